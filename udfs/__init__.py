@@ -1,0 +1,3 @@
+"""Everything here runs in a Python worker."""
+
+OWNER = "metaclip_spark"

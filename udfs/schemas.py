@@ -1,0 +1,80 @@
+"""The Arrow schemas of every table: the only place where a column is named and typed.
+
+`mapInArrow` takes columns by position, so batches are always built with one of these schemas.
+"""
+
+import pyarrow as pa
+
+PAIRS = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("image_url", pa.string()),
+        ("alt_text", pa.string()),
+        ("source", pa.string()),
+        ("page_url", pa.string()),
+        ("archive", pa.string()),
+        ("record_offset", pa.int64()),
+        ("image_index", pa.int32()),
+    ]
+)
+"""Raw pairs and the pool. `source` is one of `SOURCES`; `page_url` is null for pairs that come from `--pool`."""
+
+SOURCES = ("alt", "title", "data-image-title")
+"""Where an alternative text was found, in the order in which duplicates prefer them (smallest first)."""
+
+ARCHIVES = pa.schema(
+    [
+        ("archive", pa.string()),
+        ("status", pa.string()),
+        ("size", pa.int64()),
+        ("etag", pa.string()),
+        ("bytes_read", pa.int64()),
+        ("records", pa.int64()),
+        ("pages", pa.int64()),
+        ("images", pa.int64()),
+        ("images_kept", pa.int64()),
+        ("texts", pa.int64()),
+        ("pairs", pa.int64()),
+        ("rejected", pa.map_(pa.string(), pa.int64())),
+    ]
+)
+"""One row per archive. These sums hold in every row:
+
+- records = pages + the `record.*` reasons,
+- images = images_kept + the `image.*` reasons,
+- texts = pairs + the `text.*` reasons.
+"""
+
+REJECTS = pa.schema(
+    [
+        ("archive", pa.string()),
+        ("record_offset", pa.int64()),
+        ("stage", pa.string()),
+        ("reason", pa.string()),
+        ("example", pa.string()),
+    ]
+)
+"""One row per bad file or record, and the first few of images and texts per (archive, reason)."""
+
+KINDS = ("pair", "archive", "reject")
+
+EXTRACTED = pa.schema(
+    [("kind", pa.string()), *PAIRS]
+    + [field for field in ARCHIVES if field.name not in PAIRS.names]
+    + [field for field in REJECTS if field.name not in PAIRS.names]
+)
+"""The one row type that extraction yields: `kind` says which of `KINDS` a row is; the other kinds' columns are null."""
+
+MATCHED = pa.schema(
+    [*PAIRS, ("language", pa.string()), ("language_probability", pa.float32()), ("entry_ids", pa.list_(pa.int32()))]
+)
+"""Pairs of the pool with at least one matched entry. `entry_ids` are sorted and distinct."""
+
+ENTRY_COUNTS = pa.schema([("entry_id", pa.int32()), ("entry_text", pa.string()), ("entry_count", pa.int64())])
+"""One row per metadata entry, zero counts too."""
+
+PARTIAL_COUNTS = pa.schema([("block", pa.int32()), ("counts", pa.binary())])
+"""A worker's partial counts: little-endian int64 counts of the entry ids in one block."""
+
+CURATED = pa.schema([*MATCHED, ("keep_probability", pa.float64())])
+"""Kept pairs, with the probability that each had of being kept."""
