@@ -5,6 +5,9 @@
 
 import pyarrow as pa
 
+ARCHIVE_PATHS = pa.schema([("archive", pa.string()), ("path", pa.string())])
+"""What extraction reads: the name that results carry (independent of where the files lie), and where the file lies."""
+
 PAIRS = pa.schema(
     [
         ("pair_id", pa.string()),
