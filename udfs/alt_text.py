@@ -41,7 +41,7 @@ def clean_text(text: str) -> str:
 
 
 def pair_id(image_url: str, alt_text: str) -> str:
-    """Names a pair by its content, as Spark SQL's `md5(concat(image_url, '\\0', alt_text))` does.
+    """Names a pair by its content, as Spark SQL's `md5` over URL, NUL and text does.
 
     Args:
         image_url: The image's URL.
@@ -63,7 +63,8 @@ def spacing(text: str) -> str:
         The text with one space at each end and on both sides of each of `SEPARATOR_MARKS`, and with tab, LF and CR
         replaced by a space. Double spaces, case and all other characters stay: "A dog." gives " A dog .  ".
     """
-    return f" {_MARK.sub(r' \1 ', text)} ".translate(_LINE_WHITE_SPACE)
+    set_apart = _MARK.sub(r" \1 ", text).translate(_LINE_WHITE_SPACE)
+    return f" {set_apart} "
 
 
 def matches_entry(spaced_text: str, entry_text: str) -> bool:
