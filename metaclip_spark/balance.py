@@ -1,0 +1,190 @@
+"""The maths of balancing on one page: thresholds, probabilities, tail shares and expected sizes.
+
+Source: "Demystifying CLIP Data", section 3.3 and Algorithm 1. numpy only; nothing here knows Spark.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from metaclip_spark.errors import ConfigError
+
+Counts = npt.NDArray[np.int64]
+
+PROBABILITY_UNITS = 2**32
+"""Sums of probabilities are integers in units of 2^-32 (`udfs.sample`), so that partitioning cannot change them."""
+
+CHANCE_OF_FALSE_ALARM = 1e-6
+"""How often a right sample may lie outside `size_bound`; half of it on each side."""
+
+
+def check_threshold(value: object) -> int | float:
+    """Reads a threshold t as the user gave it.
+
+    Args:
+        value: A whole number of at least 1, or infinity; as a number or as text ("20000", "inf").
+
+    Returns:
+        The threshold as an int, or `math.inf`, which keeps every matched pair.
+
+    Raises:
+        ConfigError: If it is anything else: below 1, a fraction, NaN, another text or another type.
+    """
+    number = value
+    if isinstance(value, str):
+        try:
+            number = math.inf if value.strip().lower() in {"inf", "infinity"} else int(value)
+        except ValueError:
+            number = None
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if number == math.inf:
+        return math.inf
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ConfigError(f"threshold_t is {value!r}, but must be a whole number of at least 1, or inf")
+    return number
+
+
+def entry_probabilities(counts: Counts, threshold_t: float) -> npt.NDArray[np.float64]:
+    """Gives each metadata entry's probability, min(1, t / count).
+
+    Args:
+        counts: One count per metadata entry, over the whole pool.
+        threshold_t: The threshold t: at least 1, or infinity.
+
+    Returns:
+        As many float64 numbers above 0 and up to 1; 1 where the count is 0 or at most t, never NaN.
+
+    Raises:
+        ConfigError: If there are no counts, a count is negative, or the threshold is none.
+    """
+    _check_counts(counts)
+    limit = check_threshold(threshold_t)
+    probabilities = np.ones(counts.size)
+    head = counts > limit
+    probabilities[head] = limit / counts[head]
+    return probabilities
+
+
+def tail_share(counts: Counts, threshold_t: float) -> float:
+    """Gives the tail's share of all matches: of the entries whose count is below t.
+
+    Args:
+        counts: One count per metadata entry.
+        threshold_t: The threshold t.
+
+    Returns:
+        A number from 0 to 1; 0 where nothing was matched. The paper's English pool has about 0.055 at t = 20,000.
+
+    Raises:
+        ConfigError: If there are no counts, a count is negative, or the threshold is none.
+    """
+    _check_counts(counts)
+    limit = check_threshold(threshold_t)
+    matches = int(counts.sum())
+    return int(counts[counts < limit].sum()) / matches if matches else 0.0
+
+
+def head_entries_cut(counts: Counts, threshold_t: float) -> int:
+    """Gives the number of entries whose count exceeds t, which alone are balanced.
+
+    Args:
+        counts: One count per metadata entry.
+        threshold_t: The threshold t.
+
+    Returns:
+        A number of entries; 0 means that every matched pair is kept.
+
+    Raises:
+        ConfigError: If there are no counts, a count is negative, or the threshold is none.
+    """
+    _check_counts(counts)
+    return int((counts > check_threshold(threshold_t)).sum())
+
+
+def threshold_for_tail_share(counts: Counts, share: float) -> int:
+    """Finds the threshold whose tail share comes nearest to a wanted one (the paper, section 3.3, uses 6 %).
+
+    The tail share grows with t, in steps just above each count that occurs; the smallest t of the nearest step is taken.
+
+    Args:
+        counts: One count per metadata entry; zero counts play no part.
+        share: The wanted share, from 0 to 1.
+
+    Returns:
+        A whole number of at least 1.
+
+    Raises:
+        ConfigError: If there are no counts above zero, a count is negative, or the share lies outside 0 to 1.
+    """
+    _check_counts(counts)
+    if not 0 <= share <= 1:
+        raise ConfigError(f"tail_share is {share!r}, but must lie between 0 and 1, such as 0.06")
+    values, entries = np.unique(counts[counts > 0], return_counts=True)
+    if not values.size:
+        raise ConfigError("no entry was matched, so that no threshold has a tail share; give threshold_t instead")
+    matches_up_to = np.concatenate([[0], np.cumsum(values * entries)])
+    thresholds = np.concatenate([[1], values + 1])
+    nearest = np.abs(matches_up_to - share * matches_up_to[-1]).argmin()
+    return int(thresholds[nearest])
+
+
+@dataclass(frozen=True)
+class ExpectedSize:
+    """The predicted size of a curated set, from integer sums over the matched pairs."""
+
+    pairs: int
+    """Matched pairs."""
+
+    expected_units: int
+    """The sum of the keep probabilities q, in units of 2^-32."""
+
+    variance_units: int
+    """The sum of q(1 - q), in units of 2^-32."""
+
+    @property
+    def size(self) -> float:
+        """The expected number of kept pairs."""
+        return self.expected_units / PROBABILITY_UNITS
+
+    @property
+    def variance(self) -> float:
+        """The variance of the number of kept pairs: draws of different pairs are independent."""
+        return self.variance_units / PROBABILITY_UNITS
+
+    @property
+    def standard_error(self) -> float:
+        """The standard deviation of the number of kept pairs."""
+        return math.sqrt(self.variance)
+
+    def is_plausible(self, kept: int) -> bool:
+        """Tells whether a real size lies within what chance allows (`size_bound`)."""
+        return abs(kept - self.size) <= size_bound(self.variance)
+
+
+def size_bound(variance: float) -> float:
+    """Bounds the distance between expected and real size: Bernstein's inequality, valid for every variance.
+
+    Args:
+        variance: The sum of q(1 - q) over the pairs, V.
+
+    Returns:
+        0.5 + L/3 + sqrt(L^2/9 + 2VL) pairs with L = ln(2 / 10^-6), where 0.5 covers the rounding of the sums; a right
+        sample lies outside once in a million.
+    """
+    logarithm = math.log(2 / CHANCE_OF_FALSE_ALARM)
+    return 0.5 + logarithm / 3 + math.sqrt(logarithm**2 / 9 + 2 * variance * logarithm)
+
+
+def _check_counts(counts: Counts) -> None:
+    """Refuses counts that no pool can have.
+
+    Raises:
+        ConfigError: If there are none, or one is negative.
+    """
+    if counts.size == 0:
+        raise ConfigError("there are no entry counts; run the count step with a metadata list that has entries")
+    if counts.min() < 0:
+        raise ConfigError(f"the count of entry {counts.argmin()} is {counts.min()}, but must be at least 0")

@@ -1,0 +1,65 @@
+"""The sample step in the workers: matched pairs in, kept pairs out; and the sums that predict how many will be kept."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from udfs.draw import keep_probabilities, pair_draws
+from udfs.schemas import CURATED, MATCHED, SIZE_SUMS
+
+PROBABILITY_UNITS = 2**32
+"""Sums of probabilities are made in integers, in units of 2^-32, so that partitioning cannot change them."""
+
+
+def sample_batches(
+    batches: Iterator[pa.RecordBatch], *, entry_probability: npt.NDArray[np.float64], seed: int
+) -> Iterator[pa.RecordBatch]:
+    """Keeps each matched pair by its own draw (the paper, section 3.3 and its Algorithm 1).
+
+    Args:
+        batches: Batches of schema `MATCHED`.
+        entry_probability: One probability per metadata entry.
+        seed: A number from 0 to 2^64 - 1.
+
+    Yields:
+        Batches of schema `CURATED`, with the pairs whose draw is below their keep probability; never an empty one.
+
+    Raises:
+        ValueError: If a pair_id is malformed, an entry id lies outside the list, or the seed is out of range.
+    """
+    for batch in batches:
+        keep = keep_probabilities(batch.column("entry_ids"), entry_probability)
+        kept = pair_draws(batch.column("pair_id"), seed) < keep
+        if kept.any():
+            matched = batch.select(MATCHED.names).filter(pa.array(kept))
+            columns = [*matched.columns, pa.array(keep[kept])]
+            yield pa.RecordBatch.from_arrays(columns, schema=CURATED)
+
+
+def expected_size_batches(
+    batches: Iterator[pa.RecordBatch], *, entry_probability: npt.NDArray[np.float64]
+) -> Iterator[pa.RecordBatch]:
+    """Sums keep probabilities and their variances, to predict the size of the curated set.
+
+    Args:
+        batches: Batches with a column `entry_ids`.
+        entry_probability: One probability per metadata entry.
+
+    Yields:
+        For each batch one row of schema `SIZE_SUMS`. A batch's sums are far from 2^63, but the sums of more than 2^31
+        pairs are not: add rows as Python integers or decimals.
+
+    Raises:
+        ValueError: If an entry id lies outside the list.
+    """
+    for batch in batches:
+        keep = keep_probabilities(batch.column("entry_ids"), entry_probability)
+        sums = [keep.size, _units(keep), _units(keep * (1.0 - keep))]
+        yield pa.RecordBatch.from_arrays([pa.array([value], pa.int64()) for value in sums], schema=SIZE_SUMS)
+
+
+def _units(probabilities: npt.NDArray[np.float64]) -> int:
+    """Rounds each probability to the unit, and adds them up exactly."""
+    return int(np.rint(probabilities * PROBABILITY_UNITS).astype(np.int64).sum())
