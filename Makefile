@@ -1,0 +1,68 @@
+# `make demo` and `make test` are all that a fresh machine with Python needs; CONTRIBUTING.md has the rest.
+SHELL := /bin/sh
+VENV := .venv
+SPARK35 := .venv-spark35
+OUTPUT := demo-output
+ARCHIVES := tests/data/sample/*.warc.gz
+ENVIRONMENT := setup.py constraints.txt
+
+# One java for every target that starts Spark, and the same Python on the driver and in the workers.
+WITH_SPARK = home="$$($(VENV)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home" \
+	PYSPARK_PYTHON="$(CURDIR)/$(VENV)/bin/python" PYSPARK_DRIVER_PYTHON="$(CURDIR)/$(VENV)/bin/python"
+
+.PHONY: help demo test check format zip bench clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo    curate the sample into $(OUTPUT)/ (the first run installs everything into $(VENV)/)"
+	@echo "make test    check, then every test"
+	@echo "make check   ruff, mypy, import-linter"
+	@echo "make format  let ruff format the sources"
+	@echo "make zip     build/metaclip_spark.zip, for spark-submit --py-files"
+	@echo "make bench   the matching benchmark"
+	@echo "make clean   delete what the other targets built, but not the environments"
+
+demo: $(VENV)/installed-spark
+	@$(WITH_SPARK) $(VENV)/bin/python jobs/curate.py --archives '$(ARCHIVES)' \
+		--metadata tests/data/wordnet_lemmas.txt.gz --output $(OUTPUT) --threshold-t 20 --seed 0 --overwrite
+
+test: check $(SPARK35)/installed-spark
+	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest
+
+check: $(VENV)/installed-tests
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/installed-tests
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+zip: $(VENV)/installed-spark
+	$(VENV)/bin/python .ci/build_zip.py build/metaclip_spark.zip
+
+bench: $(VENV)/installed-tests
+	$(VENV)/bin/python tests/benchmarks/bench_match.py
+
+clean:
+	rm -rf build dist $(OUTPUT) *.egg-info spark-warehouse metastore_db derby.log
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# An environment is made anew only when what it is made from has changed.
+$(VENV)/bin/python $(SPARK35)/bin/python:
+	@python="$$(.ci/find_python)" && "$$python" -m venv $(dir $(@D))
+
+$(VENV)/installed-spark: $(ENVIRONMENT) | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[spark]'
+	@touch $@
+
+$(VENV)/installed-tests: $(ENVIRONMENT) | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,tests]'
+	@touch $@ $(VENV)/installed-spark
+
+# The second Spark line: everything but Spark itself is pinned to the same versions.
+$(SPARK35)/installed-spark: $(ENVIRONMENT) | $(SPARK35)/bin/python
+	@grep -vE '^(pyspark|py4j)==' constraints.txt > $(SPARK35)/constraints.txt
+	$(SPARK35)/bin/python -m pip install --quiet --constraint $(SPARK35)/constraints.txt --editable '.[spark]' pyspark==3.5.8
+	@touch $@
