@@ -22,6 +22,13 @@ FOLDERS = ("/usr/lib/jvm", "/usr/java", "/opt/java", "/opt", "/Library/Java/Java
 DEBIAN_PACKAGES = ("openjdk-17-jre-headless", "openjdk-21-jre-headless")
 AMAZON_PACKAGES = ("java-17-amazon-corretto-headless", "java-21-amazon-corretto-headless")
 INSTALL_TIMEOUT_SECONDS = 900
+_INSTALL = """
+import jdk, sys
+try:
+    jdk.install({version!r}, path={path!r})
+except Exception as error:
+    sys.exit(f"install-jdk: {{error}}")
+"""
 
 
 def main() -> int:
@@ -71,7 +78,7 @@ def _candidates() -> Iterator[Path]:
 def fetch_private_java() -> str | None:
     """Fetches a JDK into `.jdk` with install-jdk, which is installed into a folder that is thrown away."""
     sys.stderr.write(f"no Java {OLDEST} to {NEWEST} found: fetching one into {PRIVATE}\n")
-    install = f"import jdk; jdk.install('{OLDEST}', path={str(PRIVATE)!r})"
+    install = _INSTALL.format(version=str(OLDEST), path=str(PRIVATE))
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"PYTHONPATH": folder}
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder, "install-jdk"]
