@@ -1,0 +1,81 @@
+"""Reads the records of an ARC archive (the form before WARC) with warcio, over damage and on."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from warcio.archiveiterator import ArchiveIterator
+
+from udfs.archive_records import ArchiveItems, ArchiveRecord, Damage, PartStream, finish_run
+from udfs.archive_source import ArchiveReadError, ArchiveSource
+
+_SKIP_BYTES = 1 << 16
+
+
+def read_arc_records(source: ArchiveSource, *, max_block_bytes: int) -> Iterator[ArchiveRecord | Damage]:
+    """Reads every complete record, before and after damage.
+
+    Args:
+        source: An ARC archive.
+        max_block_bytes: Cap for the part of a block that is read into memory.
+
+    Yields:
+        Records and damaged parts in the archive's order.
+    """
+    start: int | None = 0
+    while start is not None:
+        start = yield from _read_run(source, start, max_block_bytes)
+
+
+def _read_run(source: ArchiveSource, start: int, max_block_bytes: int) -> ArchiveItems:
+    """Reads up to the next damage. A record is held back until the next one comes.
+
+    Raises:
+        ArchiveReadError: The bytes cannot be fetched.
+    """
+    last: ArchiveRecord | None = None
+    failed = False
+    try:
+        records = ArchiveIterator(PartStream(source.stream, start), no_record_parse=True)
+        for record in records:
+            if last is not None:
+                yield last
+            previous, last = last, None
+            offset = start + int(records.offset)
+            offset = max(offset, previous.offset + 1) if previous else offset
+            last = _take(record, offset, max_block_bytes)
+            if last.is_truncated:
+                break
+    except ArchiveReadError:
+        raise
+    except Exception:
+        failed = True
+    return (yield from finish_run(source, start, last, failed=failed))
+
+
+def _take(record: Any, offset: int, max_block_bytes: int) -> ArchiveRecord:
+    stated = record.rec_headers.get_header("length") or ""
+    length = int(stated) if stated.isdecimal() and stated.isascii() else -1
+    block = _read_block(record.raw_stream, min(length, max_block_bytes)) if length > 0 else b""
+    # Of a file header warcio has read two lines already, which say nothing about pages.
+    taken = length if record.rec_type == "arc_header" else len(block)
+    while taken < length and (data := record.raw_stream.read(min(_SKIP_BYTES, length - taken))):
+        taken += len(data)
+    return ArchiveRecord(
+        offset=offset,
+        record_type=str(record.rec_type),
+        target_uri=record.rec_headers.get_header("uri"),
+        content_type=record.rec_headers.get_header("content-type"),
+        content_length=length,
+        block=block,
+        is_cut_short=length > max_block_bytes,
+        is_truncated=taken < length,
+    )
+
+
+def _read_block(stream: Any, size: int) -> bytes:
+    """Reads a block whole; warcio's streams hand out one buffer at a time."""
+    parts: list[bytes] = []
+    while size > 0 and (data := stream.read(size)):
+        parts.append(data)
+        size -= len(data)
+    return b"".join(parts)

@@ -1,0 +1,164 @@
+"""The rows and numbers of one archive while it is read: what extraction hands to Spark, whatever the archive's form.
+
+In every archive's row records, images and texts add up (`schemas.ARCHIVES`).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from udfs import fetch
+from udfs.alt_text import pair_id, replace_lone_surrogates
+from udfs.archive_source import ArchiveReadError, NotAnArchiveError
+from udfs.page_pairs import PagePairs
+from udfs.schemas import EXTRACTED
+
+BATCH_ROWS = 8192
+"""Rows after which a batch is handed on, so that memory does not grow with the archive."""
+
+_BATCH_CHARACTERS = 1 << 24
+_EXAMPLES_PER_REASON = 5
+_EXAMPLE_CHARACTERS = 200
+_NUMBERS = ("records", "pages", "images", "images_kept", "texts", "pairs")
+_PAIR_COLUMNS = ("pair_id", "image_url", "alt_text", "source", "page_url", "record_offset", "image_index")
+_REJECT_COLUMNS = ("stage", "reason", "example", "record_offset")
+
+OpenArchive = Callable[[str], fetch.ArchiveStream]
+Item = TypeVar("Item")
+
+
+@dataclass
+class ArchiveRows:
+    """The rows and numbers of one archive.
+
+    Attributes:
+        archive: Its name in the results.
+        status: ok, damaged (complete records are kept) or failed (it could not be read).
+        numbers: Sums by column of `schemas.ARCHIVES`.
+        rejected: Sums by reason.
+    """
+
+    archive: str
+    status: str = "ok"
+    numbers: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    _pairs: list[tuple[Any, ...]] = field(default_factory=list)
+    _rejects: list[tuple[Any, ...]] = field(default_factory=list)
+    _characters: int = 0
+
+    def read(
+        self,
+        path: str,
+        open_archive: OpenArchive,
+        items: Callable[[fetch.ArchiveStream], Iterator[Item]],
+        add: Callable[["ArchiveRows", Item], None],
+    ) -> Iterator[pa.RecordBatch]:
+        """Reads an archive to its end, or to where that is impossible.
+
+        Args:
+            path: Where it lies.
+            open_archive: Opens it; an error of it, or of its stream, fails the archive.
+            items: Cuts its stream into items.
+            add: Adds one item to these rows.
+
+        Yields:
+            Batches of `schemas.EXTRACTED`: pairs and rejects as they are found, at the end one row of kind archive.
+        """
+        try:
+            stream = open_archive(path)
+        except Exception as error:  # whatever an opener raises, only its archive fails
+            self.fail("archive.not_opened", repr(error))
+            yield from self._close(size=0, etag="", bytes_read=0)
+            return
+        with stream:
+            try:
+                for item in items(stream):
+                    add(self, item)
+                    if len(self._pairs) + len(self._rejects) >= BATCH_ROWS or self._characters >= _BATCH_CHARACTERS:
+                        yield from self._take()
+            except NotAnArchiveError as error:
+                self.fail(error.reason, error.example)
+            except ArchiveReadError as error:
+                self.fail("archive.read_error", str(error))
+            yield from self._close(size=stream.size, etag=stream.etag, bytes_read=stream.bytes_read)
+
+    def fail(self, reason: str, example: str) -> None:
+        """Marks the archive as one that could not be read.
+
+        Args:
+            reason: An `archive.*` reason.
+            example: What was seen.
+        """
+        self.status = "failed"
+        self.reject("archive", reason, example, None)
+
+    def lose_record(self, offset: int, reason: str, example: str) -> None:
+        """Counts a record that gives no page.
+
+        Args:
+            offset: Where it begins.
+            reason: `record.skipped_*` for what is normally no page, else another `record.*`, which makes a reject.
+            example: What was seen.
+        """
+        if reason.startswith("record.skipped_"):
+            self.rejected[reason] += 1
+        else:
+            self.reject("record", reason, example, offset)
+
+    def add_page(self, offset: int, page: PagePairs) -> None:
+        """Adds what one page gave.
+
+        Args:
+            offset: Where its record begins.
+            page: Its pairs and losses; without a URL the column is null.
+        """
+        found = {"images": page.images, "images_kept": page.images_kept, "texts": page.texts, "pairs": len(page.pairs)}
+        self.numbers.update({"pages": 1, **found})
+        page_url = page.page_url or None
+        for loss in page.losses:
+            self.reject(loss.reason.partition(".")[0], loss.reason, loss.example, offset)
+        for index, image_url, source, text in page.pairs:
+            self._pairs.append((pair_id(image_url, text), image_url, text, source, page_url, offset, index))
+            self._characters += len(text) + len(image_url) + len(page.page_url)
+
+    def reject(self, stage: str, reason: str, example: str, offset: int | None) -> None:
+        """Counts a loss and makes a row of it: always for archives and records, else the first few of a reason.
+
+        Args:
+            stage: archive, record, image or text.
+            reason: What it is counted under.
+            example: What was seen; cut to 200 characters.
+            offset: Where its record begins, if it is of one.
+        """
+        self.rejected[reason] += 1
+        if stage in {"image", "text"} and self.rejected[reason] > _EXAMPLES_PER_REASON:
+            return
+        self._rejects.append((stage, reason, replace_lone_surrogates(example[:_EXAMPLE_CHARACTERS]), offset))
+
+    def _take(self) -> Iterator[pa.RecordBatch]:
+        """Hands on what has been gathered, in batches of at most `BATCH_ROWS`."""
+        pairs, rejects = self._pairs, self._rejects
+        self._pairs, self._rejects, self._characters = [], [], 0
+        for kind, names, rows in (("pair", _PAIR_COLUMNS, pairs), ("reject", _REJECT_COLUMNS, rejects)):
+            for start in range(0, len(rows), BATCH_ROWS):
+                yield self._batch(kind, names, rows[start : start + BATCH_ROWS])
+
+    def _close(self, size: int, etag: str, bytes_read: int) -> Iterator[pa.RecordBatch]:
+        yield from self._take()
+        numbers = {name: self.numbers[name] for name in _NUMBERS}
+        facts = {"status": self.status, "size": size, "etag": etag, "bytes_read": bytes_read, **numbers}
+        row = {**facts, "rejected": sorted(self.rejected.items())}
+        yield self._batch("archive", tuple(row), [tuple(row.values())])
+
+    def _batch(self, kind: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
+        """Builds a batch of one kind of row; the columns of the other kinds are null."""
+        columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+        columns |= {"kind": (kind,) * len(rows), "archive": (self.archive,) * len(rows)}
+        arrays = [
+            pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(len(rows), field.type)
+            for field in EXTRACTED
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=EXTRACTED)

@@ -1,0 +1,113 @@
+"""Extraction in the worker: archives in, rows of `schemas.EXTRACTED` out, streamed.
+
+Nothing that an archive holds may raise here: bad input becomes rows and counts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
+
+from udfs import fetch
+from udfs.arc_records import read_arc_records
+from udfs.archive_records import ArchiveRecord, Damage
+from udfs.archive_rows import ArchiveRows, OpenArchive
+from udfs.archive_source import recognise
+from udfs.page_pairs import LostRecordError, PagePairs
+from udfs.warc_pairs import read_warc_record
+from udfs.warc_records import read_warc_records
+from udfs.wat_pairs import NO_ENVELOPE, read_wat_record
+
+_ENVELOPE_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class ExtractOptions:
+    """Limits of extraction.
+
+    Attributes:
+        max_page_bytes: Cap for one page after its encodings are removed; a larger one is `record.page_too_large`.
+        max_record_bytes: Cap for the part of a record's block that is read into memory.
+    """
+
+    max_page_bytes: int = 32 << 20
+    max_record_bytes: int = 64 << 20
+
+
+def extract_batches(
+    batches: Iterator[pa.RecordBatch],
+    *,
+    options: ExtractOptions,
+    open_archive: OpenArchive = fetch.open_archive,
+) -> Iterator[pa.RecordBatch]:
+    """Reads archives into pairs, rejects and one closing row each.
+
+    Args:
+        batches: Rows of `schemas.ARCHIVE_PATHS`.
+        options: The limits.
+        open_archive: Opens a path; an error of it, or of the stream it returns, fails that archive only.
+
+    Yields:
+        Batches of `schemas.EXTRACTED`: rows of kind pair and reject as they are found, then exactly one of kind
+        archive, for each archive.
+    """
+    for batch in batches:
+        for row in batch.to_pylist():
+            rows = ArchiveRows(row["archive"])
+            yield from rows.read(row["path"], open_archive, partial(_items, options=options), _RecordAdder(options))
+
+
+class _RecordAdder:
+    """Adds records to the rows of one archive, and knows whether it is a WAT archive."""
+
+    def __init__(self, options: ExtractOptions) -> None:
+        self._options = options
+        self._in_wat = False
+
+    def __call__(self, rows: ArchiveRows, item: ArchiveRecord | Damage) -> None:
+        if isinstance(item, Damage):
+            rows.status = "damaged"
+            end = "end" if item.end is None else item.end
+            rows.reject("archive", item.reason, f"skipped bytes {item.start}-{end}", item.start)
+            return
+        rows.numbers["records"] += 1
+        self._in_wat = self._in_wat or (_is_json_metadata(item) and b'"Envelope"' in item.block[:_ENVELOPE_BYTES])
+        try:
+            page = _page_in(item, self._options)
+        except LostRecordError as lost:
+            is_other_json = lost.reason == NO_ENVELOPE and not self._in_wat
+            rows.lose_record(item.offset, "record.skipped_metadata" if is_other_json else lost.reason, lost.example)
+        except Exception as error:  # a parser's surprise costs one record, not the archive
+            rows.lose_record(item.offset, "record.parser_error", repr(error))
+        else:
+            rows.add_page(item.offset, page)
+        if item.is_truncated:
+            rows.status = "damaged"
+
+
+def _items(stream: fetch.ArchiveStream, options: ExtractOptions) -> Iterator[ArchiveRecord | Damage]:
+    source = recognise(stream, stream.size)
+    if source is None:
+        return
+    read_records = read_arc_records if source.is_arc else read_warc_records
+    yield from read_records(source, max_block_bytes=options.max_record_bytes)
+    for layer in source.layers:
+        if layer.damage is not None:
+            yield Damage(f"archive.{layer.damage}", 0, None)
+
+
+def _page_in(record: ArchiveRecord, options: ExtractOptions) -> PagePairs:
+    if record.is_truncated:
+        raise LostRecordError("record.truncated", record.target_uri or "")
+    if record.content_length < 0 and record.record_type != "arc_header":
+        raise LostRecordError("record.bad_content_length", record.target_uri or "")
+    if not _is_json_metadata(record):
+        return read_warc_record(record, max_page_bytes=options.max_page_bytes)
+    if record.is_cut_short:
+        raise LostRecordError("record.page_too_large", f"a record of {record.content_length} bytes")
+    return read_wat_record(record.block)
+
+
+def _is_json_metadata(record: ArchiveRecord) -> bool:
+    return record.record_type == "metadata" and "json" in (record.content_type or "").lower()

@@ -1,0 +1,100 @@
+"""What one page gives: its pairs, and the reasons for what was lost. Both parsers fill the same form."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from udfs.alt_text import clean_text
+from udfs.urls import resolve_image_url
+
+
+class LostRecordError(ValueError):
+    """A record that is no page, with the reason that is counted for it.
+
+    Attributes:
+        reason: `record.skipped_*` for what is normally no page, another `record.*` for what could not be read.
+        example: What was seen, for the table of rejects.
+    """
+
+    def __init__(self, reason: str, example: str = "") -> None:
+        """Takes the reason and what was seen."""
+        super().__init__(f"{reason}: {example}" if example else reason)
+        self.reason = reason
+        self.example = example
+
+
+class FoundPair(NamedTuple):
+    """One image with one text. `image_index` counts every image of the page from 0; `source` names the attribute."""
+
+    image_index: int
+    image_url: str
+    source: str
+    alt_text: str
+
+
+class Loss(NamedTuple):
+    """One image or text that gave no pair: its `image.*` or `text.*` reason and what was seen."""
+
+    reason: str
+    example: str
+
+
+@dataclass
+class PagePairs:
+    """The pairs of one page.
+
+    images = images_kept + losses with an `image.*` reason; texts = pairs + losses with a `text.*` reason.
+
+    Attributes:
+        page_url: The page's own URL.
+        images: Images seen, good or bad.
+        images_kept: Images with a good URL and at least one text attribute.
+        texts: Text attributes of kept images, empty ones too.
+        pairs: What was found, in the page's order.
+        losses: What was not kept.
+    """
+
+    page_url: str
+    images: int = 0
+    images_kept: int = 0
+    texts: int = 0
+    pairs: list[FoundPair] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+
+    def add_image(self, base_url: str, src: str | None, texts: Iterable[tuple[str, object]]) -> None:
+        """Adds one image with its texts.
+
+        Args:
+            base_url: What the image's URL is resolved against.
+            src: The image's `src`; None where it has none.
+            texts: (source, value) of the text attributes that it has, in the order of `schemas.SOURCES`.
+        """
+        index = self.images
+        self.images += 1
+        image_url, reason = resolve_image_url(base_url, src or "")
+        if image_url is None:
+            self.losses.append(Loss(reason, src or ""))
+            return
+        texts = list(texts)
+        if not texts:
+            self.losses.append(Loss("image.no_text", image_url))
+            return
+        self.images_kept += 1
+        self.texts += len(texts)
+        for source, value in texts:
+            self._add_text(index, image_url, source, value)
+
+    def add_bad_image(self, reason: str, example: str) -> None:
+        """Counts an image that cannot be read at all."""
+        self.images += 1
+        self.losses.append(Loss(reason, example))
+
+    def _add_text(self, index: int, image_url: str, source: str, value: object) -> None:
+        if not isinstance(value, str):
+            self.losses.append(Loss("text.not_a_string", f"{image_url} {source}={str(value)[:200]}"))
+            return
+        text = clean_text(value)
+        if text:
+            self.pairs.append(FoundPair(index, image_url, source, text))
+        else:
+            self.losses.append(Loss("text.empty", f"{image_url} {source}"))

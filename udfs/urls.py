@@ -1,0 +1,68 @@
+"""Rules for URLs: a page's own, the base that its links start from, and an image's.
+
+`image_url` is what `urllib.parse.urljoin` returns, so that other tools can repeat it.
+"""
+
+from urllib.parse import urljoin, urlsplit
+
+from udfs.alt_text import replace_lone_surrogates
+
+
+def clean_page_url(target_uri: str) -> str:
+    """Removes what writers put around a record's target URI.
+
+    Args:
+        target_uri: The header's value; GNU Wget writes it as `<uri>`.
+
+    Returns:
+        The URI without white space at its ends and without one pair of angle brackets. Spaces inside stay.
+    """
+    uri = target_uri.strip()
+    if uri.startswith("<") and uri.endswith(">"):
+        uri = uri[1:-1].strip()
+    return replace_lone_surrogates(uri)
+
+
+def join_base(page_url: str, base_href: str | None) -> str:
+    """Finds the URL that a page's links start from.
+
+    Args:
+        page_url: The page's own URL.
+        base_href: The `href` of its `<base>`, or None where there is none.
+
+    Returns:
+        The base resolved against the page; the page's URL where there is no base or it cannot be parsed.
+    """
+    if base_href is None:
+        return page_url
+    try:
+        return urljoin(page_url, base_href)
+    except ValueError:
+        return page_url
+
+
+def resolve_image_url(base_url: str, src: str) -> tuple[str | None, str]:
+    """Resolves an image's `src` and says whether it can be kept.
+
+    Args:
+        base_url: What `join_base` returned.
+        src: The attribute's value, entities decoded.
+
+    Returns:
+        The image's URL and "", or None and the reason of its loss (`image.*`). Only http and https with a host is kept.
+    """
+    start = src[:16].lstrip()
+    if not start and not src.strip():
+        return None, "image.no_url"
+    if start.startswith("#"):
+        return None, "image.only_fragment"
+    if start[:5].lower() == "data:":
+        return None, "image.data_url"
+    try:
+        url = replace_lone_surrogates(urljoin(base_url, src))
+        parts = urlsplit(url)
+    except ValueError:
+        return None, "image.unparsable_url"
+    if parts.scheme not in {"http", "https"}:
+        return None, "image.not_http"
+    return (url, "") if parts.hostname else (None, "image.no_host")

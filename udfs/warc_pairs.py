@@ -1,0 +1,66 @@
+"""The page in a WARC or ARC record, or the reason why there is none. Pure: a record in, pairs out."""
+
+from udfs.archive_records import ArchiveRecord
+from udfs.charset import page_to_utf8
+from udfs.html_pairs import read_html
+from udfs.http_body import decode_body, looks_like_html, split_http_message
+from udfs.page_pairs import LostRecordError, PagePairs
+from udfs.urls import clean_page_url
+
+_SUCCESS_CLASS = 2
+_HTML_TYPES = {"text/html", "application/xhtml+xml"}
+_UNSURE_TYPES = {"", "application/octet-stream", "application/unknown", "unknown/unknown", "binary/octet-stream", "*/*"}
+
+
+def read_warc_record(record: ArchiveRecord, *, max_page_bytes: int) -> PagePairs:
+    """Finds the pairs of a record that holds a page.
+
+    A page is a response with a 2xx status, or a resource, whose body is HTML by WARC-Identified-Payload-Type, else
+    Content-Type, else by its first bytes.
+
+    Args:
+        record: A record of type response or resource, its block read.
+        max_page_bytes: Cap for a page after its encodings are removed.
+
+    Returns:
+        The page's pairs and losses.
+
+    Raises:
+        LostRecordError: The record is no page (`record.skipped_*`) or cannot be read.
+    """
+    if record.record_type not in {"response", "resource"}:
+        raise LostRecordError(f"record.skipped_{record.record_type}")
+    page_url = clean_page_url(record.target_uri or "")
+    if page_url[:4].lower() == "dns:":
+        raise LostRecordError("record.skipped_dns")
+    if record.record_type == "response":
+        message = split_http_message(record.block)
+        if message.status // 100 != _SUCCESS_CLASS:
+            raise LostRecordError("record.skipped_status")
+        headers, body = message.headers, message.body
+    else:
+        headers, body = {"content-type": record.content_type or ""}, record.block
+    declared = _declared_html(record.payload_type, headers.get("content-type", ""))
+    if declared is False:
+        raise LostRecordError("record.skipped_not_html")
+    if record.is_cut_short:
+        raise LostRecordError("record.page_too_large", f"a record of {record.content_length} bytes")
+    encodings = headers.get("transfer-encoding", ""), headers.get("content-encoding", "")
+    body = decode_body(body, *encodings, max_bytes=max_page_bytes)
+    if declared is None and not looks_like_html(body):
+        raise LostRecordError("record.skipped_not_html")
+    if not page_url:
+        raise LostRecordError("record.no_target_uri")
+    html, _ = page_to_utf8(body, headers.get("content-type", ""))
+    return read_html(html, page_url)
+
+
+def _declared_html(payload_type: str | None, content_type: str) -> bool | None:
+    """Says whether the headers call a body HTML; None where they do not know."""
+    for named in (payload_type or "", content_type):
+        media_type = named.partition(";")[0].partition(",")[0].strip().lower()
+        if media_type in _HTML_TYPES:
+            return True
+        if media_type not in _UNSURE_TYPES and "/" in media_type:
+            return False
+    return None
