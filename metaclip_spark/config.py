@@ -1,0 +1,236 @@
+"""One frozen dataclass per step: validated once, printed, and saved with the output.
+
+A field marked `OPERATIONAL` changes how a run goes but not its result, so it stays out of the configuration digest.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from metaclip_spark.balance import check_threshold
+from metaclip_spark.errors import ConfigError
+from udfs.automaton import ENGINES
+
+OPERATIONAL = {"operational": True}
+PRESETS = {"metaclip-english": ("en",)}
+"""Preset name -> languages of its gate (top-1 label, no probability floor)."""
+
+LARGEST_SEED = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """Where a run writes, and what it does about what is there already.
+
+    Attributes:
+        output: Folder of the run.
+        resume: Go on with the run in the output folder; finished work is kept. Valid on an empty output too.
+        overwrite: Delete the run in the output folder first.
+        rows_per_file: Rows per Parquet file, at most.
+    """
+
+    output: str
+    resume: bool = field(default=False, metadata=OPERATIONAL)
+    overwrite: bool = field(default=False, metadata=OPERATIONAL)
+    rows_per_file: int = field(default=1_000_000, metadata=OPERATIONAL)
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ConfigError: If an option is out of range or contradicts another.
+        """
+        if self.resume and self.overwrite:
+            raise ConfigError("--resume keeps the output and --overwrite deletes it: give one of them")
+        _require("rows_per_file", self.rows_per_file, "at least 1", holds=self.rows_per_file >= 1)
+
+
+@dataclass(frozen=True)
+class ExtractConfig:
+    """Which pairs come in.
+
+    Attributes:
+        archives: WARC, WAT or ARC files, globs, folders, or path lists (*.paths, *.txt, plain or .gz).
+        archives_prefix: Put before each relative line of a path list.
+        pool: Parquet or JSONL files, globs or folders with pairs that were extracted before, instead of archives.
+        url_column: Column of the image's URL in the files of --pool.
+        text_column: Column of the alternative text in the files of --pool.
+        archives_per_wave: Archives that are committed together: at most so many are redone after a kill.
+        max_rejects: Largest share of bad records (of pages and bad records together) that a run accepts.
+        max_failed_archives: Largest number of unreadable archives that a run accepts.
+        max_page_bytes: Size above which a page or a record's body is rejected.
+    """
+
+    archives: tuple[str, ...] = field(default=(), metadata=OPERATIONAL)
+    archives_prefix: str = field(default="", metadata=OPERATIONAL)
+    pool: tuple[str, ...] = field(default=(), metadata=OPERATIONAL)
+    url_column: str = "url"
+    text_column: str = "text"
+    archives_per_wave: int = field(default=1000, metadata=OPERATIONAL)
+    max_rejects: float = field(default=0.05, metadata=OPERATIONAL)
+    max_failed_archives: int = field(default=0, metadata=OPERATIONAL)
+    max_page_bytes: int = 32 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ConfigError: If an option is out of range or contradicts another.
+        """
+        if bool(self.archives) == bool(self.pool):
+            raise ConfigError("give the input as either --archives or --pool (exactly one of them)")
+        _require("archives_per_wave", self.archives_per_wave, "at least 1", holds=self.archives_per_wave >= 1)
+        _require("max_rejects", self.max_rejects, "a share from 0 to 1", holds=0 <= self.max_rejects <= 1)
+        _require("max_failed_archives", self.max_failed_archives, "at least 0", holds=self.max_failed_archives >= 0)
+        _require("max_page_bytes", self.max_page_bytes, "at least 1", holds=self.max_page_bytes >= 1)
+
+
+@dataclass(frozen=True)
+class LanguageConfig:
+    """The language gate: which matched pairs are counted and sampled.
+
+    Attributes:
+        languages: Keep pairs whose text is in one of these languages (fastText codes, such as en,de).
+        min_language_probability: Keep pairs whose language has at least this probability.
+        identify_language: Fill the language columns without filtering on them.
+        preset: metaclip-english: the language gate of the paper's English pool.
+    """
+
+    languages: tuple[str, ...] = ()
+    min_language_probability: float = 0.0
+    identify_language: bool = False
+    preset: str | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the values and resolves the preset and `--languages en,de`.
+
+        Raises:
+            ConfigError: If an option is out of range or contradicts another.
+        """
+        languages = tuple(sorted({code.strip() for item in self.languages for code in item.split(",") if code.strip()}))
+        if self.languages and not languages:
+            raise ConfigError("--languages names no language: give fastText codes, such as en,de")
+        if self.preset is not None:
+            _require("preset", self.preset, f"one of {', '.join(PRESETS)}", holds=self.preset in PRESETS)
+            if languages not in {(), PRESETS[self.preset]} or self.min_language_probability:
+                raise ConfigError(f"--preset {self.preset} sets the language gate: leave out the other gate options")
+            languages = PRESETS[self.preset]
+        probability = self.min_language_probability
+        _require("min_language_probability", probability, "from 0 to 1", holds=0 <= probability <= 1)
+        if self.min_language_probability and not languages:
+            raise ConfigError("--min-language-probability needs --languages")
+        object.__setattr__(self, "languages", languages)
+
+    @property
+    def identifies(self) -> bool:
+        """Whether the match step fills the language columns."""
+        return bool(self.languages) or self.identify_language
+
+    @property
+    def gate(self) -> dict[str, Any]:
+        """What count and sample filter on: the same dictionary for both, stored in their manifests."""
+        return {"languages": list(self.languages), "min_language_probability": self.min_language_probability}
+
+
+@dataclass(frozen=True)
+class MatchConfig:
+    """What texts are matched against, and how.
+
+    Attributes:
+        metadata: Metadata list: JSON list or object, plain text (one entry a line) or Parquet; plain, .gz or .zst.
+        engine: token (compiled) or pyahocorasick (the reference); both give the same ids.
+    """
+
+    metadata: str = field(metadata=OPERATIONAL)
+    engine: str = field(default="token", metadata=OPERATIONAL)
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ConfigError: If the engine is unknown.
+        """
+        _require("engine", self.engine, f"one of {', '.join(ENGINES)}", holds=self.engine in ENGINES)
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """How the matched pairs are balanced.
+
+    Attributes:
+        threshold_t: Entry count above which an entry's pairs are thinned out: an integer of at least 1, or inf.
+        tail_share: Choose t so that the entries below it have this share of all matches (the paper's pool: 0.06).
+        seed: Seed of the draws, from 0 to 2^64 - 1.
+        entry_counts: Balance with these counts instead of the run's own: JSON objects entry -> count, or other runs'
+            entry_counts. Several, of disjoint pools, are added up.
+    """
+
+    threshold_t: int | float | str | None = None
+    tail_share: float | None = None
+    seed: int = 0
+    entry_counts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL)
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ConfigError: If an option is out of range or contradicts another.
+        """
+        if (self.threshold_t is None) == (self.tail_share is None):
+            raise ConfigError("choose t by exactly one of --threshold-t and --tail-share")
+        if self.threshold_t is not None:
+            object.__setattr__(self, "threshold_t", check_threshold(self.threshold_t))
+        if self.tail_share is not None:
+            _require("tail_share", self.tail_share, "a share between 0 and 1", holds=0 < self.tail_share < 1)
+        _require("seed", self.seed, "from 0 to 2^64 - 1", holds=0 <= self.seed <= LARGEST_SEED)
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """Gives a configuration as JSON-ready values.
+
+    Args:
+        config: An instance of one of this module's classes.
+
+    Returns:
+        Field name -> value; an infinite threshold as "inf".
+    """
+    return {name: _json_ready(value) for name, value in dataclasses.asdict(config).items()}
+
+
+def result_fields(config: Any) -> dict[str, Any]:
+    """Gives the fields that change results: all but the operational ones.
+
+    Args:
+        config: An instance of one of this module's classes.
+
+    Returns:
+        Field name -> value, JSON-ready.
+    """
+    operational = {item.name for item in dataclasses.fields(config) if item.metadata.get("operational")}
+    return {name: value for name, value in as_dict(config).items() if name not in operational}
+
+
+def digest(content: Any) -> str:
+    """Digests JSON-ready content.
+
+    Args:
+        content: Anything that the json module writes.
+
+    Returns:
+        The sha256 of its canonical JSON (sorted keys, compact, UTF-8), in hex.
+    """
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _json_ready(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return "inf" if value == float("inf") else value
+
+
+def _require(name: str, value: Any, limit: str, *, holds: bool) -> None:
+    if not holds:
+        raise ConfigError(f"--{name.replace('_', '-')} is {value!r}: it must be {limit}")

@@ -1,0 +1,34 @@
+"""The pool: distinct pairs. Deduplication is part of the method's definition, not an option."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark reader knows
+
+from metaclip_spark.schemas import require_columns
+from udfs.schemas import PAIRS, SOURCES
+
+_PROVENANCE = ("archive", "record_offset", "image_index", "source_order")
+
+
+def deduplicate_pairs(pairs: DataFrame, partitions: int) -> DataFrame:
+    """Keeps one row of each pair, whatever the order of rows.
+
+    Args:
+        pairs: Raw pairs, columns of `PAIRS`.
+        partitions: Number of partitions of the result.
+
+    Returns:
+        Columns of `PAIRS`, one row per pair_id, sorted by it within each partition. The provenance that survives is
+        the smallest by (archive as UTF-8 bytes, record_offset, image_index, alt < title < data-image-title): a total
+        order, taken with min over a struct.
+
+    Raises:
+        SchemaMismatchError: If `pairs` lacks a column.
+    """
+    rest = [name for name in PAIRS.names if name not in {"pair_id", *_PROVENANCE}]
+    source_order = F.array_position(F.array(*map(F.lit, SOURCES)), F.col("source")).alias("source_order")
+    rows = require_columns(pairs, PAIRS).select("*", source_order)
+    smallest = F.min(F.struct(*_PROVENANCE, *rest)).alias("smallest")
+    distinct = rows.repartition(partitions, "pair_id").groupBy("pair_id").agg(smallest)
+    return distinct.select(
+        "pair_id", *[F.col(f"smallest.{name}").alias(name) for name in PAIRS.names if name != "pair_id"]
+    ).sortWithinPartitions("pair_id")

@@ -1,0 +1,170 @@
+"""From what a user names (files, globs, folders, path lists) to the archives that extraction reads."""
+
+import glob
+import gzip
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metaclip_spark.errors import InputError, SchemaMismatchError
+
+ARCHIVE_ENDINGS = tuple(kind + compression for kind in (".warc", ".wat", ".arc") for compression in ("", ".gz", ".zst"))
+POOL_ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
+NAMED_FILES = 5
+PATH_LIST_ENDINGS = (".paths", ".paths.gz", ".txt", ".txt.gz")
+
+
+def resolve_archives(named: Sequence[str], prefix: str = "") -> list[tuple[str, str]]:
+    """Finds the archives that `--archives` names.
+
+    Args:
+        named: Files, globs, folders, or path lists (recognised by `PATH_LIST_ENDINGS`).
+        prefix: Put before each relative line of a path list.
+
+    Returns:
+        (archive, path) in UTF-8 order of archive: the name that results carry, and where the file lies. The name of a
+        line of a path list is the line itself; of a folder's or glob's file its path below that folder or the glob's
+        fixed part; of a file its own name.
+
+    Raises:
+        InputError: If something named is not there, or two paths have one name. A missing line of a path list is no
+            error here: it becomes a failed archive.
+    """
+    found: list[tuple[str, str]] = []
+    for item in named:
+        if item.endswith(PATH_LIST_ENDINGS):
+            found += _lines_of_path_list(item, prefix)
+        else:
+            found += _files_named(item, ARCHIVE_ENDINGS)
+    return _distinct(found)
+
+
+def resolve_pool(named: Sequence[str]) -> list[tuple[str, str]]:
+    """Finds the files that `--pool` names.
+
+    Args:
+        named: Parquet or JSONL files, globs or folders; hidden files and those that begin with "_" are left out.
+
+    Returns:
+        (archive, path), as `resolve_archives`.
+
+    Raises:
+        InputError: If something named is not there, has another ending, or two paths have one name.
+    """
+    found = [pair for item in named for pair in _files_named(item, POOL_ENDINGS)]
+    for _, path in found:
+        if not path.endswith(POOL_ENDINGS):
+            raise InputError(f"--pool {path} ends with none of {', '.join(POOL_ENDINGS)}: convert or rename it")
+    return _distinct(found)
+
+
+def check_pool_files(paths: list[tuple[str, str]], *, url_column: str, text_column: str) -> None:
+    """Checks the footers of all Parquet files before work starts.
+
+    Args:
+        paths: (archive, path) from `resolve_pool`.
+        url_column: The column that must hold the image's URL.
+        text_column: The column that must hold the alternative text.
+
+    Raises:
+        SchemaMismatchError: If files lack a column, have it with a type that is no string, or have no footer.
+    """
+    wrong = [
+        f"{path} ({problem})"
+        for _, path in paths
+        if path.endswith(".parquet") and (problem := _problem_of_footer(path, (url_column, text_column)))
+    ]
+    if wrong:
+        more = f" and {len(wrong) - NAMED_FILES} more" if len(wrong) > NAMED_FILES else ""
+        raise SchemaMismatchError(
+            f"{len(wrong)} of {len(paths)} files of --pool cannot be used: {'; '.join(wrong[:NAMED_FILES])}{more}. "
+            "Name the columns with --url-column and --text-column, or leave those files out"
+        )
+
+
+def _problem_of_footer(path: str, columns: tuple[str, str]) -> str | None:
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowInvalid):
+        return "no Parquet footer: empty or half-written"
+    missing = [name for name in columns if name not in schema.names]
+    if missing:
+        return f"no column {', '.join(missing)}; it has {', '.join(schema.names)}"
+    other = [f"{name} is {schema.field(name).type}" for name in columns if not _is_text(schema.field(name).type)]
+    return f"{', '.join(other)}, not a string" if other else None
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(value) or pa.types.is_large_string(value))
+
+
+def _files_named(item: str, endings: tuple[str, ...]) -> list[tuple[str, str]]:
+    path = Path(item.removeprefix("file://")).expanduser()
+    if path.is_dir():
+        return _files_below(path, endings)
+    if path.exists():
+        return [(path.name, str(path.absolute()))]
+    if glob.has_magic(str(path)):
+        return _files_of_glob(path, endings)
+    raise InputError(f"{item} does not exist: check the path")
+
+
+def _files_below(folder: Path, endings: tuple[str, ...]) -> list[tuple[str, str]]:
+    files = [
+        (path.relative_to(folder).as_posix(), str(path.absolute()))
+        for path in folder.rglob("*")
+        if path.name.endswith(endings) and path.name[0] not in "._" and path.is_file()
+    ]
+    if not files:
+        raise InputError(f"the folder {folder} holds no file that ends with one of {', '.join(endings)}")
+    return files
+
+
+def _files_of_glob(pattern: Path, endings: tuple[str, ...]) -> list[tuple[str, str]]:
+    first_magic = next(place for place, part in enumerate(pattern.parts) if glob.has_magic(part))
+    root = Path(*pattern.parts[:first_magic])
+    found: list[tuple[str, str]] = []
+    for path in root.glob(str(PurePosixPath(*pattern.parts[first_magic:]))):
+        below_root = path.relative_to(root).as_posix()
+        if path.is_dir():
+            found += [(f"{below_root}/{name}", below) for name, below in _files_below(path, endings)]
+        elif path.name[0] not in "._":
+            found.append((below_root, str(path.absolute())))
+    if not found:
+        raise InputError(f"{pattern} matches no file: check the pattern")
+    return found
+
+
+def _lines_of_path_list(item: str, prefix: str) -> list[tuple[str, str]]:
+    path = Path(item.removeprefix("file://"))
+    if not path.is_file():
+        raise InputError(f"the path list {item} does not exist: check the path")
+    try:
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"the path list {item} cannot be read ({error}): fetch it again") from None
+    lines = [line.strip() for line in text.splitlines()]
+    return [(line, _located(line, prefix)) for line in lines if line]
+
+
+def _located(line: str, prefix: str) -> str:
+    if "://" in line or PurePosixPath(line).is_absolute() or not prefix:
+        return line
+    return f"{prefix.rstrip('/')}/{line}"
+
+
+def _distinct(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    located: dict[str, str] = {}
+    for archive, path in found:
+        if located.setdefault(archive, path) != path:
+            raise InputError(
+                f"{located[archive]} and {path} would both be called {archive} in the results: "
+                "name a folder above both, or give them in two runs"
+            )
+    if not located:
+        raise InputError("the input names no file: check --archives or --pool")
+    return sorted(located.items(), key=lambda item: item[0].encode())

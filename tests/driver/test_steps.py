@@ -1,0 +1,144 @@
+"""The Spark functions of each step, on small tables."""
+
+import numpy as np
+import pytest
+
+from metaclip_spark import balance
+from metaclip_spark.count import count_entries, count_entries_in_sql
+from metaclip_spark.deduplicate import deduplicate_pairs
+from metaclip_spark.errors import SchemaMismatchError
+from metaclip_spark.language_gate import pass_language_gate
+from metaclip_spark.match import match_pairs, ship_automaton
+from metaclip_spark.metadata import Metadata
+from metaclip_spark.sample import expected_size, sample_pairs
+from metaclip_spark.schemas import require_columns, spark_schema
+from udfs.alt_text import matches_entry, pair_id, spacing
+from udfs.character_automaton import entries_as_json
+from udfs.schemas import CURATED, MATCHED, PAIRS
+
+ENTRIES = ("a", "dog", "A", "new york", "york", "!", "東京", "St . Louis", "never met")
+TEXTS = (
+    "a dog",
+    "A dog!",
+    "new york",
+    "New York",
+    "york , a",
+    "東京 tower",
+    "St.Louis",
+    "nothing",
+    "dog dog dog",
+    "cat",
+)
+
+
+def metadata() -> Metadata:
+    import hashlib
+
+    return Metadata(entries=ENTRIES, digest=hashlib.sha256(entries_as_json(ENTRIES)).hexdigest())
+
+
+def pair_row(number: int, text: str, archive: str = "a.warc.gz", source: str = "alt") -> tuple:
+    url = f"https://example.org/{number}.jpg"
+    return pair_id(url, text), url, text, source, "https://example.org/", archive, number, 0
+
+
+def rows_of(table) -> list[tuple]:
+    return sorted(tuple(row) for row in table.collect())
+
+
+@pytest.fixture(scope="module")
+def pool(spark):
+    rows = [pair_row(number, TEXTS[number % len(TEXTS)]) for number in range(400)]
+    return spark.createDataFrame(rows, spark_schema(PAIRS)).repartition(5).cache()
+
+
+@pytest.fixture(scope="module")
+def matched(spark, pool):
+    return match_pairs(pool, ship_automaton(spark, metadata(), "token"), identify_language=False).cache()
+
+
+def test_duplicates_keep_the_smallest_provenance(spark):
+    url, text = "https://example.org/x.jpg", "x"
+    identity = pair_id(url, text)
+    rows = [
+        (identity, url, text, "title", "p1", "b.warc", 5, 0),
+        (identity, url, text, "data-image-title", "p2", "a.warc", 7, 2),
+        (identity, url, text, "title", "p3", "a.warc", 7, 2),
+        (identity, url, text, "alt", "p4", "a.warc", 10, 0),
+        (identity, url, text, "alt", "p5", "\u00e9.warc", 1, 0),
+    ]
+    for shuffled in (rows, rows[::-1]):
+        table = spark.createDataFrame(shuffled, spark_schema(PAIRS))
+        assert rows_of(deduplicate_pairs(table, 2)) == [rows[2]]
+
+
+def test_distinct_pairs_are_sorted_in_each_partition(spark, pool):
+    twice = pool.union(pool)
+    parts = deduplicate_pairs(twice, 3).rdd.glom().collect()
+    assert sum(map(len, parts)) == 400
+    assert all([row.pair_id for row in part] == sorted(row.pair_id for row in part) for part in parts)
+
+
+@pytest.mark.parametrize("engine", ["token", "pyahocorasick"])
+def test_match_equals_the_naive_scan(spark, pool, engine):
+    found = match_pairs(pool, ship_automaton(spark, metadata(), engine), identify_language=False)
+    expected = []
+    for row in pool.collect():
+        spaced = spacing(row.alt_text)
+        ids = [place for place, entry in enumerate(ENTRIES) if matches_entry(spaced, entry)]
+        if ids:
+            expected.append((*row, None, None, ids))
+    assert rows_of(found) == sorted(expected)
+    assert found.schema.simpleString() == spark_schema(MATCHED).simpleString()
+
+
+def test_match_is_planned_with_one_python_node(spark, pool):
+    automaton = ship_automaton(spark, metadata(), "token")
+    plan = match_pairs(pool, automaton, identify_language=False)._jdf.queryExecution().executedPlan().toString()
+    assert plan.count("MapInArrow") == 1
+    assert "ArrowEvalPython" not in plan
+
+
+def test_language_is_of_matched_pairs_only_and_gates_alike(spark, pool):
+    found = match_pairs(pool, ship_automaton(spark, metadata(), "token"), identify_language=True)
+    assert found.where("language is null or language_probability is null").count() == 0
+    english = pass_language_gate(found, languages=["en"], min_language_probability=0.0)
+    assert 0 < english.count() < found.count()
+    assert {row.language for row in english.collect()} == {"en"}
+    assert pass_language_gate(found, languages=[], min_language_probability=0.0).count() == found.count()
+
+
+def test_counts_equal_sql(matched):
+    counts = count_entries(matched, len(ENTRIES))
+    in_sql = {row.entry_id: row.entry_count for row in count_entries_in_sql(matched).collect()}
+    assert counts.tolist() == [in_sql.get(entry, 0) for entry in range(len(ENTRIES))]
+    assert counts[ENTRIES.index("never met")] == 0
+    assert counts[ENTRIES.index("dog")] == 120
+
+
+@pytest.mark.parametrize("partitions", [1, 7, 64])
+def test_sample_ignores_partitions_and_order(matched, partitions):
+    counts = count_entries(matched, len(ENTRIES))
+    probability = balance.entry_probabilities(counts, 20)
+    expected = rows_of(sample_pairs(matched, probability, 3))
+    assert 0 < len(expected) < matched.count()
+    assert rows_of(sample_pairs(matched.repartition(partitions), probability, 3)) == expected
+    sizes = [expected_size(table, probability) for table in (matched, matched.repartition(partitions))]
+    assert sizes[0] == sizes[1]
+    assert sizes[0].is_plausible(len(expected))
+
+
+def test_infinite_threshold_keeps_every_matched_pair(matched):
+    probability = balance.entry_probabilities(count_entries(matched, len(ENTRIES)), float("inf"))
+    kept = sample_pairs(matched, probability, 0)
+    assert kept.count() == matched.count()
+    assert kept.schema.simpleString() == spark_schema(CURATED).simpleString()
+    assert np.all([row.keep_probability == 1.0 for row in kept.collect()])
+
+
+def test_columns_are_checked_and_put_in_order(spark, pool):
+    assert require_columns(pool.select(*reversed(PAIRS.names)), PAIRS).columns == PAIRS.names
+    with pytest.raises(SchemaMismatchError, match="image_index int"):
+        require_columns(pool.drop("image_index"), PAIRS)
+    with pytest.raises(SchemaMismatchError, match="record_offset bigint"):
+        require_columns(pool.withColumn("record_offset", pool.record_offset.cast("int")), PAIRS)

@@ -1,0 +1,168 @@
+"""The run's folder: objects put whole, the lock, the ledger, and what is refused."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from metaclip_spark.config import OutputConfig
+from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
+from metaclip_spark.ledger import (
+    check_same_extraction,
+    check_unchanged,
+    delete_unledgered_waves,
+    read_ledger,
+    wave_folder,
+)
+from metaclip_spark.lock import locked
+from metaclip_spark.run import prepare_output, prepare_step
+from metaclip_spark.storage import LOCK, Storage, manifest_digest, manifest_name
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return Storage(str(tmp_path / "out"))
+
+
+def archive_row(name: str, status: str = "ok", etag: str = "e") -> dict:
+    return {"archive": name, "status": status, "etag": etag, "pairs": 1}
+
+
+def put_entry(storage, name: str, *rows: dict, config: dict | None = None) -> None:
+    entry = {"wave": int(name[:5]), "config": config or {}, "files": [], "archives": list(rows)}
+    storage.put_json(f"ledger/{name}.json", entry)
+
+
+def test_an_object_is_put_whole_and_read_back(storage):
+    assert storage.read_json("a/b.json") is None
+    storage.put_json("a/b.json", {"text": "東京"})
+    storage.put_json("a/b.json", {"text": "x"})
+    assert storage.read_json("a/b.json") == {"text": "x"}
+    assert storage.names("a") == ["b.json"]
+    assert not storage.create_json("a/b.json", {})
+    assert storage.read_json("a/b.json") == {"text": "x"}
+
+
+def test_a_broken_object_is_named(storage):
+    storage.put_json("manifests/match.json", {})
+    (storage.root / "manifests/match.json").write_text('{"a": ')
+    with pytest.raises(InputError, match=r"match\.json is not JSON"):
+        storage.read_json("manifests/match.json")
+
+
+def test_the_lock_keeps_a_living_run_out(storage):
+    with locked(storage, "first"), pytest.raises(OutputExistsError, match=f"in use by .* on {socket.gethostname()}"):
+        # A living process other than this one holds it.
+        storage.put_json(LOCK, {"owner": "first", "host": socket.gethostname(), "pid": os.getppid()})
+        with locked(storage, "second"):
+            pass
+    storage.delete(LOCK)
+    with locked(storage, "first"):
+        assert storage.read_json(LOCK)["owner"] == "first"
+    assert storage.read_json(LOCK) is None
+
+
+def test_the_lock_of_a_dead_process_is_taken_over(storage):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    storage.put_json(LOCK, {"owner": "gone", "host": socket.gethostname(), "pid": gone.pid})
+    with locked(storage, "next"):
+        assert storage.read_json(LOCK)["owner"] == "next"
+
+
+def test_the_lock_of_another_host_is_not_taken(storage):
+    storage.put_json(LOCK, {"owner": "far", "host": "elsewhere", "pid": 1})
+    with pytest.raises(OutputExistsError, match="on elsewhere"), locked(storage, "next"):
+        pass
+
+
+def test_outputs_are_refused_resumed_or_emptied(storage):
+    prepare_output(storage, OutputConfig(output="x"))
+    prepare_output(storage, OutputConfig(output="x", resume=True))
+    put_entry(storage, "00000-aa", archive_row("a"))
+    with pytest.raises(OutputExistsError, match="--resume to go on"):
+        prepare_output(storage, OutputConfig(output="x"))
+    prepare_output(storage, OutputConfig(output="x", resume=True))
+    assert storage.names("ledger") == ["00000-aa.json"]
+    (storage.root / "notes.txt").write_text("mine")
+    prepare_output(storage, OutputConfig(output="x", overwrite=True))
+    assert storage.names("") == ["notes.txt"]
+
+
+def test_a_strangers_folder_is_not_written_to(storage, tmp_path):
+    storage.root.mkdir()
+    (storage.root / "thesis.tex").write_text("mine")
+    for config in (OutputConfig(output="x"), OutputConfig(output="x", overwrite=True)):
+        with pytest.raises(OutputExistsError, match=r"thesis\.tex"):
+            prepare_output(storage, config)
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(OutputExistsError, match="is a file"):
+        Storage(str(file)).check_usable()
+
+
+def test_one_step_is_refused_or_undone(storage):
+    storage.put_json(manifest_name("sample"), {})
+    storage.put_json("run.json", {})
+    with pytest.raises(OutputExistsError, match="the step 'sample' already"):
+        prepare_step(storage, OutputConfig(output="x"), "sample")
+    prepare_step(storage, OutputConfig(output="x", resume=True), "sample")
+    assert storage.names("manifests") == ["sample.json"]
+    prepare_step(storage, OutputConfig(output="x", overwrite=True), "sample")
+    assert storage.names("manifests") == []
+    assert storage.read_json("run.json") is None
+
+
+def test_the_smallest_entry_of_an_archive_wins_and_failed_never_counts(storage):
+    put_entry(storage, "00000-bb", archive_row("a", "failed"), archive_row("b"))
+    put_entry(storage, "00001-aa", archive_row("a", "damaged"), archive_row("c", "failed"))
+    put_entry(storage, "00001-bb", archive_row("a"), archive_row("b"), archive_row("c", "failed"))
+    ledger = read_ledger(storage)
+    assert {archive: name for archive, (name, _) in ledger.accepted().items()} == {"a": "00001-aa", "b": "00000-bb"}
+    assert {archive: name for archive, (name, _) in ledger.failed().items()} == {"c": "00001-bb"}
+    assert ledger.superseded(ledger.accepted()) == [
+        ("00000-bb", "a"),
+        ("00001-aa", "c"),
+        ("00001-bb", "a"),
+        ("00001-bb", "b"),
+        ("00001-bb", "c"),
+    ]
+    assert ledger.next_wave() == 2
+
+
+def test_waves_without_an_entry_are_deleted(storage):
+    put_entry(storage, "00000-aa", archive_row("a"))
+    for name in ("00000-aa", "00000-bb", "00001-cc"):
+        (storage.root / wave_folder(name)).mkdir(parents=True)
+    delete_unledgered_waves(storage, read_ledger(storage))
+    assert storage.names("extracted") == ["wave=00000-aa"]
+
+
+def test_other_settings_are_named(storage):
+    put_entry(storage, "00000-aa", archive_row("a"), config={"max_page_bytes": 5, "input": "archives"})
+    ledger = read_ledger(storage)
+    check_same_extraction(ledger, {"max_page_bytes": 5, "input": "archives"})
+    with pytest.raises(ConfigError, match="max_page_bytes was 5 and is now 6"):
+        check_same_extraction(ledger, {"max_page_bytes": 6, "input": "archives"})
+
+
+def test_a_changed_archive_is_refused(storage, tmp_path):
+    from udfs.fetch import stat_archive
+
+    path = tmp_path / "a.warc"
+    path.write_bytes(b"x")
+    put_entry(storage, "00000-aa", archive_row("a", etag=stat_archive(str(path)).etag))
+    check_unchanged(read_ledger(storage), [("a", str(path)), ("new", str(tmp_path / "missing"))])
+    path.write_bytes(b"xy")
+    with pytest.raises(ConfigError, match="has changed since its pairs were extracted"):
+        check_unchanged(read_ledger(storage), [("a", str(path))])
+
+
+def test_a_manifest_digest_ignores_time_and_settings():
+    manifest = {"step": "match", "config": {"a": 1}, "input": "x", "numbers": {"pairs": 1}, "seconds": 1.0}
+    same = json.loads(json.dumps({**manifest, "seconds": 9.0, "settings": {"engine": "token"}}))
+    assert manifest_digest(manifest) == manifest_digest(same)
+    assert manifest_digest(manifest) != manifest_digest({**manifest, "numbers": {"pairs": 2}})
