@@ -104,7 +104,8 @@ def _true_charsets(folder: Path) -> dict[str, str]:
     table = folder / "PAGES.json"
     if not table.exists():
         return {}
-    return {url: page["charset"] for url, page in json.loads(table.read_text(encoding="utf-8")).items()}
+    pages = json.loads(table.read_text(encoding="utf-8"))
+    return {url: page["charset"] for url, page in pages.items() if page["declared"] == "nowhere"}
 
 
 def wat_images(path: Path) -> Iterator[tuple[str, int, str | None, Images]]:

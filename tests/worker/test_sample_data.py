@@ -104,3 +104,28 @@ def test_a_threshold_of_twenty_cuts_head_entries_and_leaves_a_tail() -> None:
 def test_the_oracle_draws_the_published_vectors(seed: int, pair_id: str, draw: float) -> None:
     assert oracle.pair_draw(pair_id, seed) == draw
     assert oracle.splitmix64(0) == 0xE220A8397B1DCDAF
+
+
+def test_the_oracle_keeps_as_worked_out_by_hand() -> None:
+    counts = [8, 4, 0, 1]
+
+    # min(1, 2 / 8) and min(1, 2 / 4) refuse together with 3/4 * 1/2.
+    assert oracle.keep_probability([0, 1], counts, 2) == 1 - 0.75 * 0.5
+    assert oracle.keep_probability([2], counts, 2) == 1
+    assert [oracle.tail_share(counts, t) * 13 for t in (1, 2, 5, 9)] == [0, 1, 5, 13]
+    assert oracle.tail_share_threshold(counts, "0.06") == 2
+    assert oracle.tail_share_threshold(counts, "0.01") == 1
+
+
+def test_the_oracle_matches_as_the_method_says() -> None:
+    entries = ["dog", "A", "new york", "york", "3", "!", "U.S.", "AT&T", "new  york"]
+    texts = ["A dog.", "(dog) dog's", "new york!", "new  york", "3.5", "U.S. AT&T", "a Dog"]
+    matched = oracle.match(({"alt_text": text} for text in texts), entries)
+
+    assert {row["alt_text"]: row["entry_ids"] for row in matched} == {
+        "A dog.": [0, 1],
+        "new york!": [2, 3, 5],
+        "new  york": [3, 8],
+        "3.5": [4],
+        "U.S. AT&T": [7],
+    }
