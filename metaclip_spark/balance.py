@@ -107,7 +107,7 @@ def head_entries_cut(counts: Counts, threshold_t: float) -> int:
 def threshold_for_tail_share(counts: Counts, share: float) -> int:
     """Finds the threshold whose tail share comes nearest to a wanted one (the paper, section 3.3, uses 6 %).
 
-    The tail share grows with t, in steps just above each count that occurs; the smallest t of the nearest step is taken.
+    The tail share grows with t, in steps just above each count that occurs; the smallest t of the nearest is taken.
 
     Args:
         counts: One count per metadata entry; zero counts play no part.
@@ -171,8 +171,8 @@ def size_bound(variance: float) -> float:
         variance: The sum of q(1 - q) over the pairs, V.
 
     Returns:
-        0.5 + L/3 + sqrt(L^2/9 + 2VL) pairs with L = ln(2 / 10^-6), where 0.5 covers the rounding of the sums; a right
-        sample lies outside once in a million.
+        0.5 + L/3 + sqrt(L^2/9 + 2VL) pairs with L = ln(2 / 10^-6), where 0.5 is for rounding; a right sample lies
+        outside once in a million.
     """
     logarithm = math.log(2 / CHANCE_OF_FALSE_ALARM)
     return 0.5 + logarithm / 3 + math.sqrt(logarithm**2 / 9 + 2 * variance * logarithm)

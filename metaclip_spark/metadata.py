@@ -131,7 +131,7 @@ class _JsonObject(list[tuple[str, Any]]):
     """A JSON object as its pairs, so that a repeated key shows."""
 
 
-def _parse_json(text: str, path: str) -> Any:  # noqa: ANN401, JSON holds anything
+def _parse_json(text: str, path: str) -> Any:
     """Parses JSON, with objects as `_JsonObject`.
 
     Raises:
@@ -139,7 +139,7 @@ def _parse_json(text: str, path: str) -> Any:  # noqa: ANN401, JSON holds anythi
     """
     try:
         return json.loads(text, object_pairs_hook=_JsonObject)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise MetadataError(f"the file {path} is not valid JSON: {error}; plain text must be named .txt") from None
 
 
@@ -217,14 +217,10 @@ def _checked(entries: list[Any], path: str) -> Metadata:
             entries,
             (place for place, entry in enumerate(entries) if first.setdefault(entry, place) != place),
         )
-    try:
-        digest = hashlib.sha256(entries_as_json(entries)).hexdigest()
-    except UnicodeEncodeError:
-        surrogates = (
-            place for place, entry in enumerate(entries) if any("\ud800" <= sign <= "\udfff" for sign in entry)
-        )
+    surrogates = (place for place, entry in enumerate(entries) if any("\ud800" <= sign <= "\udfff" for sign in entry))
+    if not all(map(str.isascii, entries)):
         _refuse(path, "not valid Unicode (lone surrogates)", entries, surrogates)
-        raise
+    digest = hashlib.sha256(entries_as_json(entries)).hexdigest()
     return Metadata(tuple(entries), digest)
 
 
@@ -286,8 +282,8 @@ def _arranged(texts: list[Any], counts: list[Any], path: str, metadata: Metadata
         if found:
             shown = ", ".join(_shown(text) for text in found[:_SHOWN])
             raise MetadataError(
-                f"the entry counts {path} do not belong to the metadata list {metadata.digest}: {len(found)} entries are "
-                f"{fault}, such as {shown}"
+                f"the entry counts {path} do not belong to the metadata list {metadata.digest}: "
+                f"{len(found)} entries are {fault}, such as {shown}"
             )
     if len(by_text) != len(texts):
         raise MetadataError(f"the entry counts {path} name {len(texts) - len(by_text)} entries more than once")

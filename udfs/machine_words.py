@@ -5,35 +5,64 @@ and `--py-files` archives have, costs a compilation per process and nothing else
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from llvmlite import ir
-from numba import njit, types
+import numba
+import numba.extending
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from udfs.alt_text import SEPARATOR_MARKS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+# numba annotates a part of itself, so that the rest would count as wrong.
+types: Any = numba.types
+_numba: Any = numba
+_codegen: Any = cgutils
+_intrinsic: Any = numba.extending.intrinsic
+
 WORD_BYTES = 8
+BLOCK_BYTES = 64
+SEPARATORS = f"\t\n\r {SEPARATOR_MARKS}".encode()
 _WORD = ir.IntType(64)
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 _NUMBER = ir.IntType(32)
+
+
+def part_of_kernel(function: Function) -> Function:
+    """Marks a function that only compiled functions call.
+
+    Args:
+        function: A function within what numba understands, which makes no array.
+
+    Returns:
+        The same, compiled into its callers.
+    """
+    return cast("Function", _numba.njit(_nrt=False)(function))
 
 
 def compiled(function: Function, signature: Any) -> Function:
     """Compiles a function for one signature, with the compiled code kept on disk where that is possible.
 
     Args:
-        function: A function within what numba understands.
+        function: A function within what numba understands, which makes no array: references are not counted
+            (`_nrt=False`), since counting took half of the time.
         signature: Its types, so that nothing is compiled later, within a task.
 
     Returns:
         The compiled function, which runs without Python's lock.
     """
     try:
-        return njit(signature, cache=True, nogil=True)(function)
+        kernel = _numba.njit(signature, cache=True, nogil=True, _nrt=False)(function)
     except (OSError, RuntimeError):
-        return njit(signature, nogil=True)(function)
+        kernel = _numba.njit(signature, nogil=True, _nrt=False)(function)
+    return cast("Function", kernel)
+
+
+def _instruction(emit: Callable[..., Any]) -> Any:
+    """Makes an instruction of a function (types of the arguments) -> (signature, code emitter)."""
+    return _intrinsic(emit)
 
 
 def _address(context: Any, builder: Any, array_type: Any, array: Any, byte: Any) -> Any:
@@ -42,8 +71,8 @@ def _address(context: Any, builder: Any, array_type: Any, array: Any, byte: Any)
     return builder.add(builder.ptrtoint(data, byte.type), byte)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def load_word(typing_context: Any, array: Any, byte: Any) -> Any:
+@_instruction
+def load_word(_typing_context: Any, array: Any, _byte: Any) -> Any:
     """Reads eight bytes of a byte array from any position, as a little-endian number; nothing checks the bounds."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -55,8 +84,8 @@ def load_word(typing_context: Any, array: Any, byte: Any) -> Any:
     return types.uint64(array, types.int64), code
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def prefetch_word(typing_context: Any, array: Any, index: Any) -> Any:
+@_instruction
+def prefetch_word(_typing_context: Any, array: Any, _index: Any) -> Any:
     """Asks for the cache line of `array[index]`, an array of 64-bit numbers, ahead of its use."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -64,7 +93,7 @@ def prefetch_word(typing_context: Any, array: Any, index: Any) -> Any:
         byte = builder.mul(index_value, ir.Constant(index_value.type, WORD_BYTES))
         address = _address(context, builder, signature.args[0], array_value, byte)
         shape = ir.FunctionType(ir.VoidType(), [_BYTE_POINTER, _NUMBER, _NUMBER, _NUMBER])
-        prefetch = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
+        prefetch = _codegen.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
         for_read, keep_in_all_caches, data_cache = _NUMBER(0), _NUMBER(3), _NUMBER(1)
         builder.call(prefetch, [builder.inttoptr(address, _BYTE_POINTER), for_read, keep_in_all_caches, data_cache])
         return context.get_dummy_value()
@@ -72,11 +101,30 @@ def prefetch_word(typing_context: Any, array: Any, index: Any) -> Any:
     return types.void(array, types.int64), code
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def trailing_zeros(typing_context: Any, word: Any) -> Any:
+@_instruction
+def trailing_zeros(_typing_context: Any, _word: Any) -> Any:
     """Counts the zero bits below the lowest set bit of a 64-bit number; 64 where none is set."""
 
     def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.int64(types.uint64), code
+
+
+@_instruction
+def separator_bits(_typing_context: Any, array: Any, _byte: Any) -> Any:
+    """Sets a bit for each of the 64 bytes from a position on that is a space, tab, LF, CR or one of the seven marks."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _address(context, builder, signature.args[0], *arguments)
+        block = ir.VectorType(ir.IntType(8), BLOCK_BYTES)
+        loaded = builder.load(builder.inttoptr(address, block.as_pointer()))
+        loaded.align = 1
+        bits = None
+        for separator in SEPARATORS:
+            wanted = ir.Constant(block, [separator] * BLOCK_BYTES)
+            equal = builder.icmp_unsigned("==", loaded, wanted)
+            bits = equal if bits is None else builder.or_(bits, equal)
+        return builder.bitcast(bits, _WORD)
+
+    return types.uint64(array, types.int64), code

@@ -83,4 +83,4 @@ CURATED = pa.schema([*MATCHED, ("keep_probability", pa.float64())])
 """Kept pairs, with the probability that each had of being kept."""
 
 SIZE_SUMS = pa.schema([("pairs", pa.int64()), ("expected", pa.int64()), ("variance", pa.int64())])
-"""A batch's part of the expected size: pairs, and sums of q and of q(1 - q) over keep probabilities q in units of 2^-32."""
+"""Parts of the expected size: pairs, and sums of q and q(1 - q) over the keep probabilities q, in units of 2^-32."""
