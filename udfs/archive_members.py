@@ -6,7 +6,7 @@ from typing import NamedTuple
 from udfs.archive_source import ARC_START, READ_BYTES, WARC_START, ArchiveSource, ByteStream, Codec
 
 _HEAD_BYTES = 2048
-_PLAIN_WARC = re.compile(rb"(?<=\n)WARC/\d\.\d+\r?\n(?=[^\r\n]*:)")
+_PLAIN_WARC = re.compile(rb"WARC/\d\.\d+\r?\n(?=[A-Za-z-]+:)")
 _PLAIN_ARC = re.compile(rb"(?<=\n)[a-z][a-z0-9+.-]*:[^\r\n]* \d{12,18} [^ \r\n]+ \d+\r?\n", re.IGNORECASE)
 
 
@@ -59,8 +59,9 @@ def find_next_start(source: ArchiveSource, offset: int) -> int | None:
         offset: Where the search begins.
 
     Returns:
-        The offset of the first whole member that starts with a record or, in a plain stream, of the first line that
-        looks like a record's first; None where there is none.
+        The offset of the first whole member that starts with a record or, in a plain stream, of the first text that
+        looks like a record's first line (it need not begin a line: the record before may be cut off); None where
+        there is none.
     """
     if source.codec is None:
         return find_bytes(source.stream, offset, _PLAIN_ARC if source.is_arc else _PLAIN_WARC)

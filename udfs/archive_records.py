@@ -13,6 +13,7 @@ from udfs.archive_members import find_next_start, inspect_member
 from udfs.archive_source import ArchiveSource, ByteStream
 
 _HEADER_BYTES = 65_536
+_MAGIC_BYTES = 5
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _LINE_END = re.compile(rb"\n")
 
@@ -126,6 +127,8 @@ def _finish_plain(source: ArchiveSource, start: int, last: ArchiveRecord | None,
     if last is None:
         return (yield from _skip_damage(source, start, start + 1)) if failed else None
     if not failed and not last.is_truncated:
+        if last.content_length < 0 and _is_header_cut(source, last.offset):
+            return (yield from _skip_damage(source, last.offset, last.offset + 1))
         yield last
         return None
     end = _block_end(source, last)
@@ -155,9 +158,15 @@ def _skip_damage(source: ArchiveSource, damage_start: int, search_start: int) ->
 def _is_cut_record(source: ArchiveSource, offset: int, rest: bytes) -> bool:
     """Tells whether the rest of an archive is the beginning of a record or member that the end cuts off."""
     if source.codec is None:
-        return rest.lstrip()[:5] == b"WARC/"[: len(rest.lstrip())] or source.is_arc
+        start = rest.lstrip()[:_MAGIC_BYTES]
+        return source.is_arc or start == b"WARC/"[: len(start)]
     is_magic = rest[: len(source.codec.magic)] == source.codec.magic[: len(rest)]
     return is_magic and inspect_member(source.stream, source.codec, offset).state == "truncated"
+
+
+def _is_header_cut(source: ArchiveSource, offset: int) -> bool:
+    source.stream.seek(offset)
+    return _HEADER_END.search(source.stream.read(_HEADER_BYTES)) is None
 
 
 def _starts_member(source: ArchiveSource, offset: int) -> bool:

@@ -1,8 +1,4 @@
-"""Recognises what an archive is by its content, and removes compression that covers many records.
-
-Archives come plain, compressed record by record (each record is a gzip member or zstd frame of its own, the usual
-form), or compressed as a whole, sometimes twice. What reads records sees only the first two forms.
-"""
+"""The byte streams of an archive: guarded against faults of transport, and unpacked where it was packed as a whole."""
 
 import gzip
 import re
@@ -16,16 +12,6 @@ import zstandard
 READ_BYTES = 1 << 16
 WARC_START = re.compile(rb"\s*WARC/\d")
 ARC_START = re.compile(rb"\s*(?:filedesc://|[a-z][a-z0-9+.-]*:[^\r\n]* \d{12,18} [^ \r\n]+ -?\d+\r?\n)", re.IGNORECASE)
-
-_MOST_LAYERS = 3
-_STEP_BYTES = 1024
-_HEAD_BYTES = 32_768
-_SLACK_BYTES = 16
-_MARKUP_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[?!a-z]", re.IGNORECASE)
-_CONTENT_LENGTH = re.compile(rb"^content-length:[ \t]*(\d+)", re.IGNORECASE | re.MULTILINE)
-_ARC_LENGTH = re.compile(rb"\s*[^\r\n]* (\d+)\r?\n")
-_HEADER_END = re.compile(rb"\r?\n\r?\n")
-_ZSTD_DICTIONARY_START = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
 
 class ByteStream(Protocol):
@@ -176,7 +162,7 @@ class UnpackedStream:
         return self._position
 
 
-@dataclass
+@dataclass(frozen=True)
 class ArchiveSource:
     """An archive whose format is known.
 
@@ -191,80 +177,3 @@ class ArchiveSource:
     is_arc: bool
     codec: Codec | None
     layers: list[UnpackedStream] = field(default_factory=list)
-
-
-def recognise(stream: ByteStream, size: int) -> ArchiveSource | None:
-    """Finds out what an archive is, by its content.
-
-    Args:
-        stream: The whole archive.
-        size: Its size in bytes.
-
-    Returns:
-        The archive, ready to be read; None where it holds nothing.
-
-    Raises:
-        NotAnArchiveError: It holds something, but no record starts it.
-    """
-    layers: list[UnpackedStream] = []
-    top: ByteStream = GuardedStream(stream, size)
-    for _ in range(_MOST_LAYERS):
-        top.seek(0)
-        head = top.read(_HEAD_BYTES)
-        codec = _codec_of(head)
-        if codec is None:
-            return _without_codec(top, head, layers)
-        first, holds_more = _first_record(top, codec)
-        is_record = WARC_START.match(first) or ARC_START.match(first)
-        if (is_record and not holds_more) or not first:
-            return ArchiveSource(top, ARC_START.match(first) is not None, codec, layers)
-        top = UnpackedStream(top, codec)
-        layers.append(top)
-    raise NotAnArchiveError("archive.not_an_archive", b"compressed too often")
-
-
-def _codec_of(head: bytes) -> Codec | None:
-    return next((codec for codec in (GZIP, ZSTD) if head.startswith(codec.magic)), None)
-
-
-def _without_codec(stream: ByteStream, head: bytes, layers: list[UnpackedStream]) -> ArchiveSource | None:
-    if not head:
-        return None
-    if WARC_START.match(head) or _ZSTD_DICTIONARY_START.match(head):
-        return ArchiveSource(stream, is_arc=False, codec=None, layers=layers)
-    if ARC_START.match(head):
-        return ArchiveSource(stream, is_arc=True, codec=None, layers=layers)
-    reason = "archive.error_page" if _MARKUP_START.match(head) else "archive.not_an_archive"
-    raise NotAnArchiveError(reason, head)
-
-
-def _first_record(stream: ByteStream, codec: Codec) -> tuple[bytes, bool]:
-    """Decompresses the first member as far as its first record goes.
-
-    Returns:
-        The member's first bytes, and whether it holds more than one record. Corrupt bytes end it early.
-    """
-    stream.seek(0)
-    decompressor = codec.new_decompressor()
-    head, size, length = b"", 0, None
-    while not decompressor.eof and (data := stream.read(_STEP_BYTES)):
-        try:
-            part = decompressor.decompress(data)
-        except codec.errors:
-            break
-        size += len(part)
-        head += part[: _HEAD_BYTES - len(head)]
-        length = length or _record_length(head)
-        if length is not None and size > length + _SLACK_BYTES:
-            return head, True
-    return head, False
-
-
-def _record_length(head: bytes) -> int | None:
-    """Bytes of the first record, header included; None while that is not known."""
-    if ARC_START.match(head):
-        line = _ARC_LENGTH.match(head)
-        return line.end() + int(line[1]) if line else None
-    end = _HEADER_END.search(head)
-    stated = _CONTENT_LENGTH.search(head, 0, end.start()) if end else None
-    return end.end() + int(stated[1]) if end and stated else None

@@ -10,13 +10,11 @@ from functools import partial
 import pyarrow as pa
 
 from udfs import fetch
-from udfs.arc_records import read_arc_records
+from udfs.archive_reader import read_archive
 from udfs.archive_records import ArchiveRecord, Damage
 from udfs.archive_rows import ArchiveRows, OpenArchive
-from udfs.archive_source import recognise
 from udfs.page_pairs import LostRecordError, PagePairs
 from udfs.warc_pairs import read_warc_record
-from udfs.warc_records import read_warc_records
 from udfs.wat_pairs import NO_ENVELOPE, read_wat_record
 
 _ENVELOPE_BYTES = 4096
@@ -87,14 +85,7 @@ class _RecordAdder:
 
 
 def _items(stream: fetch.ArchiveStream, options: ExtractOptions) -> Iterator[ArchiveRecord | Damage]:
-    source = recognise(stream, stream.size)
-    if source is None:
-        return
-    read_records = read_arc_records if source.is_arc else read_warc_records
-    yield from read_records(source, max_block_bytes=options.max_record_bytes)
-    for layer in source.layers:
-        if layer.damage is not None:
-            yield Damage(f"archive.{layer.damage}", 0, None)
+    return read_archive(stream, size=stream.size, max_block_bytes=options.max_record_bytes)
 
 
 def _page_in(record: ArchiveRecord, options: ExtractOptions) -> PagePairs:
