@@ -70,7 +70,7 @@ class ArchiveRows:
         try:
             stream = open_archive(path)
         except Exception as error:  # whatever an opener raises, only its archive fails
-            self.fail("archive.not_opened", repr(error))
+            self.fail("archive.not_opened", f"{type(error).__name__}: {error}")
             yield from self._close(size=0, etag="", bytes_read=0)
             return
         with stream:
