@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import statistics
 import sys
 import time
@@ -23,10 +24,8 @@ import pyarrow as pa
 from udfs.alt_text import spacing
 from udfs.automaton import TokenAutomaton, build_token_tables, entries_as_json
 
-FUNCTION_WORDS = (
-    ["of", "in", "and", "for", "the", "The", "with", "to", "photo", "a", "image", "A", "on", "by", "from", "at", "is", "picture", "an", "In", "new", "as", "it", "that", "or"]
-)
-SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu an er in or un st el ch om ta".split()  # noqa: SIM905
+FUNCTION_WORDS = re.findall(r"\w+", "of in and for the The with to photo a image A on by from at is an new as")
+SYLLABLES = re.findall(r"\w+", "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu an er in or un st el ch om")
 SINGLE_WORDS_SHARE = 0.7
 BATCH = 10_000
 
