@@ -45,10 +45,10 @@ def identify_languages(texts: Sequence[str]) -> tuple[list[str], npt.NDArray[np.
     """
     if not texts:
         return [], np.empty(0, np.float32)
-    # The model's own predict() for lists does the same, with a Python loop per text around it.
-    lines = [text.replace("\n", " ").replace("\r", " ") + "\n" for text in texts]
-    labels, probabilities = _model().f.multilinePredict(lines, 1, 0.0, "strict")
+    # The extension's own call, without the package's Python wrapper around it: one (probability, label) per text.
+    ask = _model().f.predict
+    found = [ask(text.replace("\n", " ").replace("\r", " ") + "\n", 1, 0.0, "strict")[0] for text in texts]
     return (
-        [label[0].removeprefix(_LABEL_PREFIX) for label in labels],
-        np.fromiter((probability[0] for probability in probabilities), np.float32, len(texts)),
+        [label.removeprefix(_LABEL_PREFIX) for _, label in found],
+        np.fromiter((probability for probability, _ in found), np.float32, len(texts)),
     )
