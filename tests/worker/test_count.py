@@ -1,0 +1,82 @@
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from udfs import count
+from udfs.count import BLOCK_SIZE, add_counts, partial_counts
+from udfs.schemas import PARTIAL_COUNTS
+
+SCHEMA = pa.schema([("entry_ids", pa.list_(pa.int32()))])
+NUMBER = 2 * BLOCK_SIZE + 7
+
+
+def batch_of(lists):
+    return pa.RecordBatch.from_arrays([pa.array(lists, SCHEMA.field(0).type)], schema=SCHEMA)
+
+
+def blocks_of(batches, number=NUMBER):
+    found = {}
+    for batch in partial_counts(iter(batches), number_of_entries=number):
+        assert batch.schema == PARTIAL_COUNTS
+        found.update(zip(batch.column("block").to_pylist(), batch.column("counts").to_pylist(), strict=True))
+    return found
+
+
+def whole(blocks, number=NUMBER):
+    counts = np.zeros(number, np.int64)
+    for block, content in blocks.items():
+        counts[block * BLOCK_SIZE :][: len(content) // 8] = np.frombuffer(content, "<i8")
+    return counts
+
+
+lists_of_ids = st.lists(st.lists(st.integers(0, NUMBER - 1), max_size=5, unique=True), max_size=30)
+
+
+@given(lists_of_ids, st.lists(st.integers(0, 30), max_size=4).map(sorted))
+def test_counts_add_over_any_split(lists, cuts):
+    expected = Counter(entry_id for ids in lists for entry_id in ids)
+    parts = [lists[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(lists)], strict=True)]
+    assert dict(enumerate(whole(blocks_of(map(batch_of, parts))))) == {
+        place: expected[place] for place in range(NUMBER)
+    }
+    merged = {}
+    for part in parts:
+        for block, content in blocks_of([batch_of(part)]).items():
+            merged[block] = add_counts(merged[block], content) if block in merged else content
+    assert (whole(merged) == whole(blocks_of([batch_of(lists)]))).all()
+
+
+def test_only_blocks_with_counts_travel():
+    blocks = blocks_of([batch_of([[0, BLOCK_SIZE - 1], None, [NUMBER - 1]])])
+    assert {block: len(content) for block, content in blocks.items()} == {0: 8 * BLOCK_SIZE, 2: 8 * 7}
+    assert blocks_of([batch_of([[], None])]) == {}
+    assert blocks_of([]) == {}
+
+
+def test_buffered_ids_are_counted_once(monkeypatch):
+    monkeypatch.setattr(count, "_BUFFERED_IDS", 3)
+    assert whole(blocks_of([batch_of([[1, 2]])] * 5, 3), 3).tolist() == [0, 5, 5]
+
+
+def test_a_slice_counts_only_itself():
+    assert whole(blocks_of([batch_of([[0], [1], [2]])[1:2]], 3), 3).tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("entry_id", [-1, 3])
+def test_ids_of_another_list_are_refused(entry_id):
+    with pytest.raises(ValueError, match="list of 3 entries"):
+        blocks_of([batch_of([[entry_id]])], 3)
+
+
+def test_counts_of_two_lists_are_not_added():
+    with pytest.raises(ValueError, match="8 and 16 bytes"):
+        add_counts(bytes(8), bytes(16))
+
+
+def test_large_counts_stay_exact():
+    large = np.array([2**62], "<i8").tobytes()
+    assert np.frombuffer(add_counts(large, np.array([1], "<i8").tobytes()), "<i8")[0] == 2**62 + 1
