@@ -1,0 +1,272 @@
+"""Pages in WARC records: which records are pages, and how their bodies are decoded.
+
+Numbered cases of bad input in this file:
+20 missing target URI           21 <uri> brackets and spaces     22 chunked bodies
+23 gzip, deflate, br, zstd      24 claimed but absent encodings  25 double-compressed body
+26 decompression bomb           27 record larger than the cap    28 corrupt compressed body
+29 no HTTP header               30 not HTML                      31 not a success
+32 charsets                     33 contradicting charsets        34 header bytes that are no UTF-8
+35 wrong chunks
+"""
+
+import gzip
+import random
+import zlib
+
+import brotli
+import pytest
+import zstandard
+
+from tests.worker.archive_files import Outcome, extract_bytes, http_response, warc_record
+from udfs.charset import codec_of_label, page_to_utf8
+from udfs.extract import ExtractOptions
+from udfs.http_body import remove_chunks
+
+PAGE = b'<html><body><img src="/a.jpg" alt="a dog"></body></html>'
+
+
+def extract(block: bytes, uri: str | bytes | None = "http://example.org/page", **record: object) -> Outcome:
+    return extract_bytes(warc_record(block, uri, **record))  # type: ignore[arg-type]
+
+
+def chunked(body: bytes, size: int = 10) -> bytes:
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x;note\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+def test_bad_input_20_missing_target_uri() -> None:
+    outcome = extract(http_response(PAGE), uri=None)
+    assert outcome.reasons("record") == [("record.no_target_uri", "")]
+    assert extract(http_response(PAGE), uri="<>").rejected == {"record.no_target_uri": 1}
+
+
+def test_bad_input_21_brackets_and_spaces_around_the_uri() -> None:
+    assert extract(http_response(PAGE), uri="<http://example.org/x/>").pairs[0]["page_url"] == "http://example.org/x/"
+    spaced = extract(http_response(PAGE), uri="http://example.org/a b/c d")
+    assert spaced.pairs[0]["page_url"] == "http://example.org/a b/c d"
+    assert spaced.urls == ["http://example.org/a.jpg"]
+
+
+def test_bad_input_22_chunked_body() -> None:
+    assert extract(http_response(chunked(PAGE), "Transfer-Encoding: chunked")).texts == ["a dog"]
+    packed = chunked(gzip.compress(PAGE))
+    headers = ("Transfer-Encoding: chunked", "Content-Encoding: gzip")
+    assert extract(http_response(packed, *headers)).texts == ["a dog"]
+
+
+ENCODERS = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "deflate (raw)": lambda body: zlib.compress(body, wbits=-15),
+    "br": brotli.compress,
+    "zstd": zstandard.compress,
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODERS)
+def test_bad_input_23_encoded_bodies(encoding: str) -> None:
+    body = ENCODERS[encoding](PAGE)
+    outcome = extract(http_response(body, f"Content-Encoding: {encoding.split(' ', maxsplit=1)[0]}"))
+    assert (outcome.texts, outcome.rejected) == (["a dog"], {})
+
+
+@pytest.mark.parametrize("encoding", ENCODERS)
+def test_bad_input_24_claimed_encoding_that_was_removed(encoding: str) -> None:
+    headers = (f"Content-Encoding: {encoding.split(' ', maxsplit=1)[0]}", "Transfer-Encoding: chunked")
+    assert extract(http_response(PAGE, *headers)).texts == ["a dog"]
+    text_first = b"Hello, <p>this is no usual start" + PAGE
+    assert extract(http_response(text_first, *headers)).texts == ["a dog"]
+
+
+@pytest.mark.parametrize("outer", [gzip.compress, zstandard.compress])
+def test_bad_input_25_double_compressed_body(outer: object) -> None:
+    assert callable(outer)
+    body = outer(gzip.compress(PAGE))
+    assert extract(http_response(body, "Content-Encoding: gzip")).texts == ["a dog"]
+    assert extract(http_response(body)).texts == ["a dog"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
+def test_bad_input_26_decompression_bomb_is_capped_and_counted(encoding: str) -> None:
+    body = ENCODERS[encoding](PAGE + b" " * 20_000_000)
+    assert len(body) < 100_000
+    block = warc_record(http_response(body, f"Content-Encoding: {encoding}"))
+    outcome = extract_bytes(block, ExtractOptions(max_page_bytes=1_000_000))
+    assert outcome.rejected == {"record.page_too_large": 1}
+    assert extract_bytes(block).texts == ["a dog"]
+
+
+def test_bad_input_27_record_larger_than_the_cap() -> None:
+    options = ExtractOptions(max_record_bytes=5000, max_page_bytes=5000)
+    big = warc_record(http_response(PAGE + b" " * 10_000))
+    video = warc_record(http_response(b"\0" * 10_000, content_type="video/mp4"))
+    outcome = extract_bytes(big + video + warc_record(http_response(PAGE)), options)
+    assert outcome.texts == ["a dog"]
+    assert outcome.rejected == {"record.page_too_large": 1, "record.skipped_not_html": 1}
+    assert extract_bytes(big, ExtractOptions(max_page_bytes=5000)).rejected == {"record.page_too_large": 1}
+
+
+def test_bad_input_28_corrupt_or_cut_compressed_body() -> None:
+    noise = random.Random(0).randbytes(5000).replace(b"<", b"")
+    body = gzip.compress(PAGE + noise)
+    corrupt = body[:200] + b"\xff" * 50 + body[250:]
+    assert extract(http_response(corrupt, "Content-Encoding: gzip")).rejected == {"record.undecodable": 1}
+    assert extract(http_response(body[:-300], "Content-Encoding: gzip")).texts == ["a dog"]
+
+
+def test_bad_input_29_no_http_header() -> None:
+    outcome = extract(b"<html>" + PAGE)
+    assert outcome.reasons("record")[0][0] == "record.bad_http_header"
+    assert extract(b"").rejected == {"record.bad_http_header": 1}
+    assert extract(b"HTTP/1.1 200 OK\r\nContent-Type: text/html").archive["pages"] == 1
+
+
+@pytest.mark.parametrize("media_type", ["application/pdf", "image/png", "application/json", "text/plain"])
+def test_bad_input_30_not_html(media_type: str) -> None:
+    assert extract(http_response(PAGE, content_type=media_type)).rejected == {"record.skipped_not_html": 1}
+    payload_type = b"WARC-Identified-Payload-Type: " + media_type.encode()
+    assert extract(http_response(PAGE), extra=payload_type).rejected == {"record.skipped_not_html": 1}
+
+
+def test_bad_input_30_the_identified_type_wins_and_unknown_types_are_sniffed() -> None:
+    identified = b"WARC-Identified-Payload-Type: text/html"
+    assert extract(http_response(PAGE, content_type="text/plain"), extra=identified).texts == ["a dog"]
+    for unknown in (None, "application/octet-stream", "", "html"):
+        assert extract(http_response(PAGE, content_type=unknown)).texts == ["a dog"]
+        assert extract(http_response(b"%PDF-1.4 <img src=a alt=b>", content_type=unknown)).archive["pages"] == 0
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "301 Moved", "500 Oops", "100 Continue"])
+def test_bad_input_31_not_a_success(status: str) -> None:
+    assert extract(http_response(PAGE, status=status)).rejected == {"record.skipped_status": 1}
+
+
+def test_other_records_are_skipped_by_kind() -> None:
+    kinds = ("request", "metadata", "revisit", "conversion", "continuation", "warcinfo", "strange")
+    outcome = extract_bytes(b"".join(warc_record(http_response(PAGE), kind=kind) for kind in kinds))
+    names = [f"record.skipped_{'unknown' if kind == 'strange' else kind}" for kind in kinds]
+    assert outcome.rejected == dict.fromkeys(names, 1)
+    dns = warc_record(b"20200101\nexample.org. IN A 127.0.0.1", "dns:example.org", content_type="text/dns")
+    assert extract_bytes(dns).rejected == {"record.skipped_dns": 1}
+
+
+def test_a_resource_is_a_page_without_http() -> None:
+    assert extract(PAGE, kind="resource", content_type="text/html; charset=utf-8").texts == ["a dog"]
+    assert extract(PAGE, kind="resource", content_type="image/png").rejected == {"record.skipped_not_html": 1}
+
+
+TEXTS = {
+    "cp1251": "Рыжая собака на траве",
+    "koi8-r": "Рыжая собака на траве",
+    "gbk": "一只狗在草地上跑步",
+    "gb18030": "一只狗在草地上跑步",
+    "big5": "一隻狗在草地上跑步",
+    "shift_jis": "芝生の上を走る犬",
+    "euc-jp": "芝生の上を走る犬",
+    "euc-kr": "잔디밭을 달리는 개",
+    "iso-8859-1": "un chien à l’été".replace("’", "'"),
+    "windows-1252": "un chien – à l’été",
+    "iso-8859-2": "pies biegnący po łące",
+    "utf-8": "ein Hund auf der Wiese – 犬",
+    "utf-16-le": "собака 犬",
+    "utf-16-be": "собака 犬",
+}
+
+
+def page_in(charset: str, *, meta: bool = False) -> bytes:
+    declared = f'<meta charset="{charset}">' if meta else ""
+    return f'<html><head>{declared}</head><body><img src="/a.jpg" alt="{TEXTS[charset]}"></body>'.encode(charset)
+
+
+@pytest.mark.parametrize("charset", TEXTS)
+def test_bad_input_32_charset_of_the_http_header(charset: str) -> None:
+    outcome = extract(http_response(page_in(charset), content_type=f'text/html; charset="{charset}"'))
+    assert outcome.texts == [TEXTS[charset]]
+
+
+@pytest.mark.parametrize("charset", [name for name in TEXTS if not name.startswith("utf-16")])
+def test_bad_input_32_charset_of_the_meta_tag(charset: str) -> None:
+    assert extract(http_response(page_in(charset, meta=True))).texts == [TEXTS[charset]]
+    old_form = b'<META content="text/html; charset=%s" HTTP-EQUIV=content-type>' % charset.encode()
+    assert extract(http_response(old_form + page_in(charset))).texts == [TEXTS[charset]]
+
+
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16"])
+def test_bad_input_32_byte_order_mark_wins(codec: str) -> None:
+    body = '<img src="/a.jpg" alt="собака 犬">'.encode(codec)
+    assert extract(http_response(body, content_type="text/html; charset=koi8-r")).texts == ["собака 犬"]
+
+
+@pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be"])
+def test_bad_input_32_utf_16_without_any_label(charset: str) -> None:
+    assert extract(http_response(page_in(charset))).texts == [TEXTS[charset]]
+    assert extract(http_response(page_in(charset), content_type=None)).texts == [TEXTS[charset]]
+
+
+def test_bad_input_32_detected_charsets() -> None:
+    russian = "Рыжая собака бежит по зелёной траве, а за ней бежит маленький мальчик. " * 8
+    chinese = "一只棕色的狗在绿色的草地上跑步，后面跟着一个小男孩，他们都很高兴。" * 8
+    for text, charset in ((russian, "cp1251"), (chinese, "gb18030"), (russian, "utf-8")):
+        body = f'<p>{text}</p><img src=/a.jpg alt="{text.strip()}">'.encode(charset)
+        assert extract(http_response(body)).texts == [text.strip()]
+
+
+def test_bad_input_33_contradicting_charsets() -> None:
+    """The header wins over the meta tag, a meta tag's UTF-16 means UTF-8, and unknown labels do not count."""
+    body = '<meta charset="utf-8"><img src=/a.jpg alt="собака">'
+    assert extract(http_response(body.encode("cp1251"), content_type="text/html;charset=cp1251")).texts == ["собака"]
+    utf_16 = '<meta charset="utf-16"><img src=/a.jpg alt="собака">'.encode()
+    assert extract(http_response(utf_16)).texts == ["собака"]
+    assert extract(http_response(body.encode(), content_type="text/html; charset=utf-16")).texts == ["собака"]
+    assert extract(http_response(body.encode(), content_type="text/html; charset=base64")).texts == ["собака"]
+    commented = '<!-- <meta charset="koi8-r"> --><meta charset=utf-8><img src=/a.jpg alt="собака">'.encode()
+    assert extract(http_response(commented)).texts == ["собака"]
+
+
+def test_bad_input_33_invalid_bytes_become_replacement_characters() -> None:
+    body = b'<img src=/a.jpg alt="a \xff dog">'
+    assert extract(http_response(body, content_type="text/html; charset=utf-8")).texts == ["a \ufffd dog"]
+
+
+@pytest.mark.parametrize(
+    ("label", "codec"),
+    [
+        ("latin1", "cp1252"),
+        ("ISO-8859-1", "cp1252"),
+        ("us-ascii", "cp1252"),
+        ("ISO-8859-9", "cp1254"),
+        ("gb2312", "gb18030"),
+        ("x-sjis", "cp932"),
+        ("ks_c_5601-1987", "cp949"),
+        ("tis-620", "cp874"),
+        (" UTF8 ", "utf-8"),
+        ("utf-7", None),
+        ("rot13", None),
+        ("idna", None),
+        ("unicode_escape", None),
+        ("no such label", None),
+        ("\0", None),
+    ],
+)
+def test_labels_mean_what_the_html_standard_says(label: str, codec: str | None) -> None:
+    assert codec_of_label(label) == codec
+
+
+def test_the_codec_is_told() -> None:
+    assert page_to_utf8("é".encode("cp1252"), "text/html; charset=latin1") == ("é".encode(), "cp1252")
+    assert page_to_utf8(b"\xef\xbb\xbfa", "") == (b"a", "utf-8")
+
+
+def test_bad_input_34_header_bytes_that_are_no_utf_8() -> None:
+    outcome = extract(http_response(PAGE, "X-Name: \xff"), uri=b"http://example.org/\xff\xfe/page")
+    assert outcome.texts == ["a dog"]
+    assert outcome.pairs[0]["page_url"].startswith("http://example.org/")
+
+
+def test_bad_input_35_wrong_chunks_keep_their_bytes() -> None:
+    assert remove_chunks(b"5\r\nhello\r\n3\r\nabc\r\n0\r\n\r\n") == b"helloabc"
+    assert remove_chunks(b"5\r\nhello\r\nno chunk") == b"hellono chunk"
+    assert remove_chunks(b"ffff\r\nhello") == b"hello"
+    assert remove_chunks(b"<html>") == b"<html>"
+    assert extract(http_response(chunked(PAGE)[:-9], "Transfer-Encoding: chunked")).archive["pages"] == 1
