@@ -32,16 +32,14 @@ def _read_run(source: ArchiveSource, start: int, max_block_bytes: int) -> Archiv
     Raises:
         ArchiveReadError: The bytes cannot be fetched.
     """
-    last: ArchiveRecord | None = None
-    failed = False
+    offset, last, failed = start, None, False
     try:
         records = ArchiveIterator(PartStream(source.stream, start), no_record_parse=True)
         for record in records:
             if last is not None:
                 yield last
-            previous, last = last, None
-            offset = start + int(records.offset)
-            offset = max(offset, previous.offset + 1) if previous else offset
+            offset = max(start + int(records.offset), last.offset + 1 if last else start)
+            last = None
             last = _take(record, offset, max_block_bytes)
             if last.is_truncated:
                 break
@@ -49,7 +47,7 @@ def _read_run(source: ArchiveSource, start: int, max_block_bytes: int) -> Archiv
         raise
     except Exception:
         failed = True
-    return (yield from finish_run(source, start, last, failed=failed))
+    return (yield from finish_run(source, offset, last, failed=failed))
 
 
 def _take(record: Any, offset: int, max_block_bytes: int) -> ArchiveRecord:

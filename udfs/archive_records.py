@@ -89,8 +89,8 @@ def finish_run(source: ArchiveSource, start: int, last: ArchiveRecord | None, *,
 
     Args:
         source: The archive.
-        start: Where the run began.
-        last: Its last record, not yet yielded; None where it had none.
+        start: Where the record begins that could not be read; only looked at if there is no last record.
+        last: The last record, not yet yielded; None where it is yielded or there was none.
         failed: True where the run ended with an error.
 
     Yields:

@@ -43,16 +43,33 @@ def read_warc_record(record: ArchiveRecord, *, max_page_bytes: int) -> PagePairs
     declared = _declared_html(record.payload_type, headers.get("content-type", ""))
     if declared is False:
         raise LostRecordError("record.skipped_not_html")
-    if record.is_cut_short:
-        raise LostRecordError("record.page_too_large", f"a record of {record.content_length} bytes")
-    encodings = headers.get("transfer-encoding", ""), headers.get("content-encoding", "")
-    body = decode_body(body, *encodings, max_bytes=max_page_bytes)
-    if declared is None and not looks_like_html(body):
-        raise LostRecordError("record.skipped_not_html")
+    body = _decoded(record, headers, body, max_page_bytes, is_html=declared is True)
     if not page_url:
         raise LostRecordError("record.no_target_uri")
     html, _ = page_to_utf8(body, headers.get("content-type", ""))
     return read_html(html, page_url)
+
+
+def _decoded(
+    record: ArchiveRecord, headers: dict[str, str], body: bytes, max_page_bytes: int, *, is_html: bool
+) -> bytes:
+    """Removes encodings. A body of unknown type counts as lost only if it looks like HTML.
+
+    Raises:
+        LostRecordError: It is too large, damaged, or no HTML.
+    """
+    encodings = headers.get("transfer-encoding", ""), headers.get("content-encoding", "")
+    try:
+        decoded = decode_body(body, *encodings, max_bytes=max_page_bytes)
+    except LostRecordError:
+        if is_html or looks_like_html(body):
+            raise
+        raise LostRecordError("record.skipped_not_html") from None
+    if not is_html and not looks_like_html(decoded):
+        raise LostRecordError("record.skipped_not_html")
+    if record.is_cut_short:
+        raise LostRecordError("record.page_too_large", f"a record of {record.content_length} bytes")
+    return decoded
 
 
 def _declared_html(payload_type: str | None, content_type: str) -> bool | None:

@@ -36,15 +36,13 @@ def _read_run(source: ArchiveSource, start: int, max_block_bytes: int) -> Archiv
     Raises:
         ArchiveReadError: The bytes cannot be fetched.
     """
-    last: ArchiveRecord | None = None
-    failed = False
+    offset, last, failed = start, None, False
     part: Any = PartStream(source.stream, start)
     try:
         for record in ArchiveIterator(part, record_types=WarcRecordType.any_type, parse_http=False):
-            offset = start + int(record.stream_pos)
             if last is not None:
                 yield last
-                offset = max(offset, last.offset + 1)
+            offset = max(start + int(record.stream_pos), last.offset + 1 if last else start)
             last = None
             last = _take(record, offset, max_block_bytes)
             if last.is_truncated:
@@ -53,7 +51,7 @@ def _read_run(source: ArchiveSource, start: int, max_block_bytes: int) -> Archiv
         raise
     except OSError:
         failed = True
-    return (yield from finish_run(source, start, last, failed=failed))
+    return (yield from finish_run(source, offset, last, failed=failed))
 
 
 def _take(record: Any, offset: int, max_block_bytes: int) -> ArchiveRecord:

@@ -1,7 +1,9 @@
 """Small archives made in memory, and what extraction makes of them."""
 
+import base64
 import gzip
 import json
+import random
 from collections import Counter
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -41,8 +43,8 @@ def warc_record(
 
 def page_record(number: int, padding: int = 0) -> bytes:
     """A page with one image, so that what is kept can be told by its number; padding is hard to compress."""
-    noise = bytes(32 + (number * 7919 + i * i * 31 + (i >> 3)) % 90 for i in range(padding)).replace(b"<", b" ")
-    body = HTML % (number, number) + b"<!--" + noise.replace(b"-", b"") + b"-->"
+    noise = base64.b64encode(random.Random(number).randbytes(padding))
+    body = HTML % (number, number) + b"<!--" + noise + b"-->"
     return warc_record(http_response(body), uri=f"http://example.org/{number}")
 
 

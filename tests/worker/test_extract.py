@@ -81,6 +81,18 @@ def test_bad_input_02_corrupt_member_loses_itself_only() -> None:
     assert [pair["record_offset"] for pair in outcome.pairs] == [0, STARTS[1], STARTS[3], STARTS[4]]
 
 
+def test_bad_input_02_corrupt_members_larger_than_any_buffer() -> None:
+    """The reader hands out such a record before it comes to the damage in its block."""
+    parts = members([page_record(number, padding=400_000) for number in range(4)])
+    starts = [sum(map(len, parts[:number])) for number in range(5)]
+    assert len(parts[0]) > 1 << 16
+    for number in (0, 2, 3):
+        outcome = extract_bytes(replaced(b"".join(parts), starts[number + 1] - 5000, b"\xff" * 40))
+        assert (outcome.status, kept(outcome)) == ("damaged", [n for n in range(4) if n != number])
+        end = starts[number + 1] if number < 3 else "end"
+        assert outcome.reasons("archive") == [("archive.corrupt", f"skipped bytes {starts[number]}-{end}")]
+
+
 def test_bad_input_02_two_corrupt_members() -> None:
     data = replaced(replaced(ARCHIVE, STARTS[1] + 300, b"\xff" * 40), STARTS[3], b"XXXX")
     outcome = extract_bytes(data)

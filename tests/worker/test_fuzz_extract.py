@@ -40,6 +40,7 @@ ARCHIVES = {
     "packed": gzip.compress(b"".join(RECORDS)),
     "twice": gzip.compress(b"".join(members(RECORDS))),
     "zstd": b"".join(map(zstandard.compress, RECORDS)),
+    "large": b"".join(members([RECORDS[0], *(page_record(number, padding=90_000) for number in range(3))])),
     "arc": ARC,
     "arc.gz": b"".join(members([ARC])),
 }
@@ -75,7 +76,7 @@ def edit(data: bytes, edits: list[tuple[str, float, int, bytes]]) -> bytes:
 def test_damaged_archives(name: str, changes: list[tuple[str, float, int, bytes]]) -> None:
     outcome = extract_bytes(edit(ARCHIVES[name], changes))
     offsets = [pair["record_offset"] for pair in outcome.pairs]
-    assert offsets == sorted(offsets)
+    assert offsets == sorted(set(offsets))  # every record has one pair at most, and is read once
     assert (outcome.status == "failed") == any(
         reason in outcome.rejected for reason in ("archive.not_an_archive", "archive.error_page", "archive.read_error")
     )
@@ -124,36 +125,11 @@ def test_arbitrary_bodies(
     assert "record.parser_error" not in outcome.rejected
 
 
-fragments = st.sampled_from(
-    [
-        "<img ",
-        "src=",
-        "alt='",
-        "'",
-        '"',
-        ">",
-        "<base href=",
-        "http://[",
-        "//x/",
-        "<!--",
-        "-->",
-        "<template>",
-        "</",
-        "&#",
-        "<noscript>",
-        "<svg>",
-        "<table>",
-        "\x00",
-        "�",
-        "data:",
-        "title=",
-        "<textarea>",
-        "<script>",
-        "&amp;",
-        "/>",
-        "x",
-    ]
+MARKUP = (
+    "<img |src=|alt='|'|\"|>|<base href=|http://[|//x/|<!--|-->|<template>|</|&#|<noscript>|<svg>|<table>|\0|\ufffd"
 )
+MARKUP += "|data:|title=|<textarea>|<script>|&amp;|/>|x|<image |<select>|<frameset>|<![CDATA[|]]>|<math>|<plaintext>"
+fragments = st.sampled_from(MARKUP.split("|"))
 
 
 @FUZZ

@@ -20,7 +20,7 @@ import zstandard
 from tests.worker.archive_files import Outcome, extract_bytes, http_response, warc_record
 from udfs.charset import codec_of_label, page_to_utf8
 from udfs.extract import ExtractOptions
-from udfs.http_body import remove_chunks
+from udfs.http_body import looks_like_html, remove_chunks
 
 PAGE = b'<html><body><img src="/a.jpg" alt="a dog"></body></html>'
 
@@ -101,9 +101,11 @@ def test_bad_input_27_record_larger_than_the_cap() -> None:
     options = ExtractOptions(max_record_bytes=5000, max_page_bytes=5000)
     big = warc_record(http_response(PAGE + b" " * 10_000))
     video = warc_record(http_response(b"\0" * 10_000, content_type="video/mp4"))
-    outcome = extract_bytes(big + video + warc_record(http_response(PAGE)), options)
+    unknown = warc_record(http_response(b"\0" * 10_000, content_type="application/octet-stream"))
+    tarball = warc_record(http_response(gzip.compress(b"\0" * 10_000), content_type="application/octet-stream"))
+    outcome = extract_bytes(big + video + unknown + tarball + warc_record(http_response(PAGE)), options)
     assert outcome.texts == ["a dog"]
-    assert outcome.rejected == {"record.page_too_large": 1, "record.skipped_not_html": 1}
+    assert outcome.rejected == {"record.page_too_large": 1, "record.skipped_not_html": 3}
     assert extract_bytes(big, ExtractOptions(max_page_bytes=5000)).rejected == {"record.page_too_large": 1}
 
 
@@ -140,6 +142,11 @@ def test_bad_input_30_the_identified_type_wins_and_unknown_types_are_sniffed() -
 @pytest.mark.parametrize("status", ["404 Not Found", "301 Moved", "500 Oops", "100 Continue"])
 def test_bad_input_31_not_a_success(status: str) -> None:
     assert extract(http_response(PAGE, status=status)).rejected == {"record.skipped_status": 1}
+
+
+def test_many_comments_are_sniffed_in_no_time() -> None:
+    assert not looks_like_html(b"<!---->" * 300 + b"no")
+    assert looks_like_html(b"<!-- a - b -- c ---->\n" * 20 + b"<p>")
 
 
 def test_other_records_are_skipped_by_kind() -> None:
