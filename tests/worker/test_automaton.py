@@ -77,6 +77,24 @@ def test_long_tokens_with_one_hash_are_told_apart():
     ]
 
 
+def test_tokens_of_two_words_with_one_home_are_told_apart():
+    automaton = token_automaton(["abcdefgh1", "abcdefgh2", "abcdefgh", "abcdefg"], multiplier=0)
+    alt_texts = ["abcdefgh3", "abcdefgh2", "abcdefgh", "abcdefg", "abcdefgh1\0"]
+    assert automaton.match(pa.array(alt_texts)).to_pylist() == [[], [1], [2], [3], []]
+
+
+def test_texts_that_end_at_every_place_of_a_block():
+    alt_texts = [" " * number + "dog" for number in range(200)] + ["dog" + " " * number for number in range(200)]
+    assert token_automaton(["dog"]).match(pa.array(alt_texts)).to_pylist() == [[0]] * 400
+
+
+def test_bytes_behind_a_null_count_for_nothing():
+    offsets = pa.array([0, 3, 6], pa.int32()).buffers()[1]
+    array = pa.StringArray.from_buffers(2, offsets, pa.py_buffer(b"dogdog"), pa.py_buffer(b"\x01"))
+    assert array.to_pylist() == ["dog", None]
+    assert token_automaton(["dog"]).match(array).to_pylist() == [[0], []]
+
+
 @pytest.mark.parametrize("string_type", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
 def test_slices_of_every_string_type(string_type):
     alt_texts = ["dog", None, "new york", "é dog", "", "york", None, "dog dog"] * 3
@@ -119,10 +137,10 @@ def test_two_million_words():
 
 
 def test_results_larger_than_expected():
-    entries = [f"w{number}" for number in range(3_000)]
+    entries = [f"w{number}" for number in range(9_000)]
     text = " ".join(reversed(entries))
-    found = token_automaton(entries).match(pa.array([text, "w5", None, text]))
-    assert found.to_pylist() == [list(range(3_000)), [5], [], list(range(3_000))]
+    found = token_automaton(entries).match(pa.array(["w7 w5", text, "w5", None, text]))
+    assert found.to_pylist() == [[5, 7], list(range(9_000)), [5], [], list(range(9_000))]
 
 
 @pytest.mark.parametrize(
