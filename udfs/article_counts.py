@@ -1,0 +1,131 @@
+"""Counts the words of article dumps: record batches of byte ranges in, partial counts out."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+from mwparserfromhell.parser import ParserError
+
+from udfs.dump_stream import ReadableBytes, read_chunks, unpack
+from udfs.ngrams import NgramCounts, count_batches
+from udfs.wiki_pages import LARGEST_FRAGMENT_BYTES, WikiPage, as_utf8, page_fragments, parse_page
+from udfs.wikitext import (
+    FILE_NAMESPACES,
+    LARGEST_PARSE_COST,
+    LARGEST_WIKITEXT_BYTES,
+    is_disambiguation,
+    is_redirect,
+    parse_cost,
+    plain_text,
+)
+
+Opener = Callable[[str], ReadableBytes]
+
+REJECTS_SHOWN = 5
+"""Rejected pages that are named per part and reason."""
+
+
+@dataclass(frozen=True)
+class ArticleRules:
+    """Which pages count, and how they are read.
+
+    Attributes:
+        dropped_prefixes: Prefixes of links that go with their label, in lower case.
+        disambiguation_templates: Templates that mark disambiguation pages, beside the English ones, in lower case.
+        most_held: Distinct tokens and bigrams that a worker holds before it hands them on.
+    """
+
+    dropped_prefixes: frozenset[str] = FILE_NAMESPACES
+    disambiguation_templates: frozenset[str] = frozenset()
+    most_held: int = 500_000
+
+
+def count_articles(
+    batches: Iterable[pa.RecordBatch], *, opener: Opener, rules: ArticleRules
+) -> Iterator[pa.RecordBatch]:
+    """Counts tokens and bigrams of the articles in parts of dumps.
+
+    Args:
+        batches: Rows of `DUMP_PARTS`.
+        opener: Opens a path for reading.
+        rules: Which pages count.
+
+    Yields:
+        `WORD_COUNTS`. In the tally pages = articles + the `page.*` reasons; `dump.*` are faults of the packed file,
+        `index.page_missing` counts pages that the index promises and the part lacks.
+    """
+    counts = NgramCounts(rules.most_held)
+    for batch in batches:
+        for part in batch.to_pylist():
+            yield from _count_part(part, opener, rules, counts)
+    yield from counts.take()
+
+
+def _count_part(
+    part: dict[str, str | int], opener: Opener, rules: ArticleRules, counts: NgramCounts
+) -> Iterator[pa.RecordBatch]:
+    dump, tally = str(part["dump"]), Counter[str]()
+    rejects: Counter[tuple[str, str]] = Counter()
+    stream = opener(str(part["path"]))
+    try:
+        start, end = int(part["start"]), None if part["end"] is None else int(part["end"])
+        chunks = as_utf8(unpack(read_chunks(stream, start, end), tally))
+        for fragment in page_fragments(chunks, tally, LARGEST_FRAGMENT_BYTES):
+            reason, text = read_article(fragment, rules)
+            tally[reason or "articles"] += 1
+            if reason and not reason.startswith("page.skipped_") and tally[reason] <= REJECTS_SHOWN:
+                rejects[reason, f"{dump}: {text}"] += 1
+            if not reason:
+                counts.add(text)
+            if counts.is_full:
+                yield from counts.take()
+    finally:
+        stream.close()
+    tally["index.page_missing"] = max(0, int(part["pages"] or 0) - tally["pages"])
+    yield from count_batches("tally", Counter({(reason, dump): count for reason, count in tally.items()}))
+    yield from count_batches("reject", rejects)
+
+
+def read_article(fragment: bytes, rules: ArticleRules) -> tuple[str, str]:
+    """Reads the plain text of a page, or says why it does not count.
+
+    Args:
+        fragment: The page's XML.
+        rules: Which pages count.
+
+    Returns:
+        An empty reason and the text, or a reason and the page's title (the start of the XML where that is broken).
+        The reasons that begin with `page.skipped_` are normal: redirects, disambiguations, other namespaces and other
+        kinds of content.
+    """
+    try:
+        page = parse_page(fragment)
+    except ValueError:
+        return "page.broken_xml", fragment[:80].decode("utf-8", "replace")
+    if reason := _reason_to_skip(page, rules) or _reason_to_reject(page):
+        return reason, page.title
+    try:
+        return "", plain_text(page.wikitext, rules.dropped_prefixes)
+    except ParserError:
+        return "page.parser_error", page.title
+
+
+def _reason_to_skip(page: WikiPage, rules: ArticleRules) -> str:
+    if page.namespace != 0:
+        return "page.skipped_namespace"
+    if page.is_redirect or is_redirect(page.wikitext):
+        return "page.skipped_redirect"
+    if page.model != "wikitext":
+        return "page.skipped_model"
+    if is_disambiguation(page.title, page.wikitext, rules.disambiguation_templates):
+        return "page.skipped_disambiguation"
+    return ""
+
+
+def _reason_to_reject(page: WikiPage) -> str:
+    if not page.wikitext.strip():
+        return "page.no_text"
+    if len(page.wikitext.encode("utf-8", "replace")) > LARGEST_WIKITEXT_BYTES:
+        return "page.too_large"
+    return "page.over_budget" if parse_cost(page.wikitext) > LARGEST_PARSE_COST else ""
