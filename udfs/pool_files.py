@@ -3,28 +3,34 @@
 The archive is the file, record_offset the row or line number from 0, image_index 0, source "alt", and there is no page.
 """
 
-import gzip
 import io
-import zlib
+import os
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zstandard
 
 from udfs import fetch
+from udfs.archive_records import Damage
 from udfs.archive_rows import ArchiveRows, OpenArchive
-from udfs.archive_source import ArchiveReadError
+from udfs.archive_source import GZIP, ZSTD, ArchiveReadError
 from udfs.page_pairs import LostRecordError, PagePairs
 
 MAX_LINE_BYTES = 16 << 20
+_READ_BYTES = 1 << 16
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ROWS_PER_BATCH = 8192
 
-Row = tuple[int, object, object] | tuple[int, LostRecordError]
-"""Row number with URL and text, or with why the row has none."""
+
+class Row(NamedTuple):
+    """One row of a file: its number, and its URL and text or why it has none."""
+
+    number: int
+    url: object = None
+    text: object = None
+    lost: LostRecordError | None = None
 
 
 def read_pool_batches(
@@ -49,83 +55,125 @@ def read_pool_batches(
         for row in batch.to_pylist():
             rows = ArchiveRows(row["archive"])
 
-            def items(stream: fetch.ArchiveStream, path: str = row["path"]) -> Iterator[Row]:
+            def items(stream: fetch.ArchiveStream, path: str = row["path"]) -> Iterator[Row | Damage]:
                 read = _parquet_rows if path.endswith(".parquet") else _json_rows
                 return read(stream, url_column, text_column)
 
             yield from rows.read(row["path"], open_archive, items, _add_row)
 
 
-def _add_row(rows: ArchiveRows, row: Row) -> None:
+def _add_row(rows: ArchiveRows, row: Row | Damage) -> None:
+    if isinstance(row, Damage):
+        rows.status = "damaged"
+        rows.reject("archive", row.reason, f"nothing can be read after byte {row.start}", row.start)
+        return
     rows.numbers["records"] += 1
     try:
-        rows.add_page(row[0], _page_of(row))
+        rows.add_page(row.number, _page_of(row))
     except LostRecordError as lost:
-        rows.lose_record(row[0], lost.reason, lost.example)
+        rows.lose_record(row.number, lost.reason, lost.example)
 
 
 def _page_of(row: Row) -> PagePairs:
-    if len(row) == 2:  # noqa: PLR2004 - the shorter form of a Row
-        raise row[1]
-    _, url, text = row
+    if row.lost is not None:
+        raise row.lost
     page = PagePairs("")
-    if url is not None and not isinstance(url, str):
-        page.add_bad_image("image.not_a_string", str(url))
+    if row.url is not None and not isinstance(row.url, str):
+        page.add_bad_image("image.not_a_string", str(row.url))
     else:
-        page.add_image("", url, [] if text is None else [("alt", text)])
+        page.add_image("", row.url, [] if row.text is None else [("alt", row.text)])
     return page
 
 
 def _parquet_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row]:
     number = 0
-    with pq.ParquetFile(pa.PythonFile(stream, mode="r")) as file:
-        for batch in file.iter_batches(_ROWS_PER_BATCH, columns=[url_column, text_column]):
-            texts = batch.column(text_column).to_pylist()
-            for url, text in zip(batch.column(url_column).to_pylist(), texts, strict=True):
-                yield number, url, text
-                number += 1
-
-
-def _json_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row]:
     try:
-        for number, line in enumerate(_lines(_decompressed(stream))):
-            content = line.removeprefix(BYTE_ORDER_MARK) if number == 0 else line
-            if content.strip():
-                yield _json_row(number, content, url_column, text_column)
-    except (EOFError, zlib.error, zstandard.ZstdError, gzip.BadGzipFile) as error:
-        raise ArchiveReadError(f"the compressed file breaks off or is corrupt: {error}") from None
+        with pq.ParquetFile(pa.PythonFile(_RawStream(stream), mode="r")) as file:
+            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=[url_column, text_column]):
+                texts = batch.column(text_column).to_pylist()
+                for url, text in zip(batch.column(url_column).to_pylist(), texts, strict=True):
+                    yield Row(number, url, text)
+                    number += 1
+    except (OSError, ValueError) as error:
+        raise ArchiveReadError(f"row {number}: {error}") from None
+
+
+def _json_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row | Damage]:
+    damages: list[Damage] = []
+    for number, line in enumerate(_lines(_decompressed(stream, damages))):
+        content = line.removeprefix(BYTE_ORDER_MARK) if number == 0 else line
+        if content.strip():
+            yield _json_row(number, content, url_column, text_column)
+    yield from damages
 
 
 def _json_row(number: int, line: bytes, url_column: str, text_column: str) -> Row:
     if len(line) > MAX_LINE_BYTES:
-        return number, LostRecordError("record.line_too_long", f"line {number + 1} exceeds {MAX_LINE_BYTES} bytes")
+        return Row(
+            number, lost=LostRecordError("record.line_too_long", f"line {number + 1} exceeds {MAX_LINE_BYTES} bytes")
+        )
     try:
         value = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return number, LostRecordError("record.invalid_json", f"line {number + 1}: {error}")
+        return Row(number, lost=LostRecordError("record.invalid_json", f"line {number + 1}: {error}"))
     if not isinstance(value, dict):
-        return number, LostRecordError("record.not_an_object", f"line {number + 1}: {line[:100]!r}")
+        return Row(number, lost=LostRecordError("record.not_an_object", f"line {number + 1}: {line[:100]!r}"))
     if url_column not in value:
-        return number, LostRecordError("record.no_url_key", f"line {number + 1}: {sorted(value)}")
-    return number, value[url_column], value.get(text_column)
+        return Row(number, lost=LostRecordError("record.no_url_key", f"line {number + 1}: {sorted(value)}"))
+    return Row(number, value[url_column], value.get(text_column))
 
 
-def _decompressed(stream: fetch.ArchiveStream) -> BinaryIO:
-    raw = cast(BinaryIO, stream)
-    start = stream.read(4)
-    stream.seek(0)
-    if start[:2] == b"\x1f\x8b":
-        return cast(BinaryIO, gzip.GzipFile(fileobj=raw))
-    if start == b"\x28\xb5\x2f\xfd":
-        return cast(BinaryIO, zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
-    return raw
+class _RawStream(io.RawIOBase):
+    """An archive's stream in the form that Python's readers and Arrow's take."""
+
+    def __init__(self, stream: fetch.ArchiveStream) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        return self._stream.seek(offset, whence)
+
+    def readinto(self, buffer: Any, /) -> int:
+        content = self._stream.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
 
 
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Cuts a stream into lines; of one that is too long only the beginning is kept."""
-    buffered = io.BufferedReader(cast(io.RawIOBase, stream), 1 << 16)
-    while line := buffered.readline(MAX_LINE_BYTES + 1):
-        if len(line) > MAX_LINE_BYTES:
-            while (rest := buffered.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-                pass
-        yield line
+def _decompressed(stream: fetch.ArchiveStream, damages: list[Damage]) -> Iterator[bytes]:
+    """Yields a file's content without its compression; damage, which ends it, is appended to `damages`."""
+    data = stream.read(_READ_BYTES)
+    codec = next((codec for codec in (GZIP, ZSTD) if data.startswith(codec.magic)), None)
+    if codec is None:
+        while data:
+            yield data
+            data = stream.read(_READ_BYTES)
+        return
+    member = codec.new_decompressor()
+    try:
+        while data:
+            yield member.decompress(data)
+            # Members follow one another; zeros after the last are padding.
+            data = (member.unused_data.lstrip(b"\0") if member.eof else b"") or stream.read(_READ_BYTES)
+            if member.eof and data:
+                member = codec.new_decompressor()
+    except codec.errors:
+        damages.append(Damage("archive.corrupt", stream.bytes_read, None))
+        return
+    if not member.eof:
+        damages.append(Damage("archive.truncated", stream.bytes_read, None))
+
+
+def _lines(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Cuts content into lines; of one that is too long only the beginning is kept."""
+    rest = b""
+    for part in parts:
+        *lines, rest = (rest + part).split(b"\n")
+        yield from lines
+        rest = rest[: MAX_LINE_BYTES + 1]
+    if rest:
+        yield rest

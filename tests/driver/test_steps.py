@@ -72,7 +72,7 @@ def test_duplicates_keep_the_smallest_provenance(spark):
         assert rows_of(deduplicate_pairs(table, 2)) == [rows[2]]
 
 
-def test_distinct_pairs_are_sorted_in_each_partition(spark, pool):
+def test_distinct_pairs_are_sorted_in_each_partition(pool):
     twice = pool.union(pool)
     parts = deduplicate_pairs(twice, 3).rdd.glom().collect()
     assert sum(map(len, parts)) == 400
@@ -136,7 +136,7 @@ def test_infinite_threshold_keeps_every_matched_pair(matched):
     assert np.all([row.keep_probability == 1.0 for row in kept.collect()])
 
 
-def test_columns_are_checked_and_put_in_order(spark, pool):
+def test_columns_are_checked_and_put_in_order(pool):
     assert require_columns(pool.select(*reversed(PAIRS.names)), PAIRS).columns == PAIRS.names
     with pytest.raises(SchemaMismatchError, match="image_index int"):
         require_columns(pool.drop("image_index"), PAIRS)

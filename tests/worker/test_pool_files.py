@@ -1,0 +1,154 @@
+"""Files with pairs: every row is a pair or a reason, whatever the file holds."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from udfs import pool_files
+from udfs.alt_text import pair_id
+from udfs.pool_files import read_pool_batches
+from udfs.schemas import ARCHIVE_PATHS, EXTRACTED
+
+GOOD = [("https://example.org/a.jpg", " a dog\n"), ("http://example.org/b.jpg", "東京 tower")]
+
+
+def read(path) -> tuple[list[dict], dict]:
+    task = pa.RecordBatch.from_pylist([{"archive": path.name, "path": str(path)}], schema=ARCHIVE_PATHS)
+    batches = list(read_pool_batches(iter([task]), url_column="url", text_column="text"))
+    assert all(batch.schema == EXTRACTED for batch in batches)
+    rows = [row for batch in batches for row in batch.to_pylist()]
+    archives = [row for row in rows if row["kind"] == "archive"]
+    assert len(archives) == 1
+    archive = {**archives[0], "rejected": dict(archives[0]["rejected"])}
+    for total, part, prefix in (
+        ("records", "pages", "record."),
+        ("images", "images_kept", "image."),
+        ("texts", "pairs", "text."),
+    ):
+        lost = sum(number for reason, number in archive["rejected"].items() if reason.startswith(prefix))
+        assert archive[total] == archive[part] + lost
+    return [row for row in rows if row["kind"] == "pair"], archive
+
+
+def lines(*rows) -> bytes:
+    return b"".join(json.dumps({"url": url, "text": text}).encode() + b"\n" for url, text in rows)
+
+
+@pytest.mark.parametrize(
+    "form", ["parquet", "jsonl", "jsonl.gz", "jsonl.zst", "crlf.jsonl", "bom.jsonl", "no_end.jsonl"]
+)
+def test_every_form_gives_the_same_pairs(tmp_path, form):
+    path = tmp_path / f"pairs.{form}"
+    if form == "parquet":
+        table = pa.table({"text": [text for _, text in GOOD], "more": [1, 2], "url": [url for url, _ in GOOD]})
+        pq.write_table(table, path)
+    else:
+        content = {
+            "crlf.jsonl": lines(*GOOD).replace(b"\n", b"\r\n"),
+            "bom.jsonl": b"\xef\xbb\xbf" + lines(*GOOD),
+            "no_end.jsonl": lines(*GOOD)[:-1],
+            "jsonl.gz": gzip.compress(lines(GOOD[0])) + gzip.compress(lines(GOOD[1])),
+            "jsonl.zst": zstandard.compress(lines(GOOD[0])) + zstandard.compress(lines(GOOD[1])),
+        }.get(form, lines(*GOOD))
+        path.write_bytes(content)
+    pairs, archive = read(path)
+    assert [(row["image_url"], row["alt_text"]) for row in pairs] == [(GOOD[0][0], "a dog"), GOOD[1]]
+    assert [row["pair_id"] for row in pairs] == [pair_id(row["image_url"], row["alt_text"]) for row in pairs]
+    assert [(row["record_offset"], row["image_index"], row["source"]) for row in pairs] == [
+        (0, 0, "alt"),
+        (1, 0, "alt"),
+    ]
+    assert {row["page_url"] for row in pairs} == {None}
+    assert {row["archive"] for row in pairs} == {path.name}
+    assert (archive["status"], archive["records"], archive["rejected"]) == ("ok", 2, {})
+
+
+def test_a_bad_line_costs_itself_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(pool_files, "MAX_LINE_BYTES", 500)
+    bad = [
+        b"{broken\n",
+        b"[1, 2]\n",
+        b'{"text": "no url"}\n',
+        b"\n",
+        b'{"url": 5, "text": "a number"}\n',
+        b'{"url": "https://example.org/x.jpg", "text": ["a", "list"]}\n',
+        b'{"url": "https://example.org/x.jpg", "text": null}\n',
+        b'{"url": "https://example.org/x.jpg", "text": "  "}\n',
+        b'{"url": "data:image/png;base64,AA", "text": "a"}\n',
+        b'{"url": "https://example.org/x.jpg", "text": "\xff"}\n',
+        b'{"url": "https://example.org/long.jpg", "text": "' + b"x" * 1500 + b'"}\n',
+        b'{"url": "https://example.org/x.jpg", "text": "a"}{"url": "u", "text": "b"}\n',
+        b'{"url": "https://example.org/nan.jpg", "text": NaN}\n',
+    ]
+    path = tmp_path / "bad.jsonl"
+    path.write_bytes(lines(GOOD[0]) + b"".join(bad) + lines(GOOD[1]))
+    pairs, archive = read(path)
+    assert [row["record_offset"] for row in pairs] == [0, len(bad) + 1]
+    assert archive["rejected"] == {
+        "record.invalid_json": 4,
+        "record.not_an_object": 1,
+        "record.no_url_key": 1,
+        "record.line_too_long": 1,
+        "image.not_a_string": 1,
+        "image.data_url": 1,
+        "image.no_text": 1,
+        "text.not_a_string": 1,
+        "text.empty": 1,
+    }
+
+
+def test_lone_surrogates_and_repeated_keys(tmp_path):
+    path = tmp_path / "odd.jsonl"
+    path.write_bytes(
+        b'{"url": "https://example.org/s.jpg", "text": "cut \\ud83d"}\n'
+        b'{"url": "https://example.org/1.jpg", "text": "first", "text": "last"}\n'
+    )
+    pairs, archive = read(path)
+    assert [row["alt_text"] for row in pairs] in (["cut \ufffd", "last"], ["last"])
+    assert archive["records"] == 2
+
+
+@pytest.mark.parametrize("ending", ["jsonl.gz", "jsonl.zst"])
+def test_a_truncated_file_is_damaged_and_keeps_its_lines(tmp_path, ending):
+    content = lines(*[(f"https://example.org/{number}.jpg", f"text {number * 7919}") for number in range(20_000)])
+    packed = gzip.compress(content) if ending.endswith("gz") else zstandard.compress(content)
+    path = tmp_path / f"cut.{ending}"
+    path.write_bytes(packed[: len(packed) // 2])
+    pairs, archive = read(path)
+    assert archive["status"] == "damaged"
+    assert archive["rejected"]["archive.truncated"] == 1
+    assert 1_000 < len(pairs) < 20_000
+
+
+def test_no_rows_no_bytes_and_no_file(tmp_path):
+    pq.write_table(
+        pa.table({"url": pa.array([], pa.string()), "text": pa.array([], pa.string())}), tmp_path / "a.parquet"
+    )
+    (tmp_path / "b.jsonl").write_bytes(b"")
+    for name in ("a.parquet", "b.jsonl"):
+        pairs, archive = read(tmp_path / name)
+        assert (pairs, archive["status"], archive["records"]) == ([], "ok", 0)
+    _, archive = read(tmp_path / "missing.jsonl")
+    assert archive["status"] == "failed"
+
+
+def test_a_parquet_file_with_a_broken_page_is_failed(tmp_path):
+    path = tmp_path / "broken.parquet"
+    pq.write_table(pa.table({"url": ["https://example.org/a.jpg"] * 5000, "text": [str(n) for n in range(5000)]}), path)
+    content = bytearray(path.read_bytes())
+    content[40:400] = b"\0" * 360
+    path.write_bytes(content)
+    _, archive = read(path)
+    assert archive["status"] == "failed"
+
+
+def test_string_types_of_parquet(tmp_path):
+    url, text = GOOD[0]
+    table = pa.table({"url": pa.array([url], pa.large_string()), "text": pa.array([text]).dictionary_encode()})
+    pq.write_table(table, tmp_path / "types.parquet")
+    pairs, _ = read(tmp_path / "types.parquet")
+    assert [row["alt_text"] for row in pairs] == ["a dog"]
