@@ -12,7 +12,10 @@ from charset_normalizer import from_bytes
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_BE, "utf-16-be"), (codecs.BOM_UTF16_LE, "utf-16-le"))
 _META_BYTES = 1024
 _DETECTED_BYTES = 16_384
+_BYTES_BEFORE = 256
 _FALLBACK = "cp1252"
+_DETECTABLE = ["cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874"]
+_DETECTABLE += ["gb18030", "big5", "cp932", "euc_jp", "cp949"]
 
 _CODEC_OF_LABEL = {
     "ascii": "cp1252",
@@ -65,6 +68,9 @@ _PYTHON_ALIASES = {
 }
 
 _HTTP_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
+_WHOLE_CHARACTERS = re.compile(rb".*[\x00-\x2f]", re.DOTALL)  # no such byte ends a longer character
+_TAG = re.compile(rb"<[^>]*>")
 _COMMENT = re.compile(rb"<!--.*?(?:-->|$)", re.DOTALL)
 _META = re.compile(rb"<meta[\s/]((?:[^>\"']|\"[^\"]*\"|'[^']*')*)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(rb"([^\s=/>\"']+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s>]+))")
@@ -144,10 +150,17 @@ def _meta_codec(start: bytes) -> str | None:
 
 
 def _detected_codec(body: bytes) -> str:
+    """Asks the detector. It hardly tells code pages of Latin script apart: windows-1252 wins where they are even."""
     if is_utf8(body):
         return "utf-8"
-    best = from_bytes(_sample(body)).best()
-    return (codec_of_label(best.encoding) if best is not None else None) or _FALLBACK
+    matches = from_bytes(_sample(body), cp_isolation=_DETECTABLE)
+    best = matches.best()
+    if best is None:
+        return _FALLBACK
+    western = next((match for match in matches if match.encoding == _FALLBACK), None)
+    if western is not None and western.chaos <= best.chaos and western.coherence >= best.coherence:
+        return _FALLBACK
+    return codec_of_label(best.encoding) or _FALLBACK
 
 
 def is_utf8(body: bytes) -> bool:
@@ -160,7 +173,12 @@ def is_utf8(body: bytes) -> bool:
 
 
 def _sample(body: bytes) -> bytes:
-    """Takes a bounded part around the first byte that is not ASCII, where the detector has something to look at."""
-    first = re.search(rb"[\x80-\xff]", body)
-    start = max(0, first.start() - 256) if first else 0
-    return body[start : start + _DETECTED_BYTES]
+    """Takes a bounded part around the first byte that is not ASCII; without tags, if the text alone has such bytes."""
+    first = _NOT_ASCII.search(body)
+    start = first.start() if first else 0
+    sample = body[max(0, start - _BYTES_BEFORE) : start + _DETECTED_BYTES]
+    if start + _DETECTED_BYTES < len(body):
+        whole = _WHOLE_CHARACTERS.match(sample)
+        sample = whole[0] if whole else sample
+    text = _TAG.sub(b" ", sample)
+    return text if _NOT_ASCII.search(text) else sample

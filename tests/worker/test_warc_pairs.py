@@ -211,12 +211,29 @@ def test_bad_input_32_utf_16_without_any_label(charset: str) -> None:
     assert extract(http_response(page_in(charset), content_type=None)).texts == [TEXTS[charset]]
 
 
-def test_bad_input_32_detected_charsets() -> None:
-    russian = "Рыжая собака бежит по зелёной траве, а за ней бежит маленький мальчик. " * 8
-    chinese = "一只棕色的狗在绿色的草地上跑步，后面跟着一个小男孩，他们都很高兴。" * 8
-    for text, charset in ((russian, "cp1251"), (chinese, "gb18030"), (russian, "utf-8")):
-        body = f'<p>{text}</p><img src=/a.jpg alt="{text.strip()}">'.encode(charset)
-        assert extract(http_response(body)).texts == [text.strip()]
+UNDECLARED = {
+    "cp1250": "Rudy pies biegnie po łące, a za nim mały chłopiec. Zażółć gęślą jaźń. Piękne zdjęcie, gdzie jeździł koń.",
+    "cp1251": "Рыжая собака бежит по зелёной траве, а за ней маленький мальчик.",
+    "koi8-r": "Рыжая собака бежит по зелёной траве, а за ней маленький мальчик.",
+    "cp1252": "El niño corre detrás del perro. La fenêtre est très ancienne, à l’été. Der Hund läuft über die Straße.",
+    "cp1253": "Ο σκύλος τρέχει στο πράσινο γρασίδι και πίσω του ένα μικρό αγόρι.",
+    "cp1256": "الكلب يركض على العشب الأخضر وخلفه ولد صغير.",
+    "cp874": "สุนัขวิ่งบนหญ้าสีเขียวและเด็กชายตัวเล็กวิ่งตาม",
+    "gb18030": "一只棕色的狗在绿色的草地上跑步，后面跟着一个小男孩，他们都很高兴。",
+    "big5": "一隻棕色的狗在綠色的草地上跑步，後面跟著一個小男孩，他們都很高興。",
+    "shift_jis": "芝生の上を走る茶色の犬と、その後ろを走る小さな男の子。",
+    "euc-jp": "芝生の上を走る茶色の犬と、その後ろを走る小さな男の子。",
+    "cp949": "잔디밭을 달리는 갈색 개와 그 뒤를 따라 달리는 작은 소년.",
+    "utf-8": "Рыжая собака, 一只狗 und ein Hund.",
+}
+
+
+@pytest.mark.parametrize("repeats", [4, 2000])
+@pytest.mark.parametrize("charset", UNDECLARED)
+def test_bad_input_32_detected_charsets(charset: str, repeats: int) -> None:
+    text = UNDECLARED[charset]
+    body = f'<html><body><p>{text * repeats}</p><img src=/a.jpg alt="{text}">'.encode(charset)
+    assert extract(http_response(body)).texts == [text]
 
 
 def test_bad_input_33_contradicting_charsets() -> None:
