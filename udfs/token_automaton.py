@@ -152,11 +152,14 @@ def write_token_tables(tables: TokenTables, path: str) -> None:
         "short_slots": tables.tables.short_slots,
         "lengths": {name: len(getattr(tables.tables, name)) for name in _ARRAYS},
     }
-    with Path(path).open("wb") as file:
+    # Written beside and renamed: a worker that has mapped an earlier file of this name keeps it whole.
+    part = Path(f"{path}.part")
+    with part.open("wb") as file:
         file.write(_MAGIC + json.dumps(header).encode() + b"\n")
         for name in _ARRAYS:
             file.write(b"\0" * (-file.tell() % _ALIGNMENT))
             file.write(getattr(tables.tables, name).astype(_ARRAY_TYPE, copy=False).data)
+    part.replace(path)
 
 
 def open_token_tables(path: str, metadata_digest: str) -> TokenTables:

@@ -163,7 +163,10 @@ def test_tables_survive_the_file_and_are_mapped_read_only(tmp_path):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
     assert path in Path("/proc/self/maps").read_text()
-    assert TokenAutomaton(mapped).match(pa.array(["new york"])).to_pylist() == [[1, 2, 3]]
+    automaton = TokenAutomaton(mapped)
+    write_token_tables(build_token_tables(["other"], "other digest"), path)
+    assert automaton.match(pa.array(["new york"])).to_pylist() == [[1, 2, 3]]
+    assert [file.name for file in tmp_path.iterdir()] == ["tables"]
 
 
 def test_foreign_cut_and_empty_files_are_refused(tmp_path):
