@@ -1,8 +1,8 @@
 """Instructions that numba has no name for: loads of eight bytes at any address, prefetches, and counts of zero bits.
 
 Also the compilation itself, whose cache on disk is best effort: a home folder that cannot be written, as containers
-and `--py-files` archives have, costs a compilation per process and nothing else. numba looks for changes in a kernel's own
-file only: after a change here, delete the kernels' `__pycache__`.
+and `--py-files` archives have, costs a compilation per process and nothing else. numba looks for changes in a kernel's
+own file only: after a change here, delete the kernels' `__pycache__`.
 """
 
 from collections.abc import Callable
