@@ -187,6 +187,16 @@ def test_bad_input_10_wrong_content_length_costs_one_record(pack: object) -> Non
     assert outcome.rejected["record.truncated"] + outcome.rejected["record.bad_content_length"] == 2
 
 
+def test_bad_input_10_a_length_that_ends_inside_the_block() -> None:
+    """The rest of the block stands in a member of its own, so the record is known to be cut; plain, it is garbage."""
+    short = RECORDS[1].replace(b"Content-Length: 4", b"Content-Length: ", 1)
+    assert short != RECORDS[1]
+    outcome = extract_bytes(b"".join(members([RECORDS[0], short, RECORDS[2]])))
+    assert (outcome.status, kept(outcome), outcome.rejected) == ("damaged", [0, 2], {"record.truncated": 1})
+    plain = extract_bytes(RECORDS[0] + short + RECORDS[2])
+    assert (plain.status, kept(plain), plain.rejected) == ("damaged", [0, 1, 2], {"archive.corrupt": 1})
+
+
 @pytest.mark.parametrize("cut", [500, 3100, 3200])
 def test_bad_input_11_truncated_plain_warc(cut: int) -> None:
     outcome = extract_bytes(b"".join(RECORDS)[:-cut])

@@ -11,6 +11,7 @@ Numbered cases of bad input in this file:
 
 import gzip
 import random
+import tracemalloc
 import zlib
 
 import brotli
@@ -20,7 +21,8 @@ import zstandard
 from tests.worker.archive_files import Outcome, extract_bytes, http_response, warc_record
 from udfs.charset import codec_of_label, page_to_utf8
 from udfs.extract import ExtractOptions
-from udfs.http_body import looks_like_html, remove_chunks
+from udfs.http_body import decode_body, looks_like_html, remove_chunks
+from udfs.page_pairs import LostRecordError
 
 PAGE = b'<html><body><img src="/a.jpg" alt="a dog"></body></html>'
 
@@ -95,6 +97,18 @@ def test_bad_input_26_decompression_bomb_is_capped_and_counted(encoding: str) ->
     outcome = extract_bytes(block, ExtractOptions(max_page_bytes=1_000_000))
     assert outcome.rejected == {"record.page_too_large": 1}
     assert extract_bytes(block).texts == ["a dog"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
+def test_bad_input_26_a_bomb_is_not_unpacked_beyond_the_cap(encoding: str) -> None:
+    body = ENCODERS[encoding](PAGE + b" " * 50_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(LostRecordError, match="page_too_large"):
+            decode_body(body, "", encoding, 1_000_000)
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_bad_input_27_record_larger_than_the_cap() -> None:
@@ -212,7 +226,7 @@ def test_bad_input_32_utf_16_without_any_label(charset: str) -> None:
 
 
 UNDECLARED = {
-    "cp1250": "Rudy pies biegnie po łące, a za nim mały chłopiec. Zażółć gęślą jaźń. Piękne zdjęcie, gdzie jeździł koń.",
+    "cp1250": "Rudy pies biegnie po łące, a za nim mały chłopiec. Zażółć gęślą jaźń. Piękne zdjęcie, jeździł koń.",
     "cp1251": "Рыжая собака бежит по зелёной траве, а за ней маленький мальчик.",
     "koi8-r": "Рыжая собака бежит по зелёной траве, а за ней маленький мальчик.",
     "cp1252": "El niño corre detrás del perro. La fenêtre est très ancienne, à l’été. Der Hund läuft über die Straße.",
