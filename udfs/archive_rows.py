@@ -83,6 +83,8 @@ class ArchiveRows:
                 self.fail(error.reason, error.example)
             except ArchiveReadError as error:
                 self.fail("archive.read_error", str(error))
+            except Exception as error:  # what no reader foresees fails this archive, by name, and no other
+                self.fail("archive.reader_error", repr(error))
             yield from self._close(size=stream.size, etag=stream.etag, bytes_read=stream.bytes_read)
 
     def fail(self, reason: str, example: str) -> None:

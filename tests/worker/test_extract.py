@@ -33,7 +33,7 @@ from tests.worker.archive_files import (
     wat_record,
 )
 from udfs.alt_text import pair_id
-from udfs.archive_rows import BATCH_ROWS
+from udfs.archive_rows import BATCH_ROWS, ArchiveRows
 from udfs.extract import ExtractOptions, extract_batches
 from udfs.fetch import ArchiveStat, ArchiveStream
 from udfs.schemas import ARCHIVE_PATHS
@@ -168,6 +168,18 @@ def test_bad_input_08_error_while_reading_fails_the_archive(wrap: object) -> Non
     assert outcome.status == "failed"
     assert outcome.reasons("archive")[0][0] == "archive.read_error"
     assert "reset by peer" in outcome.reasons("archive")[0][1]
+
+
+def test_a_surprise_in_a_reader_fails_its_archive_only() -> None:
+    def items(_: ArchiveStream) -> Iterator[int]:
+        yield 1
+        raise KeyError("surprise")
+
+    rows = ArchiveRows("a")
+    batches = list(rows.read("a", lambda _: MemoryStream(b""), items, lambda rows, _: rows.numbers.update(records=1)))
+    closing = batches[-1].to_pylist()[-1]
+    assert (closing["kind"], closing["status"], closing["records"]) == ("archive", "failed", 1)
+    assert closing["rejected"] == [("archive.reader_error", 1)]
 
 
 @pytest.mark.parametrize("parts", [MEMBERS, RECORDS])
