@@ -61,7 +61,7 @@ def brotli_compress(body: bytes) -> bytes:
     target = BytesIO()
     writer = BrotliWriter(target)
     writer.write(body)
-    writer.finish()
+    writer.close()
     return target.getvalue()
 
 
