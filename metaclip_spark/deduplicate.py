@@ -25,7 +25,8 @@ def deduplicate_pairs(pairs: DataFrame, partitions: int) -> DataFrame:
         SchemaMismatchError: If `pairs` lacks a column.
     """
     rest = [name for name in PAIRS.names if name not in {"pair_id", *_PROVENANCE}]
-    source_order = F.array_position(F.array(*map(F.lit, SOURCES)), F.col("source")).alias("source_order")
+    # As an expression: Spark 3.5's array_position takes no column as its second argument.
+    source_order = F.expr(f"array_position(array{SOURCES}, source) as source_order")
     rows = require_columns(pairs, PAIRS).select("*", source_order)
     smallest = F.min(F.struct(*_PROVENANCE, *rest)).alias("smallest")
     distinct = rows.repartition(partitions, "pair_id").groupBy("pair_id").agg(smallest)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numba.extending
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba.core import cgutils
 
 from udfs.alt_text import SEPARATOR_MARKS

@@ -1,0 +1,87 @@
+"""Runs the job as users do: as a process of its own, from the zip, outside the checkout. Used by the tests."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+BALANCE = ("--metadata", CHECKOUT / "tests/data/wordnet_lemmas.txt.gz", "--threshold-t", "20", "--seed", "5")
+SAMPLE = CHECKOUT / "tests" / "data" / "sample"
+LOCAL = "local[2,4]"
+LOCAL_CLUSTER = "local-cluster[2,1,1024]"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A Python that has the dependencies and not the project, and the zip that brings it.
+
+    Attributes:
+        python: The interpreter.
+        site_packages: Where its packages lie.
+        folder: Where jobs are run from; it holds `jobs/` and the zip.
+    """
+
+    python: Path
+    site_packages: Path
+    folder: Path
+
+    def submit(self, master: str, job: str, *options: object) -> subprocess.CompletedProcess:
+        """Runs a job with spark-submit and the zip, and fails with its output if it fails."""
+        command = self.submit_command(master, job, *options)
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=280, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+        return done
+
+    def submit_command(self, master: str, job: str, *options: object) -> list[str]:
+        """Gives the command line of a job."""
+        submit = self.site_packages / "pyspark" / "bin" / "spark-submit"
+        settings = ("spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")
+        configured = [part for setting in settings for part in ("--conf", setting)]
+        script = self.folder / "jobs" / f"{job}.py"
+        return [
+            *("bash", str(submit), "--master", master, *configured, "--py-files", "metaclip_spark.zip", str(script)),
+            *map(str, options),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """Gives the environment of a job: nothing of the checkout is on its path."""
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SPARK", "PYSPARK"))
+        }
+        python = str(self.python)
+        return {
+            **kept,
+            "PYSPARK_PYTHON": python,
+            "PYSPARK_DRIVER_PYTHON": python,
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            # Compiled code is cached below the home folder.
+            "HOME": str(self.folder),
+            "SPARK_HOME": str(self.site_packages / "pyspark"),
+        }
+
+
+def install_outside(folder: Path, python: str | None = None) -> Installation:
+    """Makes an installation without the project.
+
+    The project is installed in place in the test environments. A path file of a new environment that names their
+    site-packages brings all packages but that one, since path files within a named folder are not followed.
+    """
+    base = Path(python or sys.executable)
+    question = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = sysconfig.get_path("purelib")
+    if python:
+        packages = subprocess.run([base, "-c", question], capture_output=True, text=True, check=True).stdout.strip()
+    venv.create(folder / "python", with_pip=False, symlinks=True)
+    own = next((folder / "python" / "lib").glob("python3*")) / "site-packages"
+    (own / "dependencies.pth").write_text(f"{packages}\n")
+    shutil.copytree(CHECKOUT / "jobs", folder / "jobs", ignore=shutil.ignore_patterns("__pycache__"))
+    zip_path = folder / "metaclip_spark.zip"
+    subprocess.run([sys.executable, CHECKOUT / ".ci" / "build_zip.py", zip_path], check=True, cwd=CHECKOUT)
+    return Installation(folder / "python" / "bin" / "python", Path(packages), folder)
