@@ -59,6 +59,7 @@ $(VENV)/installed-spark: $(ENVIRONMENT) | $(VENV)/bin/python
 
 $(VENV)/installed-tests: $(ENVIRONMENT) | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,tests]'
+	$(VENV)/bin/python -m pip install --quiet --no-deps img2dataset==1.47.0
 	@touch $@ $(VENV)/installed-spark
 
 # The second Spark line: everything but Spark itself is pinned to the same versions.
