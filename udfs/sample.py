@@ -56,10 +56,17 @@ def expected_size_batches(
     """
     for batch in batches:
         keep = keep_probabilities(batch.column("entry_ids"), entry_probability)
-        sums = [keep.size, _units(keep), _units(keep * (1.0 - keep))]
+        sums = [keep.size, int(probability_units(keep).sum()), int(probability_units(keep * (1.0 - keep)).sum())]
         yield pa.RecordBatch.from_arrays([pa.array([value], pa.int64()) for value in sums], schema=SIZE_SUMS)
 
 
-def _units(probabilities: npt.NDArray[np.float64]) -> int:
-    """Rounds each probability to the unit, and adds them up exactly."""
-    return int(np.rint(probabilities * PROBABILITY_UNITS).astype(np.int64).sum())
+def probability_units(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Rounds probabilities to units of 2^-32, whose sums are exact.
+
+    Args:
+        probabilities: Numbers from 0 to 1.
+
+    Returns:
+        As many whole numbers from 0 to 2^32.
+    """
+    return np.rint(probabilities * PROBABILITY_UNITS).astype(np.int64)

@@ -82,5 +82,13 @@ PARTIAL_COUNTS = pa.schema([("block", pa.int32()), ("counts", pa.binary())])
 CURATED = pa.schema([*MATCHED, ("keep_probability", pa.float64())])
 """Kept pairs, with the probability that each had of being kept."""
 
+THRESHOLD_SUMS = pa.schema(
+    [("threshold_t", pa.int64()), ("pairs", pa.int64()), ("expected", pa.int64()), ("variance", pa.int64())]
+)
+"""`SIZE_SUMS` at one of several thresholds."""
+
+ENTRY_SHARES = pa.schema([("block", pa.int32()), ("expected", pa.binary())])
+"""A worker's partial sums per entry of its pairs' keep probabilities, in units of 2^-32, as in `PARTIAL_COUNTS`."""
+
 SIZE_SUMS = pa.schema([("pairs", pa.int64()), ("expected", pa.int64()), ("variance", pa.int64())])
 """Parts of the expected size: pairs, and sums of q and q(1 - q) over the keep probabilities q, in units of 2^-32."""

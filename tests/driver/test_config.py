@@ -69,7 +69,7 @@ def test_help_describes_every_option(capsys):
     [
         (["--resume", "--overwrite"], "--resume keeps the output and --overwrite deletes it"),
         (["--pool", "x.parquet"], "either --archives or --pool"),
-        (["--tail-share", "0.06"], "exactly one of --threshold-t and --tail-share"),
+        (["--tail-share", "0.06"], "exactly one of --threshold-t, --tail-share and --target-pairs"),
         (["--threshold-t", "0"], "threshold"),
         (["--threshold-t", "2.5"], "threshold"),
         (["--threshold-t", "nan"], "threshold"),

@@ -193,6 +193,21 @@ def test_tail_share_chooses_the_oracles_threshold(output, tmp_path, expected):
     assert manifest["numbers"]["threshold_t"] == oracle.tail_share_threshold(expected["counts"], "0.06")
 
 
+def test_target_pairs_chooses_the_smallest_threshold_that_reaches_them(output, tmp_path, expected, capfd):
+    run = tmp_path / "out"
+    shutil.copytree(output, run)
+    assert call("sample_pairs", "--target-pairs", "2.5k", "--output", run, "--overwrite") == 0
+    threshold = json.loads((run / "manifests" / "sample.json").read_text())["numbers"]["threshold_t"]
+    below, reached = (
+        oracle.expected_size(expected["matched"], expected["counts"], threshold - less) for less in (1, 0)
+    )
+    assert below < 2500 <= reached
+    matched = len(expected["matched"])
+    capfd.readouterr()
+    assert call("sample_pairs", "--target-pairs", matched + 1, "--output", run, "--overwrite") == 2
+    assert f"only {matched:,} pairs were matched" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
 def test_a_pool_of_files_gives_the_same_curated_pairs(output, tmp_path, form):
     pairs = sorted(rows(output, "pool"), key=lambda row: row["alt_text"])

@@ -1,0 +1,125 @@
+"""The threshold explorer: expected sizes at many thresholds in one pass, and the smallest t that reaches a target.
+
+The expected size is a sum of integers that never falls when t grows (`udfs.draw.PairFactors`), so that bisection with
+many points at once is exact.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark reader knows
+
+from metaclip_spark.balance import PROBABILITY_UNITS, ExpectedSize
+from metaclip_spark.errors import ConfigError
+from metaclip_spark.schemas import spark_schema
+from udfs.plan import expected_sizes_batches
+from udfs.schemas import THRESHOLD_SUMS
+
+MOST_PASSES = 3
+FIRST_POINTS = 96
+"""Thresholds of the first pass, evenly spaced in logarithm: neighbours differ by a quarter where counts reach 10^9."""
+
+Evaluate = Callable[[Sequence[int]], Mapping[int, ExpectedSize]]
+"""One pass: thresholds to expected sizes."""
+
+
+def expected_sizes(
+    matched: DataFrame, counts: npt.NDArray[np.int64], thresholds: Sequence[int]
+) -> dict[int, ExpectedSize]:
+    """Computes expected sizes at many thresholds; triggers one Spark job that reads `entry_ids` only.
+
+    Args:
+        matched: Pairs that passed the language gate, with `entry_ids`.
+        counts: Shape (entries,): the counts to balance with.
+        thresholds: Whole numbers of at least 1.
+
+    Returns:
+        Threshold to expected size, in ascending order.
+    """
+    wanted = sorted(set(thresholds))
+    shipped = matched.sparkSession.sparkContext.broadcast(counts)
+
+    def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return expected_sizes_batches(iter(batches), counts=shipped.value, thresholds=wanted)
+
+    partial_sums = matched.select("entry_ids").mapInArrow(sums, spark_schema(THRESHOLD_SUMS))
+    # A sum of bigint wraps around beyond 2^63, which 2^31 pairs reach in units of 2^-32.
+    wide = [F.sum(F.col(name).cast("decimal(38,0)")).alias(name) for name in ("pairs", "expected", "variance")]
+    rows = {row.threshold_t: row for row in partial_sums.groupBy("threshold_t").agg(*wide).collect()}
+    shipped.unpersist()
+    return {
+        threshold: ExpectedSize(
+            pairs=int(row.pairs), expected_units=int(row.expected), variance_units=int(row.variance)
+        )
+        if (row := rows.get(threshold)) is not None
+        else ExpectedSize(pairs=0, expected_units=0, variance_units=0)
+        for threshold in wanted
+    }
+
+
+def threshold_for_target_pairs(evaluate: Evaluate, target_pairs: int, largest_count: int) -> int:
+    """Finds the smallest threshold whose expected size reaches a target, in at most `MOST_PASSES` passes.
+
+    Args:
+        evaluate: Gives the expected sizes at many thresholds in one pass.
+        target_pairs: The wanted size: at least 1, at most the number of matched pairs.
+        largest_count: The largest entry count: at this threshold every matched pair is kept.
+
+    Returns:
+        A whole number of at least 1.
+    """
+    target = target_pairs * PROBABILITY_UNITS
+    below, reached = 0, max(1, largest_count)
+    for passes_left in range(MOST_PASSES, 0, -1):
+        points = _points_between(below, reached, passes_left)
+        if not points:
+            break
+        sizes = evaluate(points)
+        reached = min((t for t in points if sizes[t].expected_units >= target), default=reached)
+        below = max((t for t in points if sizes[t].expected_units < target), default=below)
+    return reached
+
+
+def check_target_pairs(target_pairs: int, pairs: int) -> None:
+    """Refuses a target that no threshold reaches.
+
+    Args:
+        target_pairs: The wanted size.
+        pairs: The number of matched pairs that pass the language gate.
+
+    Raises:
+        ConfigError: If there are fewer matched pairs than wanted.
+    """
+    if target_pairs > pairs:
+        raise ConfigError(
+            f"--target-pairs is {target_pairs:,}, but only {pairs:,} pairs were matched: give at most {pairs:,}, or "
+            "extract more archives"
+        )
+
+
+def spread_thresholds(largest: int, points: int) -> list[int]:
+    """Spreads thresholds evenly in logarithm.
+
+    Args:
+        largest: The largest threshold.
+        points: How many, at most: neighbours that round to one whole number are one.
+
+    Returns:
+        Whole numbers from 1 to `largest`, ascending.
+    """
+    return sorted({int(t) for t in np.rint(np.geomspace(1, max(1, largest), points))} | {max(1, largest)})
+
+
+def _points_between(below: int, reached: int, passes_left: int) -> list[int]:
+    """Chooses thresholds strictly between two, so few that the passes that are left suffice."""
+    between = reached - below - 1
+    if passes_left == 1 or between <= FIRST_POINTS:
+        return list(range(below + 1, reached))
+    if passes_left == MOST_PASSES:
+        return [t for t in spread_thresholds(reached, FIRST_POINTS) if below < t < reached]
+    step = math.isqrt(between) + 1
+    return list(range(below + step, reached, step))

@@ -1,0 +1,140 @@
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from metaclip_spark.balance import PROBABILITY_UNITS, ExpectedSize, entry_probabilities
+from metaclip_spark.config import SampleConfig, check_target
+from metaclip_spark.errors import ConfigError
+from metaclip_spark.thresholds import (
+    MOST_PASSES,
+    check_target_pairs,
+    spread_thresholds,
+    threshold_for_target_pairs,
+)
+from udfs import plan
+from udfs.plan import expected_sizes_batches
+from udfs.sample import expected_size_batches
+
+ENTRY_IDS = pa.list_(pa.int32())
+
+
+def batch_of(lists):
+    return pa.record_batch([pa.array(lists, ENTRY_IDS)], names=["entry_ids"])
+
+
+def sizes(lists, counts, thresholds, cut=0):
+    found = {}
+    parts = [part for part in (batch_of(lists[:cut]), batch_of(lists[cut:])) if part.num_rows]
+    for batch in expected_sizes_batches(iter(parts), counts=counts, thresholds=thresholds):
+        for row in batch.to_pylist():
+            before = found.get(row["threshold_t"], ExpectedSize(0, 0, 0))
+            found[row["threshold_t"]] = ExpectedSize(
+                before.pairs + row["pairs"],
+                before.expected_units + row["expected"],
+                before.variance_units + row["variance"],
+            )
+    return {t: found.get(t, ExpectedSize(0, 0, 0)) for t in thresholds}
+
+
+def size_one_by_one(lists, counts, threshold):
+    probability = entry_probabilities(counts, threshold)
+    rows = [row for batch in expected_size_batches(iter([batch_of(lists)]), entry_probability=probability)
+            for row in batch.to_pylist()]  # fmt: skip
+    return ExpectedSize(*(sum(row[name] for row in rows) for name in ("pairs", "expected", "variance")))
+
+
+entry_counts = st.lists(st.integers(0, 3_000) | st.integers(0, 3), min_size=6, max_size=6).map(np.array)
+lists_of_ids = st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=4, unique=True).map(sorted), max_size=30)
+
+
+@settings(deadline=None)
+@given(lists_of_ids, entry_counts, st.lists(st.integers(1, 3_500), min_size=1, max_size=8, unique=True),
+       st.integers(0, 30))  # fmt: skip
+def test_many_thresholds_in_one_pass_equal_one_by_one_to_the_unit(lists, counts, thresholds, cut):
+    assert sizes(lists, counts, thresholds, cut) == {t: size_one_by_one(lists, counts, t) for t in thresholds}
+
+
+@settings(deadline=None)
+@given(lists_of_ids.filter(bool), entry_counts, st.data())
+def test_the_solver_finds_the_smallest_threshold_that_brute_force_finds(lists, counts, data):
+    target = data.draw(st.integers(1, len(lists)))
+    passes = []
+
+    def evaluate(thresholds):
+        passes.append(len(thresholds))
+        return sizes(lists, counts, thresholds)
+
+    found = threshold_for_target_pairs(evaluate, target, int(counts.max()))
+    everything = sizes(lists, counts, list(range(1, max(1, int(counts.max())) + 1)))
+    assert found == next(t for t, size in everything.items() if size.expected_units >= target * PROBABILITY_UNITS)
+    assert len(passes) <= MOST_PASSES
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10**9), st.integers(1, 10**9))
+@example(10**9, 10**9)
+@example(170_000, 2 * 10**9)
+def test_the_solver_needs_three_passes_and_few_points_at_any_scale(answer, largest):
+    answer = min(answer, largest)
+    points = []
+
+    def evaluate(thresholds):
+        points.append(len(thresholds))
+        return {t: ExpectedSize(1, PROBABILITY_UNITS if t >= answer else 0, 0) for t in thresholds}
+
+    assert threshold_for_target_pairs(evaluate, 1, largest) == answer
+    assert len(points) <= MOST_PASSES
+    assert max(points, default=0) <= 97 + 2 * math.isqrt(answer)
+
+
+def test_sums_of_a_long_partition_are_split_into_rows_far_from_the_largest_number(monkeypatch):
+    monkeypatch.setattr(plan, "_PAIRS_PER_ROW", 3)
+    counts = np.array([10, 4])
+    batches = [batch_of([[0], [0, 1]])] * 5
+    rows = [row for batch in expected_sizes_batches(iter(batches), counts=counts, thresholds=[2, 9])
+            for row in batch.to_pylist()]  # fmt: skip
+    assert [row["pairs"] for row in rows] == [4, 4, 4, 4, 2, 2]
+    whole = size_one_by_one([[0], [0, 1]] * 5, counts, 2)
+    assert sum(row["expected"] for row in rows if row["threshold_t"] == 2) == whole.expected_units
+
+
+def test_no_pairs_give_no_row():
+    assert list(expected_sizes_batches(iter([]), counts=np.array([1]), thresholds=[1])) == []
+
+
+def test_spread_thresholds_begin_at_one_and_end_at_the_largest():
+    assert spread_thresholds(1, 10) == [1]
+    assert spread_thresholds(0, 10) == [1]
+    spread = spread_thresholds(10**9, 50)
+    assert (spread[0], spread[-1], len(spread) <= 50) == (1, 10**9, True)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("10M", 10_000_000), ("10_000_000", 10_000_000), ("1e6", 1_000_000), ("1.5k", 1_500), (" 2B ", 2 * 10**9), (7, 7)],
+)
+def test_targets_that_are_read(written, read):
+    assert SampleConfig(target_pairs=written).target_pairs == read
+
+
+@pytest.mark.parametrize("bad", ["0", 0, -5, "1.0005k", "many", "10 M pairs", "inf", "nan", "", True, 2.5, "1e-3"])
+def test_targets_that_are_refused(bad):
+    with pytest.raises(ConfigError, match=r"target-pairs is .* such as 10M"):
+        check_target(bad)
+
+
+def test_exactly_one_way_to_choose_t():
+    with pytest.raises(ConfigError, match="exactly one of --threshold-t, --tail-share and --target-pairs"):
+        SampleConfig(target_pairs=5, tail_share=0.06)
+    with pytest.raises(ConfigError, match="exactly one of"):
+        SampleConfig()
+
+
+def test_a_target_above_the_matched_pairs_is_refused_with_their_number():
+    check_target_pairs(1_234, 1_234)
+    with pytest.raises(ConfigError, match="only 1,234 pairs were matched"):
+        check_target_pairs(1_235, 1_234)
