@@ -32,6 +32,7 @@ TESTS = [
     "html5lib==1.1",
     "hypothesis==6.170.15",
     "import-linter==2.16",
+    "moto[server]==5.2.5",
     "mypy==2.4.1",
     "nbclient==0.11.0",
     "pytest==9.2.0",

@@ -1,11 +1,23 @@
-"""Opens archives as byte streams: the only worker module that does input and output."""
+"""Opens archives as byte streams: the door to all input of the workers.
+
+Local paths, `s3://` (`fetch_s3`), `https://` (`fetch_https`), and whatever else fsspec has a package for.
+"""
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
+
+import fsspec
+from fsspec.registry import known_implementations
+
+from udfs import fetch_https, fetch_s3
+from udfs.fetch_remote import FetchOptions, ResumingReader
+
+DEFAULT_OPTIONS = FetchOptions()
 
 
 @dataclass(frozen=True)
@@ -21,6 +33,13 @@ class ArchiveStat:
     etag: str
 
 
+class _Raw(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+    def close(self) -> None: ...
+
+
 class ArchiveStream:
     """A readable, seekable byte stream over one archive that counts what it read.
 
@@ -28,10 +47,10 @@ class ArchiveStream:
         path: The path or URL that was opened.
         size: Bytes of the whole archive.
         etag: See `ArchiveStat`.
-        bytes_read: Bytes handed out so far; parts that were read twice count twice.
+        bytes_read: Offset behind the last byte that was handed out: `size` once the end has been read.
     """
 
-    def __init__(self, path: str, raw: BinaryIO, stat: ArchiveStat) -> None:
+    def __init__(self, path: str, raw: _Raw, stat: ArchiveStat) -> None:
         """Wraps an open binary file of a known size."""
         self.path = path
         self.size = stat.size
@@ -42,7 +61,7 @@ class ArchiveStream:
     def read(self, size: int = -1, /) -> bytes:
         """Reads up to `size` bytes (all that is left for -1); fewer only at the end of the archive."""
         data = self._raw.read(size)
-        self.bytes_read += len(data)
+        self.bytes_read = max(self.bytes_read, self._raw.tell() if data else 0)
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
@@ -68,38 +87,92 @@ class ArchiveStream:
         self.close()
 
 
-def stat_archive(path: str) -> ArchiveStat:
+def stat_archive(path: str, options: FetchOptions = DEFAULT_OPTIONS) -> ArchiveStat:
     """Looks up size and tag of an archive without reading it.
 
     Args:
-        path: A local path or a `file://` URL.
+        path: A local path or a URL.
+        options: How remote stores are reached.
 
     Returns:
         Its size in bytes and its tag.
 
     Raises:
-        OSError: There is no such file, or it cannot be looked up.
-        ValueError: The path has a scheme other than `file`.
+        OSError: There is no such archive, or it cannot be looked up.
+        ValueError: Nothing that is installed opens the URL's scheme.
     """
+    scheme = scheme_of(path)
+    if scheme in fetch_s3.SCHEMES:
+        return ArchiveStat(*fetch_s3.stat_s3(path, options))
+    if scheme in fetch_https.SCHEMES:
+        return ArchiveStat(*fetch_https.stat_https(path, options))
+    if scheme != "file":
+        return _stat_of_info(*_filesystem(path))
     status = local_path(path).stat()
     return ArchiveStat(status.st_size, f"{status.st_size:x}-{status.st_mtime_ns:x}")
 
 
-def open_archive(path: str) -> ArchiveStream:
+def open_archive(path: str, options: FetchOptions = DEFAULT_OPTIONS) -> ArchiveStream:
     """Opens an archive for reading.
 
     Args:
-        path: A local path or a `file://` URL.
+        path: A local path or a URL.
+        options: How remote stores are reached.
 
     Returns:
-        A stream that stands at the archive's first byte.
+        A stream that stands at the archive's first byte. A remote body that breaks off is resumed.
 
     Raises:
-        OSError: There is no such file, or it cannot be opened.
-        ValueError: The path has a scheme other than `file`.
+        OSError: There is no such archive, or it cannot be opened.
+        ValueError: Nothing that is installed opens the URL's scheme.
     """
+    scheme = scheme_of(path)
+    if scheme in {*fetch_s3.SCHEMES, *fetch_https.SCHEMES}:
+        open_body = fetch_s3.open_s3_body if scheme in fetch_s3.SCHEMES else fetch_https.open_https_body
+        reader = ResumingReader(path, partial(open_body, path, options), options)
+        return ArchiveStream(path, reader, ArchiveStat(reader.size, reader.etag))
+    if scheme != "file":
+        filesystem, below = _filesystem(path)
+        return ArchiveStream(path, filesystem.open(below, "rb"), _stat_of_info(filesystem, below))
     stat = stat_archive(path)
     return ArchiveStream(path, local_path(path).open("rb"), stat)
+
+
+def scheme_of(path: str) -> str:
+    """Gives the scheme of a URL.
+
+    Args:
+        path: A local path or a URL.
+
+    Returns:
+        The scheme, in lower case; `file` for a path without one.
+    """
+    scheme, separator, _ = path.partition("://")
+    return scheme.lower() if separator else "file"
+
+
+def _filesystem(path: str) -> tuple[Any, str]:
+    # The file system that fsspec has for a URL, and the path in it.
+    scheme = scheme_of(path)
+    known = known_implementations
+    try:
+        filesystem, below = fsspec.core.url_to_fs(path)
+    except ImportError:
+        module = known[scheme]["class"].partition(".")[0] if scheme in known else scheme
+        raise ValueError(
+            f"cannot open {path!r}: no package for {scheme}:// is installed; install {module} on every worker"
+        ) from None
+    except ValueError:
+        raise ValueError(
+            f"cannot open {path!r}: {scheme}:// is unknown; give a local path, s3://, https://, or a scheme of fsspec"
+        ) from None
+    return filesystem, below
+
+
+def _stat_of_info(filesystem: Any, below: str) -> ArchiveStat:
+    info = filesystem.info(below)
+    tag = next((str(info[name]) for name in ("etag", "ETag", "generation", "mtime", "md5Hash") if info.get(name)), "")
+    return ArchiveStat(int(info["size"]), tag or filesystem.ukey(below))
 
 
 def local_path(path: str) -> Path:

@@ -1,0 +1,66 @@
+"""The S3 that the tests use: moto on loopback, or the server that METACLIP_S3_ENDPOINT names. Used by the tests."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import boto3
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": "us-east-1"}
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A new bucket.
+
+    Attributes:
+        endpoint: The server.
+        name: The bucket.
+    """
+
+    endpoint: str
+    name: str
+
+    @cached_property
+    def client(self):
+        return boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1")
+
+    def put(self, key: str, content: bytes) -> str:
+        self.client.put_object(Bucket=self.name, Key=key, Body=content)
+        return f"s3://{self.name}/{key}"
+
+    def keys(self, prefix: str = "") -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """Gives the endpoint of a server and sets credentials where there are none."""
+    before = {name: os.environ.get(name) for name in CREDENTIALS}
+    os.environ.update({name: os.environ.get(name) or value for name, value in CREDENTIALS.items()})
+    server = None
+    endpoint = os.environ.get("METACLIP_S3_ENDPOINT")
+    if not endpoint:
+        from moto.server import ThreadedMotoServer
+
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    try:
+        yield endpoint
+    finally:
+        if server is not None:
+            server.stop()
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def new_bucket(endpoint: str) -> Bucket:
+    """Makes a bucket with a name of its own."""
+    bucket = Bucket(endpoint, f"metaclip-{uuid.uuid4().hex[:12]}")
+    bucket.client.create_bucket(Bucket=bucket.name)
+    return bucket

@@ -1,0 +1,245 @@
+"""Archives on S3 and on the web: resumed, retried, refused, and never mistaken for empty."""
+
+import re
+
+import boto3
+import pytest
+
+from tests.fault_server import SLOW_DOWN, FaultProxy, ScriptedServer
+from tests.s3_server import new_bucket, s3_server
+from udfs import fetch_s3
+from udfs.fetch import open_archive, stat_archive
+from udfs.fetch_remote import ArchiveChangedError, FetchOptions
+
+CONTENT = bytes(range(256)) * 20_000
+TAG = '"one"'
+QUICK = {"first_delay_seconds": 0.001, "longest_delay_seconds": 0.01, "timeout_seconds": 5.0}
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    with s3_server() as endpoint:
+        yield new_bucket(endpoint)
+
+
+@pytest.fixture
+def options(bucket):
+    return FetchOptions(s3_endpoint=bucket.endpoint, **QUICK)
+
+
+def read_all(path, options):
+    with open_archive(path, options) as stream:
+        content = b"".join(iter(lambda: stream.read(65_536), b""))
+        assert stream.bytes_read == stream.size == len(content)
+        return content
+
+
+@pytest.mark.parametrize("key", ["a/b.warc.gz", "a key/with+plus %20 and ü 東京.warc.gz", "a//b?c#d=e&f.warc"])
+def test_an_object_is_read_whatever_its_key(bucket, options, key):
+    path = bucket.put(key, CONTENT)
+    assert read_all(path, options) == CONTENT
+    assert stat_archive(path, options).size == len(CONTENT)
+    with open_archive(path, options) as stream:
+        assert stream.etag == stat_archive(path, options).etag
+        assert stream.seek(-5, 2) == len(CONTENT) - 5
+        assert stream.read() == CONTENT[-5:]
+        stream.seek(0)
+        assert stream.read(3) == CONTENT[:3]
+
+
+def test_an_empty_object_is_empty(bucket, options):
+    path = bucket.put("empty.warc.gz", b"")
+    assert read_all(path, options) == b""
+
+
+def test_broken_bodies_refusals_and_error_pages_change_nothing(bucket):
+    path = bucket.put("faults.warc.gz", CONTENT)
+    with FaultProxy(bucket.endpoint, refused=0.2, cut=0.5, page_with_200=0.1, seed=3) as proxy:
+        through = FetchOptions(s3_endpoint=proxy.url, **QUICK)
+        for _ in range(5):
+            assert read_all(path, through) == CONTENT
+        assert proxy.counts["cut"] > 5
+        assert proxy.counts["refused"]
+        assert proxy.counts["page_with_200"]
+
+
+def test_an_object_that_changes_while_it_is_read_is_an_error(bucket, options):
+    path = bucket.put("changing.warc.gz", CONTENT)
+    with open_archive(path, options) as stream:
+        assert stream.read(10) == CONTENT[:10]
+        bucket.put("changing.warc.gz", CONTENT[::-1])
+        stream.seek(len(CONTENT) - 100)
+        with pytest.raises(ArchiveChangedError, match="changed while it was read"):
+            stream.read(10)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("s3://{bucket}/no such key", r"s3://metaclip-\w+/no such key: there is no such key"),
+        ("s3://no-such-bucket-anywhere/key", "no-such-bucket-anywhere/key: there is no such bucket"),
+    ],
+)
+def test_what_is_not_there_is_named(bucket, options, path, message):
+    path = path.format(bucket=bucket.name)
+    with pytest.raises(FileNotFoundError, match=message):
+        open_archive(path, options)
+    with pytest.raises(FileNotFoundError, match=re.escape(path)):
+        stat_archive(path, options)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (403, "AccessDenied", "no permission; check the credentials"),
+        (400, "ExpiredToken", "credentials have expired.*renew them and run again with --resume"),
+        (403, "RequestTimeTooSkewed", "this machine's clock is wrong"),
+    ],
+)
+def test_refusals_name_bucket_key_and_what_to_do(monkeypatch, status, code, message):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "old")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "old")
+    clients = []
+    made = boto3.session.Session.client
+    monkeypatch.setattr(
+        boto3.session.Session, "client", lambda *args, **named: clients.append(1) or made(*args, **named)
+    )
+    page = f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode()
+    with ScriptedServer(lambda *_request: (status, {"Content-Type": "application/xml"}, page)) as server:
+        options = FetchOptions(s3_endpoint=server.url, **QUICK)
+        for call in (open_archive, stat_archive):
+            with pytest.raises(OSError, match=message) as refusal:
+                call("s3://bucket/key", options)
+            assert "s3://bucket/key" in str(refusal.value)
+            assert "\n" not in str(refusal.value)
+    # Expired credentials are asked for anew before the archive is given up.
+    assert len(clients) > 2 if code == "ExpiredToken" else len(clients) == 1
+
+
+def test_a_fresh_client_reads_on_with_new_credentials(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "old")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "old")
+    expired = b"<Error><Code>ExpiredToken</Code><Message>m</Message></Error>"
+
+    def script(_number, _method, _path, headers):
+        if "Credential=new/" in headers["authorization"]:
+            return 200, {"ETag": TAG}, CONTENT
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "new")
+        return 400, {}, expired
+
+    with ScriptedServer(script) as server:
+        assert read_all("s3://bucket/key", FetchOptions(s3_endpoint=server.url, **QUICK)) == CONTENT
+
+
+def test_missing_credentials_are_named(monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with ScriptedServer(lambda *_request: (200, {"ETag": TAG}, CONTENT)) as server:
+        options = FetchOptions(s3_endpoint=server.url, **QUICK)
+        with pytest.raises(PermissionError, match="s3://bucket/key: no usable AWS credentials"):
+            open_archive("s3://bucket/key", options)
+        anonymous = FetchOptions(s3_access="anonymous", s3_endpoint=server.url, **QUICK)
+        assert read_all("s3://bucket/key", anonymous) == CONTENT
+        assert "authorization" not in server.seen[-1][2]
+
+
+def test_a_requester_pays(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "k")
+    with ScriptedServer(lambda *_request: (200, {"ETag": TAG}, CONTENT)) as server:
+        paying = FetchOptions(s3_access="requester-pays", s3_endpoint=server.url, **QUICK)
+        assert read_all("s3://bucket/key", paying) == CONTENT
+        assert server.seen[-1][2]["x-amz-request-payer"] == "requester"
+
+
+def test_listings_go_on_after_a_thousand_keys(bucket, options):
+    for number in range(1003):
+        bucket.put(f"many/{number:04d}.warc.gz", b"")
+    bucket.put("many/", b"")
+    found = [key for key, _ in fetch_s3.list_s3(f"s3://{bucket.name}/many/", options)]
+    assert found == [f"many/{number:04d}.warc.gz" for number in range(1003)]
+
+
+def ranged(headers):
+    start = int(headers.get("range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+    part = {"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"} if start else {}
+    return (206 if start else 200), {"ETag": TAG, **part}, CONTENT[start:]
+
+
+@pytest.mark.parametrize("status", [403, 429, 503])
+def test_the_web_is_asked_again_when_it_says_slow_down(status):
+    def script(number, _method, _path, headers):
+        return (status, {"Retry-After": "0"}, b"") if number < 4 else ranged(headers)
+
+    with ScriptedServer(script) as server:
+        assert read_all(f"{server.url}/a.warc.gz", FetchOptions(**QUICK)) == CONTENT
+        assert len(server.seen) == 4
+
+
+def test_retry_after_is_kept_up_to_the_cap(monkeypatch):
+    waits = []
+    monkeypatch.setattr("udfs.fetch_remote.time.sleep", waits.append)
+
+    def script(number, _method, _path, headers):
+        return (429, {"Retry-After": "7"}, b"") if number == 1 else ranged(headers)
+
+    with ScriptedServer(script) as server:
+        read_all(f"{server.url}/a", FetchOptions(first_delay_seconds=0.1))
+    assert waits == [7.0]
+
+
+def test_a_cut_answer_of_the_web_is_resumed_on_condition():
+    def script(number, _method, _path, headers):
+        status, given, body = ranged(headers)
+        cut = body[: len(body) // 2] if number < 6 else body
+        return status, {**given, "Content-Length": str(len(body))}, cut
+
+    with ScriptedServer(script) as server:
+        assert read_all(f"{server.url}/a.warc.gz", FetchOptions(**QUICK)) == CONTENT
+        later = [headers for _, _, headers in server.seen[1:]]
+        assert len(later) == 5
+        assert all(headers["if-match"] == TAG and headers["range"] != "bytes=0-" for headers in later)
+
+
+def test_a_web_file_that_changes_is_an_error():
+    def script(number, _method, _path, headers):
+        status, given, body = ranged(headers)
+        return status, {**given, "ETag": f'"{number}"', "Content-Length": str(len(body))}, body[: len(body) // 2]
+
+    with ScriptedServer(script) as server, pytest.raises(ArchiveChangedError, match="changed while it was read"):
+        read_all(f"{server.url}/a.warc.gz", FetchOptions(**QUICK))
+
+
+def test_an_error_page_with_status_200_is_an_error_at_last():
+    with ScriptedServer(lambda *_request: (200, {}, SLOW_DOWN)) as server:
+        with pytest.raises(OSError, match=r"error page with status 200.*SlowDown"):
+            open_archive(f"{server.url}/a.warc.gz", FetchOptions(attempts=3, **QUICK))
+        assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize(("status", "error", "said"), [(404, FileNotFoundError, "no such file"), (401, OSError, "401")])
+def test_refusals_of_the_web_name_the_url(status, error, said):
+    with ScriptedServer(lambda *_request: (status, {}, b"")) as server, pytest.raises(error, match=said) as refusal:
+        open_archive(f"{server.url}/a.warc.gz", FetchOptions(**QUICK))
+    assert "/a.warc.gz" in str(refusal.value)
+    assert len(server.seen) == 1
+
+
+def test_nobody_listens():
+    options = FetchOptions(attempts=2, **QUICK)
+    with pytest.raises(OSError, match=r"127\.0\.0\.1:9/a.*given up after 2 attempts"):
+        open_archive("http://127.0.0.1:9/a", options)
+
+
+def test_other_schemes_need_their_package():
+    with pytest.raises(ValueError, match=r"no package for gs:// is installed; install gcsfs"):
+        open_archive("gs://bucket/a.warc.gz")
+    with pytest.raises(ValueError, match="carrier:// is unknown"):
+        open_archive("carrier://pigeon")
+    import fsspec
+
+    fsspec.filesystem("memory").pipe_file("/a.warc", b"0123")
+    assert read_all("memory://a.warc", FetchOptions()) == b"0123"
