@@ -1,6 +1,6 @@
 """The steps in their order, each over what the step before it has stored: extract, match, count, sample."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -232,9 +232,9 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> dict[st
     matched = _matched_manifest(run, language, metadata.digest)
 
     def work(_progress: StepProgress) -> dict[str, Any]:
-        passed = _passed(run, language)
+        passed = passed_pairs(run, language)
         counts = count_entries(passed, len(metadata.entries))
-        run.write(_counts_table(run, metadata, counts), "entry_counts")
+        run.write(_counts_table(run, metadata.entries, counts), "entry_counts")
         before, after = matched["numbers"]["pairs"], passed.count()
         return {
             "pairs_in": before,
@@ -277,8 +277,11 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> dict
         check_target_pairs(int(config.target_pairs), counted["numbers"]["pairs"])
 
     def work(_progress: StepProgress) -> dict[str, Any]:
-        passed = _passed(run, language)
+        passed = passed_pairs(run, language)
         threshold = choose_threshold(config, counts, passed)
+        run.storage.delete("balance_counts")
+        if config.entry_counts:
+            run.write(_counts_table(run, read_entry_counts(run)[0], counts), "balance_counts")
         probability = balance.entry_probabilities(counts, threshold)
         expected = expected_size(passed, probability)
         numbers = _sample_numbers(counts, threshold, expected)
@@ -334,36 +337,46 @@ def _check_counts_fit(counted: dict[str, Any], matched: dict[str, Any], language
         )
 
 
-def _passed(run: Run, language: LanguageConfig) -> DataFrame:
+def passed_pairs(run: Run, language: LanguageConfig) -> DataFrame:
+    """Reads the matched pairs that count and sample work with.
+
+    Args:
+        run: The run.
+        language: The gate.
+
+    Returns:
+        Columns of `MATCHED`.
+    """
     matched = run.read(bucket_folder("matched", BUCKET), MATCHED)
     return pass_language_gate(
         matched, languages=language.languages, min_language_probability=language.min_language_probability
     )
 
 
-def _counts_table(run: Run, metadata: Metadata, counts: NDArray[np.int64]) -> DataFrame:
+def _counts_table(run: Run, entries: Sequence[str], counts: NDArray[np.int64]) -> DataFrame:
     import pandas as pd  # noqa: PLC0415 - slow to import, and needed nowhere else
 
     rows = pd.DataFrame(
         {
             "entry_id": np.arange(len(counts), dtype=np.int32),
-            "entry_text": list(metadata.entries),
+            "entry_text": list(entries),
             "entry_count": counts,
         }
     )
     return run.spark.createDataFrame(rows, spark_schema(ENTRY_COUNTS)).coalesce(1).sortWithinPartitions("entry_id")
 
 
-def read_entry_counts(run: Run) -> tuple[list[str], NDArray[np.int64]]:
+def read_entry_counts(run: Run, table: str = "entry_counts") -> tuple[list[str], NDArray[np.int64]]:
     """Reads a run's entry counts onto the driver.
 
     Args:
         run: The run.
+        table: entry_counts, or balance_counts: those that --entry-counts gave.
 
     Returns:
         The metadata list, and the counts, shape (entries,).
     """
-    rows = run.read("entry_counts", ENTRY_COUNTS).orderBy("entry_id").collect()
+    rows = run.read(table, ENTRY_COUNTS).orderBy("entry_id").collect()
     return [row.entry_text for row in rows], np.array([row.entry_count for row in rows], dtype=np.int64)
 
 

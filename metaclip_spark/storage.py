@@ -5,6 +5,7 @@
     archives/ rejects/                          rewritten from the ledgered waves when extraction ends
     pool/bucket=BBB/ matched/bucket=BBB/        distinct pairs; those with an entry
     entry_counts/ curated/ report/
+    balance_counts/                             the counts that --entry-counts gave, where it did
     manifests/<step>[-BBB].json                 makes a step's table count
     lock.json run.json
 
@@ -22,7 +23,7 @@ from typing import Any
 from metaclip_spark.config import digest
 from metaclip_spark.errors import InputError, OutputExistsError
 
-TABLES = ("extracted", "archives", "rejects", "pool", "matched", "entry_counts", "curated")
+TABLES = ("extracted", "archives", "rejects", "pool", "matched", "entry_counts", "balance_counts", "curated")
 LEDGER = "ledger"
 MANIFESTS = "manifests"
 REPORT = "report"
@@ -61,17 +62,26 @@ class Storage:
         return f"file://{self.root / name}"
 
     def put_json(self, name: str, content: Any) -> None:
-        """Writes a JSON object whole: a reader sees the old one or the new one.
+        """Puts a JSON object whole or not at all, over one that is there.
 
         Args:
             name: A relative path.
             content: JSON-ready values.
         """
+        self.put_text(name, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+
+    def put_text(self, name: str, content: str) -> None:
+        """Puts an object of text whole or not at all, over one that is there.
+
+        Args:
+            name: A relative path.
+            content: The text.
+        """
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         with partial.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, ensure_ascii=False, allow_nan=False)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -87,8 +87,15 @@ THRESHOLD_SUMS = pa.schema(
 )
 """`SIZE_SUMS` at one of several thresholds."""
 
-ENTRY_SHARES = pa.schema([("block", pa.int32()), ("expected", pa.binary())])
-"""A worker's partial sums per entry of its pairs' keep probabilities, in units of 2^-32, as in `PARTIAL_COUNTS`."""
+ENTRY_FIGURES = pa.schema(
+    [
+        *ENTRY_COUNTS,
+        ("entry_probability", pa.float64()),
+        ("expected_kept", pa.float64()),
+        ("kept", pa.int64()),
+    ]
+)
+"""One row per metadata entry: its pairs before the draw, what is expected of them after it, and what was kept."""
 
 SIZE_SUMS = pa.schema([("pairs", pa.int64()), ("expected", pa.int64()), ("variance", pa.int64())])
 """Parts of the expected size: pairs, and sums of q and q(1 - q) over the keep probabilities q, in units of 2^-32."""

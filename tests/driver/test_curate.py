@@ -178,6 +178,7 @@ def test_counts_of_another_run_balance_a_part(output, tmp_path, expected):
     kept = {row["pair_id"] for row in rows(run, "curated")}
     in_part = {row["pair_id"] for row in rows(run, "pool")}
     assert kept == {row["pair_id"] for row in rows(output, "curated")} & in_part
+    assert rows(run, "balance_counts") == rows(output, "entry_counts")
     as_json = tmp_path / "counts.json"
     as_json.write_text(json.dumps(dict(zip(expected["entries"], expected["counts"], strict=True))))
     options = ("--threshold-t", THRESHOLD, "--seed", SEED, "--entry-counts", as_json)

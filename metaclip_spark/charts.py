@@ -1,0 +1,295 @@
+"""The report's pictures: matplotlib figures as inline SVG that follows the page's colours, or as files.
+
+No text of strangers is drawn: what they wrote stands in HTML, where it is escaped.
+"""
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from metaclip_spark.errors import ConfigError
+
+CURVE_POINTS = 240
+WIDTH, HEIGHT = 6.4, 3.8
+"""Inches, at 72 SVG units each."""
+
+FILE_FORMATS = (".png", ".svg")
+
+_STYLE: Any = {
+    "svg.hashsalt": "metaclip-spark",  # ids in the SVG are hashes: with a fixed salt the same in each run
+    "svg.fonttype": "none",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "text.parse_math": False,
+}
+_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of a picture."""
+
+    ink: str = "#1c2330"
+    line: str = "#d5dae2"
+    first: str = "#2f6fb7"
+    second: str = "#d2691e"
+    mark: str = "#7a4fb5"
+
+
+ON_PAPER = Palette()
+_STAND_INS = Palette(ink="#010101", line="#010102", first="#010103", second="#010104", mark="#010105")
+"""Colours that nothing else has: each is replaced by the page's CSS variable of its name."""
+
+
+def head_tail_chart(curves: dict[str, Any], palette: Palette = _STAND_INS) -> Figure:
+    """Draws entry counts against their rank, before and after balancing: the paper's figure of head and tail.
+
+    Args:
+        curves: What `curves_of` returned.
+        palette: The colours.
+
+    Returns:
+        A log-log figure with t marked where t is finite.
+    """
+    figure, axes = _figure(palette)
+    for name, colour, label in (("before", palette.first, "matched"), ("after", palette.second, "curated")):
+        points = curves[name]
+        if points["ranks"]:
+            axes.plot(points["ranks"], points["counts"], color=colour, label=f"{label} pairs", linewidth=1.8)
+    if curves["threshold_t"] is not None:
+        axes.axhline(curves["threshold_t"], color=palette.mark, linestyle="--", linewidth=1.1)
+        _label_line(axes, (0.995, curves["threshold_t"]), f"t = {short_number(curves['threshold_t'])}", palette)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("entries, sorted by count")
+    axes.set_ylabel("pairs with the entry")
+    return _finished(figure, axes, palette)
+
+
+def cumulative_chart(curves: dict[str, Any], palette: Palette = _STAND_INS) -> Figure:
+    """Draws the share of all matches that entries below a count have; at t it is the tail share.
+
+    Args:
+        curves: What `curves_of` returned.
+        palette: The colours.
+
+    Returns:
+        A figure with t and its tail share marked where t is finite.
+    """
+    figure, axes = _figure(palette)
+    axes.step(curves["cumulative"]["counts"], curves["cumulative"]["shares"], where="post", color=palette.first)
+    if curves["threshold_t"] is not None:
+        axes.axvline(curves["threshold_t"], color=palette.mark, linestyle="--", linewidth=1.1)
+        axes.axhline(curves["tail_share"], color=palette.mark, linestyle=":", linewidth=1.1)
+        _label_line(axes, (0.995, curves["tail_share"]), f"tail share {curves['tail_share']:.1%}", palette)
+    axes.set_xscale("log")
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("entry count")
+    axes.set_ylabel("share of matches below it")
+    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    return _finished(figure, axes, palette, legend=False)
+
+
+def bars_chart(groups: Sequence[str], series: dict[str, Sequence[int]], palette: Palette = _STAND_INS) -> Figure:
+    """Draws shares of pairs by group, side by side.
+
+    Args:
+        groups: Names of ours, not of strangers.
+        series: Name to numbers, one per group; at most two series.
+        palette: The colours.
+
+    Returns:
+        A bar chart of each series' shares.
+    """
+    figure, axes = _figure(palette, height=2.9)
+    width = 0.8 / len(series)
+    for place, ((name, numbers), colour) in enumerate(
+        zip(series.items(), (palette.first, palette.second), strict=False)
+    ):
+        total = sum(numbers) or 1
+        where = np.arange(len(groups)) + (place - (len(series) - 1) / 2) * width
+        axes.bar(where, [number / total for number in numbers], width, color=colour, label=name)
+    axes.set_xticks(range(len(groups)), groups)
+    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    return _finished(figure, axes, palette, log_ticks=False)
+
+
+def size_chart(rows: Sequence[dict[str, Any]], chosen: int | None, palette: Palette = ON_PAPER) -> Figure:
+    """Draws the expected size against t: the threshold explorer's curve.
+
+    Args:
+        rows: `threshold_t` and `expected_size`, ascending.
+        chosen: The threshold that was asked for or solved.
+        palette: The colours.
+
+    Returns:
+        A figure with both axes in logarithm.
+    """
+    figure, axes = _figure(palette)
+    axes.plot([row["threshold_t"] for row in rows], [row["expected_size"] for row in rows], color=palette.first)
+    if chosen is not None:
+        axes.axvline(chosen, color=palette.mark, linestyle="--", linewidth=1.1)
+        axes.annotate(
+            f"t = {short_number(chosen)}", (chosen, 0.02), xycoords=("data", "axes fraction"), color=palette.mark
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("threshold t")
+    axes.set_ylabel("expected curated pairs")
+    return _finished(figure, axes, palette, legend=False)
+
+
+def curves_of(
+    before: NDArray[np.int64], after: NDArray[np.int64], threshold_t: float, tail_share: float
+) -> dict[str, Any]:
+    """Thins sorted counts out to the few points that a curve needs.
+
+    Args:
+        before: Entry counts of the matched pairs.
+        after: Entry counts of the curated pairs.
+        threshold_t: The threshold, or infinity.
+        tail_share: The tail's share of the matches at it.
+
+    Returns:
+        JSON-ready points of both rank curves and of the cumulative share; `threshold_t` is None where it is infinite.
+    """
+    ascending = np.sort(before[before > 0])
+    matches = np.cumsum(ascending)
+    places = _spread_places(ascending.size)
+    return {
+        "before": _rank_points(before),
+        "after": _rank_points(after),
+        "cumulative": {
+            # The share below a count just above this one: a step function that rises at each count.
+            "counts": ascending[places].tolist(),
+            "shares": (matches[places] / matches[-1]).tolist() if places else [],
+        },
+        "threshold_t": None if math.isinf(threshold_t) else int(threshold_t),
+        "tail_share": tail_share,
+    }
+
+
+def inline_svg(figure: Figure, name: str, description: str) -> str:
+    """Renders a figure for an HTML page, in the page's colours.
+
+    Args:
+        figure: A figure drawn with the default palette.
+        name: Unique in the page: it prefixes the SVG's ids.
+        description: What a screen reader says; a text of ours.
+
+    Returns:
+        An <svg> element, the same bytes from the same figure.
+    """
+    buffer = io.StringIO()
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    content = buffer.getvalue()
+    # Its style sheet would hold for the whole page.
+    content = re.sub(r"<(metadata|style)\b.*?</\1>", "", content[content.index("<svg") :], flags=re.DOTALL)
+    content = re.sub(r'\bid="', f'id="{name}-', content)
+    content = content.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
+    for colour in ("ink", "line", "first", "second", "mark"):
+        content = content.replace(getattr(_STAND_INS, colour), f"var(--{colour})")
+    content = re.sub(r' (?:width|height)="[\d.]+pt"', "", content, count=2)
+    return content.replace("<svg ", f'<svg role="img" aria-label="{description}" ', 1)
+
+
+def save_chart(figure: Figure, path: str) -> None:
+    """Writes a figure to a file.
+
+    Args:
+        figure: A figure drawn with the palette `ON_PAPER`.
+        path: A path that ends in .png or .svg.
+
+    Raises:
+        ConfigError: If it has another ending, or cannot be written.
+    """
+    check_chart_path(path)
+    try:
+        with mpl.rc_context(_STYLE):
+            metadata = {"Date": None, "Creator": None} if path.endswith(".svg") else {"Software": None}
+            figure.savefig(path, dpi=144, metadata=metadata)
+    except OSError as error:
+        raise ConfigError(f"--curve {path} cannot be written: {error.strerror or error}") from None
+
+
+def check_chart_path(path: str) -> None:
+    """Checks a picture's name before the work that it is to show.
+
+    Args:
+        path: A path.
+
+    Raises:
+        ConfigError: If it does not end in .png or .svg.
+    """
+    if Path(path).suffix not in FILE_FORMATS:
+        raise ConfigError(f"--curve {path} must end in one of {', '.join(FILE_FORMATS)}")
+
+
+def short_number(number: float) -> str:
+    """Writes a number with at most four characters before its prefix: 20000 is 20k.
+
+    Args:
+        number: A number of at least 0.
+
+    Returns:
+        Such as 7, 1.5k, 20k, 170k, 2.5G.
+    """
+    for size, prefix in _PREFIXES:
+        if number >= size:
+            return f"{number / size:.4g}{prefix}"
+    return f"{number:.4g}"
+
+
+def _figure(palette: Palette, height: float = HEIGHT) -> tuple[Figure, Axes]:
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(WIDTH, height), layout="tight")
+        axes = figure.add_subplot()
+    axes.grid(visible=True, color=palette.line, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _finished(figure: Figure, axes: Axes, palette: Palette, *, legend: bool = True, log_ticks: bool = True) -> Figure:
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set_color(palette.ink)
+        axis.set_tick_params(colors=palette.ink, which="both")
+        if log_ticks and axis.get_scale() == "log":
+            axis.set_major_formatter(lambda number, _: short_number(number))
+            axis.set_minor_formatter(lambda _number, _place: "")
+    for spine in axes.spines.values():
+        spine.set_color(palette.ink)
+    if legend and axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, labelcolor=palette.ink)
+    return figure
+
+
+def _label_line(axes: Axes, where: tuple[float, float], text: str, palette: Palette) -> None:
+    transform = axes.get_yaxis_transform()
+    axes.text(*where, text, transform=transform, ha="right", va="bottom", color=palette.mark)
+
+
+def _rank_points(counts: NDArray[np.int64]) -> dict[str, list[int]]:
+    descending = -np.sort(-counts[counts > 0])
+    places = _spread_places(descending.size)
+    return {"ranks": [place + 1 for place in places], "counts": descending[places].tolist()}
+
+
+def _spread_places(size: int) -> list[int]:
+    """Spreads places of a sorted array evenly in logarithm from both of its ends."""
+    if not size:
+        return []
+    spread = np.rint(np.geomspace(1, size, CURVE_POINTS)).astype(int) - 1
+    return sorted({*spread.tolist(), *(size - 1 - spread).tolist()})
