@@ -48,6 +48,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["metaclip_spark*", "udfs*"]),
+    package_data={"metaclip_spark": ["templates/*.j2"]},
     install_requires=REQUIREMENTS,
     extras_require={"spark": SPARK, "notebooks": NOTEBOOKS, "tests": TESTS + NOTEBOOKS},
 )

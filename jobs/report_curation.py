@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from metaclip_spark.command_line import parse_configs, run_job
-from metaclip_spark.config import OutputConfig
+from metaclip_spark.compare import check_other
+from metaclip_spark.config import OutputConfig, ReportConfig
 from metaclip_spark.report import finish_run
 from metaclip_spark.run import open_run, prepare_nothing
 
@@ -23,9 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(argv: Sequence[str] | None) -> None:
-    (output,) = parse_configs(argv, __doc__, OutputConfig)
+    output, report = parse_configs(argv, __doc__, OutputConfig, ReportConfig)
+    if report.against:
+        check_other(report.against)
     with open_run(output, "metaclip-spark report", prepare_nothing) as run:
-        finish_run(run)
+        finish_run(run, report.against)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ No text of strangers is drawn: what they wrote stands in HTML, where it is escap
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def cumulative_chart(curves: dict[str, Any], palette: Palette = _STAND_INS) -> F
     return _finished(figure, axes, palette, legend=False)
 
 
-def bars_chart(groups: Sequence[str], series: dict[str, Sequence[int]], palette: Palette = _STAND_INS) -> Figure:
+def bars_chart(groups: Sequence[str], series: Mapping[str, Sequence[int]], palette: Palette = _STAND_INS) -> Figure:
     """Draws shares of pairs by group, side by side.
 
     Args:

