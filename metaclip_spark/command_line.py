@@ -1,12 +1,17 @@
 """From configuration dataclasses to a command line, a YAML file and `--help`, and from errors to exit codes."""
 
+import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, Field, fields
 from typing import Any, get_origin, get_type_hints
 
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped, unused-ignore]
+from pyspark.errors import PySparkException
 
 from metaclip_spark.errors import (
     ConfigError,
@@ -20,6 +25,10 @@ from metaclip_spark.errors import (
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USER_MUST_CHANGE = 2
+EXIT_TERMINATED = 128 + signal.SIGTERM
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+
+_RAISED = re.compile(r"(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): ")
 
 _USER_MUST_CHANGE = (ConfigError, InputError, MetadataError, OutputExistsError, SchemaMismatchError)
 
@@ -47,8 +56,14 @@ def parse_configs(argv: Sequence[str] | None, description: str, *config_classes:
         _add_option(parser, config_class, field, name)
     try:
         values = parser.parse_args(list(sys.argv[1:] if argv is None else argv)).as_dict()
-    except (ArgumentError, TypeError) as error:
+    except ArgumentError as error:
         raise ConfigError(f"{_one_line(str(error))} (see --help)") from None
+    except TypeError:
+        # What jsonargparse raises for one value where an option takes several.
+        raise ConfigError(
+            "the configuration file gives one value where an option takes several: write a list, such as "
+            "archives: [x.warc.gz]"
+        ) from None
     return tuple(config_class(**_values_of(config_class, values)) for config_class in config_classes)
 
 
@@ -59,13 +74,55 @@ def run_job(job: Callable[[], int | None]) -> int:
         job: What to run; may return an exit code.
 
     Returns:
-        0 when done, 2 for what the user must change, 1 for any other error that this package raises on purpose.
+        0 when done, 2 for what the user must change, 1 for any other error that this package, a store or Spark raises,
+        143 when a SIGTERM ended it, 130 when the user did.
     """
+    with suppress(ValueError):  # in a thread of a notebook or a test there is no handler to set
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         return job() or EXIT_DONE
+    except _TerminatedError:
+        sys.stderr.write("stopped by SIGTERM: committed waves and finished steps are kept; --resume goes on\n")
+        return EXIT_TERMINATED
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: committed waves and finished steps are kept; --resume goes on\n")
+        return EXIT_INTERRUPTED
     except CurationError as error:
         sys.stderr.write(f"error: {_one_line(str(error))}\n")
         return EXIT_USER_MUST_CHANGE if isinstance(error, _USER_MUST_CHANGE) else EXIT_FAILED
+    except (FileNotFoundError, PermissionError) as error:
+        sys.stderr.write(f"error: {_one_line(str(error))}\n")
+        return EXIT_USER_MUST_CHANGE
+    except OSError as error:
+        sys.stderr.write(f"error: {_one_line(str(error))}: see to it and run again with --resume\n")
+        return EXIT_FAILED
+    except (Py4JJavaError, PySparkException) as error:
+        # The whole story first, for who needs it; the line that says what went wrong last, where it is seen.
+        sys.stderr.write(f"{error}\nerror: a Spark job failed: {root_cause(str(error))}; --resume goes on\n")
+        return EXIT_FAILED
+
+
+def root_cause(trace: str) -> str:
+    """Finds what went wrong in the text of a Java exception.
+
+    Args:
+        trace: What py4j shows, with the causes one after another.
+
+    Returns:
+        The innermost cause, or the last line of a Python worker's traceback, in one line.
+    """
+    lines = [line.strip() for line in trace.splitlines()]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    raised = [line for line in lines if _RAISED.match(line)]
+    return (raised or causes or lines or [""])[-1][:500]
+
+
+class _TerminatedError(BaseException):
+    """A SIGTERM arrived. Not an Exception, which py4j would take for a fault of its connection."""
+
+
+def _terminate(_signal: int, _frame: object) -> None:
+    raise _TerminatedError
 
 
 def _distinct_fields(config_classes: tuple[type, ...]) -> dict[str, tuple[type, Field[Any]]]:

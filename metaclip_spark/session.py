@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -20,6 +21,9 @@ SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "16384",
     # Counts go from the driver to a table through pandas: in Arrow batches, not row by row.
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # A table that lost a file, or a file that cannot be read, must stop a run, never make it smaller.
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
     # Our own progress lines replace Spark's bar, which would write over them.
     "spark.ui.showConsoleProgress": "false",
     # A worker that raises shows its Python traceback; Spark's simplified form hides the line.
@@ -28,7 +32,7 @@ SETTINGS = {
 """Settings that a running session accepts as well; a value that the user gave to spark-submit wins."""
 
 
-def get_session(application: str) -> SparkSession:
+def get_session(application: str, extra: Mapping[str, str] | None = None) -> SparkSession:
     """Finds the running Spark session or starts one.
 
     Under spark-submit, on EMR or in a notebook the cluster's own settings stand. Plain `python` gets `local[N,4]` on
@@ -36,6 +40,7 @@ def get_session(application: str) -> SparkSession:
 
     Args:
         application: The application's name in Spark's UI.
+        extra: Settings of a session that plain python starts, such as packages.
 
     Returns:
         A session with `SETTINGS` where the user set nothing else.
@@ -43,7 +48,7 @@ def get_session(application: str) -> SparkSession:
     Raises:
         ConfigError: If a session must be started and there is no Java 17 or newer.
     """
-    session = SparkSession.getActiveSession() or _start_session(application)
+    session = SparkSession.getActiveSession() or _start_session(application, extra or {})
     given = {name for name, _ in session.sparkContext.getConf().getAll()}
     for name, value in SETTINGS.items():
         if name.startswith("spark.sql.") and name not in given:
@@ -51,15 +56,17 @@ def get_session(application: str) -> SparkSession:
     return session
 
 
-def _start_session(application: str) -> SparkSession:
+def _start_session(application: str, extra: Mapping[str, str]) -> SparkSession:
     builder = SparkSession.builder.appName(application)
-    if not _is_submitted():
+    if not is_submitted():
         check_java()
         # Workers of a local session would otherwise start the first python3 on the path.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         cores = os.cpu_count() or 1
         builder = (
-            builder.config(map={**SETTINGS}).config("spark.driver.memory", "2g").config("spark.log.level", "ERROR")
+            builder.config(map={**SETTINGS, **extra})
+            .config("spark.driver.memory", "2g")
+            .config("spark.log.level", "ERROR")
         )
         if "MASTER" not in os.environ:
             # A local session has no business on the network.
@@ -68,7 +75,7 @@ def _start_session(application: str) -> SparkSession:
     return builder.getOrCreate()
 
 
-def _is_submitted() -> bool:
+def is_submitted() -> bool:
     """Tells whether spark-submit started this process: it then hands the gateway's port down."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
 

@@ -7,6 +7,7 @@
     entry_counts/ curated/ report/
     balance_counts/                             the counts that --entry-counts gave, where it did
     manifests/<step>[-BBB].json                 makes a step's table count
+    output.json                                 says that the folder holds a run
     lock.json run.json
 
 A Spark job's commit is not atomic on any store, so a table counts only by one object that is put after its write
@@ -14,14 +15,17 @@ returned: the ledger entry of a wave, the manifest of a step, run.json of the ru
 """
 
 import json
-import os
-import shutil
-import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from metaclip_spark.config import digest
-from metaclip_spark.errors import InputError, OutputExistsError
+from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
+from metaclip_spark.object_store import HadoopStore, LocalStore, ObjectStore, S3Store
+from udfs.fetch import scheme_of
+from udfs.fetch_remote import FetchOptions
+from udfs.fetch_s3 import SCHEMES as S3_SCHEMES
+from udfs.fetch_s3 import split_s3
 
 TABLES = ("extracted", "archives", "rejects", "pool", "matched", "entry_counts", "balance_counts", "curated")
 LEDGER = "ledger"
@@ -29,7 +33,9 @@ MANIFESTS = "manifests"
 REPORT = "report"
 LOCK = "lock.json"
 RUN = "run.json"
+MARKER = "output.json"
 _OURS = (*TABLES, LEDGER, MANIFESTS, REPORT, RUN)
+_GLOB_CHARACTERS = frozenset("*?[]{}\\")
 
 _CONTENT_OF_MANIFEST = ("step", "config", "input", "numbers")
 
@@ -38,16 +44,62 @@ class Storage:
     """One run's folder: JSON objects put whole, and folders of Parquet files that Spark writes.
 
     Attributes:
-        root: The folder, absolute.
+        root: The folder: an absolute path, or the URL that the user gave.
+        uploads: The store, where it is S3 and can leave parts of uploads behind; else None.
+        committer_required: The S3A committer whose name must stand in each table's _SUCCESS; None for any.
+        guard: Called before each put; raises where the run has lost its lock.
     """
 
-    def __init__(self, output: str) -> None:
+    def __init__(self, output: str, options: FetchOptions | None = None) -> None:
         """Names a run's folder; nothing is written yet.
 
         Args:
-            output: A path on a file system that driver and executors share.
+            output: A path on a file system that driver and executors share, or s3://, s3a://, gs://, hdfs://.
+            options: How S3 is reached.
+
+        Raises:
+            ConfigError: If the path has a character that Spark would take for a pattern.
         """
-        self.root = Path(output.removeprefix("file://")).absolute()
+        patterns = sorted(_GLOB_CHARACTERS.intersection(output))
+        if patterns:
+            raise ConfigError(
+                f"--output {output} holds {patterns[0]}, which Spark takes for a pattern: choose another name"
+            )
+        scheme = scheme_of(output)
+        self.uploads: S3Store | None = None
+        self.committer_required: str | None = None
+        self.guard: Callable[[], None] = _always_held
+        self.root: Path | str = output.rstrip("/")
+        self._objects: ObjectStore
+        if scheme == "file":
+            self.root = Path(output.removeprefix("file://")).absolute()
+            self._objects = LocalStore(self.root)
+            # Hadoop takes a path's characters as they are, where a URI would escape "=" and the space.
+            self._spark_root = f"file://{self.root}"
+        elif scheme in S3_SCHEMES:
+            self._objects = self.uploads = S3Store(output, options or FetchOptions())
+            self._spark_root = f"s3a://{'/'.join(split_s3(output)).rstrip('/')}"
+        else:
+            self._objects = HadoopStore(output)
+            self._spark_root = output.rstrip("/")
+
+    @property
+    def scheme(self) -> str:
+        """The scheme that Spark reads and writes the tables with: file, s3a (or s3 on EMR), gs, hdfs ..."""
+        return scheme_of(self._spark_root)
+
+    @property
+    def needs_session(self) -> bool:
+        """Whether the run's objects can be reached through Spark only."""
+        return isinstance(self._objects, HadoopStore)
+
+    def use_scheme(self, scheme: str) -> None:
+        """Changes the scheme that Spark reads and writes with: EMR has a file system of its own behind s3.
+
+        Args:
+            scheme: s3 or s3a.
+        """
+        self._spark_root = f"{scheme}://{self._spark_root.partition('://')[2]}"
 
     def location(self, name: str) -> str:
         """Gives what Spark reads or writes for a name in the run's folder.
@@ -58,8 +110,7 @@ class Storage:
         Returns:
             Scheme and absolute path.
         """
-        # Hadoop takes a path's characters as they are, where a URI would escape "=" and the space.
-        return f"file://{self.root / name}"
+        return f"{self._spark_root}/{name}" if name else self._spark_root
 
     def put_json(self, name: str, content: Any) -> None:
         """Puts a JSON object whole or not at all, over one that is there.
@@ -77,14 +128,17 @@ class Storage:
             name: A relative path.
             content: The text.
         """
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        self.guard()
+        self._objects.put(name, content.encode())
+
+    def put_unguarded(self, name: str, content: Any) -> None:
+        """Puts a JSON object without asking the guard: for the lock itself.
+
+        Args:
+            name: A relative path.
+            content: JSON-ready values.
+        """
+        self._objects.put(name, json.dumps(content).encode())
 
     def create_json(self, name: str, content: Any) -> bool:
         """Writes a JSON object unless there is one.
@@ -96,18 +150,7 @@ class Storage:
         Returns:
             False if the name was taken; then nothing is written.
         """
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        partial.write_text(json.dumps(content), encoding="utf-8")
-        try:
-            # A link fails where the name is taken, as O_EXCL does, and shows the object only whole.
-            os.link(partial, path)
-        except FileExistsError:
-            return False
-        finally:
-            partial.unlink()
-        return True
+        return self._objects.create(name, json.dumps(content).encode())
 
     def read_json(self, name: str) -> Any | None:
         """Reads a JSON object.
@@ -121,13 +164,11 @@ class Storage:
         Raises:
             InputError: If it is not JSON.
         """
-        path = self.root / name
+        content = self._objects.read(name)
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            return None if content is None else json.loads(content)
         except ValueError:
-            raise InputError(f"{path} is not JSON: restore it, or use --overwrite to start anew") from None
+            raise InputError(f"{self.root}/{name} is not JSON: restore it, or use --overwrite to start anew") from None
 
     def names(self, folder: str) -> list[str]:
         """Lists the entries of a folder.
@@ -138,8 +179,7 @@ class Storage:
         Returns:
             The names in it, hidden ones left out, sorted; empty where there is no such folder.
         """
-        path = self.root / folder
-        return sorted(entry.name for entry in path.iterdir() if entry.name[0] != ".") if path.is_dir() else []
+        return [name for name in self._objects.names(folder) if name[0] != "."]
 
     def data_files(self, folder: str) -> list[str]:
         """Lists the Parquet files below a folder.
@@ -148,9 +188,28 @@ class Storage:
             folder: A relative path.
 
         Returns:
-            Paths relative to the run's folder, sorted.
+            Paths relative to the run's folder, sorted, without what committers keep while they work.
         """
-        return sorted(path.relative_to(self.root).as_posix() for path in (self.root / folder).rglob("*.parquet"))
+        return [
+            file
+            for file in self._objects.files(folder)
+            if file.endswith(".parquet") and not any(part[0] in "_." for part in file.split("/"))
+        ]
+
+    def committer(self, folder: str) -> str | None:
+        """Names the committer that wrote a folder, by its _SUCCESS.
+
+        Args:
+            folder: A relative path.
+
+        Returns:
+            S3A's committers write their name there; None for any other, or where nothing was committed.
+        """
+        content = self._objects.read(f"{folder}/_SUCCESS")
+        try:
+            return str(json.loads(content)["committer"]) if content else None
+        except (ValueError, KeyError, TypeError):
+            return None
 
     def delete(self, name: str) -> None:
         """Deletes an object, or a folder with all that is in it; no error where there is none.
@@ -158,15 +217,15 @@ class Storage:
         Args:
             name: A relative path.
         """
-        path = self.root / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        self._objects.delete(name)
 
     def holds_a_run(self) -> bool:
-        """Tells whether the folder has anything of a run in it."""
-        return any((self.root / name).exists() for name in (LEDGER, MANIFESTS, RUN))
+        """Tells whether a run was begun in the folder."""
+        return MARKER in self.names("")
+
+    def begin_run(self) -> None:
+        """Marks the folder as a run's, before anything else is written: only such a folder is ever deleted from."""
+        self.put_json(MARKER, {"holds": "a metaclip-spark run", "layout": 1})
 
     def check_usable(self) -> None:
         """Refuses a folder with files in it that no run wrote, which `--overwrite` must not delete.
@@ -174,9 +233,9 @@ class Storage:
         Raises:
             OutputExistsError: If the output is a file or such a folder.
         """
-        if self.root.exists() and not self.root.is_dir():
+        if isinstance(self.root, Path) and self.root.exists() and not self.root.is_dir():
             raise OutputExistsError(f"--output {self.root} is a file: give a folder")
-        strangers = [name for name in self.names("") if name not in {*_OURS, LOCK}]
+        strangers = [name for name in self.names("") if name != LOCK]
         if strangers and not self.holds_a_run():
             raise OutputExistsError(
                 f"--output {self.root} holds {strangers[0]}, which no run wrote: give another folder"
@@ -186,6 +245,27 @@ class Storage:
         """Deletes a run's tables and objects, the objects that make them count first, and leaves anything else."""
         for name in reversed(_OURS):
             self.delete(name)
+
+
+def check_apart(output: str, paths: list[tuple[str, str]]) -> None:
+    """Refuses inputs that lie where a run writes, and would be deleted by it.
+
+    Args:
+        output: The run's folder, as the user gave it.
+        paths: (archive, path).
+
+    Raises:
+        ConfigError: If a path lies in one of the run's folders.
+    """
+    root = Storage(output).root
+    inside = tuple(f"{root}/{name}/" for name in _OURS)
+    for _, path in paths:
+        if path.removeprefix("file://").startswith(inside):
+            raise ConfigError(f"the input {path} lies in the output's own folders: give another --output")
+
+
+def _always_held() -> None:
+    """The guard of a folder that nobody has locked."""
 
 
 def manifest_name(step: str, bucket: int | None = None) -> str:
