@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from metaclip_spark import charts
-from metaclip_spark.profile import LONGEST_SHOWN
+from metaclip_spark.profile import LONGEST_SHOWN, MOST_ENTRIES_PER_PAIR, TEXT_LENGTHS
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 """Unicode categories that show as nothing or act on other characters: controls, formats, line separators."""
@@ -118,13 +118,13 @@ def _pictures(report: dict[str, Any]) -> dict[str, Markup]:
     if report["matches"]:
         figures["head_tail"] = (charts.head_tail_chart(curves), "Entry counts by rank, before and after balancing")
         figures["cumulative"] = (charts.cumulative_chart(curves), "Share of all matches below each entry count")
-    for name, description, names in (
+    for name, description, class_name in (
         ("entries_per_pair", "Pairs by number of matched entries", _entries_per_pair_name),
         ("text_lengths", "Pairs by length of their text", _length_name),
     ):
         rows = profile[name]
         if rows:
-            groups = [names(row["group"], [other["group"] for other in rows]) for row in rows]
+            groups = [class_name(row["group"]) for row in rows]
             series = {table: [row[table] for row in rows] for table in ("matched", "curated")}
             figures[name] = (charts.bars_chart(groups, series), description)
     return {
@@ -133,10 +133,10 @@ def _pictures(report: dict[str, Any]) -> dict[str, Markup]:
     }
 
 
-def _entries_per_pair_name(entries: int, _groups: list[int]) -> str:
-    return f"{entries}+" if entries == 20 else str(entries)  # noqa: PLR2004 - metaclip_spark.profile's last class
+def _entries_per_pair_name(entries: int) -> str:
+    return f"{entries}+" if entries == MOST_ENTRIES_PER_PAIR else str(entries)
 
 
-def _length_name(smallest: int, groups: list[int]) -> str:
-    larger = [group for group in groups if group > smallest]
-    return f"{smallest}-{min(larger) - 1}" if larger else f"{smallest}+"
+def _length_name(smallest: int) -> str:
+    larger = [length for length in TEXT_LENGTHS if length > smallest]
+    return f"{smallest}-{larger[0] - 1}" if larger else f"{smallest}+"

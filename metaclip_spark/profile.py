@@ -28,8 +28,12 @@ LONGEST_SHOWN = 300
 """Characters of a stranger's text that the report shows; the rest is cut, with a note."""
 
 _SEARCHED_PAIRS = 50_000
-_LENGTHS = (1, 10, 20, 40, 80, 160, 320, 1000)
-_MOST_ENTRIES_PER_PAIR = 20
+TEXT_LENGTHS = (1, 10, 20, 40, 80, 160, 320, 1000)
+"""The smallest number of characters of each class of texts."""
+
+MOST_ENTRIES_PER_PAIR = 20
+"""Pairs with more matched entries are in one class with those that have so many."""
+
 _HEX_DIGITS_COMPARED = 8
 
 
@@ -129,9 +133,9 @@ def profile_run(run: Run, sampled: dict[str, Any], figures: EntryFigures) -> dic
     return {
         "languages": _grouped(tables, F.coalesce("language", F.lit("not identified")), LISTED),
         "domains": _grouped(tables, _domain(F.col("image_url")), LISTED),
-        "text_lengths": _grouped(tables, _length_class(F.length("alt_text")), len(_LENGTHS), by_name=True),
+        "text_lengths": _grouped(tables, _length_class(F.length("alt_text")), len(TEXT_LENGTHS), by_name=True),
         "entries_per_pair": _grouped(
-            tables, F.least(F.size("entry_ids"), F.lit(_MOST_ENTRIES_PER_PAIR)), _MOST_ENTRIES_PER_PAIR, by_name=True
+            tables, F.least(F.size("entry_ids"), F.lit(MOST_ENTRIES_PER_PAIR)), MOST_ENTRIES_PER_PAIR, by_name=True
         ),
         "coverage": entry_coverage(figures),
         **_listed_entries(tables["curated"], figures, sampled["numbers"]["pairs"]),
@@ -177,8 +181,8 @@ def _domain(url: Column) -> Column:
 
 def _length_class(length: Column) -> Column:
     """Gives the smallest length of the class that a length lies in."""
-    classes = F.lit(_LENGTHS[0])
-    for smallest in _LENGTHS[1:]:
+    classes = F.lit(TEXT_LENGTHS[0])
+    for smallest in TEXT_LENGTHS[1:]:
         classes = F.when(length >= smallest, smallest).otherwise(classes)
     return classes
 
