@@ -6,7 +6,6 @@ is followed by a check of its last one, and by a search for the place where reco
 
 import re
 from collections.abc import Generator
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from udfs.archive_members import find_next_start, inspect_member
@@ -18,17 +17,16 @@ _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _LINE_END = re.compile(rb"\n")
 
 
-@dataclass(frozen=True)
-class ArchiveRecord:
+class ArchiveRecord(NamedTuple):
     """One record, with what tells whether and where it holds a page.
 
     Attributes:
         offset: Byte offset of the record in the archive; within what is decompressed where the archive is compressed
             as a whole. Offsets grow from record to record.
         record_type: WARC-Type in lower case, "arc_header", or "unknown".
-        target_uri: The target URI as written, or None.
-        content_type: Content-Type of the block, or None.
-        payload_type: WARC-Identified-Payload-Type, or None.
+        target_uri: The target URI as written, or None; read only of records that can hold a page or are damaged.
+        content_type: Content-Type of the block, or None; read only of records that can hold a page or JSON.
+        payload_type: WARC-Identified-Payload-Type, or None; read only of records that can hold a page.
         content_length: Bytes that the header promises; -1 where it does not say.
         block: The block, empty for types that hold neither page nor WAT.
         is_cut_short: True where the block is larger than the cap for a record, and only its start was read.
@@ -113,7 +111,7 @@ def _finish_members(source: ArchiveSource, start: int, last: ArchiveRecord | Non
         next_start = find_next_start(source, member.end) if failed or last.is_truncated else None
         # The next member is good, so what could not be read stands in this one, after or instead of its block.
         is_wrong_length = next_start == member.end
-        yield replace(last, is_truncated=True) if is_wrong_length else last
+        yield last._replace(is_truncated=True) if is_wrong_length else last
         return next_start if is_wrong_length else (yield from _skip_damage(source, member.end, member.end))
     if not _starts_member(source, last.offset):
         yield last
@@ -134,7 +132,7 @@ def _finish_plain(source: ArchiveSource, start: int, last: ArchiveRecord | None,
     end = _block_end(source, last)
     next_start = find_next_start(source, last.offset + 1)
     if next_start is not None and next_start < end:
-        yield replace(last, is_truncated=True)
+        yield last._replace(is_truncated=True)
         return next_start
     yield last
     damage_start = last.offset if last.is_truncated else end

@@ -117,8 +117,12 @@ class ArchiveRows:
             offset: Where its record begins.
             page: Its pairs and losses; without a URL the column is null.
         """
-        found = {"images": page.images, "images_kept": page.images_kept, "texts": page.texts, "pairs": len(page.pairs)}
-        self.numbers.update({"pages": 1, **found})
+        numbers = self.numbers
+        numbers["pages"] += 1
+        numbers["images"] += page.images
+        numbers["images_kept"] += page.images_kept
+        numbers["texts"] += page.texts
+        numbers["pairs"] += len(page.pairs)
         page_url = page.page_url or None
         for loss in page.losses:
             self.reject(loss.reason.partition(".")[0], loss.reason, loss.example, offset)

@@ -6,6 +6,7 @@ Standard, whose label rules apply (latin-1 means windows-1252, a `<meta>` that s
 
 import codecs
 import re
+from functools import lru_cache
 
 from charset_normalizer import from_bytes
 
@@ -40,6 +41,9 @@ _ALLOWED = (
     | {f"cp{number}" for number in range(1250, 1259)}
     | {f"iso8859-{number}" for number in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 16)}
 )
+_LIKE_ASCII = _ALLOWED - {"utf-16-le", "utf-16-be", "iso2022_jp"}
+"""Codecs that read bytes below 128 as ASCII does: where a page has no others, there is nothing to do."""
+
 _PYTHON_ALIASES = {
     "x-sjis": "cp932",
     "windows-31j": "cp932",
@@ -94,6 +98,7 @@ def page_to_utf8(body: bytes, content_type: str = "") -> tuple[bytes, str]:
     return _recode(body, codec), codec
 
 
+@lru_cache(256)
 def codec_of_label(label: str) -> str | None:
     """Finds the codec of an encoding's label.
 
@@ -115,7 +120,7 @@ def codec_of_label(label: str) -> str | None:
 
 
 def _recode(body: bytes, codec: str) -> bytes:
-    if codec == "utf-8":
+    if codec == "utf-8" or (codec in _LIKE_ASCII and body.isascii()):
         return body
     return body.decode(codec, "replace").encode("utf-8", "replace")
 
@@ -135,18 +140,21 @@ def _declared_codec(body: bytes, content_type: str) -> str | None:
 
 
 def _meta_codec(start: bytes) -> str | None:
-    for meta in _META.finditer(_COMMENT.sub(b"", start)):
-        attributes: dict[bytes, bytes] = {}
-        for name, *values in _ATTRIBUTE.findall(meta[1]):
-            attributes.setdefault(name.lower(), b"".join(values))
-        label = attributes.get(b"charset")
-        if label is None and attributes.get(b"http-equiv", b"").strip().lower() == b"content-type":
-            named = _HTTP_CHARSET.search(attributes.get(b"content", b"").decode("latin-1"))
-            label = named[1].encode("latin-1") if named else None
-        codec = codec_of_label(label.decode("latin-1")) if label is not None else None
-        if codec is not None:
-            return codec
-    return None
+    start = _COMMENT.sub(b"", start) if b"<!--" in start else start
+    return next(filter(None, (_codec_of_meta(meta[1]) for meta in _META.finditer(start))), None)
+
+
+@lru_cache(1024)
+def _codec_of_meta(content: bytes) -> str | None:
+    """Reads one `<meta>`; the pages of a site have few different ones."""
+    attributes: dict[bytes, bytes] = {}
+    for name, *values in _ATTRIBUTE.findall(content):
+        attributes.setdefault(name.lower(), b"".join(values))
+    label = attributes.get(b"charset")
+    if label is None and attributes.get(b"http-equiv", b"").strip().lower() == b"content-type":
+        named = _HTTP_CHARSET.search(attributes.get(b"content", b"").decode("latin-1"))
+        label = named[1].encode("latin-1") if named else None
+    return codec_of_label(label.decode("latin-1")) if label is not None else None
 
 
 def _detected_codec(body: bytes) -> str:

@@ -25,13 +25,16 @@ _HTML_START = re.compile(
 )
 _UTF16_HTML_START = re.compile(rb"(?:\xff\xfe|\xfe\xff)?\0?(?:[\s]\0?)*<\0?(?:!|h|H)\0")
 _SNIFFED_BYTES = 2048
+HEADERS = {name.encode(): name for name in ("content-type", "content-encoding", "transfer-encoding")}
+"""The headers that say what a body is; names in lower case."""
+
 _READ_BYTES = 1 << 16
 _MOST_LAYERS = 4
 _DEFLATE_METHOD = 8
 
 
 class HttpMessage(NamedTuple):
-    """Status, headers (names in lower case; repeated ones joined by ", ") and the body as it was kept."""
+    """Status, the headers of `HEADERS` (repeated ones joined by ", ") and the body as it was kept."""
 
     status: int
     headers: dict[str, str]
@@ -58,11 +61,10 @@ def split_http_message(block: bytes) -> HttpMessage:
     headers: dict[str, str] = {}
     for line in head.splitlines()[1:]:
         name, colon, value = line.partition(b":")
-        if not colon:
-            continue
-        key = name.strip().lower().decode("latin-1")
-        text = value.strip().decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        key = HEADERS.get(name.strip().lower())
+        if colon and key is not None:
+            text = value.strip().decode("latin-1")
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return HttpMessage(int(status[1]), headers, block[end.end() :] if end else b"")
 
 

@@ -75,14 +75,14 @@ class PagePairs:
         if image_url is None:
             self.losses.append(Loss(reason, src or ""))
             return
-        texts = list(texts)
-        if not texts:
-            self.losses.append(Loss("image.no_text", image_url))
-            return
-        self.images_kept += 1
-        self.texts += len(texts)
+        before = self.texts
         for source, value in texts:
+            self.texts += 1
             self._add_text(index, image_url, source, value)
+        if self.texts == before:
+            self.losses.append(Loss("image.no_text", image_url))
+        else:
+            self.images_kept += 1
 
     def add_bad_image(self, reason: str, example: str) -> None:
         """Counts an image that cannot be read at all."""

@@ -9,11 +9,13 @@ from urllib.parse import urljoin, urlsplit
 
 from udfs.alt_text import replace_lone_surrogates
 
-_SEGMENT = "[A-Za-z0-9_.~%+,@=:-]+"
+_SEGMENT = "[A-Za-z0-9_.~%+,@=-]+"
 _NAME = "[A-Za-z0-9_~%+,@=-][A-Za-z0-9_.~%+,@=-]*"
-_PLAIN = re.compile(f"((?:(?:https?:)?//{_SEGMENT}/|/)?(?:{_SEGMENT}/)*)({_NAME})")
+_PLAIN = re.compile(f"((?:(?:https?:)?//[A-Za-z0-9.:-]+/|/)?(?:{_SEGMENT}/+)*)({_NAME})")
 """A folder and a name, in characters that mean nothing else. The name is neither "." nor ".."."""
 
+_PLAIN_BASE = re.compile(f"(https?://[A-Za-z0-9-][A-Za-z0-9.-]*/)((?:{_NAME}/)*)")
+_PLAIN_FOLDER = re.compile(rf"(/?)((?:\.\./)*)((?:{_NAME}/)*)")
 _REMEMBERED_FOLDERS = 4096
 _LONGEST_FOLDER = 1024
 
@@ -78,13 +80,19 @@ def _folder_of(base_url: str) -> str:
 
 @lru_cache(_REMEMBERED_FOLDERS)
 def _resolve_folder(base_url: str, folder: str) -> str | None:
-    """Resolves what stands before a plain name, with the slowest part of it (urljoin) once for a folder's images.
+    """Resolves what stands before a plain name, once for all images of a folder, and without urljoin where it is easy.
 
     Returns:
         What the name is to be appended to; None for URLs that are not kept, whose reasons may depend on the name.
     """
-    url, _ = _resolve(base_url, f"{folder}x")
-    return None if url is None else url[:-1]
+    base, plain = _PLAIN_BASE.fullmatch(base_url), _PLAIN_FOLDER.fullmatch(folder)
+    if base is None or plain is None:
+        url, _ = _resolve(base_url, f"{folder}x")
+        return None if url is None else url[:-1]
+    path = "" if plain[1] else base[2]
+    for _ in range(plain[2].count("../")):
+        path = path[: path.rfind("/", 0, -1) + 1]
+    return f"{base[1]}{path}{plain[3]}"
 
 
 def _resolve(base_url: str, src: str) -> tuple[str | None, str]:

@@ -11,6 +11,7 @@ from udfs.archive_source import ArchiveReadError, ArchiveSource
 
 _TYPES = ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
 _NAMES = {int(getattr(WarcRecordType, name)): name for name in _TYPES}
+_PAGE_TYPES = {"response", "resource"}
 _NUMBER = re.compile(r"\s*\d{1,18}\s*", re.ASCII)
 _ALL_BYTES = 1 << 62
 
@@ -59,18 +60,22 @@ def _take(record: Any, offset: int, max_block_bytes: int) -> ArchiveRecord:
     headers, reader = record.headers, record.reader
     length = int(record.content_length)
     kind = _NAMES.get(int(record.record_type), "unknown")
-    content_type = headers.get("Content-Type")
-    is_read = kind in {"response", "resource"} or (kind == "metadata" and "json" in (content_type or "").lower())
+    is_page = kind in _PAGE_TYPES
+    # Looking a header up costs as much as the rest of this function.
+    content_type = headers.get("Content-Type") if is_page or kind == "metadata" else None
+    is_read = is_page or (content_type is not None and "json" in content_type.lower())
     block = reader.read(min(length, max_block_bytes)) if is_read and length else b""
     taken = len(block) + (reader.consume(_ALL_BYTES) if len(block) < length else 0)
+    has_length = _NUMBER.fullmatch(headers.get("Content-Length") or "") is not None
+    is_truncated = taken < length
     return ArchiveRecord(
         offset=offset,
         record_type=kind,
-        target_uri=headers.get("WARC-Target-URI"),
+        target_uri=headers.get("WARC-Target-URI") if is_page or is_truncated or not has_length else None,
         content_type=content_type,
-        payload_type=headers.get("WARC-Identified-Payload-Type"),
-        content_length=length if _NUMBER.fullmatch(headers.get("Content-Length") or "") else -1,
+        payload_type=headers.get("WARC-Identified-Payload-Type") if is_page else None,
+        content_length=length if has_length else -1,
         block=block,
         is_cut_short=is_read and length > max_block_bytes,
-        is_truncated=taken < length,
+        is_truncated=is_truncated,
     )
