@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metaclip_spark.finished import read_finished
+from metaclip_spark.finished import is_run, read_finished
 from metaclip_spark.metadata import load_entry_counts, load_metadata
 from metaclip_spark.pipeline import read_entry_counts
 from metaclip_spark.run import Run
@@ -28,18 +28,6 @@ _FIGURES = {
 }
 
 Counts = NDArray[np.int64]
-
-
-def is_run(path: str) -> bool:
-    """Tells whether a path is the folder of a run rather than a file or folder of counts.
-
-    Args:
-        path: What --against names.
-
-    Returns:
-        True where it holds anything of a run.
-    """
-    return Storage(path).holds_a_run()
 
 
 def read_count_file(path: str) -> tuple[list[str], Counts]:
@@ -68,7 +56,7 @@ def check_other(path: str) -> None:
         InputError: If it is a run that is unfinished or from another version.
         MetadataError: If it is no file of entry counts.
     """
-    if is_run(path):
+    if is_run(Storage(path)):
         read_finished(Storage(path))
     else:
         read_count_file(path)
@@ -87,7 +75,7 @@ def compare_with(run: Run, report: dict[str, Any], path: str, texts: Sequence[st
     Returns:
         JSON-ready values, as `compare_counts` gives them, with `name` and the figures of two runs.
     """
-    if not is_run(path):
+    if not is_run(Storage(path)):
         other_texts, other_counts = read_count_file(path)
         return {"name": path, "runs": [], **compare_counts(texts, counts, other_texts, other_counts)}
     other = replace(run, storage=Storage(path))

@@ -6,6 +6,7 @@ A field marked `OPERATIONAL` changes how a run goes but not its result, so it st
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -18,6 +19,7 @@ OPERATIONAL = {"operational": True}
 PRESETS = {"metaclip-english": ("en",)}
 """Preset name -> languages of its gate (top-1 label, no probability floor)."""
 
+_PAIR_ID = re.compile("[0-9a-f]{32}")
 _FACTORS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 LARGEST_SEED = 2**64 - 1
 
@@ -209,6 +211,72 @@ class ReportConfig:
     """
 
     against: str | None = field(default=None, metadata=OPERATIONAL)
+
+
+@dataclass(frozen=True)
+class PlanConfig:
+    """Which thresholds to look at.
+
+    Attributes:
+        run: Folder of a run whose pairs are counted; nothing is written to it.
+        thresholds: Further thresholds for the table.
+        tail_share: Find and mark the t whose entries below it have this share of all matches.
+        target_pairs: Find and mark the smallest t whose expected size reaches this many pairs, such as 10M.
+        at_counts: Balance with another run's counts (its folder) or with a file of entry counts.
+        curve: Where to write the curve of expected size against t: a path that ends in .png or .svg.
+    """
+
+    run: str
+    thresholds: tuple[str, ...] = ()
+    tail_share: float | None = None
+    target_pairs: int | str | None = None
+    at_counts: str | None = None
+    curve: str | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ConfigError: If an option is out of range or contradicts another.
+        """
+        if self.tail_share is not None and self.target_pairs is not None:
+            raise ConfigError("choose t by at most one of --tail-share and --target-pairs")
+        if self.tail_share is not None:
+            _require("tail_share", self.tail_share, "a share between 0 and 1", holds=0 < self.tail_share < 1)
+        if self.target_pairs is not None:
+            object.__setattr__(self, "target_pairs", check_target(self.target_pairs))
+        finite = [t for given in self.thresholds if (t := check_threshold(given)) != float("inf")]
+        object.__setattr__(self, "thresholds", tuple(finite))
+
+
+@dataclass(frozen=True)
+class ExplainConfig:
+    """Which pair to explain.
+
+    Attributes:
+        run: Folder of a finished run; nothing is written to it.
+        pair_id: A pair's 32 hex digits.
+        url: An image's URL: explains every pair of it.
+        text: A raw alternative text: explains what it would match, and its pairs where there are any.
+        archive: The archive that a pair should have come from: says what extraction left out there.
+    """
+
+    run: str
+    pair_id: str | None = None
+    url: str | None = None
+    text: str | None = None
+    archive: str | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ConfigError: If not exactly one pair is named, or the pair_id is none.
+        """
+        if [self.pair_id, self.url, self.text].count(None) != 2:  # noqa: PLR2004 - one of three
+            raise ConfigError("say what to explain by exactly one of --pair-id, --url and --text")
+        if self.pair_id is not None:
+            _require("pair_id", self.pair_id, "32 hex digits 0-9 and a-f", holds=bool(_PAIR_ID.fullmatch(self.pair_id)))
 
 
 def check_target(value: object) -> int:

@@ -66,14 +66,16 @@ def entry_figures(run: Run, sampled: dict[str, Any]) -> EntryFigures:
         The figures.
     """
     texts, counts = read_entry_counts(run)
-    probabilities = read_entry_probabilities(run, sampled, counts)
+    _, probabilities = read_balance(run, sampled, counts)
     expected = expected_kept(passed_pairs(run, gate_of(sampled)), probabilities)
     kept = count_entries(run.read("curated", CURATED), len(texts))
     return EntryFigures(texts, counts, probabilities, expected, kept)
 
 
-def read_entry_probabilities(run: Run, sampled: dict[str, Any], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Gives the entry probabilities that the sample step drew with.
+def read_balance(
+    run: Run, sampled: dict[str, Any], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Gives what the sample step balanced with.
 
     Args:
         run: A run whose sample step is done.
@@ -81,10 +83,11 @@ def read_entry_probabilities(run: Run, sampled: dict[str, Any], counts: NDArray[
         counts: The run's own entry counts.
 
     Returns:
-        Shape (entries,).
+        The counts (the run's own, or those that --entry-counts gave) and the entry probabilities, shape (entries,) each.
     """
     balanced = read_entry_counts(run, "balance_counts")[1] if sampled["settings"]["entry_counts"] else counts
-    return balance.entry_probabilities(balanced, balance.check_threshold(sampled["numbers"]["threshold_t"]))
+    threshold = balance.check_threshold(sampled["numbers"]["threshold_t"])
+    return balanced, balance.entry_probabilities(balanced, threshold)
 
 
 def gate_of(sampled: dict[str, Any]) -> LanguageConfig:
@@ -241,6 +244,7 @@ def _shown_pair() -> Column:
     return F.struct(
         "pair_id",
         F.substring("image_url", 1, LONGEST_SHOWN).alias("image_url"),
+        F.length("image_url").alias("url_characters"),
         F.substring("alt_text", 1, LONGEST_SHOWN).alias("alt_text"),
         F.length("alt_text").alias("characters"),
         "keep_probability",

@@ -43,6 +43,7 @@ def hostile_report():
             "image_url": f"http://{HOSTILE_HOST}/{text}"[:LONGEST_SHOWN],
             "alt_text": text[:LONGEST_SHOWN],
             "characters": len(text),
+            "url_characters": len(text) + 20 + len(HOSTILE_HOST),
             "keep_probability": 0.5,
         }
         for place, text in enumerate(HOSTILE)
