@@ -24,7 +24,11 @@ def replace_lone_surrogates(text: str) -> str:
     Returns:
         A string that can be encoded as UTF-8.
     """
-    return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _LONE_SURROGATE.sub("\ufffd", text)
+    return text
 
 
 def clean_text(text: str) -> str:
@@ -37,7 +41,10 @@ def clean_text(text: str) -> str:
         The text without white space at its ends, each CR or LF replaced by one space, lone surrogates by U+FFFD;
         nothing else changes. Empty where nothing is left.
     """
-    return replace_lone_surrogates(text.strip().translate(_LINE_BREAKS))
+    text = text.strip()
+    if "\n" in text or "\r" in text:
+        text = text.translate(_LINE_BREAKS)
+    return replace_lone_surrogates(text)
 
 
 def pair_id(image_url: str, alt_text: str) -> str:

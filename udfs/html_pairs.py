@@ -4,10 +4,9 @@
 """
 
 import re
-from collections.abc import Iterator, Mapping
 
 import numpy as np
-from selectolax.lexbor import LexborHTMLParser
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from udfs.page_pairs import PagePairs
 from udfs.schemas import SOURCES
@@ -15,10 +14,13 @@ from udfs.tag_kernels import ATTRIBUTES, FIRST_VALUE, IS_PLAIN, TAG_COLUMNS, UNM
 from udfs.urls import join_base
 
 _IMAGE_TAG = re.compile(rb"<im(?:g|age)[\s/>]", re.IGNORECASE)
-_MOST_TAGS = 4096
-_VALUES = tuple((name, FIRST_VALUE + 2 * place) for place, name in enumerate(ATTRIBUTES))
+_MOST_TAGS = 1024
+_PLACES = {name: FIRST_VALUE + 2 * place for place, name in enumerate(ATTRIBUTES)}
+_SRC_AT, _HREF_AT = _PLACES["src"], _PLACES["href"]
+_TEXTS_AT = [(source, _PLACES[source]) for source in SOURCES]
 
-Attributes = Mapping[str, str | None]
+_Tag = tuple[bool, str | None, list[tuple[str, str]]]
+"""Whether a tag is a base and no image, its `href` or `src`, and its (source, value)."""
 
 
 def read_html(html: bytes, page_url: str) -> PagePairs:
@@ -39,8 +41,7 @@ def read_html(html: bytes, page_url: str) -> PagePairs:
         return read_whole_page(html, page_url)
     page = PagePairs(page_url)
     if found:
-        rows = tags[:found].tolist()
-        _add_images(page, [(_is_base(html, row), _attributes(html, row)) for row in rows])
+        _add_images(page, [_tag(html, row) for row in tags[:found].tolist()])
     return page
 
 
@@ -56,36 +57,42 @@ def read_whole_page(html: bytes, page_url: str) -> PagePairs:
     """
     page = PagePairs(page_url)
     if _IMAGE_TAG.search(html) is not None:
-        _add_images(page, [(node.tag == "base", node.attributes) for node in LexborHTMLParser(html).css("img, base")])
+        _add_images(page, [_tag_of_node(node) for node in LexborHTMLParser(html).css("img, base")])
     return page
 
 
-def _add_images(page: PagePairs, tags: list[tuple[bool, Attributes]]) -> None:
-    """Adds the images of a page from its tags in their order: (whether it is a base and no image, its attributes)."""
-    bases = (attributes["href"] or "" for is_base, attributes in tags if is_base and "href" in attributes)
+def _add_images(page: PagePairs, tags: list[_Tag]) -> None:
+    """Adds the images of a page from its tags in their order."""
+    bases = (href for is_base, href, _ in tags if is_base and href is not None)
     base_url = join_base(page.page_url, next(bases, None))
-    for is_base, attributes in tags:
+    for is_base, src, texts in tags:
         if not is_base:
-            page.add_image(base_url, attributes.get("src"), _texts(attributes))
+            page.add_image(base_url, src, texts)
 
 
-def _texts(attributes: Attributes) -> Iterator[tuple[str, str]]:
-    """Yields (source, value); an attribute without a value is an empty one."""
-    for source in SOURCES:
-        if source in attributes:
-            yield source, attributes[source] or ""
-
-
-def _is_base(html: bytes, tag: list[int]) -> bool:
-    return html[tag[0] + 1] in b"bB"
-
-
-def _attributes(html: bytes, tag: list[int]) -> Attributes:
+def _tag(html: bytes, row: list[int]) -> _Tag:
     """Takes a tag's values as they stand, or has the tag parsed where it holds an entity, CR, NUL or invalid UTF-8."""
-    if tag[IS_PLAIN]:
+    is_base = html[row[0] + 1] in b"bB"
+    if row[IS_PLAIN]:
         try:
-            return {name: html[tag[at] : tag[at + 1]].decode() for name, at in _VALUES if tag[at] >= 0}
+            url_at = _HREF_AT if is_base else _SRC_AT
+            url = html[row[url_at] : row[url_at + 1]].decode() if row[url_at] >= 0 else None
+            return (
+                is_base,
+                url,
+                [(name, html[row[at] : row[at + 1]].decode()) for name, at in _TEXTS_AT if row[at] >= 0],
+            )
         except UnicodeDecodeError:
             pass
-    node = LexborHTMLParser(html[tag[0] : tag[1]]).css_first("img, base")
-    return node.attributes if node is not None else {}
+    node = LexborHTMLParser(html[row[0] : row[1]]).css_first("img, base")
+    assert node is not None, "a tag that the scanner found is one to the parser too"
+    return _tag_of_node(node)
+
+
+def _tag_of_node(node: LexborNode) -> _Tag:
+    """Takes a tag's values from a tree; an attribute without a value is an empty one."""
+    attributes = node.attributes
+    is_base = node.tag == "base"
+    name = "href" if is_base else "src"
+    texts = [(source, attributes[source] or "") for source in SOURCES if source in attributes]
+    return is_base, (attributes[name] or "") if name in attributes else None, texts

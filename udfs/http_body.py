@@ -25,16 +25,16 @@ _HTML_START = re.compile(
 )
 _UTF16_HTML_START = re.compile(rb"(?:\xff\xfe|\xfe\xff)?\0?(?:[\s]\0?)*<\0?(?:!|h|H)\0")
 _SNIFFED_BYTES = 2048
-HEADERS = {name.encode(): name for name in ("content-type", "content-encoding", "transfer-encoding")}
-"""The headers that say what a body is; names in lower case."""
-
+_BODY_HEADER = re.compile(
+    rb"[\r\n][ \t\v\f]*(content-type|content-encoding|transfer-encoding)[ \t\v\f]*:([^\r\n]*)", re.IGNORECASE
+)
 _READ_BYTES = 1 << 16
 _MOST_LAYERS = 4
 _DEFLATE_METHOD = 8
 
 
 class HttpMessage(NamedTuple):
-    """Status, the headers of `HEADERS` (repeated ones joined by ", ") and the body as it was kept."""
+    """Status, the headers that say what a body is (names in lower case, repeated ones joined) and the body as kept."""
 
     status: int
     headers: dict[str, str]
@@ -59,12 +59,9 @@ def split_http_message(block: bytes) -> HttpMessage:
     end = _HEADER_END.search(block, status.end())
     head = block[: end.start()] if end else block
     headers: dict[str, str] = {}
-    for line in head.splitlines()[1:]:
-        name, colon, value = line.partition(b":")
-        key = HEADERS.get(name.strip().lower())
-        if colon and key is not None:
-            text = value.strip().decode("latin-1")
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    for name, value in _BODY_HEADER.findall(head):
+        key, text = name.lower().decode(), value.strip().decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return HttpMessage(int(status[1]), headers, block[end.end() :] if end else b"")
 
 
