@@ -83,7 +83,7 @@ def read_balance(
         counts: The run's own entry counts.
 
     Returns:
-        The counts (the run's own, or those that --entry-counts gave) and the entry probabilities, shape (entries,) each.
+        The counts (the run's own, or those of --entry-counts) and the entry probabilities, shape (entries,) each.
     """
     balanced = read_entry_counts(run, "balance_counts")[1] if sampled["settings"]["entry_counts"] else counts
     threshold = balance.check_threshold(sampled["numbers"]["threshold_t"])

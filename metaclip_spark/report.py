@@ -17,6 +17,7 @@ from metaclip_spark.balance import check_threshold
 from metaclip_spark.charts import curves_of
 from metaclip_spark.compare import compare_with
 from metaclip_spark.config import PRESETS
+from metaclip_spark.data_card import render_data_card
 from metaclip_spark.errors import InputError, SuspectSampleError
 from metaclip_spark.finished import LAYOUT
 from metaclip_spark.html_report import render_html
@@ -54,6 +55,7 @@ def run_report(run: Run, against: str | None = None) -> dict[str, Any]:
     write_entry_figures(run, figures)
     run.storage.put_json(f"{REPORT}/report.json", report)
     run.storage.put_text(f"{REPORT}/report.html", render_html(report))
+    run.storage.put_text(f"{REPORT}/DATA_CARD.md", render_data_card(report))
     run.storage.put_json(RUN, summary)
     return report
 
