@@ -7,8 +7,9 @@ from functools import partial
 from metaclip_spark.command_line import parse_configs, run_job
 from metaclip_spark.config import LanguageConfig, MatchConfig, OutputConfig
 from metaclip_spark.metadata import load_metadata
-from metaclip_spark.pipeline import run_count
+from metaclip_spark.pipeline import BUCKET, run_count
 from metaclip_spark.run import open_run, prepare_step
+from metaclip_spark.storage import manifest_name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _count(argv: Sequence[str] | None) -> None:
     output, match, language = parse_configs(argv, __doc__, OutputConfig, MatchConfig, LanguageConfig)
     metadata = load_metadata(match.metadata)
-    with open_run(output, "metaclip-spark count", partial(prepare_step, step="count")) as run:
+    with open_run(
+        output, "metaclip-spark count", partial(prepare_step, step="count", needs=[manifest_name("match", BUCKET)])
+    ) as run:
         run_count(run, language, metadata)
 
 

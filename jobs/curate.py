@@ -10,6 +10,7 @@ from metaclip_spark.metadata import load_metadata
 from metaclip_spark.pipeline import check_before_start, resolve_inputs, run_count, run_extract, run_match, run_sample
 from metaclip_spark.report import finish_run
 from metaclip_spark.run import open_run, prepare_output
+from metaclip_spark.storage import check_apart
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +32,8 @@ def _curate(argv: Sequence[str] | None) -> None:
     metadata = load_metadata(match.metadata)
     check_before_start(sample, metadata)
     paths = resolve_inputs(extract)
-    with open_run(output, "metaclip-spark curate", prepare_output) as run:
+    check_apart(output.output, paths)
+    with open_run(output, "metaclip-spark curate", prepare_output, begins=True) as run:
         run_extract(run, extract, paths)
         run_match(run, match, language, metadata)
         run_count(run, language, metadata)

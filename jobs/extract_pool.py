@@ -8,6 +8,7 @@ from metaclip_spark.command_line import parse_configs, run_job
 from metaclip_spark.config import ExtractConfig, OutputConfig
 from metaclip_spark.pipeline import resolve_inputs, run_extract
 from metaclip_spark.run import open_run, prepare_output
+from metaclip_spark.storage import check_apart
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _extract(argv: Sequence[str] | None) -> None:
     output, extract = parse_configs(argv, __doc__, OutputConfig, ExtractConfig)
     paths = resolve_inputs(extract)
-    with open_run(output, "metaclip-spark extract", prepare_output) as run:
+    check_apart(output.output, paths)
+    with open_run(output, "metaclip-spark extract", prepare_output, begins=True) as run:
         run_extract(run, extract, paths)
 
 

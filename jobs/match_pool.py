@@ -9,6 +9,7 @@ from metaclip_spark.config import LanguageConfig, MatchConfig, OutputConfig
 from metaclip_spark.metadata import load_metadata
 from metaclip_spark.pipeline import BUCKET, run_match
 from metaclip_spark.run import open_run, prepare_step
+from metaclip_spark.storage import manifest_name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _match(argv: Sequence[str] | None) -> None:
     output, match, language = parse_configs(argv, __doc__, OutputConfig, MatchConfig, LanguageConfig)
     metadata = load_metadata(match.metadata)
-    with open_run(output, "metaclip-spark match", partial(prepare_step, step="match", bucket=BUCKET)) as run:
+    with open_run(
+        output,
+        "metaclip-spark match",
+        partial(prepare_step, step="match", bucket=BUCKET, needs=[manifest_name("deduplicate", BUCKET)]),
+    ) as run:
         run_match(run, match, language, metadata)
 
 

@@ -8,6 +8,7 @@ from metaclip_spark.command_line import parse_configs, run_job
 from metaclip_spark.config import LanguageConfig, OutputConfig, SampleConfig
 from metaclip_spark.pipeline import run_sample
 from metaclip_spark.run import open_run, prepare_step
+from metaclip_spark.storage import manifest_name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _sample(argv: Sequence[str] | None) -> None:
     output, sample, language = parse_configs(argv, __doc__, OutputConfig, SampleConfig, LanguageConfig)
-    with open_run(output, "metaclip-spark sample", partial(prepare_step, step="sample")) as run:
+    with open_run(
+        output, "metaclip-spark sample", partial(prepare_step, step="sample", needs=[manifest_name("count")])
+    ) as run:
         run_sample(run, sample, language)
 
 

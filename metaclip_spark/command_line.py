@@ -56,14 +56,12 @@ def parse_configs(argv: Sequence[str] | None, description: str, *config_classes:
         _add_option(parser, config_class, field, name)
     try:
         values = parser.parse_args(list(sys.argv[1:] if argv is None else argv)).as_dict()
-    except ArgumentError as error:
-        raise ConfigError(f"{_one_line(str(error))} (see --help)") from None
-    except TypeError:
-        # What jsonargparse raises for one value where an option takes several.
-        raise ConfigError(
-            "the configuration file gives one value where an option takes several: write a list, such as "
-            "archives: [x.warc.gz]"
-        ) from None
+    except (ArgumentError, TypeError) as error:
+        message = _one_line(str(error))
+        if "item assignment" in message:
+            # What jsonargparse says of one value where an option takes several.
+            message = "the file of --config gives one value where a list is wanted: write a list, such as [x.warc.gz]"
+        raise ConfigError(f"{message} (see --help)") from None
     return tuple(config_class(**_values_of(config_class, values)) for config_class in config_classes)
 
 
@@ -81,25 +79,26 @@ def run_job(job: Callable[[], int | None]) -> int:
         signal.signal(signal.SIGTERM, _terminate)
     try:
         return job() or EXIT_DONE
-    except _TerminatedError:
-        sys.stderr.write("stopped by SIGTERM: committed waves and finished steps are kept; --resume goes on\n")
-        return EXIT_TERMINATED
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: committed waves and finished steps are kept; --resume goes on\n")
-        return EXIT_INTERRUPTED
-    except CurationError as error:
-        sys.stderr.write(f"error: {_one_line(str(error))}\n")
-        return EXIT_USER_MUST_CHANGE if isinstance(error, _USER_MUST_CHANGE) else EXIT_FAILED
-    except (FileNotFoundError, PermissionError) as error:
-        sys.stderr.write(f"error: {_one_line(str(error))}\n")
-        return EXIT_USER_MUST_CHANGE
-    except OSError as error:
-        sys.stderr.write(f"error: {_one_line(str(error))}: see to it and run again with --resume\n")
-        return EXIT_FAILED
-    except (Py4JJavaError, PySparkException) as error:
+    except (KeyboardInterrupt, _TerminatedError, CurationError, OSError, Py4JJavaError, PySparkException) as error:
+        code, text = _ending(error)
+        sys.stderr.write(f"{text}\n")
+        return code
+
+
+def _ending(error: BaseException) -> tuple[int, str]:
+    """Gives the exit code for an error, and what the user is told."""
+    if isinstance(error, KeyboardInterrupt | _TerminatedError):
+        why, code = (
+            ("interrupted", EXIT_INTERRUPTED) if isinstance(error, KeyboardInterrupt) else ("SIGTERM", EXIT_TERMINATED)
+        )
+        return code, f"stopped ({why}): committed waves and finished steps are kept; --resume goes on"
+    if isinstance(error, Py4JJavaError | PySparkException):
         # The whole story first, for who needs it; the line that says what went wrong last, where it is seen.
-        sys.stderr.write(f"{error}\nerror: a Spark job failed: {root_cause(str(error))}; --resume goes on\n")
-        return EXIT_FAILED
+        return EXIT_FAILED, f"{error}\nerror: a Spark job failed: {root_cause(str(error))}; --resume goes on"
+    line = f"error: {_one_line(str(error))}"
+    if isinstance(error, (*_USER_MUST_CHANGE, FileNotFoundError, PermissionError)):
+        return EXIT_USER_MUST_CHANGE, line
+    return EXIT_FAILED, f"{line}: see to it and run again with --resume" if isinstance(error, OSError) else line
 
 
 def root_cause(trace: str) -> str:

@@ -1,7 +1,7 @@
 """From what a user names (files, globs, folders, path lists) to the archives that extraction reads."""
 
 import glob
-import gzip
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -9,6 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_spark.errors import InputError, SchemaMismatchError
+from metaclip_spark.remote_inputs import files_of_url, read_whole
+from udfs.fetch import DEFAULT_OPTIONS, scheme_of
+from udfs.fetch_remote import FetchOptions
 
 ARCHIVE_ENDINGS = tuple(kind + compression for kind in (".warc", ".wat", ".arc") for compression in ("", ".gz", ".zst"))
 POOL_ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
@@ -16,12 +19,15 @@ NAMED_FILES = 5
 PATH_LIST_ENDINGS = (".paths", ".paths.gz", ".txt", ".txt.gz")
 
 
-def resolve_archives(named: Sequence[str], prefix: str = "") -> list[tuple[str, str]]:
+def resolve_archives(
+    named: Sequence[str], prefix: str = "", options: FetchOptions = DEFAULT_OPTIONS
+) -> list[tuple[str, str]]:
     """Finds the archives that `--archives` names.
 
     Args:
         named: Files, globs, folders, or path lists (recognised by `PATH_LIST_ENDINGS`).
         prefix: Put before each relative line of a path list.
+        options: How remote stores are reached.
 
     Returns:
         (archive, path) in UTF-8 order of archive: the name that results carry, and where the file lies. The name of a
@@ -35,17 +41,18 @@ def resolve_archives(named: Sequence[str], prefix: str = "") -> list[tuple[str, 
     found: list[tuple[str, str]] = []
     for item in named:
         if item.endswith(PATH_LIST_ENDINGS):
-            found += _lines_of_path_list(item, prefix)
+            found += _lines_of_path_list(item, prefix, options)
         else:
-            found += _files_named(item, ARCHIVE_ENDINGS)
+            found += _files_named(item, ARCHIVE_ENDINGS, options)
     return _distinct(found)
 
 
-def resolve_pool(named: Sequence[str]) -> list[tuple[str, str]]:
+def resolve_pool(named: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) -> list[tuple[str, str]]:
     """Finds the files that `--pool` names.
 
     Args:
         named: Parquet or JSONL files, globs or folders; hidden files and those that begin with "_" are left out.
+        options: How remote stores are reached.
 
     Returns:
         (archive, path), as `resolve_archives`.
@@ -53,7 +60,7 @@ def resolve_pool(named: Sequence[str]) -> list[tuple[str, str]]:
     Raises:
         InputError: If something named is not there, has another ending, or two paths have one name.
     """
-    found = [pair for item in named for pair in _files_named(item, POOL_ENDINGS)]
+    found = [pair for item in named for pair in _files_named(item, POOL_ENDINGS, options)]
     for _, path in found:
         if not path.endswith(POOL_ENDINGS):
             raise InputError(f"--pool {path} ends with none of {', '.join(POOL_ENDINGS)}: convert or rename it")
@@ -74,7 +81,10 @@ def check_pool_files(paths: list[tuple[str, str]], *, url_column: str, text_colu
     wrong = [
         f"{path} ({problem})"
         for _, path in paths
-        if path.endswith(".parquet") and (problem := _problem_of_footer(path, (url_column, text_column)))
+        # A remote file's footer is read by the worker, which fails that file by name.
+        if path.endswith(".parquet")
+        and scheme_of(path) == "file"
+        and (problem := _problem_of_footer(path, (url_column, text_column)))
     ]
     if wrong:
         more = f" and {len(wrong) - NAMED_FILES} more" if len(wrong) > NAMED_FILES else ""
@@ -89,6 +99,9 @@ def _problem_of_footer(path: str, columns: tuple[str, str]) -> str | None:
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowInvalid):
         return "no Parquet footer: empty or half-written"
+    twice = [name for name in columns if schema.names.count(name) > 1]
+    if twice:
+        return f"two columns {', '.join(twice)}"
     missing = [name for name in columns if name not in schema.names]
     if missing:
         return f"no column {', '.join(missing)}; it has {', '.join(schema.names)}"
@@ -101,8 +114,13 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(value) or pa.types.is_large_string(value))
 
 
-def _files_named(item: str, endings: tuple[str, ...]) -> list[tuple[str, str]]:
-    path = Path(item.removeprefix("file://")).expanduser()
+def _files_named(item: str, endings: tuple[str, ...], options: FetchOptions) -> list[tuple[str, str]]:
+    if scheme_of(item) != "file":
+        return files_of_url(item, endings, options)
+    try:
+        path = Path(item.removeprefix("file://")).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{item}: {error}") from None
     if path.is_dir():
         return _files_below(path, endings)
     if path.exists():
@@ -116,39 +134,43 @@ def _files_below(folder: Path, endings: tuple[str, ...]) -> list[tuple[str, str]
     files = [
         (path.relative_to(folder).as_posix(), str(path.absolute()))
         for path in folder.rglob("*")
-        if path.name.endswith(endings) and path.name[0] not in "._" and path.is_file()
+        if path.name.endswith(endings) and not _is_hidden(path.relative_to(folder)) and path.is_file()
     ]
     if not files:
         raise InputError(f"the folder {folder} holds no file that ends with one of {', '.join(endings)}")
     return files
 
 
+def _is_hidden(below: Path) -> bool:
+    """Tells whether a path lies in what another job has not committed, or hides."""
+    return any(part[0] in "._" for part in below.parts)
+
+
 def _files_of_glob(pattern: Path, endings: tuple[str, ...]) -> list[tuple[str, str]]:
     first_magic = next(place for place, part in enumerate(pattern.parts) if glob.has_magic(part))
     root = Path(*pattern.parts[:first_magic])
     found: list[tuple[str, str]] = []
+    recursive = "**" in pattern.parts
     for path in root.glob(str(PurePosixPath(*pattern.parts[first_magic:]))):
-        below_root = path.relative_to(root).as_posix()
-        if path.is_dir():
-            found += [(f"{below_root}/{name}", below) for name, below in _files_below(path, endings)]
-        elif path.name[0] not in "._":
-            found.append((below_root, str(path.absolute())))
+        below_root = path.relative_to(root)
+        if path.is_dir() and not recursive:
+            found += [((below_root / name).as_posix(), below) for name, below in _files_below(path, endings)]
+        elif path.is_file() and not _is_hidden(below_root):
+            found.append((below_root.as_posix(), str(path.absolute())))
     if not found:
         raise InputError(f"{pattern} matches no file: check the pattern")
     return found
 
 
-def _lines_of_path_list(item: str, prefix: str) -> list[tuple[str, str]]:
-    path = Path(item.removeprefix("file://"))
-    if not path.is_file():
+def _lines_of_path_list(item: str, prefix: str, options: FetchOptions) -> list[tuple[str, str]]:
+    if scheme_of(item) == "file" and not Path(item.removeprefix("file://")).is_file():
         raise InputError(f"the path list {item} does not exist: check the path")
     try:
-        content = path.read_bytes()
-        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
-    except (OSError, EOFError, ValueError) as error:
+        text = read_whole(item, options).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise InputError(f"the path list {item} cannot be read ({error}): fetch it again") from None
     lines = [line.strip() for line in text.splitlines()]
-    return [(line, _located(line, prefix)) for line in lines if line]
+    return [(line, _located(line, prefix)) for line in lines if line and not line.startswith("#")]
 
 
 def _located(line: str, prefix: str) -> str:
@@ -159,7 +181,7 @@ def _located(line: str, prefix: str) -> str:
 
 def _distinct(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
     located: dict[str, str] = {}
-    for archive, path in found:
+    for archive, path in _once_each(found):
         if located.setdefault(archive, path) != path:
             raise InputError(
                 f"{located[archive]} and {path} would both be called {archive} in the results: "
@@ -168,3 +190,20 @@ def _distinct(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
     if not located:
         raise InputError("the input names no file: check --archives or --pool")
     return sorted(located.items(), key=lambda item: item[0].encode())
+
+
+def _once_each(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Keeps one name, the smallest, of each file, however many ways led to it: read twice it would count twice.
+
+    Raises:
+        InputError: If a name is not UTF-8.
+    """
+    names: dict[str, tuple[str, str]] = {}
+    for archive, path in found:
+        try:
+            real = path if "://" in path else os.path.realpath(path)
+            smallest = min((archive, path), names.get(real, (archive, path)), key=lambda item: item[0].encode())
+        except UnicodeEncodeError:
+            raise InputError(f"the file name {archive!r} is not UTF-8: rename the file") from None
+        names[real] = smallest
+    return list(names.values())

@@ -1,5 +1,7 @@
 """The match step: the pool against the metadata automaton, which is shipped once to each executor."""
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -43,6 +45,8 @@ def ship_automaton(spark: SparkSession, metadata: Metadata, engine: str) -> Ship
         What the workers need to load it.
     """
     folder = Path(tempfile.mkdtemp(prefix="metaclip-spark-"))
+    # Executors fetch the file from the driver for as long as the session lives.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / f"metadata-{metadata.digest[:16]}.{engine}"
     if engine == "token":
         write_token_tables(build_token_tables(metadata.entries, metadata.digest), str(path))

@@ -120,7 +120,9 @@ def _json_row(number: int, line: bytes, url_column: str, text_column: str) -> Ro
         return Row(number, lost=LostRecordError("record.not_an_object", f"line {number + 1}: {line[:100]!r}"))
     if url_column not in value:
         return Row(number, lost=LostRecordError("record.no_url_key", f"line {number + 1}: {sorted(value)}"))
-    return Row(number, value[url_column], value.get(text_column))
+    if text_column not in value:
+        return Row(number, lost=LostRecordError("record.no_text_key", f"line {number + 1}: {sorted(value)}"))
+    return Row(number, value[url_column], value[text_column])
 
 
 class _RawStream(io.RawIOBase):
@@ -170,10 +172,16 @@ def _decompressed(stream: fetch.ArchiveStream, damages: list[Damage]) -> Iterato
 
 def _lines(parts: Iterator[bytes]) -> Iterator[bytes]:
     """Cuts content into lines; of one that is too long only the beginning is kept."""
-    rest = b""
+    begun: list[bytes] = []
+    length = 0
     for part in parts:
-        *lines, rest = (rest + part).split(b"\n")
-        yield from lines
-        rest = rest[: MAX_LINE_BYTES + 1]
-    if rest:
-        yield rest
+        first, *others = part.split(b"\n")
+        if length <= MAX_LINE_BYTES:
+            begun.append(first)
+            length += len(first)
+        if others:
+            yield b"".join(begun)
+            yield from others[:-1]
+            begun, length = [others[-1]], len(others[-1])
+    if length:
+        yield b"".join(begun)

@@ -84,6 +84,9 @@ def test_help_describes_every_option(capsys):
         (["--preset", "metaclip-english", "--languages", "de"], "leave out the other gate options"),
         (["--preset", "other"], "--preset is 'other'"),
         (["--unknown", "1"], "unknown"),
+        (["--languages", "english"], "is no language code"),
+        (["--archives", ""], "an unset variable"),
+        (["--output", ""], "--output is empty"),
         (["--config", "/does/not/exist.yaml"], "does not exist"),
     ],
 )
@@ -99,6 +102,13 @@ def test_an_unknown_key_in_the_yaml_file_is_refused(tmp_path):
     file.write_text("treshold_t: 5\n")
     with pytest.raises(ConfigError, match="treshold_t"):
         parse("--config", str(file))
+
+
+def test_one_value_where_yaml_needs_a_list_is_refused(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("archives: x.warc.gz\nmetadata: m\noutput: o\nthreshold_t: 5\n")
+    with pytest.raises(ConfigError, match="write a list"):
+        parse_configs(["--config", str(file)], "A job.", *ALL)
 
 
 def test_a_missing_option_is_named():
@@ -122,6 +132,16 @@ def test_the_digest_covers_only_what_changes_results():
     assert result_fields(plain) == {"output": "out"}
     assert digest(result_fields(MatchConfig("m"))) == digest(result_fields(MatchConfig("n", engine="pyahocorasick")))
     assert digest(result_fields(SampleConfig(5))) != digest(result_fields(SampleConfig(5, seed=1)))
+
+
+def test_an_interrupted_job_says_how_to_go_on(capsys):
+    def job() -> None:
+        raise KeyboardInterrupt
+
+    assert run_job(job) == 130
+    assert capsys.readouterr().err == (
+        "stopped (interrupted): committed waves and finished steps are kept; --resume goes on\n"
+    )
 
 
 @pytest.mark.parametrize(

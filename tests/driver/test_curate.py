@@ -133,10 +133,41 @@ def test_match_once_balance_many(output, tmp_path, capfd):
 
 
 def test_resume_of_a_finished_run_does_nothing(output, capfd):
-    before = {path: path.stat().st_mtime_ns for path in output.rglob("*.parquet")}
+    def tables() -> dict[Path, int]:
+        found = {path: path.stat().st_mtime_ns for path in output.rglob("*.parquet")}
+        return {path: changed for path, changed in found.items() if path.relative_to(output).parts[0] != "report"}
+
+    before = tables()
     assert call("curate", *WARCS, *BALANCE, "--output", output, "--resume") == 0
-    assert {path: path.stat().st_mtime_ns for path in output.rglob("*.parquet")} == before
+    assert tables() == before
     assert capfd.readouterr().err.count("done before, kept") == 5
+
+
+def test_lost_files_are_noticed_never_counted_as_a_gate(output, tmp_path, capfd):
+    run = tmp_path / "out"
+    shutil.copytree(output, run)
+    next((run / "matched").rglob("*.parquet")).unlink()
+    assert call("sample_pairs", "--threshold-t", 7, "--output", run, "--overwrite") == 2
+    assert "files of the step 'match' are gone" in capfd.readouterr().err
+    shutil.rmtree(run / "curated")
+    assert call("curate", *WARCS, *BALANCE, "--output", run, "--resume") == 0
+    assert capfd.readouterr().err.count("of its files are gone, so it is done again") == 1
+    assert content(run) == content(output)
+    next((run / "extracted").rglob("kind=pair/*.parquet")).unlink()
+    shutil.rmtree(run / "pool")
+    assert call("curate", *WARCS, *BALANCE, "--output", run, "--resume") != 0
+
+
+def test_a_suspect_sample_stays_and_says_so(output, tmp_path, capfd, monkeypatch):
+    from metaclip_spark.balance import ExpectedSize
+
+    run = tmp_path / "out"
+    shutil.copytree(output, run)
+    monkeypatch.setattr(ExpectedSize, "is_plausible", lambda *_: False)
+    assert call("curate", *WARCS, "--metadata", METADATA, "--threshold-t", 9, "--output", run, "--resume") == 1
+    assert "marked suspect in run.json" in capfd.readouterr().err
+    assert run_json(run)["status"] == "suspect"
+    assert rows(run, "curated")
 
 
 def test_archives_can_be_added_to_a_finished_run(output, tmp_path):

@@ -72,6 +72,30 @@ def test_two_archives_with_one_name_are_refused_and_both_named(folder):
     assert names(folder / "a/one.warc.gz", folder / "a/one.warc.gz") == ["one.warc.gz"]
 
 
+def test_one_file_found_in_several_ways_is_read_once(folder):
+    path = folder / "list.txt"
+    lines = ("b/one.warc.gz", f"{folder}/b/one.warc.gz", "b/../b/one.warc.gz", "# a comment")
+    path.write_text("\n".join(lines))
+    assert len(resolve_archives([str(path)], str(folder))) == 1
+    assert names(folder / "**" / "*.gz") == ["a/one.warc.gz", "b/one.warc.gz", "b/two.wat.gz"]
+    assert names(folder / "b", folder) == ["a/one.warc.gz", "b/one.warc.gz", "b/two.wat.gz"]
+
+
+def test_what_another_job_has_not_committed_is_left_out(folder):
+    for name in ("pool/_temporary/0/part-0.warc.gz", ".hidden/x.warc.gz"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(b"")
+    assert names(folder) == ["a/one.warc.gz", "b/one.warc.gz", "b/two.wat.gz"]
+
+
+def test_names_that_are_not_utf8_are_refused(tmp_path):
+    (tmp_path / "\udcff.warc.gz").write_bytes(b"")
+    with pytest.raises(InputError, match="is not UTF-8"):
+        names(tmp_path)
+    with pytest.raises(InputError, match="nosuchuser"):
+        names("~nosuchuser/x.warc.gz")
+
+
 def test_all_footers_are_checked_and_the_offenders_named(tmp_path):
     good = pa.table({"url": ["u"], "text": pa.array(["t"]).dictionary_encode(), "more": [1]})
     pq.write_table(good, tmp_path / "good.parquet")

@@ -16,7 +16,8 @@ def test_a_local_file_is_read_and_counted(tmp_path: Path) -> None:
         assert stream.seek(8) == stream.tell() == 8
         assert stream.read() == b"89"
         assert stream.bytes_read == 10
-        assert stream.etag == stat_archive(str(path)).etag == f"a-{path.stat().st_mtime_ns:x}"
+        assert stream.etag == stat_archive(str(path)).etag
+        assert stream.etag.startswith("a-")
 
 
 def test_a_file_url_names_the_same_file(tmp_path: Path) -> None:
