@@ -75,3 +75,12 @@ def test_the_threshold_for_a_tail_share_is_the_oracles(
     counts = oracle.count(matched, entries)
 
     assert threshold_for_tail_share(np.array(counts), float(share)) == oracle.tail_share_threshold(counts, share)
+
+
+def test_the_oracles_choice_of_entries_to_try_loses_none(sample_pool: list[oracle.Row], entries: list[str]) -> None:
+    """The scan of all entries over some texts: the oracle tries only entries whose first word a text has."""
+    some = sample_pool[::37]
+    ids = {row["pair_id"]: row["entry_ids"] for row in oracle.match(some, entries)}
+    for row in some:
+        spaced = oracle.spaced(row["alt_text"])
+        assert ids.get(row["pair_id"], []) == [place for place, entry in enumerate(entries) if f" {entry} " in spaced]
