@@ -14,6 +14,7 @@ from typing import Any
 from metaclip_spark.balance import check_threshold
 from metaclip_spark.errors import ConfigError
 from udfs.automaton import ENGINES
+from udfs.fetch_remote import S3_ACCESS
 
 OPERATIONAL = {"operational": True}
 PRESETS = {"metaclip-english": ("en",)}
@@ -21,6 +22,8 @@ PRESETS = {"metaclip-english": ("en",)}
 
 _PAIR_ID = re.compile("[0-9a-f]{32}")
 _FACTORS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
+_LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
+LARGEST_BUCKETS = 256
 LARGEST_SEED = 2**64 - 1
 
 
@@ -52,6 +55,8 @@ class OutputConfig:
         Raises:
             ConfigError: If an option is out of range or contradicts another.
         """
+        if not self.output.strip():
+            raise ConfigError("--output is empty: name the run's folder")
         if self.resume and self.overwrite:
             raise ConfigError("--resume keeps the output and --overwrite deletes it: give one of them")
         _require("rows_per_file", self.rows_per_file, "at least 1", holds=self.rows_per_file >= 1)
@@ -70,6 +75,16 @@ class ExtractConfig:
         archives_per_wave: Archives that are committed together: at most so many are redone after a kill.
         max_rejects: Largest share of bad records (of pages and bad records together) that a run accepts.
         max_failed_archives: Largest number of unreadable archives that a run accepts.
+        attempts: How often an archive that cannot be read is tried in one run.
+        accept_changed: Extract archives again whose content has changed since, in place of what was extracted before.
+        max_parallel_archives: Archives that are read at once, at most; 0 for as many as there are cores.
+        buckets: Parts of the pool that are deduplicated and matched one by one, 1 to 256, fixed by the first run into
+            an output; 0 chooses by the number of archives.
+        s3_access: How archives on S3 are read: signed, anonymous or requester-pays.
+        crawl: Read a crawl of Common Crawl, such as CC-MAIN-2024-10, in place of --archives.
+        archive_type: Which archives of --crawl: wat or warc.
+        limit: Read so many archives of --crawl; 0 for all.
+        offset: Leave out so many at the beginning of --crawl's list.
         max_page_bytes: Size above which a page or a record's body is rejected.
     """
 
@@ -81,6 +96,15 @@ class ExtractConfig:
     archives_per_wave: int = field(default=1000, metadata=OPERATIONAL)
     max_rejects: float = field(default=0.05, metadata=OPERATIONAL)
     max_failed_archives: int = field(default=0, metadata=OPERATIONAL)
+    attempts: int = field(default=3, metadata=OPERATIONAL)
+    accept_changed: bool = field(default=False, metadata=OPERATIONAL)
+    max_parallel_archives: int = field(default=0, metadata=OPERATIONAL)
+    buckets: int = field(default=0, metadata=OPERATIONAL)
+    s3_access: str = field(default="signed", metadata=OPERATIONAL)
+    crawl: str | None = field(default=None, metadata=OPERATIONAL)
+    archive_type: str = field(default="wat", metadata=OPERATIONAL)
+    limit: int = field(default=0, metadata=OPERATIONAL)
+    offset: int = field(default=0, metadata=OPERATIONAL)
     max_page_bytes: int = 32 * 1024 * 1024
 
     def __post_init__(self) -> None:
@@ -89,8 +113,21 @@ class ExtractConfig:
         Raises:
             ConfigError: If an option is out of range or contradicts another.
         """
-        if bool(self.archives) == bool(self.pool):
-            raise ConfigError("give the input as either --archives or --pool (exactly one of them)")
+        if "" in {*self.archives, *self.pool}:
+            raise ConfigError("--archives or --pool holds an empty name: an unset variable in the command?")
+        if [bool(self.archives), bool(self.pool), bool(self.crawl)].count(True) != 1:
+            raise ConfigError("give the input as either --archives or --pool or --crawl (exactly one of them)")
+        if (self.limit or self.offset) and not self.crawl:
+            raise ConfigError("--limit and --offset belong to --crawl")
+        _require("attempts", self.attempts, "at least 1", holds=self.attempts >= 1)
+        _require(
+            "max_parallel_archives", self.max_parallel_archives, "at least 0", holds=self.max_parallel_archives >= 0
+        )
+        _require("buckets", self.buckets, "from 1 to 256, or 0", holds=0 <= self.buckets <= LARGEST_BUCKETS)
+        _require("s3_access", self.s3_access, f"one of {', '.join(S3_ACCESS)}", holds=self.s3_access in S3_ACCESS)
+        _require("archive_type", self.archive_type, "wat or warc", holds=self.archive_type in {"wat", "warc"})
+        _require("limit", self.limit, "at least 0", holds=self.limit >= 0)
+        _require("offset", self.offset, "at least 0", holds=self.offset >= 0)
         _require("archives_per_wave", self.archives_per_wave, "at least 1", holds=self.archives_per_wave >= 1)
         _require("max_rejects", self.max_rejects, "a share from 0 to 1", holds=0 <= self.max_rejects <= 1)
         _require("max_failed_archives", self.max_failed_archives, "at least 0", holds=self.max_failed_archives >= 0)
@@ -119,9 +156,12 @@ class LanguageConfig:
         Raises:
             ConfigError: If an option is out of range or contradicts another.
         """
-        languages = tuple(sorted({code.strip() for item in self.languages for code in item.split(",") if code.strip()}))
+        languages = tuple(sorted({code.strip().lower() for item in self.languages for code in item.split(",")} - {""}))
         if self.languages and not languages:
             raise ConfigError("--languages names no language: give fastText codes, such as en,de")
+        unknown = [code for code in languages if not _LANGUAGE_CODE.fullmatch(code)]
+        if unknown:
+            raise ConfigError(f"--languages {unknown[0]} is no language code: give fastText codes, such as en,de")
         if self.preset is not None:
             _require("preset", self.preset, f"one of {', '.join(PRESETS)}", holds=self.preset in PRESETS)
             if languages not in {(), PRESETS[self.preset]} or self.min_language_probability:

@@ -5,16 +5,21 @@ A wave's rows count once its ledger entry has been put, which happens after its 
 and put a second one.
 """
 
+import secrets
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from metaclip_spark.config import digest
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.storage import LEDGER, Storage
 from udfs.fetch import stat_archive
+from udfs.fetch_remote import FetchOptions
 
 FAILED = "failed"
+_LOOKS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,10 @@ class Ledger:
             Archive -> (entry name, the archive's row); archives whose every attempt failed are absent.
         """
         chosen: dict[str, tuple[str, dict[str, Any]]] = {}
+        replaced = self._replaced()
         for name, entry in self.entries.items():
             for row in entry["archives"]:
-                if row["status"] != FAILED:
+                if row["status"] != FAILED and (name, row["archive"]) not in replaced:
                     chosen.setdefault(row["archive"], (name, row))
         return dict(sorted(chosen.items(), key=lambda item: item[0].encode()))
 
@@ -47,8 +53,20 @@ class Ledger:
             Archive -> (entry name, the archive's row).
         """
         accepted = self.accepted()
-        last = {row["archive"]: (name, row) for name, entry in self.entries.items() for row in entry["archives"]}
+        replaced = self._replaced()
+        last = {
+            row["archive"]: (name, row)
+            for name, entry in self.entries.items()
+            for row in entry["archives"]
+            if (name, row["archive"]) not in replaced
+        }
         return {archive: attempt for archive, attempt in sorted(last.items()) if archive not in accepted}
+
+    def _replaced(self) -> set[tuple[str, str]]:
+        """(entry name, archive) of attempts whose archive has changed since, which the user accepted."""
+        return {
+            (item["entry"], item["archive"]) for entry in self.entries.values() for item in entry.get("superseded", ())
+        }
 
     def superseded(self, counted: Mapping[str, tuple[str, Any]]) -> list[tuple[str, str]]:
         """Lists the attempts whose rows lie in a ledgered wave but do not count.
@@ -79,8 +97,8 @@ class Ledger:
         return sorted(file for entry in self.entries.values() for file in entry["files"] if f"/kind={kind}/" in file)
 
     def digest(self) -> str:
-        """Digests what the raw pairs depend on: the accepted archives with their ETags and numbers."""
-        return digest([row for _, row in self.accepted().values()])
+        """Digests what extraction gave: the accepted archives with their ETags and numbers, and the failed ones."""
+        return digest([[row for _, row in self.accepted().values()], sorted(self.failed())])
 
     def next_wave(self) -> int:
         """Gives the number of the next wave."""
@@ -147,28 +165,60 @@ def check_same_extraction(ledger: Ledger, settings: dict[str, Any]) -> None:
             )
 
 
-def check_unchanged(ledger: Ledger, paths: list[tuple[str, str]]) -> None:
+def check_unchanged(
+    storage: Storage,
+    ledger: Ledger,
+    paths: list[tuple[str, str]],
+    *,
+    options: FetchOptions | None = None,
+    accept: bool = False,
+) -> Ledger:
     """Refuses to go on where an archive is no longer what it was when its pairs were extracted.
 
     Args:
+        storage: The run, whose lock the caller holds.
         ledger: The run's ledger.
         paths: (archive, path) of the archives that are there now.
+        options: How remote stores are reached.
+        accept: Put a ledger entry instead that takes the changed archives' old attempts out of the count.
+
+    Returns:
+        The ledger, in which accepted changes are archives that are still to be extracted.
 
     Raises:
         ConfigError: If an archive's size or ETag differs from the ledger's.
     """
     accepted = ledger.accepted()
-    for archive, path in paths:
-        if archive not in accepted:
-            continue
+    known = [(archive, path) for archive, path in paths if archive in accepted]
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+        tags = pool.map(partial(_tag_now, options=options or FetchOptions()), [path for _, path in known])
+    changed = [
+        (archive, path, tag)
+        for (archive, path), tag in zip(known, tags, strict=True)
+        if tag is not None and tag != accepted[archive][1]["etag"]
+    ]
+    if not changed:
+        return ledger
+    if not accept:
+        archive, path, tag = changed[0]
         name, row = accepted[archive]
-        try:
-            now = stat_archive(path)
-        except OSError:
-            # Its pairs are stored already: an archive that is gone or out of reach is no reason to stop.
-            continue
-        if now.etag != row["etag"]:
-            raise ConfigError(
-                f"{path} has changed since its pairs were extracted (ETag {row['etag']} in ledger entry {name}, now "
-                f"{now.etag}): give another --output, or --overwrite"
-            )
+        more = f" ({len(changed) - 1} more archives have changed too)" if len(changed) > 1 else ""
+        raise ConfigError(
+            f"{path} has changed since its pairs were extracted (ETag {row['etag']} in ledger entry {name}, now "
+            f"{tag}){more}: give --accept-changed to extract it again, another --output, or --overwrite"
+        )
+    gone = [{"archive": archive, "entry": accepted[archive][0], "etag": accepted[archive][1]["etag"]}
+            for archive, _, _ in changed]  # fmt: skip
+    settings = ledger.entries[gone[0]["entry"]]["config"]
+    wave = ledger.next_wave()
+    content = {"wave": wave, "config": settings, "files": [], "archives": [], "superseded": gone}
+    storage.put_json(f"{LEDGER}/{wave:05d}-{secrets.token_hex(4)}.json", content)
+    return read_ledger(storage)
+
+
+def _tag_now(path: str, options: FetchOptions) -> str | None:
+    try:
+        return stat_archive(path, options).etag
+    except (OSError, ValueError):
+        # Its pairs are stored already: an archive that is gone or out of reach is no reason to stop.
+        return None

