@@ -85,6 +85,7 @@ class ExtractConfig:
         archive_type: Which archives of --crawl: wat or warc.
         limit: Read so many archives of --crawl; 0 for all.
         offset: Leave out so many at the beginning of --crawl's list.
+        page_timeout_seconds: Time after which a page is given up (record.parser_timeout).
         max_page_bytes: Size above which a page or a record's body is rejected.
     """
 
@@ -105,6 +106,7 @@ class ExtractConfig:
     archive_type: str = field(default="wat", metadata=OPERATIONAL)
     limit: int = field(default=0, metadata=OPERATIONAL)
     offset: int = field(default=0, metadata=OPERATIONAL)
+    page_timeout_seconds: float = field(default=60.0, metadata=OPERATIONAL)
     max_page_bytes: int = 32 * 1024 * 1024
 
     def __post_init__(self) -> None:
@@ -126,6 +128,7 @@ class ExtractConfig:
         _require("buckets", self.buckets, "from 1 to 256, or 0", holds=0 <= self.buckets <= LARGEST_BUCKETS)
         _require("s3_access", self.s3_access, f"one of {', '.join(S3_ACCESS)}", holds=self.s3_access in S3_ACCESS)
         _require("archive_type", self.archive_type, "wat or warc", holds=self.archive_type in {"wat", "warc"})
+        _require("page_timeout_seconds", self.page_timeout_seconds, "above 0", holds=self.page_timeout_seconds > 0)
         _require("limit", self.limit, "at least 0", holds=self.limit >= 0)
         _require("offset", self.offset, "at least 0", holds=self.offset >= 0)
         _require("archives_per_wave", self.archives_per_wave, "at least 1", holds=self.archives_per_wave >= 1)

@@ -1,7 +1,10 @@
 """The extract step: archives, or files with pairs, to rows of one type."""
 
+from collections.abc import Iterable
 from functools import partial
 
+import pyarrow as pa
+from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.schemas import require_columns, spark_schema
@@ -46,7 +49,13 @@ def extract_archives(
     """
     rows = require_columns(paths, ARCHIVE_PATHS)
     opened = partial(open_archive, options=fetch_options)
-    return rows.mapInArrow(partial(extract_batches, options=options, open_archive=opened), spark_schema(EXTRACTED))
+
+    def extract(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        context = TaskContext.get()
+        attempt = context.attemptNumber() if context else 0
+        return extract_batches(iter(batches), options=options, open_archive=opened, attempt=attempt)
+
+    return rows.mapInArrow(extract, spark_schema(EXTRACTED))
 
 
 def read_pool_files(

@@ -149,9 +149,13 @@ def _extractor(run: Run, config: ExtractConfig) -> Callable[[list[tuple[str, str
             return read_pool_files(
                 placed, url_column=config.url_column, text_column=config.text_column, fetch_options=reached
             )
-        return extract_archives(placed, ExtractOptions(max_page_bytes=config.max_page_bytes), reached)
+        return extract_archives(placed, _limits(config), reached)
 
     return extract
+
+
+def _limits(config: ExtractConfig) -> ExtractOptions:
+    return ExtractOptions(max_page_bytes=config.max_page_bytes, page_timeout_seconds=config.page_timeout_seconds)
 
 
 def _finish_extraction(run: Run, config: ExtractConfig, ledger: Ledger, seconds: float) -> dict[str, Any]:

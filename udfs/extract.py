@@ -13,9 +13,10 @@ from udfs import fetch
 from udfs.archive_reader import read_archive
 from udfs.archive_records import ArchiveRecord, Damage
 from udfs.archive_rows import ArchiveRows, OpenArchive
-from udfs.page_pairs import LostRecordError, PagePairs
-from udfs.warc_pairs import read_warc_record
-from udfs.wat_pairs import NO_ENVELOPE, read_wat_record
+from udfs.isolation import IsolatedPages, PageReader, page_reader
+from udfs.page_pairs import LostRecordError
+from udfs.record_page import is_json_metadata
+from udfs.wat_pairs import NO_ENVELOPE
 
 _ENVELOPE_BYTES = 4096
 
@@ -27,10 +28,12 @@ class ExtractOptions:
     Attributes:
         max_page_bytes: Cap for one page after its encodings are removed; a larger one is `record.page_too_large`.
         max_record_bytes: Cap for the part of a record's block that is read into memory.
+        page_timeout_seconds: Longest time for one page; a longer one is `record.parser_timeout`.
     """
 
     max_page_bytes: int = 32 << 20
     max_record_bytes: int = 64 << 20
+    page_timeout_seconds: float = 60.0
 
 
 def extract_batches(
@@ -38,6 +41,7 @@ def extract_batches(
     *,
     options: ExtractOptions,
     open_archive: OpenArchive = fetch.open_archive,
+    attempt: int = 0,
 ) -> Iterator[pa.RecordBatch]:
     """Reads archives into pairs, rejects and one closing row each.
 
@@ -45,22 +49,29 @@ def extract_batches(
         batches: Rows of `schemas.ARCHIVE_PATHS`.
         options: The limits.
         open_archive: Opens a path; an error of it, or of the stream it returns, fails that archive only.
+        attempt: The number of the task's attempt: from 1 on pages are parsed in a child process (`isolation`).
 
     Yields:
         Batches of `schemas.EXTRACTED`: rows of kind pair and reject as they are found, then exactly one of kind
         archive, for each archive.
     """
-    for batch in batches:
-        for row in batch.to_pylist():
-            rows = ArchiveRows(row["archive"])
-            yield from rows.read(row["path"], open_archive, partial(_items, options=options), _RecordAdder(options))
+    read_page = page_reader(attempt, options.max_page_bytes, options.page_timeout_seconds)
+    items = partial(_items, options=options)
+    try:
+        for batch in batches:
+            for row in batch.to_pylist():
+                rows = ArchiveRows(row["archive"])
+                yield from rows.read(row["path"], open_archive, items, _RecordAdder(read_page))
+    finally:
+        if isinstance(read_page, IsolatedPages):
+            read_page.close()
 
 
 class _RecordAdder:
     """Adds records to the rows of one archive, and knows whether it is a WAT archive."""
 
-    def __init__(self, options: ExtractOptions) -> None:
-        self._options = options
+    def __init__(self, read_page: PageReader) -> None:
+        self._read_page = read_page
         self._in_wat = False
 
     def __call__(self, rows: ArchiveRows, item: ArchiveRecord | Damage) -> None:
@@ -70,9 +81,9 @@ class _RecordAdder:
             rows.reject("archive", item.reason, f"skipped bytes {item.start}-{end}", item.start)
             return
         rows.numbers["records"] += 1
-        self._in_wat = self._in_wat or (_is_json_metadata(item) and b'"Envelope"' in item.block[:_ENVELOPE_BYTES])
+        self._in_wat = self._in_wat or (is_json_metadata(item) and b'"Envelope"' in item.block[:_ENVELOPE_BYTES])
         try:
-            page = _page_in(item, self._options)
+            page = self._read_page(item)
         except LostRecordError as lost:
             is_other_json = lost.reason == NO_ENVELOPE and not self._in_wat
             rows.lose_record(item.offset, "record.skipped_metadata" if is_other_json else lost.reason, lost.example)
@@ -86,19 +97,3 @@ class _RecordAdder:
 
 def _items(stream: fetch.ArchiveStream, options: ExtractOptions) -> Iterator[ArchiveRecord | Damage]:
     return read_archive(stream, size=stream.size, max_block_bytes=options.max_record_bytes)
-
-
-def _page_in(record: ArchiveRecord, options: ExtractOptions) -> PagePairs:
-    if record.is_truncated:
-        raise LostRecordError("record.truncated", record.target_uri or "")
-    if record.content_length < 0 and record.record_type != "arc_header":
-        raise LostRecordError("record.bad_content_length", record.target_uri or "")
-    if not _is_json_metadata(record):
-        return read_warc_record(record, max_page_bytes=options.max_page_bytes)
-    if record.is_cut_short:
-        raise LostRecordError("record.page_too_large", f"a record of {record.content_length} bytes")
-    return read_wat_record(record.block)
-
-
-def _is_json_metadata(record: ArchiveRecord) -> bool:
-    return record.record_type == "metadata" and "json" in (record.content_type or "").lower()
