@@ -19,7 +19,7 @@ help:
 	@echo "make check   ruff, mypy, import-linter"
 	@echo "make format  let ruff format the sources"
 	@echo "make zip     build/metaclip_spark.zip, for spark-submit --py-files"
-	@echo "make bench   the matching benchmark"
+	@echo "make bench   the benchmarks and their chart, hours on a small machine; BENCH='--only P1 P3' for some"
 	@echo "make clean   delete what the other targets built, but not the environments"
 
 demo: $(VENV)/installed-spark
@@ -43,7 +43,8 @@ zip: $(VENV)/installed-spark
 	$(VENV)/bin/python .ci/build_zip.py build/metaclip_spark.zip
 
 bench: $(VENV)/installed-tests
-	$(VENV)/bin/python tests/benchmarks/bench_match.py
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt matplotlib
+	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/run_benchmarks.py $(BENCH)
 
 clean:
 	rm -rf build dist $(OUTPUT) *.egg-info spark-warehouse metastore_db derby.log

@@ -71,6 +71,7 @@ def resolve_image_url(base_url: str, src: str) -> tuple[str | None, str]:
     return _resolve(base_url, src)
 
 
+@lru_cache(_REMEMBERED_FOLDERS)
 def _folder_of(base_url: str) -> str:
     """Cuts a base behind its last slash where nothing but its path can matter, so that more bases are the same."""
     folder = base_url[: base_url.rfind("/") + 1]

