@@ -1,6 +1,6 @@
 """Why a pair is in the curated set or not: every number of its way through the job, computed anew from its text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ class Curation:
     """What a run decided with.
 
     Attributes:
+        entries: The metadata list.
         ids: Entry text to id.
         counts: The counts that the draw balanced with, shape (entries,).
         probabilities: The entry probabilities of the draw, shape (entries,).
@@ -36,6 +37,7 @@ class Curation:
         longest: Tokens of the longest entry.
     """
 
+    entries: Sequence[str]
     ids: Mapping[str, int]
     counts: NDArray[np.int64]
     probabilities: NDArray[np.float64]
@@ -58,6 +60,7 @@ def read_curation(run: Run) -> Curation:
     entries, own_counts = read_entry_counts(run)
     counts, probabilities = read_balance(run, sampled, own_counts)
     return Curation(
+        entries=entries,
         ids={entry: place for place, entry in enumerate(entries)},
         counts=counts,
         probabilities=probabilities,
@@ -102,14 +105,13 @@ def explain_text(text: str, curation: Curation) -> dict[str, Any]:
     """
     cleaned = clean_text(text)
     places = matched_entries(cleaned, curation)
-    texts = {place: text for text, place in curation.ids.items()} if places else {}
     ids = pa.array([list(places)], pa.list_(pa.int32()))
     return {
         "text": cleaned,
         "spaced": spacing(cleaned),
         "entries": [
             {
-                "entry_text": texts[entry],
+                "entry_text": curation.entries[entry],
                 "entry_id": entry,
                 "places": found,
                 "entry_count": int(curation.counts[entry]),
