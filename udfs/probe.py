@@ -1,0 +1,76 @@
+"""What a worker finds about itself: its Python, packages, memory, scratch space, and what it can open."""
+
+import os
+import platform
+import resource
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from typing import Any
+
+from udfs import fetch
+from udfs.fetch_remote import FetchOptions
+
+PACKAGES = ("numpy", "pyarrow", "numba", "fastwarc", "selectolax", "msgspec", "boto3", "pyahocorasick")
+_BYTES_READ = 1 << 16
+
+
+def probe_worker(load_engine: Callable[[], Any], paths: Sequence[str], options: FetchOptions) -> dict[str, Any]:
+    """Looks at the worker that this runs in.
+
+    Args:
+        load_engine: Loads the matching automaton as matching does.
+        paths: Archives of which the first bytes are read.
+        options: How remote stores are reached.
+
+    Returns:
+        host, python, packages (name -> version or "missing"), resident_bytes before and after the automaton,
+        free_scratch_bytes, problems (one line each).
+    """
+    problems: list[str] = []
+    before = _resident_bytes()
+    try:
+        load_engine()
+    except Exception as error:  # whatever it is, it is what the user must see
+        problems.append(f"the automaton cannot be loaded: {error!r}")
+    for path in paths:
+        try:
+            with fetch.open_archive(path, options) as stream:
+                stream.read(_BYTES_READ)
+        except Exception as error:  # noqa: PERF203 - a request costs more
+            problems.append(f"{path} cannot be read: {error}")
+    return {
+        "host": platform.node(),
+        "python": platform.python_version(),
+        "packages": installed_packages(),
+        "resident_bytes": [before, _resident_bytes()],
+        "free_scratch_bytes": shutil.disk_usage(
+            os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")[0]
+        ).free,
+        "problems": problems,
+    }
+
+
+def installed_packages() -> dict[str, str]:
+    """Gives the versions of the packages that the workers need.
+
+    Returns:
+        Package -> version, or "missing".
+    """
+    return {name: _version(name) for name in PACKAGES}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "missing"
+
+
+def _resident_bytes() -> int:
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - a file of the kernel
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
