@@ -166,7 +166,7 @@ def explain(run: Run, config: ExplainConfig) -> dict[str, Any]:
     """
     curation = read_curation(run)
     condition = _condition(config)
-    pool = run.read("pool", PAIRS).select(*PAIRS.names).where(condition)
+    pool = run.read_buckets("pool", PAIRS).where(condition)
     pairs = pool.orderBy("pair_id").limit(MOST_PAIRS).collect()
     languages = _languages(run, condition) if pairs else {}
     return {
@@ -228,7 +228,7 @@ def _condition(config: ExplainConfig) -> Column:
 
 
 def _languages(run: Run, condition: Column) -> dict[str, tuple[str | None, float | None]]:
-    rows = run.read("matched", MATCHED).where(condition).select("pair_id", "language", "language_probability")
+    rows = run.read_buckets("matched", MATCHED).where(condition).select("pair_id", "language", "language_probability")
     return {row.pair_id: (row.language, row.language_probability) for row in rows.limit(MOST_PAIRS**2).collect()}
 
 

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metaclip_spark.compare import compare_counts, rank_correlation
+
+TEXTS = ["a", "dog", "cat", "house"]
+COUNTS = np.array([100, 10, 5, 0])
+
+
+def ranks(counts):
+    """The mean, over the places that equal counts take, of one count's place: largest first, from 1."""
+    ordered = sorted(counts, reverse=True)
+    return [np.mean([place + 1 for place, other in enumerate(ordered) if other == count]) for count in counts]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=12))
+def test_the_rank_correlation_is_pearsons_of_mean_ranks(pairs):
+    first, second = (np.array([pair[side] for pair in pairs], np.int64) for side in (0, 1))
+    found = rank_correlation(first, second)
+    if len(set(first)) < 2 or len(set(second)) < 2:
+        assert found is None
+    else:
+        assert found == pytest.approx(np.corrcoef(ranks(first.tolist()), ranks(second.tolist()))[0, 1])
+
+
+def test_the_same_counts_have_nothing_to_tell():
+    told = compare_counts(TEXTS, COUNTS, TEXTS[::-1], COUNTS[::-1])
+    assert (told["shared"], told["rank_correlation"], told["moves"], told["sentence"]) == (4, pytest.approx(1), [], "")
+
+
+def test_another_list_is_compared_over_what_is_shared():
+    told = compare_counts(TEXTS, COUNTS, ["cat", "dog", "zebra"], np.array([90, 10, 7]))
+    assert told["sentence"].startswith("The metadata lists differ: 2 entries are in both, of 4 here and 3 there.")
+    assert told["rank_correlation"] == pytest.approx(-1)
+    assert told["missing_there"] == {"entries": 2, "first": ["a", "house"]}
+    assert told["missing_here"] == {"entries": 1, "first": ["zebra"]}
+    assert {move["entry_text"]: (move["rank_here"], move["rank_there"]) for move in told["moves"]} == {
+        "cat": (2, 1),
+        "dog": (1, 2),
+    }
+
+
+def test_a_list_without_a_common_entry_is_said_to_be_another():
+    told = compare_counts(TEXTS, COUNTS, ["x"], np.array([1]))
+    assert told["sentence"].startswith("The two have no metadata entry in common")
+    assert (told["shared"], told["rank_correlation"], told["moves"]) == (0, None, [])
+
+
+def test_counts_of_nothing_are_compared():
+    told = compare_counts(TEXTS, np.zeros(4, np.int64), TEXTS, np.zeros(4, np.int64))
+    assert (told["rank_correlation"], told["moves"]) == (None, [])
