@@ -10,7 +10,7 @@ ENVIRONMENT := setup.py constraints.txt
 WITH_SPARK = home="$$($(VENV)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home" \
 	PYSPARK_PYTHON="$(CURDIR)/$(VENV)/bin/python" PYSPARK_DRIVER_PYTHON="$(CURDIR)/$(VENV)/bin/python"
 
-.PHONY: help demo test check format zip bench clean
+.PHONY: help demo test check format zip bench clean wheel pack test-kills test-faults
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,10 @@ help:
 	@echo "make check   ruff, mypy, import-linter"
 	@echo "make format  let ruff format the sources"
 	@echo "make zip     build/metaclip_spark.zip, for spark-submit --py-files"
+	@echo "make wheel   the wheel that deploy/bootstrap.sh installs"
+	@echo "make pack    an archive with Python and the dependencies, for spark-submit --archives"
+	@echo "make test-kills    twenty kills -9 on the pseudo-cluster, the long form"
+	@echo "make test-faults   the whole job through a faulty proxy, on both Spark lines"
 	@echo "make bench   the benchmarks and their chart, hours on a small machine; BENCH='--only P1 P3' for some"
 	@echo "make clean   delete what the other targets built, but not the environments"
 
@@ -41,6 +45,20 @@ format: $(VENV)/installed-tests
 
 zip: $(VENV)/installed-spark
 	$(VENV)/bin/python .ci/build_zip.py build/metaclip_spark.zip
+
+wheel: $(VENV)/installed-spark
+	$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir build .
+
+pack: $(VENV)/installed-spark
+	$(VENV)/bin/python -m pip install --quiet packaging
+	$(VENV)/bin/python .ci/pack.py build
+
+test-kills: $(VENV)/installed-tests
+	@$(WITH_SPARK) $(VENV)/bin/python -m tests.end_to_end.kill_runs 20 1
+
+test-faults: $(VENV)/installed-tests $(SPARK35)/installed-spark
+	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -s \
+		tests/end_to_end/test_s3.py -k faulty
 
 bench: $(VENV)/installed-tests
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt matplotlib

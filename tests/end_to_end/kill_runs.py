@@ -21,7 +21,7 @@ from tests.end_to_end.command import BALANCE, LOCAL_CLUSTER, SAMPLE, Installatio
 TARGETS = ("driver", "executor", "worker")
 MARKS = {"driver": "jobs/curate.py", "executor": "CoarseGrainedExecutorBackend", "worker": "pyspark"}
 OPTIONS = ("--archives", SAMPLE, *BALANCE, "--archives-per-wave", "3", "--buckets", "3", "--resume")
-MOST_SECONDS = 280
+MOST_SECONDS = 600
 
 
 def processes_of(group: int) -> dict[int, str]:
