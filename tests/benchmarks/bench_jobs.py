@@ -99,7 +99,12 @@ def extracted_run(pool: Path, name: str) -> Path:
 
 def in_turns(sides: dict[str, Callable[[], float]], repeats: int) -> tuple[dict[str, float], dict[str, list[float]]]:
     """Runs all sides `repeats` times in turns; gives medians and every round."""
-    rounds = [{name: side() for name, side in sides.items()} for _ in range(repeats)]
+    rounds: list[dict[str, float]] = []
+    for number in range(repeats):
+        rounds.append({})
+        for name, side in sides.items():
+            rounds[-1][name] = side()
+            print(f"round {number + 1}: {name} {rounds[-1][name]:.1f} s", file=sys.stderr, flush=True)
     every = {name: [seconds[name] for seconds in rounds] for name in sides}
     return {name: statistics.median(seconds) for name, seconds in every.items()}, every
 
