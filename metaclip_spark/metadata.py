@@ -57,9 +57,23 @@ def load_metadata(path: str) -> Metadata:
         MetadataError: If the file is missing or has another form, the list is empty, or entries are no strings, empty,
             white space only, repeated, or not valid Unicode; the message names their ids.
     """
+    return _checked(read_unchecked_entries(path), path)
+
+
+def read_unchecked_entries(path: str) -> list[Any]:
+    """Reads a metadata list as it is, for the linter: its entries may be of any type, empty or repeated.
+
+    Args:
+        path: As for `load_metadata`.
+
+    Returns:
+        The entries, in the order of their ids.
+
+    Raises:
+        MetadataError: If the file is missing or has another form.
+    """
     content = _read(path)
-    entries = _parquet_entries(content, path) if content.startswith(_PARQUET_START) else _text_entries(content, path)
-    return _checked(entries, path)
+    return _parquet_entries(content, path) if content.startswith(_PARQUET_START) else _text_entries(content, path)
 
 
 def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
