@@ -12,16 +12,18 @@ from udfs.extract import ExtractOptions, extract_batches
 from udfs.schemas import ARCHIVE_PATHS
 
 
-def extract(path: str) -> list[Pair]:
-    """Extracts an archive; the pairs are taken out of the batches by column."""
+def extract(path: str) -> list[pa.RecordBatch]:
+    """Extracts an archive."""
     paths = pa.RecordBatch.from_arrays([pa.array([path]), pa.array([path])], schema=ARCHIVE_PATHS)
-    pairs = []
-    for batch in extract_batches(iter([paths]), options=ExtractOptions()):
-        if batch.column("kind")[0].as_py() == "pair":
-            columns = (batch.column(name).to_pylist() for name in ("image_url", "alt_text", "source"))
-            pairs += [(url, text) for url, text, source in zip(*columns, strict=True) if source in SOURCES]
-    return pairs
+    return list(extract_batches(iter([paths]), options=ExtractOptions()))
+
+
+def pairs_of(batches: list[pa.RecordBatch]) -> list[Pair]:
+    """Takes the pairs out of the batches."""
+    rows = pa.Table.from_batches(batches).select(["kind", "image_url", "alt_text", "source"]).to_pylist()
+    found = [row for row in rows if row["kind"] == "pair" and row["source"] in SOURCES]
+    return [(row["image_url"], row["alt_text"]) for row in found]
 
 
 SOURCES = sys.argv[2:] or ["alt", "title", "data-image-title"]
-compete(extract)
+compete(extract, pairs_of)
