@@ -1,0 +1,90 @@
+"""Compares two metadata lists: what was added, what was removed, per source."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from metaclip_spark.metadata import load_metadata
+
+UNKNOWN_SOURCE = "unknown"
+
+
+@dataclass(frozen=True)
+class SourcedList:
+    """A metadata list with the source of each entry.
+
+    Attributes:
+        digest: The list's digest.
+        sources: Source by entry, in the order of the list; `unknown` where nothing tells it.
+    """
+
+    digest: str
+    sources: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SourceDifference:
+    """What differs in one source: old = removed + common, of the old list's entries, and new likewise.
+
+    Attributes:
+        source: The source; a removed or common entry has the one of the old list, an added one that of the new.
+        old: Its entries in the old list.
+        new: Its entries in the new list.
+        added: Entries that only the new list has, in its order.
+        removed: Entries that only the old list has, in its order.
+    """
+
+    source: str
+    old: int
+    new: int
+    added: Sequence[str]
+    removed: Sequence[str]
+
+
+def load_sourced_list(path: str) -> SourcedList:
+    """Reads a list, and its sources from its own columns or from the metadata.parquet beside it.
+
+    Args:
+        path: A metadata list in any form.
+
+    Returns:
+        The list. A metadata.parquet beside it that holds another list is not used.
+
+    Raises:
+        MetadataError: If the list cannot be used.
+    """
+    metadata = load_metadata(path)
+    file = Path(path)
+    beside = file if file.suffix == ".parquet" else file.with_name("metadata.parquet")
+    sources: dict[str, str] = {}
+    if beside.is_file() and {"entry_text", "source"} <= set(pq.read_schema(beside).names):
+        table = pq.read_table(beside, columns=["entry_text", "source"])
+        sources = dict(zip(table["entry_text"].to_pylist(), table["source"].to_pylist(), strict=True))
+    if sources.keys() != set(metadata.entries):
+        sources = {}
+    return SourcedList(metadata.digest, {entry: sources.get(entry, UNKNOWN_SOURCE) for entry in metadata.entries})
+
+
+def compare_lists(old: SourcedList, new: SourcedList) -> list[SourceDifference]:
+    """Compares two lists.
+
+    Args:
+        old: A list.
+        new: Another.
+
+    Returns:
+        One difference per source of either list, in the order in which the sources first occur (the new list's first).
+    """
+    names = dict.fromkeys([*new.sources.values(), *old.sources.values()])
+    return [
+        SourceDifference(
+            source=name,
+            old=sum(source == name for source in old.sources.values()),
+            new=sum(source == name for source in new.sources.values()),
+            added=[entry for entry, source in new.sources.items() if source == name and entry not in old.sources],
+            removed=[entry for entry, source in old.sources.items() if source == name and entry not in new.sources],
+        )
+        for name in names
+    ]
