@@ -38,6 +38,7 @@ class OutputConfig:
         rows_per_file: Rows per Parquet file, at most.
         s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
         allow_rename_committer: Write to S3 even where Spark can only commit by renaming.
+        log_format: text, or json: one JSON object per line, with the numbers of each wave and step.
         clean: Abort multipart uploads that killed runs left below the output.
     """
 
@@ -48,6 +49,7 @@ class OutputConfig:
     s3_packages: bool = field(default=False, metadata=OPERATIONAL)
     allow_rename_committer: bool = field(default=False, metadata=OPERATIONAL)
     clean: bool = field(default=False, metadata=OPERATIONAL)
+    log_format: str = field(default="text", metadata=OPERATIONAL)
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -60,6 +62,7 @@ class OutputConfig:
         if self.resume and self.overwrite:
             raise ConfigError("--resume keeps the output and --overwrite deletes it: give one of them")
         _require("rows_per_file", self.rows_per_file, "at least 1", holds=self.rows_per_file >= 1)
+        _require("log_format", self.log_format, "text or json", holds=self.log_format in {"text", "json"})
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,12 @@ def _extract_pending(
 
     def note(entry: dict[str, Any]) -> None:
         progress.done_before += len(entry["archives"])
-        progress.pairs += sum(row["pairs"] for row in entry["archives"])
+        pairs = sum(row["pairs"] for row in entry["archives"])
+        progress.pairs += pairs
+        failed = sum(row["status"] == "failed" for row in entry["archives"])
+        numbers = {"archives": len(entry["archives"]), "archives_failed": failed, "pairs": pairs}
+        words = f"{numbers['archives']:,} archives, {failed} of them failed, {pairs:,} pairs"
+        run.say(f"wave {entry['wave']}: {words}", step="extract", wave=entry["wave"], numbers=numbers)
 
     layout = WaveLayout(run.output.rows_per_file, buckets)
     with watch(run.spark, run.console, progress):

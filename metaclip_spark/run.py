@@ -5,6 +5,7 @@ A step's table counts by its manifest. A manifest names what the step was made w
 step is done.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,12 +51,15 @@ class Run:
     output: OutputConfig
     console: Console
 
-    def say(self, line: str) -> None:
-        """Prints one line.
+    def say(self, line: str, **fields: Any) -> None:
+        """Prints one line: text, or with --log-format json an object that a log service can index.
 
         Args:
             line: The line.
+            **fields: What the object holds besides `message`: step, bucket, wave, numbers.
         """
+        if self.output.log_format == "json":
+            line = json.dumps({"message": line, **fields}, ensure_ascii=False)
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     @property
@@ -208,7 +212,8 @@ class Run:
             "seconds": round(progress.seconds, 3),
         }
         self.storage.put_json(manifest_name(name, bucket), manifest)
-        self.say(f"{name}: {_in_words(numbers)}, {progress.seconds:.1f} s")
+        words = f"{name}: {_in_words(numbers)}, {progress.seconds:.1f} s"
+        self.say(words, step=name, bucket=bucket, seconds=round(progress.seconds, 3), numbers=numbers)
         return manifest
 
 

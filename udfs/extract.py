@@ -13,7 +13,7 @@ from udfs import fetch
 from udfs.archive_reader import read_archive
 from udfs.archive_records import ArchiveRecord, Damage
 from udfs.archive_rows import ArchiveRows, OpenArchive
-from udfs.isolation import IsolatedPages, PageReader, page_reader
+from udfs.isolation import IsolatedPages, PageReader, ParserNotStartedError, page_reader
 from udfs.page_pairs import LostRecordError
 from udfs.record_page import is_json_metadata
 from udfs.wat_pairs import NO_ENVELOPE
@@ -87,6 +87,8 @@ class _RecordAdder:
         except LostRecordError as lost:
             is_other_json = lost.reason == NO_ENVELOPE and not self._in_wat
             rows.lose_record(item.offset, "record.skipped_metadata" if is_other_json else lost.reason, lost.example)
+        except ParserNotStartedError:
+            raise
         except Exception as error:  # a parser's surprise costs one record, not the archive
             rows.lose_record(item.offset, "record.parser_error", repr(error))
         else:

@@ -22,6 +22,13 @@ from udfs.page_pairs import LostRecordError, PagePairs
 from udfs.parse_child import LENGTH
 from udfs.record_page import page_in
 
+_START_SECONDS = 300.0
+
+
+class ParserNotStartedError(RuntimeError):
+    """The child process does not start: no record's fault."""
+
+
 PageReader = Callable[[ArchiveRecord], PagePairs]
 
 
@@ -68,6 +75,7 @@ class IsolatedPages:
         Raises:
             LostRecordError: It gives none, it killed the parser, or it took too long.
             ValueError: The parser raised what nobody foresaw.
+            ParserNotStartedError: The child cannot be started.
         """
         kind, *content = self._ask((record, self._max_page_bytes), record.target_uri or "")
         if kind == "lost":
@@ -108,6 +116,12 @@ class IsolatedPages:
         self._child = subprocess.Popen(  # noqa: S603 - our own module
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0
         )
+        try:
+            # Importing takes seconds on a busy machine, which are no page's.
+            self._read(self._child, LENGTH.size, time.monotonic() + _START_SECONDS)
+        except (EOFError, TimeoutError):
+            self.close()
+            raise ParserNotStartedError(f"the parsing process did not start: {self._command}") from None
         return self._child
 
     @staticmethod

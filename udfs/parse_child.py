@@ -20,8 +20,11 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
     Args:
         requests: Pickled (record, max_page_bytes), each behind its length.
-        answers: Where the pickled answers go, each behind its length.
+        answers: Where the pickled answers go, each behind its length; first a length of 0, which says that all is
+            imported.
     """
+    answers.write(LENGTH.pack(0))
+    answers.flush()
     while head := requests.read(LENGTH.size):
         record, max_page_bytes = pickle.loads(requests.read(LENGTH.unpack(head)[0]))  # noqa: S301 - see the top
         answer: tuple[object, ...]

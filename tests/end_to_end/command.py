@@ -14,6 +14,8 @@ BALANCE = ("--metadata", CHECKOUT / "tests/data/wordnet_lemmas.txt.gz", "--thres
 SAMPLE = CHECKOUT / "tests" / "data" / "sample"
 LOCAL = "local[2,4]"
 LOCAL_CLUSTER = "local-cluster[2,1,1024]"
+MOST_SECONDS = 600
+"""So long on two cores that others keep busy; some 30 s on quiet ones."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,13 @@ class Installation:
         """Runs a job with spark-submit and the zip, and fails with its output if it fails."""
         command = self.submit_command(master, job, *options)
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=280, check=False
+            command,
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=MOST_SECONDS,
+            check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
         return done

@@ -1,6 +1,6 @@
 """Kills runs at random moments (driver, executor JVM, Python worker) and runs the same command again.
 
-Usage: python -m tests.end_to_end.kill_runs [kills] [seed]
+Usage: python -m tests.end_to_end.kill_runs [kills] [seed] [master]
 Prints a line per kill, and fails where the tables differ from an undisturbed run's as sets of rows.
 """
 
@@ -115,12 +115,13 @@ def check(installation: Installation, output: Path, undisturbed: Path) -> None:
 
 def main() -> None:
     """Runs the long form on the pseudo-cluster."""
-    kills, seed = (int(value) for value in [*sys.argv[1:], *("20", "1")[len(sys.argv) - 1 :]])
+    given = dict(enumerate(sys.argv[1:]))
+    kills, seed, master = int(given.get(0, 20)), int(given.get(1, 1)), given.get(2, LOCAL_CLUSTER)
     folder = Path(tempfile.mkdtemp(prefix="metaclip-kills-"))
     installation = install_outside(folder)
-    installation.submit(LOCAL_CLUSTER, "curate", *OPTIONS, "--output", folder / "undisturbed")
+    installation.submit(master, "curate", *OPTIONS, "--output", folder / "undisturbed")
     begun = time.monotonic()
-    hits = disturb(installation, folder / "disturbed", LOCAL_CLUSTER, kills, seed)
+    hits = disturb(installation, folder / "disturbed", master, kills, seed)
     check(installation, folder / "disturbed", folder / "undisturbed")
     minutes = (time.monotonic() - begun) / 60
     print(f"{sum(hits.values())} kills ({dict(hits)}), seed {seed}, {minutes:.1f} minutes: the same tables")

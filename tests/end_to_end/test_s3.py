@@ -54,7 +54,7 @@ def environment(python, endpoint):
 
 def run(python, endpoint, *options):
     return subprocess.run(
-        command(python, *options), env=environment(python, endpoint), capture_output=True, text=True, timeout=280,
+        command(python, *options), env=environment(python, endpoint), capture_output=True, text=True, timeout=600,
         check=False,
     )  # fmt: skip
 
@@ -101,7 +101,7 @@ def reference_of_warcs(tmp_path_factory):
     done = subprocess.run(
         [sys.executable, CHECKOUT / "jobs" / "curate.py", "--archives", f"{SAMPLE}/*.warc.gz", *map(str, BALANCE),
          "--output", output],
-        env=environment(sys.executable, ""), capture_output=True, text=True, timeout=280, check=False,
+        env=environment(sys.executable, ""), capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     return {table: sorted(repr({**row, "etag": None}) for row in rows(output, table)) for table in TABLES}

@@ -10,7 +10,7 @@ import pytest
 
 from udfs.archive_records import ArchiveRecord
 from udfs.extract import ExtractOptions, extract_batches
-from udfs.isolation import IsolatedPages, page_reader
+from udfs.isolation import IsolatedPages, ParserNotStartedError, page_reader
 from udfs.page_pairs import LostRecordError
 from udfs.schemas import ARCHIVE_PATHS
 
@@ -63,6 +63,12 @@ def test_a_crash_and_a_hang_cost_one_record_each(isolated):
         isolated._timeout_seconds = 5.0
         assert isolated(record(0, PAGE)).images == 1
         isolated._timeout_seconds = 1.0
+
+
+def test_a_child_that_does_not_start_is_no_records_fault():
+    isolated = IsolatedPages(1 << 20, 5.0, [sys.executable, "-c", "raise SystemExit(3)"])
+    with pytest.raises(ParserNotStartedError, match="did not start"):
+        isolated(record(0, PAGE))
 
 
 def test_the_alarm_ends_a_worker_that_hangs():

@@ -1,0 +1,95 @@
+"""A SIGTERM ends a run cleanly, log lines are objects, and a page that crashes or hangs the parser costs itself."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from tests.driver.jobs import CHECKOUT, SAMPLE, rows
+
+HOOK = """
+import os, time
+try:
+    import udfs.record_page as module
+except ImportError:
+    module = None
+if module is not None:
+    read = module.read_warc_record
+    def read_warc_record(record, **options):
+        if b"CRASH-THE-PARSER" in record.block:
+            os.kill(os.getpid(), 11)
+        if b"HANG-THE-PARSER" in record.block:
+            time.sleep(600)
+        return read(record, **options)
+    module.read_warc_record = read_warc_record
+"""
+
+
+def environment(**more):
+    python = sys.executable
+    given = {"PYSPARK_PYTHON": python, "PYSPARK_DRIVER_PYTHON": python, "SPARK_LOCAL_IP": "127.0.0.1"}
+    return {**os.environ, **given, "PYTHONPATH": str(CHECKOUT), **more}
+
+
+def extract(*options):
+    return [sys.executable, str(CHECKOUT / "jobs" / "extract_pool.py"), *map(str, options)]
+
+
+def page(name: str, text: str) -> bytes:
+    html = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>{text}</p><img src=a.jpg alt='{name} dog'>".encode()
+    head = (
+        f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://example.org/{name}\r\n"
+        f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(html)}\r\n\r\n"
+    ).encode()
+    return gzip.compress(head + html + b"\r\n\r\n")
+
+
+def test_a_sigterm_ends_the_run_and_keeps_the_ledger(tmp_path):
+    output = tmp_path / "out"
+    command = extract("--archives", SAMPLE, "--output", output, "--resume", "--archives-per-wave", 1)
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment(), stdout=log, stderr=log, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(output.glob("ledger/*.json")):
+        assert process.poll() is None, (tmp_path / "log").read_text()[-2000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    try:
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    last = (tmp_path / "log").read_text().strip().splitlines()
+    assert any(line.startswith("stopped") and "SIGTERM" in line for line in last)
+    assert not (output / "lock.json").exists()
+    for path in output.glob("ledger/*.json"):
+        assert json.loads(path.read_text())["archives"]
+
+
+def test_a_page_that_crashes_or_hangs_the_parser_costs_itself(tmp_path):
+    (tmp_path / "hook").mkdir()
+    (tmp_path / "hook" / "sitecustomize.py").write_text(HOOK)
+    archives = tmp_path / "archives"
+    archives.mkdir()
+    for name, text in (("a", "CRASH-THE-PARSER"), ("b", "HANG-THE-PARSER")):
+        content = page("before", "x") + page("bad", text) + page("after", "x")
+        (archives / f"{name}.warc.gz").write_bytes(content)
+    output = tmp_path / "out"
+    options = ("--archives", archives, "--output", output, "--page-timeout-seconds", 10, "--max-rejects", 1)
+    command = extract(*options, "--log-format", "json")
+    done = subprocess.run(
+        command, env=environment(PYTHONPATH=f"{CHECKOUT}:{tmp_path / 'hook'}"), capture_output=True, text=True,
+        timeout=250, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    reasons = {row["archive"]: dict(row["rejected"]) for row in rows(output, "archives")}
+    assert reasons == {"a.warc.gz": {"record.parser_crash": 1}, "b.warc.gz": {"record.parser_timeout": 1}}
+    assert sorted(row["alt_text"] for row in rows(output, "pool")) == ["after dog", "before dog"]
+    said = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    waves = [line for line in said if "wave" in line]
+    assert [line["numbers"]["archives"] for line in waves] == [2]
+    assert {line.get("step") for line in said} >= {"extract", "deduplicate"}
