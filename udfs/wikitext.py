@@ -49,6 +49,7 @@ FILE_NAMESPACES = frozenset({"file", "image", "media", "category"})
 _LINE_TAGS = frozenset({"br", "hr"})
 _UNCLOSED_BY_CUSTOM = frozenset(["br", "wbr", "hr", "meta", "link", "img", "li", "dt", "dd", "th", "td", "tr"])
 _BEHAVIOUR_SWITCH = re.compile(r"__[A-Z]+__")
+_SLANT_OR_BOLD = re.compile("'{2,}")
 _REDIRECT = re.compile(r"\s*#redirect\b", re.IGNORECASE)
 _TEMPLATE_NAME = re.compile(r"\{\{([^{}|<>\[\]\n]{1,80})")
 _DISAMBIGUATION_TEMPLATES = frozenset({"disambig", "disamb", "disam", "dab", "hndis", "geodis", "hospitaldis"})
@@ -129,9 +130,9 @@ def plain_text(wikitext: str, dropped_prefixes: Collection[str] = FILE_NAMESPACE
     """Removes the markup of a page.
 
     What goes, with all it holds: templates, template arguments, comments, tables, references and the other
-    `DROPPED_TAGS`, links to files and categories, URLs, behaviour switches. What stays: text, the labels of links (or
-    their targets where they have no label), headings, the content of other tags, and the characters that entities
-    stand for. `<br>` and `<hr>` become a line break; what goes leaves nothing behind.
+    `DROPPED_TAGS`, links to files and categories, URLs, behaviour switches, runs of apostrophes. What stays: text, the
+    labels of links (or their targets where they have no label), headings, the content of other tags, and the
+    characters that entities stand for. `<br>` and `<hr>` become a line break; what goes leaves nothing behind.
 
     Args:
         wikitext: A page's text, within `LARGEST_PARSE_COST`.
@@ -142,9 +143,10 @@ def plain_text(wikitext: str, dropped_prefixes: Collection[str] = FILE_NAMESPACE
     """
     remover = _Remover(dropped_prefixes)
     parser = Parser()  # type: ignore[no-untyped-call]
-    for token in parser._tokenizer.tokenize(wikitext, 0, False):  # noqa: FBT003
+    # Quotes left as text: where they do not balance, the parser gives up the references and tables around them.
+    for token in parser._tokenizer.tokenize(wikitext, 0, True):  # noqa: FBT003
         remover.take(token)
-    return _BEHAVIOUR_SWITCH.sub("", "".join(remover.pieces))
+    return _SLANT_OR_BOLD.sub("", _BEHAVIOUR_SWITCH.sub("", "".join(remover.pieces)))
 
 
 @dataclass

@@ -1,0 +1,154 @@
+"""Wikitext to plain text: what goes, what stays, and pages made to make a parser run away."""
+
+import bz2
+import os
+import re
+import time
+from pathlib import Path
+
+import mwparserfromhell
+import pytest
+
+from udfs.article_counts import ArticleRules, read_article
+from udfs.ngrams import token_runs
+from udfs.wiki_pages import parse_page
+from udfs.wikitext import (
+    DROPPED_TAGS,
+    FILE_NAMESPACES,
+    LARGEST_PARSE_COST,
+    is_disambiguation,
+    is_redirect,
+    parse_cost,
+    plain_text,
+)
+
+DATA = os.environ.get("METACLIP_TEST_DATA")
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "text"),
+    [
+        ("a {{infobox|name={{nested|x}}|y=z}}b", "a b"),
+        ("a {{{argument|default}}}b", "a b"),
+        ("a <!-- hidden [[link]] -->b", "a b"),
+        ("{| class=x\n! head\n|-\n| cell\n|}after", "after"),
+        ("fact<ref name=x>{{cite|a}}</ref> and<ref name=x/> more", "fact and more"),
+        ("[[File:a.jpg|thumb|a [[caption]]]]text", "text"),
+        ("[[Category:Dogs]]text [[:Category:Cats]]", "text Category:Cats"),
+        ("[[dog|dogs]] and [[cat]]s", "dogs and cats"),
+        ("see [https://example.org the page] or https://example.org/x now", "see the page or  now"),
+        ("'''bold''' ''slanted''", "bold slanted"),
+        ("== Heading ==\n* item\n: deeper", " Heading \n item\n deeper"),
+        ("AT&amp;T caf&#233; &#x41;", "AT&T café A"),
+        ("one<br>two<br/>three", "one\ntwo\nthree"),
+        ("<math>x^2</math>y<nowiki>[[z]]</nowiki>", "y[[z]]"),
+        ("__NOTOC__text", "text"),
+        ("''unbalanced<ref>''a</ref> quotes'''", "unbalanced quotes"),
+        ("'''''both'''''", "both"),
+        ("<small>kept</small>", "kept"),
+    ],
+)
+def test_markup_goes_and_text_stays(wikitext, text):
+    assert plain_text(wikitext) == text
+
+
+def test_namespaces_of_the_wikis_own_language_are_dropped():
+    assert plain_text("[[Файл:куче.jpg|мини|надпис]]текст", FILE_NAMESPACES | {"файл"}) == "текст"
+
+
+@pytest.mark.parametrize("text", ["#REDIRECT [[A]]", " #redirect[[A]]", "#Redirect [[A]]"])
+def test_redirects_are_known_by_their_text(text):
+    assert is_redirect(text)
+    assert not is_redirect(f"see {text}")
+
+
+def test_disambiguation_pages_are_known():
+    assert is_disambiguation("Mercury (disambiguation)", "")
+    assert is_disambiguation("Mercury", "* a\n{{disambiguation|geo}}")
+    assert is_disambiguation("Mercury", "{{Disambig}}")
+    assert is_disambiguation("Меркурий", "{{Пояснение}}", {"пояснение"})
+    assert not is_disambiguation("Mercury", "{{about|x|y|Mercury (disambiguation)}}")
+
+
+@pytest.mark.parametrize(
+    "wikitext",
+    ["{{a|" * 100_000, "[[a|" * 100_000, "<div>" * 100_000, "{|\n" * 50_000, "<!--" * 50_000, "{{a|[[b|" * 50_000],
+    ids=["templates", "links", "tags", "tables", "comments", "mixed"],
+)
+def test_pages_that_would_run_away_are_over_budget_and_known_at_once(wikitext):
+    started = time.monotonic()
+    assert parse_cost(wikitext) > LARGEST_PARSE_COST
+    assert read_article(page_xml("Bomb", wikitext), ArticleRules()) == ("page.over_budget", "Bomb")
+    assert time.monotonic() - started < 5
+
+
+def test_deep_but_closed_templates_are_read():
+    assert plain_text("a " + "{{x|" * 30 + "y" + "}}" * 30 + "b") == "a b"
+
+
+def test_closed_markup_costs_nothing():
+    assert parse_cost("{{a|[[b]]}} <ref>x</ref><br> [https://x y] {| |} <!-- x --> <b>c</b>" * 1000) == 0
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "reason"),
+    [
+        ("x" * (10 * 2**20), "page.too_large"),
+        ("  \n", "page.no_text"),
+        ("#REDIRECT [[A]]", "page.skipped_redirect"),
+    ],
+)
+def test_pages_that_do_not_count_have_a_reason(wikitext, reason):
+    assert read_article(page_xml("A", wikitext), ArticleRules()) == (reason, "A")
+
+
+def page_xml(title, wikitext, namespace=0):
+    text = wikitext.replace("&", "&amp;").replace("<", "&lt;")
+    return f"<page><title>{title}</title><ns>{namespace}</ns><revision><text>{text}</text></revision></page>".encode()
+
+
+def independent_text(wikitext):
+    """The same rules over mwparserfromhell's tree of nodes, which the flat reading must equal."""
+    text = rendered(mwparserfromhell.parse(wikitext, skip_style_tags=True))
+    return re.sub("''+", "", re.sub("__[A-Z]+__", "", text))
+
+
+def rendered(code):
+    return "" if code is None else "".join(rendered_node(node) for node in code.nodes)
+
+
+def rendered_node(node):
+    readers = {
+        "Text": lambda text: text.value,
+        "HTMLEntity": lambda entity: entity.normalize(),
+        "Heading": lambda heading: rendered(heading.title),
+        "ExternalLink": lambda link: rendered(link.title),
+        "Wikilink": rendered_link,
+        "Tag": rendered_tag,
+    }
+    return readers.get(type(node).__name__, lambda _: "")(node)
+
+
+def rendered_link(link):
+    prefix, colon, _ = rendered(link.title).partition(":")
+    if colon and prefix.strip().lower() in FILE_NAMESPACES:
+        return ""
+    return rendered(link.text) if link.text is not None else rendered(link.title).lstrip().removeprefix(":")
+
+
+def rendered_tag(tag):
+    name = str(tag.tag).strip().lower()
+    if name in DROPPED_TAGS:
+        return ""
+    return "\n" if name in {"br", "hr"} else rendered(tag.contents)
+
+
+@pytest.mark.skipif(DATA is None, reason="METACLIP_TEST_DATA is not set")
+def test_real_articles_read_as_the_parsers_tree_does():
+    xml = bz2.decompress((Path(str(DATA)) / "wiki" / "enwiki-206-pages.xml.bz2").read_bytes())
+    pages = [parse_page(found) for found in re.findall(rb"<page>.*?</page>", xml, re.DOTALL)]
+    articles = [page for page in pages if page.namespace == 0 and not page.is_redirect][:25]
+    assert len(articles) == 25
+    for page in articles:
+        expected = list(token_runs(independent_text(page.wikitext)))
+        assert list(token_runs(plain_text(page.wikitext))) == expected, page.title
