@@ -22,7 +22,7 @@ BYTES_PER_ROW = 120.0
 
 MATCHED_SHARE = 0.5
 KEPT_SHARE = 0.25
-"""The paper: of texts, about half have a match; of these about a quarter is kept (1.6 B texts to 400 M)."""
+"""Assumed: half of the texts match, and a quarter of those is kept."""
 
 EFFICIENCY = 0.7
 """What is left of a core's speed on a busy cluster: stragglers, stores, scheduling."""
@@ -34,7 +34,8 @@ DEFAULT_RATES = {
     "count": 1_000_000.0,
     "sample": 300_000.0,
 }
-"""Per core and second: plain bytes of WAT for extract, else rows; from single runs, where benchmarks.json has none."""
+"""Per core and second, where benchmarks.json has no measurement: plain bytes of WAT for extract (measured on a small
+archive of small records), else rows, which are guesses."""
 
 POOLS: Mapping[str, tuple[float, float]] = {
     "one snapshot": (RAW_PAIRS, RAW_PAIRS * (1 - DUPLICATES)),
@@ -79,7 +80,9 @@ def main() -> None:
         stored = distinct * BYTES_PER_ROW * (1 + MATCHED_SHARE * (1 + KEPT_SHARE)) + raw * BYTES_PER_ROW
         print(f"  shuffled once: {raw * BYTES_PER_ROW / 1e12:,.2f} TB; stored: {stored / 1e12:,.2f} TB")
         print("  wall hours: " + ", ".join(f"{total / cores:,.1f} on {cores:,} cores" for cores in CORES))
-    print(f"rates per core and second: { {step: round(rate) for step, rate in rates.items()} }")
+    for step, rate in rates.items():
+        origin = "measured" if rate != DEFAULT_RATES[step] else "assumed"
+        print(f"{step}: {rate:,.0f} {'bytes' if step == 'extract' else 'rows'} per core and second ({origin})")
     print(
         f"assumed: {WAT_FILES:,} WAT files of {WAT_PLAIN_BYTES / 1e9} GB plain, {DUPLICATES:.0%} duplicates, "
         f"{BYTES_PER_ROW:g} bytes a row, {MATCHED_SHARE:.0%} of texts match, {KEPT_SHARE:.0%} of those are kept, "
