@@ -3,15 +3,11 @@
 Without `METACLIP_TEST_DATA` the sample's archives are read. Where a page has a `<base>` or a text in another charset
 the ways differ on purpose, so equality is looked at on archives without them.
 
-Where the time goes on debian-docs (10,273 records of which half are requests; 5,116 pages; 14,075 images), in shares of
-the whole. WARC: FastWARC itself a third; headers and checks of records 12 %; the scanner of tags 14 %, at about 1 GB/s;
-status line, headers and charset of pages 12 %; images (URL, texts) 10 %; rows, ids and Arrow 5 %; calls the rest. WAT:
-FastWARC a third; headers and checks 20 %; JSON 15 %; images 18 %; rows 8 %. Records are small here: a WAT record is
-2.8 KB, on the order of a fifth of a crawl's, so the cost per record weighs more than there, and four times cc2dataset's
-speed would be faster than FastWARC alone reads.
+Where the time goes on debian-docs (10,273 records of which half are requests; 5,116 pages; 14,075 images): FastWARC
+itself takes about a third, of WARC and of WAT. Records are small here: a WAT record is 2.8 KB, so the cost per record
+weighs more than in a crawl, and four times cc2dataset's speed would be about as fast as FastWARC alone reads.
 
-Tried without gain: Python's garbage collector off; a regular expression for image tags. With gain: the scanner in place
-of a tree (1.9x); folders of URLs resolved once (1.2x); fewer header look-ups (1.05x).
+With gain: the scanner in place of a tree (1.9x); folders of URLs resolved once (1.2x); fewer header look-ups (1.05x).
 """
 
 import gzip
