@@ -34,6 +34,10 @@ LEFT_OUT = (
     "*.a",
 )
 LEFT_OUT_OF_PACKAGES = ("__pycache__",)
+WRAPPER = """#!/bin/sh
+here=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd -P)
+LD_LIBRARY_PATH="$here/lib${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}" exec "$here/bin/{version}" "$@"
+"""
 NEEDED_BY_SPARK = ("pandas",)
 """PySpark wants it in the workers too, and has no list of its own there."""
 
@@ -71,11 +75,17 @@ def copy_interpreter(base: Path, home: Path, version: str) -> None:
     """Copies the interpreter and its standard library."""
     (home / "bin").mkdir(parents=True)
     shutil.copy2((base / "bin" / version).resolve(), home / "bin" / version)
-    for link in ("python", "python3"):
-        (home / "bin" / link).symlink_to(version)
     shutil.copytree(base / "lib" / version, home / "lib" / version, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    for library in (base / "lib").glob("libpython*.so*"):
+    libraries = list((base / "lib").glob("libpython*.so*"))
+    for library in libraries:
         shutil.copy2(library, home / "lib" / library.name, follow_symlinks=False)
+    for name in ("python", "python3"):
+        if not libraries:
+            (home / "bin" / name).symlink_to(version)
+            continue
+        # The interpreter looks for its library where it was built: a wrapper says where it lies now.
+        (home / "bin" / name).write_text(WRAPPER.format(version=version))
+        (home / "bin" / name).chmod(0o755)
 
 
 def copy_packages(target: Path) -> list[str]:

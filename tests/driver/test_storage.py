@@ -99,6 +99,9 @@ def test_the_heartbeat_goes_on_and_a_lost_lock_stops_the_run(storage, monkeypatc
         time.sleep(0.3)
         assert storage.read_json(LOCK)["heartbeat"] > begun
         storage.put_json("ledger/00000-aa.json", {})
+        # No beat comes between, so that the lock stays the other's.
+        monkeypatch.setattr("metaclip_spark.lock.HEARTBEAT_SECONDS", 60.0)
+        time.sleep(0.3)
         storage.put_unguarded(LOCK, {"owner": "second", "nonce": "y"})
         with pytest.raises(OutputExistsError, match="another run took the lock over"):
             storage.put_json("ledger/00001-aa.json", {})
