@@ -101,7 +101,7 @@ class Run:
         Returns:
             Files that it wrote and that are gone, and files that are there and that it did not write.
         """
-        files = manifest["files"]
+        files = manifest.get("files", {})
         return sorted(
             file
             for folder, written in files.items()
