@@ -103,7 +103,8 @@ def build_metadata(
     if words is not None:
         unigrams = words.where("kind = 'unigram'")
         _add_counted(unigrams, "unigram", thresholds, built)
-        _add_bigrams(words.where("kind = 'bigram'"), unigrams, thresholds, built)
+        if sources.articles or sources.bigram_counts:
+            _add_bigrams(words.where("kind = 'bigram'"), unigrams, thresholds, built)
     if views is not None:
         _add_counted(views, "title", thresholds, built)
     _check_not_empty(built)
@@ -234,8 +235,6 @@ def _add_counted(counts: DataFrame, source: str, thresholds: MetadataThresholds,
 
 
 def _add_bigrams(bigrams: DataFrame, unigrams: DataFrame, thresholds: MetadataThresholds, built: BuiltMetadata) -> None:
-    if bigrams.isEmpty():
-        return
     total = int(unigrams.agg(F.sum("count")).first()[0] or 0)  # type: ignore[index]
     built.facts["tokens"] = total
     scored = score_bigrams(bigrams, unigrams).withColumn("strength", F.col("ratio"))
@@ -248,6 +247,12 @@ def _add_bigrams(bigrams: DataFrame, unigrams: DataFrame, thresholds: MetadataTh
         )
     finally:
         scored.unpersist()
+    given = bigrams.where("count > 0").count()
+    if given > report.seen:
+        built.warnings.append(
+            f"{given - report.seen} of {given} bigrams were left out: a word of theirs is no unigram, or rarer "
+            "than the bigram; give counts of one text"
+        )
     _add(candidates, report, thresholds.bigram_budget, thresholds, built)
     options = f"--min-pmi {thresholds.min_pmi:g} and --min-bigram-count {thresholds.min_bigram_count}"
     _warn_of_nothing(report, options, built)

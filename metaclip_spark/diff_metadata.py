@@ -1,5 +1,6 @@
 """Compares two metadata lists: what was added, what was removed, per source."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,14 +78,25 @@ def compare_lists(old: SourcedList, new: SourcedList) -> list[SourceDifference]:
     Returns:
         One difference per source of either list, in the order in which the sources first occur (the new list's first).
     """
-    names = dict.fromkeys([*new.sources.values(), *old.sources.values()])
+    old_sources = _with_sources_of(old, new)
+    new_sources = _with_sources_of(new, old)
+    olds, news = Counter(old_sources.values()), Counter(new_sources.values())
+    added, removed = defaultdict(list), defaultdict(list)
+    for entry, source in new_sources.items():
+        if entry not in old_sources:
+            added[source].append(entry)
+    for entry, source in old_sources.items():
+        if entry not in new_sources:
+            removed[source].append(entry)
     return [
-        SourceDifference(
-            source=name,
-            old=sum(source == name for source in old.sources.values()),
-            new=sum(source == name for source in new.sources.values()),
-            added=[entry for entry, source in new.sources.items() if source == name and entry not in old.sources],
-            removed=[entry for entry, source in old.sources.items() if source == name and entry not in new.sources],
-        )
-        for name in names
+        SourceDifference(name, olds[name], news[name], added[name], removed[name])
+        for name in dict.fromkeys([*new_sources.values(), *old_sources.values()])
     ]
+
+
+def _with_sources_of(this: SourcedList, other: SourcedList) -> dict[str, str]:
+    """Gives a list's sources; where it has none itself, those of the other list."""
+    return {
+        entry: other.sources.get(entry, UNKNOWN_SOURCE) if source == UNKNOWN_SOURCE else source
+        for entry, source in this.sources.items()
+    }

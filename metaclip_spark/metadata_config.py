@@ -9,7 +9,7 @@ from metaclip_spark.wordnet import NAME_FORMS
 
 @dataclass(frozen=True)
 class MetadataSources:
-    """Where the entries come from; each source may be left out.
+    """Where the entries come from; each source may be left out. Files lie where driver and executors both see them.
 
     Attributes:
         wordnet: Folder or tar with WordNet's data files (Debian's wordnet-base has them in /usr/share/wordnet).
