@@ -137,6 +137,19 @@ def test_partitioning_does_not_change_a_byte(sources, built, tmp_path, spark, mo
         assert (tmp_path / "again" / name).read_bytes() == (built / name).read_bytes(), name
 
 
+def test_stored_counts_can_be_read_again(built, tmp_path):
+    folders = [built / "word_counts" / f"kind={kind}" for kind in ("unigram", "bigram")]
+    options = ("--min-unigram-count", 6, "--min-pmi", 2, "--output", tmp_path / "again")
+    counts = ("--unigram-counts", folders[0], "--bigram-counts", folders[1])
+    titles = ("--title-views", built / "title_views" / "kind=title")
+    assert call("build_metadata", *counts, *titles, *options) == 0
+    found = pq.read_table(tmp_path / "again" / "metadata.parquet").to_pylist()
+    wanted = pq.read_table(built / "metadata.parquet").to_pylist()
+    for source in ("unigram", "bigram", "title"):
+        again, first = ([row["entry_text"] for row in rows if row["source"] == source] for rows in (found, wanted))
+        assert again == first
+
+
 def test_a_list_is_not_overwritten_unless_asked(sources, built, capsys):
     assert build(sources, built) == 2
     assert "--overwrite" in capsys.readouterr().err
@@ -205,7 +218,7 @@ def test_a_damaged_dump_keeps_what_can_be_read_and_warns(tmp_path, capsys):
 
 def test_ready_counts_replace_dumps_and_a_source_without_entries_is_a_warning(tmp_path, capsys):
     (tmp_path / "words.tsv").write_text("new\t200\nyork\t150\nthe\t9000\n")
-    (tmp_path / "pairs.tsv.gz").write_bytes(gzip.compress(b"new\tyork\t120\nthe\tnew\t5\n"))
+    (tmp_path / "pairs.tsv.gz").write_bytes(gzip.compress(b"new\tyork\t120\nthe\tnew\t5\nnew\tother\t3\n"))
     (tmp_path / "titles.tsv").write_text("New_York\t100\nOdd\t3\n")
     counts = ("--unigram-counts", tmp_path / "words.tsv", "--bigram-counts", tmp_path / "pairs.tsv.gz")
     options = (*counts, "--title-views", tmp_path / "titles.tsv")
@@ -214,6 +227,7 @@ def test_ready_counts_replace_dumps_and_a_source_without_entries_is_a_warning(tm
     shown = capsys.readouterr().out
     highest = math.log2(120 * 9350 / (200 * 150))
     assert f"the highest PMI in bits seen is {highest:.6g} ('new york')" in shown
+    assert "1 of 3 bigrams were left out" in shown
     budget = ("--min-pmi", 1, "--bigram-budget", 1, "--min-title-views", 1, "--max-entries", 105)
     assert call("build_metadata", *options, *budget, "--output", tmp_path / "b") == 0
     entries = load_metadata(str(tmp_path / "b" / "metadata.json")).entries
