@@ -10,7 +10,7 @@ ENVIRONMENT := setup.py constraints.txt
 WITH_SPARK = home="$$($(VENV)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home" \
 	PYSPARK_PYTHON="$(CURDIR)/$(VENV)/bin/python" PYSPARK_DRIVER_PYTHON="$(CURDIR)/$(VENV)/bin/python"
 
-.PHONY: help demo test check format zip bench clean wheel pack test-kills test-faults
+.PHONY: help demo test check format zip bench clean wheel pack test-s3 test-kills test-faults
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make zip     build/metaclip_spark.zip, for spark-submit --py-files"
 	@echo "make wheel   the wheel that deploy/bootstrap.sh installs"
 	@echo "make pack    an archive with Python and the dependencies, for spark-submit --archives"
+	@echo "make test-s3      tables on S3 (moto, or METACLIP_S3_ENDPOINT) and a faulty network"
 	@echo "make test-kills    twenty kills -9 on the pseudo-cluster, the long form"
 	@echo "make test-faults   the whole job through a faulty proxy, on both Spark lines"
 	@echo "make bench   the benchmarks and their chart, hours on a small machine; BENCH='--only P1 P3' for some"
@@ -31,7 +32,7 @@ demo: $(VENV)/installed-spark
 		--metadata tests/data/wordnet_lemmas.txt.gz --output $(OUTPUT) --threshold-t 20 --seed 0 --overwrite
 
 test: check $(SPARK35)/installed-spark
-	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest
+	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -m "not slow"
 
 check: $(VENV)/installed-tests
 	$(VENV)/bin/ruff check .
@@ -52,6 +53,10 @@ wheel: $(VENV)/installed-spark
 pack: $(VENV)/installed-spark
 	$(VENV)/bin/python -m pip install --quiet packaging
 	$(VENV)/bin/python .ci/pack.py build
+
+test-s3: $(VENV)/installed-tests $(SPARK35)/installed-spark
+	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest \
+		tests/end_to_end/test_s3.py
 
 test-kills: $(VENV)/installed-tests
 	@$(WITH_SPARK) $(VENV)/bin/python -m tests.end_to_end.kill_runs 20 1

@@ -18,6 +18,9 @@ from tests.driver.jobs import CHECKOUT, SAMPLE
 from tests.fault_server import FaultProxy
 from tests.s3_server import new_bucket, s3_server
 
+# Spark fetches its S3 jars, and nine sessions start: run by `make test-s3`.
+pytestmark = pytest.mark.slow
+
 MAVEN = "https://repo1.maven.org/maven2/org/apache/hadoop/hadoop-aws/3.4.2/hadoop-aws-3.4.2.pom"
 BALANCE = ("--metadata", CHECKOUT / "tests/data/wordnet_lemmas.txt.gz", "--threshold-t", "20", "--seed", "5")
 TABLES = ("archives", "rejects", "pool", "matched", "entry_counts", "curated")
