@@ -3,8 +3,9 @@
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields
 from typing import Any, get_origin, get_type_hints
 
@@ -75,14 +76,27 @@ def run_job(job: Callable[[], int | None]) -> int:
         0 when done, 2 for what the user must change, 1 for any other error that this package, a store or Spark raises,
         143 when a SIGTERM ended it, 130 when the user did.
     """
-    with suppress(ValueError):  # in a thread of a notebook or a test there is no handler to set
-        signal.signal(signal.SIGTERM, _terminate)
     try:
-        return job() or EXIT_DONE
+        with _ended_by_sigterm():
+            return job() or EXIT_DONE
     except (KeyboardInterrupt, _TerminatedError, CurationError, OSError, Py4JJavaError, PySparkException) as error:
         code, text = _ending(error)
         sys.stderr.write(f"{text}\n")
         return code
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the block cleanly, and gives the caller's own handler back afterwards."""
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread may set a handler.
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _ending(error: BaseException) -> tuple[int, str]:

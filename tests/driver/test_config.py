@@ -167,3 +167,13 @@ def test_every_job_has_help_and_refuses_in_one_line(path, capsys):
     capsys.readouterr()
     assert job.main(["--no-such-option", "1"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_job_gives_the_handler_of_sigterm_back():
+    import signal
+
+    before = signal.getsignal(signal.SIGTERM)
+    during = []
+    assert run_job(lambda: during.append(signal.getsignal(signal.SIGTERM))) == 0
+    assert during[0] is not before
+    assert signal.getsignal(signal.SIGTERM) is before
