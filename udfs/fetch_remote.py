@@ -6,9 +6,9 @@ the object is still the same (If-Match), and gives up only after several attempt
 
 import os
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import sleep
 from typing import Protocol, TypeVar
 
 S3_ACCESS = ("signed", "anonymous", "requester-pays")
@@ -112,7 +112,7 @@ def with_retries(operation: Callable[[], Result], options: FetchOptions) -> Resu
         except TransientFetchError as fault:  # noqa: PERF203 - a request costs more
             if attempt + 1 == options.attempts:
                 raise OSError(f"{fault} (given up after {options.attempts} attempts)") from fault
-            time.sleep(_delay(attempt, fault, options))
+            sleep(_delay(attempt, fault, options))
     raise OSError("a fetch needs at least one attempt")
 
 

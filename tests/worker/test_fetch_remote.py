@@ -181,7 +181,7 @@ def test_the_web_is_asked_again_when_it_says_slow_down(status):
 
 def test_retry_after_is_kept_up_to_the_cap(monkeypatch):
     waits = []
-    monkeypatch.setattr("udfs.fetch_remote.time.sleep", waits.append)
+    monkeypatch.setattr("udfs.fetch_remote.sleep", waits.append)
 
     def script(number, _method, _path, headers):
         return (429, {"Retry-After": "7"}, b"") if number == 1 else ranged(headers)
