@@ -1,12 +1,13 @@
 """Reads the records of an ARC archive (the form before WARC) with warcio, over damage and on."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from warcio.archiveiterator import ArchiveIterator
 
-from udfs.archive_records import ArchiveItems, ArchiveRecord, Damage, PartStream, finish_run
-from udfs.archive_source import ArchiveReadError, ArchiveSource
+from udfs.archive_records import ArchiveRecord, Damage, PartStream, read_over_damage
+from udfs.archive_source import ArchiveSource
 
 _SKIP_BYTES = 1 << 16
 
@@ -18,39 +19,21 @@ def read_arc_records(source: ArchiveSource, *, max_block_bytes: int) -> Iterator
         source: An ARC archive.
         max_block_bytes: Cap for the part of a block that is read into memory.
 
-    Yields:
+    Returns:
         Records and damaged parts in the archive's order.
     """
-    start: int | None = 0
-    while start is not None:
-        start = yield from _read_run(source, start, max_block_bytes)
+    take = partial(_take, max_block_bytes=max_block_bytes)
+    # At damage warcio raises whatever its parser stumbles over.
+    return read_over_damage(source, _open_records, take, reader_errors=Exception)
 
 
-def _read_run(source: ArchiveSource, start: int, max_block_bytes: int) -> ArchiveItems:
-    """Reads up to the next damage. A record is held back until the next one comes.
-
-    Raises:
-        ArchiveReadError: The bytes cannot be fetched.
-    """
-    offset, last, failed = start, None, False
-    try:
-        records = ArchiveIterator(PartStream(source.stream, start), no_record_parse=True)
-        for record in records:
-            if last is not None:
-                yield last
-            offset = max(start + int(records.offset), last.offset + 1 if last else start)
-            last = None
-            last = _take(record, offset, max_block_bytes)
-            if last.is_truncated:
-                break
-    except ArchiveReadError:
-        raise
-    except Exception:
-        failed = True
-    return (yield from finish_run(source, offset, last, failed=failed))
+def _open_records(part: PartStream) -> Iterator[tuple[int, Any]]:
+    records = ArchiveIterator(part, no_record_parse=True)
+    for record in records:
+        yield int(records.offset), record
 
 
-def _take(record: Any, offset: int, max_block_bytes: int) -> ArchiveRecord:
+def _take(record: Any, offset: int, *, max_block_bytes: int) -> ArchiveRecord:
     stated = record.rec_headers.get_header("length") or ""
     length = int(stated) if stated.isdecimal() and stated.isascii() else -1
     block = _read_block(record.raw_stream, min(length, max_block_bytes)) if length > 0 else b""

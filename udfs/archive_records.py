@@ -1,15 +1,15 @@
-"""One record of an archive, and what follows a run of records: the check of its end and the way over damage.
+"""One record of an archive, and how records are read over damage and on, whichever library reads them.
 
-The readers of records end a truncated archive without a word and give up at a corrupt member. So each run of records
-is followed by a check of its last one, and by a search for the place where records begin again.
+The libraries end a truncated archive without a word and give up at a corrupt member. So each run of records is
+followed by a check of its last one, and by a search for the place where records begin again.
 """
 
 import re
-from collections.abc import Generator
-from typing import NamedTuple
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, NamedTuple
 
 from udfs.archive_members import find_next_start, inspect_member
-from udfs.archive_source import ArchiveSource, ByteStream
+from udfs.archive_source import ArchiveReadError, ArchiveSource, ByteStream
 
 _HEADER_BYTES = 65_536
 _MAGIC_BYTES = 5
@@ -82,21 +82,64 @@ class PartStream:
         return self._position
 
 
-def finish_run(source: ArchiveSource, start: int, last: ArchiveRecord | None, *, failed: bool) -> ArchiveItems:
-    """Yields the last record of a run if it is whole, then the damage behind it.
+OpenRecords = Callable[[PartStream], Iterable[tuple[int, Any]]]
+"""Reads a library's records, each with the offset where it begins in the stream given."""
+
+
+def read_over_damage(
+    source: ArchiveSource,
+    open_records: OpenRecords,
+    take: Callable[[Any, int], ArchiveRecord],
+    *,
+    reader_errors: type[Exception],
+) -> Iterator[ArchiveRecord | Damage]:
+    """Reads every complete record, before and after damage.
 
     Args:
         source: The archive.
-        start: Where the record begins that could not be read; only looked at if there is no last record.
-        last: The last record, not yet yielded; None where it is yielded or there was none.
-        failed: True where the run ended with an error.
+        open_records: Starts the library's reader.
+        take: Copies what is needed of a library's record that begins at an offset, before the library goes on.
+        reader_errors: What the library raises at damage.
 
     Yields:
-        The last record and the damage, where there are any.
-
-    Returns:
-        The offset where records begin again, None at the end of the archive.
+        Records and damaged parts in the archive's order.
     """
+    start: int | None = 0
+    while start is not None:
+        start = yield from _read_run(source, start, open_records, take, reader_errors)
+
+
+def _read_run(
+    source: ArchiveSource,
+    start: int,
+    open_records: OpenRecords,
+    take: Callable[[Any, int], ArchiveRecord],
+    reader_errors: type[Exception],
+) -> ArchiveItems:
+    """Reads up to the next damage. A record is held back until the next one comes.
+
+    Raises:
+        ArchiveReadError: The bytes cannot be fetched.
+    """
+    offset, last, failed = start, None, False
+    try:
+        for position, record in open_records(PartStream(source.stream, start)):
+            if last is not None:
+                yield last
+            offset = max(start + position, last.offset + 1 if last else start)
+            last = None
+            last = take(record, offset)
+            if last.is_truncated:
+                break
+    except ArchiveReadError:
+        raise
+    except reader_errors:
+        failed = True
+    return (yield from _finish_run(source, offset, last, failed=failed))
+
+
+def _finish_run(source: ArchiveSource, start: int, last: ArchiveRecord | None, *, failed: bool) -> ArchiveItems:
+    # `last` is the record not yet yielded; where there is none, `start` is where the unreadable record begins.
     if source.codec is not None:
         return (yield from _finish_members(source, start, last, failed=failed))
     return (yield from _finish_plain(source, start, last, failed=failed))

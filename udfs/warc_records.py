@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from udfs.archive_records import ArchiveItems, ArchiveRecord, Damage, PartStream, finish_run
-from udfs.archive_source import ArchiveReadError, ArchiveSource
+from udfs.archive_records import ArchiveRecord, Damage, read_over_damage
+from udfs.archive_source import ArchiveSource
 
 _TYPES = ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
 _NAMES = {int(getattr(WarcRecordType, name)): name for name in _TYPES}
@@ -23,39 +24,19 @@ def read_warc_records(source: ArchiveSource, *, max_block_bytes: int) -> Iterato
         source: A WARC or WAT archive.
         max_block_bytes: Cap for the part of a block that is read into memory.
 
-    Yields:
+    Returns:
         Records and damaged parts in the archive's order.
     """
-    start: int | None = 0
-    while start is not None:
-        start = yield from _read_run(source, start, max_block_bytes)
+    take = partial(_take, max_block_bytes=max_block_bytes)
+    return read_over_damage(source, _open_records, take, reader_errors=OSError)
 
 
-def _read_run(source: ArchiveSource, start: int, max_block_bytes: int) -> ArchiveItems:
-    """Reads up to the next damage. A record is held back until the next one comes.
-
-    Raises:
-        ArchiveReadError: The bytes cannot be fetched.
-    """
-    offset, last, failed = start, None, False
-    part: Any = PartStream(source.stream, start)
-    try:
-        for record in ArchiveIterator(part, record_types=WarcRecordType.any_type, parse_http=False):
-            if last is not None:
-                yield last
-            offset = max(start + int(record.stream_pos), last.offset + 1 if last else start)
-            last = None
-            last = _take(record, offset, max_block_bytes)
-            if last.is_truncated:
-                break
-    except ArchiveReadError:
-        raise
-    except OSError:
-        failed = True
-    return (yield from finish_run(source, offset, last, failed=failed))
+def _open_records(part: Any) -> Iterator[tuple[int, Any]]:
+    for record in ArchiveIterator(part, record_types=WarcRecordType.any_type, parse_http=False):
+        yield int(record.stream_pos), record
 
 
-def _take(record: Any, offset: int, max_block_bytes: int) -> ArchiveRecord:
+def _take(record: Any, offset: int, *, max_block_bytes: int) -> ArchiveRecord:
     """Copies what is needed of a record, which the reader invalidates when it goes on."""
     headers, reader = record.headers, record.reader
     length = int(record.content_length)
