@@ -2,6 +2,7 @@
 SHELL := /bin/sh
 VENV := .venv
 SPARK35 := .venv-spark35
+BENCHMARK := .venv-benchmark
 OUTPUT := demo-output
 ARCHIVES := tests/data/sample/*.warc.gz
 ENVIRONMENT := setup.py constraints.txt
@@ -9,8 +10,12 @@ ENVIRONMENT := setup.py constraints.txt
 # One java for every target that starts Spark, and the same Python on the driver and in the workers.
 WITH_SPARK = home="$$($(VENV)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home" \
 	PYSPARK_PYTHON="$(CURDIR)/$(VENV)/bin/python" PYSPARK_DRIVER_PYTHON="$(CURDIR)/$(VENV)/bin/python"
+# The same with the environment that has torch.
+WITH_TORCH = home="$$($(BENCHMARK)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home" OMP_NUM_THREADS=1 \
+	PYSPARK_PYTHON="$(CURDIR)/$(BENCHMARK)/bin/python" PYSPARK_DRIVER_PYTHON="$(CURDIR)/$(BENCHMARK)/bin/python"
 
-.PHONY: help demo test check format zip bench clean wheel pack test-s3 test-kills test-faults
+.PHONY: help demo test check format zip bench clean wheel pack test-s3 test-kills test-faults \
+	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +29,9 @@ help:
 	@echo "make test-s3      tables on S3 (moto, or METACLIP_S3_ENDPOINT) and a faulty network"
 	@echo "make test-kills    twenty kills -9 on the pseudo-cluster, the long form"
 	@echo "make test-faults   the whole job through a faulty proxy, on both Spark lines"
+	@echo "make unit-benchmark  the short tests of the CLIP benchmark; test runs them too"
+	@echo "make test-benchmark  one training of each variant on drawn shapes, some 20 minutes"
+	@echo "make benchmark-grid  the CLIP benchmark's grid, hours; it goes on where it was stopped"
 	@echo "make bench   the benchmarks and their chart, hours on a small machine; BENCH='--only P1 P3' for some"
 	@echo "make clean   delete what the other targets built, but not the environments"
 
@@ -31,7 +39,7 @@ demo: $(VENV)/installed-spark
 	@$(WITH_SPARK) $(VENV)/bin/python jobs/curate.py --archives '$(ARCHIVES)' \
 		--metadata tests/data/wordnet_lemmas.txt.gz --output $(OUTPUT) --threshold-t 20 --seed 0 --overwrite
 
-test: check $(SPARK35)/installed-spark
+test: check unit-benchmark $(SPARK35)/installed-spark
 	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -m "not slow"
 
 check: $(VENV)/installed-tests
@@ -65,6 +73,15 @@ test-faults: $(VENV)/installed-tests $(SPARK35)/installed-spark
 	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -s \
 		tests/end_to_end/test_s3.py -k faulty
 
+unit-benchmark: $(BENCHMARK)/installed-benchmark
+	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest tests/clip_benchmark/unit
+
+test-benchmark: $(BENCHMARK)/installed-benchmark
+	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest -s tests/clip_benchmark/long
+
+benchmark-grid: $(BENCHMARK)/installed-benchmark
+	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --config tests/clip_benchmark/grid.yaml
+
 bench: $(VENV)/installed-tests
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt matplotlib
 	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/run_benchmarks.py $(BENCH)
@@ -74,7 +91,7 @@ clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # An environment is made anew only when what it is made from has changed.
-$(VENV)/bin/python $(SPARK35)/bin/python:
+$(VENV)/bin/python $(SPARK35)/bin/python $(BENCHMARK)/bin/python:
 	@python="$$(.ci/find_python)" && "$$python" -m venv $(dir $(@D))
 
 $(VENV)/installed-spark: $(ENVIRONMENT) | $(VENV)/bin/python
@@ -90,4 +107,10 @@ $(VENV)/installed-tests: $(ENVIRONMENT) | $(VENV)/bin/python
 $(SPARK35)/installed-spark: $(ENVIRONMENT) | $(SPARK35)/bin/python
 	@grep -vE '^(pyspark|py4j)==' constraints.txt > $(SPARK35)/constraints.txt
 	$(SPARK35)/bin/python -m pip install --quiet --constraint $(SPARK35)/constraints.txt --editable '.[spark]' pyspark==3.5.8
+	@touch $@
+
+# Torch alone is 5 GB, so it has an environment of its own.
+$(BENCHMARK)/installed-benchmark: $(ENVIRONMENT) constraints-benchmark.txt | $(BENCHMARK)/bin/python
+	$(BENCHMARK)/bin/python -m pip install --quiet --constraint constraints.txt --constraint constraints-benchmark.txt \
+		--editable '.[spark,benchmark,benchmark-tests]'
 	@touch $@

@@ -28,6 +28,18 @@ REQUIREMENTS = [
     "zstandard>=0.22",
 ]
 NOTEBOOKS = ["ipykernel>=6"]
+BENCHMARK = [
+    "open_clip_torch>=3.3,<4",
+    "pillow>=10",
+    "scikit-learn>=1.4",
+    "scipy>=1.11",
+    "torch>=2.3",
+    "torchmetrics>=1.4",
+    "torchvision>=0.18",
+    "webdataset>=0.2.86",
+]
+# A second opinion on the losses; pinned beside the extra in constraints-benchmark.txt.
+BENCHMARK_TESTS = ["pytest==9.2.0", "pytorch-metric-learning==2.9.0"]
 TESTS = [
     "beautifulsoup4==4.15.0",
     "datasets==5.2.0",
@@ -50,7 +62,13 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["metaclip_spark*", "udfs*"]),
-    package_data={"metaclip_spark": ["templates/*.j2"]},
+    package_data={"metaclip_spark": ["templates/*.j2", "clip_benchmark/recipes/*"]},
     install_requires=REQUIREMENTS,
-    extras_require={"spark": SPARK, "notebooks": NOTEBOOKS, "tests": TESTS + NOTEBOOKS},
+    extras_require={
+        "spark": SPARK,
+        "notebooks": NOTEBOOKS,
+        "tests": TESTS + NOTEBOOKS,
+        "benchmark": BENCHMARK,
+        "benchmark-tests": BENCHMARK_TESTS,
+    },
 )
