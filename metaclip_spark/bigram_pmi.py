@@ -5,7 +5,7 @@ from decimal import ROUND_CEILING, Decimal, localcontext
 from fractions import Fraction
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F  # noqa: N812, the name that Spark's own documentation uses
+from pyspark.sql import functions as F
 
 from metaclip_spark.errors import InputError
 

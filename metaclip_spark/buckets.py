@@ -7,13 +7,13 @@ than a bucket. The number of buckets is fixed by the first run into an output, s
 from typing import Any
 
 from pyspark.sql import Column
-from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark reader knows
+from pyspark.sql import functions as F
 
 from metaclip_spark.config import digest
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.storage import MANIFESTS, Storage, manifest_digest, manifest_name
 
-LAYOUT = f"{MANIFESTS}/layout.json"
+FIXED = f"{MANIFESTS}/buckets.json"
 MOST_BUCKETS = 256
 ARCHIVES_PER_BUCKET = 512
 """Of these, some 3 million pairs each come from a WAT archive: at most 3 x 10^9 raw rows of 200 bytes meet in a bucket
@@ -31,8 +31,8 @@ def buckets_of(storage: Storage) -> int:
     Returns:
         1 where nothing else was fixed.
     """
-    layout = storage.read_json(LAYOUT)
-    return int(layout["buckets"]) if layout else 1
+    fixed = storage.read_json(FIXED)
+    return int(fixed["buckets"]) if fixed else 1
 
 
 def fix_buckets(storage: Storage, wanted: int, archives: int) -> int:
@@ -49,19 +49,19 @@ def fix_buckets(storage: Storage, wanted: int, archives: int) -> int:
     Raises:
         ConfigError: If the output has another number than the user asks for.
     """
-    layout = storage.read_json(LAYOUT)
-    if layout is None:
+    fixed = storage.read_json(FIXED)
+    if fixed is None:
         needed = max(1, -(-archives // ARCHIVES_PER_BUCKET))
         chosen = wanted or min(MOST_BUCKETS, 1 << (needed - 1).bit_length())
-        storage.put_json(LAYOUT, {"buckets": chosen})
+        storage.put_json(FIXED, {"buckets": chosen})
         return chosen
-    fixed = int(layout["buckets"])
-    if wanted not in {0, fixed}:
+    buckets = int(fixed["buckets"])
+    if wanted not in {0, buckets}:
         raise ConfigError(
-            f"--buckets is {wanted}, but {storage.root} was begun with {fixed}: leave the option out, or give another "
-            "--output"
+            f"--buckets is {wanted}, but {storage.root} was begun with {buckets}: leave the option out, or give "
+            "another --output"
         )
-    return fixed
+    return buckets
 
 
 def bucket_of(pair_id: Column, buckets: int) -> Column:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812, the name that Spark's own documentation uses
+from pyspark.sql import functions as F
 
 from metaclip_spark.bigram_pmi import pmi_of_ratio, reaches_pmi, score_bigrams
 from metaclip_spark.entry_list import (

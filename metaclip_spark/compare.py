@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metaclip_spark.entry_counts import read_entry_counts
 from metaclip_spark.finished import is_run, read_finished
 from metaclip_spark.metadata import load_entry_counts, load_metadata
-from metaclip_spark.pipeline import read_entry_counts
 from metaclip_spark.run import Run
 from metaclip_spark.storage import REPORT, Storage
 

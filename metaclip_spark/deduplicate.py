@@ -1,7 +1,7 @@
 """The pool: distinct pairs. Deduplication is part of the method's definition, not an option."""
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark reader knows
+from pyspark.sql import functions as F
 
 from metaclip_spark.schemas import require_columns
 from udfs.schemas import PAIRS, SOURCES

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import Column, Row
-from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark reader knows
+from pyspark.sql import functions as F
 
 from metaclip_spark.config import ExplainConfig, LanguageConfig
-from metaclip_spark.pipeline import read_entry_counts
+from metaclip_spark.entry_counts import read_entry_counts
 from metaclip_spark.profile import gate_of, read_balance
 from metaclip_spark.run import Run
 from udfs.alt_text import clean_text, spacing

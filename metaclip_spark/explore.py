@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaclip_spark import balance
+from metaclip_spark.entry_counts import read_entry_counts
 from metaclip_spark.errors import InputError
 from metaclip_spark.finished import is_run, open_finished
-from metaclip_spark.pipeline import read_entry_counts
 from metaclip_spark.run import Run
 from metaclip_spark.storage import REPORT, RUN, Storage
 

@@ -8,10 +8,7 @@ from metaclip_spark.config import OutputConfig
 from metaclip_spark.errors import InputError
 from metaclip_spark.run import Run
 from metaclip_spark.session import get_session
-from metaclip_spark.storage import RUN, Storage, manifest_name
-
-LAYOUT = 1
-"""The version of tables, manifests and run.json. A change that an older reader would misread raises it."""
+from metaclip_spark.storage import LAYOUT, RUN, Storage, manifest_name
 
 
 def is_run(storage: Storage) -> bool:

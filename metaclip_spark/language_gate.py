@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark reader knows
+from pyspark.sql import functions as F
 
 from metaclip_spark.schemas import require_columns
 from udfs.schemas import MATCHED

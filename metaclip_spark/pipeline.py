@@ -1,6 +1,6 @@
 """The steps in their order, each over what the step before it has stored: extract, match, count, sample."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,18 +21,25 @@ from metaclip_spark.config import (
 )
 from metaclip_spark.count import count_entries
 from metaclip_spark.deduplicate import deduplicate_pairs
+from metaclip_spark.entry_counts import entry_counts_table, read_entry_counts
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.extract import archive_paths, extract_archives, read_pool_files
 from metaclip_spark.inputs import check_pool_files, resolve_archives, resolve_pool
 from metaclip_spark.language_gate import pass_language_gate
-from metaclip_spark.ledger import Ledger, check_same_extraction, check_unchanged, delete_unledgered_waves, read_ledger
+from metaclip_spark.ledger import (
+    FAILED,
+    Ledger,
+    check_same_extraction,
+    check_unchanged,
+    delete_unledgered_waves,
+    read_ledger,
+)
 from metaclip_spark.match import ShippedAutomaton, match_pairs, ship_automaton
 from metaclip_spark.metadata import Metadata, load_entry_counts
 from metaclip_spark.progress import StepProgress, watch
 from metaclip_spark.remote_inputs import fetch_options, resolve_crawl
 from metaclip_spark.run import Run, check_number
 from metaclip_spark.sample import expected_size, sample_pairs
-from metaclip_spark.schemas import spark_schema
 from metaclip_spark.storage import RUN, bucket_folder, manifest_digest, manifest_name
 from metaclip_spark.thresholds import check_target_pairs, expected_sizes, threshold_for_target_pairs
 from metaclip_spark.waves import (
@@ -46,7 +53,7 @@ from metaclip_spark.waves import (
     run_waves,
 )
 from udfs.extract import ExtractOptions
-from udfs.schemas import CURATED, ENTRY_COUNTS, MATCHED, PAIRS
+from udfs.schemas import CURATED, MATCHED, PAIRS
 
 BUCKET = 0
 """The first bucket: every pool has it."""
@@ -132,11 +139,13 @@ def _extract_pending(
 
     def note(entry: dict[str, Any]) -> None:
         progress.done_before += len(entry["archives"])
-        pairs = sum(row["pairs"] for row in entry["archives"])
-        progress.pairs += pairs
-        failed = sum(row["status"] == "failed" for row in entry["archives"])
-        numbers = {"archives": len(entry["archives"]), "archives_failed": failed, "pairs": pairs}
-        words = f"{numbers['archives']:,} archives, {failed} of them failed, {pairs:,} pairs"
+        numbers = {
+            "archives": len(entry["archives"]),
+            "archives_failed": sum(row["status"] == FAILED for row in entry["archives"]),
+            "pairs": sum(row["pairs"] for row in entry["archives"]),
+        }
+        progress.pairs += numbers["pairs"]
+        words = "{archives:,} archives, {archives_failed} of them failed, {pairs:,} pairs".format(**numbers)
         run.say(f"wave {entry['wave']}: {words}", step="extract", wave=entry["wave"], numbers=numbers)
 
     layout = WaveLayout(run.output.rows_per_file, buckets)
@@ -296,7 +305,7 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> dict[st
     def work(_progress: StepProgress) -> dict[str, Any]:
         passed = passed_pairs(run, language)
         counts = count_entries(passed, len(metadata.entries))
-        run.write(_counts_table(run, metadata.entries, counts), "entry_counts")
+        run.write(entry_counts_table(run.spark, metadata.entries, counts), "entry_counts")
         before, after = matched["numbers"]["pairs"], passed.count()
         if not language.languages:
             check_number(after, before, "matched pairs")
@@ -337,7 +346,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> dict
     counted = run.manifest("count")
     matched = _matched_manifest(run, language, counted["config"]["metadata_digest"])
     _check_counts_fit(counted, matched, language)
-    counts = _counts_to_balance_with(run, config, counted)
+    entries, counts = _counts_to_balance_with(run, config, counted)
     if config.target_pairs is not None:
         check_target_pairs(int(config.target_pairs), counted["numbers"]["pairs"])
 
@@ -346,7 +355,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> dict
         threshold = choose_threshold(config, counts, passed)
         run.storage.delete("balance_counts")
         if config.entry_counts:
-            run.write(_counts_table(run, read_entry_counts(run)[0], counts), "balance_counts")
+            run.write(entry_counts_table(run.spark, entries, counts), "balance_counts")
         probability = balance.entry_probabilities(counts, threshold)
         expected = expected_size(passed, probability)
         check_number(expected.pairs, counted["numbers"]["pairs"], "matched pairs that pass the gate")
@@ -420,42 +429,15 @@ def passed_pairs(run: Run, language: LanguageConfig) -> DataFrame:
     )
 
 
-def _counts_table(run: Run, entries: Sequence[str], counts: NDArray[np.int64]) -> DataFrame:
-    import pandas as pd  # noqa: PLC0415 - slow to import, and needed nowhere else
-
-    rows = pd.DataFrame(
-        {
-            "entry_id": np.arange(len(counts), dtype=np.int32),
-            "entry_text": list(entries),
-            "entry_count": counts,
-        }
-    )
-    return run.spark.createDataFrame(rows, spark_schema(ENTRY_COUNTS)).coalesce(1).sortWithinPartitions("entry_id")
-
-
-def read_entry_counts(run: Run, table: str = "entry_counts") -> tuple[list[str], NDArray[np.int64]]:
-    """Reads a run's entry counts onto the driver.
-
-    Args:
-        run: The run.
-        table: entry_counts, or balance_counts: those that --entry-counts gave.
-
-    Returns:
-        The metadata list, and the counts, shape (entries,).
-    """
-    rows = run.read(table, ENTRY_COUNTS).orderBy("entry_id").collect()
-    return [row.entry_text for row in rows], np.array([row.entry_count for row in rows], dtype=np.int64)
-
-
-def _counts_to_balance_with(run: Run, config: SampleConfig, counted: dict[str, Any]) -> NDArray[np.int64]:
+def _counts_to_balance_with(
+    run: Run, config: SampleConfig, counted: dict[str, Any]
+) -> tuple[list[str], NDArray[np.int64]]:
     entries, counts = read_entry_counts(run)
     if not config.entry_counts:
-        return counts
+        return entries, counts
     metadata = Metadata(entries=tuple(entries), digest=counted["config"]["metadata_digest"])
-    given = np.zeros(len(counts), dtype=np.int64)
-    for path in config.entry_counts:
-        given += load_entry_counts(path, metadata)
-    return given
+    given = [load_entry_counts(path, metadata) for path in config.entry_counts]
+    return entries, np.sum(given, axis=0, dtype=np.int64)
 
 
 def choose_threshold(config: SampleConfig, counts: NDArray[np.int64], passed: DataFrame) -> int | float:

@@ -11,10 +11,11 @@ from pyspark.sql import DataFrame
 from metaclip_spark import balance
 from metaclip_spark.charts import save_chart, size_chart
 from metaclip_spark.config import LanguageConfig, PlanConfig
+from metaclip_spark.entry_counts import read_entry_counts
 from metaclip_spark.errors import InputError, MetadataError
 from metaclip_spark.finished import is_run
 from metaclip_spark.metadata import Metadata, load_entry_counts
-from metaclip_spark.pipeline import passed_pairs, read_entry_counts
+from metaclip_spark.pipeline import passed_pairs
 from metaclip_spark.run import Run
 from metaclip_spark.storage import Storage
 from metaclip_spark.thresholds import (

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark reader knows
+from pyspark.sql import functions as F
 
 from metaclip_spark import balance
 from metaclip_spark.config import LanguageConfig
 from metaclip_spark.count import count_entries, expected_kept
-from metaclip_spark.pipeline import passed_pairs, read_entry_counts
+from metaclip_spark.entry_counts import read_entry_counts
+from metaclip_spark.pipeline import passed_pairs
 from metaclip_spark.run import Run
 from metaclip_spark.schemas import spark_schema
 from udfs.schemas import CURATED, ENTRY_FIGURES

@@ -19,13 +19,12 @@ from metaclip_spark.compare import compare_with
 from metaclip_spark.config import PRESETS, OutputConfig, as_dict
 from metaclip_spark.data_card import render_data_card
 from metaclip_spark.errors import InputError, SuspectSampleError
-from metaclip_spark.finished import LAYOUT
 from metaclip_spark.html_report import render_html
 from metaclip_spark.pipeline import BUCKET
 from metaclip_spark.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
 from metaclip_spark.progress import StepProgress, watch
 from metaclip_spark.run import Run
-from metaclip_spark.storage import REPORT, RUN, manifest_digest
+from metaclip_spark.storage import LAYOUT, REPORT, RUN, manifest_digest
 
 HEAD_ENTRIES = 20
 STEPS = (("extract", None), ("deduplicate", BUCKET), ("match", BUCKET), ("count", None), ("sample", None))

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark reader knows
+from pyspark.sql import functions as F
 
 from metaclip_spark.balance import ExpectedSize
 from metaclip_spark.schemas import require_columns, spark_schema

@@ -34,6 +34,9 @@ REPORT = "report"
 LOCK = "lock.json"
 RUN = "run.json"
 MARKER = "output.json"
+LAYOUT = 1
+"""The version of tables, manifests and run.json. A change that an older reader would misread raises it."""
+
 _OURS = (*TABLES, LEDGER, MANIFESTS, REPORT, RUN)
 _GLOB_CHARACTERS = frozenset("*?[]{}\\")
 
@@ -225,7 +228,7 @@ class Storage:
 
     def begin_run(self) -> None:
         """Marks the folder as a run's, before anything else is written: only such a folder is ever deleted from."""
-        self.put_json(MARKER, {"holds": "a metaclip-spark run", "layout": 1})
+        self.put_json(MARKER, {"holds": "a metaclip-spark run", "layout": LAYOUT})
 
     def check_usable(self) -> None:
         """Refuses a folder with files in it that no run wrote, which `--overwrite` must not delete.

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark reader knows
+from pyspark.sql import functions as F
 
 from metaclip_spark.balance import PROBABILITY_UNITS, ExpectedSize
 from metaclip_spark.errors import ConfigError

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark reader knows
+from pyspark.sql import functions as F
 
 from metaclip_spark.buckets import bucket_of
 from metaclip_spark.config import ExtractConfig
@@ -57,7 +57,7 @@ class WaveLayout:
 
 def extract_wave(
     storage: Storage, wave: int, names: list[str], extracted: DataFrame, settings: dict[str, Any], layout: WaveLayout
-) -> dict[str, Any]:
+) -> tuple[str, dict[str, Any]]:
     """Writes one attempt at one wave and makes it count.
 
     Args:
@@ -69,7 +69,7 @@ def extract_wave(
         layout: How its rows are written.
 
     Returns:
-        The ledger entry.
+        The name and content of the ledger entry.
 
     Raises:
         RuntimeError: If the rows written do not hold each archive once.
@@ -82,7 +82,7 @@ def extract_wave(
     _check_complete(archives, names)
     entry = {"wave": wave, "config": settings, "files": storage.data_files(folder), "archives": archives}
     storage.put_json(f"{LEDGER}/{name}.json", entry)
-    return entry
+    return name, entry
 
 
 def waves_of(pending: list[tuple[str, str]], archives_per_wave: int) -> Iterator[list[tuple[str, str]]]:
@@ -126,15 +126,16 @@ def run_waves(
     for _ in range(config.attempts):
         for paths in waves_of(left, config.archives_per_wave):
             names = [archive for archive, _ in paths]
-            entry = extract_wave(storage, ledger.next_wave(), names, extract(paths), settings, layout)
+            name, entry = extract_wave(storage, ledger.next_wave(), names, extract(paths), settings, layout)
             committed(entry)
-            ledger = read_ledger(storage)
+            # Reading the whole ledger after each wave would cost as many requests as the square of the waves.
+            ledger = Ledger({**ledger.entries, name: entry})
             if _all_failed(entry) and len(ledger.failed()) > config.max_failed_archives:
                 # Wrong rights or an expired token fail every archive: further waves would only cost money.
                 break
         failed = ledger.failed()
         left = [(archive, path) for archive, path in pending if archive in failed]
-    return ledger
+    return read_ledger(storage)
 
 
 def _all_failed(entry: dict[str, Any]) -> bool:
@@ -226,7 +227,7 @@ def extraction_numbers(ledger: Ledger) -> dict[str, Any]:
         ledger: The ledger of a run.
 
     Returns:
-        Number of archives by status, sums of the columns of `ARCHIVES`, `rejected` by reason, and `empty_archives`.
+        Number of archives by status, sums of the columns of `ARCHIVES`, and `rejected` by reason.
     """
     rows = [row for _, row in ledger.accepted().values()]
     rejected: dict[str, int] = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812, the name that Spark's own documentation uses
+from pyspark.sql import functions as F
 
 from metaclip_spark.errors import InputError
 from metaclip_spark.schemas import spark_schema

@@ -56,7 +56,7 @@ def extrapolated(megabytes_per_second: float) -> dict[str, float]:
 
 def score_many(bigrams: int) -> dict[str, float]:
     """Sums, joins and scores distinct bigrams in Spark; gives seconds and the driver's growth in megabytes."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     from metaclip_spark.bigram_pmi import reaches_pmi, score_bigrams
     from metaclip_spark.session import get_session

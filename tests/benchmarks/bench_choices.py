@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark import SparkFiles
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - the name that every Spark reader knows
+from pyspark.sql import functions as F
 
 from metaclip_spark.count import count_entries, count_entries_in_sql
 from metaclip_spark.match import match_pairs, ship_automaton

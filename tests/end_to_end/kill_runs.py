@@ -98,7 +98,7 @@ def disturb(installation: Installation, output: Path, master: str, kills: int, s
             for name in ("manifests", "ledger"):
                 victims = sorted((output / name).glob("*.json"))
                 for path in victims[len(victims) // 2 :]:
-                    if path.name != "layout.json":
+                    if path.name != "buckets.json":
                         path.unlink()
             (output / "run.json").unlink()
 
