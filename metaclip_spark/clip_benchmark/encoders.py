@@ -1,0 +1,162 @@
+"""The model of one variant: two towers, the heads that its terms need, and the similarity scales."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from metaclip_spark.clip_benchmark.supervision import unit
+from metaclip_spark.clip_benchmark.towers import ImageFeatures, ResNetTower, TextFeatures, TextTower, VisionTower
+from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.vocabulary import Vocabulary
+
+START_SCALE = 1 / 0.07
+"""CLIP, arXiv 2103.00020, section 2.4."""
+
+
+class ContrastiveModel(nn.Module):
+    """Image and text encoder with the heads of the configured variant; heads of other variants are None.
+
+    Attributes:
+        logit_scale: (1,) logarithm of the global contrast's scale.
+        token_logit_scale: (1,) the same of FILIP's.
+        scores_tokens: Whether zero-shot classification compares tokens, since the global embedding is not trained.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        """Builds the model with random weights from torch's global generator.
+
+        Args:
+            config: The run.
+        """
+        super().__init__()
+        self.vocabulary = Vocabulary(config.size.context_length)
+        self.image_tower = VisionTower(config) if config.image_tower == "vit" else ResNetTower(config)
+        self.text_tower = TextTower(config, self.vocabulary.special)
+        self.logit_scale = nn.Parameter(torch.full((1,), math.log(START_SCALE)))
+        self._add_heads(config)
+        self.scores_tokens = not config.weights.contrast
+        if self.scores_tokens:
+            self.logit_scale.requires_grad_(False)  # noqa: FBT003
+            self.image_tower.freeze_embedding()
+            self.text_tower.freeze_embedding()
+
+    def _add_heads(self, config: TrainingConfig) -> None:
+        size, weights, image_width = config.size, config.weights, self.image_tower.width
+        if weights.tokens:
+            self.image_token_head = nn.Linear(image_width, size.token_embedding)
+            self.text_token_head = nn.Linear(self.text_tower.width, size.token_embedding)
+            self.token_logit_scale = nn.Parameter(torch.full((1,), math.log(START_SCALE)))
+        if weights.simclr:
+            self.simclr_head = simclr_head(image_width, size.simclr_hidden, size.simclr_output)
+        if weights.simsiam:
+            self.simsiam_projector = simsiam_projector(config.embedding_width, size.simsiam_hidden)
+            self.simsiam_predictor = simsiam_predictor(size.simsiam_hidden, size.simsiam_bottleneck)
+        if weights.masked_words:
+            self.word_head = nn.Linear(self.text_tower.width, self.vocabulary.special.vocabulary_size)
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """Encodes texts as token ids.
+
+        Args:
+            texts: B texts.
+
+        Returns:
+            (B, T) int64.
+        """
+        return self.vocabulary.ids(texts)
+
+    def encode_image(self, images: Tensor) -> ImageFeatures:
+        """Encodes images.
+
+        Args:
+            images: (B, 3, H, W), normalised as the views are.
+
+        Returns:
+            The features; the embedding is not normalised.
+        """
+        return self.image_tower(images)
+
+    def encode_text(self, ids: Tensor) -> TextFeatures:
+        """Encodes texts.
+
+        Args:
+            ids: (B, T) token ids.
+
+        Returns:
+            The features; the embedding is not normalised.
+        """
+        return self.text_tower(ids)
+
+    def dense_image(self, tokens: Tensor) -> Tensor:
+        """Embeds image tokens for FILIP's comparison.
+
+        Args:
+            tokens: (B, T, W) of `ImageFeatures`.
+
+        Returns:
+            (B, T, D) unit vectors.
+        """
+        return unit(self.image_token_head(tokens))
+
+    def dense_text(self, tokens: Tensor) -> Tensor:
+        """Embeds text tokens for FILIP's comparison.
+
+        Args:
+            tokens: (B, T, W) of `TextFeatures`.
+
+        Returns:
+            (B, T, D) unit vectors.
+        """
+        return unit(self.text_token_head(tokens))
+
+    def scales(self) -> list[nn.Parameter]:
+        """Gives the logarithms of the scales that are trained."""
+        named = dict(self.named_parameters(recurse=False))
+        return [parameter for parameter in named.values() if parameter.requires_grad]
+
+
+def simclr_head(width: int, hidden: int, output: int) -> nn.Sequential:
+    """Builds SLIP's head (arXiv 2112.12750, section 3): three layers, the last one not normalised.
+
+    Args:
+        width: Of the pooled image features.
+        hidden: Width of both hidden layers.
+        output: Width of the output.
+
+    Returns:
+        (B, width) to (B, output).
+    """
+    return nn.Sequential(*_normalised(width, hidden), *_normalised(hidden, hidden), nn.Linear(hidden, output))
+
+
+def simsiam_projector(width: int, hidden: int) -> nn.Sequential:
+    """Builds SimSiam's projector (arXiv 2011.10566, section 3), with a normalised output.
+
+    Args:
+        width: Of the image embedding.
+        hidden: Width of every layer.
+
+    Returns:
+        (B, width) to (B, hidden).
+    """
+    layers = [*_normalised(width, hidden), *_normalised(hidden, hidden)]
+    return nn.Sequential(*layers, nn.Linear(hidden, hidden), nn.BatchNorm1d(hidden))
+
+
+def simsiam_predictor(width: int, bottleneck: int) -> nn.Sequential:
+    """Builds SimSiam's predictor (arXiv 2011.10566, section 3).
+
+    Args:
+        width: Of the projection.
+        bottleneck: Width of the hidden layer.
+
+    Returns:
+        (B, width) to (B, width).
+    """
+    return nn.Sequential(*_normalised(width, bottleneck), nn.Linear(bottleneck, width))
+
+
+def _normalised(width: int, output: int) -> list[nn.Module]:
+    return [nn.Linear(width, output), nn.BatchNorm1d(output), nn.ReLU(inplace=True)]

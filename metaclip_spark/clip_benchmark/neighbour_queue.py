@@ -1,0 +1,90 @@
+"""The queue of recent text embeddings in which DeCLIP looks for neighbours (arXiv 2110.05208, section 3.3)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metaclip_spark.clip_benchmark.supervision import unit
+
+UNKNOWN_SAMPLE = -1
+"""Sample index of what the queue holds before texts enter it."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest entry of each query.
+
+    Attributes:
+        embeddings: (B, D) unit vectors, without gradient.
+        samples: (B,) the index of the sample that each came from, `UNKNOWN_SAMPLE` for a start value.
+    """
+
+    embeddings: Tensor
+    samples: Tensor
+
+
+class NeighbourQueue:
+    """First in, first out; no parameter and no buffer of a model, so that nothing synchronises or trains it."""
+
+    def __init__(self, entries: int, width: int, seed: int, device: torch.device | str = "cpu") -> None:
+        """Fills the queue with random unit vectors.
+
+        Args:
+            entries: How many embeddings it holds.
+            width: Their width.
+            seed: Of the start values.
+            device: Where it lives.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        start = unit(torch.randn(entries, width, generator=generator))
+        self.embeddings = start.to(device)
+        self.samples = torch.full((entries,), UNKNOWN_SAMPLE, dtype=torch.long, device=device)
+        self.next_place = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether every start value was replaced by a text."""
+        return bool((self.samples != UNKNOWN_SAMPLE).all())
+
+    @torch.no_grad()
+    def nearest(self, texts: Tensor) -> Neighbours:
+        """Finds the entry with the largest cosine to each text.
+
+        Args:
+            texts: (B, D) unit vectors.
+
+        Returns:
+            The neighbours.
+        """
+        places = (texts.to(self.embeddings.dtype) @ self.embeddings.T).argmax(dim=1)
+        return Neighbours(unit(self.embeddings[places]).to(texts.dtype), self.samples[places])
+
+    @torch.no_grad()
+    def enter(self, texts: Tensor, samples: Tensor) -> None:
+        """Replaces the oldest entries.
+
+        Args:
+            texts: (M, D) unit vectors; of more than the queue holds only the last stay.
+            samples: (M,) the index of the sample that each came from.
+        """
+        entries = len(self.embeddings)
+        first = max(0, len(texts) - entries)
+        places = (self.next_place + torch.arange(first, len(texts), device=texts.device)) % entries
+        self.embeddings[places] = texts[first:].detach().to(self.embeddings.dtype)
+        self.samples[places] = samples[first:].to(self.samples.device)
+        self.next_place = (self.next_place + len(texts)) % entries
+
+    def state(self) -> dict[str, Tensor | int]:
+        """Gives what a checkpoint keeps."""
+        return {"embeddings": self.embeddings, "samples": self.samples, "next_place": self.next_place}
+
+    def restore(self, state: dict[str, Tensor | int]) -> None:
+        """Takes over what a checkpoint kept.
+
+        Args:
+            state: What `state` gave.
+        """
+        self.embeddings.copy_(torch.as_tensor(state["embeddings"]))
+        self.samples.copy_(torch.as_tensor(state["samples"]))
+        self.next_place = int(state["next_place"])

@@ -1,0 +1,186 @@
+"""The encoders: open_clip's vision transformer, modified ResNet and text transformer, with what the losses read."""
+
+from typing import NamedTuple
+
+import torch
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.transformer import QuickGELU, TextTransformer, VisionTransformer
+from torch import Tensor, nn
+
+from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.vocabulary import SpecialTokens, valid_tokens
+
+
+class ImageFeatures(NamedTuple):
+    """What an image tower gives.
+
+    Attributes:
+        embedding: (B, D), not normalised.
+        pooled: (B, W), what the embedding is projected from.
+        tokens: (B, T, W) of the patches or the last feature map, without the class token.
+    """
+
+    embedding: Tensor
+    pooled: Tensor
+    tokens: Tensor
+
+
+class TextFeatures(NamedTuple):
+    """What the text tower gives.
+
+    Attributes:
+        embedding: (B, D), not normalised.
+        tokens: (B, T, W).
+        valid: (B, T) bool, False for padding.
+    """
+
+    embedding: Tensor
+    tokens: Tensor
+    valid: Tensor
+
+
+class VisionTower(nn.Module):
+    """A vision transformer whose patch convolution stays as it starts (MoCo v3, arXiv 2104.02057, section 4)."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        """Builds it with random weights.
+
+        Args:
+            config: The run.
+        """
+        super().__init__()
+        size = config.size
+        self.width = size.vit_width
+        self.body = VisionTransformer(
+            image_size=config.pixels,
+            patch_size=size.patch_pixels,
+            width=size.vit_width,
+            layers=size.vit_layers,
+            heads=size.vit_heads,
+            mlp_ratio=4.0,
+            output_dim=config.embedding_width,
+            act_layer=QuickGELU,
+        )
+        self.tokens = self.body.grid_size[0] * self.body.grid_size[1]
+        _start_blocks(self.body.transformer, size.vit_width, size.vit_layers)
+        self.body.conv1.weight.requires_grad_(False)  # noqa: FBT003
+
+    def forward(self, images: Tensor) -> ImageFeatures:
+        """Encodes images.
+
+        Args:
+            images: (B, 3, H, W).
+
+        Returns:
+            The features; the tokens are the last block's output.
+        """
+        body = self.body
+        patches = body.conv1(images).flatten(2).transpose(1, 2)
+        class_token = body.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
+        hidden = body.ln_pre(torch.cat([class_token, patches], dim=1) + body.positional_embedding.to(patches.dtype))
+        hidden = body.transformer(hidden)
+        pooled = body.ln_post(hidden[:, 0])
+        return ImageFeatures(pooled @ body.proj, pooled, hidden[:, 1:])
+
+    def freeze_embedding(self) -> None:
+        """Leaves out of the training what only the global embedding needs."""
+        self.body.proj.requires_grad_(False)  # noqa: FBT003
+        self.body.ln_post.requires_grad_(False)  # noqa: FBT003
+
+
+class ResNetTower(nn.Module):
+    """CLIP's modified ResNet; its attention pooling gives the pooled features, a projection the embedding."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        """Builds it with random weights.
+
+        Args:
+            config: The run.
+        """
+        super().__init__()
+        size = config.size
+        self.width = 32 * size.resnet_width
+        self.body = ModifiedResNet(
+            layers=list(size.resnet_layers),
+            output_dim=self.width,
+            heads=size.resnet_heads,
+            image_size=config.pixels,
+            width=size.resnet_width,
+        )
+        self.tokens = (config.pixels // 32) ** 2
+        self.projection = nn.Parameter(self.width**-0.5 * torch.randn(self.width, config.embedding_width))
+
+    def forward(self, images: Tensor) -> ImageFeatures:
+        """Encodes images.
+
+        Args:
+            images: (B, 3, H, W).
+
+        Returns:
+            The features; the tokens are the last stage's map.
+        """
+        body = self.body
+        grid = body.layer4(body.layer3(body.layer2(body.layer1(body.stem(images)))))
+        pooled = body.attnpool(grid)
+        return ImageFeatures(pooled @ self.projection, pooled, grid.flatten(2).transpose(1, 2))
+
+    def freeze_embedding(self) -> None:
+        """Leaves out of the training what only the global embedding needs."""
+        self.projection.requires_grad_(False)  # noqa: FBT003
+        self.body.attnpool.requires_grad_(False)  # noqa: FBT003
+
+
+class TextTower(nn.Module):
+    """A causal text transformer, read at the end token."""
+
+    def __init__(self, config: TrainingConfig, special: SpecialTokens) -> None:
+        """Builds it with random weights.
+
+        Args:
+            config: The run.
+            special: The special tokens' ids.
+        """
+        super().__init__()
+        size = config.size
+        self.width = size.text_width
+        self.tokens = size.context_length
+        self.end = special.end
+        self.body = TextTransformer(
+            context_length=size.context_length,
+            vocab_size=special.vocabulary_size,
+            width=size.text_width,
+            heads=size.text_heads,
+            layers=size.text_layers if config.text_depth is None else config.text_depth,
+            output_dim=config.embedding_width,
+            proj_bias=True,
+            act_layer=QuickGELU,
+        )
+
+    def forward(self, ids: Tensor) -> TextFeatures:
+        """Encodes texts.
+
+        Args:
+            ids: (B, T) token ids.
+
+        Returns:
+            The features; the tokens are normalised by the last layer norm.
+        """
+        body = self.body
+        hidden = body.token_embedding(ids) + body.positional_embedding
+        tokens = body.ln_final(body.transformer(hidden, attn_mask=body.attn_mask))
+        ends = (ids == self.end).int().argmax(dim=1)
+        pooled = tokens[torch.arange(len(ids), device=ids.device), ends]
+        return TextFeatures(body.text_projection(pooled), tokens, valid_tokens(ids, self.end))
+
+    def freeze_embedding(self) -> None:
+        """Leaves out of the training what only the global embedding needs."""
+        self.body.text_projection.requires_grad_(False)  # noqa: FBT003
+
+
+def _start_blocks(transformer: nn.Module, width: int, layers: int) -> None:
+    """Draws a transformer's start weights as open_clip does for texts only, and CLIP for both towers."""
+    for block in transformer.resblocks:
+        nn.init.normal_(block.attn.in_proj_weight, std=width**-0.5)
+        nn.init.normal_(block.attn.out_proj.weight, std=width**-0.5 * (2 * layers) ** -0.5)
+        nn.init.normal_(block.mlp.c_fc.weight, std=(2 * width) ** -0.5)
+        nn.init.normal_(block.mlp.c_proj.weight, std=width**-0.5 * (2 * layers) ** -0.5)

@@ -1,0 +1,223 @@
+"""What one training run is: every choice, checked once, and saved in each checkpoint."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from metaclip_spark.clip_benchmark.model_sizes import MODEL_SIZES, ModelSize
+from metaclip_spark.clip_benchmark.variants import PRESETS, VARIANTS, Preset, Variant, preset_of
+from metaclip_spark.config import OPERATIONAL
+from metaclip_spark.errors import ConfigError
+
+IMAGE_TOWERS = ("vit", "resnet")
+VIEW_SETS = ("label_safe", "paper")
+PRECISIONS = ("float32", "bfloat16")
+_RESNET_STRIDE = 32
+_LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run.
+
+    Attributes:
+        variant: Supervision: clip, slip, filip, declip or defilip.
+        train_shards: Folder of webdataset tars.
+        output: Folder of the checkpoints; on a cluster one that all processes share.
+        image_tower: vit or resnet.
+        model_size: unit, tiny, small or full.
+        text_depth: Layers of the text transformer; without it the size's.
+        preset: clean (one recipe for all) or published (the benchmark's, quirks included).
+        view_set: label_safe (no colour, mirror or word order changes) or paper.
+        seed: Of the start values, the order of the samples and each augmentation.
+        steps: Length of the run, and of its learning rate's schedule.
+        batch_size: Samples per process and step; without it the size's.
+        warmup_steps: Steps in which the learning rate rises.
+        checkpoint_every_steps: Steps between two checkpoints; at most so many are trained again after a kill.
+        learning_rate: Peak; without it the preset's.
+        weight_decay: Without it the preset's.
+        image_pixels: Side of the square images; without it the size's.
+        filip_topk: Tokens that FILIP selects: a number, or a share below 1; without it the size's.
+        queue_size: Texts in DeCLIP's queue; without it the size's.
+        synonyms: Folder or tar with WordNet's data files, for edited captions; without it no word is replaced.
+        processes: Number of processes; more than one exchange features by gloo (CPU) or nccl (GPU).
+        threads: CPU threads of each process.
+        loader_workers: Processes that prepare batches beside each training process; 0 prepares them in it.
+        precision: float32 or bfloat16 (towers only; losses stay float32).
+        device: cpu or cuda.
+        stop_at_step: Stop there although the schedule goes on; the next run goes on from it.
+    """
+
+    variant: str
+    train_shards: str = field(metadata=OPERATIONAL)
+    output: str = field(metadata=OPERATIONAL)
+    image_tower: str = "vit"
+    model_size: str = "tiny"
+    text_depth: int | None = None
+    preset: str = "clean"
+    view_set: str = "label_safe"
+    seed: int = 0
+    steps: int = 300
+    batch_size: int | None = None
+    warmup_steps: int = 20
+    checkpoint_every_steps: int = field(default=100, metadata=OPERATIONAL)
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    image_pixels: int | None = None
+    filip_topk: float | None = None
+    queue_size: int | None = None
+    synonyms: str | None = None
+    processes: int = 1
+    threads: int = field(default=1, metadata=OPERATIONAL)
+    loader_workers: int = field(default=0, metadata=OPERATIONAL)
+    precision: str = "float32"
+    device: str = field(default="cpu", metadata=OPERATIONAL)
+    stop_at_step: int | None = field(default=None, metadata=OPERATIONAL)
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ConfigError: If an option is out of range or contradicts another.
+        """
+        self._check_names()
+        self._check_numbers()
+        self._check_image()
+        self._check_batch()
+
+    @property
+    def weights(self) -> Variant:
+        """The variant's row of weights."""
+        return VARIANTS[self.variant]
+
+    @property
+    def facts(self) -> Preset:
+        """The preset's facts for the variant."""
+        return preset_of(self.preset, self.variant)
+
+    @property
+    def size(self) -> ModelSize:
+        """The model's size."""
+        return MODEL_SIZES[self.model_size]
+
+    @property
+    def pixels(self) -> int:
+        """Side of the square images that the model takes."""
+        if self.image_pixels is not None:
+            return self.image_pixels
+        if self.image_tower == "vit":
+            return self.size.vit_pixels
+        return self.size.resnet_token_pixels if self.weights.tokens else self.size.resnet_pixels
+
+    @property
+    def samples_per_process(self) -> int:
+        """Samples per process and step."""
+        return self.size.batch_size if self.batch_size is None else self.batch_size
+
+    @property
+    def samples_per_step(self) -> int:
+        """Samples of all processes together, per step."""
+        return self.samples_per_process * self.processes
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the embedding that image and text share."""
+        if self.image_tower == "resnet":
+            return self.size.resnet_embedding
+        return self.size.vit_width if self.facts.wide_embedding else self.size.vit_embedding
+
+    @property
+    def queue_entries(self) -> int:
+        """Texts in the nearest-neighbour queue."""
+        return self.size.queue_size if self.queue_size is None else self.queue_size
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The highest learning rate."""
+        return self.facts.learning_rate if self.learning_rate is None else self.learning_rate
+
+    @property
+    def decay(self) -> float:
+        """The weight decay."""
+        return self.facts.weight_decay if self.weight_decay is None else self.weight_decay
+
+    def selected_tokens(self, tokens: int) -> int:
+        """Gives how many tokens FILIP selects.
+
+        Args:
+            tokens: How many there are.
+
+        Returns:
+            A number from 1 to `tokens`.
+        """
+        wanted = float(self.size.filip_topk if self.filip_topk is None else self.filip_topk)
+        return max(1, min(tokens, int(wanted * tokens) if wanted < 1 else int(wanted)))
+
+    def result_options(self) -> dict[str, Any]:
+        """Gives the options that the result depends on, as a resumed run must have them again."""
+        return {
+            option.name: getattr(self, option.name)
+            for option in dataclasses.fields(self)
+            if not option.metadata.get("operational")
+        }
+
+    def _check_names(self) -> None:
+        named = {
+            "variant": VARIANTS,
+            "image_tower": IMAGE_TOWERS,
+            "model_size": MODEL_SIZES,
+            "preset": PRESETS,
+            "view_set": VIEW_SETS,
+            "precision": PRECISIONS,
+            "device": ("cpu", "cuda"),
+        }
+        for name, allowed in named.items():
+            value = getattr(self, name)
+            _require(name, value, f"one of {', '.join(allowed)}", holds=value in allowed)
+        for name in ("train_shards", "output"):
+            _require(name, getattr(self, name), "a folder", holds=bool(getattr(self, name).strip()))
+
+    def _check_numbers(self) -> None:
+        for name in ("steps", "checkpoint_every_steps", "processes", "threads"):
+            _require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
+        for name in ("text_depth", "batch_size", "queue_size", "stop_at_step"):
+            value = getattr(self, name)
+            _require(name, value, "at least 1", holds=value is None or value >= 1)
+        for name in ("learning_rate", "filip_topk"):
+            value = getattr(self, name)
+            _require(name, value, "above 0", holds=value is None or value > 0)
+        _require("weight_decay", self.weight_decay, "at least 0", holds=self.weight_decay is None or self.decay >= 0)
+        _require("loader_workers", self.loader_workers, "at least 0", holds=self.loader_workers >= 0)
+        _require("seed", self.seed, "from 0 to 2^63 - 1", holds=0 <= self.seed <= _LARGEST_SEED)
+        _require(
+            "warmup_steps", self.warmup_steps, "from 0 to below --steps", holds=0 <= self.warmup_steps < self.steps
+        )
+
+    def _check_image(self) -> None:
+        step = self.size.patch_pixels if self.image_tower == "vit" else _RESNET_STRIDE
+        _require(
+            "image_pixels",
+            self.pixels,
+            f"a multiple of {step} for a {self.model_size} {self.image_tower}",
+            holds=self.pixels > 0 and self.pixels % step == 0,
+        )
+
+    def _check_batch(self) -> None:
+        _require(
+            "batch_size",
+            self.samples_per_process,
+            "at least 2 over all processes: one pair has nothing to be told from",
+            holds=self.samples_per_step > 1,
+        )
+        normalises = self.weights.simclr or self.weights.simsiam or self.image_tower == "resnet"
+        _require(
+            "batch_size",
+            self.samples_per_process,
+            f"at least 2 per process, since {self.variant} with {self.image_tower} normalises over the batch",
+            holds=self.samples_per_process > 1 or not normalises,
+        )
+
+
+def _require(name: str, value: object, condition: str, *, holds: bool) -> None:
+    if not holds:
+        raise ConfigError(f"--{name.replace('_', '-')} is {value}: it must be {condition}")

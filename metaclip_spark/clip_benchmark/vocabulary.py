@@ -1,0 +1,69 @@
+"""Texts as token ids: CLIP's byte-pair encoding with one more token, the mask."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from open_clip import SimpleTokenizer
+from torch import Tensor
+
+MASK = "<mask>"
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """Ids with a meaning of their own; every smaller id is an ordinary piece of a word.
+
+    Attributes:
+        start: First token of each text; the ids below it are ordinary.
+        end: Last token of each text; its position gives the text's embedding.
+        mask: Stands in place of a masked word; the largest id.
+    """
+
+    start: int
+    end: int
+    mask: int
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids."""
+        return self.mask + 1
+
+
+class Vocabulary:
+    """Open CLIP's tokenizer; padding has the id 0, which is also the word "!"."""
+
+    def __init__(self, context_length: int) -> None:
+        """Reads the encoding that comes with open_clip.
+
+        Args:
+            context_length: Tokens of a text, with start and end.
+        """
+        self._tokenizer = SimpleTokenizer(context_length=context_length, additional_special_tokens=[MASK])
+        start, end, mask = self._tokenizer.all_special_ids
+        self.special = SpecialTokens(start, end, mask)
+
+    def ids(self, texts: Sequence[str]) -> Tensor:
+        """Encodes texts; what is too long loses its last words, never the end token.
+
+        Args:
+            texts: B texts.
+
+        Returns:
+            (B, context length), int64.
+        """
+        return self._tokenizer(list(texts)) if texts else torch.zeros(0, self._tokenizer.context_length).long()
+
+
+def valid_tokens(ids: Tensor, end: int) -> Tensor:
+    """Tells a text's tokens from the padding by the position of the end token, since padding's id is a word's too.
+
+    Args:
+        ids: (B, T).
+        end: Id of the end token.
+
+    Returns:
+        (B, T) bool, True up to the first end token.
+    """
+    is_end = (ids == end).int()
+    return (is_end.cumsum(dim=1) - is_end) == 0
