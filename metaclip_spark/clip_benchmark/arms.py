@@ -1,0 +1,174 @@
+"""Data arms: sets of pairs that differ in one thing each, made by this package's own curation.
+
+    random    pairs drawn from the pool             -> matched - random   is what filtering gives
+    matched   pairs drawn from the matched pairs    -> balanced - matched is what balancing gives
+    balanced  the curated set                       -> balanced - random  is what curation gives
+    all       the whole pool                        -> all - random       is what size gives
+
+The first three have equally many pairs, all see equally many samples. The sampling seed is the training seed, so that
+the spread over seeds has the draw of the data in it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from metaclip_spark.clip_benchmark.captions import filter_captions
+from metaclip_spark.clip_benchmark.files import put_json, put_table
+from metaclip_spark.clip_benchmark.grid import ARMS, CAPTION_KINDS
+from metaclip_spark.config import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig, digest
+from metaclip_spark.errors import ConfigError, InputError
+from metaclip_spark.metadata import load_metadata
+from metaclip_spark.pipeline import resolve_inputs, run_count, run_extract, run_match, run_sample
+from metaclip_spark.run import open_run, prepare_output
+from metaclip_spark.storage import Storage
+from udfs.draw import pair_draws
+
+ARMS_FILE = "arms.json"
+_COLUMNS = ["pair_id", "image_url", "alt_text"]
+_STREAMS = {"random": 1, "matched": 2}
+"""Added to the seed's upper bits: no arm's draw may repeat another's, or the curation's own."""
+
+
+@dataclass(frozen=True)
+class ArmsConfig:
+    """What the arms are made from.
+
+    Attributes:
+        pool: Parquet files with image_url and alt_text.
+        metadata: Metadata list.
+        caption_kind: v1 takes the captions as they are, v2 filters them first.
+        arm_share: The balanced arm's expected size, as a share of the matched pairs.
+        output: Folder for the arms; finished ones are kept.
+    """
+
+    pool: str
+    metadata: str
+    output: str
+    caption_kind: str = "v1"
+    arm_share: float = 0.4
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ConfigError: If a value is out of range.
+        """
+        if self.caption_kind not in CAPTION_KINDS:
+            raise ConfigError(f"caption_kind is {self.caption_kind!r}: it must be one of {', '.join(CAPTION_KINDS)}")
+        if not 0 < self.arm_share < 1:
+            raise ConfigError(f"--arm-share is {self.arm_share}: it must be a share between 0 and 1")
+
+
+def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
+    """Makes the four arms for each seed, as `<output>/seed<seed>/<arm>.parquet`.
+
+    Args:
+        config: What they are made from.
+        seeds: The sampling seeds.
+
+    Returns:
+        What arms.json holds: pairs of each arm by seed, the funnel, and what the caption filter left out.
+
+    Raises:
+        ConfigError: If arms with other settings are there, or too few pairs match.
+        InputError: If the pool cannot be read.
+    """
+    folder = Path(config.output)
+    settings = {"caption_kind": config.caption_kind, "arm_share": config.arm_share, "pool_digest": _digest_of(config)}
+    made = _made_before(folder, settings)
+    pending = [seed for seed in seeds if str(seed) not in made["sizes"]]
+    if not pending:
+        return made
+    folder.mkdir(parents=True, exist_ok=True)
+    pool_file, made["filtered"] = _filtered_pool(config, folder)
+    output = OutputConfig(output=str(folder / "run"), resume=True)
+    extract = ExtractConfig(pool=(str(pool_file),), url_column="image_url", text_column="alt_text")
+    metadata = load_metadata(config.metadata)
+    with open_run(output, "metaclip-spark arms", prepare_output, begins=True) as run:
+        run_extract(run, extract, resolve_inputs(extract))
+        run_match(run, MatchConfig(metadata=config.metadata), LanguageConfig(), metadata)
+        run_count(run, LanguageConfig(), metadata)
+        pool, matched = _table(run.storage, "pool"), _table(run.storage, "matched")
+        target = round(config.arm_share * len(matched))
+        if target < 1:
+            raise ConfigError(f"{len(matched)} of {len(pool)} pairs match {config.metadata}: too few to draw arms from")
+        made["pool"], made["matched"] = len(pool), len(matched)
+        for seed in pending:
+            numbers = run_sample(run, SampleConfig(target_pairs=target, seed=seed), LanguageConfig())["numbers"]
+            balanced = _table(run.storage, "curated")
+            arms = {
+                "random": _drawn(pool, len(balanced), seed, "random"),
+                "matched": _drawn(matched, len(balanced), seed, "matched"),
+                "balanced": balanced,
+                "all": pool,
+            }
+            for name in ARMS:
+                put_table(arm_file(folder, seed, name), arms[name])
+            made["sizes"][str(seed)] = {name: len(arms[name]) for name in ARMS}
+            made["threshold_t"] = numbers["threshold_t"]
+            put_json(folder / ARMS_FILE, made)
+    return made
+
+
+def arm_file(folder: Path, seed: int, arm: str) -> Path:
+    """Names the pairs of an arm."""
+    return folder / f"seed{seed}" / f"{arm}.parquet"
+
+
+def _drawn(table: pa.Table, size: int, seed: int, arm: str) -> pa.Table:
+    """Draws `size` pairs, each set of them equally likely, whatever the order of rows."""
+    draws = pair_draws(table["pair_id"].combine_chunks(), seed + (_STREAMS[arm] << 48))
+    chosen = np.sort(np.argsort(draws, kind="stable")[:size])
+    return table.take(pa.array(chosen))
+
+
+def _filtered_pool(config: ArmsConfig, folder: Path) -> tuple[Path, dict[str, int]]:
+    pool = Path(config.pool)
+    if config.caption_kind == "v1":
+        return pool, {}
+    table = _read(pool)
+    kept, reasons = filter_captions(text or "" for text in table["alt_text"].to_pylist())
+    path = folder / "pool-v2.parquet"
+    put_table(path, table.filter(pa.array(kept)))
+    return path, reasons
+
+
+def _digest_of(config: ArmsConfig) -> str:
+    """Digests the pairs and the list, so that arms of other data are never taken for these."""
+    table = _read(Path(config.pool))
+    content = "\0".join(
+        f"{url}\1{text}" for url, text in zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
+    )
+    return digest([content, list(load_metadata(config.metadata).entries)])
+
+
+def _read(pool: Path) -> pa.Table:
+    try:
+        return pq.read_table(pool, columns=["image_url", "alt_text"])
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise InputError(f"{pool} cannot be read as Parquet pairs (image_url, alt_text): {error}") from None
+
+
+def _table(storage: Storage, name: str) -> pa.Table:
+    files = [Path(storage.root) / file for file in storage.data_files(name)]
+    tables = [pq.ParquetFile(file).read(columns=_COLUMNS) for file in files]
+    table = pa.concat_tables(tables)
+    return table.take(pc.sort_indices(table["pair_id"]))
+
+
+def _made_before(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    path = folder / ARMS_FILE
+    if not path.exists():
+        return {"settings": settings, "sizes": {}}
+    made: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if made["settings"] != settings:
+        raise ConfigError(f"{folder} holds arms of other pairs or settings: give another --output")
+    return made

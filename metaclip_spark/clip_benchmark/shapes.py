@@ -1,0 +1,373 @@
+"""The shapes pool: procedural pictures with captions, for judging curation without any download.
+
+Like a crawl, it has few frequent classes and many rare ones (Zipf), and three captions of ten are corrupted. Unlike a
+crawl, the truth is known: a test split with as many pictures of each class, drawn apart from the pool.
+A class is an outline (`silhouettes.SILHOUETTES`): no colour, size, position or handedness, which the views change.
+"""
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, ImageDraw
+
+from metaclip_spark.clip_benchmark.captions import CORRUPTIONS, GROUNDS, TEMPLATES, clean_caption, corrupt_caption
+from metaclip_spark.clip_benchmark.files import put_json, put_lines, put_table
+from metaclip_spark.clip_benchmark.shards import ShardSample, write_shards
+from metaclip_spark.clip_benchmark.silhouettes import SILHOUETTES, Point, Silhouette
+from metaclip_spark.errors import ConfigError, OutputExistsError
+from udfs.alt_text import pair_id
+
+PAIRS_FILE = "pairs.parquet"
+IMAGES_FOLDER = "images"
+TEST_FOLDER = "test"
+POOL_FILE = "pool.json"
+
+_OVERSAMPLED = 4
+_LEAST_CONTRAST = 90
+_POOL_STREAM, _TEST_STREAM = 0, 1
+_URL = "https://shapes.invalid/{name}"
+"""A name that never resolves (RFC 2606), so that nobody asks for these pictures on the network."""
+
+
+@dataclass(frozen=True)
+class ShapesConfig:
+    """What the pool holds.
+
+    Attributes:
+        shapes: Folder for the shapes pool; made where it is not there.
+        pool_pairs: Pairs in the pool.
+        pool_classes: Classes, at most 24.
+        test_pictures: Test pictures of each class.
+        zipf_exponent: The class of rank r has a share in proportion to 1 / r to this power.
+        corrupted_share: Share of the pairs whose caption is corrupted.
+        picture_pixels: Side of a picture.
+        pool_seed: Seed of the pool and of its test split.
+    """
+
+    shapes: str
+    pool_pairs: int = 6000
+    pool_classes: int = 24
+    test_pictures: int = 20
+    zipf_exponent: float = 1.0
+    corrupted_share: float = 0.3
+    picture_pixels: int = 32
+    pool_seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ConfigError: If a value is out of range.
+        """
+        most = len(SILHOUETTES)
+        checks = {
+            "pool_classes": (1 < self.pool_classes <= most, f"from 2 to {most}"),
+            "pool_pairs": (self.pool_pairs >= self.pool_classes, "at least --pool-classes, one pair of each class"),
+            "test_pictures": (self.test_pictures >= 1, "at least 1"),
+            "zipf_exponent": (self.zipf_exponent >= 0, "at least 0"),
+            "corrupted_share": (0 <= self.corrupted_share < 1, "at least 0 and below 1"),
+            "picture_pixels": (self.picture_pixels >= 16, "at least 16"),  # noqa: PLR2004 - smaller shows no outline
+            "pool_seed": (self.pool_seed >= 0, "at least 0"),
+        }
+        for name, (holds, limit) in checks.items():
+            if not holds:
+                raise ConfigError(f"--{name.replace('_', '-')} is {getattr(self, name)!r}: it must be {limit}")
+
+
+@dataclass(frozen=True)
+class ShapesPool:
+    """A pool that was written.
+
+    Attributes:
+        folder: Its folder.
+        classes: Class names in the order of their indices.
+        frequencies: Pairs of each class, by index.
+        head_classes: Indices of the most frequent third of the classes.
+        tail_classes: Indices of the rarest third.
+        corrupted: Corruption -> pairs.
+    """
+
+    folder: Path
+    classes: tuple[str, ...]
+    frequencies: tuple[int, ...]
+    head_classes: tuple[int, ...]
+    tail_classes: tuple[int, ...]
+    corrupted: dict[str, int]
+
+    @property
+    def pairs_file(self) -> Path:
+        """The pairs, as `--pool` of the curation reads them and as the mapping from URL to picture."""
+        return self.folder / PAIRS_FILE
+
+    @property
+    def test_shards(self) -> Path:
+        """The test split."""
+        return self.folder / TEST_FOLDER
+
+
+def class_words(classes: int = len(SILHOUETTES)) -> tuple[str, ...]:
+    """Gives the words of the first classes, by index."""
+    return tuple(SILHOUETTES)[:classes]
+
+
+def class_frequencies(pairs: int, classes: int, exponent: float, seed: int) -> tuple[int, ...]:
+    """Shares pairs out among classes by Zipf's law; which class gets which rank is drawn.
+
+    Args:
+        pairs: At least `classes`.
+        classes: Their number.
+        exponent: Of the law.
+        seed: Of the draw.
+
+    Returns:
+        Pairs of each class by index: they add up to `pairs`, and each is at least 1.
+    """
+    shares = 1.0 / np.arange(1, classes + 1) ** exponent
+    exact = shares / shares.sum() * (pairs - classes)
+    by_rank = np.floor(exact).astype(int)
+    largest_rest = np.argsort(-(exact - by_rank), kind="stable")[: pairs - classes - by_rank.sum()]
+    by_rank[largest_rest] += 1
+    ranks = np.random.default_rng([seed, classes]).permutation(classes)
+    return tuple(int(by_rank[rank]) + 1 for rank in ranks)
+
+
+def head_and_tail(frequencies: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Names the most frequent and the rarest third of the classes.
+
+    Args:
+        frequencies: Pairs of each class by index.
+
+    Returns:
+        Indices of the head's classes and of the tail's, ascending; ties go by index.
+    """
+    order = sorted(range(len(frequencies)), key=lambda index: (-frequencies[index], index))
+    third = max(1, len(order) // 3)
+    return tuple(sorted(order[:third])), tuple(sorted(order[-third:]))
+
+
+def draw_shape(word: str, ground: str, generator: np.random.Generator, pixels: int) -> Image.Image:
+    """Draws one picture of a class: colours, size, place and a slight turn are drawn.
+
+    Args:
+        word: A class word.
+        ground: One of `captions.GROUNDS`.
+        generator: The source of chance.
+        pixels: Side of the picture.
+
+    Returns:
+        An RGB picture whose outline differs from its ground in luminance, so that it is there in grey, too.
+    """
+    side = pixels * _OVERSAMPLED
+    ink, first, second = _colours(generator)
+    picture = _ground(ground, side, first, second, generator)
+    # Most of the picture's side, near its middle: a crop of half the area still shows the outline.
+    half = side / 2 * generator.uniform(0.62, 0.85)
+    reach = side / 2 - half
+    middle = (side / 2 + generator.uniform(-0.6, 0.6) * reach, side / 2 + generator.uniform(-0.6, 0.6) * reach)
+    turn = np.deg2rad(generator.uniform(-8, 8))
+    mask = shape_mask(SILHOUETTES[word], side, middle, half, turn)
+    picture.paste(ink, mask=mask)
+    picture = picture.resize((pixels, pixels), Image.Resampling.BOX)
+    noise = generator.normal(0, 6, (pixels, pixels, 3))
+    return Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
+
+
+def shape_mask(shape: Silhouette, side: int, middle: Point, half: float, turn: float) -> Image.Image:
+    """Draws where a shape is.
+
+    Args:
+        shape: The outline.
+        side: Pixels of the mask's side.
+        middle: The shape's middle in pixels.
+        half: Pixels from its middle to its edge.
+        turn: Radians, clockwise.
+
+    Returns:
+        A grey picture: 255 in the shape, else 0.
+    """
+
+    def placed(point: Point) -> Point:
+        x, y = point
+        return (
+            middle[0] + half * (x * float(np.cos(turn)) - y * float(np.sin(turn))),
+            middle[1] + half * (x * float(np.sin(turn)) + y * float(np.cos(turn))),
+        )
+
+    mask = Image.new("L", (side, side), 0)
+    pen = ImageDraw.Draw(mask)
+    for polygons, value in ((shape.filled, 255), (shape.cut, 0)):
+        for polygon in polygons:
+            pen.polygon([placed(point) for point in polygon], fill=value)
+    return mask
+
+
+def make_shapes(config: ShapesConfig) -> ShapesPool:
+    """Writes the pool: pictures, pairs and test shards; `pool.json` last, which makes it count.
+
+    Args:
+        config: What it holds.
+
+    Returns:
+        The pool; one that the same configuration wrote before is read instead.
+
+    Raises:
+        OutputExistsError: If the folder holds anything else.
+    """
+    folder = Path(config.shapes)
+    settings = {key: value for key, value in asdict(config).items() if key != "shapes"}
+    if (folder / POOL_FILE).exists():
+        return read_shapes(folder, settings)
+    if folder.exists() and {path.name for path in folder.iterdir()} - {IMAGES_FOLDER, TEST_FOLDER, PAIRS_FILE}:
+        raise OutputExistsError(f"--shapes {folder} holds files of others: give an empty folder")
+    for partial in (IMAGES_FOLDER, TEST_FOLDER):
+        shutil.rmtree(folder / partial, ignore_errors=True)
+    classes = class_words(config.pool_classes)
+    frequencies = class_frequencies(config.pool_pairs, config.pool_classes, config.zipf_exponent, config.pool_seed)
+    head, tail = head_and_tail(frequencies)
+    pictures = _write_pool(folder, config, classes, frequencies)
+    _write_test(folder, config, classes, head, pictures)
+    corrupted = pq.read_table(folder / PAIRS_FILE, columns=["corruption"])["corruption"].to_pylist()
+    content = {
+        "settings": settings,
+        "classes": list(classes),
+        "frequencies": list(frequencies),
+        "head_classes": list(head),
+        "tail_classes": list(tail),
+        "corrupted": {kind: corrupted.count(kind) for kind in CORRUPTIONS},
+    }
+    put_json(folder / POOL_FILE, content)
+    return read_shapes(folder, settings)
+
+
+def read_shapes(folder: Path, settings: dict[str, object] | None = None) -> ShapesPool:
+    """Opens a pool that was written before.
+
+    Args:
+        folder: Its folder.
+        settings: What it must have been made with; None for anything.
+
+    Returns:
+        The pool.
+
+    Raises:
+        ConfigError: If there is no finished pool.
+        OutputExistsError: If it was made with other settings.
+    """
+    try:
+        content = json.loads((folder / POOL_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ConfigError(f"{folder} holds no finished shapes pool (no readable {POOL_FILE}): make it first") from None
+    if settings is not None and content["settings"] != settings:
+        other = sorted(name for name in settings if content["settings"].get(name) != settings[name])
+        raise OutputExistsError(f"{folder} holds a shapes pool with another {', '.join(other)}: give another --shapes")
+    return ShapesPool(
+        folder,
+        tuple(content["classes"]),
+        tuple(content["frequencies"]),
+        tuple(content["head_classes"]),
+        tuple(content["tail_classes"]),
+        content["corrupted"],
+    )
+
+
+def _colours(generator: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Draws an ink that stands out from two kindred ground colours in luminance."""
+    weights = np.array([0.299, 0.587, 0.114])
+    while True:
+        ink, first = generator.integers(0, 256, (2, 3))
+        second = np.clip(first + generator.integers(-28, 29, 3), 0, 255)
+        if min(abs(weights @ (ink - ground)) for ground in (first, second)) >= _LEAST_CONTRAST:
+            return tuple(ink.tolist()), tuple(first.tolist()), tuple(second.tolist())
+
+
+def _ground(
+    ground: str, side: int, first: tuple[int, ...], second: tuple[int, ...], generator: np.random.Generator
+) -> Image.Image:
+    rows, columns = np.mgrid[0:side, 0:side] + generator.integers(0, side, (2, 1, 1))
+    period = side // 4
+    half = period // 2
+    patterns = {
+        "plain": np.zeros((side, side), bool),
+        "striped": (rows + columns) % period < half,
+        "dotted": (rows % period - half) ** 2 + (columns % period - half) ** 2 < (half * 0.6) ** 2,
+        "checked": (rows % period < half) ^ (columns % period < half),
+    }
+    pixels = np.where(patterns[ground][..., None], np.array(second, np.uint8), np.array(first, np.uint8))
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def _instances(
+    config: ShapesConfig, frequencies: tuple[int, ...], stream: int
+) -> Iterator[tuple[int, np.random.Generator]]:
+    """Gives (class index, generator) for each picture in an order that mixes the classes."""
+    labels = np.repeat(np.arange(len(frequencies)), frequencies)
+    np.random.default_rng([config.pool_seed, stream]).shuffle(labels)
+    for number, label in enumerate(labels):
+        yield int(label), np.random.default_rng([config.pool_seed, stream, number])
+
+
+def _drawn(config: ShapesConfig, word: str, generator: np.random.Generator) -> tuple[bytes, str]:
+    ground = GROUNDS[generator.integers(len(GROUNDS))]
+    buffer = io.BytesIO()
+    draw_shape(word, ground, generator, config.picture_pixels).save(buffer, "PNG")
+    return buffer.getvalue(), clean_caption(word, ground, generator)
+
+
+def _write_pool(
+    folder: Path, config: ShapesConfig, classes: tuple[str, ...], frequencies: tuple[int, ...]
+) -> frozenset[bytes]:
+    """Writes pictures and pairs; returns the pictures, from which the test split must differ."""
+    corrupted = round(config.corrupted_share * config.pool_pairs)
+    is_corrupted = np.zeros(config.pool_pairs, bool)
+    is_corrupted[np.random.default_rng([config.pool_seed, 2]).permutation(config.pool_pairs)[:corrupted]] = True
+    rows: list[dict[str, object]] = []
+    seen = set()
+    for number, (label, generator) in enumerate(_instances(config, frequencies, _POOL_STREAM)):
+        picture, caption = _drawn(config, classes[label], generator)
+        kind = CORRUPTIONS[generator.integers(len(CORRUPTIONS))] if is_corrupted[number] else ""
+        text = corrupt_caption(caption, kind, generator) if kind else caption
+        name = f"{number // 1000:03d}/{number:06d}.png"
+        path = folder / IMAGES_FOLDER / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture)
+        seen.add(picture)
+        rows.append(
+            {
+                "image_url": _URL.format(name=name),
+                "alt_text": text,
+                "image_path": f"{IMAGES_FOLDER}/{name}",
+                "class_index": label,
+                "corruption": kind,
+            }
+        )
+    put_table(folder / PAIRS_FILE, pa.Table.from_pylist(rows))
+    return frozenset(seen)
+
+
+def _write_test(
+    folder: Path, config: ShapesConfig, classes: tuple[str, ...], head: tuple[int, ...], pool: frozenset[bytes]
+) -> None:
+    """Writes as many test pictures of each class, none of which is in the pool."""
+
+    def samples() -> Iterator[ShardSample]:
+        for number, (label, generator) in enumerate(
+            _instances(config, (config.test_pictures,) * len(classes), _TEST_STREAM)
+        ):
+            picture, caption = _drawn(config, classes[label], generator)
+            while picture in pool:
+                picture, caption = _drawn(config, classes[label], generator)
+            name = pair_id(_URL.format(name=f"test/{number:06d}.png"), caption)
+            yield ShardSample(name, picture, "png", caption, label)
+
+    test = folder / TEST_FOLDER
+    lines = {"classnames.txt": classes, "templates.txt": TEMPLATES, "head_classes.txt": head}
+    for name, content in lines.items():
+        put_lines(test / name, content)
+    write_shards(test, samples(), lost={})

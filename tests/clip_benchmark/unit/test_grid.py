@@ -1,0 +1,96 @@
+"""The grid's cells, and what a kill leaves behind."""
+
+import pyarrow.parquet as pq
+import pytest
+
+from metaclip_spark.clip_benchmark.grid import (
+    ARMS,
+    IMAGE_TOWERS,
+    PRESETS,
+    VARIANTS,
+    Cell,
+    data_arms,
+    expand,
+    fractional,
+    read_rows,
+    run_cells,
+)
+from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_the_whole_product_can_be_asked_for():
+    values = {
+        "variant": VARIANTS,
+        "image_tower": IMAGE_TOWERS,
+        "arm": ARMS,
+        "caption_kind": ("v1", "v2"),
+        "text_depth": (1, 2, 4),
+        "preset": PRESETS,
+        "seed": range(3),
+    }
+    cells = expand(values)
+    assert len(cells) == len(set(cells)) == 5 * 2 * 4 * 2 * 3 * 2 * 3
+    assert len({cell.name for cell in cells}) == len(cells)
+    assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
+
+
+def test_the_fractional_grid_is_that_of_the_specification():
+    cells = fractional(range(3), primary_seeds=range(5))
+    of_one_seed = [cell for cell in cells if cell.seed == 0]
+    on_v2 = {(c.variant, c.image_tower) for c in of_one_seed if c.caption_kind == "v2"}
+    assert on_v2 == {(variant, tower) for variant in VARIANTS for tower in IMAGE_TOWERS}
+    v1 = {c.variant for c in of_one_seed if (c.caption_kind, c.arm) == ("v1", "all")}
+    assert v1 == {"clip", "declip", "defilip"}
+    depths = {(c.variant, c.text_depth) for c in of_one_seed if c.text_depth}
+    assert depths == {("clip", 1), ("clip", 4), ("declip", 1), ("declip", 4)}
+    assert [(c.variant, c.image_tower) for c in of_one_seed if c.preset == "published"] == [("filip", "vit")]
+    arms = {c.arm for c in of_one_seed if (c.variant, c.image_tower, c.caption_kind) == ("clip", "vit", "v1")}
+    assert arms == set(ARMS)
+    # 10 of variants and towers, 3 on raw captions, 4 depths, 1 preset, 3 further arms.
+    assert len(of_one_seed) == 21
+    assert {cell.seed for cell in data_arms(range(5))} == set(range(5))
+    assert {c for c in cells if c.seed == 4} == {c for c in data_arms(range(5)) if c.seed == 4}
+
+
+@pytest.mark.parametrize("values", [{"variant": "blip"}, {"arm": "best"}, {"seed": -1}, {"preset": "repo"}])
+def test_an_unknown_value_is_refused(values):
+    with pytest.raises(ConfigError):
+        Cell(**values)
+
+
+def test_a_killed_grid_goes_on_with_what_is_missing(tmp_path):
+    cells = expand({"variant": VARIANTS, "seed": (0,)})
+    ran = []
+
+    def run(cell):
+        ran.append(cell.variant)
+        if len(ran) == 3:
+            raise KilledError
+        return {"top1": 0.5, "losses": {"itc": [4.0, 3.5]}, "classes": [1, 2]}
+
+    with pytest.raises(KilledError):
+        run_cells(cells, tmp_path, {"steps": 3}, run)
+    done = ran[:2]
+    (tmp_path / "cells" / ".half.parquet.partial").write_bytes(b"half a row")
+    rows = run_cells(cells, tmp_path, {"steps": 3}, run)
+    assert sorted(ran) == sorted([*VARIANTS, ran[2]])
+    assert [row["variant"] for row in rows] == [cell.variant for cell in cells]
+    assert rows[0]["losses"] == {"itc": [4.0, 3.5]}
+    assert rows[0]["classes"] == [1, 2]
+    assert done == [cell.variant for cell in cells][:2]
+    assert pq.read_table(tmp_path / "results.parquet").num_rows == 5
+    assert [row["cell"] for row in read_rows(tmp_path)] == sorted(cell.name for cell in cells)
+
+
+def test_rows_of_other_settings_are_never_mixed(tmp_path):
+    cells = expand({"seed": (0,)})
+    run_cells(cells, tmp_path, {"steps": 3}, lambda _cell: {"top1": 0.5})
+    with pytest.raises(OutputExistsError, match="other settings"):
+        run_cells(cells, tmp_path, {"steps": 4}, lambda _cell: {"top1": 0.9})
+    (tmp_path / "cells" / f"{cells[0].name}.parquet").write_bytes(b"not a row")
+    with pytest.raises(InputError, match="delete it"):
+        run_cells(cells, tmp_path, {"steps": 3}, lambda _cell: {"top1": 0.9})
