@@ -7,7 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from metaclip_spark.clip_benchmark.supervision import unit
-from metaclip_spark.clip_benchmark.towers import ImageFeatures, ResNetTower, TextFeatures, TextTower, VisionTower
+from metaclip_spark.clip_benchmark.towers import (
+    ImageFeatures,
+    ResNetTower,
+    TextFeatures,
+    TextTower,
+    VisionTower,
+    freeze,
+)
 from metaclip_spark.clip_benchmark.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.vocabulary import Vocabulary
 
@@ -38,7 +45,7 @@ class ContrastiveModel(nn.Module):
         self._add_heads(config)
         self.scores_tokens = not config.weights.contrast
         if self.scores_tokens:
-            self.logit_scale.requires_grad_(False)  # noqa: FBT003
+            freeze(self.logit_scale)
             self.image_tower.freeze_embedding()
             self.text_tower.freeze_embedding()
 

@@ -63,7 +63,7 @@ class VisionTower(nn.Module):
         )
         self.tokens = self.body.grid_size[0] * self.body.grid_size[1]
         _start_blocks(self.body.transformer, size.vit_width, size.vit_layers)
-        self.body.conv1.weight.requires_grad_(False)  # noqa: FBT003
+        freeze(self.body.conv1)
 
     def forward(self, images: Tensor) -> ImageFeatures:
         """Encodes images.
@@ -84,8 +84,7 @@ class VisionTower(nn.Module):
 
     def freeze_embedding(self) -> None:
         """Leaves out of the training what only the global embedding needs."""
-        self.body.proj.requires_grad_(False)  # noqa: FBT003
-        self.body.ln_post.requires_grad_(False)  # noqa: FBT003
+        freeze(self.body.proj, self.body.ln_post)
 
 
 class ResNetTower(nn.Module):
@@ -126,8 +125,7 @@ class ResNetTower(nn.Module):
 
     def freeze_embedding(self) -> None:
         """Leaves out of the training what only the global embedding needs."""
-        self.projection.requires_grad_(False)  # noqa: FBT003
-        self.body.attnpool.requires_grad_(False)  # noqa: FBT003
+        freeze(self.projection, self.body.attnpool)
 
 
 class TextTower(nn.Module):
@@ -174,7 +172,18 @@ class TextTower(nn.Module):
 
     def freeze_embedding(self) -> None:
         """Leaves out of the training what only the global embedding needs."""
-        self.body.text_projection.requires_grad_(False)  # noqa: FBT003
+        freeze(self.body.text_projection)
+
+
+def freeze(*parts: nn.Module | nn.Parameter) -> None:
+    """Leaves parameters out of the training.
+
+    Args:
+        *parts: Parameters, or modules with all of theirs.
+    """
+    for part in parts:
+        for parameter in part.parameters() if isinstance(part, nn.Module) else (part,):
+            parameter.requires_grad = False
 
 
 def _start_blocks(transformer: nn.Module, width: int, layers: int) -> None:

@@ -39,7 +39,7 @@ class TrainingConfig:
         image_pixels: Side of the square images; without it the size's.
         filip_topk: Tokens that FILIP selects: a number, or a share below 1; without it the size's.
         queue_size: Texts in DeCLIP's queue; without it the size's.
-        synonyms: Folder or tar with WordNet's data files, for edited captions; without it no word is replaced.
+        synonyms: Folder with WordNet's data files, for edited captions; without it no word is replaced.
         processes: Number of processes; more than one exchange features by gloo (CPU) or nccl (GPU).
         threads: CPU threads of each process.
         loader_workers: Processes that prepare batches beside each training process; 0 prepares them in it.
