@@ -31,3 +31,7 @@ class TooManyRejectsError(CurationError):
 
 class SuspectSampleError(CurationError):
     """The curated set's size lies outside the bound that chance allows."""
+
+
+class TrainingDivergedError(CurationError):
+    """A loss of the CLIP benchmark is no number any more."""

@@ -42,7 +42,10 @@ def gather_fixed(values: Tensor) -> Tensor:
         (N, ...), detached.
     """
     values = values.detach()
-    return _joined(values) if world_size() > 1 else values
+    if world_size() == 1:
+        return values
+    # gloo sends no booleans.
+    return _joined(values.byte()).bool() if values.dtype == torch.bool else _joined(values)
 
 
 def _joined(values: Tensor) -> Tensor:

@@ -123,7 +123,7 @@ def random_box(
         aspect = math.exp(generator.uniform(math.log(_ASPECTS[0]), math.log(_ASPECTS[1])))
         wide, high = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < wide <= width and 0 < high <= height:
-            left, upper = generator.integers(0, width - wide + 1), generator.integers(0, height - high + 1)
+            left, upper = (int(generator.integers(free + 1)) for free in (width - wide, height - high))
             return float(left), float(upper), float(left + wide), float(upper + high)
     wide = min(width, round(height * _ASPECTS[1]))
     high = min(height, round(width / _ASPECTS[0]))

@@ -1,0 +1,183 @@
+"""From samples to batches: every view of a batch, as a function of the configuration and the step."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from metaclip_spark.clip_benchmark.draws import Purpose, generator_for
+from metaclip_spark.clip_benchmark.samples import Sample, SampleOrder, ShardFolder, draw_sample
+from metaclip_spark.clip_benchmark.synonyms import NoSynonyms, Synonyms, WordNetSynonyms
+from metaclip_spark.clip_benchmark.text_views import (
+    Protected,
+    edit_caption,
+    mask_words,
+    protects_content,
+    protects_nothing,
+)
+from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.variants import CAPTION, EDITED, MASKED
+from metaclip_spark.clip_benchmark.views import VIEWS, random_view
+from metaclip_spark.clip_benchmark.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's samples of one process.
+
+    Attributes:
+        images: For each image view (B, H, W, 3) uint8.
+        texts: Kind of text -> (B, T) token ids.
+        labels: (B, T) the masked words' ids, -100 elsewhere; None where nothing is masked.
+        samples: (B,) the samples' numbers.
+        lost: Samples that were replaced, by reason.
+    """
+
+    images: tuple[Tensor, ...]
+    texts: dict[str, Tensor]
+    labels: Tensor | None
+    samples: Tensor
+    lost: Counter[str] = field(default_factory=Counter)
+
+
+class Batches(Dataset[Batch]):
+    """The batch of each step, by the step's number."""
+
+    def __init__(self, config: TrainingConfig, rank: int, folder: ShardFolder) -> None:
+        """Opens the samples.
+
+        Args:
+            config: The run.
+            rank: The process's number.
+            folder: The samples.
+        """
+        self._config = config
+        self._rank = rank
+        self._folder = folder
+        self._order = SampleOrder(len(folder), config.seed)
+        self._vocabulary = Vocabulary(config.size.context_length)
+        self._kinds = text_kinds(config)
+        self._synonyms: Synonyms = NoSynonyms() if config.synonyms is None else WordNetSynonyms(config.synonyms)
+        self._protected = protection(config, folder)
+
+    def __getitem__(self, step: int) -> Batch:
+        """Makes a step's batch: this process's share of the step's places in the order of samples."""
+        config = self._config
+        size = config.samples_per_process
+        first = step * config.samples_per_step + self._rank * size
+        places = range(first, first + size)
+        lost: Counter[str] = Counter()
+        samples = [draw_sample(self._folder, self._order, config.seed, place, lost) for place in places]
+        drawn = list(zip(places, samples, strict=True))
+        views = [self._image_views(place, sample) for place, sample in drawn]
+        texts = {kind: self._texts(kind, drawn) for kind in self._kinds if kind != MASKED}
+        labels = None
+        if MASKED in self._kinds:
+            texts[MASKED], labels = self._masked(texts[CAPTION], places)
+        return Batch(
+            tuple(torch.from_numpy(np.stack(of_kind)) for of_kind in zip(*views, strict=True)),
+            texts,
+            labels,
+            torch.tensor([sample.number for sample in samples]),
+            lost,
+        )
+
+    def _image_views(self, place: int, sample: Sample) -> list[NDArray[np.uint8]]:
+        config = self._config
+        made = []
+        for number, kind in enumerate(config.facts.image_views):
+            generator = generator_for(config.seed, Purpose.IMAGE_VIEW + number, place)
+            made.append(random_view(sample.image, VIEWS[config.view_set][kind], config.pixels, generator))
+        return made
+
+    def _texts(self, kind: str, drawn: list[tuple[int, Sample]]) -> Tensor:
+        if kind == CAPTION:
+            return self._vocabulary.ids([sample.caption for _, sample in drawn])
+        edited = [
+            edit_caption(
+                sample.caption,
+                generator_for(self._config.seed, Purpose.EDIT, place),
+                self._synonyms,
+                self._protected,
+            )
+            for place, sample in drawn
+        ]
+        return self._vocabulary.ids(edited)
+
+    def _masked(self, captions: Tensor, places: range) -> tuple[Tensor, Tensor]:
+        masked = [
+            mask_words(
+                ids,
+                self._vocabulary.special,
+                generator_for(self._config.seed, Purpose.MASK, place),
+                ordinary_replacements=self._config.facts.ordinary_replacements,
+            )
+            for ids, place in zip(captions.numpy(), places, strict=True)
+        ]
+        ids, labels = zip(*masked, strict=True)
+        return torch.from_numpy(np.stack(ids)), torch.from_numpy(np.stack(labels))
+
+
+def text_kinds(config: TrainingConfig) -> tuple[str, ...]:
+    """Gives the kinds of texts that a run encodes, the caption always first, since masking starts from it.
+
+    Args:
+        config: The run.
+
+    Returns:
+        Some of caption, edited and masked.
+    """
+    wanted = {CAPTION, *config.facts.contrasted_texts}
+    if config.weights.masked_words:
+        wanted.add(MASKED)
+    return tuple(kind for kind in (CAPTION, EDITED, MASKED) if kind in wanted)
+
+
+def protection(config: TrainingConfig, folder: ShardFolder) -> Protected:
+    """Tells which words an edit must not touch.
+
+    Args:
+        config: The run.
+        folder: The samples, which may name their protected words.
+
+    Returns:
+        None of the words for `paper`; for `label_safe` those the folder names, or else all but stop words.
+    """
+    if config.view_set == "paper":
+        return protects_nothing
+    words = folder.protected_words()
+    return protects_content if words is None else words.__contains__
+
+
+def batches_from(config: TrainingConfig, batches: Batches, first_step: int, end_step: int) -> Iterator[Batch]:
+    """Makes the batches of some steps, in worker processes where the configuration asks for them.
+
+    Args:
+        config: The run.
+        batches: Makes each.
+        first_step: The first step.
+        end_step: The step to stop before.
+
+    Yields:
+        The batches in order.
+    """
+    if not config.loader_workers:
+        for step in range(first_step, end_step):
+            yield batches[step]
+        return
+    yield from DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(first_step, end_step),
+        num_workers=config.loader_workers,
+        collate_fn=_as_made,
+    )
+
+
+def _as_made(batch: Batch) -> Batch:
+    return batch

@@ -1,0 +1,181 @@
+"""Checkpoints: a folder that is there whole or not at all, read without running any code from it.
+
+checkpoint-00000300/model.pt        parameters, configuration, optimizer, step, losses so far
+checkpoint-00000300/rank-00000.pt   what each process has of its own: queue, generator, counts
+"""
+
+import os
+import pickle
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from metaclip_spark.clip_benchmark.encoders import ContrastiveModel
+from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
+
+_NAME = re.compile(r"checkpoint-(\d{8})")
+_MODEL = "model.pt"
+_KEPT = 2
+
+
+def folder_of(output: str, step: int) -> Path:
+    """Names the folder of a step's checkpoint.
+
+    Args:
+        output: Folder of the run.
+        step: Steps that were trained.
+
+    Returns:
+        The folder.
+    """
+    return Path(output) / f"checkpoint-{step:08d}"
+
+
+def latest(output: str) -> Path | None:
+    """Finds the newest whole checkpoint of a run.
+
+    Args:
+        output: Folder of the run.
+
+    Returns:
+        Its folder; None where there is none.
+    """
+    whole = [path for path in Path(output).glob("checkpoint-*") if _NAME.fullmatch(path.name)]
+    return max(whole, default=None)
+
+
+def save(
+    config: TrainingConfig,
+    step: int,
+    rank: int,
+    shared: Callable[[], dict[str, Any]],
+    own: dict[str, Any],
+    wait: Callable[[], None],
+) -> Path:
+    """Saves a checkpoint and deletes all but the last two.
+
+    Args:
+        config: The run.
+        step: Steps that were trained.
+        rank: This process's number; rank 0 saves what all share.
+        shared: Gives what all processes share.
+        own: What this process has of its own.
+        wait: Returns when every process has called it.
+
+    Returns:
+        The checkpoint's folder.
+    """
+    target = folder_of(config.output, step)
+    partial = target.with_name(f".{target.name}.partial")
+    if rank == 0:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    wait()
+    _write(own, partial / _rank_file(rank))
+    if rank == 0:
+        _write({"config": asdict(config), "step": step, **shared()}, partial / _MODEL)
+    wait()
+    if rank == 0:
+        partial.rename(target)
+        for old in sorted(path for path in target.parent.glob("checkpoint-*") if _NAME.fullmatch(path.name))[:-_KEPT]:
+            shutil.rmtree(old)
+    return target
+
+
+def load(path: Path, rank: int, device: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Reads a checkpoint to go on from.
+
+    Args:
+        path: Its folder.
+        rank: This process's number.
+        device: Where the tensors go.
+
+    Returns:
+        What all processes share, and what this one has of its own.
+
+    Raises:
+        InputError: If a file is missing or damaged.
+    """
+    return _read(path / _MODEL, device), _read(path / _rank_file(rank), "cpu")
+
+
+def check_same_run(config: TrainingConfig, saved: dict[str, Any], path: Path) -> None:
+    """Checks that a checkpoint is of the run that would go on from it.
+
+    Args:
+        config: The run.
+        saved: The checkpoint's configuration.
+        path: The checkpoint.
+
+    Raises:
+        OutputExistsError: If an option differs that the result depends on.
+    """
+    differing = [name for name, value in config.result_options().items() if saved.get(name) != value]
+    if differing:
+        name = differing[0]
+        raise OutputExistsError(
+            f"{path} is of a run with --{name.replace('_', '-')} {saved.get(name)}, not {getattr(config, name)}: "
+            "give another --output, or that option"
+        )
+
+
+def load_model(
+    path: Path | str, device: str = "cpu", variant: str | None = None
+) -> tuple[ContrastiveModel, TrainingConfig]:
+    """Reads the model of a checkpoint, ready to be evaluated.
+
+    Args:
+        path: The checkpoint's folder.
+        device: Where the model goes.
+        variant: The variant that is wanted; any where it is None.
+
+    Returns:
+        The model in evaluation mode, and the run's configuration.
+
+    Raises:
+        ConfigError: If the checkpoint is of another variant.
+        InputError: If it is missing or damaged.
+    """
+    saved = _read(Path(path) / _MODEL, device)
+    config = TrainingConfig(**saved["config"])
+    if variant not in {None, config.variant}:
+        raise ConfigError(f"{path} is a checkpoint of {config.variant}, not {variant}: give one of {variant}")
+    model = ContrastiveModel(config).to(device)
+    try:
+        model.load_state_dict(saved["model"])
+    except RuntimeError as error:
+        raise InputError(f"{path} does not fit its own configuration ({error}): train again") from None
+    return model.eval(), config
+
+
+def _rank_file(rank: int) -> str:
+    return f"rank-{rank:05d}.pt"
+
+
+def _write(content: dict[str, Any], path: Path) -> None:
+    with path.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: Path, device: str) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} does not exist: give the folder of a checkpoint, such as checkpoint-00000300"
+        ) from None
+    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"{path} is damaged ({str(error)[:200]}): delete its folder and go on from the one before"
+        ) from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no checkpoint: give the folder of one")
+    return content

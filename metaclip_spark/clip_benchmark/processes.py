@@ -1,0 +1,65 @@
+"""The processes that train together: one alone, or those that torchrun or Spark's TorchDistributor started."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this process stands.
+
+    Attributes:
+        rank: Its number, from 0.
+        device: What it computes on.
+    """
+
+    rank: int
+    device: str
+
+
+@contextmanager
+def joined(config: TrainingConfig) -> Iterator[Place]:
+    """Joins the other processes for a while: gloo on the CPU, nccl on GPUs.
+
+    Args:
+        config: The run.
+
+    Yields:
+        This process's place.
+
+    Raises:
+        ConfigError: If there are more or fewer processes than the configuration says, or no GPU where it wants one.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != config.processes:
+        raise ConfigError(
+            f"--processes is {config.processes} but {started} run: start them with torchrun --nproc-per-node, or with "
+            "jobs/benchmark_clip.py"
+        )
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda, but torch finds no GPU: give --device cpu")
+    device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0'))}" if config.device == "cuda" else "cpu"
+    if config.processes == 1:
+        yield Place(0, device)
+        return
+    if config.device == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if config.device == "cuda" else "gloo")
+    try:
+        yield Place(dist.get_rank(), device)
+    finally:
+        dist.destroy_process_group()
+
+
+def wait_for_all() -> None:
+    """Returns when every process has called it."""
+    if dist.is_available() and dist.is_initialized():
+        dist.barrier()

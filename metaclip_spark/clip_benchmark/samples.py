@@ -1,0 +1,227 @@
+"""Reads samples from webdataset tars by their number, in an order that depends on the seed only.
+
+A tar is read at the places that its headers name, so any sample can be fetched without the ones before it: a resumed
+run needs no replay, and each process reads its own.
+"""
+
+import io
+import json
+import tarfile
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from metaclip_spark.clip_benchmark.draws import Purpose, generator_for
+from metaclip_spark.errors import ConfigError, InputError
+
+SHARDS_FILE = "shards.json"
+IMAGE_MEMBERS = frozenset({"png", "jpg", "jpeg", "webp"})
+TEXT_MEMBER = "txt"
+_REPLACEMENTS = 100
+_ABSENT = -1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A pair to train on.
+
+    Attributes:
+        number: Its number in the folder, from 0.
+        image: RGB.
+        caption: Not empty.
+    """
+
+    number: int
+    image: Image.Image
+    caption: str
+
+
+@dataclass(frozen=True)
+class LostSample:
+    """A sample that cannot be trained on.
+
+    Attributes:
+        reason: member.missing, caption.empty or image.corrupt.
+    """
+
+    reason: str
+
+
+class ShardFolder:
+    """The samples of a folder of tars, numbered in the order of names and places."""
+
+    def __init__(self, folder: str) -> None:
+        """Finds out how many samples each tar has: from shards.json, or where there is none, from the tars.
+
+        Args:
+            folder: Holds the tars.
+
+        Raises:
+            ConfigError: If there are no tars, or no samples in them.
+            InputError: If shards.json or a tar cannot be read.
+        """
+        self.folder = Path(folder)
+        names, counts = self._counted()
+        if not sum(counts):
+            raise ConfigError(f"--train-shards {folder} holds no samples: make shards first (jobs/make_shards.py)")
+        self._names = names
+        self._ends = np.cumsum(counts)
+
+    def __len__(self) -> int:
+        """Gives the number of samples."""
+        return int(self._ends[-1])
+
+    def read(self, number: int) -> Sample | LostSample:
+        """Reads a sample.
+
+        Args:
+            number: From 0 to below the folder's length.
+
+        Returns:
+            The sample, or why it is lost: a member is missing, the caption is empty or the image cannot be decoded.
+        """
+        shard = int(np.searchsorted(self._ends, number, side="right"))
+        place = number - int(self._ends[shard - 1] if shard else 0)
+        path = self.folder / self._names[shard]
+        members = member_places(path)
+        if place >= len(members) or (members[place] == _ABSENT).any():
+            return LostSample("member.missing")
+        image_start, image_size, text_start, text_size = (int(value) for value in members[place])
+        with path.open("rb") as file:
+            caption = _read_at(file, text_start, text_size).decode("utf-8", "replace").strip()
+            if not caption:
+                return LostSample("caption.empty")
+            image = _decoded(_read_at(file, image_start, image_size))
+        return LostSample("image.corrupt") if image is None else Sample(number, image, caption)
+
+    def protected_words(self) -> frozenset[str] | None:
+        """Reads the words that a label-safe edit of a caption must not touch, one a line of protected_words.txt."""
+        path = self.folder / "protected_words.txt"
+        return frozenset(path.read_text(encoding="utf-8").lower().split()) if path.is_file() else None
+
+    def _counted(self) -> tuple[list[str], list[int]]:
+        described = self.folder / SHARDS_FILE
+        if described.is_file():
+            try:
+                shards = json.loads(described.read_text(encoding="utf-8"))["shards"]
+                return [shard["name"] for shard in shards], [int(shard["samples"]) for shard in shards]
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(f"{described} does not describe shards ({error!r}): make it again") from None
+        paths = sorted(self.folder.glob("*.tar"))
+        if not paths:
+            raise ConfigError(f"--train-shards {self.folder} holds no tars: make shards first (jobs/make_shards.py)")
+        return [path.name for path in paths], [len(member_places(path)) for path in paths]
+
+
+class SampleOrder:
+    """One permutation of all samples after another, each a function of the seed and its epoch."""
+
+    def __init__(self, samples: int, seed: int) -> None:
+        """Takes what the order depends on.
+
+        Args:
+            samples: Number of samples.
+            seed: The run's seed.
+        """
+        self._samples = samples
+        self._seed = seed
+        self._permutations: dict[int, NDArray[np.int64]] = {}
+
+    def number_at(self, place: int) -> int:
+        """Gives the sample at a place of the order.
+
+        Args:
+            place: From 0; place p belongs to epoch p // samples.
+
+        Returns:
+            Its number.
+        """
+        epoch, within = divmod(place, self._samples)
+        if epoch not in self._permutations:
+            # A batch reaches into two epochs, unless there are fewer samples than it takes.
+            self._permutations = {known: self._permutations[known] for known in list(self._permutations)[-1:]}
+            self._permutations[epoch] = generator_for(self._seed, Purpose.ORDER, epoch).permutation(self._samples)
+        return int(self._permutations[epoch][within])
+
+
+def draw_sample(folder: ShardFolder, order: SampleOrder, seed: int, place: int, lost: Counter[str]) -> Sample:
+    """Reads the sample at a place of the order, or where it is lost, one that the seed and the place tell.
+
+    Args:
+        folder: The samples.
+        order: Their order.
+        seed: The run's seed.
+        place: Place in the order.
+        lost: Counts the lost samples by reason, each time they are met.
+
+    Returns:
+        A sample.
+
+    Raises:
+        InputError: If a hundred samples in a row are lost.
+    """
+    number = order.number_at(place)
+    replacements = None
+    for _ in range(_REPLACEMENTS):
+        sample = folder.read(number)
+        if isinstance(sample, Sample):
+            return sample
+        lost[sample.reason] += 1
+        replacements = replacements or generator_for(seed, Purpose.REPLACEMENT, place)
+        number = int(replacements.integers(len(folder)))
+    raise InputError(
+        f"{_REPLACEMENTS} samples of {folder.folder} in a row cannot be used ({dict(lost)}): make it again"
+    )
+
+
+@lru_cache(maxsize=4096)
+def member_places(path: Path) -> NDArray[np.int64]:
+    """Finds where a tar's samples lie.
+
+    Args:
+        path: A tar whose members are named key.extension, those of a key one after another.
+
+    Returns:
+        (samples, 4): start and size in bytes of the image and of the caption, -1 where the member is missing.
+
+    Raises:
+        InputError: If the tar cannot be read.
+    """
+    found: dict[str, list[int]] = {}
+    try:
+        with tarfile.open(path, mode="r:") as tar:
+            for member in tar:
+                name = PurePosixPath(member.name).name
+                key, _, extension = name.partition(".")
+                if member.isfile() and key:
+                    places = found.setdefault(key, [_ABSENT] * 4)
+                    _note(places, extension.lower(), member.offset_data, member.size)
+    except (tarfile.TarError, OSError) as error:
+        raise InputError(f"{path} is no readable tar ({error}): make it again") from None
+    return np.array(list(found.values()), np.int64).reshape(-1, 4)
+
+
+def _note(places: list[int], extension: str, start: int, size: int) -> None:
+    if extension in IMAGE_MEMBERS:
+        places[:2] = start, size
+    elif extension == TEXT_MEMBER:
+        places[2:] = start, size
+
+
+def _read_at(file: io.BufferedReader, start: int, size: int) -> bytes:
+    file.seek(start)
+    return file.read(size)
+
+
+def _decoded(content: bytes) -> Image.Image | None:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        # Pillow reports a broken PNG as a SyntaxError.
+        return None

@@ -1,0 +1,292 @@
+"""Trains one configuration: alone, under torchrun, or through Spark's TorchDistributor.
+
+python -m metaclip_spark.clip_benchmark.train --config run.yaml
+torchrun --standalone --nproc-per-node 2 -m metaclip_spark.clip_benchmark.train --config run.yaml --processes 2
+"""
+
+import math
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from pyspark.ml.torch.distributor import TorchDistributor
+from pyspark.sql import SparkSession
+from torch.nn.parallel import DistributedDataParallel
+
+from metaclip_spark.clip_benchmark import checkpoints
+from metaclip_spark.clip_benchmark.batches import Batch, Batches, batches_from
+from metaclip_spark.clip_benchmark.encoders import ContrastiveModel
+from metaclip_spark.clip_benchmark.neighbour_queue import NeighbourQueue
+from metaclip_spark.clip_benchmark.objective import Inputs, Objective
+from metaclip_spark.clip_benchmark.optimization import learning_rate_at, make_optimizer, set_learning_rate
+from metaclip_spark.clip_benchmark.processes import Place, joined, wait_for_all
+from metaclip_spark.clip_benchmark.samples import ShardFolder
+from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.views import normalized
+from metaclip_spark.command_line import parse_configs, run_job
+from metaclip_spark.errors import ConfigError, TrainingDivergedError
+
+TOTAL = "total"
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run gave.
+
+    Attributes:
+        losses: Term, or `total`, -> its value in each step on the first process's samples, before weighting; not a
+            number where the step skipped the term.
+        samples_per_second: Of all processes together, checkpoints left out.
+        seconds: That the steps took, those before a resumption included.
+        checkpoint: Folder of the last checkpoint.
+        diagnostics: lost: samples that were replaced, by reason; skipped_terms: steps that skipped a term;
+            stale_neighbours: share of the neighbours that are the same sample's earlier embedding, None without a
+            queue; embedding_deviation: of the last step, about 1 where embeddings spread and 0 where they collapsed.
+            Counts are those of the first process.
+    """
+
+    losses: dict[str, list[float]]
+    samples_per_second: float
+    seconds: float
+    checkpoint: Path
+    diagnostics: dict[str, Any]
+
+
+def train(config: TrainingConfig) -> TrainingResult:
+    """Trains, from the newest checkpoint in the output folder on where there is one.
+
+    With one thread and deterministic algorithms a resumed run gives the bits of one that was not stopped.
+
+    Args:
+        config: The run; each of its processes calls this.
+
+    Returns:
+        The result, the same in each process but for what depends on its own samples.
+    """
+    torch.set_num_threads(config.threads)
+    with joined(config) as place:
+        run = TrainingRun(config, place)
+        run.resume()
+        return run.finish()
+
+
+def train_distributed(config: TrainingConfig, spark: SparkSession, *, local_mode: bool = True) -> TrainingResult:
+    """Trains in as many processes as the configuration says, started by Spark.
+
+    Args:
+        config: The run.
+        spark: The active session.
+        local_mode: Start them on the driver's machine; else in barrier tasks on the executors, which all need this
+            package, torch, the shards and the output folder at the same paths.
+
+    Returns:
+        The first process's result.
+    """
+    spark.sparkContext.setJobDescription(f"train {config.variant} in {config.processes} processes")
+    distributor = TorchDistributor(config.processes, local_mode=local_mode, use_gpu=config.device == "cuda")
+    return cast("TrainingResult", distributor.run(train, config))
+
+
+class TrainingRun:
+    """The state of one run in one process."""
+
+    def __init__(self, config: TrainingConfig, place: Place) -> None:
+        """Builds the model from the seed and opens the samples.
+
+        Args:
+            config: The run.
+            place: This process.
+
+        Raises:
+            ConfigError: If the queue would hold every sample of the data.
+        """
+        self.config = config
+        self.place = place
+        folder = ShardFolder(config.train_shards)
+        self.queue = _queue(config, place, len(folder))
+        self.batches = Batches(config, place.rank, folder)
+        torch.manual_seed(config.seed)
+        model = ContrastiveModel(config).to(place.device)
+        if config.device == "cuda" and config.processes > 1:
+            model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        self.objective = Objective(config, model, self.queue)
+        self.optimizer = make_optimizer(config, model)
+        self._distributed = (
+            DistributedDataParallel(self.objective, broadcast_buffers=False) if config.processes > 1 else self.objective
+        )
+        self.step = 0
+        self.seconds = 0.0
+        self.losses: dict[str, list[float]] = {}
+        self.counts: Counter[str] = Counter()
+        self.embedding_deviation = 0.0
+
+    def resume(self) -> None:
+        """Takes over the newest checkpoint in the output folder, where there is one."""
+        path = checkpoints.latest(self.config.output)
+        if path is None:
+            return
+        shared, own = checkpoints.load(path, self.place.rank, self.place.device)
+        checkpoints.check_same_run(self.config, shared["config"], path)
+        self.objective.model.load_state_dict(shared["model"])
+        self.optimizer.load_state_dict(shared["optimizer"])
+        self.step, self.seconds, self.losses = shared["step"], shared["seconds"], shared["losses"]
+        if self.queue is not None:
+            self.queue.restore(own["queue"])
+        torch.set_rng_state(own["generator"])
+        self.counts = Counter(own["counts"])
+        self.embedding_deviation = own["embedding_deviation"]
+
+    def finish(self) -> TrainingResult:
+        """Trains the steps that are left.
+
+        Returns:
+            The result.
+        """
+        end = min(self.config.steps, self.config.stop_at_step or self.config.steps)
+        self.objective.train()
+        saved_at = self.step
+        before = time.perf_counter()
+        for batch in batches_from(self.config, self.batches, self.step, end):
+            self.train_step(batch)
+            if self.step % self.config.checkpoint_every_steps == 0 or self.step == end:
+                self.seconds += time.perf_counter() - before
+                self.save()
+                saved_at, before = self.step, time.perf_counter()
+        return self._result(saved_at)
+
+    def train_step(self, batch: Batch) -> None:
+        """Trains one step.
+
+        Args:
+            batch: This process's samples.
+
+        Raises:
+            TrainingDivergedError: If the loss is no finite number.
+        """
+        set_learning_rate(self.optimizer, learning_rate_at(self.config, self.step))
+        inputs = inputs_of(batch, self.place.device)
+        terms = self._distributed(inputs)
+        loss = self.objective.weighted_sum(terms)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.objective.clamp_scales()
+        self.objective.enter_queue(inputs.samples)
+        self._note(terms, loss, batch)
+        self.step += 1
+
+    def save(self) -> Path:
+        """Saves a checkpoint of the steps so far.
+
+        Returns:
+            Its folder.
+        """
+        own = {
+            "queue": self.queue.state() if self.queue else {},
+            "generator": torch.get_rng_state(),
+            "counts": dict(self.counts),
+            "embedding_deviation": self.embedding_deviation,
+        }
+        return checkpoints.save(self.config, self.step, self.place.rank, self._shared, own, wait_for_all)
+
+    def _shared(self) -> dict[str, Any]:
+        return {
+            "model": self.objective.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "seconds": self.seconds,
+            "losses": self.losses,
+        }
+
+    def _note(self, terms: dict[str, torch.Tensor], loss: torch.Tensor, batch: Batch) -> None:
+        notes = self.objective.notes
+        values = {name: float(value.detach()) for name, value in (terms | {TOTAL: loss}).items()}
+        if not all(math.isfinite(value) for value in values.values()):
+            raise TrainingDivergedError(
+                f"step {self.step} of {self.config.output} gives the losses {values}: lower --learning-rate, or go on "
+                "from a checkpoint before it"
+            )
+        for name, value in values.items():
+            self.losses.setdefault(name, []).append(math.nan if name in notes.skipped_terms else value)
+        self.embedding_deviation = notes.embedding_deviation
+        self.counts.update({f"lost.{reason}": count for reason, count in batch.lost.items()})
+        self.counts.update({f"skipped.{term}": 1 for term in notes.skipped_terms})
+        self.counts.update({"neighbours": notes.neighbours, "stale": notes.stale_neighbours})
+
+    def _result(self, step: int) -> TrainingResult:
+        asked = self.counts["neighbours"]
+        diagnostics = {
+            "lost": _counted(self.counts, "lost."),
+            "skipped_terms": _counted(self.counts, "skipped."),
+            "stale_neighbours": self.counts["stale"] / asked if asked else None,
+            "embedding_deviation": self.embedding_deviation,
+        }
+        return TrainingResult(
+            losses=self.losses,
+            samples_per_second=self.config.samples_per_step * step / self.seconds if self.seconds else 0.0,
+            seconds=self.seconds,
+            checkpoint=checkpoints.folder_of(self.config.output, step),
+            diagnostics=diagnostics,
+        )
+
+
+def inputs_of(batch: Batch, device: str) -> Inputs:
+    """Brings a batch to its device.
+
+    Args:
+        batch: As the samples were drawn.
+        device: Where the model is.
+
+    Returns:
+        What the objective takes.
+    """
+    return Inputs(
+        images=tuple(normalized(views.to(device, non_blocking=True)) for views in batch.images),
+        texts={kind: ids.to(device, non_blocking=True) for kind, ids in batch.texts.items()},
+        labels=None if batch.labels is None else batch.labels.to(device, non_blocking=True),
+        samples=batch.samples.to(device),
+    )
+
+
+def _queue(config: TrainingConfig, place: Place, samples: int) -> NeighbourQueue | None:
+    if not config.weights.neighbours:
+        return None
+    if config.queue_entries >= samples:
+        raise ConfigError(
+            f"--queue-size is {config.queue_entries}, but there are {samples} samples: give fewer, since each text "
+            "would find its own earlier embedding"
+        )
+    seed = config.seed if config.facts.gathers_queue else config.seed + place.rank
+    return NeighbourQueue(config.queue_entries, config.embedding_width, seed, place.device)
+
+
+def _counted(counts: Counter[str], prefix: str) -> dict[str, int]:
+    return {name.removeprefix(prefix): count for name, count in sorted(counts.items()) if name.startswith(prefix)}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Trains what a command line says.
+
+    Args:
+        argv: The arguments without the program's name; None reads `sys.argv`.
+
+    Returns:
+        0 when done, 2 for what the user must change, 1 for anything else.
+    """
+    return run_job(partial(_train, argv))
+
+
+def _train(argv: Sequence[str] | None) -> None:
+    (config,) = parse_configs(argv, "Train one configuration of the CLIP benchmark.", TrainingConfig)
+    result = train(config)
+    last = ", ".join(f"{name} {values[-1]:.4f}" for name, values in result.losses.items())
+    sys.stdout.write(f"{result.checkpoint}: {last}; {result.samples_per_second:.1f} samples/s\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
