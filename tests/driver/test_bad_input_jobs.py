@@ -20,6 +20,7 @@ import pytest
 from tests.driver.jobs import METADATA, SAMPLE, call, rows, run_json
 
 BALANCE = ("--metadata", METADATA, "--threshold-t", 20)
+FEW_ENTRIES = '["a", "dog", "house", "the"]'
 ONE = SAMPLE / "sample-00000.warc.gz"
 pytestmark = pytest.mark.usefixtures("spark")
 PAIR = {"url": "https://example.org/a.jpg", "text": "a dog"}
@@ -39,6 +40,13 @@ def write_pool(folder, **files: list[dict]) -> None:
         pq.write_table(pa.Table.from_pylist(content), folder / f"{name}.parquet")
 
 
+@pytest.fixture
+def balance(tmp_path):
+    """A list of a few entries: for what the list's size does not matter to."""
+    (tmp_path / "few.json").write_text(FEW_ENTRIES)
+    return ("--metadata", tmp_path / "few.json", "--threshold-t", 20)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished") / "run"
@@ -56,13 +64,13 @@ def test_bad_input_71_glob_without_a_match(tmp_path, capfd):
     assert "matches no file" in refused(capfd, "curate", "--archives", "*.nope", *BALANCE, "--output", tmp_path / "out")
 
 
-def test_bad_input_72_missing_line_of_a_path_list(tmp_path, capfd):
+def test_bad_input_72_missing_line_of_a_path_list(tmp_path, capfd, balance):
     paths = tmp_path / "warc.paths"
     paths.write_text(f"{ONE.name}\nlost.warc.gz\n")
-    options = ("--archives", paths, "--archives-prefix", SAMPLE, *BALANCE, "--output", tmp_path / "out")
-    assert call("curate", *options) == 1
+    options = ("--archives", paths, "--archives-prefix", SAMPLE, *balance, "--output", tmp_path / "out")
+    assert call("curate", *options, "--attempts", 2) == 1
     assert "1 archives could not be read (limit 0), first lost.warc.gz" in capfd.readouterr().err
-    assert call("curate", *options, "--resume", "--max-failed-archives", 1) == 0
+    assert call("curate", *options, "--resume", "--attempts", 1, "--max-failed-archives", 1) == 0
     statuses = {row["archive"]: row["status"] for row in rows(tmp_path / "out", "archives")}
     assert statuses == {ONE.name: "ok", "lost.warc.gz": "failed"}
     assert [row["archive"] for row in rows(tmp_path / "out", "rejects") if row["stage"] == "archive"] == [
@@ -71,30 +79,31 @@ def test_bad_input_72_missing_line_of_a_path_list(tmp_path, capfd):
     assert any("could not be read" in warning for warning in run_json(tmp_path / "out")["warnings"])
 
 
-def test_bad_input_73_empty_archives(tmp_path):
+def test_bad_input_73_empty_archives(tmp_path, balance):
+    (tmp_path / "in").mkdir()
     for name in ("none.warc.gz", "none.wat"):
-        (tmp_path / name).write_bytes(b"")
-    assert call("curate", "--archives", tmp_path, ONE, *BALANCE, "--output", tmp_path / "out") == 0
+        (tmp_path / "in" / name).write_bytes(b"")
+    assert call("curate", "--archives", tmp_path / "in", *balance, "--output", tmp_path / "out") == 0
     statuses = {row["archive"]: (row["status"], row["records"]) for row in rows(tmp_path / "out", "archives")}
     assert statuses["none.warc.gz"] == statuses["none.wat"] == ("ok", 0)
     assert "2 archives have 0 bytes" in run_json(tmp_path / "out")["warnings"]
 
 
 @pytest.mark.parametrize("text", ["zzzz", "  "], ids=["no_match", "no_pair"])
-def test_bad_input_74_no_pair_and_no_matched_pair(tmp_path, text):
+def test_bad_input_74_no_pair_and_no_matched_pair(tmp_path, balance, text):
     write_pool(tmp_path / "in", pairs=[{**PAIR, "text": text}])
-    assert call("curate", "--pool", tmp_path / "in", *BALANCE, "--output", tmp_path / "out") == 0
+    assert call("curate", "--pool", tmp_path / "in", *balance, "--output", tmp_path / "out") == 0
     assert rows(tmp_path / "out", "curated") == []
     assert run_json(tmp_path / "out")["steps"]["count"]["numbers"]["matches"] == 0
 
 
 def test_bad_input_75_too_many_bad_records(tmp_path, capfd):
     (tmp_path / "in.jsonl").write_text(json.dumps(PAIR) + "\n{broken\n{broken\n")
-    options = ("--pool", tmp_path / "in.jsonl", *BALANCE, "--output", tmp_path / "out")
-    assert call("curate", *options) == 1
+    options = ("--pool", tmp_path / "in.jsonl", "--output", tmp_path / "out")
+    assert call("extract_pool", *options) == 1
     message = capfd.readouterr().err
     assert "66.7% of 3 records are bad (limit 5.0%), most often record.invalid_json (2)" in message
-    assert call("curate", *options, "--resume", "--max-rejects", 0.7) == 0
+    assert call("extract_pool", *options, "--resume", "--max-rejects", 0.7) == 0
     assert [row["record_offset"] for row in rows(tmp_path / "out", "rejects")] == [1, 2]
 
 
@@ -116,8 +125,8 @@ def test_bad_input_77_half_written_parquet(tmp_path, capfd):
 def test_bad_input_78_zero_row_parquet(tmp_path):
     write_pool(tmp_path / "in", a=[PAIR])
     pq.write_table(pa.table({"url": pa.array([], "string"), "text": pa.array([], "string")}), tmp_path / "in/b.parquet")
-    assert call("curate", "--pool", tmp_path / "in", *BALANCE, "--output", tmp_path / "out") == 0
-    assert [row["alt_text"] for row in rows(tmp_path / "out", "curated")] == ["a dog"]
+    assert call("extract_pool", "--pool", tmp_path / "in", "--output", tmp_path / "out") == 0
+    assert [row["alt_text"] for row in rows(tmp_path / "out", "pool")] == ["a dog"]
 
 
 def test_bad_input_79_broken_jsonl_line(tmp_path):

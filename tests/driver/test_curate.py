@@ -86,7 +86,7 @@ def test_the_funnel_adds_up_and_run_json_tells_it(output, expected):
     "variation",
     [
         ("--rows-per-file", 1_250, "--engine", "pyahocorasick"),
-        ("--rows-per-file", 135, "--archives-per-wave", 4),
+        ("--rows-per-file", 400, "--archives-per-wave", 4),
     ],
     ids=lambda variation: "_".join(map(str, variation)).strip("-"),
 )
