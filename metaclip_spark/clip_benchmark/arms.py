@@ -3,7 +3,7 @@
     random    pairs drawn from the pool             -> matched - random   is what filtering gives
     matched   pairs drawn from the matched pairs    -> balanced - matched is what balancing gives
     balanced  the curated set                       -> balanced - random  is what curation gives
-    all       the whole pool                        -> all - random       is what size gives
+    all       the whole pool (its file, as it is)   -> all - random       is what size gives
 
 The first three have equally many pairs, all see equally many samples. The sampling seed is the training seed, so that
 the spread over seeds has the draw of the data in it.
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from metaclip_spark.clip_benchmark.captions import filter_captions
 from metaclip_spark.clip_benchmark.files import put_json, put_table
-from metaclip_spark.clip_benchmark.grid import ARMS, CAPTION_KINDS
+from metaclip_spark.clip_benchmark.grid import CAPTION_KINDS
 from metaclip_spark.config import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig, digest
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.metadata import load_metadata
@@ -68,14 +68,14 @@ class ArmsConfig:
 
 
 def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
-    """Makes the four arms for each seed, as `<output>/seed<seed>/<arm>.parquet`.
+    """Makes the arms of equal size for each seed, as `<output>/seed<seed>/<arm>.parquet`.
 
     Args:
         config: What they are made from.
         seeds: The sampling seeds.
 
     Returns:
-        What arms.json holds: pairs of each arm by seed, the funnel, and what the caption filter left out.
+        What arms.json holds: the pairs of each arm by seed, of pool and matched, and what the caption filter left out.
 
     Raises:
         ConfigError: If arms with other settings are there, or too few pairs match.
@@ -88,7 +88,7 @@ def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
     if not pending:
         return made
     folder.mkdir(parents=True, exist_ok=True)
-    pool_file, made["filtered"] = _filtered_pool(config, folder)
+    pool_file, made["filtered"] = filtered_pool(config)
     output = OutputConfig(output=str(folder / "run"), resume=True)
     extract = ExtractConfig(pool=(str(pool_file),), url_column="image_url", text_column="alt_text")
     metadata = load_metadata(config.metadata)
@@ -108,14 +108,35 @@ def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
                 "random": _drawn(pool, len(balanced), seed, "random"),
                 "matched": _drawn(matched, len(balanced), seed, "matched"),
                 "balanced": balanced,
-                "all": pool,
             }
-            for name in ARMS:
-                put_table(arm_file(folder, seed, name), arms[name])
-            made["sizes"][str(seed)] = {name: len(arms[name]) for name in ARMS}
+            for name, arm in arms.items():
+                put_table(arm_file(folder, seed, name), arm)
+            made["sizes"][str(seed)] = len(balanced)
             made["threshold_t"] = numbers["threshold_t"]
             put_json(folder / ARMS_FILE, made)
     return made
+
+
+def filtered_pool(config: ArmsConfig) -> tuple[Path, dict[str, int]]:
+    """Gives the pairs that the arms are drawn from: the arm "all".
+
+    Args:
+        config: What the arms are made from.
+
+    Returns:
+        The file: the pool itself for v1, its filtered pairs for v2; and reason -> pairs that the filter left out.
+
+    Raises:
+        InputError: If the pool cannot be read.
+    """
+    pool = Path(config.pool)
+    if config.caption_kind == "v1":
+        return pool, {}
+    table = _read(pool)
+    kept, reasons = filter_captions(text or "" for text in table["alt_text"].to_pylist())
+    path = Path(config.output) / "pool-v2.parquet"
+    put_table(path, table.filter(pa.array(kept)))
+    return path, reasons
 
 
 def arm_file(folder: Path, seed: int, arm: str) -> Path:
@@ -128,17 +149,6 @@ def _drawn(table: pa.Table, size: int, seed: int, arm: str) -> pa.Table:
     draws = pair_draws(table["pair_id"].combine_chunks(), seed + (_STREAMS[arm] << 48))
     chosen = np.sort(np.argsort(draws, kind="stable")[:size])
     return table.take(pa.array(chosen))
-
-
-def _filtered_pool(config: ArmsConfig, folder: Path) -> tuple[Path, dict[str, int]]:
-    pool = Path(config.pool)
-    if config.caption_kind == "v1":
-        return pool, {}
-    table = _read(pool)
-    kept, reasons = filter_captions(text or "" for text in table["alt_text"].to_pylist())
-    path = folder / "pool-v2.parquet"
-    put_table(path, table.filter(pa.array(kept)))
-    return path, reasons
 
 
 def _digest_of(config: ArmsConfig) -> str:

@@ -36,6 +36,9 @@ _GROUND_PHRASES = {
     "checked": ("on a checked ground", "with a chequered background"),
 }
 
+GROUND_WORDS = tuple(dict.fromkeys(phrase.split()[2] for phrases in _GROUND_PHRASES.values() for phrase in phrases))
+"""plain, empty, striped, lined, ..."""
+
 CORRUPTIONS = ("camera_name", "date", "html", "other_language", "nothing", "shuffled")
 _FOREIGN = (
     "ein Bild aus unserem Urlaub am Meer",

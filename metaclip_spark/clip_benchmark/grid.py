@@ -15,15 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_spark.clip_benchmark.files import put_table
+from metaclip_spark.clip_benchmark.model_sizes import MODEL_SIZES
+from metaclip_spark.clip_benchmark.training_config import IMAGE_TOWERS
+from metaclip_spark.clip_benchmark.variants import PRESETS, VARIANTS
 from metaclip_spark.config import digest
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 
-VARIANTS = ("clip", "slip", "filip", "declip", "defilip")
-IMAGE_TOWERS = ("vit", "resnet")
 ARMS = ("random", "matched", "balanced", "all")
 CAPTION_KINDS = ("v1", "v2")
-PRESETS = ("clean", "published")
-MODEL_SIZES = ("unit", "tiny", "small", "full")
 CELLS_FOLDER = "cells"
 RESULTS_FILE = "results.parquet"
 PRIMARY_SEEDS = 5

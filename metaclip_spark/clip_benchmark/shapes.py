@@ -17,17 +17,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
-from metaclip_spark.clip_benchmark.captions import CORRUPTIONS, GROUNDS, TEMPLATES, clean_caption, corrupt_caption
+from metaclip_spark.clip_benchmark.captions import (
+    CORRUPTIONS,
+    GROUND_WORDS,
+    GROUNDS,
+    TEMPLATES,
+    clean_caption,
+    corrupt_caption,
+)
+from metaclip_spark.clip_benchmark.data_folder import METADATA_FILE, PAIRS_FILE, PROTECTED_FILE, TEST_FOLDER
 from metaclip_spark.clip_benchmark.files import put_json, put_lines, put_table
 from metaclip_spark.clip_benchmark.shards import ShardSample, write_shards
 from metaclip_spark.clip_benchmark.silhouettes import SILHOUETTES, Point, Silhouette
 from metaclip_spark.errors import ConfigError, OutputExistsError
 from udfs.alt_text import pair_id
 
-PAIRS_FILE = "pairs.parquet"
 IMAGES_FOLDER = "images"
-TEST_FOLDER = "test"
 POOL_FILE = "pool.json"
+_OURS = {PAIRS_FILE, IMAGES_FOLDER, TEST_FOLDER, POOL_FILE, METADATA_FILE, PROTECTED_FILE}
+FURTHER_ENTRIES = ("horse", "boat", "bridge", "lamp", "river", "guitar", "bread", "clock", "camel", "violin")
+"""Entries of the metadata list that no caption holds, as most of a real list's are rare."""
 
 _OVERSAMPLED = 4
 _LEAST_CONTRAST = 90
@@ -38,10 +47,9 @@ _URL = "https://shapes.invalid/{name}"
 
 @dataclass(frozen=True)
 class ShapesConfig:
-    """What the pool holds.
+    """What the shapes pool holds.
 
     Attributes:
-        shapes: Folder for the shapes pool; made where it is not there.
         pool_pairs: Pairs in the pool.
         pool_classes: Classes, at most 24.
         test_pictures: Test pictures of each class.
@@ -51,7 +59,6 @@ class ShapesConfig:
         pool_seed: Seed of the pool and of its test split.
     """
 
-    shapes: str
     pool_pairs: int = 6000
     pool_classes: int = 24
     test_pictures: int = 20
@@ -100,16 +107,6 @@ class ShapesPool:
     head_classes: tuple[int, ...]
     tail_classes: tuple[int, ...]
     corrupted: dict[str, int]
-
-    @property
-    def pairs_file(self) -> Path:
-        """The pairs, as `--pool` of the curation reads them and as the mapping from URL to picture."""
-        return self.folder / PAIRS_FILE
-
-    @property
-    def test_shards(self) -> Path:
-        """The test split."""
-        return self.folder / TEST_FOLDER
 
 
 def class_words(classes: int = len(SILHOUETTES)) -> tuple[str, ...]:
@@ -208,10 +205,11 @@ def shape_mask(shape: Silhouette, side: int, middle: Point, half: float, turn: f
     return mask
 
 
-def make_shapes(config: ShapesConfig) -> ShapesPool:
-    """Writes the pool: pictures, pairs and test shards; `pool.json` last, which makes it count.
+def make_shapes(folder: Path, config: ShapesConfig) -> ShapesPool:
+    """Writes the pool: pictures, pairs, test shards and metadata list; `pool.json` last, which makes it count.
 
     Args:
+        folder: For the pool; a part of one that a killed run left is replaced.
         config: What it holds.
 
     Returns:
@@ -220,19 +218,21 @@ def make_shapes(config: ShapesConfig) -> ShapesPool:
     Raises:
         OutputExistsError: If the folder holds anything else.
     """
-    folder = Path(config.shapes)
-    settings = {key: value for key, value in asdict(config).items() if key != "shapes"}
+    settings = asdict(config)
     if (folder / POOL_FILE).exists():
         return read_shapes(folder, settings)
-    if folder.exists() and {path.name for path in folder.iterdir()} - {IMAGES_FOLDER, TEST_FOLDER, PAIRS_FILE}:
-        raise OutputExistsError(f"--shapes {folder} holds files of others: give an empty folder")
+    strangers = sorted({path.name for path in folder.glob("[!.]*")} - _OURS)
+    if strangers:
+        raise OutputExistsError(f"{folder} holds {strangers[0]}, which is no part of a pool: give an empty folder")
     for partial in (IMAGES_FOLDER, TEST_FOLDER):
         shutil.rmtree(folder / partial, ignore_errors=True)
     classes = class_words(config.pool_classes)
     frequencies = class_frequencies(config.pool_pairs, config.pool_classes, config.zipf_exponent, config.pool_seed)
     head, tail = head_and_tail(frequencies)
     pictures = _write_pool(folder, config, classes, frequencies)
-    _write_test(folder, config, classes, head, pictures)
+    _write_test(folder, config, (classes, head, tail), pictures)
+    put_json(folder / METADATA_FILE, [*classes, *FURTHER_ENTRIES])
+    put_lines(folder / PROTECTED_FILE, (*classes, *GROUND_WORDS))
     corrupted = pq.read_table(folder / PAIRS_FILE, columns=["corruption"])["corruption"].to_pylist()
     content = {
         "settings": settings,
@@ -266,7 +266,7 @@ def read_shapes(folder: Path, settings: dict[str, object] | None = None) -> Shap
         raise ConfigError(f"{folder} holds no finished shapes pool (no readable {POOL_FILE}): make it first") from None
     if settings is not None and content["settings"] != settings:
         other = sorted(name for name in settings if content["settings"].get(name) != settings[name])
-        raise OutputExistsError(f"{folder} holds a shapes pool with another {', '.join(other)}: give another --shapes")
+        raise OutputExistsError(f"{folder} holds a shapes pool with another {', '.join(other)}: give another folder")
     return ShapesPool(
         folder,
         tuple(content["classes"]),
@@ -352,9 +352,13 @@ def _write_pool(
 
 
 def _write_test(
-    folder: Path, config: ShapesConfig, classes: tuple[str, ...], head: tuple[int, ...], pool: frozenset[bytes]
+    folder: Path,
+    config: ShapesConfig,
+    lists: tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]],
+    pool: frozenset[bytes],
 ) -> None:
     """Writes as many test pictures of each class, none of which is in the pool."""
+    classes, head, tail = lists
 
     def samples() -> Iterator[ShardSample]:
         for number, (label, generator) in enumerate(
@@ -367,7 +371,12 @@ def _write_test(
             yield ShardSample(name, picture, "png", caption, label)
 
     test = folder / TEST_FOLDER
-    lines = {"classnames.txt": classes, "templates.txt": TEMPLATES, "head_classes.txt": head}
+    lines: dict[str, tuple[object, ...]] = {
+        "classnames.txt": classes,
+        "templates.txt": TEMPLATES,
+        "head_classes.txt": head,
+        "tail_classes.txt": tail,
+    }
     for name, content in lines.items():
         put_lines(test / name, content)
     write_shards(test, samples(), lost={})

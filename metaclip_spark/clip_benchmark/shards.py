@@ -197,6 +197,37 @@ def read_index(folder: Path) -> dict[str, Any]:
     return content
 
 
+def read_samples(folder: Path) -> Iterator[ShardSample]:
+    """Reads every sample once, in order: for evaluation, which must leave none out.
+
+    Args:
+        folder: A folder of finished shards.
+
+    Yields:
+        The samples.
+
+    Raises:
+        InputError: If a shard is missing or damaged, or a sample lacks a member.
+    """
+    for shard in read_index(folder)["shards"]:
+        path = folder / shard["name"]
+        members: dict[str, dict[str, bytes]] = {}
+        try:
+            with tarfile.open(path, "r:") as tar:
+                for member in tar:
+                    key, _, extension = member.name.partition(".")
+                    content = tar.extractfile(member)
+                    members.setdefault(key, {})[extension] = content.read() if content else b""
+        except (OSError, tarfile.TarError) as error:
+            raise InputError(f"{path} cannot be read ({error}): make the shards again") from None
+        if len(members) != shard["samples"]:
+            raise InputError(
+                f"{path} holds {len(members)} samples where {shard['samples']} were written: make it again"
+            )
+        for key, parts in members.items():
+            yield _sample_of(path, key, parts)
+
+
 def check_picture(content: bytes) -> tuple[bytes, str] | str:
     """Decodes a picture once, so that the trainer need not fear it.
 
@@ -274,6 +305,16 @@ def _sample(name: str, url: str, text: str, pictures: PictureIndex) -> ShardSamp
         return content
     checked = check_picture(content)
     return checked if isinstance(checked, str) else ShardSample(name, *checked, text)
+
+
+def _sample_of(path: Path, key: str, parts: dict[str, bytes]) -> ShardSample:
+    picture = next((extension for extension in _EXTENSIONS.values() if extension in parts), None)
+    missing = [name for name in ("txt", "json") if name not in parts] + ([] if picture else ["image"])
+    if missing or picture is None:
+        raise InputError(f"{path}: the sample {key} lacks its member {missing[0]}: make the shards again")
+    class_index = int(parts["cls"]) if "cls" in parts else None
+    name = str(json.loads(parts["json"])["pair_id"])
+    return ShardSample(name, parts[picture], picture, parts["txt"].decode(), class_index)
 
 
 def _add_sample(tar: tarfile.TarFile, key: str, sample: ShardSample) -> None:

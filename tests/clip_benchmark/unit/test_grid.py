@@ -5,9 +5,6 @@ import pytest
 
 from metaclip_spark.clip_benchmark.grid import (
     ARMS,
-    IMAGE_TOWERS,
-    PRESETS,
-    VARIANTS,
     Cell,
     data_arms,
     expand,
@@ -15,6 +12,8 @@ from metaclip_spark.clip_benchmark.grid import (
     read_rows,
     run_cells,
 )
+from metaclip_spark.clip_benchmark.training_config import IMAGE_TOWERS
+from metaclip_spark.clip_benchmark.variants import PRESETS, VARIANTS
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 
 

@@ -1,0 +1,172 @@
+"""The benchmark from end to end: a pool, its data arms, shards, a grid of trainings, their evaluation, and a page."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metaclip_spark.clip_benchmark.arms import ArmsConfig, arm_file, filtered_pool, make_arms
+from metaclip_spark.clip_benchmark.checkpoints import load_model
+from metaclip_spark.clip_benchmark.data_folder import DataFolder
+from metaclip_spark.clip_benchmark.evaluate import EvaluationResult, evaluate
+from metaclip_spark.clip_benchmark.grid import Cell, run_cells
+from metaclip_spark.clip_benchmark.grid_config import GridConfig
+from metaclip_spark.clip_benchmark.shards import INDEX_FILE, ShardsConfig, make_shards, read_index
+from metaclip_spark.clip_benchmark.train import TrainingResult, train, train_distributed
+from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.session import get_session
+
+_POINTS = 100
+"""Points of a loss curve that a row keeps."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One benchmark over one pool.
+
+    Attributes:
+        config: Which cells, and how they are trained.
+        data: The pool.
+        say: Takes lines of progress.
+    """
+
+    config: GridConfig
+    data: DataFolder
+    say: Callable[[str], None]
+
+    @property
+    def folder(self) -> Path:
+        """Where everything is written."""
+        return Path(self.config.output)
+
+    def run(self) -> list[dict[str, Any]]:
+        """Trains and evaluates the cells that are not done.
+
+        Returns:
+            The rows of all cells that were asked for.
+        """
+        cells = self.config.cells()
+        self.say(f"{len(cells)} cells, {self.config.steps} steps each")
+        self._prepare_arms(cells)
+        return run_cells(cells, self.folder, self._settings(), self._run_cell, self.say)
+
+    def _settings(self) -> dict[str, Any]:
+        return {**self.config.shared_settings(), "data": self.data.digest}
+
+    def _arms_config(self, caption_kind: str) -> ArmsConfig:
+        return ArmsConfig(
+            pool=str(self.data.pairs_file),
+            metadata=str(self.data.metadata_file),
+            output=str(self.folder / "arms" / caption_kind),
+            caption_kind=caption_kind,
+            arm_share=self.config.arm_share,
+        )
+
+    def _prepare_arms(self, cells: Sequence[Cell]) -> None:
+        """Draws the arms of all cells at once: Spark starts once, and is gone before a model is trained."""
+        for kind in sorted({cell.caption_kind for cell in cells if cell.arm != "all"}):
+            seeds = sorted({cell.seed for cell in cells if cell.caption_kind == kind and cell.arm != "all"})
+            made = make_arms(self._arms_config(kind), seeds)
+            sizes = ", ".join(f"{made['sizes'][str(seed)]:,}" for seed in seeds)
+            self.say(
+                f"arms of {kind} captions: {made['pool']:,} pairs, {made['matched']:,} matched, t = "
+                f"{made['threshold_t']}, {sizes} pairs in the arms of seeds {seeds[0]} to {seeds[-1]}"
+            )
+
+    def _shards(self, cell: Cell) -> Path:
+        arms = self._arms_config(cell.caption_kind)
+        if cell.arm == "all":
+            folder = self.folder / "shards" / cell.caption_kind / "all"
+        else:
+            folder = self.folder / "shards" / cell.caption_kind / f"{cell.arm}-seed{cell.seed}"
+        if not (folder / INDEX_FILE).exists():
+            pairs = filtered_pool(arms)[0] if cell.arm == "all" else arm_file(Path(arms.output), cell.seed, cell.arm)
+            # A killed run leaves shards without their index.
+            shutil.rmtree(folder, ignore_errors=True)
+            make_shards(ShardsConfig(str(pairs), str(self.data.folder), str(folder)))
+        if self.data.protected_file.exists():
+            shutil.copyfile(self.data.protected_file, folder / self.data.protected_file.name)
+        return folder
+
+    def _run_cell(self, cell: Cell) -> dict[str, Any]:
+        shards = self._shards(cell)
+        checkpoints = self.folder / "checkpoints" / cell.name
+        config = self.config.training(cell, shards, checkpoints)
+        trained = self._train(config)
+        model, _ = load_model(trained.checkpoint, device=config.device)
+        found = evaluate(
+            model,
+            self.data.test_shards,
+            config.pixels,
+            device=config.device,
+            masks_padding=config.facts.masks_padding,
+        )
+        if not self.config.keep_checkpoints:
+            shutil.rmtree(checkpoints)
+        self.say(
+            f"  zero-shot top-1 {found.top1:.3f} (above {found.top1_lower:.3f}; chance {found.chance:.3f}), "
+            f"{trained.samples_per_second:.0f} samples/s"
+        )
+        return {**conditions(config, shards), **_figures(trained), **_scores(found)}
+
+    def _train(self, config: TrainingConfig) -> TrainingResult:
+        if config.processes == 1:
+            return train(config)
+        return train_distributed(config, get_session("metaclip-spark benchmark"))
+
+
+def conditions(config: TrainingConfig, shards: Path) -> dict[str, Any]:
+    """Gives what a figure must be read with.
+
+    Args:
+        config: A training run.
+        shards: What it was trained on.
+
+    Returns:
+        Column -> value: data, steps, samples, recipe, views, clamps, normalisation.
+    """
+    facts, index = config.facts, read_index(shards)
+    return {
+        "data_pairs": index["samples"],
+        "data_lost": index["lost"],
+        "steps": config.steps,
+        "samples_per_step": config.samples_per_step,
+        "samples_seen": config.steps * config.samples_per_step,
+        "learning_rate": config.peak_learning_rate,
+        "weight_decay": config.decay,
+        "warmup_steps": config.warmup_steps,
+        "image_pixels": config.pixels,
+        "view_set": config.view_set,
+        "image_views": list(facts.image_views),
+        "contrasted_texts": list(facts.contrasted_texts),
+        "log_scale_bounds": list(facts.log_scale_bounds),
+        "scale_cap": facts.scale_cap,
+        "masks_padding": facts.masks_padding,
+        "batch_norm": "of each process alone",
+        "sampling_seed": config.seed,
+        "processes": config.processes,
+        "precision": config.precision,
+    }
+
+
+def _figures(trained: TrainingResult) -> dict[str, Any]:
+    losses = {}
+    for term, values in trained.losses.items():
+        stride = max(1, len(values) // _POINTS)
+        losses[term] = [round(value, 5) for value in values[::stride]]
+    return {
+        "seconds": trained.seconds,
+        "samples_per_second": trained.samples_per_second,
+        "losses": losses,
+        "diagnostics": trained.diagnostics,
+    }
+
+
+def _scores(found: EvaluationResult) -> dict[str, Any]:
+    scores = dataclasses.asdict(found)
+    scores["correct"] = "".join("1" if right else "0" for right in found.correct)
+    for way in ("image_to_text", "text_to_image"):
+        scores |= {f"{way}_recall_{k}": share for k, share in scores.pop(way).items()}
+    return scores

@@ -1,0 +1,65 @@
+"""What a pool's folder holds for the benchmark, whoever made it."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from metaclip_spark.errors import ConfigError
+
+PAIRS_FILE = "pairs.parquet"
+METADATA_FILE = "metadata.json"
+PROTECTED_FILE = "protected_words.txt"
+TEST_FOLDER = "test"
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """A pool of pairs with pictures, a metadata list and a test split.
+
+    Attributes:
+        folder: The folder: pairs.parquet (image_url, alt_text, image_path), the pictures, metadata.json, test/, and
+            where there is one protected_words.txt: words that edited captions must keep.
+    """
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        """Checks that everything is there.
+
+        Raises:
+            ConfigError: If something is missing.
+        """
+        for path in (self.pairs_file, self.metadata_file, self.test_shards / "shards.json"):
+            if not path.is_file():
+                raise ConfigError(
+                    f"--data {self.folder} lacks {path.relative_to(self.folder)}: give shapes, drawings, or the folder "
+                    f"of a pool with {PAIRS_FILE}, {METADATA_FILE} and {TEST_FOLDER}/"
+                )
+
+    @property
+    def pairs_file(self) -> Path:
+        """The pairs, as `--pool` of the curation reads them and as the mapping from URL to picture."""
+        return self.folder / PAIRS_FILE
+
+    @property
+    def metadata_file(self) -> Path:
+        """The metadata list."""
+        return self.folder / METADATA_FILE
+
+    @property
+    def protected_file(self) -> Path:
+        """Words that edited captions must keep, one a line; need not be there."""
+        return self.folder / PROTECTED_FILE
+
+    @property
+    def test_shards(self) -> Path:
+        """The test split."""
+        return self.folder / TEST_FOLDER
+
+    @property
+    def digest(self) -> str:
+        """A sha256 over pairs, list and test split, in hex."""
+        whole = hashlib.sha256()
+        for path in (self.pairs_file, self.metadata_file, *sorted(self.test_shards.glob("[!.]*"))):
+            whole.update(hashlib.sha256(path.read_bytes()).digest())
+        return whole.hexdigest()

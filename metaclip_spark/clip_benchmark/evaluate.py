@@ -1,0 +1,333 @@
+"""What a trained model can do: zero-shot classification, retrieval, and a linear probe, on a test split.
+
+Texts are never masked, the model is in evaluation mode and put back as it was, every test item counts once.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from metaclip_spark.clip_benchmark.encoders import ContrastiveModel
+from metaclip_spark.clip_benchmark.paired import lower_bound_of_share
+from metaclip_spark.clip_benchmark.shards import read_samples
+from metaclip_spark.clip_benchmark.views import evaluation_view
+from metaclip_spark.errors import InputError
+
+BATCH = 128
+RECALLS = (1, 5)
+
+
+@dataclass(frozen=True)
+class TestSplit:
+    """A test split in memory.
+
+    Attributes:
+        images: (N, 3, H, W), normalised.
+        captions: N texts.
+        labels: (N,) class indices.
+        classes: Class names.
+        templates: Prompts with a pair of braces each.
+        head_classes: Indices of the classes that are frequent in the pool.
+        tail_classes: Indices of the rare ones.
+    """
+
+    images: Tensor
+    captions: tuple[str, ...]
+    labels: Tensor
+    classes: tuple[str, ...]
+    templates: tuple[str, ...]
+    head_classes: tuple[int, ...]
+    tail_classes: tuple[int, ...]
+
+    __test__ = False
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """The figures of one model; all but the counts are shares from 0 to 1.
+
+    Attributes:
+        items: Test items.
+        classes: Classes.
+        prompts: Prompts per class.
+        chance: Top-1 of guessing.
+        top1: Zero-shot accuracy.
+        top1_lower: Lower 95 % bound of it, over the items.
+        top5: Share of the items whose class is among the five best.
+        macro_top1: Mean over the classes of each class's accuracy.
+        macro_head: The same over the head's classes.
+        macro_tail: The same over the tail's.
+        image_to_text: k -> recall@k of an image's caption.
+        text_to_image: k -> recall@k of a caption's image.
+        linear_probe: Top-1 of a logistic regression on half of each class's items, over the other half.
+        correct: Whether each item was right, in order.
+    """
+
+    items: int
+    classes: int
+    prompts: int
+    chance: float
+    top1: float
+    top1_lower: float
+    top5: float
+    macro_top1: float
+    macro_head: float
+    macro_tail: float
+    image_to_text: dict[int, float]
+    text_to_image: dict[int, float]
+    linear_probe: float
+    correct: tuple[bool, ...] = field(repr=False)
+
+
+def evaluate(
+    model: ContrastiveModel, test_shards: Path, pixels: int, *, device: str = "cpu", masks_padding: bool = True
+) -> EvaluationResult:
+    """Evaluates a model.
+
+    Args:
+        model: The model, on the device.
+        test_shards: Folder of the test split.
+        pixels: Side of the images that the model takes.
+        device: cpu or cuda.
+        masks_padding: Whether token-wise scores leave padding out, as the preset trained it.
+
+    Returns:
+        The figures.
+
+    Raises:
+        InputError: If the test split is damaged or lacks a file.
+    """
+    split = load_test_split(test_shards, pixels)
+    with evaluating(model), torch.no_grad():
+        images, pooled = image_side(model, split.images, device)
+        scores = images_to_texts(images, class_side(model, split, device, masks_padding=masks_padding))
+        texts = text_side(model, split.captions, device, masks_padding=masks_padding)
+        forth, back = images_to_texts(images, texts), texts_to_images(texts, images)
+    per_class = multiclass_accuracy(scores, split.labels, num_classes=len(split.classes), average="none")
+    correct = scores.argmax(dim=1) == split.labels
+    hits = int(correct.sum())
+    five = min(5, len(split.classes))
+    return EvaluationResult(
+        items=len(split.labels),
+        classes=len(split.classes),
+        prompts=len(split.templates),
+        chance=1 / len(split.classes),
+        top1=hits / len(split.labels),
+        top1_lower=lower_bound_of_share(hits, len(split.labels)),
+        top5=float(multiclass_accuracy(scores, split.labels, len(split.classes), average="micro", top_k=five)),
+        macro_top1=float(per_class.mean()),
+        macro_head=float(per_class[list(split.head_classes)].mean()),
+        macro_tail=float(per_class[list(split.tail_classes)].mean()),
+        image_to_text=recalls(forth, split.captions),
+        text_to_image=recalls(back, split.captions),
+        linear_probe=linear_probe(pooled.numpy(), split.labels.numpy()),
+        correct=tuple(correct.tolist()),
+    )
+
+
+def load_test_split(folder: Path, pixels: int) -> TestSplit:
+    """Reads a test split.
+
+    Args:
+        folder: Its shards, classnames.txt, templates.txt, head_classes.txt and tail_classes.txt.
+        pixels: Side of the images.
+
+    Returns:
+        The split.
+
+    Raises:
+        InputError: If a file is missing, or a sample has no class.
+    """
+    classes, templates = _lines(folder / "classnames.txt"), _lines(folder / "templates.txt")
+    head, tail = (tuple(map(int, _lines(folder / f"{part}_classes.txt"))) for part in ("head", "tail"))
+    view = evaluation_view(pixels)
+    images, captions, labels = [], [], []
+    for sample in read_samples(folder):
+        if sample.class_index is None or not 0 <= sample.class_index < len(classes):
+            raise InputError(f"{folder}: a sample's class is {sample.class_index}, not one of {len(classes)} classes")
+        with Image.open(BytesIO(sample.picture)) as picture:
+            images.append(view(picture.convert("RGB")))
+        captions.append(sample.caption)
+        labels.append(sample.class_index)
+    if not labels:
+        raise InputError(f"{folder} holds no test item")
+    return TestSplit(torch.stack(images), tuple(captions), torch.tensor(labels), classes, templates, head, tail)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Puts a model into evaluation mode, and each of its parts back into the mode that it had."""
+    before = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in before.items():
+            module.training = training
+
+
+def image_side(model: ContrastiveModel, images: Tensor, device: str) -> tuple[Tensor, Tensor]:
+    """Encodes images for comparison.
+
+    Args:
+        model: The model.
+        images: (N, 3, H, W).
+        device: Where the model is.
+
+    Returns:
+        (N, D) unit embeddings, or (N, P, D) unit patch embeddings where the model compares tokens; and (N, W) features
+        for a linear probe: what the embedding is projected from, or the mean patch where nothing trained that.
+    """
+    sides, pooled = [], []
+    for batch in images.split(BATCH):
+        features = model.encode_image(batch.to(device))
+        dense = model.scores_tokens
+        side = model.dense_image(features.tokens) if dense else normalize(features.embedding, dim=-1)
+        sides.append(side.float().cpu())
+        pooled.append((features.tokens.mean(dim=1) if dense else features.pooled).float().cpu())
+    return torch.cat(sides), torch.cat(pooled)
+
+
+def text_side(model: ContrastiveModel, texts: Sequence[str], device: str, *, masks_padding: bool) -> Tensor:
+    """Encodes texts for comparison.
+
+    Args:
+        model: The model.
+        texts: N texts.
+        device: Where the model is.
+        masks_padding: Whether padding is left out.
+
+    Returns:
+        (N, D) unit embeddings, or (N, T, D) unit token embeddings, zero where padding is left out.
+    """
+    sides = []
+    for first in range(0, len(texts), BATCH):
+        features = model.encode_text(model.tokenize(list(texts[first : first + BATCH])).to(device))
+        if model.scores_tokens:
+            side = model.dense_text(features.tokens)
+            side = side * features.valid[..., None] if masks_padding else side
+        else:
+            side = normalize(features.embedding, dim=-1)
+        sides.append(side.float().cpu())
+    return torch.cat(sides)
+
+
+def class_side(model: ContrastiveModel, split: TestSplit, device: str, *, masks_padding: bool) -> Tensor:
+    """Encodes each class by its prompts.
+
+    Global embeddings are averaged and normalised. Token embeddings are averaged position by position, and the class's
+    matrix is divided by its Frobenius norm; with padding left out by the root mean square of its tokens, which is the
+    same up to a factor for all classes, but does not favour names of fewer tokens.
+
+    Args:
+        model: The model.
+        split: Classes and templates.
+        device: Where the model is.
+        masks_padding: Whether padding is left out.
+
+    Returns:
+        (C, D) or (C, T, D).
+    """
+    sides = []
+    for name in split.classes:
+        prompts = [template.replace("{}", name) for template in split.templates]
+        mean = text_side(model, prompts, device, masks_padding=masks_padding).mean(dim=0)
+        tokens = max(1, int((mean != 0).any(dim=-1).sum())) if mean.dim() > 1 else 1
+        sides.append(mean / (mean.norm() / math.sqrt(tokens)).clamp_min(1e-12))
+    return torch.stack(sides)
+
+
+def images_to_texts(images: Tensor, texts: Tensor) -> Tensor:
+    """Scores texts for images.
+
+    Args:
+        images: (N, D), or (N, P, D) of patches.
+        texts: (C, D), or (C, T, D) of tokens, zero where there is none.
+
+    Returns:
+        (N, C): the cosine, or the mean over an image's patches of the best token (FILIP, arXiv 2111.07783, equation 4).
+    """
+    return images @ texts.T if images.dim() == 2 else _mean_of_best(images, texts)  # noqa: PLR2004 - a matrix
+
+
+def texts_to_images(texts: Tensor, images: Tensor) -> Tensor:
+    """Scores images for texts.
+
+    Args:
+        texts: (C, D), or (C, T, D), zero where there is no token.
+        images: (N, D), or (N, P, D).
+
+    Returns:
+        (C, N): the cosine, or the mean over a text's tokens of the best patch.
+    """
+    return texts @ images.T if images.dim() == 2 else _mean_of_best(texts, images)  # noqa: PLR2004 - a matrix
+
+
+def recalls(scores: Tensor, captions: Sequence[str]) -> dict[int, float]:
+    """Measures retrieval.
+
+    Args:
+        scores: (N, N), of query by candidate.
+        captions: N texts; an item whose caption is the same to the letter is as good as the query's own.
+
+    Returns:
+        k -> share of the queries with a right item among their k best, ties by index.
+    """
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    numbers = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
+    meaning = torch.tensor([numbers[caption] for caption in captions])
+    right = meaning[order] == meaning[:, None]
+    return {k: float(right[:, :k].any(dim=1).float().mean()) for k in RECALLS}
+
+
+def linear_probe(features: np.ndarray, labels: np.ndarray) -> float:
+    """Fits a logistic regression on the first half of each class's items and scores it on the rest.
+
+    Args:
+        features: (N, W).
+        labels: (N,).
+
+    Returns:
+        Top-1 on the second halves; not a number where a class has one item only.
+    """
+    places = np.concatenate([np.arange(np.sum(labels == label)) for label in np.unique(labels)])
+    within = np.empty(len(labels), int)
+    within[np.argsort(labels, kind="stable")] = places
+    fitted = within < (np.bincount(labels)[labels] // 2)
+    if len(np.unique(labels[fitted])) != len(np.unique(labels)):
+        return math.nan
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    probe.fit(features[fitted], labels[fitted])
+    return float(probe.score(features[~fitted], labels[~fitted]))
+
+
+def _mean_of_best(queries: Tensor, candidates: Tensor) -> Tensor:
+    """Means over a query's tokens of each candidate's best token; rows of zeros are no tokens on either side."""
+    there = (queries != 0).any(dim=-1)
+    absent = ~(candidates != 0).any(dim=-1)
+    rows = []
+    for query, valid in zip(queries, there, strict=True):
+        similar = torch.einsum("pd,ctd->cpt", query[valid], candidates)
+        best = similar.masked_fill(absent[:, None, :], -torch.inf).amax(dim=2)
+        rows.append(best.mean(dim=1))
+    return torch.stack(rows)
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(path.read_text(encoding="utf-8").splitlines())
+    except OSError:
+        raise InputError(f"{path} is missing: a test split has it beside its shards") from None
