@@ -1,14 +1,15 @@
 """Counts the words of article dumps: record batches of byte ranges in, partial counts out."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 from mwparserfromhell.parser import ParserError
 
-from udfs.dump_stream import ReadableBytes, read_chunks, unpack
-from udfs.ngrams import NgramCounts, count_batches
+from udfs.dump_stream import Opener, ReadableBytes, opened_rows, read_chunks, unpack
+from udfs.ngrams import NgramCounts, count_batches, tally_batches
 from udfs.wiki_pages import LARGEST_FRAGMENT_BYTES, WikiPage, as_utf8, page_fragments, parse_page
 from udfs.wikitext import (
     FILE_NAMESPACES,
@@ -19,8 +20,6 @@ from udfs.wikitext import (
     parse_cost,
     plain_text,
 )
-
-Opener = Callable[[str], ReadableBytes]
 
 REJECTS_SHOWN = 5
 """Rejected pages that are named per part and reason."""
@@ -56,34 +55,28 @@ def count_articles(
         `index.page_missing` counts pages that the index promises and the part lacks.
     """
     counts = NgramCounts(rules.most_held)
-    for batch in batches:
-        for part in batch.to_pylist():
-            yield from _count_part(part, opener, rules, counts)
+    for part, stream in opened_rows(batches, opener):
+        yield from _count_part(part, stream, rules, counts)
     yield from counts.take()
 
 
 def _count_part(
-    part: dict[str, str | int], opener: Opener, rules: ArticleRules, counts: NgramCounts
+    part: dict[str, Any], stream: ReadableBytes, rules: ArticleRules, counts: NgramCounts
 ) -> Iterator[pa.RecordBatch]:
-    dump, tally = str(part["dump"]), Counter[str]()
+    dump, tally = part["dump"], Counter[str]()
     rejects: Counter[tuple[str, str]] = Counter()
-    stream = opener(str(part["path"]))
-    try:
-        start, end = int(part["start"]), None if part["end"] is None else int(part["end"])
-        chunks = as_utf8(unpack(read_chunks(stream, start, end), tally))
-        for fragment in page_fragments(chunks, tally, LARGEST_FRAGMENT_BYTES):
-            reason, text = read_article(fragment, rules)
-            tally[reason or "articles"] += 1
-            if reason and not reason.startswith("page.skipped_") and tally[reason] <= REJECTS_SHOWN:
-                rejects[reason, f"{dump}: {text}"] += 1
-            if not reason:
-                counts.add(text)
-            if counts.is_full:
-                yield from counts.take()
-    finally:
-        stream.close()
-    tally["index.page_missing"] = max(0, int(part["pages"] or 0) - tally["pages"])
-    yield from count_batches("tally", Counter({(reason, dump): count for reason, count in tally.items()}))
+    chunks = as_utf8(unpack(read_chunks(stream, part["start"], part["end"]), tally))
+    for fragment in page_fragments(chunks, tally, LARGEST_FRAGMENT_BYTES):
+        reason, text = read_article(fragment, rules)
+        tally[reason or "articles"] += 1
+        if reason and not reason.startswith("page.skipped_") and tally[reason] <= REJECTS_SHOWN:
+            rejects[reason, f"{dump}: {text}"] += 1
+        if not reason:
+            counts.add(text)
+        if counts.is_full:
+            yield from counts.take()
+    tally["index.page_missing"] = max(0, (part["pages"] or 0) - tally["pages"])
+    yield from tally_batches(tally, dump)
     yield from count_batches("reject", rejects)
 
 

@@ -4,8 +4,11 @@ import bz2
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from typing import Any, Protocol
+
+import pyarrow as pa
 
 CHUNK_BYTES = 64 * 1024
 LARGEST_OUTPUT_BYTES = 1024 * 1024
@@ -30,6 +33,26 @@ class ReadableBytes(Protocol):
     def close(self) -> None:
         """Closes the stream."""
         ...
+
+
+Opener = Callable[[str], ReadableBytes]
+"""Opens a path or URL for reading."""
+
+
+def opened_rows(batches: Iterable[pa.RecordBatch], opener: Opener) -> Iterator[tuple[dict[str, Any], ReadableBytes]]:
+    """Opens the file of each row that a worker is given.
+
+    Args:
+        batches: Rows with a column `path`.
+        opener: Opens it.
+
+    Yields:
+        The row and its file, which is closed when the next one is asked for.
+    """
+    for batch in batches:
+        for row in batch.to_pylist():
+            with closing(opener(row["path"])) as stream:
+                yield row, stream
 
 
 def read_chunks(stream: ReadableBytes, start: int = 0, end: int | None = None) -> Iterator[bytes]:

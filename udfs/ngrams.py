@@ -74,6 +74,19 @@ class NgramCounts:
         self._bigrams.clear()
 
 
+def tally_batches(tally: Counter[str], file: str) -> Iterator[pa.RecordBatch]:
+    """Turns what a file held and lost into record batches.
+
+    Args:
+        tally: Counts by reason.
+        file: The file's name.
+
+    Yields:
+        Batches of `WORD_COUNTS` of kind `tally`.
+    """
+    return count_batches("tally", Counter({(reason, file): count for reason, count in tally.items()}))
+
+
 def count_batches(kind: str, counts: Counter[str] | Counter[tuple[str, str]]) -> Iterator[pa.RecordBatch]:
     """Turns counts into record batches.
 

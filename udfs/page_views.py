@@ -1,14 +1,14 @@
 """Reads dumps of page views: packed lines in, views by title out."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 import pyarrow as pa
 
-from udfs.dump_stream import ReadableBytes, read_chunks, unpacked_lines
-from udfs.ngrams import count_batches
+from udfs.dump_stream import Opener, opened_rows, read_chunks, unpacked_lines
+from udfs.ngrams import count_batches, tally_batches
 
 HOURLY = "hourly"
 COMPLETE = "complete"
@@ -37,9 +37,7 @@ class ViewRules:
     most_held: int = 500_000
 
 
-def count_views(
-    batches: Iterable[pa.RecordBatch], *, opener: Callable[[str], ReadableBytes], rules: ViewRules
-) -> Iterator[pa.RecordBatch]:
+def count_views(batches: Iterable[pa.RecordBatch], *, opener: Opener, rules: ViewRules) -> Iterator[pa.RecordBatch]:
     """Sums the views of main-namespace titles in files.
 
     Args:
@@ -51,23 +49,18 @@ def count_views(
         `WORD_COUNTS` of kind `title`, and the tally: lines = counted + the `line.*` reasons.
     """
     views: Counter[str] = Counter()
-    for batch in batches:
-        for row in batch.to_pylist():
-            tally: Counter[str] = Counter()
-            stream = opener(row["path"])
-            try:
-                for line in unpacked_lines(read_chunks(stream), tally):
-                    reason, title, count = read_line(line, row["form"], rules)
-                    tally["lines"] += 1
-                    tally[reason or "counted"] += 1
-                    if not reason:
-                        views[title] += count
-                    if len(views) > rules.most_held:
-                        yield from count_batches("title", views)
-                        views.clear()
-            finally:
-                stream.close()
-            yield from count_batches("tally", Counter({(reason, row["file"]): n for reason, n in tally.items()}))
+    for row, stream in opened_rows(batches, opener):
+        tally: Counter[str] = Counter()
+        for line in unpacked_lines(read_chunks(stream), tally):
+            reason, title, count = read_line(line, row["form"], rules)
+            tally["lines"] += 1
+            tally[reason or "counted"] += 1
+            if not reason:
+                views[title] += count
+            if len(views) > rules.most_held:
+                yield from count_batches("title", views)
+                views.clear()
+        yield from tally_batches(tally, row["file"])
     yield from count_batches("title", views)
 
 
