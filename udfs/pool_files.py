@@ -16,6 +16,7 @@ from udfs import fetch
 from udfs.archive_records import Damage
 from udfs.archive_rows import ArchiveRows, OpenArchive
 from udfs.archive_source import GZIP, ZSTD, ArchiveReadError
+from udfs.dump_stream import ReadableBytes
 from udfs.page_pairs import LostRecordError, PagePairs
 
 MAX_LINE_BYTES = 16 << 20
@@ -88,7 +89,7 @@ def _page_of(row: Row) -> PagePairs:
 def _parquet_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row]:
     number = 0
     try:
-        with pq.ParquetFile(pa.PythonFile(_RawStream(stream), mode="r")) as file:
+        with pq.ParquetFile(pa.PythonFile(RawStream(stream), mode="r")) as file:
             for batch in file.iter_batches(_ROWS_PER_BATCH, columns=[url_column, text_column]):
                 texts = batch.column(text_column).to_pylist()
                 for url, text in zip(batch.column(url_column).to_pylist(), texts, strict=True):
@@ -125,22 +126,27 @@ def _json_row(number: int, line: bytes, url_column: str, text_column: str) -> Ro
     return Row(number, value[url_column], value[text_column])
 
 
-class _RawStream(io.RawIOBase):
+class RawStream(io.RawIOBase):
     """An archive's stream in the form that Python's readers and Arrow's take."""
 
-    def __init__(self, stream: fetch.ArchiveStream) -> None:
+    def __init__(self, stream: ReadableBytes) -> None:
+        """Takes the open stream; closing this one does not close it."""
         self._stream = stream
 
     def readable(self) -> bool:
+        """See `io.IOBase`."""
         return True
 
     def seekable(self) -> bool:
+        """See `io.IOBase`."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """See `io.IOBase`."""
         return self._stream.seek(offset, whence)
 
     def readinto(self, buffer: Any, /) -> int:
+        """See `io.RawIOBase`."""
         content = self._stream.read(len(buffer))
         buffer[: len(content)] = content
         return len(content)

@@ -6,6 +6,7 @@ import io
 from collections import Counter
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from udfs.count_files import read_count_files, read_count_line
@@ -107,7 +108,7 @@ def test_ready_counts_are_read_plain_and_packed():
         (b"dog\t3.5\n", "unigram", 1, "the count '3.5' is no whole number"),
         (b"dog\t99999999999999999999\n", "unigram", 1, "is no whole number"),
         (b"dog 3\n", "unigram", 1, "'dog 3' is not a word and a count"),
-        (b"new\tyork\t3\nnew\t3\n", "bigram", 2, "is not a word and a word and a count"),
+        (b"new\tyork\t3\nnew\t3\n", "bigram", 2, "is not a word and a next word and a count"),
         (b"\xff\t3\n", "unigram", 1, "is not UTF-8"),
         (b"Bad%FF\t3\n", "title", 1, "is not UTF-8"),
     ],
@@ -117,6 +118,47 @@ def test_a_bad_line_of_a_count_file_is_named(content, kind, line, message):
     assert reject["kind"] == "reject"
     assert message in reject["word"]
     assert reject["next_word"] == f"f.tsv, line {line}"
+
+
+def parquet_counts_of(columns, kind):
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    batch = pa.RecordBatch.from_pylist([{"file": "f.parquet", "path": "f", "kind": kind}], schema=COUNT_FILES)
+    found = read_count_files([batch], opener=lambda _: io.BytesIO(sink.getvalue()), most_held=1)
+    return [row for part in found for row in part.to_pylist()]
+
+
+def test_ready_counts_in_parquet_read_as_in_text():
+    titles = {"title": ["New_York", "Talk:A", "Zürich", "New York"], "views": pa.array([7, 9, 5, 2], pa.int32())}
+    views = Counter()
+    for row in parquet_counts_of(titles, "title"):
+        views[row["word"]] += row["count"] if row["kind"] == "title" else 0
+    assert +views == {"New York": 9, "Zürich": 5}
+    pairs = {"next_word": ["york"], "count": [3], "word": pa.array(["new"]).dictionary_encode(), "more": [None]}
+    bigram = parquet_counts_of(pairs, "bigram")[0]
+    assert (bigram["word"], bigram["next_word"], bigram["count"]) == ("new", "york", 3)
+
+
+@pytest.mark.parametrize(
+    ("columns", "place", "message"),
+    [
+        ({"word": ["a", "b"], "count": [3, -1]}, "f.parquet, row 2", "('b', -1): no word may be empty or null"),
+        ({"word": ["a"], "count": pa.array([None], pa.int64())}, "f.parquet, row 1", "('a', None)"),
+        ({"word": [""], "count": [3]}, "f.parquet, row 1", "('', 3)"),
+        ({"word": ["a"], "count": [3.5]}, "f.parquet", "it lacks the columns count: it must hold word, count"),
+        ({"term": ["a"], "count": [3]}, "f.parquet", "it lacks the columns word"),
+    ],
+)
+def test_a_bad_row_of_a_count_file_is_named(columns, place, message):
+    reject = parquet_counts_of(columns, "unigram")[-1]
+    assert (reject["kind"], reject["next_word"]) == ("reject", place)
+    assert message in reject["word"]
+
+
+def test_a_file_named_parquet_that_is_none_is_refused():
+    batch = pa.RecordBatch.from_pylist([{"file": "f.parquet", "path": "f", "kind": "unigram"}], schema=COUNT_FILES)
+    (found,) = read_count_files([batch], opener=lambda _: io.BytesIO(b"a\t3\n"))
+    assert found.to_pylist()[0]["next_word"] == "f.parquet"
 
 
 def test_a_truncated_count_file_is_refused():
