@@ -10,7 +10,8 @@ from metaclip_spark.build_metadata import build_metadata
 from metaclip_spark.command_line import parse_configs, run_job
 from metaclip_spark.metadata_config import MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.metadata_report import build_lines
-from metaclip_spark.session import get_session
+from metaclip_spark.session import get_session, is_submitted
+from metaclip_spark.table_store import package_settings, refuse_packages_under_submit
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _build(argv: Sequence[str] | None) -> None:
     sources, thresholds, output = parse_configs(argv, __doc__, MetadataSources, MetadataThresholds, MetadataOutput)
-    spark = get_session("metaclip-spark build-metadata")
+    if output.s3_packages:
+        refuse_packages_under_submit(submitted=is_submitted())
+    spark = get_session("metaclip-spark build-metadata", package_settings() if output.s3_packages else {})
     spark.sparkContext.setJobDescription("build-metadata")
     built = build_metadata(spark, sources, thresholds, output)
     console = Console()

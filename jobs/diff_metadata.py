@@ -11,9 +11,9 @@ from rich.console import Console
 
 from metaclip_spark.command_line import parse_configs, run_job
 from metaclip_spark.diff_metadata import compare_lists, load_sourced_list
-from metaclip_spark.entry_list import put_bytes
 from metaclip_spark.metadata_config import DiffConfig
 from metaclip_spark.metadata_report import diff_lines
+from metaclip_spark.object_store import LocalStore
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +36,8 @@ def _diff(argv: Sequence[str] | None) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if config.output:
         content = json.dumps([asdict(difference) for difference in differences], ensure_ascii=False, indent=2)
-        put_bytes(Path(config.output), content.encode() + b"\n")
+        output = Path(config.output)
+        LocalStore(output.parent).put(output.name, content.encode() + b"\n")
 
 
 if __name__ == "__main__":

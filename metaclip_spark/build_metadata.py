@@ -4,9 +4,8 @@ Source: "Demystifying CLIP Data", table 1 and section 3.1. Per source: candidate
 filtered there; only those that reach the thresholds come to the driver.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyspark import StorageLevel
@@ -14,8 +13,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from metaclip_spark.bigram_pmi import pmi_of_ratio, reaches_pmi, score_bigrams
+from metaclip_spark.config import as_dict as config_as_dict
 from metaclip_spark.entry_list import (
     BORDER_HALF,
+    LIST_FILE,
     NUMBERS,
     Candidate,
     Entry,
@@ -26,11 +27,16 @@ from metaclip_spark.entry_list import (
     write_list,
 )
 from metaclip_spark.errors import ConfigError, MetadataError, OutputExistsError
+from metaclip_spark.lock import locked
 from metaclip_spark.metadata_config import MetadataOutput, MetadataSources, MetadataThresholds
-from metaclip_spark.wiki_dumps import dropped_prefixes, find_files, form_of_view_file, plan_article_dumps
+from metaclip_spark.storage import Storage
+from metaclip_spark.table_store import check_committed, driver_options, prepare_tables
+from metaclip_spark.wiki_dumps import dropped_prefixes, find_files, form_of_view_file, last_part, plan_article_dumps
 from metaclip_spark.word_counts import count_article_words, count_title_views, read_ready_counts
 from metaclip_spark.wordnet import read_wordnet
 from udfs.article_counts import ArticleRules
+from udfs.fetch import stat_archive
+from udfs.fetch_remote import FetchOptions
 from udfs.page_views import HOURLY, ViewRules
 
 MOST_CANDIDATES = 5_000_000
@@ -89,26 +95,38 @@ def build_metadata(
         The list and its reports.
 
     Raises:
-        OutputExistsError: If the output holds a list and may not be overwritten.
+        OutputExistsError: If the output holds a list and may not be overwritten, or another build writes to it.
         MetadataError: If no source gives an entry.
     """
-    folder = Path(output.output.removeprefix("file://")).absolute()
-    if (folder / "metadata.json").exists() and not output.overwrite:
-        raise OutputExistsError(f"{folder} holds a metadata list: give another --output, or --overwrite")
-    folder.mkdir(parents=True, exist_ok=True)
+    storage = Storage(output.output, driver_options())
+    with locked(storage, "metaclip-spark build-metadata"):
+        if LIST_FILE in storage.names("") and not output.overwrite:
+            raise OutputExistsError(f"{storage.root} holds a metadata list: give another --output, or --overwrite")
+        if sources.articles or sources.pageviews:
+            prepare_tables(spark, storage, allow_rename_committer=output.allow_rename_committer)
+        built = _built(spark, sources, thresholds, storage)
+        write_list(storage, list(built.entries.values()), describe(built, sources, thresholds))
+    return built
+
+
+def _built(
+    spark: SparkSession, sources: MetadataSources, thresholds: MetadataThresholds, storage: Storage
+) -> BuiltMetadata:
     built = BuiltMetadata()
-    words = _words(spark, sources, folder, built)
-    views = _views(spark, sources, thresholds, folder, built)
-    _add_names(sources, thresholds, built)
+    options = replace(driver_options(), s3_access=sources.s3_access)
+    _add_names(sources, thresholds, options, built)
+    words = _words(spark, sources, options, storage, built)
+    views = _views(spark, sources, thresholds, options, storage, built)
     if words is not None:
         unigrams = words.where("kind = 'unigram'")
         _add_counted(unigrams, "unigram", thresholds, built)
         if sources.articles or sources.bigram_counts:
             _add_bigrams(words.where("kind = 'bigram'"), unigrams, thresholds, built)
+        words.unpersist()
     if views is not None:
         _add_counted(views, "title", thresholds, built)
+        views.unpersist()
     _check_not_empty(built)
-    write_list(folder, list(built.entries.values()), describe(built, sources, thresholds))
     return built
 
 
@@ -117,8 +135,8 @@ def describe(built: BuiltMetadata, sources: MetadataSources, thresholds: Metadat
     return {
         "entries": len(built.entries),
         "digest": digest_of(built.entries),
-        "sources": asdict(sources),
-        "thresholds": asdict(thresholds),
+        "sources": config_as_dict(sources),
+        "thresholds": config_as_dict(thresholds),
         "facts": built.facts,
         "inputs": built.inputs,
         "reports": [as_dict(report) for report in built.reports],
@@ -129,52 +147,63 @@ def describe(built: BuiltMetadata, sources: MetadataSources, thresholds: Metadat
     }
 
 
-def _words(spark: SparkSession, sources: MetadataSources, folder: Path, built: BuiltMetadata) -> DataFrame | None:
-    """Counts words, or reads ready counts, and stores them, so that a dump is parsed once."""
+def _words(
+    spark: SparkSession, sources: MetadataSources, options: FetchOptions, storage: Storage, built: BuiltMetadata
+) -> DataFrame | None:
+    """Counts words and stores the counts, so that a dump is parsed once, or reads ready counts."""
     if sources.articles:
-        parts, notes = plan_article_dumps(sources.articles)
+        parts, notes = plan_article_dumps(sources.articles, options)
         built.notes += notes
-        paths = sorted({part.path for part in parts})
-        _note_inputs(built, [Path(path) for path in paths])
+        dumps = list(dict.fromkeys((part.dump, part.path) for part in parts))
+        _note_inputs(built, dumps, options)
         rules = ArticleRules(
-            dropped_prefixes=dropped_prefixes(paths),
+            dropped_prefixes=dropped_prefixes([path for _, path in dumps], options),
             disambiguation_templates=frozenset(name.lower() for name in sources.disambiguation_templates),
         )
-        return _stored(count_article_words(spark, parts, rules), folder / WORD_COUNTS_FOLDER, built)
+        return _stored(count_article_words(spark, parts, rules, options), storage, WORD_COUNTS_FOLDER, built)
     if not sources.unigram_counts:
         return None
-    files = find_files("--unigram-counts", sources.unigram_counts)
-    counts = read_ready_counts(spark, files, "unigram")
+    files = _ready_files("unigram", sources.unigram_counts, options, built)
     if sources.bigram_counts:
-        bigram_files = find_files("--bigram-counts", sources.bigram_counts)
-        counts = counts.unionByName(read_ready_counts(spark, bigram_files, "bigram"))
-        files += bigram_files
-    _note_inputs(built, files)
-    return counts
+        files += _ready_files("bigram", sources.bigram_counts, options, built)
+    return read_ready_counts(spark, files, options)
 
 
 def _views(
-    spark: SparkSession, sources: MetadataSources, thresholds: MetadataThresholds, folder: Path, built: BuiltMetadata
+    spark: SparkSession,
+    sources: MetadataSources,
+    thresholds: MetadataThresholds,
+    options: FetchOptions,
+    storage: Storage,
+    built: BuiltMetadata,
 ) -> DataFrame | None:
     if sources.title_views:
-        files = find_files("--title-views", sources.title_views)
-        _note_inputs(built, files)
-        return read_ready_counts(spark, files, "title")
+        return read_ready_counts(spark, _ready_files("title", sources.title_views, options, built), options)
     if not sources.pageviews:
         return None
-    files = find_files("--pageviews", sources.pageviews)
-    _note_inputs(built, files)
-    rows = [(file.name, str(file), form_of_view_file(file.name)) for file in files]
+    files = find_files("--pageviews", sources.pageviews, options)
+    _note_inputs(built, files, options)
+    rows = [(name, path, form_of_view_file(last_part(name))) for name, path in files]
     if any(form != HOURLY for _, _, form in rows):
         built.notes.append("--min-hourly-views does not apply to complete (monthly or daily) dumps of page views")
     rules = ViewRules(sources.wiki_language, sources.include_mobile, thresholds.min_hourly_views)
-    return _stored(count_title_views(spark, rows, rules), folder / TITLE_VIEWS_FOLDER, built)
+    return _stored(count_title_views(spark, rows, rules, options), storage, TITLE_VIEWS_FOLDER, built)
 
 
-def _stored(counts: DataFrame, folder: Path, built: BuiltMetadata) -> DataFrame:
+def _ready_files(
+    kind: str, items: Sequence[str], options: FetchOptions, built: BuiltMetadata
+) -> list[tuple[str, str, str]]:
+    files = find_files("--title-views" if kind == "title" else f"--{kind}-counts", items, options)
+    _note_inputs(built, files, options)
+    return [(name, path, kind) for name, path in files]
+
+
+def _stored(counts: DataFrame, storage: Storage, folder: str, built: BuiltMetadata) -> DataFrame:
     """Writes counts, takes the tally out of them, and reads them back."""
-    location = folder.as_uri()
+    location = storage.location(folder)
+    storage.delete(folder)
     counts.write.mode("overwrite").partitionBy("kind").parquet(location)
+    check_committed(storage, folder)
     schema = "word string, next_word string, count bigint, kind string"
     stored = counts.sparkSession.read.schema(schema).parquet(location)
     for row in stored.where("kind = 'tally'").orderBy("next_word", "word").collect():
@@ -186,20 +215,16 @@ def _stored(counts: DataFrame, folder: Path, built: BuiltMetadata) -> DataFrame:
     return stored
 
 
-def _note_inputs(built: BuiltMetadata, files: list[Path]) -> None:
-    built.inputs += [
-        {
-            "name": file.name,
-            "bytes": sum(part.stat().st_size for part in file.rglob("*")) if file.is_dir() else file.stat().st_size,
-        }
-        for file in files
-    ]
+def _note_inputs(built: BuiltMetadata, files: Sequence[tuple[str, str]], options: FetchOptions) -> None:
+    built.inputs += [{"name": name, "bytes": stat_archive(path, options).size} for name, path in files]
 
 
-def _add_names(sources: MetadataSources, thresholds: MetadataThresholds, built: BuiltMetadata) -> None:
+def _add_names(
+    sources: MetadataSources, thresholds: MetadataThresholds, options: FetchOptions, built: BuiltMetadata
+) -> None:
     _add([Candidate(number) for number in NUMBERS], SourceReport("number", seen=len(NUMBERS)), 0, thresholds, built)
     if sources.wordnet:
-        wordnet = read_wordnet(sources.wordnet, sources.wordnet_names)
+        wordnet = read_wordnet(sources.wordnet, sources.wordnet_names, options)
         built.facts |= {"wordnet_version": wordnet.version, "wordnet_synsets": wordnet.synsets}
         report = SourceReport("wordnet", seen=len(wordnet.names))
         _add([Candidate(name) for name in wordnet.names], report, 0, thresholds, built)

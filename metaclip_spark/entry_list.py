@@ -2,21 +2,23 @@
 
 import hashlib
 import json
-import os
 import string
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from metaclip_spark.storage import Storage
 from udfs.automaton import entries_as_json
 from udfs.metadata_schemas import ENTRIES
 
 SOURCES = ("number", "wordnet", "unigram", "bigram", "title")
 """In the order of the list; an entry belongs to the first source that gives it."""
+
+LIST_FILE = "metadata.json"
+DESCRIPTION_FILE = "metadata.run.json"
 
 NUMBERS = tuple(str(number) for number in range(100))
 
@@ -117,11 +119,11 @@ def digest_of(texts: Iterable[str]) -> str:
     return hashlib.sha256(entries_as_json(list(texts))).hexdigest()
 
 
-def write_list(folder: Path, entries: Sequence[Entry], description: dict[str, Any]) -> None:
+def write_list(storage: Storage, entries: Sequence[Entry], description: dict[str, Any]) -> None:
     """Writes the list's three files, each whole or not at all, the description last.
 
     Args:
-        folder: Where; it must exist.
+        storage: Where, locked by the caller.
         entries: The list.
         description: What goes to metadata.run.json.
     """
@@ -134,25 +136,13 @@ def write_list(folder: Path, entries: Sequence[Entry], description: dict[str, An
         },
         schema=ENTRIES,
     )
-    (folder / "metadata.run.json").unlink(missing_ok=True)
+    storage.delete(DESCRIPTION_FILE)
     texts = json.dumps([entry.text for entry in entries], ensure_ascii=False, indent=0) + "\n"
-    put_bytes(folder / "metadata.json", texts.encode())
+    storage.put_text(LIST_FILE, texts)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    put_bytes(folder / "metadata.parquet", sink.getvalue().to_pybytes())
-    put_bytes(folder / "metadata.run.json", json.dumps(description, ensure_ascii=False, indent=2).encode() + b"\n")
-
-
-def put_bytes(path: Path, content: bytes) -> None:
-    """Writes a file under another name and renames it.
-
-    Args:
-        path: The file.
-        content: All of it.
-    """
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)  # noqa: PTH105, Path.replace is the same call
+    storage.put_bytes("metadata.parquet", sink.getvalue().to_pybytes())
+    storage.put_text(DESCRIPTION_FILE, json.dumps(description, ensure_ascii=False, indent=2) + "\n")
 
 
 def as_dict(report: SourceReport) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_spark.errors import InputError, SchemaMismatchError
-from metaclip_spark.remote_inputs import files_of_url, read_whole
+from metaclip_spark.remote_inputs import files_of_url, in_words, read_whole
 from udfs.fetch import DEFAULT_OPTIONS, scheme_of
 from udfs.fetch_remote import FetchOptions
 
@@ -114,6 +114,25 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(value) or pa.types.is_large_string(value))
 
 
+def resolve_files(
+    named: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS, endings: tuple[str, ...] = ("",)
+) -> list[tuple[str, str]]:
+    """Finds files of any kind.
+
+    Args:
+        named: Files, globs or folders; hidden files and those that begin with "_" are left out.
+        options: How remote stores are reached.
+        endings: What a folder's files must end with.
+
+    Returns:
+        (name, path), as `resolve_archives`.
+
+    Raises:
+        InputError: If something named is not there, or two paths have one name.
+    """
+    return _distinct([pair for item in named for pair in _files_named(item, endings, options)])
+
+
 def _files_named(item: str, endings: tuple[str, ...], options: FetchOptions) -> list[tuple[str, str]]:
     if scheme_of(item) != "file":
         return files_of_url(item, endings, options)
@@ -137,7 +156,7 @@ def _files_below(folder: Path, endings: tuple[str, ...]) -> list[tuple[str, str]
         if path.name.endswith(endings) and not _is_hidden(path.relative_to(folder)) and path.is_file()
     ]
     if not files:
-        raise InputError(f"the folder {folder} holds no file that ends with one of {', '.join(endings)}")
+        raise InputError(f"the folder {folder} holds no file{in_words(endings)}")
     return files
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from metaclip_spark.entry_list import digest_of, put_bytes
+from metaclip_spark.entry_list import digest_of
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.metadata import read_unchecked_entries
+from metaclip_spark.object_store import LocalStore
 from udfs.alt_text import SEPARATOR_MARKS, clean_text, matches_entry, spacing
 
 LONGEST_USUAL_ENTRY = 80
@@ -223,9 +224,9 @@ def lint_file(path: str, fix: str = "") -> tuple[list[object], list[Finding], st
     if not cleaned:
         raise MetadataError(f"no entry of {path} is left without errors: nothing was written to {fix}")
     target = Path(fix)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    put_bytes(target.with_suffix(".id_map.json"), json.dumps(id_map).encode())
-    put_bytes(target, json.dumps(cleaned, ensure_ascii=False, indent=0).encode() + b"\n")
+    folder = LocalStore(target.parent)
+    folder.put(target.with_suffix(".id_map.json").name, json.dumps(id_map).encode())
+    folder.put(target.name, json.dumps(cleaned, ensure_ascii=False, indent=0).encode() + b"\n")
     return entries, findings, digest_of(cleaned)
 
 

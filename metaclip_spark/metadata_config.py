@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from metaclip_spark.bigram_pmi import LARGEST_PMI, SMALLEST_PMI
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.wordnet import NAME_FORMS
+from udfs.fetch_remote import S3_ACCESS
 
 
 @dataclass(frozen=True)
 class MetadataSources:
-    """Where the entries come from; each source may be left out. Files lie where driver and executors both see them.
+    """Where the entries come from; each source may be left out.
+
+    Files are local ones that driver and executors both see, or URLs: s3://, https://, or a scheme of fsspec.
 
     Attributes:
         wordnet: Folder or tar with WordNet's data files (Debian's wordnet-base has them in /usr/share/wordnet).
@@ -23,6 +26,7 @@ class MetadataSources:
         wiki_language: Language code of the page views' wiki.
         include_mobile: Count views on mobile devices, too.
         disambiguation_templates: Templates that mark disambiguation pages, beside English Wikipedia's.
+        s3_access: How files on S3 are read: signed, anonymous or requester-pays.
     """
 
     wordnet: str = ""
@@ -35,6 +39,7 @@ class MetadataSources:
     wiki_language: str = "en"
     include_mobile: bool = False
     disambiguation_templates: tuple[str, ...] = ()
+    s3_access: str = S3_ACCESS[0]
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -52,6 +57,8 @@ class MetadataSources:
             raise ConfigError("--pageviews is summed, --title-views is ready: give one of them")
         if self.wordnet_names not in NAME_FORMS:
             raise ConfigError(f"--wordnet-names is {self.wordnet_names!r}: give one of {', '.join(NAME_FORMS)}")
+        if self.s3_access not in S3_ACCESS:
+            raise ConfigError(f"--s3-access is {self.s3_access!r}: give one of {', '.join(S3_ACCESS)}")
 
 
 @dataclass(frozen=True)
@@ -90,9 +97,7 @@ class MetadataThresholds:
         least = {"min_unigram_count": 1, "min_bigram_count": 1, "min_title_views": 1, "min_hourly_views": 1}
         least |= {"unigram_budget": 0, "bigram_budget": 0, "title_budget": 0, "max_entries": 0}
         for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                option = name.replace("_", "-")
-                raise ConfigError(f"--{option} is {getattr(self, name)}: give a whole number of at least {smallest}")
+            _check_least(name, getattr(self, name), smallest)
         if not SMALLEST_PMI <= self.min_pmi <= LARGEST_PMI:
             raise ConfigError(f"--min-pmi is {self.min_pmi}: give bits from {SMALLEST_PMI} to {LARGEST_PMI}")
 
@@ -102,12 +107,16 @@ class MetadataOutput:
     """Where the list goes.
 
     Attributes:
-        output: Folder for metadata.json, metadata.parquet, metadata.run.json and the word counts.
+        output: Folder for metadata.json, metadata.parquet, metadata.run.json and the word counts; local or a URL.
         overwrite: Replace the list that is there.
+        s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
+        allow_rename_committer: Write to S3 even where Spark can only commit by renaming.
     """
 
     output: str
     overwrite: bool = False
+    s3_packages: bool = False
+    allow_rename_committer: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,8 +140,7 @@ class LintConfig:
         Raises:
             ConfigError: If a value is out of range.
         """
-        if self.examples < 0:
-            raise ConfigError(f"--examples is {self.examples}: give at least 0")
+        _check_least("examples", self.examples, 0)
         if self.fix and not self.fix.endswith(".json"):
             raise ConfigError(f"--fix {self.fix} must end with .json, the form that it writes")
 
@@ -159,5 +167,9 @@ class DiffConfig:
         Raises:
             ConfigError: If a value is out of range.
         """
-        if self.examples < 0:
-            raise ConfigError(f"--examples is {self.examples}: give at least 0")
+        _check_least("examples", self.examples, 0)
+
+
+def _check_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ConfigError(f"--{name.replace('_', '-')} is {value}: give a whole number of at least {least}")

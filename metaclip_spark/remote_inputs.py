@@ -58,8 +58,20 @@ def files_of_url(item: str, endings: tuple[str, ...], options: FetchOptions) -> 
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from None
     if not found:
-        raise InputError(f"{item} names no file that ends with one of {', '.join(endings)}: check bucket and path")
+        raise InputError(f"{item} names no file{in_words(endings)}: check bucket and path")
     return found
+
+
+def in_words(endings: tuple[str, ...]) -> str:
+    """Says what files must end with, behind the word "file".
+
+    Args:
+        endings: The endings; an empty one allows any.
+
+    Returns:
+        A clause, or nothing.
+    """
+    return "" if "" in endings else f" that ends with one of {', '.join(endings)}"
 
 
 def _files_of_s3(item: str, endings: tuple[str, ...], options: FetchOptions) -> list[tuple[str, str]]:

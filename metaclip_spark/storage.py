@@ -131,8 +131,17 @@ class Storage:
             name: A relative path.
             content: The text.
         """
+        self.put_bytes(name, content.encode())
+
+    def put_bytes(self, name: str, content: bytes) -> None:
+        """Puts an object whole or not at all, over one that is there.
+
+        Args:
+            name: A relative path.
+            content: All of it.
+        """
         self.guard()
-        self._objects.put(name, content.encode())
+        self._objects.put(name, content)
 
     def put_unguarded(self, name: str, content: Any) -> None:
         """Puts a JSON object without asking the guard: for the lock itself.

@@ -1,14 +1,15 @@
 """Finds dumps and cuts them into parts that tasks can read side by side."""
 
-import glob
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from metaclip_spark.errors import ConfigError, InputError
+from metaclip_spark.inputs import resolve_files
 from udfs.dump_stream import BZIP2_START, read_chunks, unpack, unpacked_lines
+from udfs.fetch import DEFAULT_OPTIONS, open_archive, stat_archive
+from udfs.fetch_remote import FetchOptions
 from udfs.page_views import COMPLETE, HOURLY
 from udfs.wiki_pages import as_utf8, namespace_names
 from udfs.wikitext import FILE_NAMESPACES
@@ -34,71 +35,88 @@ class DumpPart:
     pages: int | None
 
 
-def find_files(option: str, items: Sequence[str]) -> list[Path]:
+def find_files(option: str, items: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) -> list[tuple[str, str]]:
     """Finds the files that an option names.
 
     Args:
         option: The option, for messages.
-        items: Files, folders (their files; hidden ones and those that begin with "_" are left out) or globs.
+        items: Files, folders or globs, local or URLs; see `metaclip_spark.inputs.resolve_files`.
+        options: How remote stores are reached.
 
     Returns:
-        The files, sorted by name, each once.
+        (name, path) of the files, sorted by name, each once.
 
     Raises:
-        ConfigError: If an item names no file, or two files have one name.
+        InputError: If an item names no file, or two files have one name.
     """
-    found: dict[str, Path] = {}
-    for item in items:
-        path = Path(item.removeprefix("file://"))
-        if path.is_dir():
-            files = [file for file in path.iterdir() if file.is_file() and file.name[0] not in "._"]
-        else:
-            files = [path] if path.is_file() else [Path(name) for name in glob.glob(str(path))]  # noqa: PTH207
-        if not files:
-            raise ConfigError(f"{option} {item} names no file: check the path")
-        for file in files:
-            if found.setdefault(file.name, file.absolute()) != file.absolute():
-                raise ConfigError(f"{option} names two files called {file.name}: give each file once")
-    return [found[name] for name in sorted(found)]
+    try:
+        return resolve_files(items, options)
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from None
 
 
-def plan_article_dumps(items: Sequence[str]) -> tuple[list[DumpPart], list[str]]:
+def plan_article_dumps(
+    items: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS
+) -> tuple[list[DumpPart], list[str]]:
     """Cuts article dumps into parts.
 
     A multistream dump with its index beside it is cut at streams; any other dump is one part.
 
     Args:
         items: Dumps, folders or globs; indexes among them are left out.
+        options: How remote stores are reached.
 
     Returns:
         The parts, and notes for the user.
 
     Raises:
-        ConfigError: If an item names no dump.
-        InputError: If an index does not fit its dump.
+        ConfigError: If the items name only indexes.
+        InputError: If an item names no file, or an index does not fit its dump.
     """
-    dumps = [path for path in find_files("--articles", items) if "-index" not in path.name]
+    dumps = [(name, path) for name, path in find_files("--articles", items, options) if "-index" not in last_part(path)]
     if not dumps:
         raise ConfigError(f"--articles {' '.join(items)} names only indexes: give the dumps, too")
     parts: list[DumpPart] = []
     notes: list[str] = []
-    for dump in dumps:
-        index = dump.with_name(dump.name.replace("-multistream", "-multistream-index").replace(".xml", ".txt"))
-        if "-multistream" in dump.name and index.is_file():
-            parts += cut_by_index(dump, index)
+    for name, path in dumps:
+        index = _index_beside(path, options)
+        if index:
+            parts += cut_by_index(name, path, index, PART_BYTES, options)
         else:
-            parts.append(DumpPart(dump.name, str(dump), 0, None, None))
-            notes.append(f"{dump.name} is read by one task: there is no multistream index beside it")
+            parts.append(DumpPart(name, path, 0, None, None))
+            notes.append(f"{name} is read by one task: there is no multistream index beside it")
     return parts, notes
 
 
-def cut_by_index(dump: Path, index: Path, part_bytes: int = PART_BYTES) -> list[DumpPart]:
+def last_part(path: str) -> str:
+    """Gives the file's name at the end of a path or URL."""
+    return path.rpartition("/")[2]
+
+
+def _index_beside(dump: str, options: FetchOptions) -> str | None:
+    name = last_part(dump)
+    if "-multistream" not in name:
+        return None
+    index = name.replace("-multistream", "-multistream-index").replace(".xml", ".txt")
+    path = dump.removesuffix(name) + index
+    try:
+        stat_archive(path, options)
+    except FileNotFoundError:
+        return None
+    return path
+
+
+def cut_by_index(
+    name: str, dump: str, index: str, part_bytes: int, options: FetchOptions = DEFAULT_OPTIONS
+) -> list[DumpPart]:
     """Cuts a multistream dump where its index says that streams begin.
 
     Args:
-        dump: The dump.
+        name: The dump's name.
+        dump: Its path or URL.
         index: Its index: lines of offset, page id and title with colons between, packed or plain.
         part_bytes: Least size of a part but the last.
+        options: How remote stores are reached.
 
     Returns:
         The parts, without the dump's head, which holds no page.
@@ -106,38 +124,34 @@ def cut_by_index(dump: Path, index: Path, part_bytes: int = PART_BYTES) -> list[
     Raises:
         InputError: If the index cannot be read or does not fit the dump.
     """
-    size = dump.stat().st_size
-    starts: list[tuple[int, int]] = []
-    for offset, pages in _streams_of_index(index):
-        if offset >= size or (starts and offset <= starts[-1][0]):
-            raise InputError(
-                _misfit(dump, index, f"its offset {offset} lies outside the dump's {size} bytes or out of order")
-            )
-        starts.append((offset, pages))
     parts: list[DumpPart] = []
-    for offset, pages in starts:
-        if parts and offset - parts[-1].start < part_bytes:
-            last = parts.pop()
-            parts.append(DumpPart(last.dump, last.path, last.start, None, (last.pages or 0) + pages))
-        else:
-            parts.append(DumpPart(dump.name, str(dump), offset, None, pages))
-    ends = [*(part.start for part in parts[1:]), None]
-    with dump.open("rb") as stream:
+    with open_archive(dump, options) as stream:
+        last = -1
+        for offset, pages in _streams_of_index(index, options):
+            if not last < offset < stream.size:
+                why = f"its offset {offset} lies outside the dump's {stream.size} bytes or out of order"
+                raise InputError(_misfit(name, index, why))
+            last = offset
+            if parts and offset - parts[-1].start < part_bytes:
+                parts[-1] = replace(parts[-1], pages=(parts[-1].pages or 0) + pages)
+            else:
+                parts.append(DumpPart(name, dump, offset, None, pages))
         for part in parts:
             stream.seek(part.start)
             if not BZIP2_START.match(stream.read(_MAGIC_BYTES)):
-                raise InputError(_misfit(dump, index, f"no bzip2 stream begins at its offset {part.start}"))
-    return [DumpPart(part.dump, part.path, part.start, end, part.pages) for part, end in zip(parts, ends, strict=True)]
+                raise InputError(_misfit(name, index, f"no bzip2 stream begins at its offset {part.start}"))
+    ends = [*(part.start for part in parts[1:]), None]
+    return [replace(part, end=end) for part, end in zip(parts, ends, strict=True)]
 
 
-def _misfit(dump: Path, index: Path, why: str) -> str:
+def _misfit(name: str, index: str, why: str) -> str:
     return (
-        f"the index {index} does not fit {dump.name}: {why}; fetch both of one date, or move the index away to read "
+        f"the index {index} does not fit {name}: {why}; fetch both of one date, or move the index away to read "
         "the dump with one task"
     )
 
 
-def _streams_of_index(index: Path) -> Iterator[tuple[int, int]]:
+def _streams_of_index(index: str, options: FetchOptions) -> Iterator[tuple[int, int]]:
     """Reads where streams begin, and how many pages each holds.
 
     Raises:
@@ -145,7 +159,7 @@ def _streams_of_index(index: Path) -> Iterator[tuple[int, int]]:
     """
     losses: Counter[str] = Counter()
     offset, pages = -1, 0
-    with index.open("rb") as stream:
+    with open_archive(index, options) as stream:
         for number, line in enumerate(unpacked_lines(read_chunks(stream), losses), start=1):
             field = line.split(b":", 1)[0]
             if not field.isdigit():
@@ -160,18 +174,19 @@ def _streams_of_index(index: Path) -> Iterator[tuple[int, int]]:
     yield offset, pages
 
 
-def dropped_prefixes(paths: Sequence[str]) -> frozenset[str]:
+def dropped_prefixes(paths: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) -> frozenset[str]:
     """Collects the prefixes of links to files and categories, in each dump's language.
 
     Args:
         paths: Article dumps; their first bytes are read.
+        options: How remote stores are reached.
 
     Returns:
         The prefixes, in lower case, with the English ones, which are valid in every wiki.
     """
     names = set(FILE_NAMESPACES)
     for path in sorted(set(paths)):
-        with Path(path).open("rb") as stream:
+        with open_archive(path, options) as stream:
             head = b""
             for chunk in as_utf8(unpack(read_chunks(stream), Counter())):
                 head += chunk

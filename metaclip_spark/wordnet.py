@@ -1,12 +1,16 @@
 """Reads the names of WordNet's synsets from its data files."""
 
+import io
 import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from metaclip_spark.errors import ConfigError, InputError
+from metaclip_spark.inputs import resolve_files
+from udfs.fetch import DEFAULT_OPTIONS, open_archive
+from udfs.fetch_remote import FetchOptions
 
 DATA_FILES = ("data.noun", "data.verb", "data.adj", "data.adv")
 NAME_FORMS = ("published", "whole")
@@ -16,6 +20,10 @@ name cannot match, since the matching sets dots apart."""
 _VERSION = re.compile(r"WordNet (\d+\.\d+)")
 _ADJECTIVE_MARKER = re.compile(r"\((?:a|p|ip)\)$")
 _FIRST_LEMMA = 4
+_ADVICE = (
+    "install Debian's wordnet-base (/usr/share/wordnet), or give the folder or tar that holds WordNet's "
+    f"{', '.join(DATA_FILES)}"
+)
 
 
 @dataclass(frozen=True)
@@ -33,15 +41,16 @@ class WordNet:
     names: tuple[str, ...]
 
 
-def read_wordnet(path: str, form: str = "published") -> WordNet:
+def read_wordnet(path: str, form: str = "published", options: FetchOptions = DEFAULT_OPTIONS) -> WordNet:
     """Reads the first lemma of each synset, without adjective marker, in lower case, with spaces for underscores.
 
     With the numbers from 0 to 99 the names of WordNet 3.0 are the 86,654 entries of the paper's table 1.
 
     Args:
         path: A folder, at any depth, or a tar (plain or packed) with WordNet's `data.noun`, `data.verb`, `data.adj`
-            and `data.adv`.
+            and `data.adv`; local or a URL.
         form: One of `NAME_FORMS`.
+        options: How remote stores are reached.
 
     Returns:
         Version, number of synsets and names.
@@ -51,7 +60,7 @@ def read_wordnet(path: str, form: str = "published") -> WordNet:
         InputError: If a line of them is no synset; the message names it.
     """
     version, synsets, names = "unknown", 0, set()
-    for file, content in _data_files(Path(path.removeprefix("file://"))):
+    for file, content in _data_files(path, options):
         for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), start=1):
             if line.startswith("  "):
                 found = _VERSION.search(line)
@@ -79,27 +88,30 @@ def synset_name(lemma: str, form: str) -> str:
     return (name.partition(".")[0] if form == "published" else name).replace("_", " ")
 
 
-def _data_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    if path.is_dir():
-        found = {name: sorted(path.rglob(name)) for name in DATA_FILES}
-        contents = {name: files[0].read_bytes() for name, files in found.items() if files}
-    elif path.is_file():
-        contents = _files_of_tar(path)
-    else:
-        raise ConfigError(f"--wordnet {path} does not exist: give the folder that holds {', '.join(DATA_FILES)}")
+def _data_files(path: str, options: FetchOptions) -> Iterator[tuple[str, bytes]]:
+    try:
+        found = resolve_files([path], options, DATA_FILES)
+    except InputError as error:
+        raise ConfigError(f"--wordnet: {error}; {_ADVICE}") from None
+    # Of several files of one name the first is taken.
+    contents = {PurePosixPath(name).name: _content(place, options) for name, place in reversed(found)}
+    if len(contents) == 1 and not contents.keys() & set(DATA_FILES):
+        contents = _files_of_tar(path, *contents.values())
     missing = [name for name in DATA_FILES if name not in contents]
     if missing:
-        raise ConfigError(
-            f"--wordnet {path} holds no {', '.join(missing)}: install Debian's wordnet-base (/usr/share/wordnet), or "
-            "give the tar of WordNet's database files"
-        )
+        raise ConfigError(f"--wordnet {path} holds no {', '.join(missing)}: {_ADVICE}")
     for name in DATA_FILES:
         yield name, contents[name]
 
 
-def _files_of_tar(path: Path) -> dict[str, bytes]:
+def _content(path: str, options: FetchOptions) -> bytes:
+    with open_archive(path, options) as stream:
+        return stream.read()
+
+
+def _files_of_tar(path: str, content: bytes) -> dict[str, bytes]:
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             files = [member for member in archive.getmembers() if member.isfile()]
             members = {PurePosixPath(member.name).name: member for member in files}
             opened = ((name, archive.extractfile(members[name])) for name in DATA_FILES if name in members)

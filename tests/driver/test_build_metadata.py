@@ -2,13 +2,10 @@
 
 import bz2
 import gzip
-import json
 import math
 import os
-import random
 import re
 from collections import Counter
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,75 +13,26 @@ import pyarrow.parquet as pq
 import pytest
 
 from metaclip_spark import wiki_dumps
-from metaclip_spark.bigram_pmi import power_of_two, reaches_pmi, score_bigrams
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.metadata import load_metadata
 from metaclip_spark.wiki_dumps import cut_by_index, find_files, form_of_view_file, plan_article_dumps
 from tests.driver.jobs import SAMPLE, call, run_json
+from tests.driver.metadata_builds import FILES, build, described, write_multistream
 from tests.worker.test_wiki_dumps import page
 from tests.worker.test_wikitext import independent_text, page_xml
-from tests.worker.test_wordnet import small_wordnet
 from udfs.alt_text import SEPARATOR_MARKS
 from udfs.ngrams import SURROUNDING
 from udfs.wiki_pages import parse_page
 from udfs.wikitext import is_disambiguation
 
 DATA = os.environ.get("METACLIP_TEST_DATA")
-FILES = ("metadata.json", "metadata.parquet", "metadata.run.json")
 
 pytestmark = pytest.mark.usefixtures("spark")
 needs_data = pytest.mark.skipif(DATA is None, reason="METACLIP_TEST_DATA is not set")
 
 
-def write_multistream(folder):
-    """Writes a dump of twelve streams, and its index."""
-    name = "xxwiki-20260101-pages-articles-multistream"
-    streams = [bz2.compress(b"<mediawiki>")]
-    lines = []
-    for number in range(12):
-        offset = sum(map(len, streams))
-        titles = [f"P{number}.{place}" for place in range(3)]
-        text = f"alpha beta w{number} Zürich {'gamma delta ' * (number % 3)}"
-        streams.append(bz2.compress("".join(page(title, text) for title in titles).encode()))
-        lines += [f"{offset}:{place}:{title}\n" for place, title in enumerate(titles)]
-    dump = folder / f"{name}.xml.bz2"
-    dump.write_bytes(b"".join([*streams, bz2.compress(b"</mediawiki>")]))
-    index = folder / f"{name}-index.txt.bz2"
-    index.write_bytes(bz2.compress("".join(lines).encode()))
-    return dump, index
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sources")
-    write_multistream(folder)
-    views = ["en Alpha 90 0", "en Gamma_ray 60 0", "en Few 49 0", "de Alpha 99 0", "en Talk:X 900 0", "en - 99 0"]
-    for hour in range(2):
-        (folder / f"pageviews-20260101-0{hour}0000.gz").write_bytes(gzip.compress("\n".join(views).encode()))
-    small_wordnet(folder / "dict")
-    return folder
-
-
-def build(sources, output, *options):
-    return call(
-        "build_metadata", "--articles", sources / "*multistream*", "--pageviews", sources / "pageviews*",
-        "--wordnet", sources / "dict", "--min-unigram-count", 6, "--min-pmi", 2, "--output", output, *options,
-    )  # fmt: skip
-
-
-def described(output):
-    return json.loads((output / "metadata.run.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def built(sources, tmp_path_factory):
-    output = tmp_path_factory.mktemp("built") / "list"
-    assert build(sources, output) == 0
-    return output
-
-
-def test_the_list_holds_each_source_in_its_order(built):
-    rows = pq.read_table(built / "metadata.parquet").to_pylist()
+def test_the_list_holds_each_source_in_its_order(built_metadata):
+    rows = pq.read_table(built_metadata / "metadata.parquet").to_pylist()
     assert [row["entry_id"] for row in rows] == list(range(len(rows)))
     by_source = {}
     for row in rows:
@@ -106,13 +54,13 @@ def test_the_list_holds_each_source_in_its_order(built):
         (strength for _, strength in by_source["bigram"]), reverse=True
     )
     assert by_source["title"] == [("Alpha", 180), ("Gamma ray", 120)]
-    assert load_metadata(str(built / "metadata.json")).entries == tuple(row["entry_text"] for row in rows)
+    assert load_metadata(str(built_metadata / "metadata.json")).entries == tuple(row["entry_text"] for row in rows)
 
 
-def test_the_run_file_says_what_was_seen_and_lost(built):
-    run = described(built)
-    assert run["digest"] == load_metadata(str(built / "metadata.json")).digest
-    assert run["entries"] == len(load_metadata(str(built / "metadata.json")).entries)
+def test_the_run_file_says_what_was_seen_and_lost(built_metadata):
+    run = described(built_metadata)
+    assert run["digest"] == load_metadata(str(built_metadata / "metadata.json")).digest
+    assert run["entries"] == len(load_metadata(str(built_metadata / "metadata.json")).entries)
     assert run["thresholds"]["min_unigram_count"] == 6
     assert {name["name"] for name in run["inputs"]} >= {"xxwiki-20260101-pages-articles-multistream.xml.bz2"}
     tally = run["tally"]["xxwiki-20260101-pages-articles-multistream.xml.bz2"]
@@ -125,44 +73,45 @@ def test_the_run_file_says_what_was_seen_and_lost(built):
     assert (titles["seen"], titles["dropped"], titles["highest"]) == (3, 1, ["-", 198])
 
 
-def test_partitioning_does_not_change_a_byte(sources, built, tmp_path, spark, monkeypatch):
-    monkeypatch.setattr(wiki_dumps.cut_by_index, "__defaults__", (1,))
+def test_partitioning_does_not_change_a_byte(metadata_sources, built_metadata, tmp_path, spark, monkeypatch):
+    monkeypatch.setattr(wiki_dumps, "PART_BYTES", 1)
     before = spark.conf.get("spark.sql.shuffle.partitions")
     spark.conf.set("spark.sql.shuffle.partitions", "7")
     try:
-        assert build(sources, tmp_path / "again") == 0
+        assert build(metadata_sources, tmp_path / "again") == 0
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", before)
     for name in FILES:
-        assert (tmp_path / "again" / name).read_bytes() == (built / name).read_bytes(), name
+        assert (tmp_path / "again" / name).read_bytes() == (built_metadata / name).read_bytes(), name
 
 
-def test_stored_counts_can_be_read_again(built, tmp_path):
-    folders = [built / "word_counts" / f"kind={kind}" for kind in ("unigram", "bigram")]
+def test_stored_counts_can_be_read_again(built_metadata, tmp_path):
+    folders = [built_metadata / "word_counts" / f"kind={kind}" for kind in ("unigram", "bigram")]
     options = ("--min-unigram-count", 6, "--min-pmi", 2, "--output", tmp_path / "again")
     counts = ("--unigram-counts", folders[0], "--bigram-counts", folders[1])
-    titles = ("--title-views", built / "title_views" / "kind=title")
+    titles = ("--title-views", built_metadata / "title_views" / "kind=title")
     assert call("build_metadata", *counts, *titles, *options) == 0
     found = pq.read_table(tmp_path / "again" / "metadata.parquet").to_pylist()
-    wanted = pq.read_table(built / "metadata.parquet").to_pylist()
+    wanted = pq.read_table(built_metadata / "metadata.parquet").to_pylist()
     for source in ("unigram", "bigram", "title"):
         again, first = ([row["entry_text"] for row in rows if row["source"] == source] for rows in (found, wanted))
         assert again == first
 
 
-def test_a_list_is_not_overwritten_unless_asked(sources, built, capsys):
-    assert build(sources, built) == 2
+def test_a_list_is_not_overwritten_unless_asked(metadata_sources, built_metadata, capsys):
+    assert build(metadata_sources, built_metadata) == 2
     assert "--overwrite" in capsys.readouterr().err
 
 
 def test_parts_cover_a_multistream_dump(tmp_path):
     dump, index = write_multistream(tmp_path)
-    parts = cut_by_index(dump, index, part_bytes=1)
+    parts = cut_by_index(dump.name, str(dump), str(index), 1)
     assert len(parts) == 12
     assert [part.end for part in parts[:-1]] == [part.start for part in parts[1:]]
     assert parts[-1].end is None
     assert sum(part.pages for part in parts) == 36
-    assert sum(part.pages for part in cut_by_index(dump, index)) == 36
+    (whole,) = cut_by_index(dump.name, str(dump), str(index), wiki_dumps.PART_BYTES)
+    assert whole.pages == 36
     index.unlink()
     (part,), (note,) = plan_article_dumps([str(tmp_path)])
     assert (part.start, part.end) == (0, None)
@@ -182,14 +131,14 @@ def test_an_index_that_does_not_fit_is_refused(tmp_path, lines, message):
     dump, index = write_multistream(tmp_path)
     index.write_bytes(bz2.compress(lines))
     with pytest.raises(InputError, match=message):
-        cut_by_index(dump, index)
+        cut_by_index(dump.name, str(dump), str(index), 1)
 
 
 def test_files_are_found_once_and_named_when_missing(tmp_path):
     (tmp_path / "a.gz").touch()
     (tmp_path / ".hidden").touch()
-    assert [file.name for file in find_files("--pageviews", [str(tmp_path), str(tmp_path / "a.*")])] == ["a.gz"]
-    with pytest.raises(ConfigError, match="names no file"):
+    assert [name for name, _ in find_files("--pageviews", [str(tmp_path), str(tmp_path / "a.*")])] == ["a.gz"]
+    with pytest.raises(InputError, match=r"--pageviews: .* does not exist"):
         find_files("--pageviews", [str(tmp_path / "b.gz")])
     with pytest.raises(ConfigError, match="keep the dumps' own names"):
         form_of_view_file("views.gz")
@@ -257,43 +206,12 @@ def test_a_bad_count_names_its_line(tmp_path, capsys, count):
         (("--bigram-counts", "x", "--title-views", "y"), "needs --unigram-counts"),
         (("--articles", "x", "--unigram-counts", "y"), "give one of them"),
         (("--articles", "/nothing/here", "--min-pmi", "200"), "--min-pmi"),
-        (("--articles", "/nothing/here"), "names no file"),
+        (("--articles", "/nothing/here"), "--articles: /nothing/here does not exist"),
     ],
 )
 def test_what_a_user_gets_wrong_is_refused_in_one_line(tmp_path, capsys, options, message):
     assert call("build_metadata", *options, "--output", tmp_path / "list") == 2
     assert message in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("min_pmi", [30.0, 2.5, -3.0, 59.5, 0.0])
-def test_pmi_is_compared_exactly(spark, min_pmi):
-    total = 2**42
-    generator = random.Random(7)
-    rows = [(1, 1, 1), (total, total, total), (3, 2**31, 3)]
-    for _ in range(40):
-        first, second = (generator.randrange(1, 2 ** generator.randrange(1, 42)) for _ in range(2))
-        rows.append((generator.randint(1, min(first, second)), first, second))
-    table = spark.createDataFrame(rows, "pair_count long, first_count long, second_count long")
-    found = {tuple(row)[:3]: row["holds"] for row in table.withColumn("holds", reaches_pmi(min_pmi, total)).collect()}
-    power = power_of_two(min_pmi)
-    assert abs(math.log2(power) - min_pmi) < 1e-9
-    assert found == {(pair, first, second): pair * total >= power * first * second for pair, first, second in rows}
-
-
-def test_a_pair_at_the_threshold_is_kept(spark):
-    table = spark.createDataFrame([(1, 1, 1)], "pair_count long, first_count long, second_count long")
-    for total, holds in ((2**30, True), (2**30 - 1, False)):
-        assert table.select(reaches_pmi(30.0, total).alias("holds")).first()["holds"] is holds
-    assert power_of_two(-2.0) == Fraction(1, 4)
-    with pytest.raises(InputError, match="add up to"):
-        reaches_pmi(30.0, 2**50)
-
-
-def test_a_pair_is_scored_with_its_own_words(spark):
-    words = spark.createDataFrame([("a", 4), ("b", 2)], "word string, count long")
-    pairs = spark.createDataFrame([("a", "b", 2), ("b", "a", 1)], "word string, next_word string, count long")
-    found = {row["text"]: row["ratio"] for row in score_bigrams(pairs, words).collect()}
-    assert found == {"a b": 2 / 8, "b a": 1 / 8}
 
 
 def independent_counts(dump):
