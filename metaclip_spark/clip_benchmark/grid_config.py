@@ -167,8 +167,8 @@ class GridConfig:
         Returns:
             Option -> value, JSON-ready.
         """
-        names = ("steps", "batch_size", "warmup_steps", "learning_rate", "weight_decay", "view_set")
-        names = (*names, "arm_share", "processes", "precision")
+        names = ["steps", "batch_size", "warmup_steps", "learning_rate", "weight_decay", "view_set"]
+        names += ["arm_share", "processes", "precision"]
         return {**{name: getattr(self, name) for name in names}, "synonyms": bool(self.synonyms)}
 
 

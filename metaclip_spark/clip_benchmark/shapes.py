@@ -165,7 +165,7 @@ def draw_shape(word: str, ground: str, generator: np.random.Generator, pixels: i
     ink, first, second = _colours(generator)
     picture = _ground(ground, side, first, second, generator)
     # Most of the picture's side, near its middle: a crop of half the area still shows the outline.
-    half = side / 2 * generator.uniform(0.62, 0.85)
+    half = side / 2 * generator.uniform(0.7, 0.88)
     reach = side / 2 - half
     middle = (side / 2 + generator.uniform(-0.6, 0.6) * reach, side / 2 + generator.uniform(-0.6, 0.6) * reach)
     turn = np.deg2rad(generator.uniform(-8, 8))
@@ -278,12 +278,12 @@ def read_shapes(folder: Path, settings: dict[str, object] | None = None) -> Shap
 
 
 def _colours(generator: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Draws an ink that stands out from two kindred ground colours in luminance."""
+    """Draws a dark ink, and two kindred ground colours that are lighter by `_LEAST_CONTRAST` at least."""
     weights = np.array([0.299, 0.587, 0.114])
     while True:
         ink, first = generator.integers(0, 256, (2, 3))
         second = np.clip(first + generator.integers(-28, 29, 3), 0, 255)
-        if min(abs(weights @ (ink - ground)) for ground in (first, second)) >= _LEAST_CONTRAST:
+        if min(weights @ (ground - ink) for ground in (first, second)) >= _LEAST_CONTRAST:
             return tuple(ink.tolist()), tuple(first.tolist()), tuple(second.tolist())
 
 

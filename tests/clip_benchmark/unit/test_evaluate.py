@@ -1,0 +1,236 @@
+"""Evaluation against slow NumPy versions and brute force, on a model whose features are numbers drawn by lot."""
+
+import math
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from metaclip_spark.clip_benchmark.encoders import ContrastiveModel
+from metaclip_spark.clip_benchmark.evaluate import (
+    TestSplit,
+    class_side,
+    evaluate,
+    evaluating,
+    image_side,
+    images_to_texts,
+    linear_probe,
+    load_test_split,
+    recalls,
+    text_side,
+    texts_to_images,
+)
+from metaclip_spark.clip_benchmark.shapes import ShapesConfig, make_shapes
+from metaclip_spark.clip_benchmark.towers import ImageFeatures, TextFeatures
+from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.errors import InputError
+
+WORDS = 7
+CLASSES = ("star", "striped moon", "house")
+TEMPLATES = ("a {}", "one more {} here", "the {}")
+
+
+class Drawn(nn.Module):
+    """Stands for a model: each word and each image has features drawn by lot."""
+
+    def __init__(self, *, scores_tokens):
+        super().__init__()
+        self.scores_tokens = scores_tokens
+        self.normalisation = nn.BatchNorm1d(3)
+        self.frozen = nn.Linear(2, 2).eval()
+        self.words = {}
+
+    def tokenize(self, texts):
+        rows = [[self.words.setdefault(word, len(self.words) + 1) for word in text.split()] for text in texts]
+        return torch.tensor([(row + [0] * WORDS)[:WORDS] for row in rows])
+
+    def encode_text(self, ids):
+        generator = np.random.default_rng(5)
+        table = torch.tensor(generator.normal(size=(60, 4)), dtype=torch.float32)
+        places = torch.tensor(generator.normal(size=(WORDS, 4)), dtype=torch.float32)
+        tokens = table[ids] + places
+        return TextFeatures(tokens.sum(dim=1), tokens, ids != 0)
+
+    def encode_image(self, images):
+        tokens = images.flatten(1).reshape(len(images), -1, 4)
+        return ImageFeatures(tokens.sum(dim=1), tokens.mean(dim=1), tokens)
+
+    def dense_text(self, tokens):
+        return nn.functional.normalize(tokens, dim=-1)
+
+    dense_image = dense_text
+
+
+@pytest.fixture
+def split():
+    images = torch.tensor(np.random.default_rng(1).normal(size=(9, 3, 4, 2)), dtype=torch.float32)
+    captions = ("a star", "the moon", "a star", "one house here", "a b c d e f g", "house", "x", "y z", "striped moon")
+    return TestSplit(images, captions, torch.tensor([0, 1, 0, 2, 1, 2, 0, 1, 1]), CLASSES, TEMPLATES, (0,), (1, 2))
+
+
+def slow_unit(vector):
+    return vector / math.sqrt(sum(float(x) ** 2 for x in vector))
+
+
+def slow_tokens(model, text, masks_padding):
+    ids = model.tokenize([text])
+    tokens = model.encode_text(ids).tokens[0].numpy()
+    keep = [position for position in range(WORDS) if ids[0, position] != 0 or not masks_padding]
+    return {position: slow_unit(tokens[position]) for position in keep}
+
+
+def slow_patches(images, number):
+    return [slow_unit(patch) for patch in images[number].numpy().reshape(-1, 4)]
+
+
+def test_global_zero_shot_equals_the_slow_version(split):
+    model = Drawn(scores_tokens=False)
+    found = images_to_texts(
+        image_side(model, split.images, "cpu")[0], class_side(model, split, "cpu", masks_padding=True)
+    ).numpy()
+    for number in range(len(split.images)):
+        image = slow_unit(split.images[number].numpy().reshape(-1, 4).sum(axis=0))
+        for index, name in enumerate(CLASSES):
+            prompts = [model.encode_text(model.tokenize([t.format(name)])).embedding[0].numpy() for t in TEMPLATES]
+            whole = slow_unit(np.mean([slow_unit(prompt) for prompt in prompts], axis=0))
+            assert found[number, index] == pytest.approx(float(image @ whole), abs=1e-5)
+
+
+@pytest.mark.parametrize("masks_padding", [True, False])
+def test_token_wise_zero_shot_equals_the_slow_version(split, masks_padding):
+    model = Drawn(scores_tokens=True)
+    found = images_to_texts(
+        image_side(model, split.images, "cpu")[0], class_side(model, split, "cpu", masks_padding=masks_padding)
+    ).numpy()
+    for index, name in enumerate(CLASSES):
+        prompts = [slow_tokens(model, template.format(name), masks_padding) for template in TEMPLATES]
+        positions = sorted({position for prompt in prompts for position in prompt})
+        mean = {p: sum(prompt.get(p, np.zeros(4)) for prompt in prompts) / len(prompts) for p in positions}
+        frobenius = math.sqrt(sum(float(x) ** 2 for row in mean.values() for x in row))
+        for number in range(len(split.images)):
+            patches = slow_patches(split.images, number)
+            score = np.mean([max(float(patch @ mean[p]) / frobenius for p in positions) for patch in patches])
+            # The Frobenius norm is that of the published evaluation; ours is the same times the root of the count.
+            assert found[number, index] == pytest.approx(score * math.sqrt(len(positions)), abs=1e-5)
+
+
+def test_token_wise_retrieval_equals_the_slow_version(split):
+    model = Drawn(scores_tokens=True)
+    images, _ = image_side(model, split.images, "cpu")
+    texts = text_side(model, split.captions, "cpu", masks_padding=True)
+    forth, back = images_to_texts(images, texts).numpy(), texts_to_images(texts, images).numpy()
+    for number in range(len(split.images)):
+        patches = slow_patches(split.images, number)
+        for other, caption in enumerate(split.captions):
+            tokens = slow_tokens(model, caption, masks_padding=True).values()
+            i2t = np.mean([max(float(patch @ token) for token in tokens) for patch in patches])
+            t2i = np.mean([max(float(patch @ token) for patch in patches) for token in tokens])
+            assert forth[number, other] == pytest.approx(i2t, abs=1e-5)
+            assert back[other, number] == pytest.approx(t2i, abs=1e-5)
+
+
+def test_recalls_equal_brute_force():
+    generator = np.random.default_rng(3)
+    scores = generator.normal(size=(40, 40)) + 2 * np.eye(40)
+    captions = [f"caption {number % 33}" for number in range(40)]
+    found = recalls(torch.tensor(scores), captions)
+    for k in (1, 5):
+        hits = 0
+        for query in range(40):
+            best = sorted(range(40), key=lambda item: -scores[query, item])[:k]
+            hits += any(captions[item] == captions[query] for item in best)
+        assert found[k] == pytest.approx(hits / 40)
+    assert 0 < found[1] < found[5] < 1
+    assert recalls(torch.eye(6), [str(number) for number in range(6)]) == {1: 1.0, 5: 1.0}
+
+
+def test_the_probe_learns_from_one_half_and_is_scored_on_the_other():
+    labels = np.repeat([0, 1, 2], 8)
+    features = np.eye(3)[labels] + np.random.default_rng(0).normal(scale=0.05, size=(24, 3))
+    assert linear_probe(features, labels) == 1.0
+    # Wrong labels in the second half only: learnt all the same, and scored as wrong.
+    crossed = np.where(np.arange(24) % 8 >= 4, (labels + 1) % 3, labels)
+    assert linear_probe(features, crossed) == linear_probe(features, crossed) <= 0.5
+    assert math.isnan(linear_probe(np.eye(3), np.arange(3)))
+
+
+def test_the_model_is_put_back_as_it_was():
+    model = Drawn(scores_tokens=False).train()
+    model.frozen.eval()
+    with pytest.raises(ZeroDivisionError), evaluating(model):
+        assert not any(module.training for module in model.modules())
+        raise ZeroDivisionError
+    assert (model.training, model.normalisation.training, model.frozen.training) == (True, True, False)
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    config = ShapesConfig(pool_pairs=12, pool_classes=6, test_pictures=4)
+    return make_shapes(tmp_path_factory.mktemp("shapes") / "pool", config)
+
+
+def test_a_model_that_reads_the_answer_scores_one_and_each_wrong_class_costs_its_share(pool, monkeypatch):
+    split = load_test_split(pool.folder / "test", 32)
+    assert split.images.shape == (24, 3, 32, 32)
+    model = ContrastiveModel(TrainingConfig(variant="clip", train_shards="x", output="x", model_size="unit"))
+    named = zip(split.images, split.labels, strict=True)
+    labels = {tuple(image.flatten()[:50].tolist()): int(label) for image, label in named}
+    wrong = split.tail_classes[0]
+    table = torch.eye(6)
+
+    def encode_image(images):
+        read = [labels[tuple(image.flatten()[:50].tolist())] for image in images]
+        answers = table[[(label + 1) % 6 if label == wrong else label for label in read]]
+        return ImageFeatures(answers, answers, answers[:, None])
+
+    def encode_text(texts):
+        named = [next((i for i, name in enumerate(split.classes) if name in text.split()), 0) for text in texts]
+        return TextFeatures(table[named], table[named][:, None], torch.ones(len(named), 1, dtype=torch.bool))
+
+    monkeypatch.setattr(model, "encode_image", encode_image)
+    monkeypatch.setattr(model, "tokenize", Texts)
+    monkeypatch.setattr(model, "encode_text", encode_text)
+    found = evaluate(model, pool.folder / "test", 32)
+    assert (found.items, found.classes, found.prompts) == (24, 6, 6)
+    assert found.top1 == pytest.approx(20 / 24)
+    assert found.macro_top1 == pytest.approx(5 / 6)
+    assert (found.macro_head, found.macro_tail) == (1.0, pytest.approx(0.5))
+    assert [label for label, right in zip(split.labels.tolist(), found.correct, strict=True) if not right] == [
+        wrong
+    ] * 4
+    assert found.top1_lower < found.top1
+
+
+class Texts(list):
+    def to(self, _device):
+        return self
+
+
+@pytest.mark.parametrize("variant", ["clip", "filip", "defilip"])
+@pytest.mark.parametrize("tower", ["vit", "resnet"])
+def test_evaluation_repeats_to_the_bit_and_leaves_the_mode(pool, variant, tower):
+    torch.manual_seed(0)
+    config = TrainingConfig(variant=variant, train_shards="x", output="x", model_size="unit", image_tower=tower)
+    model = ContrastiveModel(config).train()
+    found = evaluate(model, pool.folder / "test", config.pixels)
+    assert model.training
+    assert found == evaluate(model, pool.folder / "test", config.pixels)
+    assert 0 <= found.top1 <= found.top5 <= 1
+
+
+def test_a_test_split_that_lacks_something_is_refused(pool, tmp_path):
+    folder = tmp_path / "test"
+    shutil.copytree(pool.folder / "test", folder)
+    (folder / "templates.txt").unlink()
+    with pytest.raises(InputError, match=r"templates\.txt is missing"):
+        load_test_split(folder, 32)
+    shutil.copy(pool.folder / "test" / "templates.txt", folder)
+    (folder / "classnames.txt").write_text("star\n")
+    with pytest.raises(InputError, match="not one of 1 classes"):
+        load_test_split(folder, 32)
+    content = (folder / "00000.tar").read_bytes()
+    (folder / "00000.tar").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="make"):
+        load_test_split(folder, 32)
