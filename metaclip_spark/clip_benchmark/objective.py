@@ -59,6 +59,7 @@ class Objective(nn.Module):
     Attributes:
         model: What is trained.
         queue: DeCLIP's queue; None where the variant has none.
+        term_weights: The variant's row of weights.
         notes: Of the last step.
     """
 
@@ -75,7 +76,7 @@ class Objective(nn.Module):
         self.queue = queue
         self.notes = StepNotes()
         self._config = config
-        self._weights = config.weights
+        self.term_weights = config.weights
         self._facts = config.facts
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
@@ -104,7 +105,7 @@ class Objective(nn.Module):
         Returns:
             The loss.
         """
-        return torch.stack([self._weights.weight(name) * value for name, value in terms.items()]).sum()
+        return torch.stack([self.term_weights.weight(name) * value for name, value in terms.items()]).sum()
 
     def enter_queue(self, samples: Tensor) -> None:
         """Puts the step's texts into the queue, the edited captions first, as DeCLIP does.
@@ -125,7 +126,7 @@ class Objective(nn.Module):
             scale.clamp_(*self._facts.log_scale_bounds)
 
     def _encoded_texts(self) -> tuple[str, ...]:
-        extra = (MASKED,) if self._weights.masked_words and MASKED not in self._facts.contrasted_texts else ()
+        extra = (MASKED,) if self.term_weights.masked_words and MASKED not in self._facts.contrasted_texts else ()
         return (*self._facts.contrasted_texts, *extra)
 
     def _terms(self, images: list[ImageFeatures], texts: dict[str, TextFeatures], inputs: Inputs) -> dict[str, Tensor]:
@@ -133,15 +134,15 @@ class Objective(nn.Module):
         contrasted = [images[place] for place in self._facts.contrasted_images]
         captions = [texts[kind] for kind in self._facts.contrasted_texts]
         self._note_spread(contrasted[0])
-        if self._weights.contrast:
+        if self.term_weights.contrast:
             terms.update(self._contrast_terms(contrasted, captions, inputs))
-        if self._weights.simclr:
+        if self.term_weights.simclr:
             terms["simclr"] = self._simclr(images[1], images[2])
-        if self._weights.simsiam:
+        if self.term_weights.simsiam:
             terms["simsiam"] = self._simsiam(contrasted)
-        if self._weights.masked_words:
+        if self.term_weights.masked_words:
             terms["masked_words"] = self._masked_words(texts[MASKED], inputs.labels)
-        if self._weights.tokens:
+        if self.term_weights.tokens:
             terms["tokens"] = self._token_contrast(contrasted[0], captions[0])
         return terms
 

@@ -94,7 +94,22 @@ def train_distributed(config: TrainingConfig, spark: SparkSession, *, local_mode
 
 
 class TrainingRun:
-    """The state of one run in one process."""
+    """The state of one run in one process.
+
+    Attributes:
+        config: The run.
+        place: This process.
+        queue: DeCLIP's queue, or None.
+        batches: The batch of each step.
+        objective: Model and loss.
+        distributed: The objective, with gradients averaged over the processes.
+        optimizer: Its state.
+        step: Steps that were trained.
+        seconds: Time that they took.
+        losses: Term -> value in each step.
+        counts: What happened how often.
+        embedding_deviation: Of the last step.
+    """
 
     def __init__(self, config: TrainingConfig, place: Place) -> None:
         """Builds the model from the seed and opens the samples.
@@ -117,7 +132,7 @@ class TrainingRun:
             model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
         self.objective = Objective(config, model, self.queue)
         self.optimizer = make_optimizer(config, model)
-        self._distributed = (
+        self.distributed = (
             DistributedDataParallel(self.objective, broadcast_buffers=False) if config.processes > 1 else self.objective
         )
         self.step = 0
@@ -171,7 +186,7 @@ class TrainingRun:
         """
         set_learning_rate(self.optimizer, learning_rate_at(self.config, self.step))
         inputs = inputs_of(batch, self.place.device)
-        terms = self._distributed(inputs)
+        terms = self.distributed(inputs)
         loss = self.objective.weighted_sum(terms)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

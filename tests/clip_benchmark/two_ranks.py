@@ -1,0 +1,87 @@
+"""One step of a variant in float64 without batch normalisation, in one process or in several."""
+
+import os
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from metaclip_spark.clip_benchmark import supervision
+from metaclip_spark.clip_benchmark.gather import rank
+from metaclip_spark.clip_benchmark.objective import Inputs
+from metaclip_spark.clip_benchmark.processes import Place, joined
+from metaclip_spark.clip_benchmark.supervision import unit
+from metaclip_spark.clip_benchmark.train import TrainingRun, inputs_of
+from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+
+
+@contextmanager
+def exact_and_not_normalised():
+    """Lets models be built in double precision, with the identity for batch normalisation."""
+    norms = nn.BatchNorm1d, nn.BatchNorm2d
+    nn.BatchNorm1d = nn.BatchNorm2d = lambda _width: nn.Identity()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+        nn.BatchNorm1d, nn.BatchNorm2d = norms
+
+
+def step(config: TrainingConfig, whole: Inputs) -> dict:
+    """Gives loss, gradients, chosen tokens and queue after one step on this process's rows of a batch."""
+    chosen = []
+    choose = supervision.select_tokens
+
+    def recorded(*arguments):
+        chosen.append(choose(*arguments))
+        return chosen[-1]
+
+    with exact_and_not_normalised():
+        run = TrainingRun(config, Place(rank(), "cpu"))
+    objective = run.objective
+    if run.queue:
+        run.queue.embeddings = run.queue.embeddings.double()
+        start = torch.Generator().manual_seed(5)
+        texts = unit(torch.randn(16, config.embedding_width, generator=start, dtype=torch.float64))
+        run.queue.enter(texts, whole.samples[:1].repeat(16))
+    supervision.select_tokens = recorded
+    rows = slice(rank() * config.samples_per_process, (rank() + 1) * config.samples_per_process)
+    mine = Inputs(
+        tuple(view[rows].double() for view in whole.images),
+        {kind: ids[rows] for kind, ids in whole.texts.items()},
+        None if whole.labels is None else whole.labels[rows],
+        whole.samples[rows],
+    )
+    loss = objective.weighted_sum(run.distributed(mine))
+    loss.backward()
+    objective.enter_queue(mine.samples)
+    supervision.select_tokens = choose
+    gradients = {name: part.grad for name, part in objective.model.named_parameters() if part.grad is not None}
+    return {
+        "loss": loss.detach(),
+        "gradients": gradients,
+        "chosen": chosen,
+        "queue": run.queue.state() if run.queue else {},
+    }
+
+
+def batch_of(config: TrainingConfig) -> Inputs:
+    """Gives a batch with one masked word in each caption, so that the mean over words is one over captions."""
+    inputs = inputs_of(TrainingRun(config, Place(0, "cpu")).batches[0], "cpu")
+    labels: Tensor | None = None
+    if inputs.labels is not None:
+        labels = torch.full_like(inputs.labels, supervision.IGNORED)
+        labels[:, 2] = inputs.texts["caption"][:, 2]
+    return replace(inputs, labels=labels)
+
+
+def in_processes(number: int, configs: list[TrainingConfig], wholes: list[Inputs], folder: Path) -> None:
+    """Is what each process runs."""
+    os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number)}
+    torch.set_num_threads(1)
+    with joined(configs[0]):
+        results = [step(config, whole) for config, whole in zip(configs, wholes, strict=True)]
+    torch.save(results, folder / f"{number}.pt")
