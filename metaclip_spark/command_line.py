@@ -108,7 +108,8 @@ def _ending(error: BaseException) -> tuple[int, str]:
         return code, f"stopped ({why}): committed waves and finished steps are kept; --resume goes on"
     if isinstance(error, Py4JJavaError | PySparkException):
         # The whole story first, for who needs it; the line that says what went wrong last, where it is seen.
-        return EXIT_FAILED, f"{error}\nerror: a Spark job failed: {root_cause(str(error))}; --resume goes on"
+        cause = root_cause(str(error))
+        return EXIT_FAILED, f"{error}\nerror: a Spark job failed: {cause}{_remedy(str(error))}; --resume goes on"
     line = f"error: {_one_line(str(error))}"
     if isinstance(error, (*_USER_MUST_CHANGE, FileNotFoundError, PermissionError)):
         return EXIT_USER_MUST_CHANGE, line
@@ -128,6 +129,13 @@ def root_cause(trace: str) -> str:
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     raised = [line for line in lines if _RAISED.match(line)]
     return (raised or causes or lines or [""])[-1][:500]
+
+
+def _remedy(trace: str) -> str:
+    """Says what helps against a failure that only the cluster's owner can mend."""
+    if "No space left on device" in trace:
+        return " (a worker's local disk is full: free it, or set spark.local.dir to a larger one)"
+    return ""
 
 
 class _TerminatedError(BaseException):

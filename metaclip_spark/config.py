@@ -14,7 +14,7 @@ from typing import Any
 from metaclip_spark.balance import check_threshold
 from metaclip_spark.errors import ConfigError
 from udfs.automaton import ENGINES
-from udfs.fetch_remote import S3_ACCESS
+from udfs.fetch_remote import S3_ACCESS, without_credentials
 
 OPERATIONAL = {"operational": True}
 PRESETS = {"metaclip-english": ("en",)}
@@ -76,11 +76,12 @@ class ExtractConfig:
         url_column: Column of the image's URL in the files of --pool.
         text_column: Column of the alternative text in the files of --pool.
         archives_per_wave: Archives that are committed together: at most so many are redone after a kill.
+        waves_at_once: Waves that are extracted side by side: more than one hides the slowest archives of a wave.
         max_rejects: Largest share of bad records (of pages and bad records together) that a run accepts.
         max_failed_archives: Largest number of unreadable archives that a run accepts.
         attempts: How often an archive that cannot be read is tried in one run.
         accept_changed: Extract archives again whose content has changed since, in place of what was extracted before.
-        max_parallel_archives: Archives that are read at once, at most; 0 for as many as there are cores.
+        max_parallel_archives: Archives that a wave reads at once, at most; 0 for as many as there are cores.
         buckets: Parts of the pool that are deduplicated and matched one by one, 1 to 256, fixed by the first run into
             an output; 0 chooses by the number of archives.
         s3_access: How archives on S3 are read: signed, anonymous or requester-pays.
@@ -98,6 +99,7 @@ class ExtractConfig:
     url_column: str = "url"
     text_column: str = "text"
     archives_per_wave: int = field(default=1000, metadata=OPERATIONAL)
+    waves_at_once: int = field(default=1, metadata=OPERATIONAL)
     max_rejects: float = field(default=0.05, metadata=OPERATIONAL)
     max_failed_archives: int = field(default=0, metadata=OPERATIONAL)
     attempts: int = field(default=3, metadata=OPERATIONAL)
@@ -134,6 +136,7 @@ class ExtractConfig:
         _require("page_timeout_seconds", self.page_timeout_seconds, "above 0", holds=self.page_timeout_seconds > 0)
         _require("limit", self.limit, "at least 0", holds=self.limit >= 0)
         _require("offset", self.offset, "at least 0", holds=self.offset >= 0)
+        _require("waves_at_once", self.waves_at_once, "at least 1", holds=self.waves_at_once >= 1)
         _require("archives_per_wave", self.archives_per_wave, "at least 1", holds=self.archives_per_wave >= 1)
         _require("max_rejects", self.max_rejects, "a share from 0 to 1", holds=0 <= self.max_rejects <= 1)
         _require("max_failed_archives", self.max_failed_archives, "at least 0", holds=self.max_failed_archives >= 0)
@@ -355,7 +358,7 @@ def as_dict(config: Any) -> dict[str, Any]:
         config: An instance of one of this module's classes.
 
     Returns:
-        Field name -> value; an infinite threshold as "inf".
+        Field name -> value; an infinite threshold as "inf"; URLs without the credentials that they may hold.
     """
     return {name: _json_ready(value) for name, value in dataclasses.asdict(config).items()}
 
@@ -388,7 +391,9 @@ def digest(content: Any) -> str:
 
 def _json_ready(value: Any) -> Any:
     if isinstance(value, tuple):
-        return list(value)
+        return [_json_ready(item) for item in value]
+    if isinstance(value, str):
+        return without_credentials(value)
     return "inf" if value == float("inf") else value
 
 

@@ -37,7 +37,7 @@ from metaclip_spark.ledger import (
 from metaclip_spark.match import ShippedAutomaton, match_pairs, ship_automaton
 from metaclip_spark.metadata import Metadata, load_entry_counts
 from metaclip_spark.progress import StepProgress, watch
-from metaclip_spark.remote_inputs import fetch_options, resolve_crawl
+from metaclip_spark.remote_inputs import fetch_options, region_warning, resolve_crawl
 from metaclip_spark.run import Run, check_number
 from metaclip_spark.sample import expected_size, sample_pairs
 from metaclip_spark.storage import RUN, bucket_folder, manifest_digest, manifest_name
@@ -115,6 +115,8 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[tuple[str, str]]) -
     check_same_extraction(ledger, extraction_settings(config))
     ledger = check_unchanged(run.storage, ledger, paths, options=fetch_options(config), accept=config.accept_changed)
     delete_unledgered_waves(run.storage, ledger)
+    if warning := region_warning(paths):
+        run.say(warning)
     kept = len(set(ledger.accepted()).difference(archive for archive, _ in paths))
     if kept:
         run.say(f"extract: {kept} archives of earlier runs, which this command does not name, stay in the pool")

@@ -1,9 +1,12 @@
 """Extraction in waves: each attempt writes to a folder of its own and counts once its ledger entry is put."""
 
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
@@ -18,6 +21,9 @@ from metaclip_spark.storage import LEDGER, Storage
 from metaclip_spark.table_store import check_committed
 from udfs.schemas import ARCHIVES, EXTRACTED, PAIRS, REJECTS
 
+Result = TypeVar("Result")
+
+_JOB_TAG = "metaclip-spark-extract"
 NORMAL_REASON = "record.skipped_"
 """Records that hold no page by their nature (requests, redirects, PDF ...): counted, but no rejects."""
 
@@ -123,10 +129,17 @@ def run_waves(
     settings = extraction_settings(config)
     ledger = read_ledger(storage)
     left = pending
+
+    def wave(number: int, paths: list[tuple[str, str]]) -> tuple[str, dict[str, Any]]:
+        rows = extract(paths)
+        # Spark keeps descriptions and tags per thread.
+        rows.sparkSession.sparkContext.setJobDescription("extract")
+        rows.sparkSession.sparkContext.addJobTag(_JOB_TAG)
+        return extract_wave(storage, number, [archive for archive, _ in paths], rows, settings, layout)
+
     for _ in range(config.attempts):
-        for paths in waves_of(left, config.archives_per_wave):
-            names = [archive for archive, _ in paths]
-            name, entry = extract_wave(storage, ledger.next_wave(), names, extract(paths), settings, layout)
+        waves = enumerate(waves_of(left, config.archives_per_wave), start=ledger.next_wave())
+        for name, entry in side_by_side((partial(wave, *numbered) for numbered in waves), config.waves_at_once):
             committed(entry)
             # Reading the whole ledger after each wave would cost as many requests as the square of the waves.
             ledger = Ledger({**ledger.entries, name: entry})
@@ -136,6 +149,35 @@ def run_waves(
         failed = ledger.failed()
         left = [(archive, path) for archive, path in pending if archive in failed]
     return read_ledger(storage)
+
+
+def side_by_side(calls: Iterator[Callable[[], Result]], at_once: int) -> Iterator[Result]:
+    """Makes calls in threads, a few of them ahead of the one whose result is next.
+
+    Args:
+        calls: What to call; taken from the iterator only when its turn comes.
+        at_once: Calls that run at the same time, at most; 1 runs each in this thread.
+
+    Yields:
+        The results in the order of the calls. When it ends early, the Spark jobs of running calls are cancelled.
+    """
+    if at_once == 1:
+        yield from (call() for call in calls)
+        return
+    running: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            for call in calls:
+                running.append(pool.submit(call))
+                if len(running) == at_once:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            # An error, a signal, or a caller that has seen enough: what still runs would be waited for in vain.
+            session = SparkSession.getActiveSession()
+            if running and session:
+                session.sparkContext.cancelJobsWithTag(_JOB_TAG)
 
 
 def _all_failed(entry: dict[str, Any]) -> bool:

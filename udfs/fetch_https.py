@@ -5,7 +5,14 @@ from typing import Any
 import urllib3
 import urllib3.exceptions
 
-from udfs.fetch_remote import ArchiveChangedError, FetchOptions, OpenedBody, TransientFetchError, with_retries
+from udfs.fetch_remote import (
+    ArchiveChangedError,
+    FetchOptions,
+    OpenedBody,
+    TransientFetchError,
+    with_retries,
+    without_credentials,
+)
 
 SCHEMES = ("http", "https")
 _CHANGED = 412
@@ -53,21 +60,22 @@ def open_https_body(path: str, options: FetchOptions, start: int, etag: str) -> 
     # A tag that the server did not make is not sent; size and date are compared instead.
     headers |= {"If-Match": etag} if etag.startswith('"') else {}
     answer = _ask("GET", path, options, headers)
+    shown = without_credentials(path)
     if answer.status == _PARTIAL:
         size = answer.headers.get("Content-Range", "").rpartition("/")[2]
     elif start:
         answer.close()
         if etag and not _tag(answer):
             raise TransientFetchError(
-                f"{path}: an answer with status 200 and no ETag to a Range request: an error page"
+                f"{shown}: an answer with status 200 and no ETag to a Range request: an error page"
             )
-        raise OSError(f"{path}: the server ignores Range requests: a body that broke off cannot be resumed")
+        raise OSError(f"{shown}: the server ignores Range requests: a body that broke off cannot be resumed")
     else:
         size = answer.headers.get("Content-Length", "")
     if not size.isdigit():
         answer.close()
-        raise OSError(f"{path}: the server gives no length, so that a cut body could not be noticed: copy it first")
-    return OpenedBody(_HttpsBody(path, answer), int(size), _tag(answer))
+        raise OSError(f"{shown}: the server gives no length, so that a cut body could not be noticed: copy it first")
+    return OpenedBody(_HttpsBody(shown, answer), int(size), _tag(answer))
 
 
 def stat_https(path: str, options: FetchOptions) -> tuple[int, str]:
@@ -97,16 +105,17 @@ def _tag(answer: Any) -> str:
 def _ask(method: str, path: str, options: FetchOptions, headers: dict[str, str]) -> Any:
     timeout = urllib3.Timeout(connect=min(10.0, options.timeout_seconds), read=options.timeout_seconds)
     pool = _pools.setdefault(options.timeout_seconds, urllib3.PoolManager(retries=False, timeout=timeout))
+    shown = without_credentials(path)
     try:
         answer = pool.request(method, path, headers=headers, preload_content=False, redirect=True)
-    except urllib3.exceptions.LocationParseError as error:
-        raise OSError(f"{path}: {error}: check the URL") from None
+    except urllib3.exceptions.LocationParseError:
+        raise OSError(f"{shown} is no valid URL: check it") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise TransientFetchError(f"{path}: {error!r}") from None
+        raise TransientFetchError(f"{shown}: {error!r}") from None
     if answer.status in {_OK, _PARTIAL}:
         return answer
     answer.close()
-    raise _error_of_status(path, answer)
+    raise _error_of_status(shown, answer)
 
 
 def _error_of_status(path: str, answer: Any) -> OSError:

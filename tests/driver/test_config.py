@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from pyspark.errors import PySparkException
 
 from metaclip_spark.command_line import parse_configs, run_job
 from metaclip_spark.config import (
@@ -154,6 +155,22 @@ def test_exit_codes(error, code, capsys):
 
     assert run_job(job) == code
     assert capsys.readouterr().err == ("error: value, limit, next step\n" if error else "")
+
+
+def test_a_full_disk_is_named_with_its_remedy(capsys):
+    def job() -> None:
+        raise PySparkException("Job aborted\nCaused by: java.io.IOException: No space left on device\n")
+
+    assert run_job(job) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: a Spark job failed: java.io.IOException: No space left on device "
+        "(a worker's local disk is full: free it, or set spark.local.dir to a larger one); --resume goes on"
+    )
+
+
+def test_settings_are_stored_without_credentials():
+    config = ExtractConfig(archives=("https://user:secret@example.org/a.gz?X-Amz-Signature=secret#part", "s3://b/c?d"))
+    assert as_dict(config)["archives"] == ["https://example.org/a.gz?...", "s3://b/c?d"]
 
 
 @pytest.mark.parametrize("path", sorted(Path("jobs").glob("*.py")), ids=lambda path: path.name)

@@ -86,13 +86,15 @@ def test_the_funnel_adds_up_and_run_json_tells_it(output, expected):
     "variation",
     [
         ("--rows-per-file", 1_250, "--engine", "pyahocorasick"),
-        ("--rows-per-file", 400, "--archives-per-wave", 4),
+        ("--rows-per-file", 400, "--archives-per-wave", 2, "--waves-at-once", 2),
     ],
     ids=lambda variation: "_".join(map(str, variation)).strip("-"),
 )
 def test_layout_engine_and_waves_change_no_row(output, tmp_path, variation):
     assert call("curate", *WARCS, *BALANCE, "--output", tmp_path / "out", *variation) == 0
     assert content(tmp_path / "out") == content(output)
+    waves = 3 if "--archives-per-wave" in variation else 1
+    assert len(list((tmp_path / "out" / "ledger").glob("*.json"))) == waves
 
 
 def test_each_file_is_sorted_by_pair_id(output):

@@ -49,7 +49,8 @@ def page(name: str, text: str) -> bytes:
 
 def test_a_sigterm_ends_the_run_and_keeps_the_ledger(tmp_path):
     output = tmp_path / "out"
-    command = extract("--archives", SAMPLE, "--output", output, "--resume", "--archives-per-wave", 1)
+    waves = ("--archives-per-wave", 1, "--waves-at-once", 2)
+    command = extract("--archives", SAMPLE, "--output", output, "--resume", *waves)
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, env=environment(), stdout=log, stderr=log, start_new_session=True)
     deadline = time.monotonic() + 120

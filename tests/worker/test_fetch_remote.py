@@ -228,6 +228,19 @@ def test_refusals_of_the_web_name_the_url(status, error, said):
     assert len(server.seen) == 1
 
 
+def test_messages_hold_no_credentials():
+    with ScriptedServer(lambda *_request: (401, {}, b"")) as server:
+        url = f"{server.url.replace('://', '://user:secret@')}/a.warc.gz?X-Amz-Signature=secret"
+        for call in (open_archive, stat_archive):
+            with pytest.raises(OSError, match="401") as refusal:
+                call(url, FetchOptions(**QUICK))
+            assert "/a.warc.gz?..." in str(refusal.value)
+            assert "secret" not in str(refusal.value)
+    with pytest.raises(OSError, match=r"127\.0\.0\.1:9/a") as refusal:
+        open_archive("http://user:secret@127.0.0.1:9/a?token=secret", FetchOptions(attempts=1, **QUICK))
+    assert "secret" not in str(refusal.value)
+
+
 def test_nobody_listens():
     options = FetchOptions(attempts=2, **QUICK)
     with pytest.raises(OSError, match=r"127\.0\.0\.1:9/a.*given up after 2 attempts"):
