@@ -39,7 +39,7 @@ BENCHMARK = [
     "webdataset>=0.2.86",
 ]
 # A second opinion on the losses; pinned beside the extra in constraints-benchmark.txt.
-BENCHMARK_TESTS = ["pytest==9.2.0", "pytorch-metric-learning==2.9.0"]
+BENCHMARK_TESTS = ["hypothesis==6.170.15", "pytest==9.2.0", "pytorch-metric-learning==2.9.0"]
 TESTS = [
     "beautifulsoup4==4.15.0",
     "datasets==5.2.0",

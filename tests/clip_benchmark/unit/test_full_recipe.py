@@ -1,0 +1,66 @@
+"""The full-size recipe is a valid configuration, and trains: two steps of two processes with two pairs each."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from metaclip_spark.clip_benchmark.published import YFCC15M_RECIPE, published_table
+from metaclip_spark.clip_benchmark.train import TOTAL, train_distributed
+from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.variants import VARIANTS
+from metaclip_spark.command_line import parse_configs
+from metaclip_spark.session import get_session
+
+
+def recipe(*options):
+    (config,) = parse_configs(["--config", str(YFCC15M_RECIPE), *options], "test", TrainingConfig)
+    return config
+
+
+@pytest.fixture(scope="module")
+def spark():
+    session = get_session("clip benchmark tests")
+    yield session
+    session.stop()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_recipe_validates_whole(variant):
+    config = recipe("--variant", variant)
+    assert config.samples_per_step == 4096
+    assert config.steps == 128_001
+    assert config.pixels == 224
+    assert config.queue_entries == 65_536
+    assert config.embedding_width == (768 if variant == "filip" else 512)
+    half = variant in {"slip", "filip"}
+    assert (config.peak_learning_rate, config.decay) == ((5e-4, 0.5) if half else (1e-3, 0.1))
+    assert config.selected_tokens(49) == 16
+
+
+def test_the_published_figures_name_their_conditions():
+    table = published_table()
+    assert table.top1_percent == {"clip": 32.8, "slip": 34.3, "filip": 39.5, "declip": 43.2, "defilip": 45.0}
+    assert (table.image_tower, table.data, table.preset) == ("ViT-B/32", "YFCC15M-V2", "published")
+    assert (table.steps, "80 prompts" in table.evaluation) == (128_001, True)
+
+
+def test_the_recipe_trains_two_steps_in_two_processes(spark, shards, tmp_path):
+    config = replace(
+        recipe(),
+        train_shards=str(shards),
+        output=str(tmp_path / "run"),
+        steps=2,
+        warmup_steps=1,
+        batch_size=2,
+        processes=2,
+        device="cpu",
+        loader_workers=0,
+        synonyms=None,
+    )
+    result = train_distributed(config, spark)
+    assert len(result.losses[TOTAL]) == 2
+    saved = torch.load(result.checkpoint / "model.pt", weights_only=True, mmap=True)
+    assert sum(parameter.numel() for parameter in saved["model"].values()) > 150_000_000
+    shutil.rmtree(result.checkpoint)
