@@ -49,11 +49,11 @@ class Palette:
 
 
 ON_PAPER = Palette()
-_STAND_INS = Palette(ink="#010101", line="#010102", first="#010103", second="#010104", mark="#010105")
+IN_PAGE = Palette(ink="#010101", line="#010102", first="#010103", second="#010104", mark="#010105")
 """Colours that nothing else has: each is replaced by the page's CSS variable of its name."""
 
 
-def head_tail_chart(curves: dict[str, Any], palette: Palette = _STAND_INS) -> Figure:
+def head_tail_chart(curves: dict[str, Any], palette: Palette = IN_PAGE) -> Figure:
     """Draws entry counts against their rank, before and after balancing: the paper's figure of head and tail.
 
     Args:
@@ -63,7 +63,7 @@ def head_tail_chart(curves: dict[str, Any], palette: Palette = _STAND_INS) -> Fi
     Returns:
         A log-log figure with t marked where t is finite.
     """
-    figure, axes = _figure(palette)
+    figure, axes = new_figure(palette)
     for name, colour, label in (("before", palette.first, "matched"), ("after", palette.second, "curated")):
         points = curves[name]
         if points["ranks"]:
@@ -75,10 +75,10 @@ def head_tail_chart(curves: dict[str, Any], palette: Palette = _STAND_INS) -> Fi
     axes.set_yscale("log")
     axes.set_xlabel("entries, sorted by count")
     axes.set_ylabel("pairs with the entry")
-    return _finished(figure, axes, palette)
+    return finished(figure, axes, palette)
 
 
-def cumulative_chart(curves: dict[str, Any], palette: Palette = _STAND_INS) -> Figure:
+def cumulative_chart(curves: dict[str, Any], palette: Palette = IN_PAGE) -> Figure:
     """Draws the share of all matches that entries below a count have; at t it is the tail share.
 
     Args:
@@ -88,7 +88,7 @@ def cumulative_chart(curves: dict[str, Any], palette: Palette = _STAND_INS) -> F
     Returns:
         A figure with t and its tail share marked where t is finite.
     """
-    figure, axes = _figure(palette)
+    figure, axes = new_figure(palette)
     axes.step(curves["cumulative"]["counts"], curves["cumulative"]["shares"], where="post", color=palette.first)
     if curves["threshold_t"] is not None:
         axes.axvline(curves["threshold_t"], color=palette.mark, linestyle="--", linewidth=1.1)
@@ -99,10 +99,10 @@ def cumulative_chart(curves: dict[str, Any], palette: Palette = _STAND_INS) -> F
     axes.set_xlabel("entry count")
     axes.set_ylabel("share of matches below it")
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-    return _finished(figure, axes, palette, legend=False)
+    return finished(figure, axes, palette, legend=False)
 
 
-def bars_chart(groups: Sequence[str], series: Mapping[str, Sequence[int]], palette: Palette = _STAND_INS) -> Figure:
+def bars_chart(groups: Sequence[str], series: Mapping[str, Sequence[int]], palette: Palette = IN_PAGE) -> Figure:
     """Draws shares of pairs by group, side by side.
 
     Args:
@@ -113,7 +113,7 @@ def bars_chart(groups: Sequence[str], series: Mapping[str, Sequence[int]], palet
     Returns:
         A bar chart of each series' shares.
     """
-    figure, axes = _figure(palette, height=2.9)
+    figure, axes = new_figure(palette, height=2.9)
     width = 0.8 / len(series)
     for place, ((name, numbers), colour) in enumerate(
         zip(series.items(), (palette.first, palette.second), strict=False)
@@ -123,7 +123,7 @@ def bars_chart(groups: Sequence[str], series: Mapping[str, Sequence[int]], palet
         axes.bar(where, [number / total for number in numbers], width, color=colour, label=name)
     axes.set_xticks(range(len(groups)), groups)
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-    return _finished(figure, axes, palette, log_ticks=False)
+    return finished(figure, axes, palette, log_ticks=False)
 
 
 def size_chart(rows: Sequence[dict[str, Any]], chosen: int | None, palette: Palette = ON_PAPER) -> Figure:
@@ -137,7 +137,7 @@ def size_chart(rows: Sequence[dict[str, Any]], chosen: int | None, palette: Pale
     Returns:
         A figure with both axes in logarithm.
     """
-    figure, axes = _figure(palette)
+    figure, axes = new_figure(palette)
     axes.plot([row["threshold_t"] for row in rows], [row["expected_size"] for row in rows], color=palette.first)
     if chosen is not None:
         axes.axvline(chosen, color=palette.mark, linestyle="--", linewidth=1.1)
@@ -148,7 +148,7 @@ def size_chart(rows: Sequence[dict[str, Any]], chosen: int | None, palette: Pale
     axes.set_yscale("log")
     axes.set_xlabel("threshold t")
     axes.set_ylabel("expected curated pairs")
-    return _finished(figure, axes, palette, legend=False)
+    return finished(figure, axes, palette, legend=False)
 
 
 def curves_of(
@@ -201,7 +201,7 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
     content = re.sub(r'\bid="', f'id="{name}-', content)
     content = content.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
     for colour in ("ink", "line", "first", "second", "mark"):
-        content = content.replace(getattr(_STAND_INS, colour), f"var(--{colour})")
+        content = content.replace(getattr(IN_PAGE, colour), f"var(--{colour})")
     content = re.sub(r' (?:width|height)="[\d.]+pt"', "", content, count=2)
     return content.replace("<svg ", f'<svg role="img" aria-label="{description}" ', 1)
 
@@ -253,7 +253,16 @@ def short_number(number: float) -> str:
     return f"{number:.4g}"
 
 
-def _figure(palette: Palette, height: float = HEIGHT) -> tuple[Figure, Axes]:
+def new_figure(palette: Palette, height: float = HEIGHT) -> tuple[Figure, Axes]:
+    """Begins a figure of one chart.
+
+    Args:
+        palette: The colours.
+        height: Inches.
+
+    Returns:
+        The figure and its axes.
+    """
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(WIDTH, height), layout="tight")
         axes = figure.add_subplot()
@@ -262,7 +271,19 @@ def _figure(palette: Palette, height: float = HEIGHT) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _finished(figure: Figure, axes: Axes, palette: Palette, *, legend: bool = True, log_ticks: bool = True) -> Figure:
+def finished(figure: Figure, axes: Axes, palette: Palette, *, legend: bool = True, log_ticks: bool = True) -> Figure:
+    """Colours axes, ticks and legend.
+
+    Args:
+        figure: A figure.
+        axes: Its axes, drawn.
+        palette: The colours.
+        legend: Show a legend where there are labels.
+        log_ticks: Write the ticks of logarithmic axes as short numbers.
+
+    Returns:
+        The figure.
+    """
     for axis in (axes.xaxis, axes.yaxis):
         axis.label.set_color(palette.ink)
         axis.set_tick_params(colors=palette.ink, which="both")

@@ -10,9 +10,11 @@ from typing import Any
 from metaclip_spark.clip_benchmark.arms import ArmsConfig, arm_file, filtered_pool, make_arms
 from metaclip_spark.clip_benchmark.checkpoints import load_model
 from metaclip_spark.clip_benchmark.data_folder import DataFolder
+from metaclip_spark.clip_benchmark.drawings import DrawingsConfig, make_drawings
 from metaclip_spark.clip_benchmark.evaluate import EvaluationResult, evaluate
 from metaclip_spark.clip_benchmark.grid import Cell, run_cells
 from metaclip_spark.clip_benchmark.grid_config import GridConfig
+from metaclip_spark.clip_benchmark.shapes import ShapesConfig, make_shapes
 from metaclip_spark.clip_benchmark.shards import INDEX_FILE, ShardsConfig, make_shards, read_index
 from metaclip_spark.clip_benchmark.train import TrainingResult, train, train_distributed
 from metaclip_spark.clip_benchmark.training_config import TrainingConfig
@@ -20,6 +22,37 @@ from metaclip_spark.session import get_session
 
 _POINTS = 100
 """Points of a loss curve that a row keeps."""
+
+
+def open_data(
+    grid: GridConfig, shapes: ShapesConfig, drawings: DrawingsConfig, say: Callable[[str], None]
+) -> DataFolder:
+    """Opens the pool, and makes it where it is one of ours and not there.
+
+    Args:
+        grid: Names it.
+        shapes: What the shapes pool holds.
+        drawings: What the pool of drawings is made from.
+        say: Takes lines of progress.
+
+    Returns:
+        The pool.
+
+    Raises:
+        ConfigError: If the folder that is named is no pool.
+    """
+    folder = Path(grid.output) / "data" / grid.data
+    if grid.data == "shapes":
+        pool = make_shapes(folder, shapes)
+        frequencies = sorted(pool.frequencies, reverse=True)
+        spread = f"{frequencies[0]} to {frequencies[-1]} each"
+        say(f"shapes: {sum(frequencies):,} pairs of {len(frequencies)} classes, {spread}")
+    elif grid.data == "drawings":
+        counts = make_drawings(folder, drawings)
+        say("drawings: " + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()))
+    else:
+        folder = Path(grid.data)
+    return DataFolder(folder)
 
 
 @dataclass(frozen=True)
@@ -51,6 +84,10 @@ class Benchmark:
         self.say(f"{len(cells)} cells, {self.config.steps} steps each")
         self._prepare_arms(cells)
         return run_cells(cells, self.folder, self._settings(), self._run_cell, self.say)
+
+    def facts(self) -> dict[str, Any]:
+        """Gives what holds for all rows, for the report."""
+        return {**self._settings(), "device": self.config.device, "threads": self.config.threads}
 
     def _settings(self) -> dict[str, Any]:
         return {**self.config.shared_settings(), "data": self.data.digest}

@@ -1,0 +1,39 @@
+"""Train CLIP, SLIP, FILIP, DeCLIP and DeFILIP on arms of a pool, evaluate them, and write the comparison as a page."""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from rich.console import Console
+
+from metaclip_spark.clip_benchmark.benchmark import Benchmark, open_data
+from metaclip_spark.clip_benchmark.benchmark_report import write_report
+from metaclip_spark.clip_benchmark.drawings import DrawingsConfig
+from metaclip_spark.clip_benchmark.grid_config import GridConfig
+from metaclip_spark.clip_benchmark.shapes import ShapesConfig
+from metaclip_spark.command_line import parse_configs, run_job
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job.
+
+    Args:
+        argv: The arguments without the program's name; None reads `sys.argv`.
+
+    Returns:
+        0 when done, 2 for what the user must change, 1 for anything else.
+    """
+    return run_job(partial(_benchmark, argv))
+
+
+def _benchmark(argv: Sequence[str] | None) -> None:
+    grid, shapes, drawings = parse_configs(argv, __doc__, GridConfig, ShapesConfig, DrawingsConfig)
+    console = Console()
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    benchmark = Benchmark(grid, open_data(grid, shapes, drawings, say), say)
+    rows = benchmark.run()
+    say(f"wrote {write_report(benchmark.folder, rows, benchmark.facts())}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""The benchmark page's pictures."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from metaclip_spark.charts import IN_PAGE, Palette, finished, new_figure
+from metaclip_spark.clip_benchmark.verdicts import SettingSummary
+
+
+def loss_chart(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], palette: Palette = IN_PAGE) -> Figure:
+    """Draws a loss against the step.
+
+    Args:
+        curves: Name -> steps and values; at most three.
+        palette: The colours.
+
+    Returns:
+        A line chart; steps whose value is not a number are left open.
+    """
+    figure, axes = new_figure(palette, height=2.6)
+    for (name, (steps, values)), colour in zip(
+        curves.items(), (palette.first, palette.second, palette.mark), strict=False
+    ):
+        axes.plot(steps, values, color=colour, label=name, linewidth=1.5)
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss")
+    return finished(figure, axes, palette)
+
+
+def spread_chart(groups: Mapping[str, SettingSummary], palette: Palette = IN_PAGE) -> Figure:
+    """Draws every seed of every setting, with its mean, the chance and the bar.
+
+    Args:
+        groups: Name -> setting, from top to bottom; of one test split.
+        palette: The colours.
+
+    Returns:
+        A chart with a row for each setting.
+    """
+    figure, axes = new_figure(palette, height=0.9 + 0.3 * len(groups))
+    for row, summary in enumerate(groups.values()):
+        values = list(summary.values["top1"].values())
+        axes.plot(values, [row] * len(values), "o", color=palette.first, markersize=4, alpha=0.75)
+        axes.plot([summary.mean("top1")], [row], "|", color=palette.second, markersize=14, markeredgewidth=2)
+    first = next(iter(groups.values()))
+    axes.axvline(first.chance, color=palette.line, linewidth=1.4)
+    axes.axvline(first.bar, color=palette.mark, linestyle="--", linewidth=1.1)
+    axes.set_yticks(range(len(groups)), list(groups))
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("zero-shot top-1")
+    axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    return finished(figure, axes, palette, legend=False)

@@ -1,0 +1,223 @@
+"""The benchmark as one HTML page: tables as in the paper, curves, the spread over seeds, and the verdicts."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from metaclip_spark.charts import inline_svg
+from metaclip_spark.clip_benchmark.benchmark_charts import loss_chart, spread_chart
+from metaclip_spark.clip_benchmark.files import put_json, put_text
+from metaclip_spark.clip_benchmark.variants import VARIANTS
+from metaclip_spark.clip_benchmark.verdicts import METRICS, Comparison, SettingSummary, comparisons, summaries
+from metaclip_spark.html_report import seconds, visible_text
+
+PAGE = "benchmark.html"
+NUMBERS = "benchmark.json"
+
+PUBLISHED = {"clip": 32.8, "slip": 34.3, "filip": 39.5, "declip": 43.2, "defilip": 45.0}
+"""Zero-shot top-1 in per cent, as published with arXiv 2203.05796: ViT-B/32, YFCC15M-V2, ImageNet-1k, 80 prompts."""
+PUBLISHED_LABEL = (
+    "ViT-B/32 on YFCC15M-V2, zero-shot on ImageNet-1k with 80 prompts, preset `published`, 128,001 steps: another "
+    "data set and size; no target for what stands beside it"
+)
+CONDITIONS = (
+    "data_pairs",
+    "steps",
+    "samples_seen",
+    "learning_rate",
+    "weight_decay",
+    "view_set",
+    "image_views",
+    "contrasted_texts",
+    "log_scale_bounds",
+    "batch_norm",
+    "prompts",
+    "image_pixels",
+)
+
+
+def write_report(folder: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> Path:
+    """Writes the page, and beside it the same numbers as JSON.
+
+    Args:
+        folder: Where to.
+        rows: Rows of finished cells, of one test split.
+        facts: Name -> value: what holds for all of them.
+
+    Returns:
+        The page.
+    """
+    report = build_report(rows, facts)
+    put_text(folder / PAGE, render(report))
+    put_json(folder / NUMBERS, _json_ready(report))
+    return folder / PAGE
+
+
+def build_report(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Gathers what the page shows.
+
+    Args:
+        rows: Rows of finished cells.
+        facts: Name -> value.
+
+    Returns:
+        Settings, comparisons, tables and facts.
+    """
+    found = summaries(rows)
+    return {
+        "facts": dict(facts),
+        "settings": found,
+        "variants": _variant_table(found),
+        "arms": _table_of(found, "arm", variant="clip", caption_kind="v1"),
+        "captions": _table_of(found, "caption_kind"),
+        "depths": _table_of(found, "text_depth", caption_kind="v2"),
+        "presets": _table_of(found, "preset"),
+        "comparisons": comparisons(rows),
+        "items": rows[0]["items"],
+        "classes": rows[0]["classes"],
+        "seconds": math.fsum(row["seconds"] for row in rows),
+        "runs": len(rows),
+    }
+
+
+def render(report: dict[str, Any]) -> str:
+    """Renders the page.
+
+    Args:
+        report: What `build_report` gave.
+
+    Returns:
+        An HTML document without script or request.
+    """
+    environment = Environment(
+        loader=PackageLoader("metaclip_spark", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        points=_points, signed=_signed, duration=seconds, visible=visible_text, plain=_plain, name=_setting_name
+    )
+    return environment.get_template("benchmark.html.j2").render(
+        report=report,
+        pictures=_pictures(report["settings"]),
+        metrics=METRICS,
+        published=PUBLISHED,
+        published_label=PUBLISHED_LABEL,
+        conditions=CONDITIONS,
+    )
+
+
+def _variant_table(found: list[SettingSummary]) -> list[dict[str, Any]]:
+    """Gives a line per variant with one cell per tower, where anything else is as in the most common setting."""
+    rest = {"arm": "all", "caption_kind": "v2", "text_depth": 0, "preset": "clean"}
+    lines = []
+    costs = {
+        tower: summary.mean("samples_per_second")
+        for tower in ("vit", "resnet")
+        if (summary := _one(found, variant="clip", image_tower=tower, **rest))
+    }
+    for variant in VARIANTS:
+        cells = {tower: _one(found, variant=variant, image_tower=tower, **rest) for tower in ("vit", "resnet")}
+        if any(cells.values()):
+            ratios = {
+                tower: costs[tower] / cell.mean("samples_per_second")
+                for tower, cell in cells.items()
+                if cell is not None and tower in costs
+            }
+            lines.append({"variant": variant, "cells": cells, "costs": ratios})
+    return lines
+
+
+def _table_of(found: list[SettingSummary], axis: str, **fixed: str) -> list[SettingSummary]:
+    """Gives the settings that some other setting differs from in one column only."""
+
+    def rest(summary: SettingSummary) -> tuple[Any, ...]:
+        return tuple(value for name, value in summary.setting.items() if name != axis)
+
+    counts: dict[tuple[Any, ...], int] = {}
+    for summary in found:
+        counts[rest(summary)] = counts.get(rest(summary), 0) + 1
+    chosen = [
+        summary
+        for summary in found
+        if counts[rest(summary)] > 1 and all(summary.setting[name] == value for name, value in fixed.items())
+    ]
+    return sorted(chosen, key=lambda summary: (tuple(map(str, rest(summary))), str(summary.setting[axis])))
+
+
+def _one(found: list[SettingSummary], **wanted: Any) -> SettingSummary | None:
+    fitting = (summary for summary in found if all(summary.setting[name] == value for name, value in wanted.items()))
+    return next(fitting, None)
+
+
+def _pictures(found: list[SettingSummary]) -> dict[str, Any]:
+    groups = {_setting_name(summary.setting): summary for summary in found}
+    figures = {"spread": Markup(inline_svg(spread_chart(groups), "spread", "Zero-shot top-1 of each seed"))}  # noqa: S704 - our own drawing
+    losses = []
+    for place, (name, summary) in enumerate(groups.items()):
+        row = summary.rows[0]
+        curves = {f"seed {row['seed']}": _curve(row, "total")}
+        svg = inline_svg(loss_chart(curves), f"loss{place}", f"Loss of {name}")
+        losses.append((name, Markup(svg)))  # noqa: S704 - our own drawing
+    return {**figures, "losses": losses}
+
+
+def _curve(row: Mapping[str, Any], term: str) -> tuple[list[int], list[float]]:
+    values = [math.nan if value is None else value for value in row["losses"][term]]
+    stride = max(1, row["steps"] // max(1, len(values)))
+    return [place * stride for place in range(len(values))], values
+
+
+def _setting_name(setting: Mapping[str, Any]) -> str:
+    depth = f"{setting['text_depth']} text layers" if setting["text_depth"] else ""
+    preset = "" if setting["preset"] == "clean" else setting["preset"]
+    parts = (setting["variant"], setting["image_tower"], setting["arm"], setting["caption_kind"], depth, preset)
+    return " ".join(part for part in parts if part)
+
+
+def _points(share: float | None) -> str:
+    if share is None or math.isnan(share):
+        return "–"
+    return "−∞" if share == -math.inf else f"{100 * share:.1f}"
+
+
+def _signed(share: float) -> str:
+    return f"{'−∞' if share < 0 else '∞'}" if math.isinf(share) else f"{100 * share:+.1f}".replace("-", "−")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _json_ready(report: dict[str, Any]) -> dict[str, Any]:
+    def comparison(asked: Comparison) -> dict[str, Any]:
+        found = _finite(asdict(asked))
+        return {**found, "verdict": asked.difference.verdict}
+
+    def setting(summary: SettingSummary) -> dict[str, Any]:
+        means = {name: summary.mean(name) for name in (*METRICS, "top5", "linear_probe", "samples_per_second")}
+        kept = {"seeds": list(summary.seeds), "lower_bound": summary.lower_bound, "passes": summary.passes}
+        return _finite({**summary.setting, **means, **kept, "chance": summary.chance, "bar": summary.bar})
+
+    return {
+        "facts": report["facts"],
+        "settings": [setting(summary) for summary in report["settings"]],
+        "comparisons": [comparison(asked) for asked in report["comparisons"]],
+        "published": {"label": PUBLISHED_LABEL, "top1_per_cent": PUBLISHED},
+    }
+
+
+def _finite(value: Any) -> Any:
+    """Puts null in place of numbers that JSON lacks."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,307 @@
+"""Real drawings with captions from two Debian packages, rendered when asked for: nothing of theirs is kept here.
+
+openclipart-svg has drawings with an English title, tuxpaint-stamps-default stamps with a caption in up to sixty
+languages. A drawing's class is its top folder. Like a crawl, the pool has captions in other languages, too; our own
+curation must leave them out. Pool and test split share no title, since many drawings have the same one.
+"""
+
+import hashlib
+import importlib.util
+import io
+import json
+import re
+import shutil
+import subprocess
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from PIL import Image
+
+from metaclip_spark.clip_benchmark.data_folder import METADATA_FILE, PAIRS_FILE, TEST_FOLDER
+from metaclip_spark.clip_benchmark.files import put_json, put_lines, put_table
+from metaclip_spark.clip_benchmark.shards import ShardSample, write_shards
+from metaclip_spark.errors import ConfigError
+from udfs.alt_text import pair_id
+
+PACKAGES = {"openclipart": "openclipart-svg", "tuxpaint": "tuxpaint-stamps-default"}
+_FOLDERS = {"openclipart": "usr/share/openclipart/svg", "tuxpaint": "usr/share/tuxpaint/stamps"}
+TEMPLATES = ("a drawing about {}", "a picture of {}", "clip art: {}", "a stamp about {}", "{}", "an image of {}")
+POOL_FILE = "pool.json"
+
+_TITLE = re.compile(rb"<dc:title[^>]*>([^<]{1,300})</dc:title>")
+_OTHER_LANGUAGE = re.compile(r"([a-zA-Z_@]+)\.utf8=(.+)")
+_WORD = re.compile(r"[A-Za-z][a-z]{2,}")
+_URL = "https://drawings.invalid/{name}"
+_RENDER_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class DrawingsConfig:
+    """What the pool of drawings is made from.
+
+    Attributes:
+        openclipart: Folder of openclipart's SVG files; without it the Debian package is fetched by apt-get.
+        tuxpaint: Folder of Tux Paint's stamps; without it the Debian package is fetched.
+        drawing_pixels: Side of a rendered drawing.
+        drawing_test_titles: Test drawings of each class; a class with fewer than four times as many titles is left out.
+        other_languages: Captions in other languages that each stamp adds to the pool, at most.
+    """
+
+    openclipart: str = ""
+    tuxpaint: str = ""
+    drawing_pixels: int = 64
+    drawing_test_titles: int = 20
+    other_languages: int = 1
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ConfigError: If a value is out of range.
+        """
+        for name, least in (("drawing_pixels", 16), ("drawing_test_titles", 2), ("other_languages", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"--{name.replace('_', '-')} is {getattr(self, name)}: it must be at least {least}")
+        for name in PACKAGES:
+            given = getattr(self, name)
+            if given and not Path(given).is_dir():
+                raise ConfigError(f"--{name} {given} is no folder: give that of the package's files, or leave it out")
+
+
+@dataclass(frozen=True, order=True)
+class Drawing:
+    """One drawing: its class, its title, its file, and its captions in other languages."""
+
+    class_name: str
+    title: str
+    file: Path
+    others: tuple[str, ...] = ()
+
+
+def make_drawings(folder: Path, config: DrawingsConfig) -> dict[str, int]:
+    """Renders the drawings into a pool with a test split; `pool.json` last, which makes it count.
+
+    Args:
+        folder: For the pool.
+        config: What it is made from.
+
+    Returns:
+        Drawings found, and reason -> drawings left out: found = pool + test + the reasons.
+
+    Raises:
+        ConfigError: If the packages or the renderer are not there, or a finished pool has other settings.
+    """
+    settings = asdict(config)
+    if (folder / POOL_FILE).exists():
+        made = json.loads((folder / POOL_FILE).read_text(encoding="utf-8"))
+        if made["settings"] != settings:
+            raise ConfigError(f"{folder} holds drawings made with other settings: give another --output")
+        return dict(made["counts"])
+    check_renderer()
+    sources = {name: _source(folder, name, getattr(config, name)) for name in PACKAGES}
+    found = sorted([*openclipart_drawings(sources["openclipart"]), *tuxpaint_stamps(sources["tuxpaint"], config)])
+    counts: Counter[str] = Counter(found=len(found))
+    chosen = _distinct_titles(found, counts)
+    pool, test = split_by_title(chosen, config.drawing_test_titles, counts)
+    if len({drawing.class_name for drawing in test}) < 2:  # noqa: PLR2004 - one class tells nothing
+        raise ConfigError(f"{len(found)} drawings give fewer than two classes: lower --drawing-test-titles")
+    rows = list(_pool_rows(folder, pool, config.drawing_pixels, counts))
+    put_table(folder / PAIRS_FILE, pa.Table.from_pylist(rows))
+    put_json(folder / METADATA_FILE, metadata_words([str(row["alt_text"]) for row in rows if not row["language"]]))
+    frequencies = Counter(drawing.class_name for drawing in pool)
+    _write_test(folder / TEST_FOLDER, test, frequencies, config.drawing_pixels, counts)
+    put_json(folder / POOL_FILE, {"settings": settings, "counts": dict(counts)})
+    return dict(counts)
+
+
+def openclipart_drawings(folder: Path) -> Iterator[Drawing]:
+    """Finds openclipart's drawings: the title that stands in the file, else the file's name."""
+    for file in sorted(folder.rglob("*.svg")):
+        title = _TITLE.search(file.read_bytes())
+        text = title[1].decode("utf-8", "replace").strip() if title else ""
+        yield Drawing(file.relative_to(folder).parts[0].replace("_", " "), text or _name_as_title(file), file)
+
+
+def tuxpaint_stamps(folder: Path, config: DrawingsConfig) -> Iterator[Drawing]:
+    """Finds Tux Paint's stamps: the English caption, and some others, which the file's name draws."""
+    for file in sorted([*folder.rglob("*.svg"), *folder.rglob("*.png")]):
+        caption = file.with_suffix(".txt")
+        if not caption.exists():
+            continue
+        lines = caption.read_text(encoding="utf-8", errors="replace").splitlines()
+        others = [found[2].strip() for line in lines[1:] if (found := _OTHER_LANGUAGE.match(line))]
+        others.sort(key=lambda text: _hash(f"{file.name}\0{text}"))
+        name = file.relative_to(folder).parts[0].replace("_", " ")
+        title = lines[0].strip() if lines else ""
+        yield Drawing(name, title or _name_as_title(file), file, tuple(others[: config.other_languages]))
+
+
+def split_by_title(
+    drawings: Sequence[Drawing], test_titles: int, counts: Counter[str]
+) -> tuple[list[Drawing], list[Drawing]]:
+    """Splits drawings so that no title is on both sides.
+
+    Args:
+        drawings: One drawing for each class and title.
+        test_titles: Test drawings of each class.
+        counts: Takes the drawings of classes that are too small, and those whose title is in another class's test.
+
+    Returns:
+        Pool and test split; the latter has equally many drawings of each class.
+    """
+    by_class: dict[str, list[Drawing]] = defaultdict(list)
+    for drawing in drawings:
+        by_class[drawing.class_name].append(drawing)
+    large = {name: found for name, found in by_class.items() if len(found) >= 4 * test_titles}
+    counts["class_too_small"] = sum(len(found) for name, found in by_class.items() if name not in large)
+    test = [
+        drawing
+        for name in sorted(large)
+        for drawing in sorted(large[name], key=lambda drawing: _hash(_key(drawing.title)))[:test_titles]
+    ]
+    in_test = {_key(drawing.title) for drawing in test}
+    rest = [drawing for name in sorted(large) for drawing in large[name] if drawing not in set(test)]
+    pool = [drawing for drawing in rest if _key(drawing.title) not in in_test]
+    counts["title_in_test"] = len(rest) - len(pool)
+    return pool, test
+
+
+def metadata_words(captions: Sequence[str]) -> list[str]:
+    """Makes a metadata list from English captions: words of three letters or more that two captions have."""
+    counts = Counter(word for caption in captions for word in set(_WORD.findall(caption)))
+    return sorted(word for word, count in counts.items() if count > 1)
+
+
+def check_renderer() -> None:
+    """Checks that SVG files can be drawn.
+
+    Raises:
+        ConfigError: If neither renderer is there.
+    """
+    if importlib.util.find_spec("cairosvg") is None and shutil.which("rsvg-convert") is None:
+        raise ConfigError("no SVG renderer found: apt-get install librsvg2-bin, or pip install cairosvg")
+
+
+def rendered(file: Path, pixels: int) -> bytes | None:
+    """Renders a drawing on white, whole, in the middle of a square.
+
+    Args:
+        file: SVG or a picture.
+        pixels: The square's side.
+
+    Returns:
+        A PNG; None where the file cannot be rendered, or shows nothing.
+    """
+    try:
+        content = _svg_as_png(file, 2 * pixels) if file.suffix == ".svg" else file.read_bytes()
+        with Image.open(io.BytesIO(content)) as opened:
+            picture = opened.convert("RGBA")
+    except Exception:
+        # Broken drawings make the renderers raise nearly anything; the caller counts them.
+        return None
+    if picture.getchannel("A").getextrema()[1] == 0:
+        return None
+    picture.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
+    square = Image.new("RGBA", (pixels, pixels), "white")
+    square.alpha_composite(picture, ((pixels - picture.width) // 2, (pixels - picture.height) // 2))
+    buffer = io.BytesIO()
+    square.convert("RGB").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _svg_as_png(file: Path, pixels: int) -> bytes:
+    if shutil.which("rsvg-convert"):
+        side = str(pixels)
+        command = ["rsvg-convert", "--keep-aspect-ratio", "--width", side, "--height", side, str(file)]
+        return subprocess.run(command, capture_output=True, check=True, timeout=_RENDER_SECONDS).stdout  # noqa: S603
+    import cairosvg  # noqa: PLC0415 - the one of two renderers that need not be there
+
+    return bytes(cairosvg.svg2png(bytestring=file.read_bytes(), output_width=pixels))
+
+
+def _source(folder: Path, name: str, given: str) -> Path:
+    """Gives the folder of a package's files, fetched where none is given."""
+    if given:
+        return Path(given)
+    unpacked = folder / "packages" / name
+    found = unpacked / _FOLDERS[name]
+    if not found.is_dir():
+        _fetch_package(PACKAGES[name], unpacked, name)
+    return found
+
+
+def _fetch_package(package: str, unpacked: Path, option: str) -> None:
+    unpacked.mkdir(parents=True, exist_ok=True)
+    try:
+        subprocess.run(["apt-get", "download", "-q", package], cwd=unpacked, capture_output=True, check=True)  # noqa: S603, S607
+        (archive,) = unpacked.glob(f"{package}_*.deb")
+        subprocess.run(["dpkg", "-x", archive.name, "."], cwd=unpacked, capture_output=True, check=True)  # noqa: S603, S607
+        archive.unlink()
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        raise ConfigError(
+            f"the Debian package {package} could not be fetched by apt-get download: install it, or give its folder by "
+            f"--{option}"
+        ) from None
+
+
+def _distinct_titles(found: Sequence[Drawing], counts: Counter[str]) -> list[Drawing]:
+    """Keeps the first drawing of each class and title."""
+    chosen = {(drawing.class_name, _key(drawing.title)): drawing for drawing in reversed(found)}
+    counts["title_repeated"] = len(found) - len(chosen)
+    return sorted(chosen.values())
+
+
+def _pool_rows(folder: Path, pool: Sequence[Drawing], pixels: int, counts: Counter[str]) -> Iterator[dict[str, object]]:
+    for number, drawing in enumerate(pool):
+        picture = rendered(drawing.file, pixels)
+        if picture is None:
+            counts["not_rendered"] += 1
+            continue
+        counts["pool"] += 1
+        name = f"images/{number:06d}.png"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(picture)
+        for text in (drawing.title, *drawing.others):
+            other = text != drawing.title
+            url = _URL.format(name=f"{number:06d}.png")
+            yield {"image_url": url, "alt_text": text, "image_path": name, "language": "other" if other else ""}
+
+
+def _write_test(
+    folder: Path, test: Sequence[Drawing], frequencies: Counter[str], pixels: int, counts: Counter[str]
+) -> None:
+    classes = sorted({drawing.class_name for drawing in test})
+    order = sorted(classes, key=lambda name: (-frequencies[name], name))
+    third = max(1, len(classes) // 3)
+    put_lines(folder / "classnames.txt", tuple(classes))
+    put_lines(folder / "templates.txt", TEMPLATES)
+    put_lines(folder / "head_classes.txt", tuple(sorted(map(classes.index, order[:third]))))
+    put_lines(folder / "tail_classes.txt", tuple(sorted(map(classes.index, order[-third:]))))
+
+    def samples() -> Iterator[ShardSample]:
+        for drawing in test:
+            picture = rendered(drawing.file, pixels)
+            if picture is None:
+                counts["test_not_rendered"] += 1
+                continue
+            counts["test"] += 1
+            name = pair_id(_URL.format(name=f"test/{drawing.class_name}/{drawing.title}"), drawing.title)
+            yield ShardSample(name, picture, "png", drawing.title, classes.index(drawing.class_name))
+
+    write_shards(folder, samples(), lost={})
+
+
+def _name_as_title(file: Path) -> str:
+    return re.sub(r"[_\W\d]+", " ", file.stem).strip()
+
+
+def _key(title: str) -> str:
+    """What two titles share that are the same but for case, digits and marks."""
+    return " ".join(re.findall(r"[^\W\d_]+", title.lower()))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
