@@ -6,6 +6,7 @@ BENCHMARK := .venv-benchmark
 OUTPUT := demo-output
 ARCHIVES := tests/data/sample/*.warc.gz
 ENVIRONMENT := setup.py constraints.txt
+SYNONYMS := $(if $(wildcard /usr/share/wordnet/data.noun),--synonyms /usr/share/wordnet)
 
 # One java for every target that starts Spark, and the same Python on the driver and in the workers.
 WITH_SPARK = home="$$($(VENV)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home" \
@@ -77,10 +78,12 @@ unit-benchmark: $(BENCHMARK)/installed-benchmark
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest tests/clip_benchmark/unit
 
 test-benchmark: $(BENCHMARK)/installed-benchmark
-	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest -s tests/clip_benchmark/long
+	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-test --grid product \
+		--variants clip slip filip declip defilip --seeds 1 --steps 300
 
 benchmark-grid: $(BENCHMARK)/installed-benchmark
-	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --config tests/clip_benchmark/grid.yaml
+	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-grid --grid fractional \
+		--seeds 3 --primary-seeds 5 --steps 400 $(SYNONYMS)
 
 bench: $(VENV)/installed-tests
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt matplotlib
