@@ -189,7 +189,10 @@ def _points(share: float | None) -> str:
 
 
 def _signed(share: float) -> str:
-    return f"{'−∞' if share < 0 else '∞'}" if math.isinf(share) else f"{100 * share:+.1f}".replace("-", "−")
+    if math.isinf(share):
+        return "−∞" if share < 0 else "∞"
+    # Adding 0.0 turns -0.0, which rounding leaves, into 0.0.
+    return f"{round(100 * share, 1) + 0.0:+.1f}".replace("-", "−")
 
 
 def _plain(value: Any) -> str:
