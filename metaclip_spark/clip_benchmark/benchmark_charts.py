@@ -44,7 +44,7 @@ def spread_chart(groups: Mapping[str, SettingSummary], palette: Palette = IN_PAG
         axes.plot(values, [row] * len(values), "o", color=palette.first, markersize=4, alpha=0.75)
         axes.plot([summary.mean("top1")], [row], "|", color=palette.second, markersize=14, markeredgewidth=2)
     first = next(iter(groups.values()))
-    axes.axvline(first.chance, color=palette.line, linewidth=1.4)
+    axes.axvline(first.chance, color=palette.ink, linestyle=":", linewidth=1.1)
     axes.axvline(first.bar, color=palette.mark, linestyle="--", linewidth=1.1)
     axes.set_yticks(range(len(groups)), list(groups))
     axes.set_ylim(len(groups) - 0.5, -0.5)

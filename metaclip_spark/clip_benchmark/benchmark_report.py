@@ -13,7 +13,7 @@ from metaclip_spark.charts import inline_svg
 from metaclip_spark.clip_benchmark.benchmark_charts import loss_chart, spread_chart
 from metaclip_spark.clip_benchmark.files import put_json, put_text
 from metaclip_spark.clip_benchmark.variants import VARIANTS
-from metaclip_spark.clip_benchmark.verdicts import METRICS, Comparison, SettingSummary, comparisons, summaries
+from metaclip_spark.clip_benchmark.verdicts import METRICS, Comparison, SettingSummary, comparisons, in_words, summaries
 from metaclip_spark.html_report import seconds, visible_text
 
 PAGE = "benchmark.html"
@@ -176,10 +176,9 @@ def _curve(row: Mapping[str, Any], term: str) -> tuple[list[int], list[float]]:
 
 
 def _setting_name(setting: Mapping[str, Any]) -> str:
-    depth = f"{setting['text_depth']} text layers" if setting["text_depth"] else ""
-    preset = "" if setting["preset"] == "clean" else setting["preset"]
-    parts = (setting["variant"], setting["image_tower"], setting["arm"], setting["caption_kind"], depth, preset)
-    return " ".join(part for part in parts if part)
+    """Names a setting by what differs from the usual: neither the preset clean nor the size is said."""
+    said = {name: value for name, value in setting.items() if name != "model_size" and value != "clean"}
+    return in_words(said)
 
 
 def _points(share: float | None) -> str:

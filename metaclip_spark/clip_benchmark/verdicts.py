@@ -172,15 +172,17 @@ def _interplay(found: list[SettingSummary]) -> list[Comparison]:
     for variant, clip in VARIANT_PAIRS:
         gains: dict[str, dict[tuple[Any, ...], dict[int, float]]] = {"vit": {}, "resnet": {}}
         for first, second in _partners(found, "variant", (variant, clip)):
-            rest = tuple(value for name, value in first.setting.items() if name not in {"variant", "image_tower"})
+            rest = tuple(
+                (name, value) for name, value in first.setting.items() if name not in {"variant", "image_tower"}
+            )
             shared = first.values["top1"].keys() & second.values["top1"].keys()
             gains[first.setting["image_tower"]][rest] = {
                 seed: first.values["top1"][seed] - second.values["top1"][seed] for seed in shared
             }
-        for rest in gains["vit"].keys() & gains["resnet"].keys():
+        for rest in sorted(gains["vit"].keys() & gains["resnet"].keys()):
             difference = paired_difference(gains["vit"][rest], gains["resnet"][rest])
             if difference is not None:
-                where = ", ".join(str(value) for value in rest if value)
+                where = in_words(dict(rest))
                 question = f"architecture: the gain of {variant} over {clip}"
                 asked.append(Comparison(question, where, "top1", "vit", "resnet", difference))
     return asked
@@ -200,4 +202,17 @@ def _partners(
 
 
 def _where(summary: SettingSummary, axis: str) -> str:
-    return ", ".join(str(value) for name, value in summary.setting.items() if name != axis and value)
+    return in_words({name: value for name, value in summary.setting.items() if name != axis})
+
+
+def in_words(setting: Mapping[str, Any]) -> str:
+    """Names a setting, or a part of one.
+
+    Args:
+        setting: Column -> value; the depth of the text tower is left out where it is the size's own.
+
+    Returns:
+        Such as clip, vit, all, v2, clean, tiny.
+    """
+    words = [f"text depth {value}" if name == "text_depth" else str(value) for name, value in setting.items() if value]
+    return ", ".join(words)
