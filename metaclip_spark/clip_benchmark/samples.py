@@ -9,7 +9,6 @@ import json
 import tarfile
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -66,6 +65,7 @@ class ShardFolder:
             InputError: If shards.json or a tar cannot be read.
         """
         self.folder = Path(folder)
+        self._places: dict[str, NDArray[np.int64]] = {}
         names, counts = self._counted()
         if not sum(counts):
             raise ConfigError(f"--train-shards {folder} holds no samples: make shards first (jobs/make_shards.py)")
@@ -88,7 +88,7 @@ class ShardFolder:
         shard = int(np.searchsorted(self._ends, number, side="right"))
         place = number - int(self._ends[shard - 1] if shard else 0)
         path = self.folder / self._names[shard]
-        members = member_places(path)
+        members = self._members(path)
         if place >= len(members) or (members[place] == _ABSENT).any():
             return LostSample("member.missing")
         image_start, image_size, text_start, text_size = (int(value) for value in members[place])
@@ -104,6 +104,12 @@ class ShardFolder:
         path = self.folder / "protected_words.txt"
         return frozenset(path.read_text(encoding="utf-8").lower().split()) if path.is_file() else None
 
+    def _members(self, path: Path) -> NDArray[np.int64]:
+        """Reads a tar's headers when its first sample is asked for."""
+        if path.name not in self._places:
+            self._places[path.name] = member_places(path)
+        return self._places[path.name]
+
     def _counted(self) -> tuple[list[str], list[int]]:
         described = self.folder / SHARDS_FILE
         if described.is_file():
@@ -115,7 +121,7 @@ class ShardFolder:
         paths = sorted(self.folder.glob("*.tar"))
         if not paths:
             raise ConfigError(f"--train-shards {self.folder} holds no tars: make shards first (jobs/make_shards.py)")
-        return [path.name for path in paths], [len(member_places(path)) for path in paths]
+        return [path.name for path in paths], [len(self._members(path)) for path in paths]
 
 
 class SampleOrder:
@@ -179,7 +185,6 @@ def draw_sample(folder: ShardFolder, order: SampleOrder, seed: int, place: int, 
     )
 
 
-@lru_cache(maxsize=4096)
 def member_places(path: Path) -> NDArray[np.int64]:
     """Finds where a tar's samples lie.
 
