@@ -50,7 +50,7 @@ def descendants(process: int) -> list[int]:
     return found
 
 
-def look(processes: list[int]) -> dict[str, int]:
+def look(processes: list[int], script: Path) -> dict[str, int]:
     """Measures the driver: the JVM that runs SparkSubmit and the Python above its workers."""
     seen: dict[str, int] = {}
     for process in processes:
@@ -62,35 +62,34 @@ def look(processes: list[int]) -> dict[str, int]:
         if b"org.apache.spark.deploy.SparkSubmit" in command:
             subprocess.run(["jcmd", str(process), "GC.run"], capture_output=True, check=False)
             seen["jvm_resident"] = resident
-        elif b"python" in command[0] and any(part.endswith(b"jobs/curate.py") for part in command):
+        elif b"python" in command[0] and any(part == str(script).encode() for part in command):
             seen["python_resident"] = resident
     return seen
 
 
-def measure(pool: Path, output: Path) -> dict[str, int]:
-    """Runs the job and returns the peak of each measure, in bytes."""
+def measure(script: Path, options: list[str], collections: Path, master: str) -> dict[str, int]:
+    """Runs a job and returns the peak of each measure, in bytes; `collections` is where the JVM logs its own."""
     settings = ["spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1"]
     command = [
         *("bash", spark_submit()),
-        *("--master", "local-cluster[2,1,1024]", "--driver-memory", "1g"),
-        *("--driver-java-options", f"-Xlog:gc:file={output}.gc.log"),
+        *("--master", master, "--driver-memory", "1g"),
+        *("--driver-java-options", f"-Xlog:gc:file={collections}"),
         *[part for setting in settings for part in ("--conf", setting)],
-        str(CHECKOUT / "jobs" / "curate.py"),
-        *("--pool", str(pool), "--metadata", str(METADATA), "--output", str(output), "--tail-share", "0.06"),
-        *("--rows-per-file", "100000"),
+        str(script),
+        *options,
     ]
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         peaks: dict[str, int] = {}
         while process.poll() is None:
-            for name, value in look(descendants(process.pid)).items():
+            for name, value in look(descendants(process.pid), script).items():
                 peaks[name] = max(peaks.get(name, 0), value)
             time.sleep(SECONDS_BETWEEN_LOOKS)
         log.seek(0)
-        collections = Path(f"{output}.gc.log").read_text()
-        peaks["heap_after_collection"] = max(int(after) << 20 for after in _AFTER_COLLECTION.findall(collections))
         assert process.returncode == 0, log.read()[-3000:].decode(errors="replace")
+        after = _AFTER_COLLECTION.findall(collections.read_text())
+        peaks["heap_after_collection"] = max(int(megabytes) << 20 for megabytes in after)
     return peaks
 
 
@@ -112,7 +111,10 @@ def main() -> None:
         for factor in (1, options.factor):
             pool = Path(scratch) / f"pool{factor}"
             write_pool(pool, options.pairs * factor)
-            peaks.append(measure(pool, Path(scratch) / f"out{factor}"))
+            files = ["--pool", str(pool), "--metadata", str(METADATA), "--output", str(Path(scratch) / f"out{factor}")]
+            job = [*files, "--tail-share", "0.06", "--rows-per-file", "100000"]
+            collections = Path(scratch) / f"{factor}.gc.log"
+            peaks.append(measure(CHECKOUT / "jobs" / "curate.py", job, collections, "local-cluster[2,1,1024]"))
     ratios = {name: round(peaks[1][name] / peaks[0][name], 3) for name in peaks[0]}
     print(json.dumps({"pairs": options.pairs, "factor": options.factor, "peaks": peaks, "ratios": ratios}, indent=1))
 

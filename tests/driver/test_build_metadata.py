@@ -268,7 +268,7 @@ def test_from_a_dump_to_a_curated_set(english, tmp_path):
     assert call("lint_metadata", "--metadata", fixed) == 0
     options = (
         "--archives",
-        SAMPLE / "*.warc.gz",
+        SAMPLE / "sample-00000.warc.gz",
         "--metadata",
         fixed,
         "--threshold-t",

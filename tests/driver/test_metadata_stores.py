@@ -1,6 +1,7 @@
 """Building the list from and to S3, one build at a time, and from files that others made."""
 
 import bz2
+import io
 import json
 import os
 import random
@@ -74,15 +75,18 @@ def test_a_list_is_written_to_s3_without_spark(s3, metadata_sources, tmp_path, c
     folder.mkdir()
     write_ready_counts(s3, folder, metadata_sources)
     place, output = f"s3://{s3.name}/counts", f"s3://{s3.name}/lists/first"
-    assert build_from_counts(folder, tmp_path / "local") == 0
     assert build_from_counts(place, output) == 0
     assert s3.keys("lists/") == [f"lists/first/{name}" for name in FILES]
     bodies = [s3.client.get_object(Bucket=s3.name, Key=f"lists/first/{name}")["Body"].read() for name in FILES]
-    assert bodies[:2] == [(tmp_path / "local" / name).read_bytes() for name in FILES[:2]]
-    assert "new york" in json.loads(bodies[0])
+    entries = json.loads(bodies[0])
+    assert entries[100:] == ["galore", "guide dog", "run", "u", "the", "new", "york", "new york", "New York"]
+    assert pq.read_table(io.BytesIO(bodies[1]))["entry_text"].to_pylist() == entries
+    assert json.loads(bodies[2])["entries"] == len(entries)
     assert build_from_counts(place, output) == 2
     assert f"{output} holds a metadata list" in capsys.readouterr().err
-    assert build_from_counts(place, output, "--overwrite") == 0
+    assert call("build_metadata", "--wordnet", f"{place}/wordnet.tar.gz", "--output", output, "--overwrite") == 0
+    body = s3.client.get_object(Bucket=s3.name, Key="lists/first/metadata.json")["Body"].read()
+    assert json.loads(body) == entries[:104]
 
 
 def test_what_s3_lacks_is_told_in_one_line(s3, tmp_path, capsys):

@@ -15,6 +15,7 @@ import pyarrow.fs
 import pytest
 
 from tests.driver.jobs import CHECKOUT, SAMPLE
+from tests.driver.metadata_builds import write_sources
 from tests.fault_server import FaultProxy
 from tests.s3_server import new_bucket, s3_server
 
@@ -155,6 +156,38 @@ def test_a_reader_sees_no_part_of_a_killed_write(bucket, undisturbed):
     assert done.returncode == 0, done.stderr[-4000:]
     assert content(bucket, output) == undisturbed
     assert not bucket.client.list_multipart_uploads(Bucket=bucket.name, Prefix=f"{output}/").get("Uploads")
+
+
+def test_metadata_is_counted_from_s3_to_s3(bucket, tmp_path):
+    write_sources(tmp_path)
+    for path in tmp_path.rglob("*.*"):
+        if path.is_file():
+            bucket.put(f"dumps/{path.relative_to(tmp_path)}", path.read_bytes())
+    lists = {}
+    for place, output in (
+        (str(tmp_path), tmp_path / "list"),
+        (f"s3://{bucket.name}/dumps", f"s3://{bucket.name}/list"),
+    ):
+        options = [
+            "--articles", f"{place}/*multistream*", "--pageviews", f"{place}/pageviews*", "--wordnet", f"{place}/dict",
+            "--min-unigram-count", "6", "--min-pmi", "2", "--output", str(output), "--s3-packages",
+        ]  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, CHECKOUT / "jobs" / "build_metadata.py", *options],
+            env=environment(sys.executable, bucket.endpoint),
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        lists[place] = done.stdout.strip().splitlines()[-2]
+    assert len(set(lists.values())) == 1, lists
+    keys = bucket.keys("list/")
+    assert {"list/metadata.json", "list/metadata.parquet", "list/metadata.run.json"} <= set(keys)
+    for table in ("word_counts/kind=bigram", "title_views/kind=title"):
+        assert [key for key in keys if key.startswith(f"list/{table}/")]
+    assert not [key for key in keys if "__magic" in key or "_temporary" in key or key.endswith("lock.json")]
 
 
 def test_without_the_jars_one_line_says_what_to_give(bucket):
