@@ -157,6 +157,7 @@ def _check_output(verdict: Verdict, run: Run) -> None:
     try:
         run.write(run.spark.range(100).coalesce(2), CHECK_FOLDER)
         files = run.storage.data_files(CHECK_FOLDER)
+        committer = run.storage.committer(CHECK_FOLDER)
         rows = run.spark.read.parquet(run.storage.location(CHECK_FOLDER)).count()
         run.storage.delete(CHECK_FOLDER)
     except Exception as error:  # whatever it is, it is what the user must see
@@ -165,7 +166,11 @@ def _check_output(verdict: Verdict, run: Run) -> None:
     problem = None if files and rows == 100 else f"{run.storage.root}: wrote 100 rows and read {rows}"  # noqa: PLR2004
     left = run.storage.names(CHECK_FOLDER)
     problem = problem or (f"{run.storage.root}/{CHECK_FOLDER} cannot be deleted: check the rights" if left else None)
-    verdict.add("output", problem, f"{run.storage.root}: written, listed, read and deleted")
+    verdict.add(
+        "output",
+        problem,
+        f"{run.storage.root}: written by {committer or 'the platform'}'s committer, listed, read and deleted",
+    )
 
 
 def _canary(verdict: Verdict, run: Run, extract: ExtractConfig, paths: list[tuple[str, str]]) -> None:

@@ -1,11 +1,15 @@
 """Runs the job as users do: as a process of its own, from the zip, outside the checkout. Used by the tests."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 import venv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +36,11 @@ class Installation:
     site_packages: Path
     folder: Path
 
-    def submit(self, master: str, job: str, *options: object) -> subprocess.CompletedProcess:
-        """Runs a job with spark-submit and the zip, and fails with its output if it fails."""
-        command = self.submit_command(master, job, *options)
+    def submit(
+        self, master: str, job: str, *options: object, settings: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess:
+        """Runs a job with spark-submit, settings of its own and the zip, and fails with its output if it fails."""
+        command = self.submit_command(master, job, *options, settings=settings)
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -47,11 +53,11 @@ class Installation:
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
         return done
 
-    def submit_command(self, master: str, job: str, *options: object) -> list[str]:
+    def submit_command(self, master: str, job: str, *options: object, settings: Sequence[str] = ()) -> list[str]:
         """Gives the command line of a job."""
         submit = self.site_packages / "pyspark" / "bin" / "spark-submit"
-        settings = ("spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")
-        configured = [part for setting in settings for part in ("--conf", setting)]
+        usual = ("spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")
+        configured = [part for setting in (*usual, *settings) for part in ("--conf", setting)]
         script = self.folder / "jobs" / f"{job}.py"
         return [
             *("bash", str(submit), "--master", master, *configured, "--py-files", "metaclip_spark.zip", str(script)),
@@ -73,6 +79,46 @@ class Installation:
             "HOME": str(self.folder),
             "SPARK_HOME": str(self.site_packages / "pyspark"),
         }
+
+
+@contextmanager
+def standalone_cluster(installation: Installation, workers: int = 2) -> Iterator[str]:
+    """Runs a standalone master and workers of one core each on the loopback interface, and gives the master's URL."""
+    classes = installation.site_packages / "pyspark" / "bin" / "spark-class"
+    package = "org.apache.spark.deploy"
+    environment = installation.environment() | {"SPARK_LOCAL_HOSTNAME": "127.0.0.1"}
+    processes = []
+
+    def start(name: str, *arguments: object) -> Path:
+        log = installation.folder / f"{len(processes)}-{name}.txt"
+        command = ["bash", str(classes), f"{package}.{name.lower()}.{name}", *map(str, arguments)]
+        with log.open("w") as file:
+            processes.append(subprocess.Popen(command, env=environment, stdout=file, stderr=file))
+        return log
+
+    def said(log: Path, pattern: str) -> str:
+        deadline = time.monotonic() + 120
+        while not (found := re.search(pattern, log.read_text())):
+            assert time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.1)
+        return found[0]
+
+    try:
+        log = start("Master", "--host", "127.0.0.1", "--port", 0, "--webui-port", 0)
+        master = said(log, r"spark://127\.0\.0\.1:[1-9]\d*")
+        given = ("--host", "127.0.0.1", "--cores", 1, "--memory", "1g", "--webui-port", 0)
+        logs = [
+            start("Worker", *given, "--work-dir", installation.folder / f"worker{each}", master)
+            for each in range(workers)
+        ]
+        for log in logs:
+            said(log, "Successfully registered with master")
+        yield master
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+        for process in processes:
+            process.wait()
 
 
 def install_outside(folder: Path, python: str | None = None) -> Installation:

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of extraction, of matching and of sampling: the same command again gives the same tables."""
+"""kill -9 at chosen and at random moments: the same command again gives the same tables."""
 
 import os
 import signal
@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.driver.jobs import content, run_json
-from tests.end_to_end.command import BALANCE, LOCAL, SAMPLE, Installation
+from tests.end_to_end.command import BALANCE, LOCAL, LOCAL_CLUSTER, SAMPLE, Installation
+from tests.end_to_end.kill_runs import check, disturb
 
 SECONDS_UNTIL_KILLED = 120
 OPTIONS = ("--archives", SAMPLE, *BALANCE, "--archives-per-wave", "3", "--resume")
@@ -60,3 +61,11 @@ def test_a_killed_driver_loses_and_doubles_nothing(newest, undisturbed, referenc
     assert numbers[0] == numbers[1]
     attempts = {path.name.removeprefix("wave=") for path in (output / "extracted").iterdir()}
     assert attempts == {path.stem for path in (output / "ledger").glob("*.json")}
+
+
+def test_random_kills_of_driver_executor_and_worker_change_nothing(newest, undisturbed):
+    """The short form of `make test-kills`."""
+    output = newest.folder / "disturbed"
+    hits = disturb(newest, output, LOCAL_CLUSTER, kills=3, seed=4)
+    assert sum(hits.values()) == 3
+    check(newest, output, undisturbed)

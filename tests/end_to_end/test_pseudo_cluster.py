@@ -6,9 +6,23 @@ import subprocess
 import pytest
 
 from tests.driver.jobs import content, run_json
-from tests.end_to_end.command import BALANCE, LOCAL, LOCAL_CLUSTER, SAMPLE, install_outside
+from tests.end_to_end.command import BALANCE, LOCAL, LOCAL_CLUSTER, SAMPLE, install_outside, standalone_cluster
 
 ARCHIVES = ("--archives", SAMPLE)
+SPECULATION = (
+    "spark.speculation=true",
+    "spark.speculation.interval=50ms",
+    "spark.speculation.multiplier=1.01",
+    "spark.speculation.quantile=0.1",
+    "spark.speculation.minTaskRuntime=50ms",
+)
+DYNAMIC_ALLOCATION = (
+    "spark.dynamicAllocation.enabled=true",
+    "spark.dynamicAllocation.shuffleTracking.enabled=true",
+    "spark.dynamicAllocation.minExecutors=1",
+    "spark.dynamicAllocation.executorIdleTimeout=1s",
+    "spark.executor.cores=1",
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +36,23 @@ def test_the_project_is_not_installed_there(newest):
     assert "ModuleNotFoundError" in found.stderr
 
 
-def test_executors_get_it_from_the_zip(newest, reference):
+def test_executors_get_it_from_the_zip_and_repeated_tasks_leave_no_row(newest, reference):
     output = newest.folder / "cluster"
-    newest.submit(LOCAL_CLUSTER, "curate", *ARCHIVES, *BALANCE, "--output", output)
+    waves = ("--archives-per-wave", 4, "--waves-at-once", 2)
+    newest.submit(LOCAL_CLUSTER, "curate", *ARCHIVES, *BALANCE, *waves, "--output", output, settings=SPECULATION)
     assert content(output) == reference
     assert run_json(output)["status"] == "done"
+
+
+def test_a_standalone_cluster_whose_executors_come_and_go(newest, reference):
+    output = newest.folder / "standalone"
+    with standalone_cluster(newest) as master:
+        checked = newest.submit(master, "check_cluster", *ARCHIVES, *BALANCE[:2], "--output", newest.folder / "check")
+        newest.submit(master, "curate", *ARCHIVES, *BALANCE, "--output", output, settings=DYNAMIC_ALLOCATION)
+    assert content(output) == reference
+    *lines, last = checked.stdout.strip().splitlines()
+    assert [line.split()[1] for line in lines] == ["versions", "memory:", "scratch", "archives:", "output:", "canary:"]
+    assert last == "a run would work here", checked.stdout
 
 
 @pytest.mark.skipif(
