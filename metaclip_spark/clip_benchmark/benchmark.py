@@ -181,7 +181,7 @@ def conditions(config: TrainingConfig, shards: Path) -> dict[str, Any]:
         "log_scale_bounds": list(facts.log_scale_bounds),
         "scale_cap": facts.scale_cap,
         "masks_padding": facts.masks_padding,
-        "batch_norm": "of each process alone",
+        "batch_norm": "of all processes" if config.device == "cuda" and config.processes > 1 else "of each process",
         "sampling_seed": config.seed,
         "processes": config.processes,
         "precision": config.precision,

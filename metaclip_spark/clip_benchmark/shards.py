@@ -112,9 +112,11 @@ def make_shards(config: ShardsConfig) -> MadeShards:
         OutputExistsError: If the output holds something that may not be replaced.
     """
     output = Path(config.output)
-    _prepare(output, overwrite=config.overwrite)
+    _check_output(output, config)
     pairs = read_pairs(Path(config.pairs))
     pictures = find_pictures(Path(config.images))
+    # Only now, when there is something to put in its place.
+    shutil.rmtree(output, ignore_errors=True)
     lost: Counter[str] = Counter()
     write_shards(output, _samples(pairs, pictures, lost), lost, config.samples_per_shard)
     made = MadeShards(len(pairs), len(pairs) - lost.total(), dict(sorted(lost.items())))
@@ -257,17 +259,18 @@ def check_picture(content: bytes) -> tuple[bytes, str] | str:
         return "image_corrupt"
 
 
-def _prepare(output: Path, *, overwrite: bool) -> None:
+def _check_output(output: Path, config: ShardsConfig) -> None:
+    for given in (config.pairs, config.images):
+        if output.resolve() == Path(given).resolve() or output.resolve() in Path(given).resolve().parents:
+            raise OutputExistsError(f"--output {output} holds the input {given}: give another folder")
     if output.exists() and not output.is_dir():
         raise OutputExistsError(f"--output {output} is a file: give a folder")
     found = sorted(path.name for path in output.iterdir()) if output.exists() else []
     strangers = [name for name in found if not (name.endswith(".tar") or name.startswith((INDEX_FILE, ".")))]
     if strangers:
         raise OutputExistsError(f"--output {output} holds {strangers[0]}, which is no shard: give another folder")
-    if found and not overwrite:
+    if found and not config.overwrite:
         raise OutputExistsError(f"--output {output} holds shards: give --overwrite to replace them")
-    if found:
-        shutil.rmtree(output)
 
 
 def _pairs_of(file: Path) -> list[tuple[str, str, str]]:

@@ -29,7 +29,7 @@ def made_up_row(cell, noise=0.0, **figures):
         "image_views": ["weak"],
         "contrasted_texts": ["caption"],
         "log_scale_bounds": [0.0, 4.605],
-        "batch_norm": "of each process alone",
+        "batch_norm": "of each process",
         "image_pixels": 32,
         "seconds": 60.0,
         "samples_per_second": 300.0 / (1 + GAIN[cell.variant] * 20),

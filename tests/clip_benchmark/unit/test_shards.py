@@ -178,6 +178,12 @@ def test_bad_input_is_told_in_one_line(mapped, tmp_path):
     with pytest.raises(OutputExistsError, match="give --overwrite"):
         make_shards(ShardsConfig(str(pairs), str(images), str(output)))
     make_shards(ShardsConfig(str(pairs), str(images), str(output), overwrite=True))
+    with pytest.raises(InputError, match="is no folder"):
+        make_shards(ShardsConfig(str(pairs), str(tmp_path / "none"), str(output), overwrite=True))
+    assert read_index(output)["samples"] == 4
+    for inside in (images, images.parent):
+        with pytest.raises(OutputExistsError, match="holds the input"):
+            make_shards(ShardsConfig(str(pairs), str(images), str(inside), overwrite=True))
     (output / "mine.doc").write_text("mine")
     with pytest.raises(OutputExistsError, match=r"holds mine\.doc"):
         make_shards(ShardsConfig(str(pairs), str(images), str(output), overwrite=True))
