@@ -20,6 +20,7 @@ from metaclip_spark.errors import ConfigError, InputError
 
 SHARDS_FILE = "shards.json"
 IMAGE_MEMBERS = frozenset({"png", "jpg", "jpeg", "webp"})
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
 TEXT_MEMBER = "txt"
 _REPLACEMENTS = 100
 _ABSENT = -1
@@ -225,7 +226,7 @@ def _read_at(file: io.BufferedReader, start: int, size: int) -> bytes:
 
 def _decoded(content: bytes) -> Image.Image | None:
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         # Pillow reports a broken PNG as a SyntaxError.

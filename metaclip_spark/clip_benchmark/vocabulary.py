@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from open_clip import SimpleTokenizer
 from torch import Tensor
 
 MASK = "<mask>"
+_REMEMBERED_TEXTS = 2**16
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Vocabulary:
         self._tokenizer = SimpleTokenizer(context_length=context_length, additional_special_tokens=[MASK])
         start, end, mask = self._tokenizer.all_special_ids
         self.special = SpecialTokens(start, end, mask)
+        # Most of the work is cleaning a text, and a small set's captions come again in each pass.
+        self._remembered = lru_cache(_REMEMBERED_TEXTS)(self._encoded)
 
     def ids(self, texts: Sequence[str]) -> Tensor:
         """Encodes texts; what is too long loses its last words, never the end token.
@@ -52,7 +56,11 @@ class Vocabulary:
         Returns:
             (B, context length), int64.
         """
-        return self._tokenizer(list(texts)) if texts else torch.zeros(0, self._tokenizer.context_length).long()
+        rows = [self._remembered(text) for text in texts]
+        return torch.stack(rows) if rows else torch.zeros(0, self._tokenizer.context_length, dtype=torch.long)
+
+    def _encoded(self, text: str) -> Tensor:
+        return self._tokenizer(text)[0]
 
 
 def valid_tokens(ids: Tensor, end: int) -> Tensor:
