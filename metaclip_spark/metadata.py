@@ -18,7 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from metaclip_spark.errors import MetadataError
+from metaclip_spark.remote_inputs import files_of_url
+from metaclip_spark.table_store import driver_options
 from udfs.automaton import entries_as_json
+from udfs.fetch import local_path, open_archive, scheme_of, stat_archive
+from udfs.fetch_remote import without_credentials
 
 DIGEST_KEY = "metadata_digest"
 """Where a Parquet footer names the list that its ids belong to."""
@@ -46,9 +50,10 @@ def load_metadata(path: str) -> Metadata:
     """Reads a metadata list.
 
     Args:
-        path: A JSON list of strings, a JSON object (its keys are the entries, in their order), plain text (one entry a
-            line; files not named .json whose text starts with neither [ nor {, or files named .txt), or Parquet (a
-            column `entry_text`, ordered by `entry_id` where that column exists); plain or packed with gzip or zstd.
+        path: A file, on this machine or in a store (s3://, https:// ...): a JSON list of strings, a JSON object (its
+            keys are the entries, in their order), plain text (one entry a line; files not named .json whose text starts
+            with neither [ nor {, or files named .txt), or Parquet (a column `entry_text`, ordered by `entry_id` where
+            that column exists); plain or packed with gzip or zstd.
 
     Returns:
         The list and its digest.
@@ -91,12 +96,11 @@ def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
         MetadataError: If the file is missing or has another form, belongs to another list (by the digest in its footer
             or by the texts), lacks an entry or has it twice, or a count is negative or no whole number.
     """
-    folder = Path(path)
-    if folder.is_dir():
-        parts = sorted(part for part in folder.glob("*.parquet") if part.name[0] not in "._")
+    if _is_folder(path):
+        parts = _part_files(path)
         if not parts:
             raise MetadataError(f"the folder of entry counts {path} has no Parquet file")
-        return _parquet_counts([(part.name, part.read_bytes()) for part in parts], path, metadata)
+        return _parquet_counts([(part, _read(part)) for part in parts], path, metadata)
     content = _read(path)
     if content.startswith(_PARQUET_START):
         return _parquet_counts([(path, content)], path, metadata)
@@ -106,6 +110,25 @@ def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
     return _arranged([entry for entry, _ in counts], [count for _, count in counts], path, metadata)
 
 
+def _is_folder(path: str) -> bool:
+    if scheme_of(path) == "file":
+        return Path(local_path(path)).is_dir()
+    try:
+        stat_archive(path, driver_options())
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        # What reading it raises says more.
+        return False
+    return False
+
+
+def _part_files(path: str) -> list[str]:
+    if scheme_of(path) != "file":
+        return [part for _, part in sorted(files_of_url(f"{path.rstrip('/')}/", (".parquet",), driver_options()))]
+    return [str(part) for part in sorted(Path(local_path(path)).glob("*.parquet")) if part.name[0] not in "._"]
+
+
 def _read(path: str) -> bytes:
     """Reads a file, unpacked.
 
@@ -113,14 +136,16 @@ def _read(path: str) -> bytes:
         MetadataError: If it is missing or damaged.
     """
     try:
-        content = Path(path).read_bytes()
+        with open_archive(path, driver_options()) as stream:
+            content = stream.read()
         if content.startswith(_GZIP_START):
             return _unpacked(content, "gzip")
         return _unpacked(content, "zstd") if content.startswith(_ZSTD_START) else content
     except FileNotFoundError:
-        raise MetadataError(f"the file {path} does not exist; give the path of a metadata list or of counts") from None
-    except (OSError, EOFError) as error:
-        raise MetadataError(f"the file {path} cannot be read: {error}") from error
+        shown = without_credentials(path)
+        raise MetadataError(f"the file {shown} does not exist; give the path of a metadata list or of counts") from None
+    except (OSError, EOFError, ValueError) as error:
+        raise MetadataError(f"the file {without_credentials(path)} cannot be read: {error}") from error
 
 
 def _unpacked(content: bytes, compression: str) -> bytes:

@@ -15,7 +15,7 @@ from metaclip_spark.errors import InputError
 from metaclip_spark.table_store import s3_endpoint
 from udfs import fetch_https, fetch_s3
 from udfs.fetch import open_archive, scheme_of, stat_archive
-from udfs.fetch_remote import FetchOptions
+from udfs.fetch_remote import FetchOptions, without_credentials
 
 COMMON_CRAWL_S3 = "s3://commoncrawl"
 COMMON_CRAWL_HTTPS = "https://data.commoncrawl.org"
@@ -58,7 +58,7 @@ def files_of_url(item: str, endings: tuple[str, ...], options: FetchOptions) -> 
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from None
     if not found:
-        raise InputError(f"{item} names no file{in_words(endings)}: check bucket and path")
+        raise InputError(f"{without_credentials(item)} names no file{in_words(endings)}: check bucket and path")
     return found
 
 
@@ -143,7 +143,9 @@ def read_whole(path: str, options: FetchOptions) -> bytes:
             content = stream.read()
         return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
     except (OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): check the path, or fetch it again") from None
+        raise InputError(
+            f"{without_credentials(path)} cannot be read ({error}): check the path, or fetch it again"
+        ) from None
 
 
 def resolve_crawl(config: ExtractConfig, options: FetchOptions) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ import fsspec
 from fsspec.registry import known_implementations
 
 from udfs import fetch_https, fetch_s3
-from udfs.fetch_remote import FetchOptions, ResumingReader
+from udfs.fetch_remote import FetchOptions, ResumingReader, without_credentials
 
 DEFAULT_OPTIONS = FetchOptions()
 _TAGGED_BYTES = 1 << 16
@@ -130,7 +130,7 @@ def open_archive(path: str, options: FetchOptions = DEFAULT_OPTIONS) -> ArchiveS
     scheme = scheme_of(path)
     if scheme in {*fetch_s3.SCHEMES, *fetch_https.SCHEMES}:
         open_body = fetch_s3.open_s3_body if scheme in fetch_s3.SCHEMES else fetch_https.open_https_body
-        reader = ResumingReader(path, partial(open_body, path, options), options)
+        reader = ResumingReader(without_credentials(path), partial(open_body, path, options), options)
         return ArchiveStream(path, reader, ArchiveStat(reader.size, reader.etag))
     if scheme != "file":
         filesystem, below = _filesystem(path)

@@ -1,12 +1,17 @@
 """Archives named by S3 URLs, and Common Crawl's own lists."""
 
 import gzip
+import io
+import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from metaclip_spark.config import ExtractConfig
-from metaclip_spark.errors import ConfigError, InputError
+from metaclip_spark.errors import ConfigError, InputError, MetadataError
 from metaclip_spark.inputs import resolve_archives
+from metaclip_spark.metadata import load_entry_counts, load_metadata
 from metaclip_spark.remote_inputs import region_warning, resolve_crawl
 from tests.fault_server import ScriptedServer
 from tests.s3_server import new_bucket, s3_server
@@ -103,3 +108,22 @@ def test_another_region_is_warned_of(monkeypatch):
     assert "Common Crawl lies in us-east-1, this machine in eu-central-1" in region_warning(paths)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     assert region_warning(paths) is None
+
+
+def test_metadata_and_entry_counts_lie_on_s3(bucket, monkeypatch):
+    monkeypatch.setenv("METACLIP_S3_ENDPOINT", bucket.endpoint)
+    metadata = load_metadata(bucket.put("lists/m.json.gz", gzip.compress(b'["a dog", "cat"]')))
+    assert metadata.entries == ("a dog", "cat")
+    counts = bucket.put("lists/counts.json", json.dumps({"cat": 2, "a dog": 3}).encode())
+    assert list(load_entry_counts(counts, metadata)) == [3, 2]
+    for entry in range(2):
+        rows = pa.table({"entry_id": pa.array([entry], "int32"), "entry_text": [metadata.entries[entry]]})
+        part = io.BytesIO()
+        pq.write_table(rows.append_column("entry_count", pa.array([entry + 5])), part)
+        bucket.put(f"run/entry_counts/part-{entry}.parquet", part.getvalue())
+    bucket.put("run/entry_counts/_SUCCESS", b"{}")
+    assert list(load_entry_counts(f"s3://{bucket.name}/run/entry_counts", metadata)) == [5, 6]
+    with pytest.raises(MetadataError, match=f"s3://{bucket.name}/lists/lost.json does not exist"):
+        load_metadata(f"s3://{bucket.name}/lists/lost.json")
+    with pytest.raises(InputError, match="names no file"):
+        load_entry_counts(f"s3://{bucket.name}/lost/entry_counts", metadata)
