@@ -80,8 +80,9 @@ def finish_run(run: Run, against: str | None = None) -> None:
     Raises:
         SuspectSampleError: If the curated set's size is further off the expected one than chance allows.
     """
-    with watch(run.spark, run.console, StepProgress("report", "partitions")):
+    with watch(run.spark, run.console, StepProgress("report", "partitions")) as progress:
         report = run_report(run, against)
+    run.say(f"report: {progress.seconds:.1f} s", step="report", seconds=round(progress.seconds, 3))
     page = run.storage.location(f"{REPORT}/report.html").removeprefix("file://")
     lines = [*summary_lines(report), "", f"Run finished: {run.storage.root}", f"Report: {page}", ""]
     sys.stdout.write("\n".join(lines))

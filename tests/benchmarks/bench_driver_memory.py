@@ -1,7 +1,8 @@
-"""Driver memory against the size of the pool: peak heap after garbage collection, and resident memory.
+"""Driver memory against the size of the input: peak heap after garbage collection, and resident memory.
 
-Runs `jobs/curate.py --pool` with spark-submit on two executors for a pool and for one eight times as large, while a
-full collection of the driver's heap is asked for twice a second. Needs a JDK's `jcmd`.
+Runs `jobs/curate.py` with spark-submit on two executors for an input and for one eight times as large (pairs of a pool,
+or with --archives small archives in waves of 100), while a full collection of the driver's heap is asked for twice a
+second. With archives it also times the look-up of the ledger. Needs a JDK's `jcmd`.
 """
 
 import argparse
@@ -38,6 +39,32 @@ def write_pool(folder: Path, pairs: int, files: int = 8) -> None:
         texts = [" ".join(drawn[start : start + 9]) for start in range(0, len(drawn), 9)]
         urls = [f"https://example.org/{number}/{row}.jpg" for row in range(len(texts))]
         pq.write_table(pa.table({"url": urls, "text": texts}), folder / f"{number}.parquet")
+
+
+def write_archives(folder: Path, archives: int) -> None:
+    """Writes archives of one page with twenty images each, whose texts are lemmas."""
+    folder.mkdir(parents=True)
+    lemmas = gzip.decompress(METADATA.read_bytes()).decode().splitlines()
+    random.seed(0)
+    for number in range(archives):
+        images = "".join(f"<img src={image}.jpg alt='{' '.join(random.choices(lemmas, k=3))}'>" for image in range(20))
+        body = f"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n{images}".encode()
+        head = (
+            f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://example.org/{number}/\r\n"
+            f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        (folder / f"{number:05d}.warc.gz").write_bytes(gzip.compress(head.encode() + body + b"\r\n\r\n"))
+
+
+def ledger_seconds(output: Path) -> float:
+    """Times what a resumed run does first: reading the ledger and asking which archives count."""
+    from metaclip_spark.ledger import read_ledger
+    from metaclip_spark.storage import Storage
+
+    begun = time.perf_counter()
+    ledger = read_ledger(Storage(str(output)))
+    assert len(ledger.accepted()) == len(list((output.parent / f"in{output.name[3:]}").iterdir()))
+    return time.perf_counter() - begun
 
 
 def descendants(process: int) -> list[int]:
@@ -104,19 +131,28 @@ def main() -> None:
     """Measures both sizes and prints their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=200_000, help="pairs of the smaller pool")
+    parser.add_argument("--archives", type=int, default=0, help="archives of the smaller input, instead of pairs")
     parser.add_argument("--factor", type=int, default=8, help="how many times larger the other is")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        peaks = []
+        peaks, seconds = [], []
         for factor in (1, options.factor):
-            pool = Path(scratch) / f"pool{factor}"
-            write_pool(pool, options.pairs * factor)
-            files = ["--pool", str(pool), "--metadata", str(METADATA), "--output", str(Path(scratch) / f"out{factor}")]
-            job = [*files, "--tail-share", "0.06", "--rows-per-file", "100000"]
+            inputs, output = Path(scratch) / f"in{factor}", Path(scratch) / f"out{factor}"
+            if options.archives:
+                write_archives(inputs, options.archives * factor)
+                given = ["--archives", str(inputs), "--archives-per-wave", "100"]
+            else:
+                write_pool(inputs, options.pairs * factor)
+                given = ["--pool", str(inputs)]
+            job = [*given, "--metadata", str(METADATA), "--output", str(output), "--tail-share", "0.06"]
+            job += ["--rows-per-file", "100000"]
             collections = Path(scratch) / f"{factor}.gc.log"
             peaks.append(measure(CHECKOUT / "jobs" / "curate.py", job, collections, "local-cluster[2,1,1024]"))
+            if options.archives:
+                seconds.append(round(ledger_seconds(output), 3))
     ratios = {name: round(peaks[1][name] / peaks[0][name], 3) for name in peaks[0]}
-    print(json.dumps({"pairs": options.pairs, "factor": options.factor, "peaks": peaks, "ratios": ratios}, indent=1))
+    size = {"archives": options.archives} if options.archives else {"pairs": options.pairs}
+    print(json.dumps({**size, "factor": options.factor, "peaks": peaks, "ratios": ratios, "ledger": seconds}, indent=1))
 
 
 if __name__ == "__main__":
