@@ -1,23 +1,27 @@
 """The benchmark from end to end: a pool, its data arms, shards, a grid of trainings, their evaluation, and a page."""
 
 import dataclasses
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyspark.sql import SparkSession
+
 from metaclip_spark.clip_benchmark.arms import ArmsConfig, arm_file, filtered_pool, make_arms
 from metaclip_spark.clip_benchmark.checkpoints import load_model
 from metaclip_spark.clip_benchmark.data_folder import DataFolder
 from metaclip_spark.clip_benchmark.drawings import DrawingsConfig, make_drawings
 from metaclip_spark.clip_benchmark.evaluate import EvaluationResult, evaluate
-from metaclip_spark.clip_benchmark.grid import Cell, run_cells
+from metaclip_spark.clip_benchmark.grid import Cell, read_rows, run_cells
 from metaclip_spark.clip_benchmark.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.shapes import ShapesConfig, make_shapes
 from metaclip_spark.clip_benchmark.shards import INDEX_FILE, ShardsConfig, make_shards, read_index
 from metaclip_spark.clip_benchmark.train import TrainingResult, train, train_distributed
 from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.config import digest
 from metaclip_spark.session import get_session
 
 _POINTS = 100
@@ -78,12 +82,14 @@ class Benchmark:
         """Trains and evaluates the cells that are not done.
 
         Returns:
-            The rows of all cells that were asked for.
+            The rows of all cells in the folder that were made with these settings, by name.
         """
         cells = self.config.cells()
         self.say(f"{len(cells)} cells, {self.config.steps} steps each")
         self._prepare_arms(cells)
-        return run_cells(cells, self.folder, self._settings(), self._run_cell, self.say)
+        settings = self._settings()
+        run_cells(cells, self.folder, settings, self._run_cell, self.say)
+        return [row for row in read_rows(self.folder) if row["settings_digest"] == digest(settings)]
 
     def facts(self) -> dict[str, Any]:
         """Gives what holds for all rows, for the report."""
@@ -102,7 +108,8 @@ class Benchmark:
         )
 
     def _prepare_arms(self, cells: Sequence[Cell]) -> None:
-        """Draws the arms of all cells at once: Spark starts once, and is gone before a model is trained."""
+        """Draws the arms of all cells at once: a session that this starts is stopped before a model is trained."""
+        found = SparkSession.getActiveSession()
         for kind in sorted({cell.caption_kind for cell in cells if cell.arm != "all"}):
             seeds = sorted({cell.seed for cell in cells if cell.caption_kind == kind and cell.arm != "all"})
             made = make_arms(self._arms_config(kind), seeds)
@@ -111,6 +118,9 @@ class Benchmark:
                 f"arms of {kind} captions: {made['pool']:,} pairs, {made['matched']:,} matched, t = "
                 f"{made['threshold_t']}, {sizes} pairs in the arms of seeds {seeds[0]} to {seeds[-1]}"
             )
+        started = SparkSession.getActiveSession()
+        if found is None and started is not None:
+            started.stop()
 
     def _shards(self, cell: Cell) -> Path:
         arms = self._arms_config(cell.caption_kind)
@@ -189,10 +199,11 @@ def conditions(config: TrainingConfig, shards: Path) -> dict[str, Any]:
 
 
 def _figures(trained: TrainingResult) -> dict[str, Any]:
-    losses = {}
+    losses: dict[str, list[float | None]] = {}
     for term, values in trained.losses.items():
         stride = max(1, len(values) // _POINTS)
-        losses[term] = [round(value, 5) for value in values[::stride]]
+        # A step that skipped the term has no value of it.
+        losses[term] = [None if math.isnan(value) else round(value, 5) for value in values[::stride]]
     return {
         "seconds": trained.seconds,
         "samples_per_second": trained.samples_per_second,

@@ -103,6 +103,16 @@ def test_the_page_says_what_was_measured(finished):
     assert len(ids) == len(set(ids))
 
 
+def test_a_folder_may_hold_the_pool_and_another_grid_the_same_cells(finished, capsys):
+    options = [*OPTIONS, "--data", str(finished / "data" / "shapes"), "--grid", "product", "--seeds", "1"]
+    assert call(finished, *options, "--caption-kinds", "v1", "--arms", "random", "all") == 0
+    shown = capsys.readouterr().out
+    assert "2 cells" in shown
+    assert "of 2: clip-" not in shown
+    # The page still shows every cell of the folder.
+    assert len(json.loads((finished / "benchmark.json").read_text())["settings"]) == 4
+
+
 def test_bad_input_is_told_in_one_line(finished, tmp_path, capsys):
     for options, message in [
         ([*OPTIONS, "--steps", "4"], "other settings"),
