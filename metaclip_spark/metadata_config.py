@@ -141,6 +141,7 @@ class LintConfig:
             ConfigError: If a value is out of range.
         """
         _check_least("examples", self.examples, 0)
+        _check_local("fix", self.fix)
         if self.fix and not self.fix.endswith(".json"):
             raise ConfigError(f"--fix {self.fix} must end with .json, the form that it writes")
 
@@ -168,6 +169,12 @@ class DiffConfig:
             ConfigError: If a value is out of range.
         """
         _check_least("examples", self.examples, 0)
+        _check_local("output", self.output)
+
+
+def _check_local(option: str, path: str) -> None:
+    if "://" in path:
+        raise ConfigError(f"--{option} {path} is written to a local path only: give one, and copy the file")
 
 
 def _check_least(name: str, value: int, least: int) -> None:

@@ -114,3 +114,25 @@ def test_two_lists_side_by_side(tmp_path, capsys):
     assert [
         item.source for item in compare_lists(load_sourced_list(str(tmp_path / "plain.txt")), load_sourced_list(new))
     ]
+
+
+@pytest.mark.parametrize(
+    ("job", "options", "message"),
+    [
+        (
+            "lint_metadata",
+            ("--metadata", "a.json", "--fix", "s3://bucket/b.json"),
+            "--fix s3://bucket/b.json is written",
+        ),
+        ("lint_metadata", ("--metadata", "a.json", "--examples", -1), "--examples is -1: give a whole number"),
+        (
+            "diff_metadata",
+            ("--old", "a", "--new", "b", "--output", "s3://b/c"),
+            "--output s3://b/c is written to a local",
+        ),
+        ("diff_metadata", ("--old", "a", "--new", "b", "--examples", -1), "--examples is -1: give a whole number"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(capsys, job, options, message):
+    assert call(job, *options) == 2
+    assert message in capsys.readouterr().err
