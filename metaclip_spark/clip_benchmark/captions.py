@@ -53,13 +53,14 @@ _FOREIGN = (
 _NOTHINGS = ("-", "...", "untitled", "image", "photo", "click to enlarge", "1 of 12", "_")
 
 
-def clean_caption(word: str, ground: str, generator: np.random.Generator) -> str:
-    """Writes a caption that is true: the class word, and in half of them the ground.
+def clean_caption(word: str, ground: str, generator: np.random.Generator, ground_share: float = 0.5) -> str:
+    """Writes a caption that is true: the class word, and in some of them the ground.
 
     Args:
         word: The class word.
         ground: One of `GROUNDS`.
         generator: The source of chance.
+        ground_share: Share of the captions that name the ground.
 
     Returns:
         A caption of at most eleven words.
@@ -67,7 +68,8 @@ def clean_caption(word: str, ground: str, generator: np.random.Generator) -> str
     templates = TEMPLATES + _FURTHER_TEMPLATES
     text = templates[generator.integers(len(templates))].format(word)
     phrases = _GROUND_PHRASES[ground]
-    return f"{text} {phrases[generator.integers(len(phrases))]}" if generator.random() < 0.5 else text  # noqa: PLR2004
+    phrase = phrases[generator.integers(len(phrases))]
+    return f"{text} {phrase}" if generator.random() < ground_share else text
 
 
 def corrupt_caption(caption: str, kind: str, generator: np.random.Generator) -> str:

@@ -55,6 +55,8 @@ class ShapesConfig:
         test_pictures: Test pictures of each class.
         zipf_exponent: The class of rank r has a share in proportion to 1 / r to this power.
         corrupted_share: Share of the pairs whose caption is corrupted.
+        ground_share: Share of the clean captions that name the ground, too. Tiny models learn the grounds first: there
+            are only four.
         picture_pixels: Side of a picture.
         pool_seed: Seed of the pool and of its test split.
     """
@@ -64,6 +66,7 @@ class ShapesConfig:
     test_pictures: int = 20
     zipf_exponent: float = 1.0
     corrupted_share: float = 0.3
+    ground_share: float = 0.1
     picture_pixels: int = 32
     pool_seed: int = 0
 
@@ -80,6 +83,7 @@ class ShapesConfig:
             "test_pictures": (self.test_pictures >= 1, "at least 1"),
             "zipf_exponent": (self.zipf_exponent >= 0, "at least 0"),
             "corrupted_share": (0 <= self.corrupted_share < 1, "at least 0 and below 1"),
+            "ground_share": (0 <= self.ground_share <= 1, "from 0 to 1"),
             "picture_pixels": (self.picture_pixels >= 16, "at least 16"),  # noqa: PLR2004 - smaller shows no outline
             "pool_seed": (self.pool_seed >= 0, "at least 0"),
         }
@@ -317,7 +321,7 @@ def _drawn(config: ShapesConfig, word: str, generator: np.random.Generator) -> t
     ground = GROUNDS[generator.integers(len(GROUNDS))]
     buffer = io.BytesIO()
     draw_shape(word, ground, generator, config.picture_pixels).save(buffer, "PNG")
-    return buffer.getvalue(), clean_caption(word, ground, generator)
+    return buffer.getvalue(), clean_caption(word, ground, generator, config.ground_share)
 
 
 def _write_pool(

@@ -67,7 +67,14 @@ def test_a_pool_is_kept_and_another_one_refused(pool, tmp_path):
 
 @pytest.mark.parametrize(
     "values",
-    [{"pool_classes": 1}, {"pool_classes": 99}, {"pool_pairs": 3}, {"corrupted_share": 1.0}, {"pool_seed": -1}],
+    [
+        {"pool_classes": 1},
+        {"pool_classes": 99},
+        {"pool_pairs": 3},
+        {"corrupted_share": 1.0},
+        {"ground_share": 2.0},
+        {"pool_seed": -1},
+    ],
 )
 def test_values_out_of_range_are_refused(values):
     with pytest.raises(ConfigError, match="it must be"):
