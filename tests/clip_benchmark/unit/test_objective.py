@@ -14,6 +14,8 @@ from tests.clip_benchmark import slow_losses as slow
 
 WEAK_AND_CAPTION = {"clip", "slip", "filip"}
 LARGE_SCALE = 150.0
+TOPK = 10
+"""More than the captions have words, so that padding is chosen, too."""
 
 
 class Step:
@@ -70,8 +72,8 @@ class Step:
         patches, words = array(self.model.dense_image(image.tokens)), array(self.model.dense_text(text.tokens))
         valid = text.valid.numpy() if self.preset == "clean" else np.ones(words.shape[:2], bool)
         whole = np.ones(patches.shape[:2], bool)
-        chosen_words = slow.selected(words, patches, valid, whole, 3)
-        chosen_patches = slow.selected(patches, words, whole, valid, 3)
+        chosen_words = slow.selected(words, patches, valid, whole, TOPK)
+        chosen_patches = slow.selected(patches, words, whole, valid, TOPK)
         to_text = slow.token_direction(patches, whole, words, valid, chosen_words, LARGE_SCALE, 0)
         to_image = slow.token_direction(words, valid, patches, whole, chosen_patches, LARGE_SCALE, 0)
         return (to_text + to_image) / 2
@@ -84,7 +86,7 @@ def array(tensor):
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_terms_equal_the_slow_losses(config, variant, preset):
-    run = TrainingRun(config(variant, preset=preset, batch_size=5), Place(0, "cpu"))
+    run = TrainingRun(config(variant, preset=preset, batch_size=5, filip_topk=TOPK), Place(0, "cpu"))
     model = run.objective.model.double()
     drawn = inputs_of(run.batches[0], "cpu")
     inputs = Inputs(tuple(view.double() for view in drawn.images), drawn.texts, drawn.labels, drawn.samples)
