@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _explain(argv: Sequence[str] | None) -> None:
     (config,) = parse_configs(argv, __doc__, ExplainConfig)
-    run = open_finished(config.run, "metaclip-spark explain")
+    run = open_finished(config.run, "metaclip-spark explain", s3_packages=config.s3_packages)
     run.spark.sparkContext.setJobDescription("explain")
     threshold = run.manifest("sample")["numbers"]["threshold_t"]
     sys.stdout.write("\n".join([*explain_lines(explain(run, config), threshold), ""]))

@@ -27,7 +27,7 @@ def _plan(argv: Sequence[str] | None) -> None:
     (config,) = parse_configs(argv, __doc__, PlanConfig)
     if config.curve:
         check_chart_path(config.curve)
-    run = open_to_read(config.run, "metaclip-spark plan")
+    run = open_to_read(config.run, "metaclip-spark plan", s3_packages=config.s3_packages)
     run.spark.sparkContext.setJobDescription("plan")
     plan = plan_thresholds(run, config)
     sys.stdout.write("\n".join([*plan_lines(plan), ""]))

@@ -29,8 +29,8 @@ from metaclip_spark.entry_list import (
 from metaclip_spark.errors import ConfigError, MetadataError, OutputExistsError
 from metaclip_spark.lock import locked
 from metaclip_spark.metadata_config import MetadataOutput, MetadataSources, MetadataThresholds
-from metaclip_spark.storage import Storage
-from metaclip_spark.table_store import check_committed, driver_options, prepare_tables
+from metaclip_spark.storage import Storage, driver_options
+from metaclip_spark.table_store import check_committed, prepare_tables
 from metaclip_spark.wiki_dumps import dropped_prefixes, find_files, form_of_view_file, last_part, plan_article_dumps
 from metaclip_spark.word_counts import count_article_words, count_title_views, read_ready_counts
 from metaclip_spark.wordnet import read_wordnet
@@ -98,7 +98,7 @@ def build_metadata(
         OutputExistsError: If the output holds a list and may not be overwritten, or another build writes to it.
         MetadataError: If no source gives an entry.
     """
-    storage = Storage(output.output, driver_options())
+    storage = Storage(output.output)
     with locked(storage, "metaclip-spark build-metadata"):
         if LIST_FILE in storage.names("") and not output.overwrite:
             raise OutputExistsError(f"{storage.root} holds a metadata list: give another --output, or --overwrite")

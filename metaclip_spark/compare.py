@@ -1,14 +1,13 @@
 """Two runs, or a run and a file of entry counts, side by side."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaclip_spark.entry_counts import read_entry_counts
-from metaclip_spark.finished import is_run, read_finished
+from metaclip_spark.finished import is_run, open_beside, read_finished
 from metaclip_spark.metadata import load_entry_counts, load_metadata
 from metaclip_spark.run import Run
 from metaclip_spark.storage import REPORT, Storage
@@ -78,7 +77,7 @@ def compare_with(run: Run, report: dict[str, Any], path: str, texts: Sequence[st
     if not is_run(Storage(path)):
         other_texts, other_counts = read_count_file(path)
         return {"name": path, "runs": [], **compare_counts(texts, counts, other_texts, other_counts)}
-    other = replace(run, storage=Storage(path))
+    other = open_beside(run, path)
     other_report = other.storage.read_json(f"{REPORT}/report.json") or {}
     figures = [
         {"figure": name.replace("_", " "), "this": form.format(report[name]), "other": form.format(other_report[name])}

@@ -273,6 +273,7 @@ class PlanConfig:
         target_pairs: Find and mark the smallest t whose expected size reaches this many pairs, such as 10M.
         at_counts: Balance with another run's counts (its folder) or with a file of entry counts.
         curve: Where to write the curve of expected size against t: a path that ends in .png or .svg.
+        s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
     """
 
     run: str
@@ -281,6 +282,7 @@ class PlanConfig:
     target_pairs: int | str | None = None
     at_counts: str | None = None
     curve: str | None = None
+    s3_packages: bool = False
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -308,6 +310,7 @@ class ExplainConfig:
         url: An image's URL: explains every pair of it.
         text: A raw alternative text: explains what it would match, and its pairs where there are any.
         archive: The archive that a pair should have come from: says what extraction left out there.
+        s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
     """
 
     run: str
@@ -315,6 +318,7 @@ class ExplainConfig:
     url: str | None = None
     text: str | None = None
     archive: str | None = None
+    s3_packages: bool = False
 
     def __post_init__(self) -> None:
         """Checks the values.

@@ -1,14 +1,16 @@
 """Finished runs, opened to be read: no lock, no write."""
 
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
 from metaclip_spark.config import OutputConfig
 from metaclip_spark.errors import InputError
-from metaclip_spark.run import Run
+from metaclip_spark.run import Run, session_for, session_settings
 from metaclip_spark.session import get_session
 from metaclip_spark.storage import LAYOUT, RUN, Storage, manifest_name
+from metaclip_spark.table_store import prepare_tables
 
 
 def is_run(storage: Storage) -> bool:
@@ -51,29 +53,25 @@ def read_finished(storage: Storage) -> dict[str, Any]:
     return found
 
 
-def open_finished(path: str, application: str) -> Run:
-    """Opens a finished run for reading, and starts Spark.
-
-    Args:
-        path: The run's folder.
-        application: The name in Spark's UI.
-
-    Returns:
-        The run.
+def open_finished(path: str, application: str, *, s3_packages: bool = False) -> Run:
+    """Opens a finished run for reading; otherwise as `open_to_read`.
 
     Raises:
         InputError: If it is unfinished or from another version.
     """
-    read_finished(Storage(path))
-    return open_to_read(path, application)
+    storage = Storage(path)
+    session_for(storage, application, OutputConfig(output=path, s3_packages=s3_packages))
+    read_finished(storage)
+    return open_to_read(path, application, s3_packages=s3_packages)
 
 
-def open_to_read(path: str, application: str) -> Run:
+def open_to_read(path: str, application: str, *, s3_packages: bool = False) -> Run:
     """Opens a run for reading, finished or not, and starts Spark.
 
     Args:
-        path: The run's folder.
+        path: The run's folder, on this machine or in a store.
         application: The name in Spark's UI.
+        s3_packages: Fetch Spark's S3 jars; for plain python only.
 
     Returns:
         The run.
@@ -81,7 +79,26 @@ def open_to_read(path: str, application: str) -> Run:
     Raises:
         InputError: If there is none.
     """
+    output = OutputConfig(output=path, s3_packages=s3_packages)
     storage = Storage(path)
+    session = session_for(storage, application, output)
     if not is_run(storage):
         raise InputError(f"{storage.root} is no run: give the folder that was a run's --output")
-    return Run(get_session(application), storage, OutputConfig(output=path), Console(stderr=True))
+    session = session or get_session(application, session_settings(output))
+    prepare_tables(session, storage, allow_rename_committer=True)
+    return Run(session, storage, output, Console(stderr=True))
+
+
+def open_beside(run: Run, path: str) -> Run:
+    """Opens another run for reading in the session of one.
+
+    Args:
+        run: The run that is open.
+        path: The other run's folder.
+
+    Returns:
+        The other run.
+    """
+    storage = Storage(path)
+    prepare_tables(run.spark, storage, allow_rename_committer=True)
+    return replace(run, storage=storage)

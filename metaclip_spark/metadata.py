@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.remote_inputs import files_of_url
-from metaclip_spark.table_store import driver_options
+from metaclip_spark.storage import driver_options
 from udfs.automaton import entries_as_json
 from udfs.fetch import local_path, open_archive, scheme_of, stat_archive
 from udfs.fetch_remote import without_credentials

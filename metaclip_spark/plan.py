@@ -1,6 +1,5 @@
 """What each threshold would give, without sampling: the table and the curve of jobs/plan_threshold.py."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,7 @@ from metaclip_spark.charts import save_chart, size_chart
 from metaclip_spark.config import LanguageConfig, PlanConfig
 from metaclip_spark.entry_counts import read_entry_counts
 from metaclip_spark.errors import InputError, MetadataError
-from metaclip_spark.finished import is_run
+from metaclip_spark.finished import is_run, open_beside
 from metaclip_spark.metadata import Metadata, load_entry_counts
 from metaclip_spark.pipeline import passed_pairs
 from metaclip_spark.run import Run
@@ -128,7 +127,7 @@ def _counts(run: Run, config: PlanConfig, metadata_digest: str) -> NDArray[np.in
     metadata = Metadata(entries=tuple(entries), digest=metadata_digest)
     if not is_run(Storage(config.at_counts)):
         return load_entry_counts(config.at_counts, metadata)
-    other = replace(run, storage=Storage(config.at_counts))
+    other = open_beside(run, config.at_counts)
     stored = other.manifest("count")["config"]["metadata_digest"]
     if stored != metadata_digest:
         raise MetadataError(

@@ -12,7 +12,7 @@ import fsspec
 
 from metaclip_spark.config import ExtractConfig
 from metaclip_spark.errors import InputError
-from metaclip_spark.table_store import s3_endpoint
+from metaclip_spark.storage import s3_endpoint
 from udfs import fetch_https, fetch_s3
 from udfs.fetch import open_archive, scheme_of, stat_archive
 from udfs.fetch_remote import FetchOptions, without_credentials

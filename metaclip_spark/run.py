@@ -25,7 +25,6 @@ from metaclip_spark.session import get_session, is_submitted
 from metaclip_spark.storage import MANIFESTS, RUN, Storage, bucket_folder, manifest_name
 from metaclip_spark.table_store import (
     check_committed,
-    driver_options,
     package_settings,
     prepare_tables,
     refuse_packages_under_submit,
@@ -236,20 +235,15 @@ def open_run(
         InputError: If the job needs a run and the folder holds none.
         OutputExistsError: If the folder cannot be written to.
     """
-    storage = Storage(output.output, driver_options())
+    storage = Storage(output.output)
     console = Console(stderr=True)
-    if output.s3_packages:
-        refuse_packages_under_submit(submitted=is_submitted())
-    extra = package_settings() if output.s3_packages else {}
-    if storage.needs_session:
-        # Where Hadoop alone reaches the folder, its lock can only be taken through Spark.
-        get_session(application, extra)
+    session_for(storage, application, output)
     storage.check_usable()
     if not begins and not storage.holds_a_run():
         raise InputError(f"{storage.root} holds no run: make one with curate or extract_pool, or check --output")
     with locked(storage, application):
         prepare(storage, output)
-        session = get_session(application, extra)
+        session = get_session(application, session_settings(output))
         run = Run(session, storage, output, console)
         line = prepare_tables(session, storage, allow_rename_committer=output.allow_rename_committer)
         if storage.scheme != "file":
@@ -258,6 +252,36 @@ def open_run(
             run.say(warning)
         _tidy_uploads(run)
         yield run
+
+
+def session_settings(output: OutputConfig) -> dict[str, str]:
+    """Gives what a session that plain python starts needs for a run's store.
+
+    Args:
+        output: The run's configuration.
+
+    Returns:
+        Setting -> value.
+    """
+    if not output.s3_packages:
+        return {}
+    refuse_packages_under_submit(submitted=is_submitted())
+    return package_settings()
+
+
+def session_for(storage: Storage, application: str, output: OutputConfig) -> SparkSession | None:
+    """Starts Spark early where Hadoop alone reaches a run's folder, so that not even its lock can be taken without.
+
+    Args:
+        storage: The run's folder.
+        application: The name in Spark's UI.
+        output: The run's configuration.
+
+    Returns:
+        The session, or None where it can wait until all is checked.
+    """
+    settings = session_settings(output)
+    return get_session(application, settings) if storage.needs_session else None
 
 
 def _tidy_uploads(run: Run) -> None:

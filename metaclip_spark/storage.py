@@ -15,6 +15,7 @@ returned: the ledger entry of a wave, the manifest of a step, run.json of the ru
 """
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,27 @@ LAYOUT = 1
 _OURS = (*TABLES, LEDGER, MANIFESTS, REPORT, RUN)
 _GLOB_CHARACTERS = frozenset("*?[]{}\\")
 
+ENDPOINT_VARIABLES = ("METACLIP_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
 _CONTENT_OF_MANIFEST = ("step", "config", "input", "numbers")
+
+
+def s3_endpoint() -> str | None:
+    """Gives the S3 server that the environment names.
+
+    Returns:
+        A URL, or None for AWS.
+    """
+    return next((os.environ[name] for name in ENDPOINT_VARIABLES if os.environ.get(name)), None)
+
+
+def driver_options() -> FetchOptions:
+    """Gives how the driver reaches S3 for the run's own objects.
+
+    Returns:
+        Signed requests to the environment's endpoint.
+    """
+    return FetchOptions(s3_endpoint=s3_endpoint())
 
 
 class Storage:
@@ -58,7 +79,7 @@ class Storage:
 
         Args:
             output: A path on a file system that driver and executors share, or s3://, s3a://, gs://, hdfs://.
-            options: How S3 is reached.
+            options: How S3 is reached; as `driver_options` says where it is not given.
 
         Raises:
             ConfigError: If the path has a character that Spark would take for a pattern.
@@ -80,7 +101,7 @@ class Storage:
             # Hadoop takes a path's characters as they are, where a URI would escape "=" and the space.
             self._spark_root = f"file://{self.root}"
         elif scheme in S3_SCHEMES:
-            self._objects = self.uploads = S3Store(output, options or FetchOptions())
+            self._objects = self.uploads = S3Store(output, options or driver_options())
             self._spark_root = f"s3a://{'/'.join(split_s3(output)).rstrip('/')}"
         else:
             self._objects = HadoopStore(output)

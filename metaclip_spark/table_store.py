@@ -15,13 +15,11 @@ import pyspark
 from pyspark.sql import SparkSession
 
 from metaclip_spark.errors import ConfigError
-from metaclip_spark.storage import Storage
-from udfs.fetch_remote import FetchOptions
+from metaclip_spark.storage import Storage, s3_endpoint
 
 S3A_CLASS = "org.apache.hadoop.fs.s3a.S3AFileSystem"
 PROTOCOL_CLASS = "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol"
 PARQUET_COMMITTER_CLASS = "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter"
-ENDPOINT_VARIABLES = ("METACLIP_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 
 @dataclass(frozen=True)
@@ -105,24 +103,6 @@ _FAULTS = {
     "fs.s3a.attempts.maximum": "20",
     "fs.s3a.retry.limit": "10",
 }
-
-
-def s3_endpoint() -> str | None:
-    """Gives the S3 server that the environment names.
-
-    Returns:
-        A URL, or None for AWS.
-    """
-    return next((os.environ[name] for name in ENDPOINT_VARIABLES if os.environ.get(name)), None)
-
-
-def driver_options() -> FetchOptions:
-    """Gives how the driver reaches S3 for the run's own objects.
-
-    Returns:
-        Signed requests to the environment's endpoint.
-    """
-    return FetchOptions(s3_endpoint=s3_endpoint())
 
 
 def jar_set() -> JarSet:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import boto3
 
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": "us-east-1"}
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "never-to-be-shown", "AWS_REGION": "us-east-1"}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 The jars come from Maven Central; where that cannot be reached the tests are skipped.
 """
 
+import ast
 import os
 import signal
 import subprocess
@@ -41,8 +42,8 @@ def bucket():
         yield made
 
 
-def command(python, *options):
-    return [python, str(CHECKOUT / "jobs" / "curate.py"), *map(str, options), "--s3-packages"]
+def command(python, *options, job="curate"):
+    return [python, str(CHECKOUT / "jobs" / f"{job}.py"), *map(str, options), "--s3-packages"]
 
 
 def environment(python, endpoint):
@@ -56,10 +57,10 @@ def environment(python, endpoint):
     }
 
 
-def run(python, endpoint, *options):
+def run(python, endpoint, *options, job="curate"):
     return subprocess.run(
-        command(python, *options), env=environment(python, endpoint), capture_output=True, text=True, timeout=600,
-        check=False,
+        command(python, *options, job=job), env=environment(python, endpoint), capture_output=True, text=True,
+        timeout=600, check=False,
     )  # fmt: skip
 
 
@@ -90,6 +91,11 @@ def undisturbed(bucket):
     assert "S3AFileSystem, committed by S3A's magic committer" in done.stderr
     assert bucket.keys("out/run.json")
     assert not [key for key in bucket.keys("out/") if "__magic" in key or "_temporary" in key]
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+    assert secret not in done.stderr + done.stdout
+    for key in bucket.keys("out/"):
+        if key.endswith((".json", ".html", ".md")):
+            assert secret.encode() not in bucket.client.get_object(Bucket=bucket.name, Key=key)["Body"].read(), key
     return content(bucket, "out")
 
 
@@ -188,6 +194,20 @@ def test_metadata_is_counted_from_s3_to_s3(bucket, tmp_path):
     for table in ("word_counts/kind=bigram", "title_views/kind=title"):
         assert [key for key in keys if key.startswith(f"list/{table}/")]
     assert not [key for key in keys if "__magic" in key or "_temporary" in key or key.endswith("lock.json")]
+
+
+def test_a_run_on_s3_is_explained_by_pair_and_by_url_and_planned(bucket, undisturbed):
+    row = ast.literal_eval(undisturbed["curated"][0])
+    given = ("--run", f"s3://{bucket.name}/out")
+    for named in (("--pair-id", row["pair_id"]), ("--url", row["image_url"])):
+        done = run(sys.executable, bucket.endpoint, *given, *named, job="explain_pair")
+        assert done.returncode == 0, done.stderr[-4000:]
+        assert f"pair {row['pair_id']}" in done.stdout
+        assert f"{row['keep_probability']!r}" in done.stdout
+        assert "verdict          in" in done.stdout
+    planned = run(sys.executable, bucket.endpoint, *given, job="plan_threshold")
+    assert planned.returncode == 0, planned.stderr[-4000:]
+    assert "expected size" in planned.stdout
 
 
 def test_without_the_jars_one_line_says_what_to_give(bucket):
