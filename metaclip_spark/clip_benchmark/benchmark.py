@@ -18,7 +18,8 @@ from metaclip_spark.clip_benchmark.evaluate import EvaluationResult, evaluate
 from metaclip_spark.clip_benchmark.grid import Cell, read_rows, run_cells
 from metaclip_spark.clip_benchmark.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.shapes import ShapesConfig, make_shapes
-from metaclip_spark.clip_benchmark.shards import INDEX_FILE, ShardsConfig, make_shards, read_index
+from metaclip_spark.clip_benchmark.shard_pairs import ShardsConfig, make_shards
+from metaclip_spark.clip_benchmark.shards import INDEX_FILE, read_index
 from metaclip_spark.clip_benchmark.train import TrainingResult, train, train_distributed
 from metaclip_spark.clip_benchmark.training_config import TrainingConfig
 from metaclip_spark.config import digest

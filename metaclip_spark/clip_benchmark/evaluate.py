@@ -10,24 +10,20 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from metaclip_spark.clip_benchmark.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.paired import lower_bound_of_share
+from metaclip_spark.clip_benchmark.scores import images_to_texts, linear_probe, recalls, texts_to_images
 from metaclip_spark.clip_benchmark.shards import read_samples
 from metaclip_spark.clip_benchmark.views import evaluation_view
 from metaclip_spark.errors import InputError
 
 BATCH = 128
-RECALLS = (1, 5)
 
 
 @dataclass(frozen=True)
@@ -248,82 +244,6 @@ def class_side(model: ContrastiveModel, split: TestSplit, device: str, *, masks_
         tokens = max(1, int((mean != 0).any(dim=-1).sum())) if mean.dim() > 1 else 1
         sides.append(mean / (mean.norm() / math.sqrt(tokens)).clamp_min(1e-12))
     return torch.stack(sides)
-
-
-def images_to_texts(images: Tensor, texts: Tensor) -> Tensor:
-    """Scores texts for images.
-
-    Args:
-        images: (N, D), or (N, P, D) of patches.
-        texts: (C, D), or (C, T, D) of tokens, zero where there is none.
-
-    Returns:
-        (N, C): the cosine, or the mean over an image's patches of the best token (FILIP, arXiv 2111.07783, equation 4).
-    """
-    return images @ texts.T if images.dim() == 2 else _mean_of_best(images, texts)  # noqa: PLR2004 - a matrix
-
-
-def texts_to_images(texts: Tensor, images: Tensor) -> Tensor:
-    """Scores images for texts.
-
-    Args:
-        texts: (C, D), or (C, T, D), zero where there is no token.
-        images: (N, D), or (N, P, D).
-
-    Returns:
-        (C, N): the cosine, or the mean over a text's tokens of the best patch.
-    """
-    return texts @ images.T if images.dim() == 2 else _mean_of_best(texts, images)  # noqa: PLR2004 - a matrix
-
-
-def recalls(scores: Tensor, captions: Sequence[str]) -> dict[int, float]:
-    """Measures retrieval.
-
-    Args:
-        scores: (N, N), of query by candidate.
-        captions: N texts; an item whose caption is the same to the letter is as good as the query's own.
-
-    Returns:
-        k -> share of the queries with a right item among their k best, ties by index.
-    """
-    order = scores.argsort(dim=1, descending=True, stable=True)
-    numbers = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
-    meaning = torch.tensor([numbers[caption] for caption in captions])
-    right = meaning[order] == meaning[:, None]
-    return {k: float(right[:, :k].any(dim=1).float().mean()) for k in RECALLS}
-
-
-def linear_probe(features: np.ndarray, labels: np.ndarray) -> float:
-    """Fits a logistic regression on the first half of each class's items and scores it on the rest.
-
-    Args:
-        features: (N, W).
-        labels: (N,).
-
-    Returns:
-        Top-1 on the second halves; not a number where a class has one item only.
-    """
-    places = np.concatenate([np.arange(np.sum(labels == label)) for label in np.unique(labels)])
-    within = np.empty(len(labels), int)
-    within[np.argsort(labels, kind="stable")] = places
-    fitted = within < (np.bincount(labels)[labels] // 2)
-    if len(np.unique(labels[fitted])) != len(np.unique(labels)):
-        return math.nan
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
-    probe.fit(features[fitted], labels[fitted])
-    return float(probe.score(features[~fitted], labels[~fitted]))
-
-
-def _mean_of_best(queries: Tensor, candidates: Tensor) -> Tensor:
-    """Means over a query's tokens of each candidate's best token; rows of zeros are no tokens on either side."""
-    there = (queries != 0).any(dim=-1)
-    absent = ~(candidates != 0).any(dim=-1)
-    rows = []
-    for query, valid in zip(queries, there, strict=True):
-        similar = torch.einsum("pd,ctd->cpt", query[valid], candidates)
-        best = similar.masked_fill(absent[:, None, :], -torch.inf).amax(dim=2)
-        rows.append(best.mean(dim=1))
-    return torch.stack(rows)
 
 
 def _lines(path: Path) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, ImageDraw
 
 from metaclip_spark.clip_benchmark.captions import (
     CORRUPTIONS,
@@ -27,8 +26,9 @@ from metaclip_spark.clip_benchmark.captions import (
 )
 from metaclip_spark.clip_benchmark.data_folder import METADATA_FILE, PAIRS_FILE, PROTECTED_FILE, TEST_FOLDER
 from metaclip_spark.clip_benchmark.files import put_json, put_lines, put_table
+from metaclip_spark.clip_benchmark.shape_pictures import draw_shape
 from metaclip_spark.clip_benchmark.shards import ShardSample, write_shards
-from metaclip_spark.clip_benchmark.silhouettes import SILHOUETTES, Point, Silhouette
+from metaclip_spark.clip_benchmark.silhouettes import SILHOUETTES
 from metaclip_spark.errors import ConfigError, OutputExistsError
 from udfs.alt_text import pair_id
 
@@ -38,8 +38,6 @@ _OURS = {PAIRS_FILE, IMAGES_FOLDER, TEST_FOLDER, POOL_FILE, METADATA_FILE, PROTE
 FURTHER_ENTRIES = ("horse", "boat", "bridge", "lamp", "river", "guitar", "bread", "clock", "camel", "violin")
 """Entries of the metadata list that no caption holds, as most of a real list's are rare."""
 
-_OVERSAMPLED = 4
-_LEAST_CONTRAST = 90
 _POOL_STREAM, _TEST_STREAM = 0, 1
 _URL = "https://shapes.invalid/{name}"
 """A name that never resolves (RFC 2606), so that nobody asks for these pictures on the network."""
@@ -153,62 +151,6 @@ def head_and_tail(frequencies: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[
     return tuple(sorted(order[:third])), tuple(sorted(order[-third:]))
 
 
-def draw_shape(word: str, ground: str, generator: np.random.Generator, pixels: int) -> Image.Image:
-    """Draws one picture of a class: colours, size, place and a slight turn are drawn.
-
-    Args:
-        word: A class word.
-        ground: One of `captions.GROUNDS`.
-        generator: The source of chance.
-        pixels: Side of the picture.
-
-    Returns:
-        An RGB picture whose outline differs from its ground in luminance, so that it is there in grey, too.
-    """
-    side = pixels * _OVERSAMPLED
-    ink, first, second = _colours(generator)
-    picture = _ground(ground, side, first, second, generator)
-    # Most of the picture's side, near its middle: a crop of half the area still shows the outline.
-    half = side / 2 * generator.uniform(0.7, 0.88)
-    reach = side / 2 - half
-    middle = (side / 2 + generator.uniform(-0.6, 0.6) * reach, side / 2 + generator.uniform(-0.6, 0.6) * reach)
-    turn = np.deg2rad(generator.uniform(-8, 8))
-    mask = shape_mask(SILHOUETTES[word], side, middle, half, turn)
-    picture.paste(ink, mask=mask)
-    picture = picture.resize((pixels, pixels), Image.Resampling.BOX)
-    noise = generator.normal(0, 6, (pixels, pixels, 3))
-    return Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
-
-
-def shape_mask(shape: Silhouette, side: int, middle: Point, half: float, turn: float) -> Image.Image:
-    """Draws where a shape is.
-
-    Args:
-        shape: The outline.
-        side: Pixels of the mask's side.
-        middle: The shape's middle in pixels.
-        half: Pixels from its middle to its edge.
-        turn: Radians, clockwise.
-
-    Returns:
-        A grey picture: 255 in the shape, else 0.
-    """
-
-    def placed(point: Point) -> Point:
-        x, y = point
-        return (
-            middle[0] + half * (x * float(np.cos(turn)) - y * float(np.sin(turn))),
-            middle[1] + half * (x * float(np.sin(turn)) + y * float(np.cos(turn))),
-        )
-
-    mask = Image.new("L", (side, side), 0)
-    pen = ImageDraw.Draw(mask)
-    for polygons, value in ((shape.filled, 255), (shape.cut, 0)):
-        for polygon in polygons:
-            pen.polygon([placed(point) for point in polygon], fill=value)
-    return mask
-
-
 def make_shapes(folder: Path, config: ShapesConfig) -> ShapesPool:
     """Writes the pool: pictures, pairs, test shards and metadata list; `pool.json` last, which makes it count.
 
@@ -279,32 +221,6 @@ def read_shapes(folder: Path, settings: dict[str, object] | None = None) -> Shap
         tuple(content["tail_classes"]),
         content["corrupted"],
     )
-
-
-def _colours(generator: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Draws a dark ink, and two kindred ground colours that are lighter by `_LEAST_CONTRAST` at least."""
-    weights = np.array([0.299, 0.587, 0.114])
-    while True:
-        ink, first = generator.integers(0, 256, (2, 3))
-        second = np.clip(first + generator.integers(-28, 29, 3), 0, 255)
-        if min(weights @ (ground - ink) for ground in (first, second)) >= _LEAST_CONTRAST:
-            return tuple(ink.tolist()), tuple(first.tolist()), tuple(second.tolist())
-
-
-def _ground(
-    ground: str, side: int, first: tuple[int, ...], second: tuple[int, ...], generator: np.random.Generator
-) -> Image.Image:
-    rows, columns = np.mgrid[0:side, 0:side] + generator.integers(0, side, (2, 1, 1))
-    period = side // 4
-    half = period // 2
-    patterns = {
-        "plain": np.zeros((side, side), bool),
-        "striped": (rows + columns) % period < half,
-        "dotted": (rows % period - half) ** 2 + (columns % period - half) ** 2 < (half * 0.6) ** 2,
-        "checked": (rows % period < half) ^ (columns % period < half),
-    }
-    pixels = np.where(patterns[ground][..., None], np.array(second, np.uint8), np.array(first, np.uint8))
-    return Image.fromarray(pixels.astype(np.uint8))
 
 
 def _instances(

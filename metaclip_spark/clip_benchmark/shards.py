@@ -1,65 +1,25 @@
-"""From pairs and downloaded pictures to webdataset shards: every pair is a sample, or is counted with a reason.
+"""Webdataset shards.
 
 A shard is a tar with, for each sample, `<key>.png` (or .jpg, .webp), `<key>.txt` and `<key>.json`; in a test split also
-`<key>.cls`. Samples lie in the order of their pair_id, so the same pairs and pictures give the same bytes.
+`<key>.cls`. The same samples in the same order give the same bytes.
 """
 
 import io
 import itertools
 import json
-import shutil
 import tarfile
-import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from PIL import Image
-
 from metaclip_spark.clip_benchmark.files import put_json
-from metaclip_spark.clip_benchmark.pictures import PictureIndex, find_pictures
-from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
-from udfs.alt_text import pair_id as pair_id_of
+from metaclip_spark.errors import InputError
 
 INDEX_FILE = "shards.json"
 SAMPLES_PER_SHARD = 1000
-MOST_PIXELS = 2**26
-"""Pictures above it (67 megapixels) are left out: a trainer would decode each of them in every pass."""
-
-_EXTENSIONS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
-
-
-@dataclass(frozen=True)
-class ShardsConfig:
-    """What becomes shards.
-
-    Attributes:
-        pairs: Folder or file of Parquet pairs (image_url, alt_text): curated/, matched/ or pool/ of a run, or an arm.
-        images: Downloaded pictures: img2dataset's output (webdataset or files), or a folder with a Parquet mapping from
-            image_url (or pair_id) to image_path.
-        output: Folder for the shards.
-        samples_per_shard: Samples in a shard, at most.
-        overwrite: Replace the shards that are there.
-    """
-
-    pairs: str
-    images: str
-    output: str
-    samples_per_shard: int = SAMPLES_PER_SHARD
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            ConfigError: If a value is out of range.
-        """
-        if self.samples_per_shard < 1:
-            raise ConfigError(f"--samples-per-shard is {self.samples_per_shard}: it must be at least 1")
+PICTURE_FORMATS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
+"""Pillow's name of a format -> its extension."""
 
 
 @dataclass(frozen=True)
@@ -79,73 +39,6 @@ class ShardSample:
     extension: str
     caption: str
     class_index: int | None = None
-
-
-@dataclass(frozen=True)
-class MadeShards:
-    """What came of the pairs: `pairs` = `samples` + the sum of `lost`."""
-
-    pairs: int
-    samples: int
-    lost: dict[str, int]
-
-    def lines(self) -> list[str]:
-        """Gives the funnel as lines for a console."""
-        return [
-            f"{self.pairs:,} pairs -> {self.samples:,} samples",
-            *(f"  {number:,} - {reason}" for reason, number in self.lost.items()),
-        ]
-
-
-def make_shards(config: ShardsConfig) -> MadeShards:
-    """Writes the shards of the pairs whose pictures are there.
-
-    Args:
-        config: What becomes shards.
-
-    Returns:
-        The numbers, which are in shards.json, too.
-
-    Raises:
-        ConfigError: If no pair has a picture.
-        InputError: If pairs or pictures cannot be read.
-        OutputExistsError: If the output holds something that may not be replaced.
-    """
-    output = Path(config.output)
-    _check_output(output, config)
-    pairs = read_pairs(Path(config.pairs))
-    pictures = find_pictures(Path(config.images))
-    # Only now, when there is something to put in its place.
-    shutil.rmtree(output, ignore_errors=True)
-    lost: Counter[str] = Counter()
-    write_shards(output, _samples(pairs, pictures, lost), lost, config.samples_per_shard)
-    made = MadeShards(len(pairs), len(pairs) - lost.total(), dict(sorted(lost.items())))
-    if made.samples == 0:
-        raise ConfigError(f"no pair of {config.pairs} has a picture in {config.images}: {'; '.join(made.lines())}")
-    return made
-
-
-def read_pairs(path: Path) -> list[tuple[str, str, str]]:
-    """Reads pairs.
-
-    Args:
-        path: A Parquet file, or a folder with Parquet files at any depth.
-
-    Returns:
-        (pair_id, image_url, alt_text), sorted.
-
-    Raises:
-        InputError: If there are none, or they lack a column.
-    """
-    hidden = "._"
-    files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
-    files = [file for file in files if not any(part[0] in hidden for part in file.relative_to(path).parts)]
-    if not files:
-        raise InputError(f"{path} holds no Parquet file: give curated/, matched/ or pool/ of a run")
-    pairs: list[tuple[str, str, str]] = []
-    for file in files:
-        pairs.extend(_pairs_of(file))
-    return sorted(pairs)
 
 
 def write_shards(
@@ -230,88 +123,8 @@ def read_samples(folder: Path) -> Iterator[ShardSample]:
             yield _sample_of(path, key, parts)
 
 
-def check_picture(content: bytes) -> tuple[bytes, str] | str:
-    """Decodes a picture once, so that the trainer need not fear it.
-
-    Args:
-        content: An encoded picture.
-
-    Returns:
-        (content, extension), as PNG where the format is none of a shard's; or why the picture is left out.
-    """
-    try:
-        with warnings.catch_warnings():
-            # Some odd but harmless pictures warn at each decoding; what is too large is decided below.
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content)) as picture:
-                if picture.width * picture.height > MOST_PIXELS:
-                    return "image_too_large"
-                picture.load()
-                if picture.format in _EXTENSIONS:
-                    return content, _EXTENSIONS[picture.format]
-                buffer = io.BytesIO()
-                picture.convert("RGB").save(buffer, "PNG")
-                return buffer.getvalue(), "png"
-    except Image.DecompressionBombError:
-        return "image_too_large"
-    except Exception:
-        # Pillow's decoders raise nearly anything on broken bytes.
-        return "image_corrupt"
-
-
-def _check_output(output: Path, config: ShardsConfig) -> None:
-    for given in (config.pairs, config.images):
-        if output.resolve() == Path(given).resolve() or output.resolve() in Path(given).resolve().parents:
-            raise OutputExistsError(f"--output {output} holds the input {given}: give another folder")
-    if output.exists() and not output.is_dir():
-        raise OutputExistsError(f"--output {output} is a file: give a folder")
-    found = sorted(path.name for path in output.iterdir()) if output.exists() else []
-    strangers = [name for name in found if not (name.endswith(".tar") or name.startswith((INDEX_FILE, ".")))]
-    if strangers:
-        raise OutputExistsError(f"--output {output} holds {strangers[0]}, which is no shard: give another folder")
-    if found and not config.overwrite:
-        raise OutputExistsError(f"--output {output} holds shards: give --overwrite to replace them")
-
-
-def _pairs_of(file: Path) -> list[tuple[str, str, str]]:
-    try:
-        parquet = pq.ParquetFile(file)
-        names = set(parquet.schema_arrow.names)
-        missing = {"image_url", "alt_text"} - names
-        if missing:
-            raise InputError(f"{file} lacks the column {min(missing)}: give a table of pairs")
-        table = parquet.read(columns=[name for name in ("pair_id", "image_url", "alt_text") if name in names])
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file} cannot be read as Parquet: {error}") from None
-    urls = [url or "" for url in table["image_url"].to_pylist()]
-    texts = [text or "" for text in table["alt_text"].to_pylist()]
-    named = table["pair_id"].to_pylist() if "pair_id" in names else map(pair_id_of, urls, texts)
-    return list(zip(named, urls, texts, strict=True))
-
-
-def _samples(pairs: list[tuple[str, str, str]], pictures: PictureIndex, lost: Counter[str]) -> Iterator[ShardSample]:
-    before = ""
-    for name, url, text in pairs:
-        found = _sample(name, url, text, pictures) if name != before else "duplicate_pair"
-        before = name
-        if isinstance(found, str):
-            lost[found] += 1
-        else:
-            yield found
-
-
-def _sample(name: str, url: str, text: str, pictures: PictureIndex) -> ShardSample | str:
-    if not text.strip():
-        return "caption_empty"
-    content = pictures.read(name, url)
-    if isinstance(content, str):
-        return content
-    checked = check_picture(content)
-    return checked if isinstance(checked, str) else ShardSample(name, *checked, text)
-
-
 def _sample_of(path: Path, key: str, parts: dict[str, bytes]) -> ShardSample:
-    picture = next((extension for extension in _EXTENSIONS.values() if extension in parts), None)
+    picture = next((extension for extension in PICTURE_FORMATS.values() if extension in parts), None)
     missing = [name for name in ("txt", "json") if name not in parts] + ([] if picture else ["image"])
     if missing or picture is None:
         raise InputError(f"{path}: the sample {key} lacks its member {missing[0]}: make the shards again")

@@ -15,13 +15,10 @@ from metaclip_spark.clip_benchmark.evaluate import (
     evaluate,
     evaluating,
     image_side,
-    images_to_texts,
-    linear_probe,
     load_test_split,
-    recalls,
     text_side,
-    texts_to_images,
 )
+from metaclip_spark.clip_benchmark.scores import images_to_texts, linear_probe, recalls, texts_to_images
 from metaclip_spark.clip_benchmark.shapes import ShapesConfig, make_shapes
 from metaclip_spark.clip_benchmark.towers import ImageFeatures, TextFeatures
 from metaclip_spark.clip_benchmark.training_config import TrainingConfig

@@ -18,14 +18,13 @@ from metaclip_spark.clip_benchmark.captions import (
     filter_captions,
     filter_reason,
 )
+from metaclip_spark.clip_benchmark.shape_pictures import draw_shape, shape_mask
 from metaclip_spark.clip_benchmark.shapes import (
     ShapesConfig,
     class_frequencies,
     class_words,
-    draw_shape,
     head_and_tail,
     make_shapes,
-    shape_mask,
 )
 from metaclip_spark.clip_benchmark.shards import read_samples
 from metaclip_spark.clip_benchmark.silhouettes import SILHOUETTES

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.shards import ShardsConfig, make_shards, read_index, read_pairs
+from metaclip_spark.clip_benchmark.shard_pairs import ShardsConfig, make_shards, read_pairs
+from metaclip_spark.clip_benchmark.shards import read_index
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from udfs.alt_text import pair_id
 
