@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when done, 2 for what the user must change, 1 for anything else.
     """
-    return run_job(partial(_build, argv))
+    return run_job(partial(_build, argv), resumes=False)
 
 
 def _build(argv: Sequence[str] | None) -> None:

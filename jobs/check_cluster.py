@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 where a run would work, 2 where it would fail or the user must change something, 1 for anything else.
     """
-    return run_job(partial(_check, argv))
+    return run_job(partial(_check, argv), resumes=False)
 
 
 def _check(argv: Sequence[str] | None) -> int:

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when done, whether the lists differ or not; 2 for what the user must change; 1 for anything else.
     """
-    return run_job(partial(_diff, argv))
+    return run_job(partial(_diff, argv), resumes=False)
 
 
 def _diff(argv: Sequence[str] | None) -> None:

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when done, 2 for what the user must change, 1 for anything else.
     """
-    return run_job(partial(_explain, argv))
+    return run_job(partial(_explain, argv), resumes=False)
 
 
 def _explain(argv: Sequence[str] | None) -> None:

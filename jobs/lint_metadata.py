@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when the list, or the one that `--fix` wrote, has no error; 2 for what the user must change, findings of
         severity error among it; 1 for anything else.
     """
-    return run_job(partial(_lint, argv))
+    return run_job(partial(_lint, argv), resumes=False)
 
 
 def _lint(argv: Sequence[str] | None) -> int:

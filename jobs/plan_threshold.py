@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 when done, 2 for what the user must change, 1 for anything else.
     """
-    return run_job(partial(_plan, argv))
+    return run_job(partial(_plan, argv), resumes=False)
 
 
 def _plan(argv: Sequence[str] | None) -> None:

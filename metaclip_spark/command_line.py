@@ -66,11 +66,12 @@ def parse_configs(argv: Sequence[str] | None, description: str, *config_classes:
     return tuple(config_class(**_values_of(config_class, values)) for config_class in config_classes)
 
 
-def run_job(job: Callable[[], int | None]) -> int:
+def run_job(job: Callable[[], int | None], *, resumes: bool = True) -> int:
     """Runs a job and turns its errors into an exit code and one line.
 
     Args:
         job: What to run; may return an exit code.
+        resumes: Whether what was done stays and `--resume` goes on from there.
 
     Returns:
         0 when done, 2 for what the user must change, 1 for any other error that this package, a store or Spark raises,
@@ -80,7 +81,7 @@ def run_job(job: Callable[[], int | None]) -> int:
         with _ended_by_sigterm():
             return job() or EXIT_DONE
     except (KeyboardInterrupt, _TerminatedError, CurationError, OSError, Py4JJavaError, PySparkException) as error:
-        code, text = _ending(error)
+        code, text = _ending(error, resumes=resumes)
         sys.stderr.write(f"{text}\n")
         return code
 
@@ -99,21 +100,24 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _ending(error: BaseException) -> tuple[int, str]:
+def _ending(error: BaseException, *, resumes: bool) -> tuple[int, str]:
     """Gives the exit code for an error, and what the user is told."""
+    again = "--resume goes on" if resumes else "run it again"
     if isinstance(error, KeyboardInterrupt | _TerminatedError):
         why, code = (
             ("interrupted", EXIT_INTERRUPTED) if isinstance(error, KeyboardInterrupt) else ("SIGTERM", EXIT_TERMINATED)
         )
-        return code, f"stopped ({why}): committed waves and finished steps are kept; --resume goes on"
+        kept = "committed waves and finished steps are kept" if resumes else "nothing is half written"
+        return code, f"stopped ({why}): {kept}; {again}"
     if isinstance(error, Py4JJavaError | PySparkException):
         # The whole story first, for who needs it; the line that says what went wrong last, where it is seen.
         cause = root_cause(str(error))
-        return EXIT_FAILED, f"{error}\nerror: a Spark job failed: {cause}{_remedy(str(error))}; --resume goes on"
+        return EXIT_FAILED, f"{error}\nerror: a Spark job failed: {cause}{_remedy(str(error))}; {again}"
     line = f"error: {_one_line(str(error))}"
     if isinstance(error, (*_USER_MUST_CHANGE, FileNotFoundError, PermissionError)):
         return EXIT_USER_MUST_CHANGE, line
-    return EXIT_FAILED, f"{line}: see to it and run again with --resume" if isinstance(error, OSError) else line
+    retry = "run again with --resume" if resumes else "run it again"
+    return EXIT_FAILED, f"{line}: see to it and {retry}" if isinstance(error, OSError) else line
 
 
 def root_cause(trace: str) -> str:
