@@ -7,11 +7,11 @@ from functools import partial
 from rich.console import Console
 
 from metaclip_spark.clip_benchmark.benchmark import Benchmark, open_data
-from metaclip_spark.clip_benchmark.benchmark_report import write_report
+from metaclip_spark.clip_benchmark.benchmark_report import not_learnt, summary_lines, write_report
 from metaclip_spark.clip_benchmark.drawings import DrawingsConfig
 from metaclip_spark.clip_benchmark.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.shapes import ShapesConfig
-from metaclip_spark.command_line import parse_configs, run_job
+from metaclip_spark.command_line import EXIT_DONE, EXIT_FAILED, parse_configs, run_job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,13 +26,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_job(partial(_benchmark, argv))
 
 
-def _benchmark(argv: Sequence[str] | None) -> None:
+def _benchmark(argv: Sequence[str] | None) -> int:
     grid, shapes, drawings = parse_configs(argv, __doc__, GridConfig, ShapesConfig, DrawingsConfig)
     console = Console()
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     benchmark = Benchmark(grid, open_data(grid, shapes, drawings, say), say)
     rows = benchmark.run()
+    for line in summary_lines(rows):
+        say(line)
     say(f"wrote {write_report(benchmark.folder, rows, benchmark.facts())}")
+    failed = not_learnt(rows) if grid.must_learn else []
+    if failed:
+        sys.stderr.write(f"error: not above three times chance: {'; '.join(failed)}\n")
+    return EXIT_FAILED if failed else EXIT_DONE
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from metaclip_spark.charts import inline_svg
 from metaclip_spark.clip_benchmark.benchmark_charts import loss_chart, spread_chart
 from metaclip_spark.clip_benchmark.files import put_json, put_text
+from metaclip_spark.clip_benchmark.paired import TIMES_CHANCE
 from metaclip_spark.clip_benchmark.variants import VARIANTS
 from metaclip_spark.clip_benchmark.verdicts import METRICS, Comparison, SettingSummary, comparisons, in_words, summaries
 from metaclip_spark.html_report import seconds, visible_text
@@ -83,6 +84,45 @@ def build_report(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) ->
         "seconds": math.fsum(row["seconds"] for row in rows),
         "runs": len(rows),
     }
+
+
+def summary_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Says in lines for a console what each setting reached and what the comparisons showed.
+
+    Args:
+        rows: Rows of finished cells.
+
+    Returns:
+        A line per setting, with its seeds, chance and bar, and one per comparison.
+    """
+    lines = []
+    for found in summaries(rows):
+        seeds = ", ".join(map(str, found.seeds))
+        lines.append(
+            f"{_setting_name(found.setting)}: top-1 {_points(found.mean('top1'))} % (seeds {seeds}), lower 95 % bound "
+            f"{_points(found.lower_bound)} % {'above' if found.passes else 'NOT above'} {_points(found.bar)} % "
+            f"= {TIMES_CHANCE} x chance {_points(found.chance)} %"
+        )
+    for asked in comparisons(rows):
+        found_difference = asked.difference
+        lines.append(
+            f"{asked.question} ({asked.where}), {METRICS[asked.metric]}: {asked.first} - {asked.second} "
+            f"{_signed(found_difference.mean)} points, {_signed(found_difference.low)} to "
+            f"{_signed(found_difference.high)}: {found_difference.verdict}"
+        )
+    return lines
+
+
+def not_learnt(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names the settings whose lower bound is not above the bar.
+
+    Args:
+        rows: Rows of finished cells.
+
+    Returns:
+        Their names.
+    """
+    return [_setting_name(found.setting) for found in summaries(rows) if not found.passes]
 
 
 def render(report: dict[str, Any]) -> str:

@@ -45,6 +45,8 @@ class GridConfig:
         precision: float32 or bfloat16.
         device: cpu or cuda.
         keep_checkpoints: Keep the checkpoints of finished cells.
+        must_learn: End with exit code 1 where a setting's lower 95 % bound of zero-shot top-1 is not above three times
+            chance.
     """
 
     output: str
@@ -73,6 +75,7 @@ class GridConfig:
     precision: str = "float32"
     device: str = "cpu"
     keep_checkpoints: bool = False
+    must_learn: bool = False
 
     def __post_init__(self) -> None:
         """Checks the values, each cell's training among them, before any work.

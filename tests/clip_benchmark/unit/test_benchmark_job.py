@@ -108,9 +108,17 @@ def test_a_folder_may_hold_the_pool_and_another_grid_the_same_cells(finished, ca
     assert call(finished, *options, "--caption-kinds", "v1", "--arms", "random", "all") == 0
     shown = capsys.readouterr().out
     assert "2 cells" in shown
+    assert "chance 16.7 %" in shown
+    assert "balanced - random" in shown
     assert "of 2: clip-" not in shown
     # The page still shows every cell of the folder.
     assert len(json.loads((finished / "benchmark.json").read_text())["settings"]) == 4
+
+
+def test_a_model_that_has_not_learnt_fails_where_it_must(finished, capsys):
+    assert call(finished, *OPTIONS, "--must-learn") == 1
+    shown = capsys.readouterr().err.splitlines()[-1]
+    assert shown.startswith("error: not above three times chance: clip, vit")
 
 
 def test_bad_input_is_told_in_one_line(finished, tmp_path, capsys):
