@@ -1,7 +1,8 @@
 """The processes that train together: one alone, or those that torchrun or Spark's TorchDistributor started."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -57,6 +58,39 @@ def joined(config: TrainingConfig) -> Iterator[Place]:
         yield Place(dist.get_rank(), device)
     finally:
         dist.destroy_process_group()
+
+
+def mean_over_processes(values: Mapping[str, float]) -> dict[str, float]:
+    """Averages numbers that every process has.
+
+    Args:
+        values: The same names in each process.
+
+    Returns:
+        The means, in double precision; not a number where one of the processes has none.
+    """
+    if not dist.is_initialized():
+        return dict(values)
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    summed = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
+    dist.all_reduce(summed)
+    return dict(zip(values, (summed / dist.get_world_size()).tolist(), strict=True))
+
+
+def sum_over_processes(counts: Counter[str]) -> Counter[str]:
+    """Adds up the counts of all processes.
+
+    Args:
+        counts: This process's.
+
+    Returns:
+        The sums.
+    """
+    if not dist.is_initialized():
+        return counts
+    everywhere: list[Counter[str]] = [Counter() for _ in range(dist.get_world_size())]
+    dist.all_gather_object(everywhere, counts)
+    return sum(everywhere, Counter())
 
 
 def wait_for_all() -> None:

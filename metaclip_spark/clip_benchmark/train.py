@@ -25,7 +25,13 @@ from metaclip_spark.clip_benchmark.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.neighbour_queue import NeighbourQueue
 from metaclip_spark.clip_benchmark.objective import Inputs, Objective
 from metaclip_spark.clip_benchmark.optimization import learning_rate_at, make_optimizer, set_learning_rate
-from metaclip_spark.clip_benchmark.processes import Place, joined, wait_for_all
+from metaclip_spark.clip_benchmark.processes import (
+    Place,
+    joined,
+    mean_over_processes,
+    sum_over_processes,
+    wait_for_all,
+)
 from metaclip_spark.clip_benchmark.samples import ShardFolder
 from metaclip_spark.clip_benchmark.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.views import normalized
@@ -33,6 +39,7 @@ from metaclip_spark.command_line import parse_configs, run_job
 from metaclip_spark.errors import ConfigError, TrainingDivergedError
 
 TOTAL = "total"
+_DEVIATION = "embedding deviation"
 
 
 @dataclass(frozen=True)
@@ -40,15 +47,14 @@ class TrainingResult:
     """What a run gave.
 
     Attributes:
-        losses: Term, or `total`, -> its value in each step on the first process's samples, before weighting; not a
-            number where the step skipped the term.
+        losses: Term, or `total`, -> its value in each step, before weighting, the mean over the processes; not a
+            number where the step skipped the term in one of them.
         samples_per_second: Of all processes together, checkpoints left out.
         seconds: That the steps took, those before a resumption included.
         checkpoint: Folder of the last checkpoint.
-        diagnostics: lost: samples that were replaced, by reason; skipped_terms: steps that skipped a term;
+        diagnostics: lost: samples that were replaced, by reason; skipped_terms: steps of a process that skipped a term;
             stale_neighbours: share of the neighbours that are the same sample's earlier embedding, None without a
             queue; embedding_deviation: of the last step, about 1 where embeddings spread and 0 where they collapsed.
-            Counts are those of the first process.
     """
 
     losses: dict[str, list[float]]
@@ -67,7 +73,7 @@ def train(config: TrainingConfig) -> TrainingResult:
         config: The run; each of its processes calls this.
 
     Returns:
-        The result, the same in each process but for what depends on its own samples.
+        The result, the same in each process but for its time.
     """
     torch.set_num_threads(config.threads)
     with joined(config) as place:
@@ -86,7 +92,7 @@ def train_distributed(config: TrainingConfig, spark: SparkSession, *, local_mode
             package, torch, the shards and the output folder at the same paths.
 
     Returns:
-        The first process's result.
+        The result of one of them.
     """
     spark.sparkContext.setJobDescription(f"train {config.variant} in {config.processes} processes")
     distributor = TorchDistributor(config.processes, local_mode=local_mode, use_gpu=config.device == "cuda")
@@ -226,19 +232,22 @@ class TrainingRun:
                 f"step {self.step} of {self.config.output} gives the losses {values}: lower --learning-rate, or go on "
                 "from a checkpoint before it"
             )
-        for name, value in values.items():
-            self.losses.setdefault(name, []).append(math.nan if name in notes.skipped_terms else value)
-        self.embedding_deviation = notes.embedding_deviation
+        values |= dict.fromkeys(notes.skipped_terms, math.nan)
+        means = mean_over_processes(values | {_DEVIATION: notes.embedding_deviation})
+        self.embedding_deviation = means.pop(_DEVIATION)
+        for name, value in means.items():
+            self.losses.setdefault(name, []).append(value)
         self.counts.update({f"lost.{reason}": count for reason, count in batch.lost.items()})
         self.counts.update({f"skipped.{term}": 1 for term in notes.skipped_terms})
         self.counts.update({"neighbours": notes.neighbours, "stale": notes.stale_neighbours})
 
     def _result(self, step: int) -> TrainingResult:
-        asked = self.counts["neighbours"]
+        counts = sum_over_processes(self.counts)
+        asked = counts["neighbours"]
         diagnostics = {
-            "lost": _counted(self.counts, "lost."),
-            "skipped_terms": _counted(self.counts, "skipped."),
-            "stale_neighbours": self.counts["stale"] / asked if asked else None,
+            "lost": _counted(counts, "lost."),
+            "skipped_terms": _counted(counts, "skipped."),
+            "stale_neighbours": counts["stale"] / asked if asked else None,
             "embedding_deviation": self.embedding_deviation,
         }
         return TrainingResult(
