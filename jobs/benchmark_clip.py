@@ -6,9 +6,8 @@ from functools import partial
 
 from rich.console import Console
 
-from metaclip_spark.clip_benchmark.benchmark import Benchmark, open_data
-from metaclip_spark.clip_benchmark.benchmark_report import not_learnt, summary_lines, write_report
 from metaclip_spark.clip_benchmark.drawings import DrawingsConfig
+from metaclip_spark.clip_benchmark.extra import require_extra
 from metaclip_spark.clip_benchmark.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.shapes import ShapesConfig
 from metaclip_spark.command_line import EXIT_DONE, EXIT_FAILED, parse_configs, run_job
@@ -28,6 +27,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _benchmark(argv: Sequence[str] | None) -> int:
     grid, shapes, drawings = parse_configs(argv, __doc__, GridConfig, ShapesConfig, DrawingsConfig)
+    require_extra()
+    # These import torch, which the help and the check of the options do without.
+    from metaclip_spark.clip_benchmark.benchmark import Benchmark, open_data  # noqa: PLC0415
+    from metaclip_spark.clip_benchmark.benchmark_report import (  # noqa: PLC0415
+        not_learnt,
+        summary_lines,
+        write_report,
+    )
+
     console = Console()
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     benchmark = Benchmark(grid, open_data(grid, shapes, drawings, say), say)

@@ -71,6 +71,7 @@ def test_the_bound_over_seeds_and_over_items():
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     rows = [made_up_row(cell, noise=NOISE[cell.seed]) for cell in fractional(range(3), primary_seeds=range(5))]
+    rows[0]["batch_norm"] = "<b onclick=alert(2)>"
     rows[0]["losses"] = {"total": [math.nan, 4.0, 3.0]}
     path = write_report(folder, rows, {"data": "<script>alert(1)</script>", "steps": 300})
     return path.read_text(encoding="utf-8"), json.loads((folder / "benchmark.json").read_text())
@@ -96,6 +97,8 @@ def test_the_page_has_every_figure_and_the_published_ones_with_their_label(page)
 def test_the_page_escapes_has_no_script_and_distinct_ids(page):
     assert "<script" not in page[0]
     assert "&lt;script&gt;" in page[0]
+    assert "<b onclick" not in page[0]
+    assert "&lt;b onclick=alert(2)&gt;" in page[0]
     ids = re.findall(r'\bid="([^"]+)"', page[0])
     assert len(ids) == len(set(ids))
     assert "nan" not in re.sub(r"<svg.*?</svg>", "", page[0], flags=re.DOTALL)

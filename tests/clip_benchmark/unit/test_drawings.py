@@ -115,11 +115,14 @@ def test_the_same_packages_give_the_same_pool(packages, tmp_path):
 
 def test_a_title_of_the_test_split_is_in_no_class_of_the_pool(tmp_path):
     found = [Drawing(name, f"the {word}", tmp_path) for name in ("one", "two") for word in WORDS]
+    # Further titles, by which the two classes' tests differ.
+    found += [Drawing("two", f"one {word}", tmp_path) for word in WORDS]
     counts = Counter()
     pool, test = split_by_title(found, 3, counts)
     assert Counter(drawing.class_name for drawing in test) == {"one": 3, "two": 3}
     assert not {drawing.title for drawing in pool} & {drawing.title for drawing in test}
     assert len(pool) + len(test) + counts["title_in_test"] == len(found)
+    assert counts["title_in_test"] > 0
 
 
 @pytest.mark.usefixtures("packages")

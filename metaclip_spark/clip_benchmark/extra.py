@@ -1,0 +1,20 @@
+"""Whether the extra `benchmark` is installed: without it a job can still show its help and check its options."""
+
+import importlib.util
+
+from metaclip_spark.errors import ConfigError
+
+_NEEDED = ("torch", "open_clip", "torchmetrics", "webdataset", "sklearn", "scipy")
+
+
+def require_extra() -> None:
+    """Checks for what training needs.
+
+    Raises:
+        ConfigError: If a package of the extra is not installed.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"the CLIP benchmark needs {', '.join(missing)}: pip install 'metaclip-spark[spark,benchmark]'"
+        )
