@@ -79,7 +79,7 @@ unit-benchmark: $(BENCHMARK)/installed-benchmark
 
 test-benchmark: $(BENCHMARK)/installed-benchmark
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-test --grid product \
-		--variants clip slip filip declip defilip --seeds 1 --steps 300
+		--variants clip slip filip declip defilip --seeds 1 --steps 300 --must-learn
 
 benchmark-grid: $(BENCHMARK)/installed-benchmark
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-grid --grid fractional \
