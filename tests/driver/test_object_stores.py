@@ -6,10 +6,10 @@ import uuid
 import pytest
 
 from metaclip_spark.config import OutputConfig
-from metaclip_spark.errors import InputError
+from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.lock import locked
 from metaclip_spark.object_store import HadoopStore, LocalStore, S3Store
-from metaclip_spark.run import prepare_output
+from metaclip_spark.run import prepare_output, session_settings
 from metaclip_spark.storage import Storage
 from tests.fault_server import FaultProxy
 from tests.s3_server import new_bucket, s3_server
@@ -127,3 +127,14 @@ def test_a_broken_object_on_s3_is_named(bucket):
     bucket.put("broken/run.json", b'{"a": ')
     with pytest.raises(InputError, match=r"broken/run\.json is not JSON"):
         storage.read_json("run.json")
+
+
+def test_packages_are_refused_under_spark_submit_with_the_line_to_give(monkeypatch):
+    asked = OutputConfig(output="s3://bucket/run", s3_packages=True)
+    assert session_settings(asked)["spark.jars.packages"].startswith("org.apache.hadoop:hadoop-aws:3.")
+    assert session_settings(OutputConfig(output="s3://bucket/run")) == {}
+    monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
+    with pytest.raises(
+        ConfigError, match=r"give spark-submit itself --packages org\.apache\.hadoop:hadoop-aws:3\.\S+ "
+    ):
+        session_settings(asked)
