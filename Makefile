@@ -15,7 +15,10 @@ WITH_SPARK = home="$$($(VENV)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home
 WITH_TORCH = home="$$($(BENCHMARK)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home" OMP_NUM_THREADS=1 \
 	PYSPARK_PYTHON="$(CURDIR)/$(BENCHMARK)/bin/python" PYSPARK_DRIVER_PYTHON="$(CURDIR)/$(BENCHMARK)/bin/python"
 
-.PHONY: help demo test check format zip bench clean wheel pack test-s3 test-kills test-faults \
+# Half of a test's time is a JVM's start, on one core. A file's tests share what they have made, so they stay together.
+SIDE_BY_SIDE = --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: help demo test check format zip bench clean wheel pack test-s3 test-kills test-faults test-pack \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -28,6 +31,7 @@ help:
 	@echo "make wheel   the wheel that deploy/bootstrap.sh installs"
 	@echo "make pack    an archive with Python and the dependencies, for spark-submit --archives"
 	@echo "make test-s3      tables on S3 (moto, or METACLIP_S3_ENDPOINT) and a faulty network"
+	@echo "make test-pack     builds the pack and runs executors on it"
 	@echo "make test-kills    twenty kills -9 on the pseudo-cluster, the long form"
 	@echo "make test-faults   the whole job through a faulty proxy, on both Spark lines"
 	@echo "make unit-benchmark  the short tests of the CLIP benchmark; test runs them too"
@@ -41,7 +45,8 @@ demo: $(VENV)/installed-spark
 		--metadata tests/data/wordnet_lemmas.txt.gz --output $(OUTPUT) --threshold-t 20 --seed 0 --overwrite
 
 test: check unit-benchmark $(SPARK35)/installed-spark
-	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -m "not slow"
+	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -m "not slow" \
+		$(SIDE_BY_SIDE)
 
 check: $(VENV)/installed-tests
 	$(VENV)/bin/ruff check .
@@ -69,6 +74,10 @@ test-s3: $(VENV)/installed-tests $(SPARK35)/installed-spark
 
 test-kills: $(VENV)/installed-tests
 	@$(WITH_SPARK) $(VENV)/bin/python -m tests.end_to_end.kill_runs 20 1
+
+test-pack: $(VENV)/installed-tests
+	$(VENV)/bin/python -m pip install --quiet packaging
+	@$(WITH_SPARK) $(VENV)/bin/python -m pytest tests/end_to_end/test_pack.py
 
 test-faults: $(VENV)/installed-tests $(SPARK35)/installed-spark
 	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -s \

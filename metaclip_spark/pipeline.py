@@ -21,7 +21,7 @@ from metaclip_spark.config import (
 )
 from metaclip_spark.count import count_entries
 from metaclip_spark.deduplicate import deduplicate_pairs
-from metaclip_spark.entry_counts import entry_counts_table, read_entry_counts
+from metaclip_spark.entry_counts import entry_counts_table, expected_kept_table, read_entry_counts
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.extract import archive_paths, extract_archives, read_pool_files
 from metaclip_spark.inputs import check_pool_files, resolve_archives, resolve_pool
@@ -39,7 +39,7 @@ from metaclip_spark.metadata import Metadata, load_entry_counts
 from metaclip_spark.progress import StepProgress, watch
 from metaclip_spark.remote_inputs import fetch_options, region_warning, resolve_crawl
 from metaclip_spark.run import Run, check_number
-from metaclip_spark.sample import expected_size, sample_pairs
+from metaclip_spark.sample import expect, sample_pairs
 from metaclip_spark.storage import RUN, bucket_folder, manifest_digest, manifest_name
 from metaclip_spark.thresholds import check_target_pairs, expected_sizes, threshold_for_target_pairs
 from metaclip_spark.waves import (
@@ -359,11 +359,12 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> dict
         if config.entry_counts:
             run.write(entry_counts_table(run.spark, entries, counts), "balance_counts")
         probability = balance.entry_probabilities(counts, threshold)
-        expected = expected_size(passed, probability)
+        expected, expected_kept = expect(passed, probability)
         check_number(expected.pairs, counted["numbers"]["pairs"], "matched pairs that pass the gate")
         numbers = _sample_numbers(counts, threshold, expected)
         run.say(_announcement(numbers))
         run.write(sample_pairs(passed, probability, config.seed).sortWithinPartitions("pair_id"), "curated")
+        run.write(expected_kept_table(run.spark, expected_kept), "expected_kept")
         kept = run.read("curated", CURATED).count()
         before = matched["numbers"]["pairs"]
         return {
@@ -386,7 +387,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> dict
         settings={**as_dict(config), **as_dict(language)},
         input_digest=manifest_digest(counted),
         work=work,
-        folders=["curated"],
+        folders=["curated", "expected_kept"],
     )
 
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from metaclip_spark import balance
 from metaclip_spark.config import LanguageConfig
-from metaclip_spark.count import count_entries, expected_kept
-from metaclip_spark.entry_counts import read_entry_counts
+from metaclip_spark.count import count_entries
+from metaclip_spark.entry_counts import entry_table, read_entry_counts, read_expected_kept
 from metaclip_spark.pipeline import passed_pairs
 from metaclip_spark.run import Run
-from metaclip_spark.schemas import spark_schema
 from udfs.schemas import CURATED, ENTRY_FIGURES
 
 LISTED = 20
@@ -57,7 +57,7 @@ class EntryFigures:
 
 
 def entry_figures(run: Run, sampled: dict[str, Any]) -> EntryFigures:
-    """Computes each entry's pairs before and after the draw; triggers two Spark jobs.
+    """Computes each entry's pairs before and after the draw; triggers Spark jobs.
 
     Args:
         run: A run whose sample step is done.
@@ -68,7 +68,7 @@ def entry_figures(run: Run, sampled: dict[str, Any]) -> EntryFigures:
     """
     texts, counts = read_entry_counts(run)
     _, probabilities = read_balance(run, sampled, counts)
-    expected = expected_kept(passed_pairs(run, gate_of(sampled)), probabilities)
+    expected = read_expected_kept(run, len(texts))
     kept = count_entries(run.read("curated", CURATED), len(texts))
     return EntryFigures(texts, counts, probabilities, expected, kept)
 
@@ -113,13 +113,8 @@ def write_entry_figures(run: Run, figures: EntryFigures) -> None:
         run: The run.
         figures: What `entry_figures` returned.
     """
-    import pandas as pd  # noqa: PLC0415 - slow to import, and needed nowhere else
-
-    ids = np.arange(len(figures.texts), dtype=np.int32)
-    columns = (ids, figures.texts, figures.counts, figures.probabilities, figures.expected, figures.kept)
-    rows = pd.DataFrame(dict(zip(ENTRY_FIGURES.names, columns, strict=True)))
-    table = run.spark.createDataFrame(rows, spark_schema(ENTRY_FIGURES)).coalesce(1)
-    run.write(table.sortWithinPartitions("entry_id"), "report/entries")
+    columns = (figures.texts, figures.counts, figures.probabilities, figures.expected, figures.kept)
+    run.write(entry_table(run.spark, ENTRY_FIGURES, *columns), "report/entries")
 
 
 def profile_run(run: Run, sampled: dict[str, Any], figures: EntryFigures) -> dict[str, Any]:
@@ -133,25 +128,21 @@ def profile_run(run: Run, sampled: dict[str, Any], figures: EntryFigures) -> dic
     Returns:
         JSON-ready values. Of each group: `matched` (pairs that passed the gate) and `curated`.
     """
-    tables = {"matched": passed_pairs(run, gate_of(sampled)), "curated": run.read("curated", CURATED)}
-    # Three keys with few values each are counted together: one pass over the tables instead of three.
-    together = _grouped(
-        tables,
-        F.struct(
-            F.coalesce("language", F.lit("not identified")).alias("languages"),
-            _length_class(F.length("alt_text")).alias("text_lengths"),
-            F.least(F.size("entry_ids"), F.lit(MOST_ENTRIES_PER_PAIR)).alias("entries_per_pair"),
-        ),
-    ).collect()
-    groups = {name: _summed(together, name) for name in ("languages", "text_lengths", "entries_per_pair")}
-    domains = _grouped(tables, _domain(F.col("image_url"))).orderBy(F.desc("matched"), "group").limit(LISTED)
+    curated = run.read("curated", CURATED)
+    groups = _group_counts(passed_pairs(run, gate_of(sampled)), curated).persist(StorageLevel.DISK_ONLY)
+    try:
+        together = groups.where(~F.col("is_domain")).collect()
+        domains = groups.where("is_domain").orderBy(F.desc("matched"), "domain").limit(LISTED).collect()
+    finally:
+        groups.unpersist()
+    languages = _summed(together, "language")
     return {
-        "languages": sorted(groups["languages"], key=lambda row: (-row["matched"], row["group"]))[:LISTED],
-        "domains": [row.asDict() for row in domains.collect()],
-        "text_lengths": sorted(groups["text_lengths"], key=lambda row: row["group"]),
-        "entries_per_pair": sorted(groups["entries_per_pair"], key=lambda row: row["group"]),
+        "languages": sorted(languages, key=lambda row: (-row["matched"], row["group"]))[:LISTED],
+        "domains": [{"group": row.domain, "matched": row.matched, "curated": row.curated} for row in domains],
+        "text_lengths": sorted(_summed(together, "text_length"), key=lambda row: row["group"]),
+        "entries_per_pair": sorted(_summed(together, "entries"), key=lambda row: row["group"]),
         "coverage": entry_coverage(figures),
-        **_listed_entries(tables["curated"], figures, sampled["numbers"]["pairs"]),
+        **_listed_entries(curated, figures, sampled["numbers"]["pairs"]),
     }
 
 
@@ -178,17 +169,35 @@ def entry_coverage(figures: EntryFigures) -> list[dict[str, Any]]:
     ]
 
 
-def _grouped(tables: dict[str, DataFrame], key: Column) -> DataFrame:
-    """Counts the pairs of both tables by a key: columns group, matched and curated."""
-    marked = [table.select(key.alias("group"), F.lit(name).alias("table")) for name, table in tables.items()]
-    return marked[0].unionByName(marked[1]).groupBy("group").pivot("table", list(tables)).count().na.fill(0)
+def _group_counts(matched: DataFrame, curated: DataFrame) -> DataFrame:
+    """Counts the pairs of both tables by domain, and by the three keys with few values together, in one pass.
+
+    Returns:
+        Columns is_domain, domain, language, text_length, entries, matched and curated.
+    """
+    keyed = [
+        table.select(
+            _domain(F.col("image_url")).alias("domain"),
+            F.coalesce("language", F.lit("not identified")).alias("language"),
+            _length_class(F.length("alt_text")).alias("text_length"),
+            F.least(F.size("entry_ids"), F.lit(MOST_ENTRIES_PER_PAIR)).alias("entries"),
+            F.lit(is_curated).alias("is_curated"),
+        )
+        for table, is_curated in ((matched, 0), (curated, 1))
+    ]
+    return matched.sparkSession.sql(
+        "SELECT grouping(domain) = 0 AS is_domain, domain, language, text_length, entries,"
+        " sum(1 - is_curated) AS matched, sum(is_curated) AS curated FROM {pairs}"
+        " GROUP BY GROUPING SETS ((domain), (language, text_length, entries))",
+        pairs=keyed[0].unionByName(keyed[1]),
+    )
 
 
 def _summed(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
     """Adds groups of several keys up to groups of one of them."""
     sums: dict[Any, dict[str, Any]] = {}
     for row in rows:
-        total = sums.setdefault(row.group[name], {"group": row.group[name], "matched": 0, "curated": 0})
+        total = sums.setdefault(row[name], {"group": row[name], "matched": 0, "curated": 0})
         total["matched"] += row.matched
         total["curated"] += row.curated
     return list(sums.values())

@@ -6,36 +6,37 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from metaclip_spark.balance import ExpectedSize
+from metaclip_spark.entry_blocks import join_blocks, sum_blocks
 from metaclip_spark.schemas import require_columns, spark_schema
-from udfs.sample import expected_size_batches, sample_batches
-from udfs.schemas import CURATED, MATCHED, SIZE_SUMS
+from udfs.sample import sample_batches
+from udfs.schemas import CURATED, MATCHED, PARTIAL_COUNTS
+from udfs.shares import SHARE_UNITS, SIZE_BLOCK, partial_expectations, size_sums
 
 
-def expected_size(matched: DataFrame, entry_probability: NDArray[np.float64]) -> ExpectedSize:
-    """Computes the curated set's expected size before it is drawn; triggers a Spark job that reads `entry_ids` only.
+def expect(matched: DataFrame, entry_probability: NDArray[np.float64]) -> tuple[ExpectedSize, NDArray[np.float64]]:
+    """Computes what the draw is expected to keep; triggers a Spark job that reads `entry_ids` only.
 
     Args:
         matched: Pairs that passed the language gate, with `entry_ids`.
         entry_probability: Shape (entries,).
 
     Returns:
-        Number of pairs, expected size and variance. All sums are of integers, so partitioning cannot change them.
+        The expected size with its variance, and for each entry how many of its pairs are expected to be kept, shape
+        (entries,), exact to 2^-20 per pair. All sums are of integers, so partitioning cannot change them.
     """
     shipped = matched.sparkSession.sparkContext.broadcast(entry_probability)
 
     def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return expected_size_batches(iter(batches), entry_probability=shipped.value)
+        return partial_expectations(iter(batches), entry_probability=shipped.value)
 
-    partial_sums = matched.select("entry_ids").mapInArrow(sums, spark_schema(SIZE_SUMS))
-    # A sum of bigint wraps around beyond 2^63, which 2^31 pairs reach in units of 2^-32.
-    wide = [F.sum(F.col(name).cast("decimal(38,0)")).alias(name) for name in SIZE_SUMS.names]
-    row = partial_sums.agg(*wide).first()
+    blocks = sum_blocks(matched.select("entry_ids").mapInArrow(sums, spark_schema(PARTIAL_COUNTS)))
     shipped.unpersist()
-    pairs, expected, variance = (int(value or 0) for value in row) if row else (0, 0, 0)
-    return ExpectedSize(pairs=pairs, expected_units=expected, variance_units=variance)
+    sizes = blocks.pop(SIZE_BLOCK, None)
+    pairs, expected, variance = size_sums(sizes) if sizes else (0, 0, 0)
+    size = ExpectedSize(pairs=pairs, expected_units=expected, variance_units=variance)
+    return size, join_blocks(blocks, entry_probability.size) / SHARE_UNITS
 
 
 def sample_pairs(matched: DataFrame, entry_probability: NDArray[np.float64], seed: int) -> DataFrame:

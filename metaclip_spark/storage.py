@@ -4,7 +4,7 @@
     ledger/NNNNN-<nonce>.json                   makes that attempt count
     archives/ rejects/                          rewritten from the ledgered waves when extraction ends
     pool/bucket=BBB/ matched/bucket=BBB/        distinct pairs; those with an entry
-    entry_counts/ curated/ report/
+    entry_counts/ curated/ expected_kept/ report/
     balance_counts/                             the counts that --entry-counts gave, where it did
     manifests/<step>[-BBB].json                 makes a step's table count
     output.json                                 says that the folder holds a run
@@ -28,7 +28,17 @@ from udfs.fetch_remote import FetchOptions
 from udfs.fetch_s3 import SCHEMES as S3_SCHEMES
 from udfs.fetch_s3 import split_s3
 
-TABLES = ("extracted", "archives", "rejects", "pool", "matched", "entry_counts", "balance_counts", "curated")
+TABLES = (
+    "extracted",
+    "archives",
+    "rejects",
+    "pool",
+    "matched",
+    "entry_counts",
+    "balance_counts",
+    "curated",
+    "expected_kept",
+)
 LEDGER = "ledger"
 MANIFESTS = "manifests"
 REPORT = "report"

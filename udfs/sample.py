@@ -1,4 +1,4 @@
-"""The sample step in the workers: matched pairs in, kept pairs out; and the sums that predict how many will be kept."""
+"""The sample step in the workers: matched pairs in, kept pairs out."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from udfs.draw import keep_probabilities, pair_draws
-from udfs.schemas import CURATED, MATCHED, SIZE_SUMS
+from udfs.schemas import CURATED, MATCHED
 
 PROBABILITY_UNITS = 2**32
 """Sums of probabilities are made in integers, in units of 2^-32, so that partitioning cannot change them."""
@@ -36,28 +36,6 @@ def sample_batches(
             matched = batch.select(MATCHED.names).filter(pa.array(kept))
             columns = [*matched.columns, pa.array(keep[kept])]
             yield pa.RecordBatch.from_arrays(columns, schema=CURATED)
-
-
-def expected_size_batches(
-    batches: Iterator[pa.RecordBatch], *, entry_probability: npt.NDArray[np.float64]
-) -> Iterator[pa.RecordBatch]:
-    """Sums keep probabilities and their variances, to predict the size of the curated set.
-
-    Args:
-        batches: Batches with a column `entry_ids`.
-        entry_probability: One probability per metadata entry.
-
-    Yields:
-        For each batch one row of schema `SIZE_SUMS`. A batch's sums are far from 2^63, but the sums of more than 2^31
-        pairs are not: add rows as Python integers or decimals.
-
-    Raises:
-        ValueError: If an entry id lies outside the list.
-    """
-    for batch in batches:
-        keep = keep_probabilities(batch.column("entry_ids"), entry_probability)
-        sums = [keep.size, int(probability_units(keep).sum()), int(probability_units(keep * (1.0 - keep)).sum())]
-        yield pa.RecordBatch.from_arrays([pa.array([value], pa.int64()) for value in sums], schema=SIZE_SUMS)
 
 
 def probability_units(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

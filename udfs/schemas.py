@@ -85,7 +85,11 @@ CURATED = pa.schema([*MATCHED, ("keep_probability", pa.float64())])
 THRESHOLD_SUMS = pa.schema(
     [("threshold_t", pa.int64()), ("pairs", pa.int64()), ("expected", pa.int64()), ("variance", pa.int64())]
 )
-"""`SIZE_SUMS` at one of several thresholds."""
+"""Parts of the expected size at one of several thresholds: pairs, and sums of q and q(1 - q) over the keep
+probabilities q, in units of 2^-32."""
+
+EXPECTED_KEPT = pa.schema([("entry_id", pa.int32()), ("expected_kept", pa.float64())])
+"""One row per metadata entry: how many of its pairs the draw is expected to keep, exact to 2^-20 per pair."""
 
 ENTRY_FIGURES = pa.schema(
     [
@@ -96,6 +100,3 @@ ENTRY_FIGURES = pa.schema(
     ]
 )
 """One row per metadata entry: its pairs before the draw, what is expected of them after it, and what was kept."""
-
-SIZE_SUMS = pa.schema([("pairs", pa.int64()), ("expected", pa.int64()), ("variance", pa.int64())])
-"""Parts of the expected size: pairs, and sums of q and q(1 - q) over the keep probabilities q, in units of 2^-32."""

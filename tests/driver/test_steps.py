@@ -10,7 +10,7 @@ from metaclip_spark.errors import SchemaMismatchError
 from metaclip_spark.language_gate import pass_language_gate
 from metaclip_spark.match import match_pairs, ship_automaton
 from metaclip_spark.metadata import Metadata
-from metaclip_spark.sample import expected_size, sample_pairs
+from metaclip_spark.sample import expect, sample_pairs
 from metaclip_spark.schemas import require_columns, spark_schema
 from udfs.alt_text import matches_entry, pair_id, spacing
 from udfs.character_automaton import entries_as_json
@@ -123,9 +123,10 @@ def test_sample_ignores_partitions_and_order(matched, partitions):
     expected = rows_of(sample_pairs(matched, probability, 3))
     assert 0 < len(expected) < matched.count()
     assert rows_of(sample_pairs(matched.repartition(partitions), probability, 3)) == expected
-    sizes = [expected_size(table, probability) for table in (matched, matched.repartition(partitions))]
-    assert sizes[0] == sizes[1]
-    assert sizes[0].is_plausible(len(expected))
+    expectations = [expect(table, probability) for table in (matched, matched.repartition(partitions))]
+    assert expectations[0][0] == expectations[1][0]
+    assert (expectations[0][1] == expectations[1][1]).all()
+    assert expectations[0][0].is_plausible(len(expected))
 
 
 def test_infinite_threshold_keeps_every_matched_pair(matched):

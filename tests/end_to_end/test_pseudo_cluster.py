@@ -51,7 +51,7 @@ def test_a_standalone_cluster_whose_executors_come_and_go(newest, reference):
         newest.submit(master, "curate", *ARCHIVES, *BALANCE, "--output", output, settings=DYNAMIC_ALLOCATION)
     assert content(output) == reference
     *lines, last = checked.stdout.strip().splitlines()
-    assert [line.split()[1] for line in lines] == ["versions", "memory:", "scratch", "archives:", "output:", "canary:"]
+    assert [line.split()[1] for line in lines] == ["versions:", "memory:", "scratch", "archives:", "output:", "canary:"]
     assert last == "a run would work here", checked.stdout
 
 

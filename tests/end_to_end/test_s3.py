@@ -86,6 +86,7 @@ def undisturbed(bucket):
     done = run(
         sys.executable, bucket.endpoint,
         "--archives", f"s3://{bucket.name}/in put/", *BALANCE, "--output", f"s3://{bucket.name}/out", "--resume",
+        "--archives-per-wave", 2, "--waves-at-once", 2,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     assert "S3AFileSystem, committed by S3A's magic committer" in done.stderr

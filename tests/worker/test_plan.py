@@ -17,7 +17,7 @@ from metaclip_spark.thresholds import (
 )
 from udfs import plan
 from udfs.plan import expected_sizes_batches
-from udfs.sample import expected_size_batches
+from udfs.shares import partial_expectations, size_sums
 
 ENTRY_IDS = pa.list_(pa.int32())
 
@@ -42,9 +42,8 @@ def sizes(lists, counts, thresholds, cut=0):
 
 def size_one_by_one(lists, counts, threshold):
     probability = entry_probabilities(counts, threshold)
-    rows = [row for batch in expected_size_batches(iter([batch_of(lists)]), entry_probability=probability)
-            for row in batch.to_pylist()]  # fmt: skip
-    return ExpectedSize(*(sum(row[name] for row in rows) for name in ("pairs", "expected", "variance")))
+    (sums,) = partial_expectations(iter([batch_of(lists)]), entry_probability=probability)
+    return ExpectedSize(*size_sums(sums.column("counts")[0].as_py()))
 
 
 entry_counts = st.lists(st.integers(0, 3_000) | st.integers(0, 3), min_size=6, max_size=6).map(np.array)

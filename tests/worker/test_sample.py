@@ -1,16 +1,18 @@
 import math
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip_spark.balance import ExpectedSize, entry_probabilities
 from udfs.alt_text import pair_id
+from udfs.count import add_counts
 from udfs.draw import keep_probabilities, pair_draws
-from udfs.sample import PROBABILITY_UNITS, expected_size_batches, sample_batches
-from udfs.schemas import CURATED, MATCHED, SIZE_SUMS
+from udfs.sample import PROBABILITY_UNITS, sample_batches
+from udfs.schemas import CURATED, MATCHED
+from udfs.shares import SIZE_BLOCK, partial_expectations, size_sums
 
 COUNTS = np.array([0, 1, 5, 20, 300, 4_000])
 
@@ -76,19 +78,32 @@ def test_entries_below_the_threshold_keep_everything():
     assert len(kept([matched_batch([[0], [1], [2, 5]] * 20)], 5)) == 60
 
 
+def expected(parts, probability) -> ExpectedSize:
+    """The expected size from partitions of batches, added up as the driver does."""
+    blocks = [
+        dict(zip(*part.to_pydict().values(), strict=True))[SIZE_BLOCK]
+        for batch in parts
+        for part in partial_expectations(iter([batch]), entry_probability=probability)
+    ]
+    return ExpectedSize(*size_sums(reduce(add_counts, blocks)))
+
+
+def test_sums_beyond_64_bits_stay_exact():
+    one = next(iter(partial_expectations(iter([matched_batch([[0]])]), entry_probability=np.ones(len(COUNTS)))))
+    content = one.column("counts")[0].as_py()
+    for _ in range(40):
+        content = add_counts(content, content)
+    assert size_sums(content) == (2**40, 2**72, 0)
+
+
 @settings(deadline=None)
 @given(lists_of_ids, st.lists(st.integers(0, 40), max_size=3).map(sorted))
 def test_size_sums_are_integers_that_add_up(lists, cuts):
     batch = matched_batch(lists)
     probability = entry_probabilities(COUNTS, 10)
     parts = [batch[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(lists)], strict=True)]
-    rows = [
-        row
-        for part in expected_size_batches(iter(parts), entry_probability=probability)
-        for row in (part.to_pylist() if part.schema == SIZE_SUMS else pytest.fail("schema"))
-    ]
+    size = expected(parts, probability)
     keep = keep_probabilities(batch.column("entry_ids"), probability)
-    size = ExpectedSize(*(sum(row[name] for row in rows) for name in SIZE_SUMS.names))
     assert size.pairs == len(lists)
     assert size.expected_units == sum(round(chance * PROBABILITY_UNITS) for chance in keep.tolist())
     assert size.variance_units == sum(round(chance * (1 - chance) * PROBABILITY_UNITS) for chance in keep.tolist())
@@ -98,10 +113,7 @@ def test_the_expected_size_foretells_the_real_one():
     generator = np.random.default_rng(1)
     lists = [sorted(set(generator.integers(2, 6, size=2).tolist())) for _ in range(20_000)]
     batch = matched_batch(lists)
-    (row,) = next(
-        iter(expected_size_batches(iter([batch]), entry_probability=entry_probabilities(COUNTS, 3)))
-    ).to_pylist()
-    size = ExpectedSize(pairs=row["pairs"], expected_units=row["expected"], variance_units=row["variance"])
+    size = expected([batch], entry_probabilities(COUNTS, 3))
     real = len(kept([batch], 3, 11))
     assert abs(real - size.size) < 4 * size.standard_error
     assert size.is_plausible(real)
