@@ -15,9 +15,6 @@ WITH_SPARK = home="$$($(VENV)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home
 WITH_TORCH = home="$$($(BENCHMARK)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home" OMP_NUM_THREADS=1 \
 	PYSPARK_PYTHON="$(CURDIR)/$(BENCHMARK)/bin/python" PYSPARK_DRIVER_PYTHON="$(CURDIR)/$(BENCHMARK)/bin/python"
 
-# Half of a test's time is a JVM's start, on one core. A file's tests share what they have made, so they stay together.
-SIDE_BY_SIDE = --numprocesses 2 --dist loadfile --no-loadscope-reorder
-
 .PHONY: help demo test check format zip bench clean wheel pack test-s3 test-kills test-faults test-pack \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
@@ -45,8 +42,7 @@ demo: $(VENV)/installed-spark
 		--metadata tests/data/wordnet_lemmas.txt.gz --output $(OUTPUT) --threshold-t 20 --seed 0 --overwrite
 
 test: check unit-benchmark $(SPARK35)/installed-spark
-	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -m "not slow" \
-		$(SIDE_BY_SIDE)
+	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -m "not slow"
 
 check: $(VENV)/installed-tests
 	$(VENV)/bin/ruff check .
