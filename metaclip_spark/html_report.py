@@ -31,13 +31,7 @@ def render_html(report: dict[str, Any]) -> str:
     Returns:
         An HTML document.
     """
-    environment = Environment(
-        loader=PackageLoader("metaclip_spark", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     filters: dict[str, Callable[..., str]] = {
         "visible": visible_text,
         "number": lambda number: f"{number:,}",
@@ -47,6 +41,21 @@ def render_html(report: dict[str, Any]) -> str:
     }
     environment.filters.update(filters)
     return environment.get_template("report.html.j2").render(report=report, pictures=_pictures(report))
+
+
+def page_environment() -> Environment:
+    """Gives what pages are rendered with: every value is escaped, and a value that is not there is an error.
+
+    Returns:
+        Jinja2's environment, with the package's templates.
+    """
+    return Environment(
+        loader=PackageLoader("metaclip_spark", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def visible_text(text: str | None, characters: int | None = None) -> Markup:

@@ -170,14 +170,21 @@ def side_by_side(calls: Iterator[Callable[[], Result]], at_once: int) -> Iterato
             for call in calls:
                 running.append(pool.submit(call))
                 if len(running) == at_once:
-                    yield running.popleft().result()
+                    yield _take_first(running)
             while running:
-                yield running.popleft().result()
+                yield _take_first(running)
         finally:
             # An error, a signal, or a caller that has seen enough: what still runs would be waited for in vain.
             session = SparkSession.getActiveSession()
             if running and session:
                 session.sparkContext.cancelJobsWithTag(_JOB_TAG)
+
+
+def _take_first(running: "deque[Future[Result]]") -> Result:
+    # A call that a signal interrupts the wait for is still running.
+    result = running[0].result()
+    running.popleft()
+    return result
 
 
 def _all_failed(entry: dict[str, Any]) -> bool:

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from metaclip_spark.charts import inline_svg
@@ -15,7 +14,7 @@ from metaclip_spark.clip_benchmark.files import put_json, put_text
 from metaclip_spark.clip_benchmark.paired import TIMES_CHANCE
 from metaclip_spark.clip_benchmark.variants import VARIANTS
 from metaclip_spark.clip_benchmark.verdicts import METRICS, Comparison, SettingSummary, comparisons, in_words, summaries
-from metaclip_spark.html_report import seconds, visible_text
+from metaclip_spark.html_report import page_environment, seconds, visible_text
 
 PAGE = "benchmark.html"
 NUMBERS = "benchmark.json"
@@ -134,13 +133,7 @@ def render(report: dict[str, Any]) -> str:
     Returns:
         An HTML document without script or request.
     """
-    environment = Environment(
-        loader=PackageLoader("metaclip_spark", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters.update(
         points=_points, signed=_signed, duration=seconds, visible=visible_text, plain=_plain, name=_setting_name
     )
