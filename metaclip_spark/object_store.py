@@ -194,6 +194,7 @@ class S3Store:
             PermissionError: Something may not be deleted.
         """
         keys = [self._key(name), f"{self._key(name)}/", *(self._key(file) for file in self.files(name))]
+        keys.sort(reverse=True)  # servers over a file system delete a folder's key only when the folder is empty
         for start in range(0, len(keys), _KEYS_PER_DELETE):
             named = [{"Key": key} for key in keys[start : start + _KEYS_PER_DELETE]]
             answer = self._call(name, "delete_objects", Delete={"Objects": named, "Quiet": True})

@@ -129,7 +129,9 @@ def profile_run(run: Run, sampled: dict[str, Any], figures: EntryFigures) -> dic
         JSON-ready values. Of each group: `matched` (pairs that passed the gate) and `curated`.
     """
     curated = run.read("curated", CURATED)
-    groups = _group_counts(passed_pairs(run, gate_of(sampled)), curated).persist(StorageLevel.DISK_ONLY)
+    groups = _group_counts(passed_pairs(run, gate_of(sampled)), curated)
+    # What is persisted keeps all of spark.sql.shuffle.partitions, however few rows they hold.
+    groups = groups.coalesce(run.spark.sparkContext.defaultParallelism).persist(StorageLevel.DISK_ONLY)
     try:
         together = groups.where(~F.col("is_domain")).collect()
         domains = groups.where("is_domain").orderBy(F.desc("matched"), "domain").limit(LISTED).collect()

@@ -102,6 +102,9 @@ _FAULTS = {
     # SlowDown is answered by waiting: a busy prefix recovers within seconds to minutes.
     "fs.s3a.attempts.maximum": "20",
     "fs.s3a.retry.limit": "10",
+    # Hadoop 3.3 deletes the keys of all folders above after each write, which 3.4 does no more: many requests, and a
+    # store over a file system refuses to delete the key of a folder that is not empty, which S3A retries for hours.
+    "fs.s3a.directory.marker.retention": "keep",
 }
 
 

@@ -79,6 +79,7 @@ class ArchiveRows:
                     add(self, item)
                     if len(self._pairs) + len(self._rejects) >= BATCH_ROWS or self._characters >= _BATCH_CHARACTERS:
                         yield from self._take()
+                self._check_all_read(stream)
             except NotAnArchiveError as error:
                 self.fail(error.reason, error.example)
             except ArchiveReadError as error:
@@ -86,6 +87,12 @@ class ArchiveRows:
             except Exception as error:  # what no reader foresees fails this archive, by name, and no other
                 self.fail("archive.reader_error", repr(error))
             yield from self._close(size=stream.size, etag=stream.etag, bytes_read=stream.bytes_read)
+
+    def _check_all_read(self, stream: fetch.ArchiveStream) -> None:
+        """Counts an archive whose reader stopped early: what lies behind would be missed without a word."""
+        if stream.bytes_read != stream.size:
+            self.status = "damaged"
+            self.reject("archive", "archive.not_read_to_end", f"{stream.bytes_read} of {stream.size} bytes", None)
 
     def fail(self, reason: str, example: str) -> None:
         """Marks the archive as one that could not be read.

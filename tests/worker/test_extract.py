@@ -11,8 +11,10 @@ Numbered cases of bad input in this file:
 
 import gzip
 import pickle
+import random
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,6 +34,7 @@ from tests.worker.archive_files import (
     wat_document,
     wat_record,
 )
+from udfs import extract
 from udfs.alt_text import pair_id
 from udfs.archive_rows import BATCH_ROWS, ArchiveRows
 from udfs.extract import ExtractOptions, extract_batches
@@ -243,6 +246,16 @@ def test_bad_input_15_stream_shorter_than_its_size() -> None:
     outcome = extract_outcomes(["short"], ExtractOptions(), open_archive=short)[0]
     assert outcome.status == "failed"
     assert f"ended at byte {STARTS[3]} of {len(ARCHIVE)}" in outcome.reasons("archive")[0][1]
+
+
+def test_a_reader_that_stops_early_does_not_go_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_archive = extract.read_archive
+    monkeypatch.setattr(extract, "read_archive", lambda stream, **options: islice(read_archive(stream, **options), 2))
+    large = gzip.compress(warc_record(random.Random(0).randbytes(1 << 20), None, "request", "application/http"))
+    outcome = extract_bytes(ARCHIVE + large)
+    assert (outcome.status, kept(outcome)) == ("damaged", [0, 1])
+    assert outcome.reasons("archive")[0][0] == "archive.not_read_to_end"
+    assert outcome.reasons("archive")[0][1].endswith(f" of {len(ARCHIVE) + len(large)} bytes")
 
 
 @pytest.mark.parametrize("parts", [MEMBERS, RECORDS])
