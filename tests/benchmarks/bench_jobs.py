@@ -1,9 +1,12 @@
 """P4, P5, P6 and P7: whole jobs, each a cold process under spark-submit on all cores of this machine; wall seconds."""
 
+import contextlib
+import re
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -16,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tests.benchmarks.bench_driver_memory import SECONDS_BETWEEN_LOOKS, descendants
 from tests.benchmarks.bench_match import make_entries, make_texts
 from tests.benchmarks.peers import CHECKOUT, HERE
 from udfs.alt_text import pair_id
@@ -26,32 +30,66 @@ DIFFERENT_TEXTS = 200_000
 ROWS_PER_FILE = 250_000
 SAMPLE = CHECKOUT / "tests" / "data" / "sample"
 SETTINGS = ("spark.ui.enabled=false", "spark.log.level=ERROR", "spark.driver.host=127.0.0.1", "spark.driver.memory=3g")
+TABLE_MAPPING = re.compile(r"\.token(?: \(deleted\))?\nSize:\s+(\d+) kB(?:\n.*){1,5}?\nPss:\s+(\d+) kB")
+"""Size and proportional set size of a mapping of the tables, in /proc/<process>/smaps."""
+
 COPY_SETTINGS = ("spark.sql.parquet.compression.codec=zstd",)
 """The copy writes as the job does."""
 
 
-def submit(script: Path, *arguments: object, settings: Sequence[str] = ()) -> float:
-    """Runs a job cold and gives its wall seconds."""
+class WorkerMemory:
+    """Watches the Python workers of a job on this machine.
+
+    Attributes:
+        resident: Largest resident memory of a worker, bytes.
+        table_copies: Copies of the automaton's tables that the workers which map them hold together, by proportional
+            set size: 1.0 where all share one.
+        workers: Most workers that mapped them at once.
+    """
+
+    def __init__(self) -> None:
+        """Begins with nothing seen."""
+        self.resident, self.table_copies, self.workers = 0, 0.0, 0
+
+    def look(self, process: int) -> None:
+        """Looks once at all workers below a process."""
+        shares = []
+        for worker in descendants(process):
+            with contextlib.suppress(OSError, TypeError):
+                if b"pyspark.daemon" not in Path(f"/proc/{worker}/cmdline").read_bytes():
+                    continue
+                status = Path(f"/proc/{worker}/status").read_text("utf-8")
+                self.resident = max(self.resident, 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1]))
+                shares += TABLE_MAPPING.findall(Path(f"/proc/{worker}/smaps").read_text("utf-8"))
+        if shares and len(shares) >= self.workers:
+            self.workers = len(shares)
+            copies = sum(int(proportional) / int(size) for size, proportional in shares)
+            self.table_copies = max(self.table_copies, copies)
+
+
+def submit(script: Path, *arguments: object, settings: Sequence[str] = (), memory: WorkerMemory | None = None) -> float:
+    """Runs a job cold and gives its wall seconds; `memory` is asked to look twice a second."""
     command = [sys.executable, "-m", "pyspark.find_spark_home"]
     home = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     configured = [part for setting in (*SETTINGS, *settings) for part in ("--conf", setting)]
-    begin = time.perf_counter()
-    done = subprocess.run(
-        [f"{home}/bin/spark-submit", "--master", "local[*]", *configured, str(script), *map(str, arguments)],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    seconds = time.perf_counter() - begin
-    if done.returncode:
-        raise RuntimeError(f"{script.name} {arguments}\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}")
+    line = [f"{home}/bin/spark-submit", "--master", "local[*]", *configured, str(script), *map(str, arguments)]
+    with tempfile.TemporaryFile() as log:
+        begin = time.perf_counter()
+        process = subprocess.Popen(line, cwd=CHECKOUT, stdout=log, stderr=log)
+        while memory is not None and process.poll() is None:
+            memory.look(process.pid)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        process.wait()
+        seconds = time.perf_counter() - begin
+        log.seek(0)
+        if process.returncode:
+            raise RuntimeError(f"{script.name} {arguments}\n{log.read()[-4000:].decode(errors='replace')}")
     return seconds
 
 
-def job(name: str, *arguments: object) -> float:
+def job(name: str, *arguments: object, memory: WorkerMemory | None = None) -> float:
     """Runs one of the project's jobs."""
-    return submit(CHECKOUT / "jobs" / f"{name}.py", *arguments)
+    return submit(CHECKOUT / "jobs" / f"{name}.py", *arguments, memory=memory)
 
 
 def other(which: str, source: Path, output: Path, metadata: Path) -> float:
@@ -143,13 +181,18 @@ def spark(rows: int, entries: int, repeats: int) -> list[dict[str, Any]]:
 
 def growth(rows: int, entries: int) -> list[dict[str, Any]]:
     """P5: the match step of eight times the rows, once each. Start-up is part of both and flatters small pools."""
-    seconds = {}
+    seconds, memory = {}, WorkerMemory()
     for factor in (1, 8):
         pool, metadata = make_pool(rows * factor, entries)
         run = extracted_run(pool, f"run-p5-{factor}")
-        seconds[f"{factor}x"] = job("match_pool", "--metadata", metadata, "--output", run)
-    shared = {"equal": None, "medians": seconds, "rounds": {}, "input": {"rows": rows, "entries": entries}}
-    return [result("P5a", "match of 8x rows over 1x (at most)", 8.8, seconds["8x"] / seconds["1x"], shared)]
+        seconds[f"{factor}x"] = job("match_pool", "--metadata", metadata, "--output", run, memory=memory)
+    given = {"rows": rows, "entries": entries, "workers": memory.workers}
+    shared = {"equal": None, "medians": seconds, "rounds": {}, "input": given}
+    return [
+        result("P5a", "match of 8x rows over 1x (at most)", 8.8, seconds["8x"] / seconds["1x"], shared),
+        result("P5b", "MB of a Python worker (at most)", 300.0, memory.resident / 1e6, shared),
+        result("P5c", "copies of the tables in all workers (at most)", 1.05, memory.table_copies, shared),
+    ]
 
 
 def cold(repeats: int) -> list[dict[str, Any]]:

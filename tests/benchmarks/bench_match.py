@@ -22,6 +22,7 @@ import ahocorasick
 import numpy as np
 import pyarrow as pa
 
+from tests.benchmarks.peers import CHECKOUT, compare, peers_python
 from udfs.alt_text import spacing
 from udfs.automaton import TokenAutomaton, build_token_tables, entries_as_json
 
@@ -29,6 +30,7 @@ FUNCTION_WORDS = re.findall(r"\w+", "of in and for the The with to photo a image
 SYLLABLES = re.findall(r"\w+", "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu an er in or un st el ch om")
 SINGLE_WORDS_SHARE = 0.7
 BATCH = 10_000
+LIBRARIES = ("ahocorasick_rs", "daachorse")
 
 
 def synthetic_words(number: int, generator: np.random.Generator) -> list[str]:
@@ -158,6 +160,32 @@ def measure(number_of_entries: int, number_of_texts: int, repeats: int) -> dict[
         "machine": platform.processor() or platform.machine(),
         "versions": {name: version(name) for name in ("numba", "numpy", "pyarrow", "pyahocorasick")},
     }
+
+
+def against_libraries(number_of_entries: int, number_of_texts: int, repeats: int) -> list[dict[str, Any]]:
+    """Measures the token automaton in turns with other libraries, each in a process of its own; processor seconds."""
+    generator = np.random.default_rng(0)
+    entries = make_entries(number_of_entries, generator)
+    texts = make_texts(number_of_texts, entries, generator)
+    path = CHECKOUT / "build" / "benchmark-data" / f"texts-{number_of_entries}-{number_of_texts}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"entries": entries, "texts": texts}), "utf-8")
+    contestants = {name: [peers_python(), "match_texts.py", str(path), name] for name in LIBRARIES}
+    report = compare({"token": [sys.executable, "token_texts.py", str(path)], **contestants}, repeats)
+    medians = {name: numbers["processor"] for name, numbers in report.items()}
+    return [
+        {
+            "id": f"P1-{name}",
+            "what": f"times as fast as {name}",
+            "target": 1.0,
+            "reached": medians[name] / medians["token"],
+            "equal": report[name]["found"] == report["token"]["found"],
+            "medians": medians,
+            "rounds": {side: numbers["rounds"] for side, numbers in report.items()},
+            "input": {"entries": number_of_entries, "texts": number_of_texts},
+        }
+        for name in LIBRARIES
+    ]
 
 
 if __name__ == "__main__":

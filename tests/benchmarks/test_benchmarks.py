@@ -34,10 +34,12 @@ def test_contestants_run_in_turns(monkeypatch):
 def test_the_report_of_one_benchmark(tmp_path, monkeypatch, capsys):
     output = tmp_path / "benchmarks.json"
     options = ["--only", "P1", "--entries", "2000", "--texts", "1000", "--repeats", "1", "--output", str(output)]
+    monkeypatch.setattr(bench_match, "LIBRARIES", ())
     monkeypatch.setattr(sys, "argv", ["run_benchmarks.py", *options])
     assert run_benchmarks.main() == 0
-    (result,) = json.loads(output.read_text("utf-8"))["results"]
+    result, tables = json.loads(output.read_text("utf-8"))["results"]
     assert (result["id"], result["target"], result["equal"]) == ("P1", 10.0, True)
+    assert (tables["id"], tables["target"]) == ("P6b", 2.0)
     assert result["reached"] > 0
     assert capsys.readouterr().out.startswith("P1 ")
 
