@@ -132,7 +132,9 @@ def root_cause(trace: str) -> str:
     lines = [line.strip() for line in trace.splitlines()]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     raised = [line for line in lines if _RAISED.match(line)]
-    return (raised or causes or lines or [""])[-1][:500]
+    # Without a cause py4j shows what was called, then the exception after a colon, then its stack.
+    thrown = [line.removeprefix(": ") for line in lines if line.startswith(": ")][:1]
+    return (raised or causes or thrown or lines or [""])[-1][:500]
 
 
 def _remedy(trace: str) -> str:

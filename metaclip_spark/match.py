@@ -10,11 +10,13 @@ from pathlib import Path
 import pyarrow as pa
 from pyspark import SparkFiles
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
+from metaclip_spark.arrow_functions import arrow_function
 from metaclip_spark.metadata import Metadata
 from metaclip_spark.schemas import require_columns, spark_schema
 from udfs.automaton import build_token_tables, write_entries, write_token_tables
-from udfs.match import match_batches
+from udfs.match import match_batches, match_texts
 from udfs.schemas import MATCHED, PAIRS
 
 
@@ -70,6 +72,10 @@ def match_pairs(pool: DataFrame, automaton: ShippedAutomaton, *, identify_langua
     Raises:
         SchemaMismatchError: If `pool` lacks a column.
     """
+    pairs = require_columns(pool, PAIRS)
+    without_rows = None if identify_language else _match_texts(pairs, automaton)
+    if without_rows is not None:
+        return without_rows
 
     def match(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return match_batches(
@@ -80,4 +86,20 @@ def match_pairs(pool: DataFrame, automaton: ShippedAutomaton, *, identify_langua
             identify_language=identify_language,
         )
 
-    return require_columns(pool, PAIRS).mapInArrow(match, spark_schema(MATCHED))
+    return pairs.mapInArrow(match, spark_schema(MATCHED))
+
+
+def _match_texts(pairs: DataFrame, automaton: ShippedAutomaton) -> DataFrame | None:
+    """Sends the texts alone to Python and takes their entry ids back, where Spark can (`arrow_functions`)."""
+
+    def entry_ids(texts: pa.Array) -> pa.Array:
+        path = SparkFiles.get(automaton.file_name)
+        return match_texts(texts, engine=automaton.engine, path=path, metadata_digest=automaton.metadata_digest)
+
+    types = {field.name: field.dataType for field in spark_schema(MATCHED)}
+    function = arrow_function(entry_ids, types["entry_ids"])
+    if function is None:
+        return None
+    matched = pairs.withColumn("entry_ids", function("alt_text")).where(F.size("entry_ids") > 0)
+    unknown = {name: F.lit(None).cast(types[name]) for name in ("language", "language_probability")}
+    return matched.withColumns(unknown).select(MATCHED.names)

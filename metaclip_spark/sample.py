@@ -6,11 +6,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType
 
+from metaclip_spark.arrow_functions import arrow_function
 from metaclip_spark.balance import ExpectedSize
 from metaclip_spark.entry_blocks import join_blocks, sum_blocks
 from metaclip_spark.schemas import require_columns, spark_schema
-from udfs.sample import sample_batches
+from udfs.sample import kept_probabilities, sample_batches
 from udfs.schemas import CURATED, MATCHED, PARTIAL_COUNTS
 from udfs.shares import SHARE_UNITS, SIZE_BLOCK, partial_expectations, size_sums
 
@@ -53,9 +56,18 @@ def sample_pairs(matched: DataFrame, entry_probability: NDArray[np.float64], see
     Raises:
         SchemaMismatchError: If `matched` lacks a column.
     """
+    pairs = require_columns(matched, MATCHED)
     shipped = matched.sparkSession.sparkContext.broadcast(entry_probability)
+
+    def keep_probability(pair_ids: pa.Array, entry_ids: pa.Array) -> pa.Array:
+        return kept_probabilities(pair_ids, entry_ids, entry_probability=shipped.value, seed=seed)
+
+    function = arrow_function(keep_probability, DoubleType())
+    if function is not None:
+        drawn = pairs.withColumn("keep_probability", function("pair_id", "entry_ids"))
+        return drawn.where(F.col("keep_probability").isNotNull())
 
     def sample(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return sample_batches(iter(batches), entry_probability=shipped.value, seed=seed)
 
-    return require_columns(matched, MATCHED).mapInArrow(sample, spark_schema(CURATED))
+    return pairs.mapInArrow(sample, spark_schema(CURATED))

@@ -36,6 +36,25 @@ def match_batches(
             yield matched
 
 
+def match_texts(texts: pa.Array, *, engine: str, path: str, metadata_digest: str) -> pa.Array:
+    """Matches texts against the metadata entries, without the rows that they stand in.
+
+    Args:
+        texts: Alternative texts, shape (rows,).
+        engine: One of `udfs.automaton.ENGINES`.
+        path: The engine's file on this executor.
+        metadata_digest: The digest of the list that the job works with.
+
+    Returns:
+        Shape (rows,): the sorted, distinct entry ids of each text.
+
+    Raises:
+        ValueError: If there is no such engine, or its file holds another list.
+        OSError: If its file cannot be read.
+    """
+    return load_engine(engine, path, metadata_digest).match(texts)
+
+
 def _match_batch(batch: pa.RecordBatch, engine: MatchEngine, *, identify_language: bool) -> pa.RecordBatch:
     """Gives the matched pairs of one batch."""
     entry_ids = engine.match(batch.column("alt_text"))

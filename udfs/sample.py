@@ -30,12 +30,33 @@ def sample_batches(
         ValueError: If a pair_id is malformed, an entry id lies outside the list, or the seed is out of range.
     """
     for batch in batches:
-        keep = keep_probabilities(batch.column("entry_ids"), entry_probability)
-        kept = pair_draws(batch.column("pair_id"), seed) < keep
-        if kept.any():
-            matched = batch.select(MATCHED.names).filter(pa.array(kept))
-            columns = [*matched.columns, pa.array(keep[kept])]
-            yield pa.RecordBatch.from_arrays(columns, schema=CURATED)
+        keep = kept_probabilities(
+            batch.column("pair_id"), batch.column("entry_ids"), entry_probability=entry_probability, seed=seed
+        )
+        if keep.null_count < len(keep):
+            kept = batch.select(MATCHED.names).append_column("keep_probability", keep).filter(keep.is_valid())
+            yield pa.RecordBatch.from_arrays(kept.columns, schema=CURATED)
+
+
+def kept_probabilities(
+    pair_ids: pa.Array, entry_ids: pa.Array, *, entry_probability: npt.NDArray[np.float64], seed: int
+) -> pa.Array:
+    """Draws pairs, each by itself.
+
+    Args:
+        pair_ids: Shape (rows,).
+        entry_ids: The entry ids of each pair, shape (rows,).
+        entry_probability: One probability per metadata entry.
+        seed: A number from 0 to 2^64 - 1.
+
+    Returns:
+        Shape (rows,), float64: the keep probability of each pair that is kept, null for the others.
+
+    Raises:
+        ValueError: If a pair_id is malformed, an entry id lies outside the list, or the seed is out of range.
+    """
+    keep = keep_probabilities(entry_ids, entry_probability)
+    return pa.array(keep, mask=pair_draws(pair_ids, seed) >= keep)
 
 
 def probability_units(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

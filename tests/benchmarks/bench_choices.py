@@ -1,7 +1,7 @@
-"""Two ways to count and two ways to match, in one warm session in turns: why the steps are built as they are.
+"""Two ways to count, to match and to sample, in one warm session in turns: why the steps are built as they are.
 
-count: `reduceByKey` over partial counts against explode and groupBy in SQL. match: `mapInArrow` over whole rows against
-a scalar Arrow function (Spark 4.1 and newer) that takes the text alone. Prints one JSON object.
+count: `reduceByKey` over partial counts against explode and groupBy in SQL. match and sample: `mapInArrow` over whole
+rows against a scalar Arrow function (Spark 4.1 and newer) that takes what it needs. Prints one JSON object.
 """
 
 import argparse
@@ -10,29 +10,26 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+from unittest import mock
 
-import pyarrow as pa
-from pyspark import SparkFiles
+import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from metaclip_spark.count import count_entries, count_entries_in_sql
 from metaclip_spark.match import match_pairs, ship_automaton
 from metaclip_spark.metadata import load_metadata
+from metaclip_spark.sample import sample_pairs
 from metaclip_spark.session import get_session
 from tests.benchmarks.bench_jobs import DATA, make_pool
-from udfs.automaton import load_engine
 
 
-def with_arrow_function(pool: DataFrame, engine: str, file_name: str, digest: str) -> DataFrame:
-    """Matches with a scalar Arrow function; the other columns stay in the JVM."""
-
-    @F.arrow_udf("array<int>")
-    def entry_ids(texts: pa.Array) -> pa.Array:
-        return load_engine(engine, SparkFiles.get(file_name), digest).match(texts)
-
-    return pool.withColumn("entry_ids", entry_ids("alt_text")).where(F.size("entry_ids") > 0)
+def with_whole_rows(work: Callable[[], DataFrame]) -> DataFrame:
+    """Builds a step's plan as on Spark 3.5, which has no functions over Arrow columns."""
+    with mock.patch.object(F, "arrow_udf", None, create=True):
+        return work()
 
 
 def in_turns(sides: dict[str, Callable[[], Any]], repeats: int) -> tuple[dict[str, float], dict[str, Any]]:
@@ -47,6 +44,11 @@ def in_turns(sides: dict[str, Callable[[], Any]], repeats: int) -> tuple[dict[st
     return {name: statistics.median(every) for name, every in seconds.items()}, found
 
 
+def write(work: Callable[[], DataFrame], path: str) -> None:
+    """Builds a plan and runs it."""
+    work().write.mode("overwrite").parquet(path)
+
+
 def counts_in_sql(matched: DataFrame, entries: int) -> list[int]:
     """Counts in SQL and gives the counts in the list's order."""
     counts = [0] * entries
@@ -56,26 +58,30 @@ def counts_in_sql(matched: DataFrame, entries: int) -> list[int]:
 
 
 def measure(spark: SparkSession, rows: int, entries: int, repeats: int) -> dict[str, Any]:
-    """Measures both choices."""
+    """Measures the choices."""
     pool_folder, list_path = make_pool(rows, entries)
     metadata = load_metadata(str(list_path))
     shipped = ship_automaton(spark, metadata, "token")
     pool = spark.read.parquet(str(pool_folder))
-    outputs = {name: str(DATA / name) for name in ("map-in-arrow", "arrow-function")}
+    probability = np.random.default_rng(0).random(entries) * 0.3
 
-    def write(name: str, matched: DataFrame) -> None:
-        matched.write.mode("overwrite").parquet(outputs[name])
+    def match() -> DataFrame:
+        return match_pairs(pool, shipped, identify_language=False)
 
-    ways = {"map-in-arrow": lambda: write("map-in-arrow", match_pairs(pool, shipped, identify_language=False))}
-    if hasattr(F, "arrow_udf"):
-        ways["arrow-function"] = lambda: write(
-            "arrow-function",
-            with_arrow_function(pool, shipped.engine, shipped.file_name, shipped.metadata_digest),
-        )
-    match, _ = in_turns(ways, repeats)
-    tables = {name: spark.read.parquet(outputs[name]).select("pair_id", "entry_ids") for name in ways}
-    first, *others = tables.values()
-    matched = spark.read.parquet(outputs["map-in-arrow"])
+    match().write.mode("overwrite").parquet(str(DATA / "matched"))
+    matched = spark.read.parquet(str(DATA / "matched"))
+
+    def sample() -> DataFrame:
+        return sample_pairs(matched, probability, seed=0)
+
+    seconds, equal = {}, {}
+    for step, work in {"match": match, "sample": sample}.items():
+        ways = {"map-in-arrow": partial(with_whole_rows, work), "arrow-function": work}
+        outputs = {name: str(DATA / f"{step}-{name}") for name in ways}
+        sides = {name: partial(write, way, outputs[name]) for name, way in ways.items()}
+        seconds[step], _ = in_turns(sides, repeats)
+        first, other = (spark.read.parquet(path) for path in outputs.values())
+        equal[step] = first.exceptAll(other).isEmpty() and other.exceptAll(first).isEmpty()
     count, found = in_turns(
         {
             "reduceByKey": lambda: count_entries(matched, entries).tolist(),
@@ -84,7 +90,7 @@ def measure(spark: SparkSession, rows: int, entries: int, repeats: int) -> dict[
         repeats,
     )
     return {
-        "match": {"seconds": match, "equal": all(first.exceptAll(other).isEmpty() for other in others)},
+        **{step: {"seconds": seconds[step], "equal": equal[step]} for step in seconds},
         "count": {"seconds": count, "equal": found["reduceByKey"] == found["SQL"]},
         "input": {"rows": rows, "entries": entries},
     }
@@ -99,7 +105,7 @@ def main() -> int:
     options = parser.parse_args()
     report = measure(get_session("benchmark of choices"), options.rows, options.entries, options.repeats)
     print(json.dumps(report, indent=1))
-    return 0 if report["match"]["equal"] and report["count"]["equal"] else 1
+    return 0 if all(report[step]["equal"] for step in ("match", "sample", "count")) else 1
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def make_pool(folder: Path, pairs: int, entries: int) -> None:
         pq.write_table(table, folder / "pool" / f"{start:010d}.parquet", compression="zstd")
 
 
-def kind_of(process: int, command: list[bytes]) -> str | None:
+def kind_of(command: list[bytes]) -> str | None:
     """Tells what a process of the job is."""
     if b"pyspark.daemon" in command:
         return "python worker"
@@ -65,7 +65,7 @@ def watch(process: "subprocess.Popen[bytes]") -> dict[str, int]:
     while process.poll() is None:
         for each in descendants(process.pid):
             with suppress(OSError, TypeError):
-                kind = kind_of(each, Path(f"/proc/{each}/cmdline").read_bytes().split(b"\0"))
+                kind = kind_of(Path(f"/proc/{each}/cmdline").read_bytes().split(b"\0"))
                 found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{each}/status").read_text("utf-8"))
                 if kind:
                     peaks[kind] = max(peaks[kind], 1024 * int(found[1]))
@@ -132,7 +132,9 @@ def main() -> None:
     report = measure(folder, options.pairs, options.entries, options.target, options.memory)
     given = {"pairs": options.pairs, "entries": options.entries, "target": options.target, "memory": options.memory}
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    options.output.write_text(json.dumps({"date": today, "machine": machine(), "input": given, **report}, indent=1) + "\n")
+    options.output.write_text(
+        json.dumps({"date": today, "machine": machine(), "input": given, **report}, indent=1) + "\n"
+    )
     print(options.output.read_text("utf-8"))
 
 

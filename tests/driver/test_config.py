@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pyspark.errors import PySparkException
 
-from metaclip_spark.command_line import parse_configs, run_job
+from metaclip_spark.command_line import parse_configs, root_cause, run_job
 from metaclip_spark.config import (
     ExtractConfig,
     LanguageConfig,
@@ -166,6 +166,16 @@ def test_a_full_disk_is_named_with_its_remedy(capsys):
         "error: a Spark job failed: java.io.IOException: No space left on device "
         "(a worker's local disk is full: free it, or set spark.local.dir to a larger one); --resume goes on"
     )
+
+
+def test_an_exception_without_a_cause_is_named_by_itself():
+    trace = (
+        "An error occurred while calling o1.addFile.\n: java.nio.file.FileSystemException: /x: No space left on device"
+    )
+    stack = (
+        "\n\tat java.base/java.nio.file.Files.copy(Files.java:1305)\n\tat java.base/java.lang.Thread.run(Thread.java)"
+    )
+    assert root_cause(trace + stack) == "java.nio.file.FileSystemException: /x: No space left on device"
 
 
 def test_settings_are_stored_without_credentials():

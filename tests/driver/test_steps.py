@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pyspark.sql import functions as F
 
 from metaclip_spark import balance
 from metaclip_spark.count import count_entries, count_entries_in_sql
@@ -92,11 +93,24 @@ def test_match_equals_the_naive_scan(spark, pool, engine):
     assert found.schema.simpleString() == spark_schema(MATCHED).simpleString()
 
 
-def test_match_is_planned_with_one_python_node(spark, pool):
-    automaton = ship_automaton(spark, metadata(), "token")
-    plan = match_pairs(pool, automaton, identify_language=False)._jdf.queryExecution().executedPlan().toString()
-    assert plan.count("MapInArrow") == 1
-    assert "ArrowEvalPython" not in plan
+def python_nodes(table):
+    plan = table._jdf.queryExecution().optimizedPlan().toString()
+    return {name: plan.count(name) for name in ("MapInArrow", "ArrowEvalPython") if name in plan}
+
+
+def test_match_and_sample_are_planned_with_one_python_node_each(spark, pool, matched, monkeypatch):
+    automaton, probability = ship_automaton(spark, metadata(), "token"), np.ones(len(ENTRIES))
+    # The plans of what is cached would be part of theirs.
+    pool, matched = (spark.createDataFrame(table.collect(), table.schema) for table in (pool, matched))
+    texts_alone = match_pairs(pool, automaton, identify_language=False), sample_pairs(matched, probability, 3)
+    with_language = match_pairs(pool, automaton, identify_language=True)
+    monkeypatch.setattr(F, "arrow_udf", None, raising=False)
+    whole_rows = match_pairs(pool, automaton, identify_language=False), sample_pairs(matched, probability, 3)
+    assert [python_nodes(table) for table in texts_alone] == [{"ArrowEvalPython": 1}] * 2
+    assert [python_nodes(table) for table in (*whole_rows, with_language)] == [{"MapInArrow": 1}] * 3
+    for alone, whole in zip(texts_alone, whole_rows, strict=True):
+        assert alone.schema == whole.schema
+        assert rows_of(alone) == rows_of(whole)
 
 
 def test_language_is_of_matched_pairs_only_and_gates_alike(spark, pool):
