@@ -146,7 +146,12 @@ def results(
     shared = {
         "equal": found["ours"]["digest"] == found[rival]["digest"],
         "medians": medians,
-        "input": {"archive": Path(path).name, "bytes": Path(path).stat().st_size, "found": found},
+        "input": {
+            "archive": Path(path).name,
+            "bytes": Path(path).stat().st_size,
+            "plain_bytes": sum(len(block) for _, block in records(path)),
+            "found": found,
+        },
         "rounds": {side: numbers["rounds"] for side, numbers in report.items()},
     }
     ratio, share = medians[rival] / medians["ours"], medians["floor"] / medians["ours"]

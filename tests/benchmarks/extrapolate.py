@@ -1,13 +1,15 @@
 """From measured rates to a Common Crawl snapshot and to the paper's pools: core-hours, bytes, wall time, on paper.
 
-Rates come from benchmarks.json beside this file where it has them. What is assumed is printed with the result.
+Rates come from benchmarks.json and scale.json beside this file. What is assumed is printed with the result.
 """
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("benchmarks.json")
+SCALE = Path(__file__).with_name("scale.json")
 CORES = (64, 512, 4096)
 WAT_FILES = 90_000
 WAT_PLAIN_BYTES = 1.3e9
@@ -17,9 +19,6 @@ RAW_PAIRS = 3e10
 DUPLICATES = 0.8
 """cc2dataset found 8 of 40 billion pairs to be distinct."""
 
-BYTES_PER_ROW = 120.0
-"""A pair in the shuffle and in the pool's Parquet: id, two URLs, text and place, after zstd."""
-
 MATCHED_SHARE = 0.5
 KEPT_SHARE = 0.25
 """Assumed: half of the texts match, and a quarter of those is kept."""
@@ -27,15 +26,28 @@ KEPT_SHARE = 0.25
 EFFICIENCY = 0.7
 """What is left of a core's speed on a busy cluster: stragglers, stores, scheduling."""
 
-DEFAULT_RATES = {
-    "extract": 90e6,
-    "deduplicate": 150_000.0,
-    "match": 100_000.0,
-    "count": 1_000_000.0,
-    "sample": 300_000.0,
-}
-"""Per core and second, where benchmarks.json has no measurement: plain bytes of WAT for extract (measured on a small
-archive of small records), else rows, which are guesses."""
+EXTRACTION = "P2-crawla"
+"""The benchmark that tells the rate of extraction: WAT records of a crawl's size."""
+
+STEPS = ("deduplicate", "match", "count", "sample")
+TABLES = {"extracted": "extract", "pool": "deduplicate", "matched": "match", "curated": "sample"}
+"""Table -> the step that made it."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What one core does in a second, and what one pair takes.
+
+    Attributes:
+        work: By step: plain bytes of WAT for extract, else rows.
+        row_bytes: By table: bytes of a row on disk.
+        shuffled_bytes: Bytes of a raw pair in the deduplication's shuffle.
+    """
+
+    work: Mapping[str, float]
+    row_bytes: Mapping[str, float]
+    shuffled_bytes: float
+
 
 POOLS: Mapping[str, tuple[float, float]] = {
     "one snapshot": (RAW_PAIRS, RAW_PAIRS * (1 - DUPLICATES)),
@@ -45,18 +57,25 @@ POOLS: Mapping[str, tuple[float, float]] = {
 """(raw pairs, distinct pairs)."""
 
 
-def measured_rates(path: Path = RESULTS) -> dict[str, float]:
-    """Takes rates per core from the whole jobs and archives that were measured; start-up is part of them."""
-    rates = dict(DEFAULT_RATES)
-    results = {row["id"]: row for row in json.loads(path.read_text("utf-8"))["results"]} if path.exists() else {}
-    if "P4a" in results:
-        row = results["P4a"]
-        work = row["input"]["rows"] / row["machine"]["cores"]
-        rates |= {step: work / row["medians"][step] for step in ("match", "count", "sample")}
-    return rates
+def measured_rates(results: Path = RESULTS, scale: Path = SCALE) -> Rates:
+    """Takes rates from what was measured: extraction on one core, the other steps in one large run on all cores.
+
+    Raises:
+        FileNotFoundError: If one of the two was not measured yet (`make bench`, `make bench-scale`).
+    """
+    (extraction,) = (row for row in json.loads(results.read_text("utf-8"))["results"] if row["id"] == EXTRACTION)
+    run = json.loads(scale.read_text("utf-8"))
+    cores, steps = run["machine"]["cores"], run["steps"]
+    work = {name: steps[name]["numbers"]["pairs_in"] / steps[name]["seconds"] / cores for name in STEPS}
+    rows = {name: steps[step]["numbers"]["pairs"] for name, step in TABLES.items()}
+    return Rates(
+        work={"extract": extraction["input"]["plain_bytes"] / extraction["medians"]["ours"], **work},
+        row_bytes={name: run["bytes"][name] / number for name, number in rows.items()},
+        shuffled_bytes=run["moved"]["Shuffle Bytes Written"] / run["input"]["pairs"],
+    )
 
 
-def core_hours(raw: float, distinct: float, rates: Mapping[str, float]) -> dict[str, float]:
+def core_hours(raw: float, distinct: float, rates: Rates) -> dict[str, float]:
     """Computes core-hours per step for a pool of so many raw and distinct pairs."""
     plain_bytes = WAT_FILES * WAT_PLAIN_BYTES * raw / RAW_PAIRS
     work = {
@@ -66,7 +85,14 @@ def core_hours(raw: float, distinct: float, rates: Mapping[str, float]) -> dict[
         "count": distinct * MATCHED_SHARE,
         "sample": distinct * MATCHED_SHARE,
     }
-    return {step: amount / rates[step] / EFFICIENCY / 3600 for step, amount in work.items()}
+    return {step: amount / rates.work[step] / EFFICIENCY / 3600 for step, amount in work.items()}
+
+
+def stored_bytes(raw: float, distinct: float, rates: Rates) -> float:
+    """Computes the bytes of all tables."""
+    matched = distinct * MATCHED_SHARE
+    rows = {"extracted": raw, "pool": distinct, "matched": matched, "curated": matched * KEPT_SHARE}
+    return sum(number * rates.row_bytes[name] for name, number in rows.items())
 
 
 def main() -> None:
@@ -77,16 +103,15 @@ def main() -> None:
         total = sum(hours.values())
         print(f"{name}: {raw:.2g} raw pairs, {distinct:.2g} distinct")
         print("  core-hours: " + ", ".join(f"{step} {number:,.0f}" for step, number in hours.items()))
-        stored = distinct * BYTES_PER_ROW * (1 + MATCHED_SHARE * (1 + KEPT_SHARE)) + raw * BYTES_PER_ROW
-        print(f"  shuffled once: {raw * BYTES_PER_ROW / 1e12:,.2f} TB; stored: {stored / 1e12:,.2f} TB")
+        stored, shuffled = stored_bytes(raw, distinct, rates), raw * rates.shuffled_bytes
+        print(f"  shuffled once: {shuffled / 1e12:,.2f} TB; stored: {stored / 1e12:,.2f} TB")
         print("  wall hours: " + ", ".join(f"{total / cores:,.1f} on {cores:,} cores" for cores in CORES))
-    for step, rate in rates.items():
-        origin = "measured" if rate != DEFAULT_RATES[step] else "assumed"
-        print(f"{step}: {rate:,.0f} {'bytes' if step == 'extract' else 'rows'} per core and second ({origin})")
+    for step, rate in rates.work.items():
+        print(f"{step}: {rate:,.0f} {'plain bytes' if step == 'extract' else 'rows'} per core and second (measured)")
     print(
         f"assumed: {WAT_FILES:,} WAT files of {WAT_PLAIN_BYTES / 1e9} GB plain, {DUPLICATES:.0%} duplicates, "
-        f"{BYTES_PER_ROW:g} bytes a row, {MATCHED_SHARE:.0%} of texts match, {KEPT_SHARE:.0%} of those are kept, "
-        f"{EFFICIENCY:.0%} of a core's speed on a cluster; steps that wait for network or disk take longer"
+        f"{MATCHED_SHARE:.0%} of texts match, {KEPT_SHARE:.0%} of those are kept, {EFFICIENCY:.0%} of a core's speed "
+        "on a cluster, URLs and texts as well compressed as the generated ones; network and stores never wait"
     )
 
 

@@ -6,8 +6,9 @@ not install them. In their place the project's own extraction stands on both sid
 
 import json
 import sys
+from dataclasses import replace
 
-from tests.benchmarks import bench_extract, bench_match, extrapolate, run_benchmarks
+from tests.benchmarks import bench_extract, bench_match, bench_scale, extrapolate, run_benchmarks
 
 
 def test_matching_agrees_with_the_published_way(capsys, monkeypatch):
@@ -45,8 +46,18 @@ def test_the_report_of_one_benchmark(tmp_path, monkeypatch, capsys):
 
 
 def test_the_extrapolation_follows_its_rates(capsys):
-    once = extrapolate.core_hours(1e9, 1e8, extrapolate.DEFAULT_RATES)
-    faster = extrapolate.core_hours(1e9, 1e8, {step: 2 * rate for step, rate in extrapolate.DEFAULT_RATES.items()})
-    assert once == {step: 2 * hours for step, hours in faster.items()}
+    rates = extrapolate.measured_rates()
+    faster = replace(rates, work={step: 2 * rate for step, rate in rates.work.items()})
+    once = extrapolate.core_hours(1e9, 1e8, rates)
+    assert once == {step: 2 * hours for step, hours in extrapolate.core_hours(1e9, 1e8, faster).items()}
     extrapolate.main()
     assert "wall hours" in capsys.readouterr().out
+
+
+def test_one_run_at_toy_size_tells_seconds_memory_and_bytes(tmp_path):
+    report = bench_scale.measure(tmp_path / "scale", pairs=3000, entries=500, target=500, memory="1g")
+    assert {"extract", *extrapolate.STEPS} <= set(report["steps"])
+    assert report["steps"]["match"]["numbers"]["pairs_in"] == 3000
+    assert set(report["peaks"]) == {"python driver", "JVM of driver and executor", "python worker"}
+    assert report["moved"]["Shuffle Bytes Written"] > 0
+    assert all(report["bytes"][table] for table in extrapolate.TABLES)
