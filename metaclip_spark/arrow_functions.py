@@ -16,7 +16,7 @@ def arrow_function(work: Callable[..., Any], result_type: DataType) -> Callable[
     """Makes a function of columns.
 
     Args:
-        work: Takes Arrow arrays and returns one as long as they are; typed so.
+        work: Takes Arrow arrays and returns one of the same length; Spark chooses the kind of call by its annotations.
         result_type: Spark type of the result.
 
     Returns:

@@ -140,7 +140,7 @@ def root_cause(trace: str) -> str:
 def _remedy(trace: str) -> str:
     """Says what helps against a failure that only the cluster's owner can mend."""
     if "No space left on device" in trace:
-        return " (a worker's local disk is full: free it, or set spark.local.dir to a larger one)"
+        return " (a local disk is full: free it, or set spark.local.dir to a larger one)"
     return ""
 
 

@@ -73,9 +73,9 @@ def match_pairs(pool: DataFrame, automaton: ShippedAutomaton, *, identify_langua
         SchemaMismatchError: If `pool` lacks a column.
     """
     pairs = require_columns(pool, PAIRS)
-    without_rows = None if identify_language else _match_texts(pairs, automaton)
-    if without_rows is not None:
-        return without_rows
+    matched = None if identify_language else _match_texts(pairs, automaton)
+    if matched is not None:
+        return matched
 
     def match(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return match_batches(

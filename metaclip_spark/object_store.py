@@ -172,14 +172,19 @@ class S3Store:
         """See `ObjectStore`."""
         prefix = f"{self._key(folder)}/" if self._key(folder) else ""
         found: set[str] = set()
-        token: dict[str, str] = {}
-        while True:
-            page = self._call(folder, "list_objects_v2", Prefix=prefix, Delimiter="/", **token)
+        for page in self._pages(folder, Prefix=prefix, Delimiter="/"):
             found |= {item["Prefix"] for item in page.get("CommonPrefixes", [])}
             found |= {item["Key"] for item in page.get("Contents", [])}
+        # Hadoop leaves empty keys that end with "/" for folders.
+        return sorted(name for key in found if (name := key.removeprefix(prefix).rstrip("/")))
+
+    def _pages(self, name: str, **arguments: str) -> Iterator[dict[str, Any]]:
+        token: dict[str, str] = {}
+        while True:
+            page: dict[str, Any] = self._call(name, "list_objects_v2", **arguments, **token)
+            yield page
             if not page.get("IsTruncated"):
-                # Hadoop leaves empty keys that end with "/" for folders.
-                return sorted(name for key in found if (name := key.removeprefix(prefix).rstrip("/")))
+                return
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def files(self, folder: str) -> list[str]:
@@ -193,8 +198,10 @@ class S3Store:
         Raises:
             PermissionError: Something may not be deleted.
         """
-        keys = [self._key(name), f"{self._key(name)}/", *(self._key(file) for file in self.files(name))]
-        keys.sort(reverse=True)  # servers over a file system delete a folder's key only when the folder is empty
+        below = self._pages(name, Prefix=f"{self._key(name)}/")
+        found = {item["Key"] for page in below for item in page.get("Contents", [])}
+        # Servers over a file system delete a folder's key, which Hadoop leaves at any depth, only when it is empty.
+        keys = sorted({self._key(name), f"{self._key(name)}/", *found}, reverse=True)
         for start in range(0, len(keys), _KEYS_PER_DELETE):
             named = [{"Key": key} for key in keys[start : start + _KEYS_PER_DELETE]]
             answer = self._call(name, "delete_objects", Delete={"Objects": named, "Quiet": True})

@@ -35,6 +35,9 @@ TEXT_LENGTHS = (1, 10, 20, 40, 80, 160, 320, 1000)
 MOST_ENTRIES_PER_PAIR = 20
 """Pairs with more matched entries are in one class with those that have so many."""
 
+_FEWEST_PARTS = 16
+"""A cluster that grows on demand may begin with two cores."""
+
 _HEX_DIGITS_COMPARED = 8
 
 
@@ -131,7 +134,8 @@ def profile_run(run: Run, sampled: dict[str, Any], figures: EntryFigures) -> dic
     curated = run.read("curated", CURATED)
     groups = _group_counts(passed_pairs(run, gate_of(sampled)), curated)
     # What is persisted keeps all of spark.sql.shuffle.partitions, however few rows they hold.
-    groups = groups.coalesce(run.spark.sparkContext.defaultParallelism).persist(StorageLevel.DISK_ONLY)
+    parts = max(run.spark.sparkContext.defaultParallelism, _FEWEST_PARTS)
+    groups = groups.coalesce(parts).persist(StorageLevel.DISK_ONLY)
     try:
         together = groups.where(~F.col("is_domain")).collect()
         domains = groups.where("is_domain").orderBy(F.desc("matched"), "domain").limit(LISTED).collect()

@@ -56,7 +56,7 @@ def kept_probabilities(
         ValueError: If a pair_id is malformed, an entry id lies outside the list, or the seed is out of range.
     """
     keep = keep_probabilities(entry_ids, entry_probability)
-    return pa.array(keep, mask=pair_draws(pair_ids, seed) >= keep)
+    return pa.array(keep, mask=~(pair_draws(pair_ids, seed) < keep))
 
 
 def probability_units(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

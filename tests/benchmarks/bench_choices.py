@@ -77,11 +77,13 @@ def measure(spark: SparkSession, rows: int, entries: int, repeats: int) -> dict[
     seconds, equal = {}, {}
     for step, work in {"match": match, "sample": sample}.items():
         ways = {"map-in-arrow": partial(with_whole_rows, work), "arrow-function": work}
+        if not hasattr(F, "arrow_udf"):
+            del ways["arrow-function"]
         outputs = {name: str(DATA / f"{step}-{name}") for name in ways}
         sides = {name: partial(write, way, outputs[name]) for name, way in ways.items()}
         seconds[step], _ = in_turns(sides, repeats)
-        first, other = (spark.read.parquet(path) for path in outputs.values())
-        equal[step] = first.exceptAll(other).isEmpty() and other.exceptAll(first).isEmpty()
+        first, *others = (spark.read.parquet(path) for path in outputs.values())
+        equal[step] = all(first.exceptAll(other).isEmpty() and other.exceptAll(first).isEmpty() for other in others)
     count, found = in_turns(
         {
             "reduceByKey": lambda: count_entries(matched, entries).tolist(),

@@ -41,12 +41,14 @@ class Rates:
     Attributes:
         work: By step: plain bytes of WAT for extract, else rows.
         row_bytes: By table: bytes of a row on disk.
-        shuffled_bytes: Bytes of a raw pair in the deduplication's shuffle.
+        shuffled_bytes: Bytes of a raw pair in all shuffles, nearly all of them the deduplication's.
+        pairs: How many pairs the large run had.
     """
 
     work: Mapping[str, float]
     row_bytes: Mapping[str, float]
     shuffled_bytes: float
+    pairs: int
 
 
 POOLS: Mapping[str, tuple[float, float]] = {
@@ -62,8 +64,9 @@ def measured_rates(results: Path = RESULTS, scale: Path = SCALE) -> Rates:
 
     Raises:
         FileNotFoundError: If one of the two was not measured yet (`make bench`, `make bench-scale`).
+        KeyError: If `make bench` did not measure extraction.
     """
-    (extraction,) = (row for row in json.loads(results.read_text("utf-8"))["results"] if row["id"] == EXTRACTION)
+    extraction = {row["id"]: row for row in json.loads(results.read_text("utf-8"))["results"]}[EXTRACTION]
     run = json.loads(scale.read_text("utf-8"))
     cores, steps = run["machine"]["cores"], run["steps"]
     work = {name: steps[name]["numbers"]["pairs_in"] / steps[name]["seconds"] / cores for name in STEPS}
@@ -72,6 +75,7 @@ def measured_rates(results: Path = RESULTS, scale: Path = SCALE) -> Rates:
         work={"extract": extraction["input"]["plain_bytes"] / extraction["medians"]["ours"], **work},
         row_bytes={name: run["bytes"][name] / number for name, number in rows.items()},
         shuffled_bytes=run["moved"]["Shuffle Bytes Written"] / run["input"]["pairs"],
+        pairs=run["input"]["pairs"],
     )
 
 
@@ -107,8 +111,9 @@ def main() -> None:
         print(f"  shuffled once: {shuffled / 1e12:,.2f} TB; stored: {stored / 1e12:,.2f} TB")
         print("  wall hours: " + ", ".join(f"{total / cores:,.1f} on {cores:,} cores" for cores in CORES))
     for step, rate in rates.work.items():
-        print(f"{step}: {rate:,.0f} {'plain bytes' if step == 'extract' else 'rows'} per core and second (measured)")
+        print(f"{step}: {rate:,.0f} {'plain bytes' if step == 'extract' else 'rows'} per core and second")
     print(
+        f"measured: extraction on {EXTRACTION}'s archive, the rest over {rates.pairs:,} pairs; "
         f"assumed: {WAT_FILES:,} WAT files of {WAT_PLAIN_BYTES / 1e9} GB plain, {DUPLICATES:.0%} duplicates, "
         f"{MATCHED_SHARE:.0%} of texts match, {KEPT_SHARE:.0%} of those are kept, {EFFICIENCY:.0%} of a core's speed "
         "on a cluster, URLs and texts as well compressed as the generated ones; network and stores never wait"

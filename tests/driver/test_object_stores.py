@@ -91,6 +91,25 @@ def test_a_run_on_s3_is_locked_listed_and_emptied(bucket):
     assert bucket.keys("some/") == ["some/run/output.json", "some/runaway"]
 
 
+def test_folders_go_after_what_they_hold_with_their_keys(bucket, monkeypatch):
+    store = S3Store(f"s3://{bucket.name}/nested", FetchOptions(s3_endpoint=bucket.endpoint))
+    for key in ("matched/", "matched/bucket=0/", "matched/bucket=0/part-0.parquet", "matched/bucket=1/", "matchedness"):
+        bucket.put(f"nested/{key}", b"")
+    asked = []
+    call = store._call
+
+    def noting(name, method, **arguments):
+        if method == "delete_objects":
+            asked.extend(item["Key"] for item in arguments["Delete"]["Objects"])
+        return call(name, method, **arguments)
+
+    monkeypatch.setattr(store, "_call", noting)
+    store.delete("matched")
+    assert bucket.keys("nested/") == ["nested/matchedness"]
+    below = ("/bucket=1/", "/bucket=0/part-0.parquet", "/bucket=0/", "/", "")
+    assert asked == [f"nested/matched{name}" for name in below]
+
+
 def test_unfinished_uploads_below_the_run_are_found_and_aborted(bucket):
     store = S3Store(f"s3://{bucket.name}/uploads", FetchOptions(s3_endpoint=bucket.endpoint))
     for key in ("uploads/pool/part-0", "elsewhere/part-0"):

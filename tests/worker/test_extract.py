@@ -258,6 +258,14 @@ def test_a_reader_that_stops_early_does_not_go_unnoticed(monkeypatch: pytest.Mon
     assert outcome.reasons("archive")[0][1].endswith(f" of {len(ARCHIVE) + len(large)} bytes")
 
 
+def test_damage_is_counted_once_though_nothing_behind_it_is_read() -> None:
+    noise = random.Random(1).randbytes(1 << 20)
+    whole = gzip.compress(b"".join([*RECORDS, warc_record(noise, None, "request", "application/http")]))
+    outcome = extract_bytes(replaced(whole, 5000, b"\xff" * 64))
+    assert outcome.status == "damaged"
+    assert len(outcome.reasons("archive")) == 1
+
+
 @pytest.mark.parametrize("parts", [MEMBERS, RECORDS])
 def test_bad_input_16_corrupt_first_record(parts: list[bytes]) -> None:
     outcome = extract_bytes(replaced(b"".join(parts), 0, b"XXXX"))
