@@ -31,9 +31,9 @@ def matcher() -> Callable[[str], set[int]]:
 
         automaton = AhoCorasick(patterns)
         return lambda text: {found[0] for found in automaton.find_matches_as_indexes(text, overlapping=True)}
-    from daachorse import Automaton
+    from daachorse import CharwiseDoubleArrayAhoCorasick
 
-    automaton = Automaton(patterns)
+    automaton = CharwiseDoubleArrayAhoCorasick(patterns)
     return lambda text: {found[2] for found in automaton.find_overlapping(text)}
 
 
