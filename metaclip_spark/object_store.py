@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from pyspark.sql import SparkSession
 
 from udfs.fetch_remote import FetchOptions, TransientFetchError, with_retries
-from udfs.fetch_s3 import call_s3, list_s3, split_s3
+from udfs.fetch_s3 import call_s3, list_pages, list_s3, split_s3
 
 _KEYS_PER_DELETE = 1000
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
@@ -178,14 +178,8 @@ class S3Store:
         # Hadoop leaves empty keys that end with "/" for folders.
         return sorted(name for key in found if (name := key.removeprefix(prefix).rstrip("/")))
 
-    def _pages(self, name: str, **arguments: str) -> Iterator[dict[str, Any]]:
-        token: dict[str, str] = {}
-        while True:
-            page: dict[str, Any] = self._call(name, "list_objects_v2", **arguments, **token)
-            yield page
-            if not page.get("IsTruncated"):
-                return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+    def _pages(self, name: str, **listing: str) -> Iterator[dict[str, Any]]:
+        return list_pages(self._url(name), self._options, Bucket=self._bucket, **listing)
 
     def files(self, folder: str) -> list[str]:
         """See `ObjectStore`."""

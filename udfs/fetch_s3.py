@@ -271,20 +271,35 @@ def list_s3(path: str, options: FetchOptions) -> Iterator[tuple[str, int]]:
         (key, bytes), in the order of the store; 0-byte keys that end with "/" stand for folders and are left out.
     """
     bucket, prefix = split_s3(path)
-    token: dict[str, str] = {}
-    while True:
-        page = with_retries(lambda: _list_page(path, options, bucket, prefix, token), options)  # noqa: B023 - called here
+    for page in list_pages(path, options, Bucket=bucket, Prefix=prefix):
         for found in page.get("Contents", []):
             if not found["Key"].endswith("/"):
                 yield str(found["Key"]), int(found["Size"])
+
+
+def list_pages(path: str, options: FetchOptions, **listing: str) -> Iterator[dict[str, Any]]:
+    """Gives the answers of a listing page by page.
+
+    Args:
+        path: What it is about, for messages.
+        options: Access and endpoint.
+        listing: Arguments of boto3's list_objects_v2, such as Bucket and Prefix.
+
+    Yields:
+        boto3's answers.
+    """
+    token: dict[str, str] = {}
+    while True:
+        page = with_retries(lambda: _list_page(path, options, {**listing, **token}), options)  # noqa: B023 - called here
+        yield page
         if not page.get("IsTruncated"):
             return
         token = {"ContinuationToken": page["NextContinuationToken"]}
 
 
-def _list_page(path: str, options: FetchOptions, bucket: str, prefix: str, token: dict[str, str]) -> dict[str, Any]:
+def _list_page(path: str, options: FetchOptions, listing: dict[str, str]) -> dict[str, Any]:
     def request(client: Any) -> dict[str, Any]:
-        return dict(client.list_objects_v2(Bucket=bucket, Prefix=prefix, **token, **_payer(options)))
+        return dict(client.list_objects_v2(**listing, **_payer(options)))
 
     return call_s3(path, options, request)
 

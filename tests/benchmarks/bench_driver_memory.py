@@ -77,19 +77,32 @@ def descendants(process: int) -> list[int]:
     return found
 
 
+def command_of(process: int) -> list[bytes]:
+    """Gives the command line of a process; empty where it has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def resident_bytes(process: int) -> int:
+    """Gives the resident memory of a process; 0 where it has ended."""
+    try:
+        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text("utf-8"))
+    except OSError:
+        return 0
+    return 1024 * int(found[1]) if found else 0
+
+
 def look(processes: list[int], script: Path) -> dict[str, int]:
     """Measures the driver: the JVM that runs SparkSubmit and the Python above its workers."""
     seen: dict[str, int] = {}
     for process in processes:
-        try:
-            command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-            resident = int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[1]) * 1024
-        except (FileNotFoundError, TypeError, ProcessLookupError):
-            continue
+        command, resident = command_of(process), resident_bytes(process)
         if b"org.apache.spark.deploy.SparkSubmit" in command:
             subprocess.run(["jcmd", str(process), "GC.run"], capture_output=True, check=False)
             seen["jvm_resident"] = resident
-        elif b"python" in command[0] and any(part == str(script).encode() for part in command):
+        elif b"python" in b"".join(command[:1]) and any(part == str(script).encode() for part in command):
             seen["python_resident"] = resident
     return seen
 

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
@@ -116,35 +116,44 @@ def wat(repeats: int) -> list[dict[str, Any]]:
     """P2: WAT against cc2dataset's parser and the floor."""
     path = archive("warc.wat")
     copies = {"P2": copy_of(path, "plain", without_brackets), "P2-crawl": copy_of(path, "crawl-sized", more_links)}
-    found = []
-    for name, copy in copies.items():
-        ours = [sys.executable, "this_project.py", copy, "alt"]
-        theirs = [peers_python(), "cc2dataset_wat.py", copy]
-        found += results(name, copy, 4.0, "cc2dataset", ours, theirs, repeats)
-    return found
+    rival = Rival("cc2dataset", [peers_python(), "cc2dataset_wat.py"], 4.0)
+    return [found for name, copy in copies.items() for found in results(name, copy, rival, ["alt"], repeats)]
 
 
 def warc(repeats: int) -> list[dict[str, Any]]:
     """P3: WARC against the published way and the floor."""
     path = archive("warc")
-    found = []
-    for name, copy in {"P3": path, "P3-crawl": copy_of(path, "crawl-sized", larger_pages)}.items():
-        ours = [sys.executable, "this_project.py", copy]
-        theirs = [peers_python(), "published_warc.py", copy]
-        found += results(name, copy, 5.0, "published", ours, theirs, repeats)
-    return found
+    copies = {"P3": path, "P3-crawl": copy_of(path, "crawl-sized", larger_pages)}
+    rival = Rival("published", [peers_python(), "published_warc.py"], 5.0)
+    return [found for name, copy in copies.items() for found in results(name, copy, rival, [], repeats)]
 
 
-def results(
-    name: str, path: str, target: float, rival: str, ours: list[str], theirs: list[str], repeats: int
-) -> list[dict[str, Any]]:
-    """Lets the two and the floor run in turns, and says both results."""
-    floor = [sys.executable, "read_only.py", path]
-    report = compare({"ours": ours, rival: theirs, "floor": floor}, repeats)
+class Rival(NamedTuple):
+    """Another way to extract.
+
+    Attributes:
+        name: In the results.
+        command: Of its contestant, without the archive.
+        target: How many times as fast this project should be.
+    """
+
+    name: str
+    command: list[str]
+    target: float
+
+
+def results(name: str, path: str, rival: Rival, options: list[str], repeats: int) -> list[dict[str, Any]]:
+    """Lets the two and the floor run in turns, and says both results; `options` are this project's."""
+    sides = {
+        "ours": [sys.executable, "this_project.py", path, *options],
+        rival.name: [*rival.command, path],
+        "floor": [sys.executable, "read_only.py", path],
+    }
+    report = compare(sides, repeats)
     medians = {side: numbers["processor"] for side, numbers in report.items()}
     found = {side: numbers["found"] for side, numbers in report.items() if numbers["found"]}
     shared = {
-        "equal": found["ours"]["digest"] == found[rival]["digest"],
+        "equal": found["ours"]["digest"] == found[rival.name]["digest"],
         "medians": medians,
         "input": {
             "archive": Path(path).name,
@@ -154,8 +163,14 @@ def results(
         },
         "rounds": {side: numbers["rounds"] for side, numbers in report.items()},
     }
-    ratio, share = medians[rival] / medians["ours"], medians["floor"] / medians["ours"]
+    ratio, share = medians[rival.name] / medians["ours"], medians["floor"] / medians["ours"]
     return [
-        {"id": f"{name}a", "what": f"times as fast as {rival}", "target": target, "reached": ratio, **shared},
+        {
+            "id": f"{name}a",
+            "what": f"times as fast as {rival.name}",
+            "target": rival.target,
+            "reached": ratio,
+            **shared,
+        },
         {"id": f"{name}b", "what": "share of the speed of reading alone", "target": 0.5, "reached": share, **shared},
     ]

@@ -19,7 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tests.benchmarks.bench_driver_memory import SECONDS_BETWEEN_LOOKS, descendants
+from tests.benchmarks.bench_driver_memory import (
+    SECONDS_BETWEEN_LOOKS,
+    command_of,
+    descendants,
+    resident_bytes,
+    spark_submit,
+)
 from tests.benchmarks.bench_match import make_entries, make_texts
 from tests.benchmarks.peers import CHECKOUT, HERE
 from udfs.alt_text import pair_id
@@ -55,11 +61,10 @@ class WorkerMemory:
         """Looks once at all workers below a process."""
         shares = []
         for worker in descendants(process):
-            with contextlib.suppress(OSError, TypeError):
-                if b"pyspark.daemon" not in Path(f"/proc/{worker}/cmdline").read_bytes():
-                    continue
-                status = Path(f"/proc/{worker}/status").read_text("utf-8")
-                self.resident = max(self.resident, 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1]))
+            if b"pyspark.daemon" not in command_of(worker):
+                continue
+            self.resident = max(self.resident, resident_bytes(worker))
+            with contextlib.suppress(OSError):
                 shares += TABLE_MAPPING.findall(Path(f"/proc/{worker}/smaps").read_text("utf-8"))
         if shares and len(shares) >= self.workers:
             self.workers = len(shares)
@@ -69,10 +74,8 @@ class WorkerMemory:
 
 def submit(script: Path, *arguments: object, settings: Sequence[str] = (), memory: WorkerMemory | None = None) -> float:
     """Runs a job cold and gives its wall seconds; `memory` is asked to look twice a second."""
-    command = [sys.executable, "-m", "pyspark.find_spark_home"]
-    home = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     configured = [part for setting in (*SETTINGS, *settings) for part in ("--conf", setting)]
-    line = [f"{home}/bin/spark-submit", "--master", "local[*]", *configured, str(script), *map(str, arguments)]
+    line = ["bash", spark_submit(), "--master", "local[*]", *configured, str(script), *map(str, arguments)]
     with tempfile.TemporaryFile() as log:
         begin = time.perf_counter()
         process = subprocess.Popen(line, cwd=CHECKOUT, stdout=log, stderr=log)

@@ -7,14 +7,12 @@ scale.json beside this file; extrapolate.py takes its rates from there.
 import argparse
 import datetime
 import json
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tests.benchmarks.bench_driver_memory import SECONDS_BETWEEN_LOOKS, descendants, spark_submit
+from tests.benchmarks.bench_driver_memory import (
+    SECONDS_BETWEEN_LOOKS,
+    command_of,
+    descendants,
+    resident_bytes,
+    spark_submit,
+)
 from tests.benchmarks.bench_jobs import DATA
 from tests.benchmarks.bench_match import make_entries, make_texts
 from tests.benchmarks.peers import CHECKOUT
@@ -64,11 +68,8 @@ def watch(process: "subprocess.Popen[bytes]") -> dict[str, int]:
     peaks: Counter[str] = Counter()
     while process.poll() is None:
         for each in descendants(process.pid):
-            with suppress(OSError, TypeError):
-                kind = kind_of(Path(f"/proc/{each}/cmdline").read_bytes().split(b"\0"))
-                found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{each}/status").read_text("utf-8"))
-                if kind:
-                    peaks[kind] = max(peaks[kind], 1024 * int(found[1]))
+            if kind := kind_of(command_of(each)):
+                peaks[kind] = max(peaks[kind], resident_bytes(each))
         time.sleep(SECONDS_BETWEEN_LOOKS)
     return dict(peaks)
 

@@ -8,6 +8,7 @@ import datetime
 import json
 import os
 import platform
+import statistics
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -35,26 +36,27 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
 def match(options: argparse.Namespace) -> list[dict[str, Any]]:
     """P1 and the tables of P6, in the form of the others."""
     report = bench_match.measure(options.entries, options.texts, options.repeats)
-    shared = {
-        "equal": report["equal"],
-        "medians": report["seconds"],
-        "input": {name: report[name] for name in ("entries", "texts", "bytes_per_text", "matches_per_text")},
-        "report": report,
-    }
+    build = statistics.median(report["build_seconds"])
     return [
         {
             "id": "P1",
             "what": "times as fast as the published way of matching",
             "target": 10.0,
             "reached": report["ratio"],
-            **shared,
+            "equal": report["equal"],
+            "medians": report["seconds"],
+            "input": {name: report[name] for name in ("entries", "texts", "bytes_per_text", "matches_per_text")},
+            "report": report,
         },
         {
             "id": "P6b",
             "what": "seconds to build the tables (at most)",
             "target": 2.0,
-            "reached": report["build_seconds"],
-            **shared,
+            "reached": build,
+            "equal": None,
+            "medians": {"build": build},
+            "rounds": {"build": report["build_seconds"]},
+            "input": {"entries": report["entries"]},
         },
     ]
 

@@ -24,8 +24,8 @@ def test_matching_agrees_with_the_published_way(capsys, monkeypatch):
 def test_contestants_run_in_turns(monkeypatch):
     monkeypatch.delenv("METACLIP_TEST_DATA", raising=False)
     path = bench_extract.archive("warc")
-    ours = [sys.executable, "this_project.py", path]
-    ratio, share = bench_extract.results("P3", path, 5.0, "ourselves", ours, ours, repeats=2)
+    rival = bench_extract.Rival("ourselves", [sys.executable, "this_project.py"], 5.0)
+    ratio, share = bench_extract.results("P3", path, rival, [], repeats=2)
     assert ratio["equal"] is True
     assert ratio["input"]["found"]["ours"]["pairs"] > 0
     assert len(ratio["rounds"]["floor"]) == 2
