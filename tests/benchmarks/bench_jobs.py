@@ -227,7 +227,7 @@ def language(rows: int, entries: int, repeats: int) -> list[dict[str, Any]]:
     for path in sorted(pool.glob("*.parquet")):
         table = pq.read_table(path)
         odd = pc.equal(pc.bit_wise_and(table.column("record_offset"), 1), 1)
-        strange = pc.replace_substring_regex(table.column("alt_text"), r"(\S+)", r"\1q9")
+        strange = pc.replace_substring_regex(table.column("alt_text"), r"(\S+)", r"q9\1")
         texts = pc.if_else(odd, strange, table.column("alt_text"))
         pq.write_table(table.set_column(table.schema.get_field_index("alt_text"), "alt_text", texts), half / path.name)
     run = extracted_run(half, "run-p7")

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow.parquet as pq
 
@@ -11,12 +12,17 @@ SAMPLE = CHECKOUT / "tests" / "data" / "sample"
 METADATA = CHECKOUT / "tests" / "data" / "wordnet_lemmas.txt.gz"
 
 
-def call(job: str, *options: object) -> int:
-    """Runs a job's main with options."""
-    specification = importlib.util.spec_from_file_location(f"job_{job}", CHECKOUT / "jobs" / f"{job}.py")
+def load(script: Path) -> ModuleType:
+    """Loads a script as a module of its own."""
+    specification = importlib.util.spec_from_file_location(f"job_{script.stem}", script)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    return module.main([str(option) for option in options])
+    return module
+
+
+def call(job: str, *options: object) -> int:
+    """Runs a job's main with options."""
+    return load(CHECKOUT / "jobs" / f"{job}.py").main([str(option) for option in options])
 
 
 def rows(output: Path, table: str) -> list[dict]:

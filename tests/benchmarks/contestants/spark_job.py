@@ -42,9 +42,9 @@ def naive(pool: DataFrame, path: str) -> DataFrame:
     return matched.where(size("entry_ids") > 0)
 
 
-def main() -> None:
-    """Runs one job."""
-    which, source, output, metadata = sys.argv[1:]
+def main(argv: list[str]) -> None:
+    """Runs one job in the session that is there, or in a new one."""
+    which, source, output, metadata = argv
     spark = SparkSession.builder.appName(which).getOrCreate()
     pool = spark.read.parquet(source)
     if which == "tiny":
@@ -53,7 +53,8 @@ def main() -> None:
         pool.write.mode("overwrite").parquet(output)
     else:
         naive(pool, metadata).write.mode("overwrite").parquet(output)
-    spark.stop()
 
 
-main()
+if __name__ == "__main__":
+    main(sys.argv[1:])
+    SparkSession.active().stop()
