@@ -21,7 +21,7 @@ from metaclip_spark.config import (
 )
 from metaclip_spark.count import count_entries
 from metaclip_spark.deduplicate import deduplicate_pairs
-from metaclip_spark.entry_counts import entry_counts_table, expected_kept_table, read_entry_counts
+from metaclip_spark.entry_counts import entry_table, read_entry_counts
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.extract import archive_paths, extract_archives, read_pool_files
 from metaclip_spark.inputs import check_pool_files, resolve_archives, resolve_pool
@@ -53,7 +53,7 @@ from metaclip_spark.waves import (
     run_waves,
 )
 from udfs.extract import ExtractOptions
-from udfs.schemas import CURATED, MATCHED, PAIRS
+from udfs.schemas import CURATED, ENTRY_COUNTS, EXPECTED_KEPT, MATCHED, PAIRS
 
 BUCKET = 0
 """The first bucket: every pool has it."""
@@ -178,7 +178,7 @@ def _finish_extraction(run: Run, config: ExtractConfig, ledger: Ledger, seconds:
     before = run.storage.read_json(manifest_name("extract"))
     if before and before["input"] == ledger.digest() and not run.lost_files(before):
         return dict(before)
-    run.write(archive_rows(run.spark, ledger), "archives")
+    run.write_rows(archive_rows(ledger), "archives")
     rejects = read_rejects(run.spark, run.storage, ledger).coalesce(1)
     run.write(rejects.sortWithinPartitions("archive", "record_offset", "stage", "reason", "example"), "rejects")
     manifest = {
@@ -307,7 +307,7 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> dict[st
     def work(_progress: StepProgress) -> dict[str, Any]:
         passed = passed_pairs(run, language)
         counts = count_entries(passed, len(metadata.entries))
-        run.write(entry_counts_table(run.spark, metadata.entries, counts), "entry_counts")
+        run.write_rows(entry_table(ENTRY_COUNTS, metadata.entries, counts), "entry_counts")
         before, after = matched["numbers"]["pairs"], passed.count()
         if not language.languages:
             check_number(after, before, "matched pairs")
@@ -357,14 +357,14 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> dict
         threshold = choose_threshold(config, counts, passed)
         run.storage.delete("balance_counts")
         if config.entry_counts:
-            run.write(entry_counts_table(run.spark, entries, counts), "balance_counts")
+            run.write_rows(entry_table(ENTRY_COUNTS, entries, counts), "balance_counts")
         probability = balance.entry_probabilities(counts, threshold)
         expected, expected_kept = expect(passed, probability)
         check_number(expected.pairs, counted["numbers"]["pairs"], "matched pairs that pass the gate")
         numbers = _sample_numbers(counts, threshold, expected)
         run.say(_announcement(numbers))
         run.write(sample_pairs(passed, probability, config.seed).sortWithinPartitions("pair_id"), "curated")
-        run.write(expected_kept_table(run.spark, expected_kept), "expected_kept")
+        run.write_rows(entry_table(EXPECTED_KEPT, expected_kept), "expected_kept")
         kept = run.read("curated", CURATED).count()
         before = matched["numbers"]["pairs"]
         return {

@@ -117,7 +117,7 @@ def write_entry_figures(run: Run, figures: EntryFigures) -> None:
         figures: What `entry_figures` returned.
     """
     columns = (figures.texts, figures.counts, figures.probabilities, figures.expected, figures.kept)
-    run.write(entry_table(run.spark, ENTRY_FIGURES, *columns), "report/entries")
+    run.write_rows(entry_table(ENTRY_FIGURES, *columns), "report/entries")
 
 
 def profile_run(run: Run, sampled: dict[str, Any], figures: EntryFigures) -> dict[str, Any]:

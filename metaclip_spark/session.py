@@ -19,7 +19,7 @@ SETTINGS = {
     "spark.sql.parquet.compression.codec": "zstd",
     # Rows of alternative texts are small: larger batches than Spark's default cost little memory and save calls.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "16384",
-    # Counts go from the driver to a table through pandas: in Arrow batches, not row by row.
+    # Large results come to the driver in Arrow batches, not row by row.
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     # A table that lost a file, or a file that cannot be read, must stop a run, never make it smaller.
     "spark.sql.files.ignoreCorruptFiles": "false",

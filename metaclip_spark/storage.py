@@ -195,6 +195,23 @@ class Storage:
         """
         return self._objects.create(name, json.dumps(content).encode())
 
+    def read_bytes(self, name: str) -> bytes:
+        """Reads an object.
+
+        Args:
+            name: A relative path.
+
+        Returns:
+            Its content.
+
+        Raises:
+            InputError: If there is none.
+        """
+        content = self._objects.read(name)
+        if content is None:
+            raise InputError(f"{self.root}/{name} is gone: run the step that wrote it again")
+        return content
+
     def read_json(self, name: str) -> Any | None:
         """Reads a JSON object.
 

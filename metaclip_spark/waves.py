@@ -237,21 +237,18 @@ def read_rejects(spark: SparkSession, storage: Storage, ledger: Ledger) -> DataF
     return _read_rows(spark, storage, ledger, ledger.files("reject"), REJECTS)
 
 
-def archive_rows(spark: SparkSession, ledger: Ledger) -> DataFrame:
+def archive_rows(ledger: Ledger) -> pa.Table:
     """Gives the row of each archive: of its accepted attempt or, where all failed, of its last one.
 
     Args:
-        spark: The session.
         ledger: The run's ledger.
 
     Returns:
-        Columns of `ARCHIVES`, in UTF-8 order of archive, in one partition.
+        Columns of `ARCHIVES`, in UTF-8 order of archive.
     """
     attempts = {**ledger.failed(), **ledger.accepted()}
     rows = [attempts[archive][1] for archive in sorted(attempts, key=str.encode)]
-    return spark.createDataFrame(
-        [tuple(row[name] for name in ARCHIVES.names) for row in rows], spark_schema(ARCHIVES)
-    ).coalesce(1)
+    return pa.Table.from_pylist([{**row, "rejected": list(row["rejected"].items())} for row in rows], schema=ARCHIVES)
 
 
 def _read_rows(spark: SparkSession, storage: Storage, ledger: Ledger, names: list[str], schema: pa.Schema) -> DataFrame:

@@ -1,6 +1,7 @@
 """P4, P5, P6 and P7: whole jobs, each a cold process under spark-submit on all cores of this machine; wall seconds."""
 
 import contextlib
+import os
 import re
 import shutil
 import statistics
@@ -76,9 +77,11 @@ def submit(script: Path, *arguments: object, settings: Sequence[str] = (), memor
     """Runs a job cold and gives its wall seconds; `memory` is asked to look twice a second."""
     configured = [part for setting in (*SETTINGS, *settings) for part in ("--conf", setting)]
     line = ["bash", spark_submit(), "--master", "local[*]", *configured, str(script), *map(str, arguments)]
+    # As users have it: without this variable Python keeps what it compiled, of this project as of all packages.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryFile() as log:
         begin = time.perf_counter()
-        process = subprocess.Popen(line, cwd=CHECKOUT, stdout=log, stderr=log)
+        process = subprocess.Popen(line, cwd=CHECKOUT, stdout=log, stderr=log, env=environment)
         while memory is not None and process.poll() is None:
             memory.look(process.pid)
             time.sleep(SECONDS_BETWEEN_LOOKS)

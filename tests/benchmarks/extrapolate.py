@@ -109,7 +109,7 @@ def main() -> None:
         print("  core-hours: " + ", ".join(f"{step} {number:,.0f}" for step, number in hours.items()))
         stored, shuffled = stored_bytes(raw, distinct, rates), raw * rates.shuffled_bytes
         print(f"  shuffled once: {shuffled / 1e12:,.2f} TB; stored: {stored / 1e12:,.2f} TB")
-        print("  wall hours: " + ", ".join(f"{total / cores:,.1f} on {cores:,} cores" for cores in CORES))
+        print("  wall hours: " + ", ".join(f"{total / cores:.2g} on {cores:,} cores" for cores in CORES))
     for step, rate in rates.work.items():
         print(f"{step}: {rate:,.0f} {'plain bytes' if step == 'extract' else 'rows'} per core and second")
     print(
