@@ -1,7 +1,7 @@
 """The small objects and the listings of a run on a local file system, on S3, and on whatever Hadoop reaches.
 
-Tables are Spark's own business; here are the JSON objects that make them count, which must be put whole, and the lock,
-which must be created by one of two who try at once.
+Large tables are Spark's own business; here are the tables that the driver holds and the JSON objects that make tables
+count, which must be put whole, and the lock, which must be created by one of two who try at once.
 """
 
 import os
@@ -258,7 +258,9 @@ class HadoopStore:
     def put(self, name: str, content: bytes) -> None:
         """See `ObjectStore`: HDFS shows files while they are written, so they are renamed into place."""
         context, filesystem = self._filesystem()
-        partial = self._path(context, f"{name}.{uuid.uuid4().hex}.partial")
+        folder, _, last = name.rpartition("/")
+        # Spark does not read what begins with a dot.
+        partial = self._path(context, f"{folder}/.{last}.{uuid.uuid4().hex}".removeprefix("/"))
         self._write(filesystem, partial, content)
         jvm = context._jvm
         overwrite = getattr(jvm.org.apache.hadoop.fs, "Options$Rename").OVERWRITE

@@ -75,12 +75,13 @@ def driver_options() -> FetchOptions:
 
 
 class Storage:
-    """One run's folder: JSON objects put whole, and folders of Parquet files that Spark writes.
+    """One run's folder: objects put whole, and folders of Parquet files that Spark writes.
 
     Attributes:
         root: The folder: an absolute path, or the URL that the user gave.
         uploads: The store, where it is S3 and can leave parts of uploads behind; else None.
-        committer_required: The S3A committer whose name must stand in each table's _SUCCESS; None for any.
+        committer_required: The S3A committer whose name must stand in the _SUCCESS of each table that Spark writes;
+            None for any.
         guard: Called before each put; raises where the run has lost its lock.
     """
 

@@ -1,6 +1,6 @@
 """What Spark needs to write tables to object stores safely, with the reason for each setting.
 
-On S3 a rename is a copy that can be seen half done, so tables are written by S3A's magic committer: multipart uploads
+On S3 a rename is a copy that can be seen half done, so Spark writes tables by S3A's magic committer: multipart uploads
 that one request each completes. Without two of Spark's classes Hadoop falls back to a renaming committer in silence;
 so the committer's own mark is checked after each write. On EMRFS, GCS and HDFS the platform's committer stands; ledger
 and manifests carry the truth everywhere.

@@ -248,7 +248,9 @@ def archive_rows(ledger: Ledger) -> pa.Table:
     """
     attempts = {**ledger.failed(), **ledger.accepted()}
     rows = [attempts[archive][1] for archive in sorted(attempts, key=str.encode)]
-    return pa.Table.from_pylist([{**row, "rejected": list(row["rejected"].items())} for row in rows], schema=ARCHIVES)
+    columns = {name: [row[name] for row in rows] for name in ARCHIVES.names}
+    columns["rejected"] = [list(reasons.items()) for reasons in columns["rejected"]]
+    return pa.table(columns, schema=ARCHIVES)
 
 
 def _read_rows(spark: SparkSession, storage: Storage, ledger: Ledger, names: list[str], schema: pa.Schema) -> DataFrame:

@@ -51,10 +51,10 @@ def write(work: Callable[[], DataFrame], path: str) -> None:
 
 def counts_in_sql(matched: DataFrame, entries: int) -> list[int]:
     """Counts in SQL and gives the counts in the list's order."""
-    counts = [0] * entries
-    for row in count_entries_in_sql(matched).toPandas().itertuples():
-        counts[row.entry_id] = row.entry_count
-    return counts
+    counts = np.zeros(entries, np.int64)
+    found = count_entries_in_sql(matched).toPandas()
+    counts[found["entry_id"]] = found["entry_count"]
+    return counts.tolist()
 
 
 def measure(spark: SparkSession, rows: int, entries: int, repeats: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,13 @@ from tests.benchmarks.bench_driver_memory import (
 from tests.benchmarks.bench_match import make_entries, make_texts
 from tests.benchmarks.peers import CHECKOUT, HERE
 from udfs.alt_text import pair_id
+from udfs.language import identify_languages
 from udfs.schemas import PAIRS
 
 DATA = CHECKOUT / "build" / "benchmark-data"
 DIFFERENT_TEXTS = 200_000
 ROWS_PER_FILE = 250_000
+TIMED_TEXTS = 20_000
 SAMPLE = CHECKOUT / "tests" / "data" / "sample"
 SETTINGS = ("spark.ui.enabled=false", "spark.log.level=ERROR", "spark.driver.host=127.0.0.1", "spark.driver.memory=3g")
 TABLE_MAPPING = re.compile(r"\.token(?: \(deleted\))?\nSize:\s+(\d+) kB(?:\n.*){1,5}?\nPss:\s+(\d+) kB")
@@ -133,6 +136,20 @@ def make_pool(rows: int, entries: int) -> tuple[Path, Path]:
     return folder / "pairs", metadata
 
 
+def make_half_matching_pool(rows: int, entries: int) -> tuple[Path, Path]:
+    """Makes the pool and the list of `make_pool`, where every other text has no entry."""
+    pool, metadata = make_pool(rows, entries)
+    half = DATA / f"half-{rows}-{entries}"
+    half.mkdir(exist_ok=True)
+    for path in sorted(pool.glob("*.parquet")):
+        table = pq.read_table(path)
+        odd = pc.equal(pc.bit_wise_and(table.column("record_offset"), 1), 1)
+        strange = pc.replace_substring_regex(table.column("alt_text"), r"(\S+)", r"q9\1")
+        texts = pc.if_else(odd, strange, table.column("alt_text"))
+        pq.write_table(table.set_column(table.schema.get_field_index("alt_text"), "alt_text", texts), half / path.name)
+    return half, metadata
+
+
 def extracted_run(pool: Path, name: str) -> Path:
     """Runs the extract step once: it makes the run that the steps after it work in."""
     run = DATA / name
@@ -185,15 +202,16 @@ def spark(rows: int, entries: int, repeats: int) -> list[dict[str, Any]]:
     ]
 
 
-def growth(rows: int, entries: int) -> list[dict[str, Any]]:
-    """P5: the match step of eight times the rows, once each. Start-up is part of both and flatters small pools."""
-    seconds, memory = {}, WorkerMemory()
+def growth(rows: int, entries: int, repeats: int) -> list[dict[str, Any]]:
+    """P5: the match step of eight times the rows. Start-up is part of both sides: it flatters small pools."""
+    memory, sides = WorkerMemory(), {}
     for factor in (1, 8):
         pool, metadata = make_pool(rows * factor, entries)
-        run = extracted_run(pool, f"run-p5-{factor}")
-        seconds[f"{factor}x"] = job("match_pool", "--metadata", metadata, "--output", run, memory=memory)
+        given = ("--metadata", metadata, "--output", extracted_run(pool, f"run-p5-{factor}"), "--overwrite")
+        sides[f"{factor}x"] = partial(job, "match_pool", *given, memory=memory)
+    seconds, every = in_turns(sides, repeats)
     given = {"rows": rows, "entries": entries, "workers": memory.workers}
-    shared = {"equal": None, "medians": seconds, "rounds": {}, "input": given}
+    shared = {"equal": None, "medians": seconds, "rounds": every, "input": given}
     return [
         result("P5a", "match of 8x rows over 1x (at most)", 8.8, seconds["8x"] / seconds["1x"], shared),
         result("P5b", "MB of a Python worker (at most)", 300.0, memory.resident / 1e6, shared),
@@ -224,15 +242,7 @@ def cold(repeats: int) -> list[dict[str, Any]]:
 
 def language(rows: int, entries: int, repeats: int) -> list[dict[str, Any]]:
     """P7: what the language of matched texts costs beside the match job, on a pool half of whose texts match."""
-    pool, metadata = make_pool(rows, entries)
-    half = DATA / f"half-{rows}-{entries}"
-    half.mkdir(exist_ok=True)
-    for path in sorted(pool.glob("*.parquet")):
-        table = pq.read_table(path)
-        odd = pc.equal(pc.bit_wise_and(table.column("record_offset"), 1), 1)
-        strange = pc.replace_substring_regex(table.column("alt_text"), r"(\S+)", r"q9\1")
-        texts = pc.if_else(odd, strange, table.column("alt_text"))
-        pq.write_table(table.set_column(table.schema.get_field_index("alt_text"), "alt_text", texts), half / path.name)
+    half, metadata = make_half_matching_pool(rows, entries)
     run = extracted_run(half, "run-p7")
     given = ("--metadata", metadata, "--output", run, "--overwrite")
     medians, every = in_turns(
@@ -244,12 +254,16 @@ def language(rows: int, entries: int, repeats: int) -> list[dict[str, Any]]:
     )
     cost = medians["match with languages"] - medians["match"]
     matched = pq.read_table(run / "matched", columns=["alt_text", "language"])
+    texts = matched.column("alt_text").slice(0, TIMED_TEXTS).to_pylist()
+    begin = time.perf_counter()
+    identify_languages(texts)
+    every_text = (time.perf_counter() - begin) / len(texts) * rows / (os.cpu_count() or 1)
     shared = {
         "equal": labels_agree(matched),
         "medians": medians,
         "rounds": every,
         "input": {"rows": rows, "entries": entries, "matched": matched.num_rows},
-        "identifying every text would cost": cost * rows / max(1, matched.num_rows),
+        "identifying every text would cost": every_text,
     }
     return [result("P7", "cost of languages over the match job (at most)", 1.0, cost / medians["match"], shared)]
 

@@ -9,26 +9,25 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from metaclip_spark.deduplicate import deduplicate_pairs
 from metaclip_spark.match import ShippedAutomaton, match_pairs, ship_automaton
 from metaclip_spark.metadata import load_metadata
 from metaclip_spark.session import get_session
 from tests.benchmarks.bench_choices import in_turns, write
-from tests.benchmarks.bench_jobs import DATA, make_pool
+from tests.benchmarks.bench_jobs import DATA, make_half_matching_pool
+from tests.benchmarks.run_benchmarks import machine
 
 BATCH_ROWS = ("4096", "10000", "16384", "65536")
 ZSTD_LEVELS = ("1", "3", "6")
-PARTITION_BYTES = ("4m", "16m", "128m")
 PARTITIONS = 16
-WITHOUT_DICTIONARY = {
-    f"parquet.enable.dictionary#{column}": "false" for column in ("pair_id", "image_url", "alt_text", "record_offset")
-}
+WITHOUT_DICTIONARY = {f"parquet.enable.dictionary#{column}": "false" for column in ("pair_id", "image_url")}
+PACKAGES = ("pyspark", "pyarrow", "numba")
 
 
 def with_setting(spark: SparkSession, name: str, value: str, work: Callable[[], None]) -> None:
@@ -43,7 +42,9 @@ def with_setting(spark: SparkSession, name: str, value: str, work: Callable[[], 
 
 def shuffled_bytes(spark: SparkSession) -> int:
     """Gives what all tasks of the session have written to shuffles."""
-    summaries = spark.sparkContext._jsc.sc().statusStore().executorList(False)
+    context = spark.sparkContext._jsc.sc()
+    context.listenerBus().waitUntilEmpty()
+    summaries = context.statusStore().executorList(False)
     return sum(summaries.apply(place).totalShuffleWrite() for place in range(summaries.size()))
 
 
@@ -58,7 +59,7 @@ def write_with(table: DataFrame, path: str, options: dict[str, str]) -> None:
 
 
 def distinct_rows(table: DataFrame) -> DataFrame:
-    """Removes duplicates as `deduplicate_pairs`, from a table with entry ids, or ids of another type."""
+    """Removes duplicates in the manner of `deduplicate_pairs`, whatever the other columns and the type of the id."""
     rest = [name for name in table.columns if name not in {"pair_id", "archive", "record_offset", "image_index"}]
     order = F.struct("archive", "record_offset", "image_index", *rest)
     distinct = table.repartition(PARTITIONS, "pair_id").groupBy("pair_id").agg(F.min(order).alias("smallest"))
@@ -77,7 +78,7 @@ def with_copies(pool: DataFrame, copies: int) -> DataFrame:
 def measure_writing(table: DataFrame, repeats: int) -> dict[str, Any]:
     """Compression levels and dictionaries: seconds and bytes of a copy."""
     ways = {f"zstd {level}": {"parquet.compression.codec.zstd.level": level} for level in ZSTD_LEVELS}
-    ways["without dictionaries of distinct columns"] = WITHOUT_DICTIONARY
+    ways["without dictionaries of ids and URLs"] = WITHOUT_DICTIONARY
     paths = {name: str(DATA / f"written-{place}") for place, name in enumerate(ways)}
     sides = {name: partial(write_with, table, paths[name], options) for name, options in ways.items()}
     seconds, _ = in_turns(sides, repeats)
@@ -85,35 +86,35 @@ def measure_writing(table: DataFrame, repeats: int) -> dict[str, Any]:
 
 
 def measure_matching(spark: SparkSession, pool: DataFrame, shipped: ShippedAutomaton, repeats: int) -> dict[str, Any]:
-    """Rows of an Arrow batch, and bytes of a partition: seconds of the match step."""
+    """Rows of an Arrow batch: seconds of the match step."""
 
     def match() -> None:
         write(lambda: match_pairs(pool, shipped, identify_language=False), str(DATA / "matched"))
 
-    batches, partitions = "spark.sql.execution.arrow.maxRecordsPerBatch", "spark.sql.files.maxPartitionBytes"
-    rows, _ = in_turns({value: partial(with_setting, spark, batches, value, match) for value in BATCH_ROWS}, repeats)
-    sizes, _ = in_turns(
-        {value: partial(with_setting, spark, partitions, value, match) for value in PARTITION_BYTES}, repeats
-    )
-    return {"rows of a batch": rows, "bytes of a partition": sizes}
+    name = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    seconds, _ = in_turns({value: partial(with_setting, spark, name, value, match) for value in BATCH_ROWS}, repeats)
+    return {"seconds": seconds}
 
 
 def measure_deduplication(
     spark: SparkSession, raw: DataFrame, shipped: ShippedAutomaton, repeats: int
 ) -> dict[str, Any]:
-    """Before or after matching, with the pair id as text or as bytes, with and without adaptive execution."""
-    outputs = {name: str(DATA / f"distinct-{name}") for name in ("before", "after", "pool")}
+    """Before or after matching; alone with the pair id as text or as bytes, and without adaptive execution.
+
+    Before: the pool is written and read, as the job does.
+    """
+    outputs = {name: str(DATA / f"distinct-{name}") for name in ("before", "after", "pool", "alone")}
 
     def before() -> None:
-        write(lambda: deduplicate_pairs(raw, PARTITIONS), outputs["pool"])
+        write(lambda: distinct_rows(raw), outputs["pool"])
         pool = spark.read.parquet(outputs["pool"])
-        write(lambda: match_pairs(pool, shipped, identify_language=False), outputs["before"])
+        write(lambda: match_pairs(pool.select(raw.columns), shipped, identify_language=False), outputs["before"])
 
     def after() -> None:
         write(lambda: distinct_rows(match_pairs(raw, shipped, identify_language=False)), outputs["after"])
 
     def alone(table: DataFrame) -> None:
-        write(lambda: distinct_rows(table), str(DATA / "distinct-alone"))
+        write(lambda: distinct_rows(table), outputs["alone"])
 
     as_bytes = raw.withColumn("pair_id", F.unhex("pair_id"))
     ways = {
@@ -132,15 +133,14 @@ def measure_deduplication(
 
     seconds, _ = in_turns({name: partial(noted, name) for name in ways}, repeats)
     first, second = (spark.read.parquet(outputs[name]) for name in ("before", "after"))
-    names = first.columns
-    equal = all(
-        one.select(names).exceptAll(two.select(names)).isEmpty() for one, two in ((first, second), (second, first))
-    )
+    sides = (first, second.select(first.columns))
     pairs = raw.count()
     return {
         "seconds": seconds,
-        "shuffled bytes of a raw pair": {n: b / pairs for n, b in shuffled.items()},
-        "equal": equal,
+        "shuffled bytes of a raw pair": {name: number / pairs for name, number in shuffled.items()},
+        "raw pairs": pairs,
+        "matched pairs": first.count(),
+        "equal": all(one.exceptAll(two).isEmpty() for one, two in (sides, sides[::-1])),
     }
 
 
@@ -149,18 +149,20 @@ def measure(spark: SparkSession, rows: int, entries: int, copies: int, repeats: 
 
     Args:
         spark: The session.
-        rows: Distinct pairs.
+        rows: Distinct pairs, half of which match.
         entries: Length of the metadata list.
         copies: Raw pairs of each distinct pair.
         repeats: Rounds.
     """
-    folder, list_path = make_pool(rows, entries)
+    folder, list_path = make_half_matching_pool(rows, entries)
     shipped = ship_automaton(spark, load_metadata(str(list_path)), "token")
     pool = spark.read.parquet(str(folder))
     raw_path = str(DATA / f"raw-{rows}-{copies}")
     with_copies(pool, copies).write.mode("overwrite").parquet(raw_path)
     return {
         "input": {"rows": rows, "entries": entries, "copies": copies},
+        "machine": machine(),
+        "versions": {package: version(package) for package in PACKAGES},
         "match": measure_matching(spark, pool, shipped, repeats),
         "write": measure_writing(pool, repeats),
         "deduplicate": measure_deduplication(spark, spark.read.parquet(raw_path), shipped, repeats),

@@ -43,12 +43,14 @@ class Rates:
         row_bytes: By table: bytes of a row on disk.
         shuffled_bytes: Bytes of a raw pair in all shuffles, nearly all of them the deduplication's.
         pairs: How many pairs the large run had.
+        processors: On which extraction, and the other steps, were measured.
     """
 
     work: Mapping[str, float]
     row_bytes: Mapping[str, float]
     shuffled_bytes: float
     pairs: int
+    processors: tuple[str, str]
 
 
 POOLS: Mapping[str, tuple[float, float]] = {
@@ -76,6 +78,7 @@ def measured_rates(results: Path = RESULTS, scale: Path = SCALE) -> Rates:
         row_bytes={name: run["bytes"][name] / number for name, number in rows.items()},
         shuffled_bytes=run["moved"]["Shuffle Bytes Written"] / run["input"]["pairs"],
         pairs=run["input"]["pairs"],
+        processors=(extraction["machine"]["processor"], run["machine"]["processor"]),
     )
 
 
@@ -113,7 +116,8 @@ def main() -> None:
     for step, rate in rates.work.items():
         print(f"{step}: {rate:,.0f} {'plain bytes' if step == 'extract' else 'rows'} per core and second")
     print(
-        f"measured: extraction on {EXTRACTION}'s archive, the rest over {rates.pairs:,} pairs; "
+        f"measured: extraction on {EXTRACTION}'s archive ({rates.processors[0]}), the rest over {rates.pairs:,} pairs "
+        f"({rates.processors[1]}; sample with its search of t for a size); "
         f"assumed: {WAT_FILES:,} WAT files of {WAT_PLAIN_BYTES / 1e9} GB plain, {DUPLICATES:.0%} duplicates, "
         f"{MATCHED_SHARE:.0%} of texts match, {KEPT_SHARE:.0%} of those are kept, {EFFICIENCY:.0%} of a core's speed "
         "on a cluster, URLs and texts as well compressed as the generated ones; network and stores never wait"

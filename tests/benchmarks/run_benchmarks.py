@@ -27,7 +27,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
     "P2": lambda options: bench_extract.wat(options.repeats),
     "P3": lambda options: bench_extract.warc(options.repeats),
     "P4": lambda options: bench_jobs.spark(options.rows, options.entries, options.job_repeats),
-    "P5": lambda options: bench_jobs.growth(options.rows // 4, options.entries),
+    "P5": lambda options: bench_jobs.growth(options.rows // 4, options.entries, options.job_repeats),
     "P6": lambda options: bench_jobs.cold(options.job_repeats),
     "P7": lambda options: bench_jobs.language(options.rows // 4, options.entries, options.job_repeats),
 }

@@ -32,7 +32,7 @@ def test_match_is_compared_with_a_copy_and_the_naive_job():
 
 
 def test_workers_and_their_tables_are_seen():
-    time, memory, tables = bench_jobs.growth(rows=100, entries=ENTRIES)
+    time, memory, tables = bench_jobs.growth(rows=100, entries=ENTRIES, repeats=1)
     assert time["medians"].keys() == {"1x", "8x"}
     assert 20 < memory["reached"] < 2000
     assert tables["input"]["workers"] > 0
@@ -53,5 +53,6 @@ def test_both_ways_of_each_choice_give_the_same_rows(spark):
 def test_deduplication_gives_the_same_rows_before_and_after_matching(spark):
     report = bench_settings.measure(spark, rows=300, entries=ENTRIES, copies=2, repeats=1)
     assert report["deduplicate"]["equal"] is True
+    assert 140 <= report["deduplicate"]["matched pairs"] <= 150
     assert all(report["write"]["bytes"].values())
     assert all(number > 0 for number in report["deduplicate"]["shuffled bytes of a raw pair"].values())
