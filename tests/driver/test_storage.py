@@ -8,7 +8,10 @@ import sys
 import threading
 import time
 
+import pyarrow as pa
 import pytest
+from py4j.protocol import Py4JJavaError
+from rich.console import Console
 
 from metaclip_spark.config import OutputConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
@@ -20,8 +23,10 @@ from metaclip_spark.ledger import (
     wave_folder,
 )
 from metaclip_spark.lock import locked
-from metaclip_spark.run import prepare_output, prepare_step
+from metaclip_spark.object_store import HadoopStore
+from metaclip_spark.run import Run, prepare_output, prepare_step
 from metaclip_spark.storage import LOCK, Storage, check_apart, manifest_digest, manifest_name
+from udfs.schemas import EXPECTED_KEPT
 
 
 @pytest.fixture
@@ -222,3 +227,58 @@ def test_a_manifest_digest_ignores_time_and_settings():
     same = json.loads(json.dumps({**manifest, "seconds": 9.0, "settings": {"engine": "token"}}))
     assert manifest_digest(manifest) == manifest_digest(same)
     assert manifest_digest(manifest) != manifest_digest({**manifest, "numbers": {"pairs": 2}})
+
+
+@pytest.fixture
+def run(spark, storage):
+    return Run(spark, storage, OutputConfig(output=str(storage.root)), Console(stderr=True))
+
+
+EXPECTED = pa.table({"entry_id": [1, 0], "expected_kept": [0.5, 2.0]}, schema=EXPECTED_KEPT)
+
+
+def test_rows_of_the_driver_are_read_back_by_both(run):
+    run.write_rows(EXPECTED, "expected_kept")
+    assert run.read_rows("expected_kept", EXPECTED_KEPT) == EXPECTED
+    assert [tuple(row) for row in run.read("expected_kept", EXPECTED_KEPT).collect()] == [(1, 0.5), (0, 2.0)]
+    assert run.read_rows("entry_counts", EXPECTED_KEPT).num_rows == 0
+
+
+def test_rows_written_by_spark_are_read_by_the_driver(run):
+    run.write(run.spark.createDataFrame([(7, 1.5), (8, 2.5)], "entry_id int, expected_kept double"), "expected_kept")
+    rows = run.read_rows("expected_kept", EXPECTED_KEPT)
+    assert sorted(rows.to_pylist(), key=str) == [
+        {"entry_id": 7, "expected_kept": 1.5},
+        {"entry_id": 8, "expected_kept": 2.5},
+    ]
+
+
+def test_another_write_of_the_same_table_is_noticed(run):
+    run.write_rows(EXPECTED, "expected_kept")
+    manifest = {"files": {"expected_kept": run.storage.data_files("expected_kept")}}
+    assert run.lost_files(manifest) == []
+    run.write_rows(EXPECTED, "expected_kept")
+    assert len(run.lost_files(manifest)) == 2
+
+
+@pytest.mark.parametrize("write", ["write", "write_rows"])
+def test_who_lost_the_lock_empties_no_table(run, write):
+    run.write_rows(EXPECTED, "expected_kept")
+
+    def lost():
+        raise OutputExistsError("another has the lock")
+
+    run.storage.guard = lost
+    with pytest.raises(OutputExistsError):
+        getattr(run, write)(EXPECTED, "expected_kept")
+    assert run.read_rows("expected_kept", EXPECTED_KEPT) == EXPECTED
+
+
+def test_an_unfinished_put_through_hadoop_is_hidden(spark, tmp_path, monkeypatch):
+    store = HadoopStore(f"file://{tmp_path}")
+    names = []
+    monkeypatch.setattr(HadoopStore, "_write", lambda _self, _files, path, _content: names.append(path.getName()))
+    with pytest.raises(Py4JJavaError):
+        store.put("expected_kept/part-00000.parquet", b"x")
+    assert spark
+    assert names[0].startswith(".part-00000")
