@@ -77,13 +77,12 @@ def match_pairs(pool: DataFrame, automaton: ShippedAutomaton, *, identify_langua
     if matched is not None:
         return matched
 
+    engine, file_name, digest = automaton.engine, automaton.file_name, automaton.metadata_digest
+
     def match(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        path = SparkFiles.get(file_name)
         return match_batches(
-            iter(batches),
-            engine=automaton.engine,
-            path=SparkFiles.get(automaton.file_name),
-            metadata_digest=automaton.metadata_digest,
-            identify_language=identify_language,
+            iter(batches), engine=engine, path=path, metadata_digest=digest, identify_language=identify_language
         )
 
     return pairs.mapInArrow(match, spark_schema(MATCHED))
@@ -91,10 +90,11 @@ def match_pairs(pool: DataFrame, automaton: ShippedAutomaton, *, identify_langua
 
 def _match_texts(pairs: DataFrame, automaton: ShippedAutomaton) -> DataFrame | None:
     """Sends the texts alone to Python and takes their entry ids back, where Spark can (`arrow_functions`)."""
+    # Strings: an object of the driver's class would make each worker import the driver's modules, boto3 among them.
+    engine, file_name, digest = automaton.engine, automaton.file_name, automaton.metadata_digest
 
     def entry_ids(texts: pa.Array) -> pa.Array:
-        path = SparkFiles.get(automaton.file_name)
-        return match_texts(texts, engine=automaton.engine, path=path, metadata_digest=automaton.metadata_digest)
+        return match_texts(texts, engine=engine, path=SparkFiles.get(file_name), metadata_digest=digest)
 
     types = {field.name: field.dataType for field in spark_schema(MATCHED)}
     function = arrow_function(entry_ids, types["entry_ids"])

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from udfs.arrow_numbers import arrow_numbers
 from udfs.token_kernels import (
     PADDING,
     Tables,
@@ -246,7 +247,8 @@ class TokenAutomaton:
                 raise ValueError(f"a batch of {len(texts)} texts has 2^31 matches or more; use smaller batches")
             values = _grown(values, used=int(list_offsets[done]))
             done = self._scan(data, offsets, done, tables, deepest, scratch, (list_offsets, values))
-        return pa.ListArray.from_arrays(pa.array(list_offsets), pa.array(values[: list_offsets[-1]].copy()))
+        found = arrow_numbers(values[: list_offsets[-1]].copy())
+        return pa.ListArray.from_arrays(arrow_numbers(list_offsets), found)
 
 
 def _grown(values: npt.NDArray[np.int32], *, used: int) -> npt.NDArray[np.int32]:

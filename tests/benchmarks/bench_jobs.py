@@ -43,7 +43,10 @@ SETTINGS = ("spark.ui.enabled=false", "spark.log.level=ERROR", "spark.driver.hos
 TABLE_MAPPING = re.compile(r"\.token(?: \(deleted\))?\nSize:\s+(\d+) kB(?:\n.*){1,5}?\nPss:\s+(\d+) kB")
 """Size and proportional set size of a mapping of the tables, in /proc/<process>/smaps."""
 
-COPY_SETTINGS = ("spark.sql.parquet.compression.codec=zstd",)
+COPY_SETTINGS = (
+    "spark.sql.parquet.compression.codec=zstd",
+    "spark.hadoop.parquet.compression.codec.zstd.level=1",
+)
 """The copy writes as the job does."""
 
 
