@@ -15,7 +15,7 @@ WITH_SPARK = home="$$($(VENV)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home
 WITH_TORCH = home="$$($(BENCHMARK)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home" OMP_NUM_THREADS=1 \
 	PYSPARK_PYTHON="$(CURDIR)/$(BENCHMARK)/bin/python" PYSPARK_DRIVER_PYTHON="$(CURDIR)/$(BENCHMARK)/bin/python"
 
-.PHONY: help demo test check format zip bench bench-scale clean wheel pack test-s3 test-kills test-faults test-pack \
+.PHONY: help demo test check format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-faults test-pack \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -35,7 +35,8 @@ help:
 	@echo "make test-benchmark  one training of each variant on drawn shapes, some 20 minutes"
 	@echo "make benchmark-grid  the CLIP benchmark's grid, hours; it goes on where it was stopped"
 	@echo "make bench   the benchmarks and their chart, hours on a small machine; BENCH='--only P1 P3' for some"
-	@echo "make bench-scale  one run of 50 million pairs, 30 minutes on two cores"
+	@echo "make bench-scale  one run of 50 million pairs, 21 minutes on two cores, 20 GB of disk"
+	@echo "make bench-choices  the steps' ways of working and the session's settings, each beside its alternative"
 	@echo "make clean   delete what the other targets built, but not the environments"
 
 demo: $(VENV)/installed-spark
@@ -97,6 +98,10 @@ bench: $(VENV)/installed-tests
 
 bench-scale: $(VENV)/installed-tests
 	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/bench_scale.py $(BENCH)
+
+bench-choices: $(VENV)/installed-tests
+	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/bench_choices.py
+	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/bench_settings.py
 
 clean:
 	rm -rf build dist $(OUTPUT) *.egg-info spark-warehouse metastore_db derby.log
