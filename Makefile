@@ -100,7 +100,7 @@ bench-scale: $(VENV)/installed-tests
 	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/bench_scale.py $(BENCH)
 
 bench-choices: $(VENV)/installed-tests
-	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/bench_choices.py
+	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/bench_choices.py $(BENCH)
 	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/bench_settings.py
 
 clean:

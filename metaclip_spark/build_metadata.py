@@ -30,7 +30,7 @@ from metaclip_spark.errors import ConfigError, MetadataError, OutputExistsError
 from metaclip_spark.lock import locked
 from metaclip_spark.metadata_config import MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.storage import Storage, driver_options
-from metaclip_spark.table_store import check_committed, prepare_tables
+from metaclip_spark.table_store import check_committed, prepare_compression, prepare_tables
 from metaclip_spark.wiki_dumps import dropped_prefixes, find_files, form_of_view_file, last_part, plan_article_dumps
 from metaclip_spark.word_counts import count_article_words, count_title_views, read_ready_counts
 from metaclip_spark.wordnet import read_wordnet
@@ -103,6 +103,7 @@ def build_metadata(
         if LIST_FILE in storage.names("") and not output.overwrite:
             raise OutputExistsError(f"{storage.root} holds a metadata list: give another --output, or --overwrite")
         if sources.articles or sources.pageviews:
+            prepare_compression(spark)
             prepare_tables(spark, storage, allow_rename_committer=output.allow_rename_committer)
         built = _built(spark, sources, thresholds, storage)
         write_list(storage, list(built.entries.values()), describe(built, sources, thresholds))

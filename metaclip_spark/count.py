@@ -18,7 +18,8 @@ def count_entries(matched: DataFrame, number_of_entries: int) -> NDArray[np.int6
 
     Workers count their partitions with numpy, then `reduceByKey` adds the partial counts of each block of entry ids:
     the shuffle carries vectors, never a row per match. Over 10 million pairs with 72 million matches of 500,000 entries
-    this took 8.5 s and SQL (`count_entries_in_sql`) 9.9 s, both in turns (`tests/benchmarks/bench_choices.py`).
+    this took 8.5 s and SQL (`count_entries_in_sql`) 9.9 s, both in turns (`tests/benchmarks/bench_choices.py
+    --matched`).
 
     Args:
         matched: Pairs that passed the language gate, with `entry_ids`.

@@ -73,11 +73,11 @@ def match_pairs(pool: DataFrame, automaton: ShippedAutomaton, *, identify_langua
         SchemaMismatchError: If `pool` lacks a column.
     """
     pairs = require_columns(pool, PAIRS)
-    matched = None if identify_language else _match_texts(pairs, automaton)
+    # Strings: an object of the driver's class would make each worker import the driver's modules, boto3 among them.
+    engine, file_name, digest = automaton.engine, automaton.file_name, automaton.metadata_digest
+    matched = None if identify_language else _match_texts(pairs, engine, file_name, digest)
     if matched is not None:
         return matched
-
-    engine, file_name, digest = automaton.engine, automaton.file_name, automaton.metadata_digest
 
     def match(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         path = SparkFiles.get(file_name)
@@ -88,10 +88,8 @@ def match_pairs(pool: DataFrame, automaton: ShippedAutomaton, *, identify_langua
     return pairs.mapInArrow(match, spark_schema(MATCHED))
 
 
-def _match_texts(pairs: DataFrame, automaton: ShippedAutomaton) -> DataFrame | None:
+def _match_texts(pairs: DataFrame, engine: str, file_name: str, digest: str) -> DataFrame | None:
     """Sends the texts alone to Python and takes their entry ids back, where Spark can (`arrow_functions`)."""
-    # Strings: an object of the driver's class would make each worker import the driver's modules, boto3 among them.
-    engine, file_name, digest = automaton.engine, automaton.file_name, automaton.metadata_digest
 
     def entry_ids(texts: pa.Array) -> pa.Array:
         return match_texts(texts, engine=engine, path=SparkFiles.get(file_name), metadata_digest=digest)

@@ -28,6 +28,7 @@ from metaclip_spark.storage import MANIFESTS, RUN, Storage, bucket_folder, manif
 from metaclip_spark.table_store import (
     check_committed,
     package_settings,
+    prepare_compression,
     prepare_tables,
     refuse_packages_under_submit,
     warn_of_region,
@@ -275,6 +276,7 @@ def open_run(
     with locked(storage, application):
         prepare(storage, output)
         session = get_session(application, session_settings(output))
+        prepare_compression(session)
         run = Run(session, storage, output, console)
         line = prepare_tables(session, storage, allow_rename_committer=output.allow_rename_committer)
         if storage.scheme != "file":

@@ -1,4 +1,4 @@
-"""What Spark needs to write tables to object stores safely, with the reason for each setting.
+"""What Spark needs to write tables to object stores safely, and how it packs them, with the reason for each setting.
 
 On S3 a rename is a copy that can be seen half done, so Spark writes tables by S3A's magic committer: multipart uploads
 that one request each completes. Without two of Spark's classes Hadoop falls back to a renaming committer in silence;
@@ -168,7 +168,6 @@ def prepare_tables(session: SparkSession, storage: Storage, *, allow_rename_comm
     """
     context: Any = session.sparkContext
     hadoop = context._jsc.hadoopConfiguration()
-    _set_unless_given(session, hadoop, _PARQUET)
     if storage.scheme == "s3a" and hadoop.get("fs.s3.impl"):
         # EMR: its own file system stands behind s3, and the platform has set its committer.
         storage.use_scheme("s3")
@@ -191,6 +190,16 @@ def prepare_tables(session: SparkSession, storage: Storage, *, allow_rename_comm
     session.conf.set("spark.sql.parquet.output.committer.class", PARQUET_COMMITTER_CLASS)
     storage.committer_required = None if allow_rename_committer else str(hadoop.get("fs.s3a.committer.name"))
     return f"tables: {name}, committed by S3A's {hadoop.get('fs.s3a.committer.name')} committer"
+
+
+def prepare_compression(session: SparkSession) -> None:
+    """Sets how a session that writes a run's tables packs them, unless the user has.
+
+    Args:
+        session: The session.
+    """
+    context: Any = session.sparkContext
+    _set_unless_given(session, context._jsc.hadoopConfiguration(), _PARQUET)
 
 
 def check_committed(storage: Storage, folder: str) -> None:

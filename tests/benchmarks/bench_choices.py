@@ -33,7 +33,7 @@ def with_whole_rows(work: Callable[[], DataFrame]) -> DataFrame:
 
 
 def in_turns(sides: dict[str, Callable[[], Any]], repeats: int) -> tuple[dict[str, float], dict[str, Any]]:
-    """Runs both ways in turns; gives the medians of their wall seconds and what each found last."""
+    """Runs all ways in turns; gives the medians of their wall seconds and what each found last."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     found = {}
     for _ in range(repeats):

@@ -115,6 +115,13 @@ def test_match_and_sample_are_planned_with_one_python_node_each(spark, pool, mat
     assert 0 < texts_alone[1].count() < matched.count()
 
 
+def test_match_workers_are_sent_strings_and_no_object_of_the_driver(spark, pool, monkeypatch):
+    sent = []
+    monkeypatch.setattr("metaclip_spark.match.arrow_function", lambda work, _result_type: sent.append(work))
+    match_pairs(pool, ship_automaton(spark, metadata(), "token"), identify_language=False)
+    assert [type(cell.cell_contents) for cell in sent[0].__closure__] == [str] * 3
+
+
 def test_language_is_of_matched_pairs_only_and_gates_alike(spark, pool):
     found = match_pairs(pool, ship_automaton(spark, metadata(), "token"), identify_language=True)
     assert found.where("language is null or language_probability is null").count() == 0

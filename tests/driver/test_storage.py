@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -26,6 +27,7 @@ from metaclip_spark.lock import locked
 from metaclip_spark.object_store import HadoopStore
 from metaclip_spark.run import Run, prepare_output, prepare_step
 from metaclip_spark.storage import LOCK, Storage, check_apart, manifest_digest, manifest_name
+from metaclip_spark.table_store import prepare_compression
 from udfs.schemas import EXPECTED_KEPT
 
 
@@ -272,6 +274,20 @@ def test_who_lost_the_lock_empties_no_table(run, write):
     with pytest.raises(OutputExistsError):
         getattr(run, write)(EXPECTED, "expected_kept")
     assert run.read_rows("expected_kept", EXPECTED_KEPT) == EXPECTED
+
+
+def test_tables_are_packed_as_measured_unless_the_user_says_otherwise(spark, monkeypatch):
+    name = "parquet.compression.codec.zstd.level"
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+    hadoop.unset(name)
+    prepare_compression(spark)
+    assert hadoop.get(name) == "1"
+    hadoop.set(name, "9")
+    given = SimpleNamespace(getAll=lambda: [(f"spark.hadoop.{name}", "9")])
+    monkeypatch.setattr(type(spark.sparkContext), "getConf", lambda _context: given)
+    prepare_compression(spark)
+    assert hadoop.get(name) == "9"
+    hadoop.unset(name)
 
 
 def test_an_unfinished_put_through_hadoop_is_hidden(spark, tmp_path, monkeypatch):
