@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from metaclip_spark.storage import Storage
 from udfs.automaton import entries_as_json
@@ -139,9 +138,7 @@ def write_list(storage: Storage, entries: Sequence[Entry], description: dict[str
     storage.delete(DESCRIPTION_FILE)
     texts = json.dumps([entry.text for entry in entries], ensure_ascii=False, indent=0) + "\n"
     storage.put_text(LIST_FILE, texts)
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    storage.put_bytes("metadata.parquet", sink.getvalue().to_pybytes())
+    storage.put_table("metadata.parquet", table)
     storage.put_text(DESCRIPTION_FILE, json.dumps(description, ensure_ascii=False, indent=2) + "\n")
 
 

@@ -149,7 +149,6 @@ class Run:
             table: The table.
             folder: Relative to the run's folder.
         """
-        self.storage.guard()
         self.storage.delete(folder)
         rows = self.output.rows_per_file
         table.write.mode("overwrite").option("maxRecordsPerFile", rows).parquet(self.storage.location(folder))
@@ -162,12 +161,9 @@ class Run:
             rows: The table.
             folder: Relative to the run's folder.
         """
-        sink = pa.BufferOutputStream()
-        pq.write_table(rows, sink, compression="zstd")
-        self.storage.guard()
         self.storage.delete(folder)
         # As Spark names its files, so that a manifest's list of files tells this write from any other.
-        self.storage.put_bytes(f"{folder}/part-00000-{uuid.uuid4()}.zstd.parquet", sink.getvalue().to_pybytes())
+        self.storage.put_table(f"{folder}/part-00000-{uuid.uuid4()}.zstd.parquet", rows)
 
     def read_rows(self, folder: str, schema: pa.Schema) -> pa.Table:
         """Reads a table that fits on the driver.

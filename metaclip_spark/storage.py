@@ -20,6 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from metaclip_spark.config import digest
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from metaclip_spark.object_store import HadoopStore, LocalStore, ObjectStore, S3Store
@@ -82,7 +85,7 @@ class Storage:
         uploads: The store, where it is S3 and can leave parts of uploads behind; else None.
         committer_required: The S3A committer whose name must stand in the _SUCCESS of each table that Spark writes;
             None for any.
-        guard: Called before each put; raises where the run has lost its lock.
+        guard: Called before each put and delete; raises where the run has lost its lock.
     """
 
     def __init__(self, output: str, options: FetchOptions | None = None) -> None:
@@ -174,6 +177,17 @@ class Storage:
         """
         self.guard()
         self._objects.put(name, content)
+
+    def put_table(self, name: str, rows: pa.Table) -> None:
+        """Puts a Parquet file whole or not at all, over one that is there.
+
+        Args:
+            name: A relative path.
+            rows: All of it.
+        """
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink, compression="zstd")
+        self.put_bytes(name, sink.getvalue().to_pybytes())
 
     def put_unguarded(self, name: str, content: Any) -> None:
         """Puts a JSON object without asking the guard: for the lock itself.
@@ -278,6 +292,7 @@ class Storage:
         Args:
             name: A relative path.
         """
+        self.guard()
         self._objects.delete(name)
 
     def holds_a_run(self) -> bool:
