@@ -14,6 +14,7 @@ from udfs import fetch
 from udfs.alt_text import pair_id, replace_lone_surrogates
 from udfs.archive_source import ArchiveReadError, NotAnArchiveError
 from udfs.page_pairs import PagePairs
+from udfs.pair_columns import PairColumns
 from udfs.schemas import EXTRACTED
 
 BATCH_ROWS = 8192
@@ -45,6 +46,8 @@ class ArchiveRows:
     status: str = "ok"
     numbers: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
+    _columns: PairColumns = field(default_factory=lambda: PairColumns(BATCH_ROWS))
+    _full: list[pa.RecordBatch] = field(default_factory=list)
     _pairs: list[tuple[Any, ...]] = field(default_factory=list)
     _rejects: list[tuple[Any, ...]] = field(default_factory=list)
     _characters: int = 0
@@ -77,7 +80,7 @@ class ArchiveRows:
             try:
                 for item in items(stream):
                     add(self, item)
-                    if len(self._pairs) + len(self._rejects) >= BATCH_ROWS or self._characters >= _BATCH_CHARACTERS:
+                    if self._full or self._is_full():
                         yield from self._take()
                 self._check_all_read(stream)
             except NotAnArchiveError as error:
@@ -87,6 +90,9 @@ class ArchiveRows:
             except Exception as error:  # what no reader foresees fails this archive, by name, and no other
                 self.fail("archive.reader_error", repr(error))
             yield from self._close(size=stream.size, etag=stream.etag, bytes_read=stream.bytes_read)
+
+    def _is_full(self) -> bool:
+        return len(self._pairs) + len(self._rejects) >= BATCH_ROWS or self._characters >= _BATCH_CHARACTERS
 
     def _check_all_read(self, stream: fetch.ArchiveStream) -> None:
         """Counts an archive that passes for good though nobody asked for its last bytes: a loss in silence else."""
@@ -124,6 +130,8 @@ class ArchiveRows:
             offset: Where its record begins.
             page: Its pairs and losses; without a URL the column is null.
         """
+        if page.tags is not None:
+            self._read_tags(offset, page)
         numbers = self.numbers
         numbers["pages"] += 1
         numbers["images"] += page.images
@@ -137,6 +145,17 @@ class ArchiveRows:
             self._pairs.append((pair_id(image_url, text), image_url, text, source, page_url, offset, index))
             self._characters += len(text) + len(image_url) + len(page.page_url)
 
+    def _read_tags(self, offset: int, page: PagePairs) -> None:
+        """Has the images of a page read, those that the compiled loop does not take one by one."""
+        assert page.tags is not None
+        start, images = 0, len(page.tags.rows)
+        while start < images:
+            start, refused = self._columns.add(page, offset, start)
+            for index in refused:
+                page.read_tag(index)
+            if start < images:
+                self._full.append(self._batch("pair", self._columns.take()))
+
     def reject(self, stage: str, reason: str, example: str, offset: int | None) -> None:
         """Counts a loss and makes a row of it: always for archives and records, else the first few of a reason.
 
@@ -147,31 +166,39 @@ class ArchiveRows:
             offset: Where its record begins, if it is of one.
         """
         self.rejected[reason] += 1
-        if stage in {"image", "text"} and self.rejected[reason] > _EXAMPLES_PER_REASON:
-            return
+        if stage in {"image", "text"} and self.rejected[reason] >= _EXAMPLES_PER_REASON:
+            self._columns.need_no_more_examples(reason)
+            if self.rejected[reason] > _EXAMPLES_PER_REASON:
+                return
         self._rejects.append((stage, reason, replace_lone_surrogates(example[:_EXAMPLE_CHARACTERS]), offset))
 
     def _take(self) -> Iterator[pa.RecordBatch]:
         """Hands on what has been gathered, in batches of at most `BATCH_ROWS`."""
-        pairs, rejects = self._pairs, self._rejects
-        self._pairs, self._rejects, self._characters = [], [], 0
+        full, pairs, rejects = self._full, self._pairs, self._rejects
+        self._full, self._pairs, self._rejects, self._characters = [], [], [], 0
+        yield from full
+        if len(self._columns):
+            yield self._batch("pair", self._columns.take())
         for kind, names, rows in (("pair", _PAIR_COLUMNS, pairs), ("reject", _REJECT_COLUMNS, rejects)):
             for start in range(0, len(rows), BATCH_ROWS):
-                yield self._batch(kind, names, rows[start : start + BATCH_ROWS])
+                yield self._batch(kind, _columns_of(names, rows[start : start + BATCH_ROWS]))
 
     def _close(self, size: int, etag: str, bytes_read: int) -> Iterator[pa.RecordBatch]:
         yield from self._take()
+        self._columns.take_numbers(self.numbers, self.rejected)
         numbers = {name: self.numbers[name] for name in _NUMBERS}
         facts = {"status": self.status, "size": size, "etag": etag, "bytes_read": bytes_read, **numbers}
         row = {**facts, "rejected": sorted(self.rejected.items())}
-        yield self._batch("archive", tuple(row), [tuple(row.values())])
+        yield self._batch("archive", _columns_of(tuple(row), [tuple(row.values())]))
 
-    def _batch(self, kind: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
+    def _batch(self, kind: str, columns: dict[str, pa.Array]) -> pa.RecordBatch:
         """Builds a batch of one kind of row; the columns of the other kinds are null."""
-        columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-        columns |= {"kind": (kind,) * len(rows), "archive": (self.archive,) * len(rows)}
-        arrays = [
-            pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(len(rows), field.type)
-            for field in EXTRACTED
-        ]
+        length = len(next(iter(columns.values())))
+        columns |= {name: pa.repeat(value, length) for name, value in (("kind", kind), ("archive", self.archive))}
+        arrays = [columns[field.name] if field.name in columns else pa.nulls(length, field.type) for field in EXTRACTED]
         return pa.RecordBatch.from_arrays(arrays, schema=EXTRACTED)
+
+
+def _columns_of(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, pa.Array]:
+    columns = zip(names, zip(*rows, strict=True), strict=True)
+    return {name: pa.array(column, EXTRACTED.field(name).type) for name, column in columns}

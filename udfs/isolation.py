@@ -20,7 +20,7 @@ from typing import Any
 from udfs.archive_records import ArchiveRecord
 from udfs.page_pairs import LostRecordError, PagePairs
 from udfs.parse_child import LENGTH
-from udfs.record_page import page_in
+from udfs.record_page import is_json_metadata, page_in
 
 _START_SECONDS = 300.0
 
@@ -51,6 +51,9 @@ def page_reader(attempt: int, max_page_bytes: int, timeout_seconds: float) -> Pa
 
 
 def _watched_page(record: ArchiveRecord, max_page_bytes: int, timeout_seconds: float) -> PagePairs:
+    if is_json_metadata(record):
+        # One pass over its bytes, which needs no clock: the two calls below would be a tenth of it.
+        return page_in(record, max_page_bytes)
     # The default action of SIGALRM ends the process, even within native code that never returns to Python.
     signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
     try:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numba.extending
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
@@ -26,6 +27,7 @@ _intrinsic: Any = numba.extending.intrinsic
 WORD_BYTES = 8
 BLOCK_BYTES = 64
 SEPARATORS = f"\t\n\r {SEPARATOR_MARKS}".encode()
+_HIGH_BITS = np.uint64(0x8080808080808080)
 _WORD = ir.IntType(64)
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 _NUMBER = ir.IntType(32)
@@ -112,20 +114,68 @@ def trailing_zeros(_typing_context: Any, _word: Any) -> Any:
     return types.int64(types.uint64), code
 
 
-@_instruction
-def separator_bits(_typing_context: Any, array: Any, _byte: Any) -> Any:
-    """Sets a bit for each of the 64 bytes from a position on that is a space, tab, LF, CR or one of the seven marks."""
+def bits_of(wanted: bytes) -> Any:
+    """Makes an instruction that compares 64 bytes at once.
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = _address(context, builder, signature.args[0], *arguments)
-        block = ir.VectorType(ir.IntType(8), BLOCK_BYTES)
-        loaded = builder.load(builder.inttoptr(address, block.as_pointer()))
-        loaded.align = 1
-        bits = None
-        for separator in SEPARATORS:
-            wanted = ir.Constant(block, [separator] * BLOCK_BYTES)
-            equal = builder.icmp_unsigned("==", loaded, wanted)
-            bits = equal if bits is None else builder.or_(bits, equal)
-        return builder.bitcast(bits, _WORD)
+    Args:
+        wanted: Bytes to find.
 
-    return types.uint64(array, types.int64), code
+    Returns:
+        An instruction (byte array, position) -> a number with a bit for each of the 64 bytes from the position on that
+        is one of the wanted ones; nothing checks the bounds.
+    """
+
+    def find(_typing_context: Any, array: Any, _byte: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            address = _address(context, builder, signature.args[0], *arguments)
+            block = ir.VectorType(ir.IntType(8), BLOCK_BYTES)
+            loaded = builder.load(builder.inttoptr(address, block.as_pointer()))
+            loaded.align = 1
+            bits = None
+            for byte in wanted:
+                equal = builder.icmp_unsigned("==", loaded, ir.Constant(block, [byte] * BLOCK_BYTES))
+                bits = equal if bits is None else builder.or_(bits, equal)
+            return builder.bitcast(bits, _WORD)
+
+        return types.uint64(array, types.int64), code
+
+    return _instruction(find)
+
+
+separator_bits = bits_of(SEPARATORS)
+"""Finds spaces, tabs, LF, CR and the seven marks."""
+
+
+@part_of_kernel
+def is_utf8(content: Any, begin: int, end: int) -> bool:
+    """Checks bytes as Python's decoder does: no overlong forms, no surrogates, nothing above U+10FFFF.
+
+    Args:
+        content: A byte array.
+        begin: Where the text begins in it.
+        end: Where it ends.
+
+    Returns:
+        True for valid UTF-8.
+    """
+    at = begin
+    while at < end:
+        if at + WORD_BYTES <= end and load_word(content, at) & _HIGH_BITS == 0:
+            at += WORD_BYTES
+            continue
+        lead = int(content[at])
+        at += 1
+        if lead < 0x80:
+            continue
+        length = 1 if 0xC2 <= lead <= 0xDF else 2 if 0xE0 <= lead <= 0xEF else 3 if 0xF0 <= lead <= 0xF4 else 0
+        if length == 0 or at + length > end:
+            return False
+        least = 0xA0 if lead == 0xE0 else 0x90 if lead == 0xF0 else 0x80
+        most = 0x9F if lead == 0xED else 0x8F if lead == 0xF4 else 0xBF
+        if content[at] < least or content[at] > most:
+            return False
+        for place in range(at + 1, at + length):
+            if content[place] < 0x80 or content[place] > 0xBF:
+                return False
+        at += length
+    return True

@@ -1,10 +1,15 @@
 """What one page gives: its pairs, and the reasons for what was lost. Both parsers fill the same form."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from udfs.alt_text import clean_text
+from udfs.schemas import SOURCES
+from udfs.tag_layout import HREF, SRC
 from udfs.urls import resolve_image_url
 
 
@@ -39,6 +44,34 @@ class Loss(NamedTuple):
     example: str
 
 
+ImageValues = tuple[str | None, Sequence[tuple[str, Any]]]
+"""An image's `src`, None where it has none, and (source, value) of its texts in the order of `schemas.SOURCES`."""
+
+
+class PageTags(NamedTuple):
+    """The images of a page where a compiled loop found them.
+
+    Attributes:
+        content: The bytes that the rows point into.
+        rows: int64[n, TAG_COLUMNS], see `tag_layout`.
+        decoded: The values of those images whose values are not what the bytes say, by place.
+    """
+
+    content: bytes
+    rows: npt.NDArray[np.int64]
+    decoded: dict[int, ImageValues]
+
+    def values(self, index: int) -> ImageValues:
+        """Gives the values of an image."""
+        if index in self.decoded:
+            return self.decoded[index]
+        row = self.rows[index].tolist()
+        src, *texts = (
+            self.content[row[at] : row[at + 1]].decode() if row[at] >= 0 else None for at in range(SRC, HREF, 2)
+        )
+        return src, [(source, text) for source, text in zip(SOURCES, texts, strict=True) if text is not None]
+
+
 @dataclass
 class PagePairs:
     """The pairs of one page.
@@ -47,6 +80,8 @@ class PagePairs:
 
     Attributes:
         page_url: The page's own URL.
+        base_url: What the URLs of its images are resolved against.
+        tags: Its images, where they have been found and not yet read: then all that follows is still empty.
         images: Images seen, good or bad.
         images_kept: Images with a good URL and at least one text attribute.
         texts: Text attributes of kept images, empty ones too.
@@ -55,23 +90,37 @@ class PagePairs:
     """
 
     page_url: str
+    base_url: str
+    tags: PageTags | None = None
     images: int = 0
     images_kept: int = 0
     texts: int = 0
     pairs: list[FoundPair] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
 
-    def add_image(self, base_url: str, src: str | None, texts: Iterable[tuple[str, object]]) -> None:
+    def read_tags(self) -> None:
+        """Reads all images of `tags`, without the compiled loop of `pair_columns`, whose result is the same."""
+        if self.tags is not None:
+            for index in range(len(self.tags.rows)):
+                self.read_tag(index)
+        self.tags = None
+
+    def read_tag(self, index: int) -> None:
+        """Reads the image of `tags` with a place among the page's images."""
+        assert self.tags is not None
+        self.add_image(*self.tags.values(index), index)
+
+    def add_image(self, src: str | None, texts: Iterable[tuple[str, object]], index: int | None = None) -> None:
         """Adds one image with its texts.
 
         Args:
-            base_url: What the image's URL is resolved against.
             src: The image's `src`; None where it has none.
             texts: (source, value) of the text attributes that it has, in the order of `schemas.SOURCES`.
+            index: Its place among the page's images; None for behind those that were added.
         """
-        index = self.images
+        index = self.images if index is None else index
         self.images += 1
-        image_url, reason = resolve_image_url(base_url, src or "")
+        image_url, reason = resolve_image_url(self.base_url, src or "")
         if image_url is None:
             self.losses.append(Loss(reason, src or ""))
             return

@@ -78,11 +78,11 @@ def _add_row(rows: ArchiveRows, row: Row | Damage) -> None:
 def _page_of(row: Row) -> PagePairs:
     if row.lost is not None:
         raise row.lost
-    page = PagePairs("")
+    page = PagePairs("", "")
     if row.url is not None and not isinstance(row.url, str):
         page.add_bad_image("image.not_a_string", str(row.url))
     else:
-        page.add_image("", row.url, [] if row.text is None else [("alt", row.text)])
+        page.add_image(row.url, [] if row.text is None else [("alt", row.text)])
     return page
 
 

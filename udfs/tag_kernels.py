@@ -15,26 +15,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from udfs.machine_words import compiled, load_word, part_of_kernel, trailing_zeros, types
-
-UNMODELLED = -1
-"""What the loop returns for a page that must be parsed as a whole."""
-
-ATTRIBUTES = ("src", "alt", "title", "data-image-title", "href")
-IS_PLAIN, FIRST_VALUE = 2, 3
-TAG_COLUMNS = FIRST_VALUE + 2 * len(ATTRIBUTES)
-"""A row per tag: its begin, its end, whether its values stand as they are (no entity, CR or NUL), and from
-`FIRST_VALUE` on begin and end of the value of each of `ATTRIBUTES`, -1 where the tag does not have it."""
+from udfs.machine_words import BLOCK_BYTES, bits_of, compiled, is_utf8, load_word, part_of_kernel, trailing_zeros, types
+from udfs.tag_layout import ATTRIBUTES, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_END, UNMODELLED
 
 Bytes = npt.NDArray[np.uint8]
 Tags = npt.NDArray[np.int64]
+Tag = npt.NDArray[np.int64]
 
 _WORD = 8
 _ONES = np.uint64(0x0101010101010101)
 _HIGH_BITS = np.uint64(0x8080808080808080)
+_LOWER_CASES, _ALL_BITS = np.uint64(0x2020202020202020), np.uint64(0xFFFFFFFFFFFFFFFF)
 _U0, _U8 = np.uint64(0), np.uint64(8)
 _LESS, _GREATER, _SLASH, _EQUALS, _BANG, _DASH, _QUESTION = (ord(mark) for mark in ("<", ">", "/", "=", "!", "-", "?"))
-_DOUBLE_QUOTE, _SINGLE_QUOTE, _BRACKET, _C_OF_CDATA = ord('"'), ord("'"), ord("["), ord("C")
+_DOUBLE_QUOTE, _SINGLE_QUOTE, _BRACKET, _C_OF_CDATA, _B_OF_BASE = (ord(mark) for mark in "\"'[Cb")
 _LOWER_CASE, _LETTERS, _AMPERSAND, _RETURN = 32, 26, ord("&"), 13
 _ABSENT = -1
 _WANTED_LENGTHS = np.array([len(name) for name in ATTRIBUTES])
@@ -56,6 +50,8 @@ _NAMES = {
     _GIVE_UP: "template math frameset plaintex",
 }
 """The names that matter by kind; `plaintex` stands for plaintext, since eight letters are looked at."""
+
+_less_bits = bits_of(b"<")
 
 _SLOTS = 256
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -96,8 +92,19 @@ def _find(html: Bytes, start: int, byte: int) -> int:
 
 
 @part_of_kernel
+def _find_less(html: Bytes, start: int) -> int:
+    """Finds the next `<`, 64 bytes at a time: it is farther away than what `_find` looks for."""
+    while start + BLOCK_BYTES <= html.size:
+        bits = _less_bits(html, start)
+        if bits != _U0:
+            return start + int(trailing_zeros(bits))
+        start += BLOCK_BYTES
+    return _find(html, start, _LESS)
+
+
+@part_of_kernel
 def _is_space(byte: int) -> bool:
-    return byte == 32 or byte == 10 or byte == 9 or byte == 13 or byte == 12  # noqa: PLR1714, PLR2004 - faster so
+    return byte == 32 or byte == 10 or byte == 9 or byte == 13 or byte == 12
 
 
 @part_of_kernel
@@ -116,9 +123,12 @@ def _name_end(html: Bytes, start: int) -> int:
 def _kind(html: Bytes, start: int, end: int) -> int:
     """Looks a name up by its first eight letters in lower case."""
     key = _U0
-    for place in range(min(end - start, _WORD) - 1, -1, -1):
-        byte = int(html[start + place])
-        key = (key << _U8) | np.uint64(byte | _LOWER_CASE if _is_letter(byte) else byte)
+    if start + _WORD <= html.size:
+        # The bit of lower case is set in every letter, and gives no other byte a letter's value.
+        key = (load_word(html, start) | _LOWER_CASES) & (_ALL_BITS >> np.uint64(8 * max(_WORD - (end - start), 0)))
+    else:
+        for place in range(min(end - start, _WORD) - 1, -1, -1):
+            key = (key << _U8) | np.uint64(html[start + place] | _LOWER_CASE)
     slot = np.int64((key * _MULTIPLIER) >> _SHIFT)
     while _KEYS[slot] != _U0:
         if _KEYS[slot] == key:
@@ -183,13 +193,13 @@ def _wanted_column(html: Bytes, name_start: int, name_end: int) -> int:
             ):
                 place += 1
             if name_start + place == name_end:
-                return FIRST_VALUE + 2 * wanted
+                return SRC + 2 * wanted
     return 0
 
 
 @part_of_kernel
 def _write_tag(html: Bytes, begin: int, name_end: int, tag: npt.NDArray[np.int64]) -> None:
-    """Fills one row of tags. Of repeated attributes the first counts."""
+    """Fills one row of tags. Values are plain that are UTF-8 without entity, CR and NUL; of repeated ones the first."""
     tag[:] = _ABSENT
     name_start, at, is_plain = 1, name_end, 1
     while name_start > 0:
@@ -197,10 +207,11 @@ def _write_tag(html: Bytes, begin: int, name_end: int, tag: npt.NDArray[np.int64
         column = _wanted_column(html, name_start, attribute_end) if name_start > 0 else 0
         if column > 0 and tag[column] == _ABSENT:
             tag[column], tag[column + 1] = value_start, value_end
+            is_plain &= is_utf8(html, value_start, value_end)
             for place in range(value_start, value_end):
                 if html[place] == _AMPERSAND or html[place] == _RETURN or html[place] == 0:
                     is_plain = 0
-    tag[0], tag[1], tag[IS_PLAIN] = begin, at, is_plain
+    tag[TAG_BEGIN], tag[TAG_END], tag[IS_PLAIN] = begin, at, is_plain
 
 
 @part_of_kernel
@@ -253,7 +264,7 @@ def _next_tag(html: Bytes, at: int) -> tuple[int, int, bool, int, int, int]:
         The first is the page's length where there is none, the last is 0 where the page cannot be read on.
     """
     while True:
-        begin = _find(html, at, _LESS)
+        begin = _find_less(html, at)
         if begin + 2 >= html.size:
             return html.size, _OTHER, False, 0, 0, html.size
         is_end = html[begin + 1] == _SLASH
@@ -306,19 +317,20 @@ def _svg_end(html: Bytes, at: int) -> int:
 @part_of_kernel
 def _text_end(html: Bytes, start: int, name_start: int, name_end: int, kind: int) -> int:
     """Finds the end tag of an element whose content is text; 0 where there is none or a script may go on behind it."""
-    at, in_comment, nested = _find(html, start, _LESS), False, False
+    at, in_comment, nested = _find_less(html, start), False, False
     while at + 1 < html.size:
         if html[at + 1] == _SLASH and _has_name(html, at + 2, name_start, name_end):
             return 0 if nested else at
         if kind == _SCRIPT:
             nested |= in_comment and _has_name(html, at + 1, name_start, name_end)
             in_comment |= html[at + 1] == _BANG
-        at = _find(html, at + 1, _LESS)
+        at = _find_less(html, at + 1)
     return 0
 
 
-def _find_tags(html: Bytes, tags: Tags) -> int:
-    """Writes a row for each `<img>`, `<image>` and `<base>` tag; the rules stand in the module's docstring."""
+def _find_tags(html: Bytes, images: Tags, base: Tag) -> int:
+    """Writes a row for each image, and one for the first base; the rules stand in the module's docstring."""
+    base[:] = _ABSENT
     at, found, in_gap = 0, 0, False
     while True:
         begin, kind, is_end, name_start, name_end, at = _next_tag(html, at)
@@ -327,10 +339,14 @@ def _find_tags(html: Bytes, tags: Tags) -> int:
         if kind in (_GAP, _CELL, _TABLE):
             in_gap = kind == _GAP or is_end != (kind == _TABLE)
         elif kind == _IMAGE and not is_end:
-            if in_gap or found == tags.shape[0]:
+            is_base = html[name_start] | _LOWER_CASE == _B_OF_BASE
+            if in_gap or (found == images.shape[0] and not is_base):
                 return UNMODELLED
-            _write_tag(html, begin, name_end, tags[found])
-            found += 1
+            if not is_base:
+                _write_tag(html, begin, name_end, images[found])
+                found += 1
+            elif base[HREF] == _ABSENT:
+                _write_tag(html, begin, name_end, base)
         elif kind == _SELECT and not is_end:
             at = _select_end(html, at)
         elif kind == _SVG and not is_end:
@@ -346,8 +362,9 @@ def tag_kernel() -> Any:
     """Compiles the loop, or loads it from numba's cache.
 
     Returns:
-        A function (html: the page as uint8[n], tags: int64[m, TAG_COLUMNS]) -> number of rows written; or
-        `UNMODELLED`, also where there are more than m tags.
+        A function (html: the page as uint8[n], images: int64[m, TAG_COLUMNS], base: int64[TAG_COLUMNS]) -> number of
+        images, a row written for each of `<img>` and `<image>`; or `UNMODELLED`, also where there are more than m.
+        The base is the first `<base>` that has a `href`.
     """
     page = types.Array(types.uint8, 1, "C", readonly=True)
-    return compiled(_find_tags, types.int64(page, types.int64[:, ::1]))
+    return compiled(_find_tags, types.int64(page, types.int64[:, ::1], types.int64[::1]))

@@ -7,6 +7,9 @@ import re
 from functools import lru_cache
 from urllib.parse import urljoin, urlsplit
 
+import numpy as np
+import numpy.typing as npt
+
 from udfs.alt_text import replace_lone_surrogates
 
 _SEGMENT = "[A-Za-z0-9_.~%+,@=-]+"
@@ -15,6 +18,12 @@ _PLAIN = re.compile(f"((?:(?:https?:)?//[A-Za-z0-9.:-]+/|/)?(?:{_SEGMENT}/+)*)({
 """A folder and a name, in characters that mean nothing else. The name is neither "." nor ".."."""
 
 _PLAIN_BASE = re.compile(f"(https?://[A-Za-z0-9-][A-Za-z0-9.-]*/)((?:{_NAME}/)*)")
+_BASE_WITH_FOLDER = re.compile(
+    f"(https?://[A-Za-z0-9-][A-Za-z0-9.-]*(?::[0-9]+)?/)((?:{_NAME}/)*)(?:[A-Za-z0-9_.~%+,@=!$&'()*-]*)(?:[?#].*)?",
+    re.DOTALL,
+)
+"""A base of which only the folder matters to a path that is appended."""
+
 _PLAIN_FOLDER = re.compile(rf"(/?)((?:\.\./)*)((?:{_NAME}/)*)")
 _REMEMBERED_FOLDERS = 4096
 _LONGEST_FOLDER = 1024
@@ -51,6 +60,22 @@ def join_base(page_url: str, base_href: str | None) -> str:
         return urljoin(page_url, base_href)
     except ValueError:
         return page_url
+
+
+@lru_cache(_REMEMBERED_FOLDERS)
+def plain_folder(base_url: str) -> tuple[npt.NDArray[np.uint8], int]:
+    """Gives what a plain path is appended to, so that a compiled loop can resolve it.
+
+    Args:
+        base_url: What `join_base` returned.
+
+    Returns:
+        The bytes of the base without what follows its path's last slash, and where in it the path begins, behind the
+        first slash. None, 0 where the base is not http or https, or has a path that urljoin does not keep as it is.
+    """
+    base = _BASE_WITH_FOLDER.fullmatch(base_url)
+    folder, root_end = ("", 0) if base is None else (f"{base[1]}{base[2]}", len(base[1]))
+    return np.frombuffer(folder.encode(), np.uint8), root_end
 
 
 def resolve_image_url(base_url: str, src: str) -> tuple[str | None, str]:

@@ -13,6 +13,7 @@ from udfs.archive_source import ArchiveSource
 _TYPES = ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
 _NAMES = {int(getattr(WarcRecordType, name)): name for name in _TYPES}
 _PAGE_TYPES = {"response", "resource"}
+_TYPES_WITH_TYPED_BLOCKS = {"resource", "metadata"}
 _NUMBER = re.compile(r"\s*\d{1,18}\s*", re.ASCII)
 _ALL_BYTES = 1 << 62
 
@@ -43,11 +44,12 @@ def _take(record: Any, offset: int, *, max_block_bytes: int) -> ArchiveRecord:
     kind = _NAMES.get(int(record.record_type), "unknown")
     is_page = kind in _PAGE_TYPES
     # Looking a header up costs as much as the rest of this function.
-    content_type = headers.get("Content-Type") if is_page or kind == "metadata" else None
+    content_type = headers.get("Content-Type") if kind in _TYPES_WITH_TYPED_BLOCKS else None
     is_read = is_page or (content_type is not None and "json" in content_type.lower())
     block = reader.read(min(length, max_block_bytes)) if is_read and length else b""
     taken = len(block) + (reader.consume(_ALL_BYTES) if len(block) < length else 0)
-    has_length = _NUMBER.fullmatch(headers.get("Content-Length") or "") is not None
+    length_as_written = headers.get("Content-Length") or ""
+    has_length = length_as_written == str(length) or _NUMBER.fullmatch(length_as_written) is not None
     is_truncated = taken < length
     return ArchiveRecord(
         offset=offset,

@@ -6,24 +6,30 @@ before July 2019.
 """
 
 import json
-from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 import msgspec
+import numpy as np
 
-from udfs.page_pairs import LostRecordError, PagePairs
+from udfs.link_kernels import link_kernel
+from udfs.page_pairs import ImageValues, LostRecordError, PagePairs, PageTags
+from udfs.tag_layout import IS_PLAIN, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
 from udfs.urls import clean_page_url, join_base
 
 IMAGE_PATH = "IMG@/src"
 """The path of an image's `src` among the links; an image's other attributes have other paths."""
 
+_FEWEST_BYTES = len('{"path":"IMG@/src"},')
+_NULL = b"null"
+
 NO_ENVELOPE = "record.no_envelope"
 """The reason of a JSON record that is no description of a capture: bad in a WAT archive, normal in a WARC."""
 
-_IMAGE_BYTES = b"IMG@"
 _OTHER_TYPES = {"request", "metadata", "warcinfo", "revisit", "conversion", "continuation"}
 
-LinkT = TypeVar("LinkT")
+LinksT = TypeVar("LinksT")
+# Raw text cannot be one of several types to the decoder, so that None is only what stands for missing links.
+_NO_LINKS: Any = None
 
 
 class _Link(msgspec.Struct, gc=False):
@@ -33,31 +39,27 @@ class _Link(msgspec.Struct, gc=False):
     title: str | None = None
 
 
-class _UnreadLink(msgspec.Struct, gc=False):
-    """A link of a record without images: the decoder skips what it holds."""
-
-
 class _Head(msgspec.Struct):
     base: str | None = msgspec.field(name="Base", default=None)
 
 
-class _Html(msgspec.Struct, Generic[LinkT]):
+class _Html(msgspec.Struct, Generic[LinksT]):
     head: _Head | None = msgspec.field(name="Head", default=None)
-    links: list[LinkT] | None = msgspec.field(name="Links", default=None)
+    links: LinksT = msgspec.field(name="Links", default=_NO_LINKS)
 
 
 class _Message(msgspec.Struct):
     status: str | int | None = msgspec.field(name="Status", default=None)
 
 
-class _Response(msgspec.Struct, Generic[LinkT]):
+class _Response(msgspec.Struct, Generic[LinksT]):
     message: _Message | None = msgspec.field(name="Response-Message", default=None)
-    html: _Html[LinkT] | None = msgspec.field(name="HTML-Metadata", default=None)
+    html: _Html[LinksT] | None = msgspec.field(name="HTML-Metadata", default=None)
 
 
-class _Payload(msgspec.Struct, Generic[LinkT]):
-    response: _Response[LinkT] | None = msgspec.field(name="HTTP-Response-Metadata", default=None)
-    html: _Html[LinkT] | None = msgspec.field(name="HTML-Metadata", default=None)
+class _Payload(msgspec.Struct, Generic[LinksT]):
+    response: _Response[LinksT] | None = msgspec.field(name="HTTP-Response-Metadata", default=None)
+    html: _Html[LinksT] | None = msgspec.field(name="HTML-Metadata", default=None)
 
 
 class _WarcHeader(msgspec.Struct):
@@ -69,18 +71,19 @@ class _ArcHeader(msgspec.Struct):
     target_uri: str | None = msgspec.field(name="Target-URI", default=None)
 
 
-class _Envelope(msgspec.Struct, Generic[LinkT]):
+class _Envelope(msgspec.Struct, Generic[LinksT]):
     warc_header: _WarcHeader | None = msgspec.field(name="WARC-Header-Metadata", default=None)
     arc_header: _ArcHeader | None = msgspec.field(name="ARC-Header-Metadata", default=None)
-    payload: _Payload[LinkT] | None = msgspec.field(name="Payload-Metadata", default=None)
+    payload: _Payload[LinksT] | None = msgspec.field(name="Payload-Metadata", default=None)
 
 
-class _Document(msgspec.Struct, Generic[LinkT]):
-    envelope: _Envelope[LinkT] | None = msgspec.field(name="Envelope", default=None)
+class _Document(msgspec.Struct, Generic[LinksT]):
+    envelope: _Envelope[LinksT] | None = msgspec.field(name="Envelope", default=None)
 
 
-_WITH_IMAGES = msgspec.json.Decoder(_Document[_Link])
-_WITHOUT_IMAGES = msgspec.json.Decoder(_Document[_UnreadLink])
+_WITH_RAW_LINKS = msgspec.json.Decoder(_Document[msgspec.Raw])
+_WITH_LINKS = msgspec.json.Decoder(_Document[list[_Link] | None])
+_LINK = msgspec.json.Decoder(_Link)
 
 
 def read_wat_record(payload: bytes) -> PagePairs:
@@ -95,35 +98,67 @@ def read_wat_record(payload: bytes) -> PagePairs:
     Raises:
         LostRecordError: The record describes no page (`record.skipped_*`), or cannot be read.
     """
-    decoder: Any = _WITH_IMAGES if _IMAGE_BYTES in payload else _WITHOUT_IMAGES
     try:
-        document = decoder.decode(payload)
+        document = _WITH_RAW_LINKS.decode(payload)
     except (ValueError, RecursionError):  # msgspec's errors and those of UTF-8 are ValueErrors
-        document = _decode_tolerantly(payload)
+        return _read_all_links(payload)
     page_url, html = _page_of(document)
-    page = PagePairs(page_url)
-    base_url = join_base(page_url, html.head.base if html.head else None)
-    for link in html.links or ():
-        if link is None:
-            page.add_bad_image("image.bad_link", page_url)
-        elif isinstance(link, _Link) and link.path == IMAGE_PATH:
-            _add_link(page, base_url, link)
+    page = PagePairs(page_url, join_base(page_url, html.head.base if html.head else None))
+    if html.links is not None and (links := bytes(html.links)) != _NULL:
+        rows = np.empty((len(links) // _FEWEST_BYTES + 1, TAG_COLUMNS), np.int64)
+        found = link_kernel()(np.frombuffer(links, np.uint8), rows)
+        if found == UNMODELLED:
+            return _read_all_links(payload)
+        rows = rows[:found]
+        decoded = {
+            place: _decoded(links, rows[place].tolist())
+            for place, is_plain in enumerate(rows[:, IS_PLAIN].tolist())
+            if not is_plain
+        }
+        page.tags = PageTags(links, rows, decoded)
     return page
 
 
-def _add_link(page: PagePairs, base_url: str, link: _Link) -> None:
+def _decoded(links: bytes, row: list[int]) -> ImageValues:
+    """Decodes a link with escapes or invalid UTF-8, which becomes U+FFFD."""
+    content = links[row[TAG_BEGIN] : row[TAG_END]]
+    try:
+        link = _LINK.decode(content)
+    except ValueError:
+        link = _LINK.decode(content.decode("utf-8", "replace"))
+    return link.url, _texts(link)
+
+
+def _read_all_links(payload: bytes) -> PagePairs:
+    """Reads a record whose links need more than the compiled loop.
+
+    Raises:
+        LostRecordError: As `read_wat_record`.
+    """
+    try:
+        document = _WITH_LINKS.decode(payload)
+    except (ValueError, RecursionError):
+        document = _decode_tolerantly(payload)
+    page_url, html = _page_of(document)
+    page = PagePairs(page_url, join_base(page_url, html.head.base if html.head else None))
+    for link in html.links or ():
+        if link is None:
+            page.add_bad_image("image.bad_link", page_url)
+        elif link.path == IMAGE_PATH:
+            _add_link(page, link)
+    return page
+
+
+def _add_link(page: PagePairs, link: _Link) -> None:
     url: object = link.url  # the tolerant reader does not check types
     if url is None or isinstance(url, str):
-        page.add_image(base_url, url, _texts(link))
+        page.add_image(url, _texts(link))
     else:
         page.add_bad_image("image.bad_link", str(url))
 
 
-def _texts(link: _Link) -> Iterator[tuple[str, object]]:
-    if link.alt is not None:
-        yield "alt", link.alt
-    if link.title is not None:
-        yield "title", link.title
+def _texts(link: _Link) -> list[tuple[str, Any]]:
+    return [(source, text) for source, text in (("alt", link.alt), ("title", link.title)) if text is not None]
 
 
 def _page_of(document: _Document[Any]) -> tuple[str, _Html[Any]]:

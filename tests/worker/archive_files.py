@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from udfs.extract import ExtractOptions, extract_batches
 from udfs.fetch import ArchiveStat, ArchiveStream
-from udfs.schemas import ARCHIVE_PATHS, EXTRACTED
+from udfs.schemas import ARCHIVE_PATHS, EXTRACTED, SOURCES
 
 HTML = b'<html><body><img src="/%d.jpg" alt="a dog %d"></body></html>'
 
@@ -119,6 +119,11 @@ class Outcome:
         assert all(len(reject["example"]) <= 200 for reject in self.rejects)
 
 
+def _place(pair: dict[str, Any]) -> tuple[int, int, int]:
+    """Where a pair stands in its archive: the order of rows is no part of a result."""
+    return pair["record_offset"], pair["image_index"], SOURCES.index(pair["source"])
+
+
 def extract_path(path: Path | str, options: ExtractOptions | None = None) -> Outcome:
     return extract_outcomes([str(path)], options or ExtractOptions())[0]
 
@@ -137,6 +142,7 @@ def extract_outcomes(paths: list[str], options: ExtractOptions, **more: Any) -> 
         assert result.schema.equals(EXTRACTED)
         for row in result.to_pylist():
             if row["kind"] == "archive":
+                pairs.sort(key=_place)
                 outcomes.append(Outcome(row, pairs, rejects, Counter(dict(row["rejected"]))))
                 outcomes[-1].check_sums()
                 pairs, rejects = [], []

@@ -18,6 +18,7 @@ PAGE_URL = "https://example.org/dir/page.html"
 
 def read(html: str, page_url: str = PAGE_URL) -> PagePairs:
     page = read_html(html.encode(), page_url)
+    page.read_tags()
     lost_images = sum(loss.reason.startswith("image.") for loss in page.losses)
     lost_texts = sum(loss.reason.startswith("text.") for loss in page.losses)
     assert page.images == page.images_kept + lost_images

@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from tests.worker.archive_files import extract_path
 from udfs import warc_pairs
 from udfs.html_pairs import read_html, read_whole_page
 from udfs.page_pairs import PagePairs
-from udfs.tag_kernels import TAG_COLUMNS, UNMODELLED, tag_kernel
+from udfs.tag_kernels import tag_kernel
+from udfs.tag_layout import TAG_COLUMNS, UNMODELLED
 
 DATA = os.environ.get("METACLIP_TEST_DATA")
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
@@ -51,12 +53,15 @@ pages = st.lists(
 
 
 def scan(html: bytes) -> int:
-    return int(tag_kernel()(np.frombuffer(html, np.uint8), np.empty((64, TAG_COLUMNS), np.int64)))
+    images, base = np.empty((64, TAG_COLUMNS), np.int64), np.empty(TAG_COLUMNS, np.int64)
+    return int(tag_kernel()(np.frombuffer(html, np.uint8), images, base))
 
 
 def check(html: bytes, page_url: str = PAGE_URL) -> PagePairs:
-    page = read_html(html, page_url)
-    assert page == read_whole_page(html, page_url)
+    page, whole = read_html(html, page_url), read_whole_page(html, page_url)
+    page.read_tags()
+    # The base of a page without images is of no use, and not always looked for.
+    assert page == (whole if whole.images else replace(whole, base_url=page.base_url))
     return page
 
 

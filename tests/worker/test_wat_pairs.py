@@ -28,6 +28,7 @@ EXPECTED = [
 def read(document: object) -> PagePairs:
     payload = document if isinstance(document, bytes) else json.dumps(document).encode()
     page = read_wat_record(payload)
+    page.read_tags()
     assert page.images == page.images_kept + sum(loss.reason.startswith("image.") for loss in page.losses)
     assert page.texts == len(page.pairs) + sum(loss.reason.startswith("text.") for loss in page.losses)
     return page
