@@ -13,7 +13,7 @@ import pyarrow as pa
 from udfs import fetch
 from udfs.alt_text import pair_id, replace_lone_surrogates
 from udfs.archive_source import ArchiveReadError, NotAnArchiveError
-from udfs.page_pairs import PagePairs
+from udfs.page_pairs import PagePairs, PageTags
 from udfs.pair_columns import PairColumns
 from udfs.schemas import EXTRACTED
 
@@ -131,7 +131,8 @@ class ArchiveRows:
             page: Its pairs and losses; without a URL the column is null.
         """
         if page.tags is not None:
-            self._read_tags(offset, page)
+            for index in self._read_tags(offset, page):
+                page.read_tag(index)
         numbers = self.numbers
         numbers["pages"] += 1
         numbers["images"] += page.images
@@ -145,14 +146,28 @@ class ArchiveRows:
             self._pairs.append((pair_id(image_url, text), image_url, text, source, page_url, offset, index))
             self._characters += len(text) + len(image_url) + len(page.page_url)
 
-    def _read_tags(self, offset: int, page: PagePairs) -> None:
-        """Has the images of a page read, those that the compiled loop does not take one by one."""
+    def add_records(self, first: int, images: PageTags) -> None:
+        """Adds records that hold one image each and have no page, such as the rows of a table.
+
+        Args:
+            first: The offset of the first one; those of the others count up from it.
+            images: Their images.
+        """
+        left = list(self._read_tags(first, PagePairs("", "", images), are_records=True))
+        self.numbers["records"] += len(images.rows)
+        self.numbers["pages"] += len(images.rows) - len(left)
+        for index in left:
+            page = PagePairs("", "")
+            page.add_image(*images.values(index))
+            self.add_page(first + index, page)
+
+    def _read_tags(self, offset: int, page: PagePairs, *, are_records: bool = False) -> Iterator[int]:
+        """Has the compiled loop read a page's images; yields those that it leaves to be read one by one."""
         assert page.tags is not None
         start, images = 0, len(page.tags.rows)
         while start < images:
-            start, refused = self._columns.add(page, offset, start)
-            for index in refused:
-                page.read_tag(index)
+            start, refused = self._columns.add(page, offset, start, are_records=are_records)
+            yield from refused
             if start < images:
                 self._full.append(self._batch("pair", self._columns.take()))
 

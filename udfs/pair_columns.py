@@ -51,20 +51,23 @@ class PairColumns:
         self._rows = np.empty((most_rows, PAIR_COLUMNS), np.int64)
         self._state = np.zeros(STATE_LENGTH, np.int64)
         self._refused = np.empty(_MOST_IMAGES, np.int64)
-        self._pages: list[tuple[str | None, int, int]] = []
+        self._pages: list[tuple[str | None, int, int, bool]] = []
         self._known = 0
 
     def __len__(self) -> int:
         """The number of pairs."""
         return int(self._state[ROWS_USED])
 
-    def add(self, page: PagePairs, record_offset: int, start: int) -> tuple[int, list[int]]:
+    def add(
+        self, page: PagePairs, record_offset: int, start: int, *, are_records: bool = False
+    ) -> tuple[int, list[int]]:
         """Adds the pairs of a page's images.
 
         Args:
             page: A page with `tags`.
             record_offset: Where its record begins.
             start: The image to begin with.
+            are_records: True where each image is a record of its own, and their offsets count up from the first.
 
         Returns:
             The image to go on with once the columns have been taken, the number of images at the end; and the images
@@ -89,7 +92,7 @@ class PairColumns:
             self._refused,
         )
         if len(self) > first:
-            self._pages.append((page.page_url or None, record_offset, first))
+            self._pages.append((page.page_url or None, record_offset, first, are_records))
         return done, self._refused[: self._state[REFUSED]].tolist()
 
     def need_no_more_examples(self, reason: str) -> None:
@@ -110,16 +113,18 @@ class PairColumns:
         offsets[-1] = used
         strings = pa.StringArray.from_buffers(3 * number, pa.py_buffer(offsets), pa.py_buffer(data))
         urls, texts = (strings.take(arrow_numbers(np.arange(first, 3 * number, 3))) for first in (0, 2))
-        page_urls, record_offsets, firsts = zip(*self._pages, strict=True)
+        page_urls, record_offsets, firsts, are_records = zip(*self._pages, strict=True)
         pages = np.repeat(np.arange(len(firsts)), np.diff([*firsts, number]))
+        images = rows[:, IMAGE_INDEX]
+        records = np.where(np.array(are_records)[pages], images, 0)
         columns = {
             "pair_id": _pair_ids(data, offsets[::3].tolist()),
             "image_url": urls,
             "alt_text": texts,
             "source": _SOURCES.take(arrow_numbers(rows[:, SOURCE].copy())),
             "page_url": pa.array(page_urls, pa.string()).take(arrow_numbers(pages)),
-            "record_offset": arrow_numbers(np.array(record_offsets)[pages]),
-            "image_index": arrow_numbers(rows[:, IMAGE_INDEX].astype(np.int32)),
+            "record_offset": arrow_numbers(np.array(record_offsets)[pages] + records),
+            "image_index": arrow_numbers((images - records).astype(np.int32)),
         }
         self._state[BYTES_USED] = self._state[ROWS_USED] = 0
         self._pages.clear()

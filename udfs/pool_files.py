@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -17,7 +19,8 @@ from udfs.archive_records import Damage
 from udfs.archive_rows import ArchiveRows, OpenArchive
 from udfs.archive_source import GZIP, ZSTD, ArchiveReadError
 from udfs.dump_stream import ReadableBytes
-from udfs.page_pairs import LostRecordError, PagePairs
+from udfs.page_pairs import LostRecordError, PagePairs, PageTags
+from udfs.tag_layout import FIRST_TEXT, IS_PLAIN, SRC, TAG_COLUMNS
 
 MAX_LINE_BYTES = 16 << 20
 _READ_BYTES = 1 << 16
@@ -32,6 +35,16 @@ class Row(NamedTuple):
     url: object = None
     text: object = None
     lost: LostRecordError | None = None
+
+
+class Rows(NamedTuple):
+    """Rows of a file that follow one another and hold nothing but strings and nulls."""
+
+    first: int
+    images: PageTags
+
+
+Item = Row | Rows | Damage
 
 
 def read_pool_batches(
@@ -56,17 +69,20 @@ def read_pool_batches(
         for row in batch.to_pylist():
             rows = ArchiveRows(row["archive"])
 
-            def items(stream: fetch.ArchiveStream, path: str = row["path"]) -> Iterator[Row | Damage]:
+            def items(stream: fetch.ArchiveStream, path: str = row["path"]) -> Iterator[Item]:
                 read = _parquet_rows if path.endswith(".parquet") else _json_rows
                 return read(stream, url_column, text_column)
 
             yield from rows.read(row["path"], open_archive, items, _add_row)
 
 
-def _add_row(rows: ArchiveRows, row: Row | Damage) -> None:
+def _add_row(rows: ArchiveRows, row: Item) -> None:
     if isinstance(row, Damage):
         rows.status = "damaged"
         rows.reject("archive", row.reason, f"nothing can be read after byte {row.start}", row.start)
+        return
+    if isinstance(row, Rows):
+        rows.add_records(row.first, row.images)
         return
     rows.numbers["records"] += 1
     try:
@@ -86,17 +102,55 @@ def _page_of(row: Row) -> PagePairs:
     return page
 
 
-def _parquet_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row]:
+def _parquet_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row | Rows]:
     number = 0
     try:
         with pq.ParquetFile(pa.PythonFile(RawStream(stream), mode="r")) as file:
             for batch in file.iter_batches(_ROWS_PER_BATCH, columns=[url_column, text_column]):
-                texts = batch.column(text_column).to_pylist()
-                for url, text in zip(batch.column(url_column).to_pylist(), texts, strict=True):
-                    yield Row(number, url, text)
-                    number += 1
+                urls, texts = batch.column(url_column), batch.column(text_column)
+                images = _images_of(urls, texts)
+                if images is not None:
+                    yield Rows(number, images)
+                    number += len(batch)
+                else:
+                    for url, text in zip(urls.to_pylist(), texts.to_pylist(), strict=True):
+                        yield Row(number, url, text)
+                        number += 1
     except (OSError, ValueError) as error:
         raise ArchiveReadError(f"row {number}: {error}") from None
+
+
+def _images_of(urls: pa.Array, texts: pa.Array) -> PageTags | None:
+    """Lays columns of strings out as the tags of images; None for other types, and for strings that are no UTF-8."""
+    rows = np.full((len(urls), TAG_COLUMNS), -1, np.int64)
+    rows[:, IS_PLAIN] = 1
+    content = b""
+    for column, place in ((urls, SRC), (texts, FIRST_TEXT)):
+        spans = _spans_of(column)
+        if spans is None:
+            return None
+        begins, ends, data = spans
+        is_there = ~np.asarray(column.is_null())
+        rows[is_there, place] = begins[is_there] + len(content)
+        rows[is_there, place + 1] = ends[is_there] + len(content)
+        content += data
+    return PageTags(content, rows, {})
+
+
+def _spans_of(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bytes] | None:
+    """Gives where strings begin and end in their bytes."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return None
+    strings = column.cast(pa.large_string())
+    try:
+        strings.validate(full=True)
+    except pa.ArrowInvalid:
+        return None
+    _, offset_buffer, data_buffer = strings.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int64, len(strings) + 1, 8 * strings.offset)
+    data = memoryview(data_buffer or b"")[offsets[0] : offsets[-1]].tobytes()
+    return offsets[:-1] - offsets[0], offsets[1:] - offsets[0], data
 
 
 def _json_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row | Damage]:

@@ -154,3 +154,41 @@ def test_string_types_of_parquet(tmp_path):
     pq.write_table(table, tmp_path / "types.parquet")
     pairs, _ = read(tmp_path / "types.parquet")
     assert [row["alt_text"] for row in pairs] == ["a dog"]
+
+
+def test_columns_of_strings_give_what_single_rows_give(tmp_path):
+    """Lines are read one by one, a table's columns by the compiled loop; a batch ends within the table."""
+    urls = [
+        "https://h.org/a.jpg",
+        "http://h.org/b c.jpg",
+        "https://é.org/a",
+        "data:x",
+        "",
+        None,
+        "/a",
+        "//h.org/a",
+        "ftp://h/a",
+    ]
+    texts = ["a dog", " a\ndog\r", "\xa0東京\u3000", "", "  ", None, "a\x00b", "é"]
+    kinds = len(urls) * len(texts)
+    rows = [(urls[n % len(urls)], texts[n % kinds // len(urls)]) for n in range(9_000)]
+    rows = [(url and url + (str(n) if url == urls[0] else ""), text) for n, (url, text) in enumerate(rows)]
+    table = pa.table({"url": pa.array([url for url, _ in rows]), "text": pa.array([text for _, text in rows])})
+    pq.write_table(table, tmp_path / "a", row_group_size=5_000)
+    (tmp_path / "a").rename(tmp_path / "a.parquet")
+    (tmp_path / "a").write_bytes(lines(*rows))
+    found = [read(tmp_path / name) for name in ("a", "a.parquet")]
+    for pairs, archive in found:
+        assert len(pairs) > 1_000
+        pairs.sort(key=lambda row: row["record_offset"])
+        for row in (*pairs, archive):
+            row["archive"] = row["size"] = row["etag"] = row["bytes_read"] = None
+    assert found[0] == found[1]
+
+
+def test_strings_that_are_no_utf_8_fail_the_file_by_name(tmp_path):
+    validity_and_offsets = pa.array(["aa"]).buffers()[:2]
+    texts = pa.Array.from_buffers(pa.string(), 1, [*validity_and_offsets, pa.py_buffer(b"\xffa")])
+    pq.write_table(pa.table({"url": [GOOD[0][0]], "text": texts}), tmp_path / "bytes.parquet")
+    pairs, archive = read(tmp_path / "bytes.parquet")
+    assert (pairs, archive["status"], archive["rejected"]) == ([], "failed", {"archive.read_error": 1})
