@@ -25,7 +25,8 @@ class ArchiveRecord(NamedTuple):
             as a whole. Offsets grow from record to record.
         record_type: WARC-Type in lower case, "arc_header", or "unknown".
         target_uri: The target URI as written, or None; read only of records that can hold a page or are damaged.
-        content_type: Content-Type of the block, or None; read only of records that can hold a page or JSON.
+        content_type: Content-Type of the block, or None; read only of records whose block it describes: resources and
+            metadata.
         payload_type: WARC-Identified-Payload-Type, or None; read only of records that can hold a page.
         content_length: Bytes that the header promises; -1 where it does not say.
         block: The block, empty for types that hold neither page nor WAT.

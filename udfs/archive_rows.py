@@ -80,7 +80,8 @@ class ArchiveRows:
             try:
                 for item in items(stream):
                     add(self, item)
-                    if self._full or self._is_full():
+                    yield from self._take_full()
+                    if self._is_full():
                         yield from self._take()
                 self._check_all_read(stream)
             except NotAnArchiveError as error:
@@ -187,11 +188,15 @@ class ArchiveRows:
                 return
         self._rejects.append((stage, reason, replace_lone_surrogates(example[:_EXAMPLE_CHARACTERS]), offset))
 
+    def _take_full(self) -> Iterator[pa.RecordBatch]:
+        full, self._full = self._full, []
+        yield from full
+
     def _take(self) -> Iterator[pa.RecordBatch]:
         """Hands on what has been gathered, in batches of at most `BATCH_ROWS`."""
-        full, pairs, rejects = self._full, self._pairs, self._rejects
-        self._full, self._pairs, self._rejects, self._characters = [], [], [], 0
-        yield from full
+        yield from self._take_full()
+        pairs, rejects = self._pairs, self._rejects
+        self._pairs, self._rejects, self._characters = [], [], 0
         if len(self._columns):
             yield self._batch("pair", self._columns.take())
         for kind, names, rows in (("pair", _PAIR_COLUMNS, pairs), ("reject", _REJECT_COLUMNS, rejects)):

@@ -52,7 +52,7 @@ def page_reader(attempt: int, max_page_bytes: int, timeout_seconds: float) -> Pa
 
 def _watched_page(record: ArchiveRecord, max_page_bytes: int, timeout_seconds: float) -> PagePairs:
     if is_json_metadata(record):
-        # One pass over its bytes, which needs no clock: the two calls below would be a tenth of it.
+        # JSON is read in time that grows with its length, so it needs no clock, which costs a tenth of reading it.
         return page_in(record, max_page_bytes)
     # The default action of SIGALRM ends the process, even within native code that never returns to Python.
     signal.setitimer(signal.ITIMER_REAL, timeout_seconds)

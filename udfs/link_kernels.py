@@ -4,7 +4,8 @@ The links are a JSON array that a parser has found valid: objects with strings, 
 holds anything else, or an escape in a key or a path, the loop gives up, and the caller has all of them decoded. As a
 parser does, it lets the last of repeated keys count.
 
-All of it is one file, since numba's cache on disk notices changes of the kernel's own file only.
+What only it needs is in this file, since numba's cache on disk notices changes of the kernel's own file only; a change
+of the layout (`udfs.tag_layout`) it notices itself.
 """
 
 from functools import cache
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from udfs.machine_words import compiled, is_utf8, load_word, part_of_kernel, trailing_zeros, types
-from udfs.tag_layout import FIRST_TEXT, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_END, UNMODELLED
+from udfs.tag_layout import FIRST_TEXT, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
 
 Bytes = npt.NDArray[np.uint8]
 Tags = npt.NDArray[np.int64]
@@ -124,7 +125,7 @@ def _read_link(links: Bytes, at: int, tag: npt.NDArray[np.int64]) -> tuple[int, 
 def _find_images(links: Bytes, tags: Tags) -> int:
     """Writes a row for each image; the rules stand in the module's docstring."""
     found, at = 0, 1
-    if links[0] != _OPEN_LIST:
+    if links[0] != _OPEN_LIST or tags.shape[1] != TAG_COLUMNS:  # the layout that it was compiled for: `tag_layout`
         return UNMODELLED
     at = _skip_space(links, at)
     while links[at] != _CLOSE_LIST:

@@ -98,13 +98,6 @@ class PagePairs:
     pairs: list[FoundPair] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
 
-    def read_tags(self) -> None:
-        """Reads all images of `tags`, without the compiled loop of `pair_columns`, whose result is the same."""
-        if self.tags is not None:
-            for index in range(len(self.tags.rows)):
-                self.read_tag(index)
-        self.tags = None
-
     def read_tag(self, index: int) -> None:
         """Reads the image of `tags` with a place among the page's images."""
         assert self.tags is not None

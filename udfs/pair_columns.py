@@ -32,6 +32,7 @@ from udfs.pair_kernels import (
     pair_kernel,
 )
 from udfs.schemas import SOURCES
+from udfs.tag_layout import UNMODELLED
 from udfs.urls import plain_folder
 
 _DATA_BYTES = 1 << 22
@@ -61,7 +62,7 @@ class PairColumns:
     def add(
         self, page: PagePairs, record_offset: int, start: int, *, are_records: bool = False
     ) -> tuple[int, list[int]]:
-        """Adds the pairs of a page's images.
+        """Adds the pairs of a page's images, whose texts are stripped in their rows, too.
 
         Args:
             page: A page with `tags`.
@@ -91,6 +92,8 @@ class PairColumns:
             self._state,
             self._refused,
         )
+        if done == UNMODELLED:
+            return len(rows), list(range(start, len(rows)))
         if len(self) > first:
             self._pages.append((page.page_url or None, record_offset, first, are_records))
         return done, self._refused[: self._state[REFUSED]].tolist()

@@ -1,15 +1,16 @@
 """The compiled loop that makes pairs of a page's images: URLs resolved, texts cleaned, without a string per image.
 
-It takes the images whose values are what the page's bytes say and whose URL is easy, nine of ten, and refuses
-the others, which `udfs.page_pairs` reads by the rules of `udfs.urls` and `udfs.alt_text`. What it takes has the same
-result as there: its own rules are only these.
+It takes the images whose values are what the page's bytes say and whose URL is easy, and refuses the others, which
+`udfs.page_pairs` reads by the rules of `udfs.urls` and `udfs.alt_text`. What it takes has the same result as there: its
+own rules are only these.
 
 - A URL is `http(s)://host/...`, `//host/...`, `/path` or a path, its path of names that do not begin with a dot behind
   any leading `../` and `./`, in characters that `urllib.parse` does not look at; it may have a query.
 - White space at the ends of a text is ASCII.
 - An image without a pair is counted here only once there are examples enough of its reason.
 
-All of it is one file, since numba's cache on disk notices changes of the kernel's own file only.
+What only it needs is in this file, since numba's cache on disk notices changes of the kernel's own file only; a change
+of the layout (`udfs.tag_layout`) it notices itself.
 """
 
 from functools import cache
@@ -20,12 +21,12 @@ import numpy.typing as npt
 
 from udfs.machine_words import compiled, part_of_kernel, types
 from udfs.schemas import SOURCES
-from udfs.tag_layout import FIRST_TEXT, HREF, IS_PLAIN, SRC
+from udfs.tag_layout import FIRST_TEXT, HREF, IS_PLAIN, SRC, TAG_COLUMNS, UNMODELLED
 
-URL_BEGIN, TEXT_BEGIN, TEXT_END, SOURCE, IMAGE_INDEX = range(5)
-PAIR_COLUMNS = 5
-"""A row per pair: where URL and text begin and the text ends in the bytes, a NUL between them, as pair_id is made of
-them; the place of its source in `schemas.SOURCES`, and of the image in the page."""
+URL_BEGIN, TEXT_BEGIN, SOURCE, IMAGE_INDEX = range(4)
+PAIR_COLUMNS = 4
+"""A row per pair: where its URL begins in the bytes, and its text, which ends where the next URL begins, a NUL between
+the two, as pair_id is made of them; the place of its source in `schemas.SOURCES`, and of the image in the page."""
 
 REASONS = ("image.no_url", "image.data_url", "image.no_text", "text.empty")
 """What is counted here: by bit in `known`, by place behind `FIRST_REASON` in `state`."""
@@ -77,7 +78,7 @@ def _starts_with(content: Bytes, begin: int, end: int, word: bytes) -> bool:
 
 @part_of_kernel
 def _is_wide_space(content: Bytes, at: int, end: int) -> bool:
-    """Tells whether white space beyond ASCII stands here: U+0085, U+00A0, U+1680, U+2000 to U+205F, or U+3000."""
+    """Tells whether white space beyond ASCII stands here, as str.isspace knows it: U+0085, 00A0, 1680, ..., 3000."""
     if at + 2 > end or content[at] < 0xC2:
         return False
     lead, second = content[at], content[at + 1]
@@ -89,7 +90,8 @@ def _is_wide_space(content: Bytes, at: int, end: int) -> bool:
     if lead == 0xE2:
         is_line = third <= 0x8A or third == 0xA8 or third == 0xA9 or third == 0xAF
         return bool((second == 0x80 and is_line) or (second == 0x81 and third == 0x9F))
-    return bool(third == 0x80 and ((lead == 0xE1 and second == 0x9A) or (lead == 0xE3 and second == 0x80)))
+    is_single = (lead == 0xE1 and second == 0x9A) or (lead == 0xE3 and second == 0x80)
+    return bool(third == 0x80 and is_single)
 
 
 @part_of_kernel
@@ -264,11 +266,13 @@ def _add_pairs(
 ) -> int:
     """Appends the pairs of images; the arguments stand at `pair_kernel`."""
     state[REFUSED] = 0
+    if tags.shape[1] != TAG_COLUMNS:
+        return UNMODELLED
     for image in range(start, tags.shape[0]):
         tag = tags[image]
         form, name, lost = _REFUSED, 0, _INVALID
         texts, filled, size = 0, 0, 0
-        if tag[IS_PLAIN]:
+        if tag[IS_PLAIN] and root_end >= 0:
             form, name, lost = _form_of_image(content, tag, base)
         if form != _REFUSED:
             texts, filled, size = _strip_texts(content, tag)
@@ -296,8 +300,7 @@ def _add_pairs(
                     url_end = _write_url(content, tag[SRC], name, tag[SRC + 1], form, base, root_end, data, begin)
                     data[url_end] = 0
                     end = _write_text(content, tag[place], tag[place + 1], data, url_end + 1)
-                    row[URL_BEGIN], row[TEXT_BEGIN], row[TEXT_END] = begin, url_end + 1, end
-                    row[SOURCE], row[IMAGE_INDEX] = source, image
+                    row[URL_BEGIN], row[TEXT_BEGIN], row[SOURCE], row[IMAGE_INDEX] = begin, url_end + 1, source, image
                     state[BYTES_USED] = end
                     state[ROWS_USED] += 1
         elif lost != _INVALID and known >> lost & 1:
@@ -314,11 +317,11 @@ def pair_kernel() -> Any:
     """Compiles the loop, or loads it from numba's cache.
 
     Returns:
-        A function (content: the page's bytes, tags: int64[n, TAG_COLUMNS], start: the row to begin with, base: what
-        `urls.plain_folder` gave, root_end: where the path begins in it, known: a bit for each of `REASONS` of which no
-        more examples are needed, data: bytes to write to, rows: int64[m, PAIR_COLUMNS], state: int64[STATE_LENGTH],
-        refused: int64[n], filled with the images that it did not take) -> the row to go on with once data and rows are
-        free again; n at the end.
+        A function (content: the page's bytes, tags: int64[n, TAG_COLUMNS], start: the row to begin with, base and
+        root_end: what `urls.plain_folder` gave, known: a bit for each of `REASONS` that needs no more examples, data:
+        bytes to write to, rows: int64[m, PAIR_COLUMNS], state: int64[STATE_LENGTH], refused: int64[n], filled with the
+        images that it did not take) -> the row to go on with once data and rows are free again; n at the end;
+        `UNMODELLED` for tags of another layout.
     """
     page, numbers = types.Array(types.uint8, 1, "C", readonly=True), types.int64[:, ::1]
     arguments = (page, numbers, types.int64, page, types.int64, types.int64, types.uint8[::1], numbers)

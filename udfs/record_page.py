@@ -24,10 +24,16 @@ def page_in(record: ArchiveRecord, max_page_bytes: int) -> PagePairs:
     if record.content_length < 0 and record.record_type != "arc_header":
         raise LostRecordError("record.bad_content_length", record.target_uri or "")
     if not is_json_metadata(record):
-        return read_warc_record(record, max_page_bytes=max_page_bytes)
-    if record.is_cut_short:
+        page = read_warc_record(record, max_page_bytes=max_page_bytes)
+    elif record.is_cut_short:
         raise LostRecordError("record.page_too_large", f"a record of {record.content_length} bytes")
-    return read_wat_record(record.block)
+    else:
+        page = read_wat_record(record.block)
+    if page.tags is not None and len(page.tags.rows) * len(page.base_url) > max_page_bytes:
+        # A long base before many images makes much of a small page.
+        example = f"{len(page.tags.rows)} images below a base URL of {len(page.base_url)} characters: {page.page_url}"
+        raise LostRecordError("record.page_too_large", example)
+    return page
 
 
 def is_json_metadata(record: ArchiveRecord) -> bool:

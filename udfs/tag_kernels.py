@@ -6,7 +6,8 @@ how bytes are cut into tokens, it gives up, and the caller parses the whole page
 more than options in a select, more than shapes in an svg, scripts in commented scripts, images between a table's cells
 (which move before the table), and whatever the page's end cuts off.
 
-All of it is one file, since numba's cache on disk notices changes of the kernel's own file only.
+What only it needs is in this file, since numba's cache on disk notices changes of the kernel's own file only; a change
+of the layout (`udfs.tag_layout`) it notices itself.
 """
 
 from functools import cache
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from udfs.machine_words import BLOCK_BYTES, bits_of, compiled, is_utf8, load_word, part_of_kernel, trailing_zeros, types
-from udfs.tag_layout import ATTRIBUTES, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_END, UNMODELLED
+from udfs.tag_layout import ATTRIBUTES, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
 
 Bytes = npt.NDArray[np.uint8]
 Tags = npt.NDArray[np.int64]
@@ -198,7 +199,7 @@ def _wanted_column(html: Bytes, name_start: int, name_end: int) -> int:
 
 
 @part_of_kernel
-def _write_tag(html: Bytes, begin: int, name_end: int, tag: npt.NDArray[np.int64]) -> None:
+def _write_tag(html: Bytes, begin: int, name_end: int, tag: Tag) -> None:
     """Fills one row of tags. Values are plain that are UTF-8 without entity, CR and NUL; of repeated ones the first."""
     tag[:] = _ABSENT
     name_start, at, is_plain = 1, name_end, 1
@@ -330,12 +331,16 @@ def _text_end(html: Bytes, start: int, name_start: int, name_end: int, kind: int
 
 def _find_tags(html: Bytes, images: Tags, base: Tag) -> int:
     """Writes a row for each image, and one for the first base; the rules stand in the module's docstring."""
+    if images.shape[1] != TAG_COLUMNS:
+        return UNMODELLED  # compiled for another layout, see `tag_layout`
     base[:] = _ABSENT
     at, found, in_gap = 0, 0, False
     while True:
         begin, kind, is_end, name_start, name_end, at = _next_tag(html, at)
         if begin == html.size:
             return found
+        if at == 0 or kind == _GIVE_UP:
+            return UNMODELLED
         if kind in (_GAP, _CELL, _TABLE):
             in_gap = kind == _GAP or is_end != (kind == _TABLE)
         elif kind == _IMAGE and not is_end:
@@ -353,7 +358,7 @@ def _find_tags(html: Bytes, images: Tags, base: Tag) -> int:
             at = _svg_end(html, at)
         elif kind in (_TEXT, _TITLE, _SCRIPT) and not is_end:
             at = _text_end(html, at, name_start, name_end, kind)
-        if at == 0 or kind == _GIVE_UP:
+        if at == 0:
             return UNMODELLED
 
 

@@ -62,7 +62,6 @@ def join_base(page_url: str, base_href: str | None) -> str:
         return page_url
 
 
-@lru_cache(_REMEMBERED_FOLDERS)
 def plain_folder(base_url: str) -> tuple[npt.NDArray[np.uint8], int]:
     """Gives what a plain path is appended to, so that a compiled loop can resolve it.
 
@@ -71,11 +70,17 @@ def plain_folder(base_url: str) -> tuple[npt.NDArray[np.uint8], int]:
 
     Returns:
         The bytes of the base without what follows its path's last slash, and where in it the path begins, behind the
-        first slash. None, 0 where the base is not http or https, or has a path that urljoin does not keep as it is.
+        first slash. No bytes and 0 where the base is not http or https, or has a path that urljoin does not keep as it
+        is; no bytes and -1 where it cannot be parsed, so that no URL can be resolved against it.
     """
     base = _BASE_WITH_FOLDER.fullmatch(base_url)
-    folder, root_end = ("", 0) if base is None else (f"{base[1]}{base[2]}", len(base[1]))
-    return np.frombuffer(folder.encode(), np.uint8), root_end
+    if base is not None:
+        return np.frombuffer(f"{base[1]}{base[2]}".encode(), np.uint8), len(base[1])
+    try:
+        urlsplit(base_url)
+    except ValueError:
+        return np.empty(0, np.uint8), -1
+    return np.empty(0, np.uint8), 0
 
 
 def resolve_image_url(base_url: str, src: str) -> tuple[str | None, str]:
@@ -89,7 +94,7 @@ def resolve_image_url(base_url: str, src: str) -> tuple[str | None, str]:
         The image's URL and "", or None and the reason of its loss (`image.*`). Only http and https with a host is kept.
     """
     plain = _PLAIN.fullmatch(src)
-    if plain is not None and plain.end(1) < _LONGEST_FOLDER:
+    if plain is not None and max(plain.end(1), len(base_url)) < _LONGEST_FOLDER:
         folder = _resolve_folder(_folder_of(base_url), plain[1])
         if folder is not None:
             return folder + plain[2], ""

@@ -16,6 +16,7 @@ _PAGE_TYPES = {"response", "resource"}
 _TYPES_WITH_TYPED_BLOCKS = {"resource", "metadata"}
 _NUMBER = re.compile(r"\s*\d{1,18}\s*", re.ASCII)
 _ALL_BYTES = 1 << 62
+_NO_LENGTH = 10**18
 
 
 def read_warc_records(source: ArchiveSource, *, max_block_bytes: int) -> Iterator[ArchiveRecord | Damage]:
@@ -49,7 +50,8 @@ def _take(record: Any, offset: int, *, max_block_bytes: int) -> ArchiveRecord:
     block = reader.read(min(length, max_block_bytes)) if is_read and length else b""
     taken = len(block) + (reader.consume(_ALL_BYTES) if len(block) < length else 0)
     length_as_written = headers.get("Content-Length") or ""
-    has_length = length_as_written == str(length) or _NUMBER.fullmatch(length_as_written) is not None
+    is_plain_length = length < _NO_LENGTH and length_as_written == str(length)
+    has_length = is_plain_length or _NUMBER.fullmatch(length_as_written) is not None
     is_truncated = taken < length
     return ArchiveRecord(
         offset=offset,

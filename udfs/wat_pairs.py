@@ -19,6 +19,7 @@ from udfs.urls import clean_page_url, join_base
 IMAGE_PATH = "IMG@/src"
 """The path of an image's `src` among the links; an image's other attributes have other paths."""
 
+_MOST_IMAGES = 4096
 _FEWEST_BYTES = len('{"path":"IMG@/src"},')
 _NULL = b"null"
 
@@ -84,6 +85,7 @@ class _Document(msgspec.Struct, Generic[LinksT]):
 _WITH_RAW_LINKS = msgspec.json.Decoder(_Document[msgspec.Raw])
 _WITH_LINKS = msgspec.json.Decoder(_Document[list[_Link] | None])
 _LINK = msgspec.json.Decoder(_Link)
+_DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def read_wat_record(payload: bytes) -> PagePairs:
@@ -100,12 +102,12 @@ def read_wat_record(payload: bytes) -> PagePairs:
     """
     try:
         document = _WITH_RAW_LINKS.decode(payload)
-    except (ValueError, RecursionError):  # msgspec's errors and those of UTF-8 are ValueErrors
+    except _DECODE_ERRORS:
         return _read_all_links(payload)
     page_url, html = _page_of(document)
     page = PagePairs(page_url, join_base(page_url, html.head.base if html.head else None))
     if html.links is not None and (links := bytes(html.links)) != _NULL:
-        rows = np.empty((len(links) // _FEWEST_BYTES + 1, TAG_COLUMNS), np.int64)
+        rows = np.empty((min(len(links) // _FEWEST_BYTES + 1, _MOST_IMAGES), TAG_COLUMNS), np.int64)
         found = link_kernel()(np.frombuffer(links, np.uint8), rows)
         if found == UNMODELLED:
             return _read_all_links(payload)
@@ -124,7 +126,7 @@ def _decoded(links: bytes, row: list[int]) -> ImageValues:
     content = links[row[TAG_BEGIN] : row[TAG_END]]
     try:
         link = _LINK.decode(content)
-    except ValueError:
+    except _DECODE_ERRORS:
         link = _LINK.decode(content.decode("utf-8", "replace"))
     return link.url, _texts(link)
 
@@ -137,7 +139,7 @@ def _read_all_links(payload: bytes) -> PagePairs:
     """
     try:
         document = _WITH_LINKS.decode(payload)
-    except (ValueError, RecursionError):
+    except _DECODE_ERRORS:
         document = _decode_tolerantly(payload)
     page_url, html = _page_of(document)
     page = PagePairs(page_url, join_base(page_url, html.head.base if html.head else None))

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from udfs.extract import ExtractOptions, extract_batches
 from udfs.fetch import ArchiveStat, ArchiveStream
+from udfs.page_pairs import PagePairs
 from udfs.schemas import ARCHIVE_PATHS, EXTRACTED, SOURCES
 
 HTML = b'<html><body><img src="/%d.jpg" alt="a dog %d"></body></html>'
@@ -117,6 +118,14 @@ class Outcome:
         )
         assert bad_records == len(self.reasons("record"))
         assert all(len(reject["example"]) <= 200 for reject in self.rejects)
+
+
+def read_tags(page: PagePairs) -> PagePairs:
+    """Reads all images of a page one by one, by the rules that the compiled loop keeps."""
+    for index in range(len(page.tags.rows) if page.tags else 0):
+        page.read_tag(index)
+    page.tags = None
+    return page
 
 
 def _place(pair: dict[str, Any]) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ Numbered cases of bad input in this file:
 
 import pytest
 
-from tests.worker.archive_files import extract_bytes, http_response, warc_record
+from tests.worker.archive_files import extract_bytes, http_response, read_tags, warc_record
 from udfs.html_pairs import read_html
 from udfs.page_pairs import PagePairs
 from udfs.urls import clean_page_url, join_base, resolve_image_url
@@ -18,7 +18,7 @@ PAGE_URL = "https://example.org/dir/page.html"
 
 def read(html: str, page_url: str = PAGE_URL) -> PagePairs:
     page = read_html(html.encode(), page_url)
-    page.read_tags()
+    read_tags(page)
     lost_images = sum(loss.reason.startswith("image.") for loss in page.losses)
     lost_texts = sum(loss.reason.startswith("text.") for loss in page.losses)
     assert page.images == page.images_kept + lost_images

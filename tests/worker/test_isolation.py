@@ -8,6 +8,7 @@ import time
 import pyarrow as pa
 import pytest
 
+from tests.worker.archive_files import read_tags
 from udfs.archive_records import ArchiveRecord
 from udfs.extract import ExtractOptions, extract_batches
 from udfs.isolation import IsolatedPages, ParserNotStartedError, page_reader
@@ -47,7 +48,7 @@ def test_the_child_gives_what_the_worker_gives(isolated):
     here = page_reader(0, 1 << 20, 60.0)
     pages = [read(record(0, PAGE)) for read in (isolated, here)]
     for page in pages:
-        page.read_tags()
+        read_tags(page)
         assert page.images == 1
     assert pages[0] == pages[1]
     for read in (isolated, here):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.worker.archive_files import extract_path
+from tests.worker.archive_files import extract_path, read_tags
 from udfs import warc_pairs
 from udfs.html_pairs import read_html, read_whole_page
 from udfs.page_pairs import PagePairs
@@ -59,7 +59,7 @@ def scan(html: bytes) -> int:
 
 def check(html: bytes, page_url: str = PAGE_URL) -> PagePairs:
     page, whole = read_html(html, page_url), read_whole_page(html, page_url)
-    page.read_tags()
+    read_tags(page)
     # The base of a page without images is of no use, and not always looked for.
     assert page == (whole if whole.images else replace(whole, base_url=page.base_url))
     return page
@@ -120,6 +120,18 @@ def test_what_the_scanner_models(html: str) -> None:
 def test_what_is_left_to_the_full_parse(html: str) -> None:
     assert scan(html.encode()) == UNMODELLED
     check(html.encode())
+
+
+@pytest.mark.parametrize("html", [" <img src=a", '\n<img src="x', "<base href=a", ' <img src=a alt="b>', "<img", "<"])
+def test_a_tag_that_the_end_cuts_off(html: str) -> None:
+    check(html.encode())
+
+
+def test_every_beginning_of_a_page() -> None:
+    html = b"x <base href='/d/'><p><img src=a alt=\"b\"> <!-- c --><IMG title=t src='e' />"
+    html += b"<svg><path/></svg><script>f</script>"
+    for end in range(len(html) + 1):
+        check(html[:end])
 
 
 def test_images_between_cells_come_before_the_table() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.worker.archive_files import extract_bytes, image_link, warc_record, wat_document, wat_record
+from tests.worker.archive_files import extract_bytes, image_link, read_tags, warc_record, wat_document, wat_record
 from udfs.page_pairs import LostRecordError, PagePairs
 from udfs.wat_pairs import read_wat_record
 
@@ -28,7 +28,7 @@ EXPECTED = [
 def read(document: object) -> PagePairs:
     payload = document if isinstance(document, bytes) else json.dumps(document).encode()
     page = read_wat_record(payload)
-    page.read_tags()
+    read_tags(page)
     assert page.images == page.images_kept + sum(loss.reason.startswith("image.") for loss in page.losses)
     assert page.texts == len(page.pairs) + sum(loss.reason.startswith("text.") for loss in page.losses)
     return page
@@ -259,3 +259,12 @@ def test_a_wat_record_is_known_by_its_type() -> None:
     assert extract_bytes(warc_record(payload, kind="metadata", content_type="text/plain")).rejected == {
         "record.skipped_metadata": 1
     }
+
+
+def test_what_is_no_page_is_skipped_whatever_its_links_are() -> None:
+    document = wat_document(())
+    response = document["Envelope"]["Payload-Metadata"]["HTTP-Response-Metadata"]
+    response["HTML-Metadata"]["Links"] = {}
+    assert lost(document) == "record.bad_links"
+    response["Response-Message"]["Status"] = "404"
+    assert lost(document) == "record.skipped_status"
