@@ -80,7 +80,8 @@ class ArchiveRows:
             try:
                 for item in items(stream):
                     add(self, item)
-                    yield from self._take_full()
+                    if self._full:
+                        yield from self._take_full()
                     if self._is_full():
                         yield from self._take()
                 self._check_all_read(stream)

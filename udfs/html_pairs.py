@@ -8,10 +8,10 @@ import re
 import numpy as np
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from udfs.page_pairs import ImageValues, PagePairs, PageTags
+from udfs.page_pairs import ImageValues, PagePairs, page_tags
 from udfs.schemas import SOURCES
 from udfs.tag_kernels import tag_kernel
-from udfs.tag_layout import HREF, IS_PLAIN, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
+from udfs.tag_layout import HREF, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
 from udfs.urls import join_base
 
 _IMAGE_TAG = re.compile(rb"<im(?:g|age)[\s/>]", re.IGNORECASE)
@@ -36,14 +36,8 @@ def read_html(html: bytes, page_url: str) -> PagePairs:
         return read_whole_page(html, page_url)
     page = PagePairs(page_url, page_url)
     if found:
-        page.base_url = join_base(page_url, None if base[HREF] < 0 else _href(html, base.tolist()))
-        rows = images[:found]
-        decoded = {
-            place: _values_of_node(_node(html, rows[place].tolist()))
-            for place, is_plain in enumerate(rows[:, IS_PLAIN].tolist())
-            if not is_plain
-        }
-        page.tags = PageTags(html, rows, decoded)
+        page.base_url = join_base(page_url, None if base[HREF] < 0 else _href(html[base[TAG_BEGIN] : base[TAG_END]]))
+        page.tags = page_tags(html, images[:found], lambda tag: _values_of_node(_node(tag)))
     return page
 
 
@@ -68,12 +62,12 @@ def read_whole_page(html: bytes, page_url: str) -> PagePairs:
     return page
 
 
-def _href(html: bytes, row: list[int]) -> str:
-    return _node(html, row).attributes["href"] or ""
+def _href(tag: bytes) -> str:
+    return _node(tag).attributes["href"] or ""
 
 
-def _node(html: bytes, row: list[int]) -> LexborNode:
-    node = LexborHTMLParser(html[row[TAG_BEGIN] : row[TAG_END]]).css_first("img, base")
+def _node(tag: bytes) -> LexborNode:
+    node = LexborHTMLParser(tag).css_first("img, base")
     assert node is not None, "a tag that the scanner found is one to the parser too"
     return node
 

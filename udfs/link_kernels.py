@@ -14,28 +14,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from udfs.machine_words import compiled, is_utf8, load_word, part_of_kernel, trailing_zeros, types
+from udfs.machine_words import (
+    ONES,
+    WORD_BYTES,
+    compiled,
+    equal_bytes,
+    is_utf8,
+    load_word,
+    part_of_kernel,
+    starts_with,
+    trailing_zeros,
+    types,
+)
 from udfs.tag_layout import FIRST_TEXT, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
 
 Bytes = npt.NDArray[np.uint8]
 Tags = npt.NDArray[np.int64]
 
-_WORD = 8
-_ONES = np.uint64(0x0101010101010101)
-_HIGH_BITS = np.uint64(0x8080808080808080)
 _U0 = np.uint64(0)
-_QUOTES, _BACKSLASHES = np.uint64(ord('"')) * _ONES, np.uint64(ord("\\")) * _ONES
-_QUOTE, _BACKSLASH, _COLON, _COMMA = (ord(mark) for mark in '"\\:,')
-_OPEN_LIST, _CLOSE_LIST, _OPEN_OBJECT, _CLOSE_OBJECT = (ord(mark) for mark in "[]{}")
+_QUOTES, _BACKSLASHES = np.uint64(ord('"')) * ONES, np.uint64(ord("\\")) * ONES
+_QUOTE, _BACKSLASH, _COMMA, _OPEN_LIST, _CLOSE_LIST, _OPEN_OBJECT = (ord(mark) for mark in '"\\,[]{')
 _ABSENT = -1
 _PATH, _OTHER = -2, -3
-
-
-@part_of_kernel
-def _marks(word: np.uint64, wanted: np.uint64) -> np.uint64:
-    """Sets the high bit of the first byte of a word that equals the wanted one, and perhaps of bytes above it."""
-    difference = word ^ wanted
-    return (difference - _ONES) & ~difference & _HIGH_BITS
 
 
 @part_of_kernel
@@ -44,10 +44,10 @@ def _string_end(links: Bytes, at: int) -> tuple[int, bool]:
     has_escape = False
     while True:
         found = _U0
-        while found == _U0 and at + _WORD <= links.size:
+        while found == _U0 and at + WORD_BYTES <= links.size:
             word = load_word(links, at)
-            found = _marks(word, _QUOTES) | _marks(word, _BACKSLASHES)
-            at += _WORD if found == _U0 else int(trailing_zeros(found) >> 3)
+            found = equal_bytes(word, _QUOTES) | equal_bytes(word, _BACKSLASHES)
+            at += WORD_BYTES if found == _U0 else int(trailing_zeros(found) >> 3)
         while links[at] != _QUOTE and links[at] != _BACKSLASH:
             at += 1
         if links[at] == _QUOTE:
@@ -65,12 +65,7 @@ def _skip_space(links: Bytes, at: int) -> int:
 
 @part_of_kernel
 def _is(links: Bytes, begin: int, end: int, word: bytes) -> bool:
-    if end - begin != len(word):
-        return False
-    for place in range(len(word)):
-        if links[begin + place] != word[place]:
-            return False
-    return True
+    return end - begin == len(word) and starts_with(links, begin, end, word)
 
 
 @part_of_kernel

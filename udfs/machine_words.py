@@ -27,7 +27,10 @@ _intrinsic: Any = numba.extending.intrinsic
 WORD_BYTES = 8
 BLOCK_BYTES = 64
 SEPARATORS = f"\t\n\r {SEPARATOR_MARKS}".encode()
-_HIGH_BITS = np.uint64(0x8080808080808080)
+ONES = np.uint64(0x0101010101010101)
+"""A one in each byte of a word."""
+
+_HIGH_BITS = np.uint64(0x80) * ONES
 _WORD = ir.IntType(64)
 _BYTE_POINTER = ir.IntType(8).as_pointer()
 _NUMBER = ir.IntType(32)
@@ -144,6 +147,43 @@ def bits_of(wanted: bytes) -> Any:
 
 separator_bits = bits_of(SEPARATORS)
 """Finds spaces, tabs, LF, CR and the seven marks."""
+
+
+@part_of_kernel
+def equal_bytes(word: Any, wanted: Any) -> Any:
+    """Finds a byte among the eight of a word.
+
+    Args:
+        word: What `load_word` returned.
+        wanted: The byte times `ONES`.
+
+    Returns:
+        A word whose lowest set bit is the high bit of the first byte that is equal; those above it may be wrong. Zero
+        where none is.
+    """
+    difference = word ^ wanted
+    return (difference - ONES) & ~difference & _HIGH_BITS
+
+
+@part_of_kernel
+def starts_with(content: Any, begin: int, end: int, word: bytes) -> bool:
+    """Tells whether a word stands at the beginning of a part of a byte array.
+
+    Args:
+        content: A byte array.
+        begin: Where the part begins.
+        end: Where it ends.
+        word: The word.
+
+    Returns:
+        True where the part is long enough and begins so.
+    """
+    if end - begin < len(word):
+        return False
+    for place in range(len(word)):
+        if content[begin + place] != word[place]:
+            return False
+    return True
 
 
 @part_of_kernel

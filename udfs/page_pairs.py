@@ -1,6 +1,6 @@
 """What one page gives: its pairs, and the reasons for what was lost. Both parsers fill the same form."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from udfs.alt_text import clean_text
 from udfs.schemas import SOURCES
-from udfs.tag_layout import HREF, SRC
+from udfs.tag_layout import HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_END
 from udfs.urls import resolve_image_url
 
 
@@ -70,6 +70,22 @@ class PageTags(NamedTuple):
             self.content[row[at] : row[at + 1]].decode() if row[at] >= 0 else None for at in range(SRC, HREF, 2)
         )
         return src, [(source, text) for source, text in zip(SOURCES, texts, strict=True) if text is not None]
+
+
+def page_tags(content: bytes, rows: npt.NDArray[np.int64], decode: Callable[[bytes], ImageValues]) -> PageTags:
+    """Gathers the images that a compiled loop found, and decodes those whose values are not what the bytes say.
+
+    Args:
+        content: The bytes that the rows point into.
+        rows: int64[n, TAG_COLUMNS], see `tag_layout`.
+        decode: Reads the values of an image from its markup.
+
+    Returns:
+        The images.
+    """
+    encoded = [place for place, is_plain in enumerate(rows[:, IS_PLAIN].tolist()) if not is_plain]
+    markup = ((place, content[rows[place, TAG_BEGIN] : rows[place, TAG_END]]) for place in encoded)
+    return PageTags(content, rows, {place: decode(tag) for place, tag in markup})
 
 
 @dataclass

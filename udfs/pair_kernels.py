@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from udfs.machine_words import compiled, part_of_kernel, types
+from udfs.machine_words import compiled, part_of_kernel, starts_with, types
 from udfs.schemas import SOURCES
 from udfs.tag_layout import FIRST_TEXT, HREF, IS_PLAIN, SRC, TAG_COLUMNS, UNMODELLED
 
@@ -64,16 +64,6 @@ def _url_classes() -> Bytes:
 
 
 _CLASSES = _url_classes()
-
-
-@part_of_kernel
-def _starts_with(content: Bytes, begin: int, end: int, word: bytes) -> bool:
-    if end - begin < len(word):
-        return False
-    for place in range(len(word)):
-        if content[begin + place] != word[place]:
-            return False
-    return True
 
 
 @part_of_kernel
@@ -137,16 +127,16 @@ def _is_plain_path(content: Bytes, begin: int, end: int, form: int) -> bool:
 def _form_of_url(content: Bytes, begin: int, end: int, base: Bytes) -> tuple[int, int]:
     """Says what an image's URL must be put behind, and where what is put there begins; `_REFUSED` for hard ones."""
     form, at = _RELATIVE, begin
-    if _starts_with(content, begin, end, b"http://"):
+    if starts_with(content, begin, end, b"http://"):
         form, at = _ABSOLUTE, _host_end(content, begin + 7, end)
-    elif _starts_with(content, begin, end, b"https://"):
+    elif starts_with(content, begin, end, b"https://"):
         form, at = _ABSOLUTE, _host_end(content, begin + 8, end)
-    elif _starts_with(content, begin, end, b"//"):
+    elif starts_with(content, begin, end, b"//"):
         form, at = _WITH_HOST, _host_end(content, begin + 2, end)
     elif content[begin] == _SLASH:
         form = _FROM_ROOT
     else:
-        while _starts_with(content, at, end, b"../") or _starts_with(content, at, end, b"./"):
+        while starts_with(content, at, end, b"../") or starts_with(content, at, end, b"./"):
             at += 3 if content[at + 1] == _DOT else 2
     if at == _INVALID or (base.size == 0 and form != _ABSOLUTE) or not _is_plain_path(content, at, end, form):
         return _REFUSED, begin
@@ -246,7 +236,7 @@ def _form_of_image(content: Bytes, tag: Numbers, base: Bytes) -> tuple[int, int,
     begin, end = tag[SRC], tag[SRC + 1]
     if begin == end:
         return _REFUSED, begin, _NO_URL
-    if _starts_with(content, begin, end, b"data:"):
+    if starts_with(content, begin, end, b"data:"):
         return _REFUSED, begin, _DATA_URL
     form, name = _form_of_url(content, begin, end, base)
     return form, name, _INVALID

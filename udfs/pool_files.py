@@ -18,6 +18,7 @@ from udfs import fetch
 from udfs.archive_records import Damage
 from udfs.archive_rows import ArchiveRows, OpenArchive
 from udfs.archive_source import GZIP, ZSTD, ArchiveReadError
+from udfs.arrow_numbers import string_bytes
 from udfs.dump_stream import ReadableBytes
 from udfs.page_pairs import LostRecordError, PagePairs, PageTags
 from udfs.tag_layout import FIRST_TEXT, IS_PLAIN, SRC, TAG_COLUMNS
@@ -129,28 +130,25 @@ def _images_of(urls: pa.Array, texts: pa.Array) -> PageTags | None:
         spans = _spans_of(column)
         if spans is None:
             return None
-        begins, ends, data = spans
+        data, offsets = spans
         is_there = ~np.asarray(column.is_null())
-        rows[is_there, place] = begins[is_there] + len(content)
-        rows[is_there, place + 1] = ends[is_there] + len(content)
+        rows[is_there, place] = offsets[:-1][is_there] + len(content)
+        rows[is_there, place + 1] = offsets[1:][is_there] + len(content)
         content += data
     return PageTags(content, rows, {})
 
 
-def _spans_of(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bytes] | None:
-    """Gives where strings begin and end in their bytes."""
+def _spans_of(column: pa.Array) -> tuple[memoryview, npt.NDArray[np.int64]] | None:
+    """Gives what `string_bytes` does; None for what is no valid strings."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return None
-    strings = column.cast(pa.large_string())
+    strings = column.cast(kind)
     try:
         strings.validate(full=True)
     except pa.ArrowInvalid:
         return None
-    _, offset_buffer, data_buffer = strings.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int64, len(strings) + 1, 8 * strings.offset)
-    data = memoryview(data_buffer or b"")[offsets[0] : offsets[-1]].tobytes()
-    return offsets[:-1] - offsets[0], offsets[1:] - offsets[0], data
+    return string_bytes(strings)
 
 
 def _json_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row | Damage]:

@@ -16,7 +16,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from udfs.machine_words import BLOCK_BYTES, bits_of, compiled, is_utf8, load_word, part_of_kernel, trailing_zeros, types
+from udfs.machine_words import (
+    BLOCK_BYTES,
+    ONES,
+    bits_of,
+    compiled,
+    equal_bytes,
+    is_utf8,
+    load_word,
+    part_of_kernel,
+    trailing_zeros,
+    types,
+)
 from udfs.tag_layout import ATTRIBUTES, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
 
 Bytes = npt.NDArray[np.uint8]
@@ -24,8 +35,6 @@ Tags = npt.NDArray[np.int64]
 Tag = npt.NDArray[np.int64]
 
 _WORD = 8
-_ONES = np.uint64(0x0101010101010101)
-_HIGH_BITS = np.uint64(0x8080808080808080)
 _LOWER_CASES, _ALL_BITS = np.uint64(0x2020202020202020), np.uint64(0xFFFFFFFFFFFFFFFF)
 _U0, _U8 = np.uint64(0), np.uint64(8)
 _LESS, _GREATER, _SLASH, _EQUALS, _BANG, _DASH, _QUESTION = (ord(mark) for mark in ("<", ">", "/", "=", "!", "-", "?"))
@@ -79,11 +88,9 @@ _KEYS, _KINDS = _name_tables()
 def _find(html: Bytes, start: int, byte: int) -> int:
     """Finds a byte, eight at a time; the length of the page where there is none."""
     end = html.size
-    wanted = np.uint64(byte) * _ONES
+    wanted = np.uint64(byte) * ONES
     while start + _WORD <= end:
-        difference = load_word(html, start) ^ wanted
-        # The lowest high bit marks the first byte that is zero, so equal; those above it may be wrong.
-        zeros = (difference - _ONES) & ~difference & _HIGH_BITS
+        zeros = equal_bytes(load_word(html, start), wanted)
         if zeros != _U0:
             return start + int(trailing_zeros(zeros) >> 3)
         start += _WORD

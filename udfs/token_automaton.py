@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.arrow_numbers import arrow_numbers
+from udfs.arrow_numbers import arrow_numbers, string_bytes
 from udfs.token_kernels import (
     PADDING,
     Tables,
@@ -264,9 +264,5 @@ def _bytes_and_offsets(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDAr
         texts = texts.cast(pa.large_string())
     if texts.null_count:
         texts = pc.fill_null(texts, "")
-    width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
-    _, offset_buffer, data_buffer = texts.buffers()
-    if len(texts) == 0 or data_buffer is None:
-        return _padded(b""), np.zeros(len(texts) + 1, np.int64)
-    offsets = np.frombuffer(offset_buffer, width)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
-    return _padded(memoryview(data_buffer)[offsets[0] : offsets[-1]]), offsets - offsets[0]
+    data, offsets = string_bytes(texts)
+    return _padded(data), offsets

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from udfs.link_kernels import link_kernel
-from udfs.page_pairs import ImageValues, LostRecordError, PagePairs, PageTags
-from udfs.tag_layout import IS_PLAIN, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
+from udfs.page_pairs import ImageValues, LostRecordError, PagePairs, page_tags
+from udfs.tag_layout import TAG_COLUMNS, UNMODELLED
 from udfs.urls import clean_page_url, join_base
 
 IMAGE_PATH = "IMG@/src"
@@ -111,19 +111,12 @@ def read_wat_record(payload: bytes) -> PagePairs:
         found = link_kernel()(np.frombuffer(links, np.uint8), rows)
         if found == UNMODELLED:
             return _read_all_links(payload)
-        rows = rows[:found]
-        decoded = {
-            place: _decoded(links, rows[place].tolist())
-            for place, is_plain in enumerate(rows[:, IS_PLAIN].tolist())
-            if not is_plain
-        }
-        page.tags = PageTags(links, rows, decoded)
+        page.tags = page_tags(links, rows[:found], _decoded)
     return page
 
 
-def _decoded(links: bytes, row: list[int]) -> ImageValues:
+def _decoded(content: bytes) -> ImageValues:
     """Decodes a link with escapes or invalid UTF-8, which becomes U+FFFD."""
-    content = links[row[TAG_BEGIN] : row[TAG_END]]
     try:
         link = _LINK.decode(content)
     except _DECODE_ERRORS:
