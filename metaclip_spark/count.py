@@ -16,10 +16,11 @@ from udfs.schemas import PARTIAL_COUNTS
 def count_entries(matched: DataFrame, number_of_entries: int) -> NDArray[np.int64]:
     """Counts entries over the cluster; triggers a Spark job.
 
-    Workers count their partitions with numpy, then `reduceByKey` adds the partial counts of each block of entry ids:
-    the shuffle carries vectors, never a row per match. Over 10 million pairs with 72 million matches of 500,000 entries
-    this took 8.5 s and SQL (`count_entries_in_sql`) 9.9 s, both in turns (`tests/benchmarks/bench_choices.py
-    --matched`).
+    Workers count their partitions with numpy, then the partial counts of each block of entry ids are added up by key:
+    the shuffle carries vectors, never a row per match. Over 12 million pairs with 86 million matches of 500,000
+    entries this took 6.1 s, with an RDD's `reduceByKey` 7.1 s and in SQL (`count_entries_in_sql`) 6.8 s, in turns in
+    one warm session; a whole cold count job took 17.2 s and 19.6 s with `reduceByKey`
+    (`tests/benchmarks/bench_choices.py --matched`).
 
     Args:
         matched: Pairs that passed the language gate, with `entry_ids`.

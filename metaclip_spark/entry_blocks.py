@@ -1,16 +1,23 @@
 """Numbers per entry, added up over the cluster in blocks of entries: the shuffle carries vectors, never a row each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from udfs.count import BLOCK_SIZE, add_counts
+from metaclip_spark.schemas import spark_schema
+from udfs.count import BLOCK_SIZE, add_partial_counts
+from udfs.schemas import PARTIAL_COUNTS
 
 
 def sum_blocks(partials: DataFrame) -> dict[int, bytes]:
-    """Adds partial counts up over the cluster; triggers a Spark job.
+    """Adds partial counts up by key over the cluster; triggers a Spark job.
+
+    This is an RDD's `reduceByKey` with Arrow batches in place of pickled rows. That needs a second Python worker for
+    each task of the partials, and a task for each of their partitions to add up; Spark makes as few tasks of this
+    shuffle as its bytes need (adaptive execution).
 
     Args:
         partials: Columns of `PARTIAL_COUNTS`.
@@ -18,8 +25,12 @@ def sum_blocks(partials: DataFrame) -> dict[int, bytes]:
     Returns:
         Block -> its sums, little-endian 64-bit numbers.
     """
-    summed = partials.rdd.map(lambda row: (row.block, bytes(row.counts))).reduceByKey(add_counts).collect()
-    return dict(summed)
+
+    def add(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return add_partial_counts(iter(batches))
+
+    summed = partials.repartition("block").mapInArrow(add, spark_schema(PARTIAL_COUNTS))
+    return {row.block: bytes(row.counts) for row in summed.collect()}
 
 
 def join_blocks(blocks: Mapping[int, bytes], number_of_entries: int) -> NDArray[np.int64]:

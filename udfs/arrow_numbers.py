@@ -1,8 +1,10 @@
 """Arrow arrays over numpy arrays, and the other way round, by their buffers.
 
-`pyarrow.array` imports pandas at its first call, where pandas is installed: memory of each worker, and time at start.
+`pyarrow.array`, `pyarrow.scalar` and `to_numpy` import pandas at their first call, where it is installed: that is
+memory and time of each worker.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +12,47 @@ import numpy.typing as npt
 import pyarrow as pa
 
 
-def arrow_numbers(numbers: npt.NDArray[np.number[Any]]) -> pa.Array:
+def arrow_numbers(numbers: npt.NDArray[np.number[Any]], valid: npt.NDArray[np.bool_] | None = None) -> pa.Array:
     """Gives numbers as an Arrow array, without a copy.
 
     Args:
         numbers: Shape (rows,), whole or floating numbers, contiguous; not changed afterwards.
+        valid: Shape (rows,): False where the result is null; None for nowhere.
 
     Returns:
-        Shape (rows,), of the numbers' type, without nulls.
+        Shape (rows,), of the numbers' type.
     """
-    return pa.Array.from_buffers(pa.from_numpy_dtype(numbers.dtype), numbers.size, [None, pa.py_buffer(numbers)])
+    validity = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(numbers.dtype), numbers.size, [validity, pa.py_buffer(numbers)])
+
+
+def numpy_numbers(numbers: pa.Array) -> npt.NDArray[Any]:
+    """Gives Arrow numbers as a numpy array, without a copy.
+
+    Args:
+        numbers: Shape (rows,), whole or floating numbers; what stands for a null is undefined.
+
+    Returns:
+        Shape (rows,), read-only.
+    """
+    width = numbers.type.to_pandas_dtype()
+    if len(numbers) == 0:
+        return np.empty(0, width)
+    return np.frombuffer(numbers.buffers()[1], width)[numbers.offset : numbers.offset + len(numbers)]
+
+
+def arrow_contents(arrays: Sequence[npt.NDArray[np.number[Any]]]) -> pa.Array:
+    """Gives the bytes of arrays as Arrow binary values.
+
+    Args:
+        arrays: n arrays of one type of numbers; 2^31 bytes in all at most.
+
+    Returns:
+        Shape (n,), binary.
+    """
+    ends = np.cumsum([0, *(array.nbytes for array in arrays)], dtype=np.int32)
+    data = np.concatenate(arrays) if arrays else np.empty(0, np.uint8)
+    return pa.Array.from_buffers(pa.binary(), len(arrays), [None, pa.py_buffer(ends), pa.py_buffer(data)])
 
 
 def string_bytes(strings: pa.Array) -> tuple[memoryview, npt.NDArray[np.int64]]:

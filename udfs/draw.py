@@ -8,9 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from udfs.arrow_numbers import arrow_numbers, numpy_numbers
+
 _HEX_DIGITS = 32
 _HASHED_DIGITS = 16
 _NO_DIGIT = 255
+_NO_ENTRIES = arrow_numbers(np.zeros(1, np.int32))[0]
 _DIGIT_VALUES = np.full(256, _NO_DIGIT, np.uint8)
 _DIGIT_VALUES[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
 
@@ -71,6 +74,31 @@ def _leading_bytes(pair_ids: pa.Array) -> npt.NDArray[np.uint64]:
     return ((leading[:, 0::2] << 4) | leading[:, 1::2]).view(">u8").ravel().astype(np.uint64)
 
 
+def flat_entry_ids(
+    entry_ids: pa.ListArray, number_of_entries: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Lays lists of entry ids out one after the other.
+
+    Args:
+        entry_ids: n lists of int32; a null is as an empty one.
+        number_of_entries: The length of the metadata list.
+
+    Returns:
+        All entry ids, pair by pair, and the number of entries of each pair, shape (n,).
+
+    Raises:
+        ValueError: If an entry id lies outside the list.
+    """
+    lengths = numpy_numbers(entry_ids.value_lengths().fill_null(_NO_ENTRIES))
+    ids = numpy_numbers(entry_ids.flatten())
+    if ids.size and not 0 <= ids.min() <= ids.max() < number_of_entries:
+        raise ValueError(
+            f"entry ids from {ids.min()} to {ids.max()} do not fit {number_of_entries} entry probabilities; "
+            "sample with the counts of the list that matched"
+        )
+    return ids, lengths
+
+
 class PairFactors:
     """The places of a batch's matched entries, with which numbers per entry become products per pair."""
 
@@ -84,13 +112,7 @@ class PairFactors:
         Raises:
             ValueError: If an entry id lies outside the list.
         """
-        lengths = entry_ids.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-        ids = entry_ids.flatten().to_numpy(zero_copy_only=False)
-        if ids.size and not 0 <= ids.min() <= ids.max() < number_of_entries:
-            raise ValueError(
-                f"entry ids from {ids.min()} to {ids.max()} do not fit {number_of_entries} entry probabilities; "
-                "sample with the counts of the list that matched"
-            )
+        ids, lengths = flat_entry_ids(entry_ids, number_of_entries)
         self.ids: npt.NDArray[np.int32] = ids
         """All entry ids, pair by pair."""
         self.lengths: npt.NDArray[np.int32] = lengths

@@ -59,10 +59,12 @@ def compiled(function: Function, signature: Any) -> Function:
     Returns:
         The compiled function, which runs without Python's lock.
     """
+    # Division as numpy's: the check of each for a zero would keep loops from being done four numbers at a time.
+    options = {"nogil": True, "_nrt": False, "error_model": "numpy"}
     try:
-        kernel = _numba.njit(signature, cache=True, nogil=True, _nrt=False)(function)
+        kernel = _numba.njit(signature, cache=True, **options)(function)
     except (OSError, RuntimeError):
-        kernel = _numba.njit(signature, nogil=True, _nrt=False)(function)
+        kernel = _numba.njit(signature, **options)(function)
     return cast("Function", kernel)
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from udfs.draw import PairFactors
-from udfs.sample import PROBABILITY_UNITS, probability_units
+from udfs.arrow_numbers import arrow_numbers
+from udfs.draw import flat_entry_ids
+from udfs.plan_kernels import CERTAIN, EXPECTED, VARIANCE, plan_kernel
+from udfs.sample import PROBABILITY_UNITS
 from udfs.schemas import THRESHOLD_SUMS
 
 _PAIRS_PER_ROW = 1 << 30
@@ -31,42 +33,30 @@ def expected_sizes_batches(
     Raises:
         ValueError: If an entry id lies outside the list.
     """
-    sums = np.zeros((2, len(thresholds)), np.int64)
+    ascending = sorted(thresholds)
+    kernel, points, room = plan_kernel(), np.array(ascending, np.float64), np.empty(len(ascending))
+    sums = np.zeros((3, len(ascending) + 1), np.int64)
     pairs = 0
     for batch in batches:
-        sums += _batch_sums(batch.column("entry_ids"), counts, thresholds)
+        ids, lengths = flat_entry_ids(batch.column("entry_ids"), counts.size)
+        kernel(
+            np.cumsum(lengths, dtype=np.int64), counts[ids].astype(np.float64), points, PROBABILITY_UNITS, room, sums
+        )
         pairs += batch.num_rows
         if pairs >= _PAIRS_PER_ROW:
-            yield _rows(thresholds, pairs, sums)
+            yield _rows(ascending, pairs, sums)
             sums[:], pairs = 0, 0
     if pairs:
-        yield _rows(thresholds, pairs, sums)
-
-
-def _batch_sums(
-    entry_ids: pa.ListArray, counts: npt.NDArray[np.int64], thresholds: Sequence[int]
-) -> npt.NDArray[np.int64]:
-    """Gives the sums of q and of q(1 - q) of one batch, shape (2, thresholds).
-
-    Raises:
-        ValueError: If an entry id lies outside the list.
-    """
-    whole = PairFactors(entry_ids, counts.size)
-    # A pair with an entry at or below the smallest threshold is kept at every threshold: most need no arithmetic.
-    certain = np.zeros(len(entry_ids), bool)
-    certain[np.repeat(np.arange(len(entry_ids)), whole.lengths)[counts[whole.ids] <= min(thresholds)]] = True
-    factors = PairFactors(entry_ids.filter(pa.array(~certain)), counts.size)
-    its_counts = counts[factors.ids]
-    sums = np.empty((2, len(thresholds)), np.int64)
-    for place, threshold in enumerate(thresholds):
-        # The same division as in metaclip_spark.balance.entry_probabilities, so that the sums agree to the unit.
-        keep = factors.keep_probabilities(np.minimum(1.0, threshold / its_counts))
-        sums[:, place] = probability_units(keep).sum(), probability_units(keep * (1.0 - keep)).sum()
-    sums[0] += int(certain.sum()) * PROBABILITY_UNITS
-    return sums
+        yield _rows(ascending, pairs, sums)
 
 
 def _rows(thresholds: Sequence[int], pairs: int, sums: npt.NDArray[np.int64]) -> pa.RecordBatch:
-    """Puts sums into a batch."""
-    columns = [pa.array(thresholds, pa.int64()), pa.array([pairs] * len(thresholds), pa.int64()), *map(pa.array, sums)]
-    return pa.RecordBatch.from_arrays(columns, schema=THRESHOLD_SUMS)
+    """Puts what the loop has summed into a batch."""
+    expected, variance, certain = sums[EXPECTED, :-1], sums[VARIANCE, :-1], np.cumsum(sums[CERTAIN, :-1])
+    columns = [
+        np.array(thresholds, np.int64),
+        np.full(len(thresholds), pairs),
+        expected + certain * PROBABILITY_UNITS,
+        variance.copy(),
+    ]
+    return pa.RecordBatch.from_arrays([arrow_numbers(column) for column in columns], schema=THRESHOLD_SUMS)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from udfs.arrow_numbers import arrow_numbers
 from udfs.draw import keep_probabilities, pair_draws
 from udfs.schemas import CURATED, MATCHED
 
@@ -56,7 +57,7 @@ def kept_probabilities(
         ValueError: If a pair_id is malformed, an entry id lies outside the list, or the seed is out of range.
     """
     keep = keep_probabilities(entry_ids, entry_probability)
-    return pa.array(keep, mask=~(pair_draws(pair_ids, seed) < keep))
+    return arrow_numbers(keep, valid=pair_draws(pair_ids, seed) < keep)
 
 
 def probability_units(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

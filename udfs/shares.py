@@ -6,10 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from udfs.count import BLOCK_SIZE
+from udfs.count import BLOCK_SIZE, partial_batch
 from udfs.draw import PairFactors
 from udfs.sample import probability_units
-from udfs.schemas import PARTIAL_COUNTS
 
 SHARE_UNITS = 2**20
 """Sums per entry are in units of 2^-20: those of 2^43 pairs stay below 2^63."""
@@ -48,19 +47,19 @@ def partial_expectations(
         np.add.at(shares, factors.ids, np.repeat(units // _COARSER, factors.lengths))
         sums = (keep.size, int(units.sum()), int(probability_units(keep * (1.0 - keep)).sum()))
         sizes = [total + more for total, more in zip(sizes, sums, strict=True)]
-    by_block = shares.reshape(blocks, BLOCK_SIZE)
-    present: list[int] = np.flatnonzero(by_block.any(axis=1)).tolist()
+    present: list[int] = np.flatnonzero(shares.reshape(blocks, BLOCK_SIZE).any(axis=1)).tolist()
     limbs = np.array([limb for total in sizes for limb in divmod(total, _LIMB)], "<i8")
-    contents = [_cut(by_block, block, entry_probability.size).tobytes() for block in present]
-    columns = [pa.array([SIZE_BLOCK, *present], pa.int32()), pa.array([limbs.tobytes(), *contents], pa.binary())]
-    yield pa.RecordBatch.from_arrays(columns, schema=PARTIAL_COUNTS)
+    within = shares[: entry_probability.size]
+    yield partial_batch(
+        {SIZE_BLOCK: limbs} | {block: within[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE] for block in present}
+    )
 
 
 def size_sums(content: bytes) -> tuple[int, int, int]:
     """Reads the added-up content of `SIZE_BLOCK`.
 
     Args:
-        content: What `add_counts` made of it.
+        content: What `add_partial_counts` made of it.
 
     Returns:
         The number of pairs, and the sums of q and of q (1 - q) over their keep probabilities q in units of 2^-32:
@@ -69,9 +68,3 @@ def size_sums(content: bytes) -> tuple[int, int, int]:
     limbs = np.frombuffer(content, "<i8").tolist()
     pairs, expected, variance = (high * _LIMB + low for high, low in zip(limbs[::2], limbs[1::2], strict=True))
     return pairs, expected, variance
-
-
-def _cut(by_block: npt.NDArray[np.int64], block: int, number_of_entries: int) -> npt.NDArray[np.int64]:
-    """Gives one block's sums; the last block may be shorter."""
-    sums: npt.NDArray[np.int64] = by_block[block][: number_of_entries - block * BLOCK_SIZE]
-    return sums

@@ -31,7 +31,9 @@ def test_match_is_compared_with_a_copy_and_the_naive_job():
     assert all(result["equal"] is True for result in results)
 
 
-def test_workers_and_their_tables_are_seen():
+def test_workers_and_their_tables_are_seen(monkeypatch):
+    # The workers of a job of a hundred pairs hold their tables for less than half a second.
+    monkeypatch.setattr(bench_jobs, "SECONDS_BETWEEN_LOOKS", 0.02)
     time, memory, tables = bench_jobs.growth(rows=100, entries=ENTRIES, repeats=1)
     assert time["medians"].keys() == {"1x", "8x"}
     assert 20 < memory["reached"] < 2000

@@ -1,6 +1,6 @@
-"""Runs the loops over tags, links and pairs as Python, over arrays that check every place; for NUMBA_DISABLE_JIT=1.
+"""Runs the loops over tags, links, pairs and thresholds as Python, over arrays that check every place.
 
-Numbers of 64 bits overflow on purpose in them, which Python's numpy warns of.
+For NUMBA_DISABLE_JIT=1. Numbers of 64 bits overflow on purpose in them, which Python's numpy warns of.
 """
 
 import json
@@ -63,7 +63,7 @@ for replaced in (load_word, trailing_zeros, bits_of):
     setattr(machine_words, replaced.__name__, replaced)
 
 from tests.worker.page_grammar import make_base, make_image, page_of  # noqa: E402 - after the replacement
-from udfs import link_kernels, pair_kernels, tag_kernels  # noqa: E402 - as above
+from udfs import link_kernels, pair_kernels, plan_kernels, tag_kernels  # noqa: E402 - as above
 from udfs.pair_kernels import BYTES_USED, PAIR_COLUMNS, ROWS_USED, STATE_LENGTH, TEXT_BEGIN  # noqa: E402 - as above
 from udfs.tag_layout import TAG_COLUMNS  # noqa: E402 - as above
 from udfs.urls import plain_folder  # noqa: E402 - as above
@@ -156,10 +156,22 @@ def check_links(random: Random) -> None:
     link_kernels._find_images(Checked(text.encode()), CheckedRows(np.zeros((3, TAG_COLUMNS), np.int64)))
 
 
+def check_plan(random: Random) -> None:
+    """Sums over arrays that fit exactly; numpy checks that no place lies behind them."""
+    counts = [[random.randint(0, 9) for _ in range(random.randrange(4))] for _ in range(random.randrange(6))]
+    thresholds = np.arange(1.0, random.randint(2, 12))
+    sums = np.zeros((3, thresholds.size + 1), np.int64)
+    ends = np.cumsum([len(each) for each in counts], dtype=np.int64)
+    flat = np.array([count for each in counts for count in each], np.float64)
+    plan_kernels._add_sums(ends, flat, thresholds, 8.0, np.empty(thresholds.size), sums)
+    assert sums[plan_kernels.CERTAIN].sum() == sum(map(bool, counts))
+
+
 warnings.simplefilter("ignore", RuntimeWarning)
 generator = Random(0)
 assert sum(check_pairs(generator) for _ in range(1500)) > 2000
 for _ in range(1500):
     check_tags(generator)
     check_links(generator)
+    check_plan(generator)
 print("checked")

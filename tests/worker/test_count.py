@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udfs import count
-from udfs.count import BLOCK_SIZE, add_counts, partial_counts
+from udfs.count import BLOCK_SIZE, add_partial_counts, partial_batch, partial_counts
 from udfs.schemas import PARTIAL_COUNTS
 
 SCHEMA = pa.schema([("entry_ids", pa.list_(pa.int32()))])
@@ -18,12 +18,16 @@ def batch_of(lists):
     return pa.RecordBatch.from_arrays([pa.array(lists, SCHEMA.field(0).type)], schema=SCHEMA)
 
 
-def blocks_of(batches, number=NUMBER):
+def contents(batches):
     found = {}
-    for batch in partial_counts(iter(batches), number_of_entries=number):
+    for batch in batches:
         assert batch.schema == PARTIAL_COUNTS
         found.update(zip(batch.column("block").to_pylist(), batch.column("counts").to_pylist(), strict=True))
     return found
+
+
+def blocks_of(batches, number=NUMBER):
+    return contents(partial_counts(iter(batches), number_of_entries=number))
 
 
 def whole(blocks, number=NUMBER):
@@ -43,10 +47,8 @@ def test_counts_add_over_any_split(lists, cuts):
     assert dict(enumerate(whole(blocks_of(map(batch_of, parts))))) == {
         place: expected[place] for place in range(NUMBER)
     }
-    merged = {}
-    for part in parts:
-        for block, content in blocks_of([batch_of(part)]).items():
-            merged[block] = add_counts(merged[block], content) if block in merged else content
+    partials = [batch for part in parts for batch in partial_counts(iter([batch_of(part)]), number_of_entries=NUMBER)]
+    merged = contents(add_partial_counts(iter(partials)))
     assert (whole(merged) == whole(blocks_of([batch_of(lists)]))).all()
 
 
@@ -72,11 +74,16 @@ def test_ids_of_another_list_are_refused(entry_id):
         blocks_of([batch_of([[entry_id]])], 3)
 
 
+def test_no_partials_give_no_sum():
+    assert list(add_partial_counts(iter([]))) == []
+
+
 def test_counts_of_two_lists_are_not_added():
+    partials = [partial_batch({3: np.zeros(size, np.int64)}) for size in (1, 2)]
     with pytest.raises(ValueError, match="8 and 16 bytes"):
-        add_counts(bytes(8), bytes(16))
+        list(add_partial_counts(iter(partials)))
 
 
 def test_large_counts_stay_exact():
-    large = np.array([2**62], "<i8").tobytes()
-    assert np.frombuffer(add_counts(large, np.array([1], "<i8").tobytes()), "<i8")[0] == 2**62 + 1
+    partials = [partial_batch({0: np.array([number], np.int64)}) for number in (2**62, 1)]
+    assert np.frombuffer(contents(add_partial_counts(iter(partials)))[0], "<i8")[0] == 2**62 + 1

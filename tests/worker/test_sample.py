@@ -1,5 +1,4 @@
 import math
-from functools import reduce
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +7,7 @@ from hypothesis import strategies as st
 
 from metaclip_spark.balance import ExpectedSize, entry_probabilities
 from udfs.alt_text import pair_id
-from udfs.count import add_counts
+from udfs.count import add_partial_counts
 from udfs.draw import keep_probabilities, pair_draws
 from udfs.sample import PROBABILITY_UNITS, sample_batches
 from udfs.schemas import CURATED, MATCHED
@@ -78,22 +77,24 @@ def test_entries_below_the_threshold_keep_everything():
     assert len(kept([matched_batch([[0], [1], [2, 5]] * 20)], 5)) == 60
 
 
+def added_sizes(partials) -> bytes:
+    (added,) = add_partial_counts(iter(partials))
+    return dict(zip(*added.to_pydict().values(), strict=True))[SIZE_BLOCK]
+
+
 def expected(parts, probability) -> ExpectedSize:
-    """The expected size from partitions of batches, added up as the driver does."""
-    blocks = [
-        dict(zip(*part.to_pydict().values(), strict=True))[SIZE_BLOCK]
-        for batch in parts
-        for part in partial_expectations(iter([batch]), entry_probability=probability)
+    """The expected size from partitions of batches, added up over all."""
+    partials = [
+        partial for batch in parts for partial in partial_expectations(iter([batch]), entry_probability=probability)
     ]
-    return ExpectedSize(*size_sums(reduce(add_counts, blocks)))
+    return ExpectedSize(*size_sums(added_sizes(partials)))
 
 
 def test_sums_beyond_64_bits_stay_exact():
-    one = next(iter(partial_expectations(iter([matched_batch([[0]])]), entry_probability=np.ones(len(COUNTS)))))
-    content = one.column("counts")[0].as_py()
+    (sums,) = partial_expectations(iter([matched_batch([[0]])]), entry_probability=np.ones(len(COUNTS)))
     for _ in range(40):
-        content = add_counts(content, content)
-    assert size_sums(content) == (2**40, 2**72, 0)
+        (sums,) = add_partial_counts(iter([sums, sums]))
+    assert size_sums(added_sizes([sums])) == (2**40, 2**72, 0)
 
 
 @settings(deadline=None)
