@@ -32,10 +32,10 @@ help:
 	@echo "make test-kills    twenty kills -9 on the pseudo-cluster, the long form"
 	@echo "make test-faults   the whole job through a faulty proxy, on both Spark lines"
 	@echo "make unit-benchmark  the short tests of the CLIP benchmark; test runs them too"
-	@echo "make test-benchmark  one training of each variant on drawn shapes, some 20 minutes"
+	@echo "make test-benchmark  one training of each variant on drawn shapes, some 10 minutes"
 	@echo "make benchmark-grid  the CLIP benchmark's grid, hours; it goes on where it was stopped"
 	@echo "make bench   the benchmarks and their chart, hours on a small machine; BENCH='--only P1 P3' for some"
-	@echo "make bench-scale  one run of 50 million pairs, 21 minutes on two cores, 20 GB of disk"
+	@echo "make bench-scale  one run of 50 million pairs, 12 minutes on two cores, 20 GB of disk"
 	@echo "make bench-choices  the steps' ways of working and the session's settings, each beside its alternative"
 	@echo "make clean   delete what the other targets built, but not the environments"
 
