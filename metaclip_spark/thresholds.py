@@ -1,6 +1,6 @@
 """The threshold explorer: expected sizes at many thresholds in one pass, and the smallest t that reaches a target.
 
-The expected size is a sum of integers that never falls when t grows (`udfs.draw.PairFactors`), so that bisection with
+The expected size is a sum of integers that never falls when t grows (`udfs.plan_kernels`), so that bisection with
 many points at once is exact.
 """
 

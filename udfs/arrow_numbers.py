@@ -30,27 +30,32 @@ def numpy_numbers(numbers: pa.Array) -> npt.NDArray[Any]:
     """Gives Arrow numbers as a numpy array, without a copy.
 
     Args:
-        numbers: Shape (rows,), whole or floating numbers; what stands for a null is undefined.
+        numbers: Shape (rows,), whole or floating numbers.
 
     Returns:
         Shape (rows,), read-only.
+
+    Raises:
+        ValueError: If a number is null.
     """
-    width = numbers.type.to_pandas_dtype()
+    if numbers.null_count:
+        raise ValueError(f"{numbers.null_count} of {len(numbers)} numbers are null")
+    width = np.dtype(numbers.type.to_pandas_dtype())
     if len(numbers) == 0:
         return np.empty(0, width)
-    return np.frombuffer(numbers.buffers()[1], width)[numbers.offset : numbers.offset + len(numbers)]
+    return np.frombuffer(numbers.buffers()[1], width, len(numbers), numbers.offset * width.itemsize)
 
 
 def arrow_contents(arrays: Sequence[npt.NDArray[np.number[Any]]]) -> pa.Array:
     """Gives the bytes of arrays as Arrow binary values.
 
     Args:
-        arrays: n arrays of one type of numbers; 2^31 bytes in all at most.
+        arrays: n arrays of one type of numbers, fewer than 2^31 bytes in all.
 
     Returns:
         Shape (n,), binary.
     """
-    ends = np.cumsum([0, *(array.nbytes for array in arrays)], dtype=np.int32)
+    ends = np.cumsum([0, *(array.nbytes for array in arrays)]).astype(np.int32)
     data = np.concatenate(arrays) if arrays else np.empty(0, np.uint8)
     return pa.Array.from_buffers(pa.binary(), len(arrays), [None, pa.py_buffer(ends), pa.py_buffer(data)])
 

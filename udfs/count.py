@@ -1,7 +1,7 @@
 """The count step in the workers: entry ids in, partial counts per block of entries out.
 
 Counts travel as blocks of 64-bit numbers keyed by block, so that the shuffle carries vectors (not one row per match)
-and no single reducer receives all entries.
+and many tasks can add them up.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,10 @@ from udfs.arrow_numbers import arrow_contents, arrow_numbers, numpy_numbers
 from udfs.schemas import PARTIAL_COUNTS
 
 BLOCK_SIZE = 512
-"""Entry ids per block; the last block may be shorter. Spark hands whole batches to a worker: 16,384 blocks of 4 KiB."""
+"""Entry ids per block; the last block may be shorter.
+
+Spark hands a worker batches of `spark.sql.execution.arrow.maxRecordsPerBatch` rows: 64 MiB for 16,384 blocks of 4 KiB.
+"""
 
 _COUNT = np.dtype("<i8")
 _BUFFERED_IDS = 1 << 20

@@ -87,7 +87,7 @@ def flat_entry_ids(
         All entry ids, pair by pair, and the number of entries of each pair, shape (n,).
 
     Raises:
-        ValueError: If an entry id lies outside the list.
+        ValueError: If an entry id is null or lies outside the list.
     """
     lengths = numpy_numbers(entry_ids.value_lengths().fill_null(_NO_ENTRIES))
     ids = numpy_numbers(entry_ids.flatten())

@@ -24,10 +24,10 @@ def expected_sizes_batches(
     Args:
         batches: Batches with a column `entry_ids`.
         counts: One entry count per metadata entry, over the whole pool.
-        thresholds: Whole numbers of at least 1.
+        thresholds: Whole numbers of at least 1, each once.
 
     Yields:
-        Batches of schema `THRESHOLD_SUMS`, one row per threshold and 2^30 pairs: add rows as Python integers or
+        Batches of schema `THRESHOLD_SUMS`, in ascending order one row per threshold and 2^30 pairs: add rows as Python integers or
         decimals.
 
     Raises:

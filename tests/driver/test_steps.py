@@ -15,6 +15,7 @@ from metaclip_spark.sample import expect, sample_pairs
 from metaclip_spark.schemas import require_columns, spark_schema
 from udfs.alt_text import matches_entry, pair_id, spacing
 from udfs.character_automaton import entries_as_json
+from udfs.count import BLOCK_SIZE
 from udfs.schemas import CURATED, MATCHED, PAIRS
 
 ENTRIES = ("a", "dog", "A", "new york", "york", "!", "東京", "St . Louis", "never met")
@@ -137,6 +138,26 @@ def test_counts_equal_sql(matched):
     assert counts.tolist() == [in_sql.get(entry, 0) for entry in range(len(ENTRIES))]
     assert counts[ENTRIES.index("never met")] == 0
     assert counts[ENTRIES.index("dog")] == 120
+
+
+def test_blocks_are_added_up_by_key_without_adaptive_execution(spark):
+    entries = 6 * BLOCK_SIZE - 5
+    lists = [sorted({place % entries, place * 37 % entries, place * 101 % entries}) for place in range(2000)]
+    ids = spark.createDataFrame([(ids,) for ids in lists], "entry_ids array<int>").repartition(5)
+    probability = np.linspace(0, 1, entries)
+    spark.conf.set("spark.sql.adaptive.enabled", "false")
+    try:
+        counts, (size, kept) = count_entries(ids, entries), expect(ids, probability)
+    finally:
+        spark.conf.set("spark.sql.adaptive.enabled", "true")
+    assert counts.tolist() == np.bincount(np.concatenate(lists), minlength=entries).tolist()
+    assert (counts > 0).sum() > 5 * BLOCK_SIZE
+    chances = [1 - np.prod(1 - probability[ids]) for ids in lists]
+    assert size.pairs == 2000
+    assert size.size == pytest.approx(sum(chances))
+    expected = np.zeros(entries)
+    np.add.at(expected, np.concatenate(lists), np.repeat(chances, [len(ids) for ids in lists]))
+    assert kept == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("partitions", [1, 7, 16])

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -52,6 +53,11 @@ def test_numbers(numbers):
 @given(NUMBERS, st.integers(0, 70))
 def test_numbers_of_a_slice(numbers, start):
     assert numpy_numbers(pa.array(numbers)[start:]).tolist() == numbers[start:].tolist()
+
+
+def test_null_numbers_are_refused():
+    with pytest.raises(ValueError, match="1 of 3 numbers are null"):
+        numpy_numbers(pa.array([1, None, 3]))
 
 
 @given(NUMBERS, st.data())

@@ -74,6 +74,11 @@ def test_ids_of_another_list_are_refused(entry_id):
         blocks_of([batch_of([[entry_id]])], 3)
 
 
+def test_a_null_among_the_ids_is_no_entry():
+    with pytest.raises(ValueError, match="null"):
+        blocks_of([batch_of([[1, None]])], 3)
+
+
 def test_no_partials_give_no_sum():
     assert list(add_partial_counts(iter([]))) == []
 

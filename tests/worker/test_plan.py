@@ -57,6 +57,19 @@ def test_many_thresholds_in_one_pass_equal_one_by_one_to_the_unit(lists, counts,
     assert sizes(lists, counts, thresholds, cut) == {t: size_one_by_one(lists, counts, t) for t in thresholds}
 
 
+def test_hundred_thresholds_over_long_lists_and_huge_counts_equal_one_by_one_to_the_unit():
+    generator = np.random.default_rng(0)
+    near = [2**power + step for power in (10, 30, 52, 53, 62) for step in (-1, 0, 1)]
+    counts = np.concatenate([[0, 1, 2, 3], near, generator.integers(1, 10**9, 500), generator.integers(1, 2000, 500)])
+    lengths = [*generator.integers(0, 4, 300).tolist(), *generator.integers(0, 300, 60).tolist()]
+    lists = [sorted(generator.choice(counts.size, length, replace=False).tolist()) for length in lengths]
+    tails = [[int(entry)] for entry in generator.integers(4, counts.size, 300)]
+    thresholds = [*spread_thresholds(10**9, 100), *near]
+    found = sizes([*lists, None, *tails], counts, thresholds, 17)
+    assert found == {t: size_one_by_one([*lists, None, *tails], counts, t) for t in thresholds}
+    assert len({size.expected_units for size in found.values()}) > 90
+
+
 @settings(deadline=None)
 @given(lists_of_ids.filter(bool), entry_counts, st.data())
 def test_the_solver_finds_the_smallest_threshold_that_brute_force_finds(lists, counts, data):
