@@ -27,8 +27,8 @@ def expected_sizes_batches(
         thresholds: Whole numbers of at least 1, each once.
 
     Yields:
-        Batches of schema `THRESHOLD_SUMS`, in ascending order one row per threshold and 2^30 pairs: add rows as Python integers or
-        decimals.
+        Batches of schema `THRESHOLD_SUMS`, in ascending order one row per threshold and 2^30 pairs: add rows as Python
+        integers or decimals.
 
     Raises:
         ValueError: If an entry id lies outside the list.
