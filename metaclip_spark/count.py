@@ -19,8 +19,8 @@ def count_entries(matched: DataFrame, number_of_entries: int) -> NDArray[np.int6
     Workers count their partitions with numpy, then the partial counts of each block of entry ids are added up by key:
     the shuffle carries vectors, never a row per match. Over 12 million pairs with 86 million matches of 500,000
     entries this took 6.1 s, with an RDD's `reduceByKey` 7.1 s and in SQL (`count_entries_in_sql`) 6.8 s, in turns in
-    one warm session (`tests/benchmarks/bench_choices.py --matched`); a whole cold count job took 17.2 s (with
-    `reduceByKey` 19.6 s).
+    one warm session (`tests/benchmarks/bench_choices.py --matched`); a whole cold count job took 17.1 s (with
+    `reduceByKey` 19.3 s).
 
     Args:
         matched: Pairs that passed the language gate, with `entry_ids`.
