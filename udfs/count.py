@@ -47,9 +47,9 @@ def partial_counts(batches: Iterator[pa.RecordBatch], *, number_of_entries: int)
             buffered, size = [], 0
     if size:
         counts += np.bincount(np.concatenate(buffered), minlength=number_of_entries)
-    blocks = [block for block in range(-(-number_of_entries // BLOCK_SIZE)) if _block(counts, block).any()]
+    blocks = nonzero_blocks(counts)
     if blocks:
-        yield partial_batch({block: _block(counts, block) for block in blocks})
+        yield partial_batch(blocks)
 
 
 def add_partial_counts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -95,9 +95,17 @@ def partial_batch(sums: Mapping[int, npt.NDArray[np.int64]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=PARTIAL_COUNTS)
 
 
-def _block(counts: npt.NDArray[np.int64], block: int) -> npt.NDArray[np.int64]:
-    """Gives the counts of one block."""
-    return counts[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE]
+def nonzero_blocks(numbers: npt.NDArray[np.int64]) -> dict[int, npt.NDArray[np.int64]]:
+    """Cuts numbers per entry into blocks.
+
+    Args:
+        numbers: One number per metadata entry.
+
+    Returns:
+        Block -> its numbers, a view, for the blocks that have a number other than zero.
+    """
+    cut = (numbers[start : start + BLOCK_SIZE] for start in range(0, numbers.size, BLOCK_SIZE))
+    return {block: content for block, content in enumerate(cut) if content.any()}
 
 
 def _entry_ids(batch: pa.RecordBatch, number_of_entries: int) -> npt.NDArray[np.int32]:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from udfs.arrow_numbers import arrow_numbers, numpy_numbers
+from udfs.arrow_numbers import arrow_numbers, numpy_numbers, string_bytes
 
 _HEX_DIGITS = 32
 _HASHED_DIGITS = 16
@@ -62,12 +62,10 @@ def _leading_bytes(pair_ids: pa.Array) -> npt.NDArray[np.uint64]:
     if len(pair_ids) == 0:
         return np.empty(0, np.uint64)
     texts = pair_ids.cast(pa.large_string())
-    _, offset_buffer, data_buffer = texts.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    content, offsets = string_bytes(texts)
     if texts.null_count or (np.diff(offsets) != _HEX_DIGITS).any():
         raise ValueError("a pair_id is null or has not 32 hex digits; make pair ids as the extract step does")
-    data = np.frombuffer(data_buffer, np.uint8)[offsets[0] : offsets[-1]]
-    values = _DIGIT_VALUES[data.reshape(-1, _HEX_DIGITS)]
+    values = _DIGIT_VALUES[np.frombuffer(content, np.uint8).reshape(-1, _HEX_DIGITS)]
     if (values == _NO_DIGIT).any():
         raise ValueError("a pair_id has a character other than 0-9 and a-f; make pair ids as the extract step does")
     leading = values[:, :_HASHED_DIGITS]

@@ -34,7 +34,7 @@ def _add_sums(
         for place in range(begin + 1, end):
             smallest = min(smallest, its_counts[place])
         # An entry at or below a threshold is certain to keep its pair, so that only smaller thresholds need arithmetic.
-        below = np.int64(0)
+        below = 0
         while below < thresholds.size and thresholds[below] < smallest:
             lost[below] = 1.0
             below += 1

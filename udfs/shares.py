@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from udfs.count import BLOCK_SIZE, partial_batch
+from udfs.count import nonzero_blocks, partial_batch
 from udfs.draw import PairFactors
 from udfs.sample import probability_units
 
@@ -37,8 +37,7 @@ def partial_expectations(
     Raises:
         ValueError: If an entry id lies outside the list.
     """
-    blocks = -(-entry_probability.size // BLOCK_SIZE)
-    shares = np.zeros(blocks * BLOCK_SIZE, "<i8")
+    shares = np.zeros(entry_probability.size, "<i8")
     sizes = [0, 0, 0]
     for batch in batches:
         factors = PairFactors(batch.column("entry_ids"), entry_probability.size)
@@ -47,12 +46,8 @@ def partial_expectations(
         np.add.at(shares, factors.ids, np.repeat(units // _COARSER, factors.lengths))
         sums = (keep.size, int(units.sum()), int(probability_units(keep * (1.0 - keep)).sum()))
         sizes = [total + more for total, more in zip(sizes, sums, strict=True)]
-    present: list[int] = np.flatnonzero(shares.reshape(blocks, BLOCK_SIZE).any(axis=1)).tolist()
     limbs = np.array([limb for total in sizes for limb in divmod(total, _LIMB)], "<i8")
-    within = shares[: entry_probability.size]
-    yield partial_batch(
-        {SIZE_BLOCK: limbs} | {block: within[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE] for block in present}
-    )
+    yield partial_batch({SIZE_BLOCK: limbs} | nonzero_blocks(shares))
 
 
 def size_sums(content: bytes) -> tuple[int, int, int]:
