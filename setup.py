@@ -24,7 +24,6 @@ REQUIREMENTS = [
     "pyarrow>=15",
     "rich>=13",
     "selectolax>=1.0",
-    "warcio>=1.7",
     "zstandard>=0.22",
 ]
 NOTEBOOKS = ["ipykernel>=6"]
@@ -51,6 +50,7 @@ TESTS = [
     "nbclient==0.11.0",
     "pytest==9.2.0",
     "ruff==0.17.6",
+    "warcio==1.8.1",
 ]
 
 setup(
@@ -60,7 +60,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.11,<3.13",
     packages=find_packages(include=["metaclip_spark*", "udfs*"]),
     package_data={"metaclip_spark": ["templates/*.j2", "clip_benchmark/recipes/*"]},
     install_requires=REQUIREMENTS,

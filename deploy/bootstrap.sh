@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # EMR bootstrap action and Dataproc initialisation action: a Python with the dependencies on every machine.
 # Usage: bootstrap.sh WHEEL   (s3://, gs:// or a local path of the project's wheel: make wheel)
-# The clusters' own Python may be older than 3.10, so a Python of our own comes first. Spark stays the cluster's.
+# The clusters' own Python may be older than 3.11, so a Python of our own comes first. Spark stays the cluster's.
 set -euo pipefail
 WHEEL="${1:?give the s3:// or gs:// path of the wheel}"
 HOME_FOLDER="${METACLIP_HOME:-/opt/metaclip-spark}"
@@ -10,7 +10,7 @@ SUDO=""
 
 find_python() {
     local name
-    for name in python3.11 python3.12 python3.10; do
+    for name in python3.11 python3.12; do
         if command -v "$name" >/dev/null 2>&1 && "$name" -c 'import venv, ensurepip' >/dev/null 2>&1; then
             command -v "$name"
             return 0
@@ -25,7 +25,7 @@ if ! PYTHON="$(find_python)"; then
     elif command -v apt-get >/dev/null 2>&1; then
         $SUDO apt-get update -q && $SUDO apt-get install -y -q python3.11 python3.11-venv || true
     fi
-    PYTHON="$(find_python)" || { echo "no Python 3.10 to 3.12 here and none could be installed" >&2; exit 1; }
+    PYTHON="$(find_python)" || { echo "no Python 3.11 or 3.12 here and none could be installed" >&2; exit 1; }
 fi
 
 FOLDER="$(mktemp -d)"

@@ -83,7 +83,7 @@ class _Holder:
                 self.mine["heartbeat"] = time.time()
                 # Past the guard, which looks at this very object.
                 self._storage.put_unguarded(LOCK, self.mine)
-            except OSError:  # noqa: PERF203 - the next beat tries again; the store may be back by then
+            except OSError:
                 continue
 
     def release(self) -> None:

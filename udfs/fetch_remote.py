@@ -112,7 +112,7 @@ def with_retries(operation: Callable[[], Result], options: FetchOptions) -> Resu
     for attempt in range(options.attempts):
         try:
             return operation()
-        except TransientFetchError as fault:  # noqa: PERF203 - a request costs more
+        except TransientFetchError as fault:
             if attempt + 1 == options.attempts:
                 raise OSError(f"{fault} (given up after {options.attempts} attempts)") from fault
             sleep(_delay(attempt, fault, options))

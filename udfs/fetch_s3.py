@@ -115,7 +115,7 @@ def call_s3(path: str, options: FetchOptions, request: Callable[[Any], Result]) 
     for left in reversed(range(_FRESH_CLIENTS + 1)):
         try:
             return _translated(path, options, request)
-        except _CredentialsError as error:  # noqa: PERF203 - a request costs more
+        except _CredentialsError as error:
             forget_client(options)
             if not left:
                 raise PermissionError(str(error)) from None

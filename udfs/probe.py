@@ -38,7 +38,7 @@ def probe_worker(load_engine: Callable[[], Any], paths: Sequence[str], options: 
         try:
             with fetch.open_archive(path, options) as stream:
                 stream.read(_BYTES_READ)
-        except Exception as error:  # noqa: PERF203 - a request costs more
+        except Exception as error:
             problems.append(f"{path} cannot be read: {error}")
     return {
         "host": platform.node(),
