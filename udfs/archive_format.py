@@ -16,6 +16,7 @@ from udfs.archive_source import (
     ByteStream,
     Codec,
     GuardedStream,
+    MemberDecompressor,
     NotAnArchiveError,
     UnpackedStream,
 )
@@ -25,8 +26,8 @@ _STEP_BYTES = 1024
 _HEAD_BYTES = 32_768
 _SLACK_BYTES = 16
 _MARKUP_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[?!a-z]", re.IGNORECASE)
-_CONTENT_LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,18})", re.IGNORECASE | re.MULTILINE)
-_ARC_LENGTH = re.compile(rb"\s*[^\r\n]* (\d{1,18})\r?\n")
+_CONTENT_LENGTH = re.compile(rb"^content-length[ \t]*:(?:\r?\n[ \t]|[ \t])*(\d{1,18})", re.IGNORECASE | re.MULTILINE)
+_ARC_LENGTH = re.compile(rb"[^\r\n]* (\d{1,18})\r?\n")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _ZSTD_DICTIONARY_START = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
@@ -98,26 +99,28 @@ def _first_record(stream: ByteStream, codec: Codec) -> tuple[bytes, bool, bool]:
         The member's first bytes, whether it holds more than one record, and whether anything in it can be read.
     """
     stream.seek(0)
-    decompressor = codec.new_decompressor()
+    member = MemberDecompressor(codec)
     head, size, length = b"", 0, None
-    while not decompressor.eof and (data := stream.read(_STEP_BYTES)):
-        try:
-            part = decompressor.decompress(data)
-        except codec.errors:
-            break
-        size += len(part)
-        head += part[: _HEAD_BYTES - len(head)]
-        length = length or _record_length(head)
-        if length is not None and size > length + _SLACK_BYTES:
-            return head, True, True
-    return head, False, bool(head) or decompressor.eof
+    try:
+        while not member.is_complete and (data := stream.read(_STEP_BYTES)):
+            for part in member.parts(data):
+                size += len(part)
+                if len(head) < _HEAD_BYTES:
+                    head += part[: _HEAD_BYTES - len(head)]
+                    length = length or _record_length(head)
+                if length is not None and size > length + _SLACK_BYTES:
+                    return head, True, True
+    except codec.errors:
+        pass
+    return head, False, bool(head) or member.is_complete
 
 
 def _record_length(head: bytes) -> int | None:
     """Bytes of the first record, header included; None while that is not known."""
+    start = len(head) - len(head.lstrip())
     if ARC_START.match(head):
-        line = _ARC_LENGTH.match(head)
+        line = _ARC_LENGTH.match(head, start)
         return line.end() + int(line[1]) if line else None
-    end = _HEADER_END.search(head)
-    stated = _CONTENT_LENGTH.search(head, 0, end.start()) if end else None
+    end = _HEADER_END.search(head, start)
+    stated = _CONTENT_LENGTH.search(head, start, end.start()) if end else None
     return end.end() + int(stated[1]) if end and stated else None

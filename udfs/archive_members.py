@@ -3,10 +3,18 @@
 import re
 from typing import NamedTuple
 
-from udfs.archive_source import ARC_START, READ_BYTES, WARC_START, ArchiveSource, ByteStream, Codec
+from udfs.archive_source import (
+    ARC_START,
+    READ_BYTES,
+    WARC_START,
+    ArchiveSource,
+    ByteStream,
+    Codec,
+    MemberDecompressor,
+)
 
 _HEAD_BYTES = 2048
-_PLAIN_WARC = re.compile(rb"WARC/\d\.\d+\r?\n(?=[A-Za-z-]+:)")
+_PLAIN_WARC = re.compile(rb"WARC/\d\.\d{1,9}\r?\n(?=[A-Za-z-]{1,99}[ \t]{0,9}:)", re.IGNORECASE)
 _PLAIN_ARC = re.compile(rb"(?<=\n)[a-z][a-z0-9+.-]*:[^\r\n]* \d{12,18} [^ \r\n]+ \d+\r?\n", re.IGNORECASE)
 
 
@@ -36,19 +44,19 @@ def inspect_member(stream: ByteStream, codec: Codec, offset: int) -> Member:
         Its state, end and first bytes.
     """
     stream.seek(offset)
-    decompressor = codec.new_decompressor()
+    member = MemberDecompressor(codec)
     head, read = b"", 0
-    while not decompressor.eof:
+    while not member.is_complete:
         data = stream.read(READ_BYTES if read else _HEAD_BYTES)
         if not data:
             return Member("truncated", offset + read, head)
         read += len(data)
         try:
-            part = decompressor.decompress(data)
+            for part in member.parts(data):
+                head += part[: _HEAD_BYTES - len(head)]
         except codec.errors:
             return Member("corrupt", offset, head)
-        head += part[: _HEAD_BYTES - len(head)]
-    return Member("complete", offset + read - len(decompressor.unused_data), head)
+    return Member("complete", offset + read - len(member.unused), head)
 
 
 def find_next_start(source: ArchiveSource, offset: int) -> int | None:

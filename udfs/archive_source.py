@@ -3,14 +3,14 @@
 import gzip
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import zstandard
 
 READ_BYTES = 1 << 16
-WARC_START = re.compile(rb"\s*WARC/\d")
+WARC_START = re.compile(rb"\s*WARC/\d", re.IGNORECASE)
 ARC_START = re.compile(rb"\s*(?:filedesc://|[a-z][a-z0-9+.-]*:[^\r\n]* \d{12,18} [^ \r\n]+ -?\d+\r?\n)", re.IGNORECASE)
 
 
@@ -54,12 +54,14 @@ class Codec:
         errors: What its decompressor raises for corrupt bytes.
         new_decompressor: Makes an object with `decompress`, `eof` and `unused_data` for one member.
         open_reader: Opens a stream of members as one stream of decompressed bytes.
+        slice_bytes: Packed bytes that are decompressed at once: few megabytes at most come out of them.
     """
 
     magic: bytes
     errors: tuple[type[Exception], ...]
     new_decompressor: Callable[[], Any]
     open_reader: Callable[[Any], Any]
+    slice_bytes: int
 
 
 GZIP = Codec(
@@ -67,13 +69,52 @@ GZIP = Codec(
     (zlib.error, gzip.BadGzipFile),
     lambda: zlib.decompressobj(31),
     lambda stream: gzip.GzipFile(fileobj=stream, mode="rb"),
+    slice_bytes=4096,
 )
 ZSTD = Codec(
     b"\x28\xb5\x2f\xfd",
     (zstandard.ZstdError,),
     lambda: zstandard.ZstdDecompressor().decompressobj(),
     lambda stream: zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True, closefd=False),
+    slice_bytes=256,
 )
+
+
+class MemberDecompressor:
+    """Decompresses one member in parts of bounded size, however much its packed bytes stand for.
+
+    Attributes:
+        unused: Bytes given that lie behind the member's end.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        """Starts a member."""
+        self.unused = b""
+        self._codec = codec
+        self._decompressor = codec.new_decompressor()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the member's end has been reached."""
+        return bool(self._decompressor.eof)
+
+    def parts(self, packed: bytes) -> Iterator[bytes]:
+        """Decompresses further bytes of the file.
+
+        Args:
+            packed: They follow those that were given before.
+
+        Yields:
+            Decompressed bytes, a few megabytes at most at a time.
+        """
+        size = self._codec.slice_bytes
+        for start in range(0, len(packed), size):
+            part = self._decompressor.decompress(packed[start : start + size])
+            if part:
+                yield part
+            if self._decompressor.eof:
+                self.unused = self._decompressor.unused_data + packed[start + size :]
+                return
 
 
 class GuardedStream:
