@@ -12,25 +12,43 @@ from typing import NamedTuple
 import zstandard
 from fastwarc.stream_io import BrotliReader
 
+from udfs.charset import is_utf8
 from udfs.page_pairs import LostRecordError
 
-_STATUS_LINE = re.compile(rb"\s*HTTP/\d+(?:\.\d+)?[ \t]+(\d{3})")
+_STATUS_LINE = re.compile(rb"\s*HTTP(?:/\d+(?:\.\d+)?)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
+_HEADER_LINES = re.compile(
+    rb"[^\r\n]*+(?:\r?\n(?:[ \t][^\r\n]*|[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*:[^\r\n]*))*+", re.IGNORECASE
+)
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
+_HTML_TAG = (
+    rb"<(?:!doctype\s+html|html|head|body|script|iframe|h1|div|font|table|a|style|title|b|br|p|meta|link|img|base|"
+    rb"noscript)[\s/>]"
+)
 _HTML_START = re.compile(
-    rb"(?:\xef\xbb\xbf)?(?:\s|<!--(?:[^-]|-(?!->))*-->|<\?xml[^>]*>)*<(?:!doctype\s+html|html|head|body|script|iframe|h1|div|font|"
-    rb"table|a|style|title|b|br|p|meta|link|img|base|noscript)[\s/>]",
+    rb"(?:\xef\xbb\xbf)?(?:\s|<!--(?:[^-]|-(?!->))*-->|<\?xml[^>]*>)*" + _HTML_TAG,
     re.IGNORECASE,
 )
 _UTF16_HTML_START = re.compile(rb"(?:\xff\xfe|\xfe\xff)?\0?(?:[\s]\0?)*<\0?(?:!|h|H)\0")
+_HTML_LINE = re.compile(rb"\n[ \t]*(?=" + _HTML_TAG + rb"|<!--|<\?xml\s)", re.IGNORECASE)
 _SNIFFED_BYTES = 2048
 _BODY_HEADER = re.compile(
-    rb"[\r\n][ \t\v\f]*(content-type|content-encoding|transfer-encoding)[ \t\v\f]*:([^\r\n]*)", re.IGNORECASE
+    rb"[\r\n][ \t\v\f]*(content-type|content-encoding|transfer-encoding)[ \t\v\f]*:"
+    rb"([^\r\n]*(?:\r?\n[ \t][^\r\n:]*(?![^\r\n]))*)",
+    re.IGNORECASE,
 )
+_PACKED_START = re.compile(
+    rb"\x1f\x8b\x08|\x1f\x9d|\x28\xb5\x2f\xfd|BZh[1-9]1AY&SY|\xfd7zXZ\x00|PK\x03\x04|7z\xbc\xaf\x27\x1c|\x04\x22\x4d\x18"
+)
+_TAG_START = re.compile(rb"<[a-zA-Z!/]")
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+"""What the MIME Sniffing Standard calls a binary data byte: none stands in text."""
+
 _READ_BYTES = 1 << 16
 _MOST_LAYERS = 4
 _DEFLATE_METHOD = 8
+_CORRUPT = (zlib.error, zstandard.ZstdError, OSError, EOFError)
 
 
 class HttpMessage(NamedTuple):
@@ -48,7 +66,8 @@ def split_http_message(block: bytes) -> HttpMessage:
         block: The block of a response record.
 
     Returns:
-        The parts. Without an empty line after the headers the body is empty.
+        The parts of the final response; interim ones (1xx) before it are left out. Where no empty line ends the
+        headers, the body begins with the first line that is none of them.
 
     Raises:
         LostRecordError: The block does not start with an HTTP status line.
@@ -56,13 +75,33 @@ def split_http_message(block: bytes) -> HttpMessage:
     status = _STATUS_LINE.match(block)
     if status is None:
         raise LostRecordError("record.bad_http_header", block[:100].decode("latin-1"))
-    end = _HEADER_END.search(block, status.end())
-    head = block[: end.start()] if end else block
+    while status[1].startswith(b"1") and (final := _status_behind(block, status.end())):
+        status = final
+    head_end, body_start = _header_end(block, status.end())
     headers: dict[str, str] = {}
-    for name, value in _BODY_HEADER.findall(head):
-        key, text = name.lower().decode(), value.strip().decode("latin-1")
+    for name, value in _BODY_HEADER.findall(block, status.end(), head_end):
+        key, text = name.lower().decode(), b" ".join(value.split()).decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    return HttpMessage(int(status[1]), headers, block[end.end() :] if end else b"")
+    return HttpMessage(int(status[1]), headers, block[body_start:])
+
+
+def _status_behind(block: bytes, start: int) -> re.Match[bytes] | None:
+    end = _HEADER_END.search(block, start)
+    return _STATUS_LINE.match(block, end.end()) if end else None
+
+
+def _header_end(block: bytes, start: int) -> tuple[int, int]:
+    """Finds where headers end and the body begins; `start` lies in the status line."""
+    empty_line = _HEADER_END.search(block, start)
+    # Without the empty line a page may hold one further down.
+    markup = _HTML_LINE.search(block, start, empty_line.start() if empty_line else len(block))
+    if markup:
+        return markup.start(), markup.start() + 1
+    if empty_line:
+        return empty_line.start(), empty_line.end()
+    lines = _HEADER_LINES.match(block, start)
+    end = lines.end() if lines else start
+    return end, end
 
 
 def looks_like_html(body: bytes) -> bool:
@@ -81,22 +120,29 @@ def decode_body(body: bytes, transfer_encoding: str, content_encoding: str, max_
         max_bytes: Cap for the decoded body; guards against bombs.
 
     Returns:
-        The decoded body. A body that ends early gives what could be decoded.
+        The decoded body; of one that is cut off or corrupt what could be decoded.
 
     Raises:
-        LostRecordError: The body is larger than `max_bytes`, or damaged inside.
+        LostRecordError: The body is larger than `max_bytes`, or nothing of it can be decoded.
     """
-    if "chunked" in transfer_encoding.lower():
-        body = remove_chunks(body)
-    for _ in range(_MOST_LAYERS):
-        decoder = _decoder_by_magic(body) or _decoder_by_name(body, content_encoding)
-        if decoder is None:
-            break
-        body = decoder(body, max_bytes)
-        content_encoding = ""
+    layers = 0
+    for coding in reversed([*_codings(content_encoding), *_codings(transfer_encoding)]):
+        if coding == "chunked":
+            body = remove_chunks(body)
+        elif layers < _MOST_LAYERS and (decode := _decoder_by_magic(body) or _decoder_by_name(body, coding)):
+            body, layers = decode(body, max_bytes), layers + 1
+    while layers < _MOST_LAYERS and (decode := _decoder_by_magic(body)):
+        body, layers = decode(body, max_bytes), layers + 1
+    if _PACKED_START.match(body):
+        raise LostRecordError("record.undecodable", f"packed in a way that is not read: {body[:20]!r}")
     if len(body) > max_bytes:
         raise LostRecordError("record.page_too_large", f"more than {max_bytes} bytes")
     return body
+
+
+def _codings(header: str) -> list[str]:
+    """Gives the codings that a header names, in the order in which they were applied."""
+    return [coding.strip() for coding in header.lower().split(",")]
 
 
 def remove_chunks(body: bytes) -> bytes:
@@ -120,71 +166,87 @@ def _decoder_by_magic(body: bytes) -> Callable[[bytes, int], bytes] | None:
     return _unzstd if body.startswith(b"\x28\xb5\x2f\xfd") else None
 
 
-def _decoder_by_name(body: bytes, content_encoding: str) -> Callable[[bytes, int], bytes] | None:
+def _decoder_by_name(body: bytes, coding: str) -> Callable[[bytes, int], bytes] | None:
     """Deflate and Brotli have no magic bytes: the header is believed unless the body is readable as it is."""
     if looks_like_html(body) or not body:
         return None
-    encodings = content_encoding.lower()
-    if "deflate" in encodings:
-        return _inflate
-    return _unbrotli if "br" in encodings.replace(" ", "").split(",") else None
+    return {"deflate": _inflate, "br": _unbrotli}.get(coding)
 
 
 def _gunzip(body: bytes, max_bytes: int) -> bytes:
-    return _join_within(_zlib_parts(body, 31), max_bytes)
+    return _decoded(_zlib_parts(body, 31), max_bytes, None)
 
 
 def _inflate(body: bytes, max_bytes: int) -> bytes:
     """Servers send deflate with or without the zlib frame, or do not send it at all."""
     has_frame = body[0] & 15 == _DEFLATE_METHOD and int.from_bytes(body[:2]) % 31 == 0
-    if not has_frame and _is_corrupt(body[:_SNIFFED_BYTES]):
-        return body
-    return _join_within(_zlib_parts(body, 15 if has_frame else -15), max_bytes)
-
-
-def _is_corrupt(start: bytes) -> bool:
-    try:
-        zlib.decompressobj(-15).decompress(start)
-    except zlib.error:
-        return True
-    return False
-
-
-def _zlib_parts(body: bytes, window_bits: int) -> Iterator[bytes]:
-    rest = body
-    try:
-        while rest:
-            decoder = zlib.decompressobj(window_bits)
-            while rest and not decoder.eof:
-                yield decoder.decompress(rest, _READ_BYTES)
-                rest = decoder.unconsumed_tail
-            rest = decoder.unused_data if decoder.unused_data.startswith(b"\x1f\x8b") else b""
-    except zlib.error as error:
-        raise LostRecordError("record.undecodable", str(error)) from error
+    return _decoded(_zlib_parts(body, 15 if has_frame else -15), max_bytes, body)
 
 
 def _unzstd(body: bytes, max_bytes: int) -> bytes:
-    reader = zstandard.ZstdDecompressor().stream_reader(body)
-    try:
-        return _join_within(iter(lambda: reader.read(_READ_BYTES), b""), max_bytes)
-    except zstandard.ZstdError as error:
-        raise LostRecordError("record.undecodable", str(error)) from error
+    reader = zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True)
+    return _decoded(iter(lambda: reader.read(_READ_BYTES), b""), max_bytes, None)
 
 
 def _unbrotli(body: bytes, max_bytes: int) -> bytes:
     reader = BrotliReader(io.BytesIO(body))
-    try:
-        return _join_within(iter(lambda: reader.read(_READ_BYTES), b""), max_bytes) or body
-    except OSError:
-        return body
+    return _decoded(iter(lambda: reader.read(_READ_BYTES), b""), max_bytes, body)
 
 
-def _join_within(parts: Iterator[bytes], max_bytes: int) -> bytes:
+def _zlib_parts(body: bytes, window_bits: int) -> Iterator[bytes]:
+    """Decompresses one or more streams behind each other.
+
+    Raises:
+        EOFError: The last one is cut off.
+        zlib.error: It is corrupt.
+    """
+    decoder = zlib.decompressobj(window_bits)
+    for start in range(0, len(body), _READ_BYTES):
+        rest = body[start : start + _READ_BYTES]
+        while rest:
+            yield decoder.decompress(rest, _READ_BYTES)
+            rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+            if decoder.eof and rest:
+                if not rest.startswith(b"\x1f"):
+                    return
+                decoder = zlib.decompressobj(window_bits)
+    # What is left in the decompressor once all has been read.
+    yield from iter(lambda: decoder.decompress(b"", _READ_BYTES), b"")
+    if not decoder.eof:
+        raise EOFError("cut off")
+
+
+def _decoded(parts: Iterator[bytes], max_bytes: int, undecoded: bytes | None) -> bytes:
+    """Joins the parts of a decoded body, up to where it is cut off or corrupt.
+
+    Args:
+        parts: What a decoder gives.
+        max_bytes: Cap for the decoded body.
+        undecoded: The body as it came, where only a header says that it is encoded; else None.
+
+    Returns:
+        The decoded body, or the body as it came where it cannot be decoded and is text.
+
+    Raises:
+        LostRecordError: It is larger than the cap, or nothing of it can be decoded.
+    """
     kept: list[bytes] = []
     size = 0
-    for part in parts:
-        size += len(part)
-        if size > max_bytes:
-            raise LostRecordError("record.page_too_large", f"more than {max_bytes} bytes when decompressed")
-        kept.append(part)
+    try:
+        for part in parts:
+            size += len(part)
+            if size > max_bytes:
+                raise LostRecordError("record.page_too_large", f"more than {max_bytes} bytes when decompressed")
+            kept.append(part)
+    except _CORRUPT as error:
+        if undecoded is not None and _is_text(undecoded):
+            return undecoded
+        if not size:
+            raise LostRecordError("record.undecodable", str(error)) from None
     return b"".join(kept)
+
+
+def _is_text(body: bytes) -> bool:
+    """Tells text from packed bytes, which hold binary data bytes but where they are very short."""
+    start = body[:_SNIFFED_BYTES]
+    return _BINARY.search(start) is None and (is_utf8(start) or _TAG_START.search(start) is not None)

@@ -1,14 +1,18 @@
 """The page in a WARC or ARC record, or the reason why there is none. Pure: a record in, pairs out."""
 
+import re
+
 from udfs.archive_records import ArchiveRecord
 from udfs.charset import page_to_utf8
 from udfs.html_pairs import read_html
-from udfs.http_body import decode_body, looks_like_html, split_http_message
+from udfs.http_body import HttpMessage, decode_body, looks_like_html, split_http_message
 from udfs.page_pairs import LostRecordError, PagePairs
 from udfs.urls import clean_page_url
 
+_OK = 200
 _SUCCESS_CLASS = 2
 _HTML_TYPES = {"text/html", "application/xhtml+xml"}
+_MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
 _UNSURE_TYPES = {"", "application/octet-stream", "application/unknown", "unknown/unknown", "binary/octet-stream", "*/*"}
 
 
@@ -34,7 +38,7 @@ def read_warc_record(record: ArchiveRecord, *, max_page_bytes: int) -> PagePairs
     if page_url[:4].lower() == "dns:":
         raise LostRecordError("record.skipped_dns")
     if record.record_type == "response":
-        message = split_http_message(record.block)
+        message = _http_message(record)
         if message.status // 100 != _SUCCESS_CLASS:
             raise LostRecordError("record.skipped_status")
         headers, body = message.headers, message.body
@@ -48,6 +52,21 @@ def read_warc_record(record: ArchiveRecord, *, max_page_bytes: int) -> PagePairs
         raise LostRecordError("record.no_target_uri")
     html, _ = page_to_utf8(body, headers.get("content-type", ""))
     return read_html(html, page_url)
+
+
+def _http_message(record: ArchiveRecord) -> HttpMessage:
+    """Parts the message; a page in an ARC archive may be the answer of a server that sent no header (HTTP/0.9).
+
+    Raises:
+        LostRecordError: The header is neither there nor missing for that reason.
+    """
+    try:
+        return split_http_message(record.block)
+    except LostRecordError:
+        declared = None if record.content_type is None else _declared_html(None, record.content_type)
+        if record.content_type is None or not (declared or (declared is None and looks_like_html(record.block))):
+            raise
+        return HttpMessage(_OK, {"content-type": record.content_type}, record.block)
 
 
 def _decoded(
@@ -73,11 +92,13 @@ def _decoded(
 
 
 def _declared_html(payload_type: str | None, content_type: str) -> bool | None:
-    """Says whether the headers call a body HTML; None where they do not know."""
+    """Says whether the headers call a body HTML; None where they do not know, or say it in several ways or wrongly."""
     for named in (payload_type or "", content_type):
-        media_type = named.partition(";")[0].partition(",")[0].strip().lower()
-        if media_type in _HTML_TYPES:
+        media_types = {part.partition(";")[0].strip().lower() for part in named.split(",")} - {""}
+        if media_types and media_types <= _HTML_TYPES:
             return True
-        if media_type not in _UNSURE_TYPES and "/" in media_type:
-            return False
+        if len(media_types) == 1:
+            media_type = media_types.pop()
+            if media_type not in _UNSURE_TYPES and _MEDIA_TYPE.fullmatch(media_type):
+                return False
     return None
