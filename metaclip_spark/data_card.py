@@ -34,7 +34,7 @@ def render_data_card(report: dict[str, Any]) -> str:
     Returns:
         Markdown with a YAML head.
     """
-    environment = Environment(  # noqa: S701 - Markdown of numbers and options; no text of strangers goes in
+    environment = Environment(  # noqa: S701 - Markdown of numbers and options; the names of archives in warnings are escaped
         loader=PackageLoader("metaclip_spark", "templates"),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -27,6 +27,7 @@ from metaclip_spark.run import Run
 from metaclip_spark.storage import LAYOUT, REPORT, RUN, manifest_digest
 
 HEAD_ENTRIES = 20
+_NONE_NAMED: dict[str, Any] = {"archives": 0, "first": []}
 STEPS = (("extract", None), ("deduplicate", BUCKET), ("match", BUCKET), ("count", None), ("sample", None))
 _READ_NUMBERS = {
     "extract": ("records", "pages", "images", "images_kept", "texts", "pairs", "rejected", "archives"),
@@ -198,18 +199,42 @@ def _warnings(manifests: dict[str, dict[str, Any]]) -> list[str]:
         warnings.append("0 pairs passed the language gate: see the language column of matched/")
     if passed and not sample["head_entries_cut"]:
         warnings.append("no entry exceeds t: nothing is balanced")
-    if extract["archives_empty"]:
-        warnings.append(f"{extract['archives_empty']} archives have 0 bytes")
-    if extract["archives_damaged"]:
-        warnings.append(f"{extract['archives_damaged']} archives are damaged; their complete records are kept")
-    if extract["archives_failed"]:
-        warnings.append(f"{extract['archives_failed']} archives could not be read; --resume tries them again")
+    warnings += _archive_warnings(extract)
     if sample["suspect"]:
         warnings.append(
             f"the curated set has {sample['pairs']:,} pairs where {sample['expected_size']:,.1f} are expected, further "
             f"off than chance allows ({sample['size_bound']:,.1f})"
         )
     return warnings
+
+
+def _archive_warnings(extract: dict[str, Any]) -> list[str]:
+    warnings = []
+    if extract["archives_empty"]:
+        warnings.append(f"{extract['archives_empty']} archives have 0 bytes")
+    if extract["archives_damaged"]:
+        warnings.append(f"{extract['archives_damaged']} archives are damaged; their complete records are kept")
+    if extract["archives_failed"]:
+        warnings.append(f"{extract['archives_failed']} archives could not be read; --resume tries them again")
+    # Runs of earlier versions do not name them.
+    if (without_pages := extract.get("without_pages", _NONE_NAMED))["archives"]:
+        warnings.append(
+            f"{without_pages['archives']:,} archives hold responses but no page, see `rejected` in archives/: "
+            f"{_names(without_pages)}"
+        )
+    if (unknown := extract.get("with_unknown_records", _NONE_NAMED))["archives"]:
+        number = extract["rejected"].get("record.skipped_unknown", 0)
+        warnings.append(
+            f"{number:,} records of unknown type were left out (record.skipped_unknown) of {unknown['archives']:,} "
+            f"archives: {_names(unknown)}"
+        )
+    return warnings
+
+
+def _names(named: dict[str, Any]) -> str:
+    left = named["archives"] - len(named["first"])
+    shown = (name if name.isprintable() else repr(name) for name in named["first"])
+    return ", ".join(shown) + (f" and {left:,} more" if left else "")
 
 
 def _deviations(manifests: dict[str, dict[str, Any]]) -> list[str]:

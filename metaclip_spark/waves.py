@@ -27,6 +27,12 @@ _JOB_TAG = "metaclip-spark-extract"
 NORMAL_REASON = "record.skipped_"
 """Records that hold no page by their nature (requests, redirects, PDF ...): counted, but no rejects."""
 
+NAMED_ARCHIVES = 5
+_UNKNOWN_RECORDS = "record.skipped_unknown"
+_NO_RESPONSES = {
+    f"{NORMAL_REASON}{kind}"
+    for kind in ("arc_header", "continuation", "conversion", "dns", "metadata", "request", "revisit", "warcinfo")
+} | {_UNKNOWN_RECORDS}
 _NUMBERS = [field.name for field in ARCHIVES if field.name not in {"archive", "status", "size", "etag", "rejected"}]
 
 
@@ -275,7 +281,8 @@ def extraction_numbers(ledger: Ledger) -> dict[str, Any]:
         ledger: The ledger of a run.
 
     Returns:
-        Number of archives by status, sums of the columns of `ARCHIVES`, and `rejected` by reason.
+        Number of archives by status, sums of the columns of `ARCHIVES`, `rejected` by reason, and the number and first
+        names of archives `without_pages` and `with_unknown_records`, which may hide a loss.
     """
     rows = [row for _, row in ledger.accepted().values()]
     rejected: dict[str, int] = {}
@@ -291,7 +298,20 @@ def extraction_numbers(ledger: Ledger) -> dict[str, Any]:
         "archives_empty": sum(row["size"] == 0 for row in rows),
         **{name: sum(row[name] for row in rows) for name in _NUMBERS},
         "rejected": dict(sorted(rejected.items())),
+        "without_pages": _named(row for row in rows if _lost_every_page(row)),
+        "with_unknown_records": _named(row for row in rows if row["rejected"].get(_UNKNOWN_RECORDS)),
     }
+
+
+def _lost_every_page(row: dict[str, Any]) -> bool:
+    """Tells whether an archive holds records that could be pages, and none that is one."""
+    reasons = {reason for reason in row["rejected"] if reason.startswith("record.")}
+    return not row["pages"] and bool(reasons - _NO_RESPONSES)
+
+
+def _named(rows: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    names = [row["archive"] for row in rows]
+    return {"archives": len(names), "first": names[:NAMED_ARCHIVES]}
 
 
 def check_losses(ledger: Ledger, numbers: dict[str, Any], config: ExtractConfig, named: list[str]) -> None:

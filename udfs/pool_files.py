@@ -5,6 +5,7 @@ The archive is the file, record_offset the row or line number from 0, image_inde
 
 import io
 import os
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from udfs import fetch
 from udfs.archive_records import Damage
 from udfs.archive_rows import ArchiveRows, OpenArchive
-from udfs.archive_source import GZIP, ZSTD, ArchiveReadError
+from udfs.archive_source import GZIP, ZSTD, ArchiveReadError, MemberDecompressor
 from udfs.arrow_numbers import string_bytes
 from udfs.dump_stream import ReadableBytes
 from udfs.page_pairs import LostRecordError, PagePairs, PageTags
@@ -27,6 +28,8 @@ MAX_LINE_BYTES = 16 << 20
 _READ_BYTES = 1 << 16
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ROWS_PER_BATCH = 8192
+_SEGMENT = re.compile(rb"[^\n]+")
+"""What of a line lies in one part of a file; runs of empty lines are passed over without a piece for each."""
 
 
 class Row(NamedTuple):
@@ -153,7 +156,7 @@ def _spans_of(column: pa.Array) -> tuple[memoryview, npt.NDArray[np.int64]] | No
 
 def _json_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row | Damage]:
     damages: list[Damage] = []
-    for number, line in enumerate(_lines(_decompressed(stream, damages))):
+    for number, line in _lines(_decompressed(stream, damages)):
         content = line.removeprefix(BYTE_ORDER_MARK) if number == 0 else line
         if content.strip():
             yield _json_row(number, content, url_column, text_column)
@@ -213,33 +216,38 @@ def _decompressed(stream: fetch.ArchiveStream, damages: list[Damage]) -> Iterato
             yield data
             data = stream.read(_READ_BYTES)
         return
-    member = codec.new_decompressor()
+    member = MemberDecompressor(codec)
     try:
         while data:
-            yield member.decompress(data)
+            yield from member.parts(data)
             # Members follow one another; zeros after the last are padding.
-            data = (member.unused_data.lstrip(b"\0") if member.eof else b"") or stream.read(_READ_BYTES)
-            if member.eof and data:
-                member = codec.new_decompressor()
+            data = (member.unused.lstrip(b"\0") if member.is_complete else b"") or stream.read(_READ_BYTES)
+            if member.is_complete and data:
+                member = MemberDecompressor(codec)
     except codec.errors:
         damages.append(Damage("archive.corrupt", stream.bytes_read, None))
         return
-    if not member.eof:
+    if not member.is_complete:
         damages.append(Damage("archive.truncated", stream.bytes_read, None))
 
 
-def _lines(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Cuts content into lines; of one that is too long only the beginning is kept."""
-    begun: list[bytes] = []
-    length = 0
+def _lines(parts: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yields (number from 0, line) of the lines that are not empty; of one that is too long only the beginning."""
+    number, begun = 0, bytearray()
     for part in parts:
-        first, *others = part.split(b"\n")
-        if length <= MAX_LINE_BYTES:
-            begun.append(first)
-            length += len(first)
-        if others:
-            yield b"".join(begun)
-            yield from others[:-1]
-            begun, length = [others[-1]], len(others[-1])
-    if length:
-        yield b"".join(begun)
+        end = 0
+        for segment in _SEGMENT.finditer(part):
+            passed = part.count(b"\n", end, segment.start())
+            if passed and begun:
+                yield number, bytes(begun)
+                begun.clear()
+            number += passed
+            begun += segment[0][: MAX_LINE_BYTES + 1 - len(begun)]
+            end = segment.end()
+        passed = part.count(b"\n", end)
+        if passed and begun:
+            yield number, bytes(begun)
+            begun.clear()
+        number += passed
+    if begun:
+        yield number, bytes(begun)

@@ -104,6 +104,8 @@ def read_wat_record(payload: bytes) -> PagePairs:
         document = _WITH_RAW_LINKS.decode(payload)
     except _DECODE_ERRORS:
         return _read_all_links(payload)
+    if _lacks_names(document):
+        return _read_all_links(payload)
     page_url, html = _page_of(document)
     page = PagePairs(page_url, join_base(page_url, html.head.base if html.head else None))
     if html.links is not None and (links := bytes(html.links)) != _NULL:
@@ -133,6 +135,8 @@ def _read_all_links(payload: bytes) -> PagePairs:
     try:
         document = _WITH_LINKS.decode(payload)
     except _DECODE_ERRORS:
+        document = _decode_tolerantly(payload)
+    if _lacks_names(document):
         document = _decode_tolerantly(payload)
     page_url, html = _page_of(document)
     page = PagePairs(page_url, join_base(page_url, html.head.base if html.head else None))
@@ -187,10 +191,16 @@ def _page_of(document: _Document[Any]) -> tuple[str, _Html[Any]]:
     return page_url, html
 
 
+def _lacks_names(document: _Document[Any]) -> bool:
+    """Tells whether a WARC header may hold its fields by names in another case, as the archive's writer chose it."""
+    header = document.envelope.warc_header if document.envelope else None
+    return header is not None and (header.warc_type is None or header.target_uri is None)
+
+
 def _header_of(envelope: _Envelope[Any]) -> tuple[str, str | None]:
     """Takes type and URI from the header; records of an ARC file have no type and are all captures."""
     if envelope.warc_header is not None:
-        return envelope.warc_header.warc_type or "unknown", envelope.warc_header.target_uri
+        return (envelope.warc_header.warc_type or "unknown").lower(), envelope.warc_header.target_uri
     return "response", envelope.arc_header.target_uri if envelope.arc_header else None
 
 
@@ -269,5 +279,6 @@ def _level(parent: dict[str, Any], name: str) -> dict[str, Any] | None:
 
 
 def _string(parent: dict[str, Any], name: str) -> str | None:
-    value = parent.get(name)
+    """Gives a header's value by its name in any case."""
+    value = next((value for key, value in parent.items() if key.lower() == name.lower()), None)
     return value if isinstance(value, str) else None

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.driver.jobs import METADATA, SAMPLE, call, rows, run_json
+from tests.worker.archive_files import http_response, page_record, warc_record
 
 BALANCE = ("--metadata", METADATA, "--threshold-t", 20)
 FEW_ENTRIES = '["a", "dog", "house", "the"]'
@@ -87,6 +88,29 @@ def test_bad_input_73_empty_archives(tmp_path, balance):
     statuses = {row["archive"]: (row["status"], row["records"]) for row in rows(tmp_path / "out", "archives")}
     assert statuses["none.warc.gz"] == statuses["none.wat"] == ("ok", 0)
     assert "2 archives have 0 bytes" in run_json(tmp_path / "out")["warnings"]
+
+
+def test_archives_that_lost_every_page_are_named(tmp_path, capfd, balance):
+    """In the terminal, run.json, the report and the data card, where their names are no markup."""
+    not_found = warc_record(http_response(b"<html>", status="404 Not Found"))
+    strange = warc_record(b"", kind="strange")
+    (tmp_path / "in").mkdir()
+    lost, unknown = "<b>lost</b>.warc", "unknown.warc"
+    (tmp_path / "in" / "<b>lost<").mkdir()
+    (tmp_path / "in" / lost).write_bytes(not_found * 2)
+    (tmp_path / "in" / unknown).write_bytes(page_record(0) + strange * 3)
+    (tmp_path / "in" / "only_requests.warc").write_bytes(warc_record(b"GET / HTTP/1.1\r\n\r\n", kind="request"))
+    assert call("curate", "--archives", tmp_path / "in", *balance, "--output", tmp_path / "out") == 0
+    warned = [
+        f"1 archives hold responses but no page, see `rejected` in archives/: {lost}",
+        f"3 records of unknown type were left out (record.skipped_unknown) of 1 archives: {unknown}",
+    ]
+    assert [line for line in run_json(tmp_path / "out")["warnings"] if "archives" in line] == warned
+    assert all(line in capfd.readouterr().out for line in warned[:1])
+    report = tmp_path / "out" / "report"
+    assert "&lt;b&gt;lost&lt;/b&gt;.warc" in (report / "report.html").read_text()
+    assert "&lt;b&gt;lost&lt;/b&gt;.warc" in (report / "DATA_CARD.md").read_text()
+    assert lost not in (report / "DATA_CARD.md").read_text()
 
 
 @pytest.mark.parametrize("text", ["zzzz", "  "], ids=["no_match", "no_pair"])

@@ -268,3 +268,14 @@ def test_what_is_no_page_is_skipped_whatever_its_links_are() -> None:
     assert lost(document) == "record.bad_links"
     response["Response-Message"]["Status"] = "404"
     assert lost(document) == "record.skipped_status"
+
+
+@pytest.mark.parametrize("change", [str.lower, str.upper, str.title])
+def test_names_of_the_warc_header_in_another_case(change) -> None:
+    """The generator copies them as the archive's writer chose them."""
+    document = wat_document((image_link("/a.jpg", "a dog"),))
+    header = document["Envelope"]["WARC-Header-Metadata"]
+    document["Envelope"]["WARC-Header-Metadata"] = {change(name): value for name, value in header.items()}
+    outcome = extract_bytes(wat_record(document))
+    assert (outcome.texts, outcome.rejected) == (["a dog"], {})
+    assert outcome.pairs[0]["page_url"] == "http://example.org/page"
