@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.driver.jobs import METADATA, SAMPLE, call, content
@@ -54,6 +55,61 @@ def test_only_the_missing_bucket_is_done_again(split, archives, output):
     kept = {path for path, time in written.items() if path.exists() and path.stat().st_mtime_ns == time}
     assert {path.parent.name for path in kept} == {"bucket=000", "bucket=002"}
     assert content(split) == content(output)
+
+
+@pytest.fixture
+def broken(split, tmp_path):
+    """A run of its own in three buckets, to lose something of."""
+    folder = tmp_path / "broken"
+    shutil.copytree(split, folder)
+    return folder
+
+
+def numbers_of(run, step):
+    return json.loads((run / "manifests" / f"{step}.json").read_text())["numbers"]
+
+
+def lose_a_row(path):
+    """Writes a file anew without its first row and under the same name, which no list of files tells."""
+    pq.write_table(pq.ParquetFile(path).read().slice(1), path)
+    path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
+
+
+REDO = {
+    "match_pool": ("--metadata", METADATA),
+    "count_entries": ("--metadata", METADATA),
+    "sample_pairs": ("--threshold-t", 20, "--seed", 5),
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "step", "job"), [("pool", "deduplicate", "match_pool"), ("matched", "match", "count_entries")]
+)
+def test_what_one_bucket_lost_stops_the_step_that_reads_it(broken, capfd, table, step, job):
+    lost = next((broken / table / "bucket=001").glob("*.parquet"))
+    lost.unlink()
+    assert call(job, *REDO[job], "--output", broken, "--overwrite") == 2
+    message = f"1 files of the step '{step}' are gone from {broken}, first {table}/bucket=001/{lost.name}"
+    assert message in capfd.readouterr().err
+    (broken / "manifests" / f"{step}-001.json").unlink()
+    assert call(job, *REDO[job], "--output", broken, "--overwrite") == 2
+    assert f"has only 2 of 3 buckets of step '{step}'" in capfd.readouterr().err
+
+
+def test_rows_lost_in_one_bucket_of_the_extracted_pairs_stop_the_run(broken, archives, capfd):
+    lose_a_row(next((broken / "extracted").rglob("kind=pair/bucket=1/*.parquet")))
+    shutil.rmtree(broken / "pool" / "bucket=001")
+    assert call("extract_pool", "--archives", archives, "--output", broken, "--resume") == 2
+    pairs = numbers_of(broken, "extract")["pairs"]
+    assert f"{pairs - 1:,} raw pairs were read where {pairs:,} were written" in capfd.readouterr().err
+
+
+def test_rows_lost_in_one_bucket_of_the_matched_pairs_stop_the_run(broken, capfd):
+    pairs = numbers_of(broken, "count")["pairs"]
+    lose_a_row(next((broken / "matched" / "bucket=001").glob("*.parquet")))
+    for job, what in (("sample_pairs", "matched pairs that pass the gate"), ("count_entries", "matched pairs")):
+        assert call(job, *REDO[job], "--output", broken, "--overwrite") == 2
+        assert f"{pairs - 1:,} {what} were read where {pairs:,} were written" in capfd.readouterr().err
 
 
 def test_another_number_of_buckets_is_refused(split, archives, capfd):

@@ -135,6 +135,16 @@ def test_refusals_and_cut_answers_change_nothing(bucket):
         assert proxy.counts["cut"]
 
 
+def test_an_error_page_with_status_200_is_no_object(bucket):
+    with FaultProxy(bucket.endpoint, page_with_200=0.4, seed=2) as proxy:
+        options = FetchOptions(s3_endpoint=proxy.url, first_delay_seconds=0.001, longest_delay_seconds=0.01)
+        store = S3Store(f"s3://{bucket.name}/pages", options)
+        store.put("run.json", b"{}")
+        assert [store.read("run.json") for _ in range(10)] == [b"{}"] * 10
+        assert [store.names("") for _ in range(10)] == [["run.json"]] * 10
+        assert proxy.counts["page_with_200"] > 5
+
+
 def test_a_missing_bucket_is_named(bucket):
     storage = Storage("s3://no-such-bucket-anywhere/run", FetchOptions(s3_endpoint=bucket.endpoint))
     with pytest.raises(FileNotFoundError, match=r"s3://no-such-bucket-anywhere/run.*NoSuchBucket"):

@@ -6,18 +6,21 @@ import shutil
 from collections import Counter
 from urllib.parse import urlsplit
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-from metaclip_spark.explain import explain_pair, explain_text, read_curation
+from metaclip_spark.config import LanguageConfig
+from metaclip_spark.explain import Curation, explain_pair, explain_text, read_curation
 from metaclip_spark.finished import open_finished
 from metaclip_spark.profile import TEXT_LENGTHS
 from tests import oracle
 from tests.driver.jobs import METADATA, SAMPLE, call, rows, run_json
 from udfs.alt_text import pair_id
+from udfs.draw import pair_draws
 
 THRESHOLD = 20
 SEED = 5
@@ -130,6 +133,23 @@ def test_explain_agrees_with_the_job_on_every_pair(output, tables, report):
     assert stages["count"] == funnel["counted"]["reasons"]["language_gate"]
     assert stages["sample"] == funnel["curated"]["reasons"]["not_drawn"]
     assert explain_text("a , a !", curation)["entries"][0]["places"] == [1, 7]
+
+
+def test_explain_has_a_draw_that_equals_the_keep_probability_left_out_as_the_job_does():
+    pair = {**dict.fromkeys(("archive", "record_offset")), "image_url": "https://example.org/", "alt_text": "dog"}
+    pair["pair_id"] = pair_id(pair["image_url"], pair["alt_text"])
+    draw = pair_draws(pa.array([pair["pair_id"]]), SEED)
+
+    def stage_at(probability):
+        gate = LanguageConfig()
+        curation = Curation(
+            ("dog",), {"dog": 0}, np.array([9]), probability, seed=SEED, threshold=1, gate=gate, longest=1
+        )
+        told = explain_pair(pair, (None, None), curation)
+        assert told["keep_probability"] == probability[0]
+        return told["stage"]
+
+    assert [stage_at(draw), stage_at(draw + 2.0**-53)] == ["sample", "curated"]
 
 
 def test_the_explain_job(output, tables, capsys):

@@ -1,5 +1,7 @@
 """The Spark functions of each step, on small tables."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from pyspark.sql import functions as F
@@ -72,6 +74,27 @@ def test_duplicates_keep_the_smallest_provenance(spark):
     for shuffled in (rows, rows[::-1]):
         table = spark.createDataFrame(shuffled, spark_schema(PAIRS))
         assert rows_of(deduplicate_pairs(table, 2)) == [rows[2]]
+
+
+def test_each_part_of_the_provenance_decides_before_those_after_it(spark):
+    smaller, larger = ("a.warc", 3, 0, "alt"), ("b.warc", 4, 1, "title")
+    winners, losers = [], []
+    for decides, comes_after in combinations(range(4), 2):
+        winners.append(tuple((larger if part == comes_after else smaller)[part] for part in range(4)))
+        losers.append(tuple((larger if part == decides else smaller)[part] for part in range(4)))
+    for before, after in combinations(("alt", "title", "data-image-title"), 2):
+        winners.append((*smaller[:3], before))
+        losers.append((*smaller[:3], after))
+
+    def rows(provenances):
+        urls = [f"https://example.org/{number}.jpg" for number in range(len(provenances))]
+        return [
+            (pair_id(url, "x"), url, "x", source, "https://example.org/", archive, offset, index)
+            for url, (archive, offset, index, source) in zip(urls, provenances, strict=True)
+        ]
+
+    table = spark.createDataFrame(rows(losers) + rows(winners) + rows(losers), spark_schema(PAIRS))
+    assert rows_of(deduplicate_pairs(table, 2)) == sorted(rows(winners))
 
 
 def test_distinct_pairs_are_sorted_in_each_partition(pool):

@@ -7,16 +7,21 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
+from functools import partial
+from itertools import count
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pyarrow as pa
 import pytest
 from py4j.protocol import Py4JJavaError
 from rich.console import Console
 
-from metaclip_spark.config import OutputConfig
-from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
+from metaclip_spark.config import ExtractConfig, OutputConfig
+from metaclip_spark.errors import ConfigError, InputError, OutputExistsError, TooManyRejectsError
 from metaclip_spark.ledger import (
+    Ledger,
     check_same_extraction,
     check_unchanged,
     delete_unledgered_waves,
@@ -25,9 +30,22 @@ from metaclip_spark.ledger import (
 )
 from metaclip_spark.lock import locked
 from metaclip_spark.object_store import HadoopStore
+from metaclip_spark.pipeline import run_extract
 from metaclip_spark.run import Run, prepare_output, prepare_step
-from metaclip_spark.storage import LOCK, Storage, check_apart, manifest_digest, manifest_name
+from metaclip_spark.storage import (
+    LEDGER,
+    LOCK,
+    MANIFESTS,
+    MARKER,
+    RUN,
+    TABLES,
+    Storage,
+    check_apart,
+    manifest_digest,
+    manifest_name,
+)
 from metaclip_spark.table_store import prepare_compression
+from metaclip_spark.waves import WaveLayout, check_losses, run_waves
 from udfs.schemas import EXPECTED_KEPT
 
 
@@ -169,6 +187,125 @@ def test_one_step_is_refused_or_undone(storage):
     prepare_step(storage, OutputConfig(output="x", overwrite=True), "sample")
     assert storage.names("manifests") == []
     assert storage.read_json("run.json") is None
+
+
+class Kill(BaseException):
+    """In place of a signal: nothing catches it."""
+
+
+def pass_or_kill(passes):
+    if next(passes, None) is None:
+        raise Kill
+
+
+def finished_run(folder):
+    storage = Storage(str(folder))
+    storage.begin_run()
+    for name in (*(f"{table}/part-0.parquet" for table in TABLES), "ledger/00000-aa.json", "report/report.json", RUN):
+        storage.put_json(name, {})
+    for step in ("match-000", "match-001", "count"):
+        storage.put_json(manifest_name(step), {"config": {}, "input": "before"})
+    return storage
+
+
+def files_of(storage) -> dict[str, bytes]:
+    paths = [path for path in storage.root.rglob("*") if path.is_file()]
+    return {path.relative_to(storage.root).as_posix(): path.read_bytes() for path in paths}
+
+
+def killed_at_each_change(folder, change):
+    """Kills what changes a finished run at its first put or deletion, at its second, and so on to its last.
+
+    Yields:
+        The files before and after, name -> content.
+    """
+    for passes in count():
+        storage = finished_run(folder / str(passes))
+        before = files_of(storage)
+        storage.guard = partial(pass_or_kill, iter(range(passes)))
+        try:
+            change(storage)
+        except Kill:
+            yield before, files_of(storage)
+        else:
+            return
+
+
+def test_a_killed_deletion_of_a_run_leaves_no_table_that_counts_and_can_be_begun_again(tmp_path):
+    states = list(killed_at_each_change(tmp_path, Storage.delete_run))
+    assert len(states) > len(TABLES)
+    for before, left in states:
+        gone = {name.partition("/")[0] for name in before.keys() - left.keys()}
+        assert not gone or RUN in gone
+        assert gone.isdisjoint(TABLES) or {RUN, MANIFESTS, LEDGER} <= gone
+        assert MARKER in left
+
+
+def test_a_run_whose_step_is_undone_stops_counting_as_finished_first(tmp_path):
+    undo = partial(prepare_step, output=OutputConfig(output="x", overwrite=True), step="match")
+    states = list(killed_at_each_change(tmp_path, undo))
+    assert len(states) > 2
+    assert all(RUN not in left or left == before for before, left in states)
+
+
+def test_a_run_whose_step_works_again_counts_as_finished_at_no_moment(spark, tmp_path):
+    def work_again(storage):
+        def work(_progress):
+            storage.delete("entry_counts")
+            storage.put_json("entry_counts/part-1.parquet", {})
+            return {"pairs": 1}
+
+        run = Run(spark, storage, OutputConfig(output="x"), Console(stderr=True))
+        run.step("count", config={}, settings={}, input_digest="now", work=work, folders=["entry_counts"])
+
+    states = list(killed_at_each_change(tmp_path, work_again))
+    assert len(states) > 3
+    for before, left in states:
+        assert RUN not in left or left == before
+        tables = [{name: files[name] for name in files if name.startswith("entry_counts/")} for files in (before, left)]
+        assert manifest_name("count") not in left or tables[0] == tables[1]
+
+
+def test_a_run_to_which_archives_are_added_does_not_count_as_finished_meanwhile(run, tmp_path, monkeypatch):
+    def waves(storage, *_arguments):
+        assert storage.read_json(RUN) is None
+        raise Kill
+
+    monkeypatch.setattr("metaclip_spark.pipeline.run_waves", waves)
+    run.storage.put_json(RUN, {})
+    with pytest.raises(Kill):
+        run_extract(run, ExtractConfig(archives=("a.warc",)), [("a.warc", str(tmp_path / "a.warc"))])
+
+
+def test_as_many_rejects_as_the_limit_says_are_accepted_and_one_more_is_not():
+    def check(bad, percent):
+        rejected = {"record.undecodable": bad, "record.skipped_type": 1_000, "image.no_src": 1_000}
+        config = ExtractConfig(archives=("x",), max_rejects=percent / 100)
+        check_losses(Ledger({}), {"pages": 300 - bad, "rejected": rejected}, config, [])
+
+    for percent in range(100):
+        check(3 * percent, percent)
+        with pytest.raises(TooManyRejectsError, match=rf"of 300 records are bad \(limit {percent}\.0%\)"):
+            check(3 * percent + 1, percent)
+    check(300, 100)
+
+
+def test_as_many_failed_archives_as_the_limit_says_stop_neither_the_waves_nor_the_run(storage, monkeypatch):
+    def wave(storage, number, names, *_arguments):
+        name = f"{number:05d}-aa"
+        put_entry(storage, name, *(archive_row(each, "failed" if each in "ab" else "ok") for each in names))
+        return name, storage.read_json(f"ledger/{name}.json")
+
+    monkeypatch.setattr("metaclip_spark.waves.extract_wave", wave)
+    limits = {"archives_per_wave": 1, "attempts": 1}
+    config = ExtractConfig(archives=("x",), **limits, max_failed_archives=2)
+    named = list("abcd")
+    ledger = run_waves(storage, [(each, each) for each in named], config, MagicMock(), MagicMock(), WaveLayout(10))
+    assert (list(ledger.failed()), list(ledger.accepted())) == (["a", "b"], ["c", "d"])
+    numbers = {"pages": 1, "rejected": {}}
+    check_losses(ledger, numbers, config, named)
+    with pytest.raises(TooManyRejectsError, match=r"2 archives could not be read \(limit 1\), first a"):
+        check_losses(ledger, numbers, replace(config, max_failed_archives=1), named)
 
 
 def test_the_smallest_entry_of_an_archive_wins_and_failed_never_counts(storage):

@@ -1,6 +1,7 @@
 """Archives on S3 and on the web: resumed, retried, refused, and never mistaken for empty."""
 
 import re
+from dataclasses import replace
 
 import boto3
 import pytest
@@ -202,6 +203,69 @@ def test_a_cut_answer_of_the_web_is_resumed_on_condition():
         later = [headers for _, _, headers in server.seen[1:]]
         assert len(later) == 5
         assert all(headers["if-match"] == TAG and headers["range"] != "bytes=0-" for headers in later)
+
+
+@pytest.fixture(params=["https", "s3"])
+def reached(request):
+    """Gives the path of a file on a scripted server, and how it is reached: as a web file and as an object of S3."""
+
+    def reach(server):
+        if request.param == "s3":
+            return "s3://bucket/a.warc.gz", FetchOptions(s3_access="anonymous", s3_endpoint=server.url, **QUICK)
+        return f"{server.url}/a.warc.gz", FetchOptions(**QUICK)
+
+    return reach
+
+
+def cut_at(size, headers):
+    """The right answer, which breaks off after so many bytes."""
+    status, given, body = ranged(headers)
+    return status, {**given, "Content-Length": str(len(body))}, body[:size]
+
+
+def test_the_whole_file_in_answer_to_a_range_request_is_not_taken_for_the_part(reached):
+    def script(number, _method, _path, headers):
+        return cut_at(3_000_000, headers) if number == 1 else (200, {"ETag": TAG}, CONTENT)
+
+    with ScriptedServer(script) as server:
+        with pytest.raises(OSError, match=r"/a\.warc\.gz: the server ignores Range requests"):
+            read_all(*reached(server))
+        assert ["range" in headers for _, _, headers in server.seen] == [False, True]
+
+
+def test_the_whole_file_is_not_taken_for_its_end_after_a_seek(reached):
+    with ScriptedServer(lambda *_request: (200, {"ETag": TAG}, CONTENT)) as server:
+        path, options = reached(server)
+        with open_archive(path, options) as stream:
+            assert stream.seek(-7, 2) == len(CONTENT) - 7
+            with pytest.raises(OSError, match="the server ignores Range requests"):
+                stream.read()
+
+
+PART_OF_THE_SAME_SIZE = {"Content-Range": f"bytes 3000000-3000100/{len(CONTENT)}"}
+
+
+@pytest.mark.parametrize("cut", [0, 3_000_000], ids=["at the beginning", "in the middle"])
+@pytest.mark.parametrize(("status", "given"), [(200, {}), (206, PART_OF_THE_SAME_SIZE)], ids=["whole", "part"])
+def test_an_error_page_without_an_etag_where_an_answer_broke_off_is_asked_again(reached, cut, status, given):
+    def script(number, _method, _path, headers):
+        if number == 1:
+            return cut_at(cut, headers)
+        return (status, given, SLOW_DOWN) if number < 4 else ranged(headers)
+
+    with ScriptedServer(script) as server:
+        assert read_all(*reached(server)) == CONTENT
+        assert len(server.seen) == 4
+
+
+def test_error_pages_without_an_etag_that_stay_are_an_error_and_no_change_of_the_file(reached):
+    def script(number, _method, _path, headers):
+        return cut_at(3_000_000, headers) if number == 1 else (200, {}, SLOW_DOWN)
+
+    with ScriptedServer(script) as server:
+        path, options = reached(server)
+        with pytest.raises(OSError, match=r"an error page \(given up after 3 attempts\)"):
+            read_all(path, replace(options, attempts=3))
 
 
 def test_a_web_file_that_changes_is_an_error():

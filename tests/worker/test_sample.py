@@ -73,6 +73,16 @@ def test_kept_rows_carry_all_columns_and_their_probability():
     assert kept([batch], 100, 7) == expected
 
 
+def test_a_draw_that_equals_the_keep_probability_keeps_no_pair_and_one_just_below_it_all():
+    batch = matched_batch([[place] for place in range(200)])
+    draws = pair_draws(batch.column("pair_id"), 7)
+    # Draws are whole multiples of 2^-53, of which 1 - (1 - p) loses none.
+    assert (keep_probabilities(batch.column("entry_ids"), draws) == draws).all()
+    assert list(sample_batches(iter([batch]), entry_probability=draws, seed=7)) == []
+    (all_kept,) = sample_batches(iter([batch]), entry_probability=draws + 2.0**-53, seed=7)
+    assert all_kept.column("pair_id") == batch.column("pair_id")
+
+
 def test_entries_below_the_threshold_keep_everything():
     assert len(kept([matched_batch([[0], [1], [2, 5]] * 20)], 5)) == 60
 
