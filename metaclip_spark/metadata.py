@@ -22,7 +22,7 @@ from metaclip_spark.remote_inputs import files_of_url
 from metaclip_spark.storage import driver_options
 from udfs.automaton import entries_as_json
 from udfs.fetch import local_path, open_archive, scheme_of, stat_archive
-from udfs.fetch_remote import without_credentials
+from udfs.url_credentials import bare_url, without_credentials
 
 DIGEST_KEY = "metadata_digest"
 """Where a Parquet footer names the list that its ids belong to."""
@@ -189,7 +189,9 @@ def _text_entries(content: bytes, path: str) -> list[Any]:
         MetadataError: If the JSON holds something else than a list or an object.
     """
     text = _decode(content, path)
-    suffix = next((end for end in reversed(Path(path).suffixes) if end.lower() not in {".gz", ".zst"}), "").lower()
+    suffix = next(
+        (end for end in reversed(Path(bare_url(path)).suffixes) if end.lower() not in {".gz", ".zst"}), ""
+    ).lower()
     if suffix != ".json" and (suffix == ".txt" or not text.lstrip().startswith(("[", "{"))):
         lines = text.split("\n")
         if not lines[-1]:
