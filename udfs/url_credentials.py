@@ -12,6 +12,7 @@ _CONTAINER_SCHEMES = {"abfs", "abfss", "wasb", "wasbs"}
 
 _CHAINED = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 _END_OF_PART = re.compile("[/?#]")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 _PORT = re.compile(r"\d*")
 _SHORTEST_VALUE = 6
 _HIDDEN = "..."
@@ -76,6 +77,18 @@ def hide_credentials(text: str, *urls: str) -> str:
     for secret in sorted(secrets, key=lambda secret: (-len(secret), secret)):
         text = text.replace(secret, f"{secret[:1] if secret[0] in '?#' else ''}{_HIDDEN}")
     return text
+
+
+def urls_without_credentials(text: str) -> str:
+    """Leaves out of each URL in a text what `without_credentials` leaves out.
+
+    Args:
+        text: Any text, such as a message that quotes what a user typed.
+
+    Returns:
+        The text. A URL that shows "?..." is one that was treated before, and stays.
+    """
+    return _URL.sub(lambda found: found[0] if f"?{_HIDDEN}" in found[0] else without_credentials(found[0]), text)
 
 
 def has_ending(path: str, endings: tuple[str, ...]) -> bool:

@@ -367,6 +367,14 @@ def test_what_a_package_says_of_a_fault_is_kept_but_for_the_credentials(monkeypa
         assert "secret" not in str(refusal.value)
 
 
+def test_a_body_that_breaks_off_is_named_without_credentials():
+    with ScriptedServer(lambda *_request: (200, {"ETag": TAG, "Content-Length": "9"}, b"0123")) as server:
+        url = f"{server.url.replace('://', '://user:secret@')}/a?token=secret"
+        with pytest.raises(OSError, match=r"/a\?\.\.\.: the answer broke off") as refusal:
+            read_all(url, FetchOptions(attempts=1, **QUICK))
+    assert "secret" not in str(refusal.value)
+
+
 def test_nobody_listens():
     options = FetchOptions(attempts=2, **QUICK)
     with pytest.raises(OSError, match=r"127\.0\.0\.1:9/a.*given up after 2 attempts"):

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udfs.url_credentials import bare_url, has_credentials, has_ending, hide_credentials, without_credentials
+from udfs.url_credentials import (
+    bare_url,
+    has_credentials,
+    has_ending,
+    hide_credentials,
+    urls_without_credentials,
+    without_credentials,
+)
 
 SIGNED = "?X-Amz-Signature=0c1f&b=%2Fx"
 
@@ -77,6 +84,13 @@ def test_messages_of_others_lose_each_form_of_a_secret():
         assert not any(secret in shown for secret in ("0123abc", "pass", "word"))
         assert "..." in shown
     assert hide_credentials("a: no such file", "https://host/a") == "a: no such file"
+
+
+def test_urls_in_a_text_are_shown_without_credentials():
+    said = "'https://u:p@host/a?b' and s3://bucket/c?d, https://host/e?...: see https://host/f, then sftp://u:p@host/g"
+    assert urls_without_credentials(said) == (
+        "'https://host/a?...' and s3://bucket/c?d, https://host/e?...: see https://host/f, then sftp://host/g"
+    )
 
 
 def test_endings_are_those_of_the_path_in_either_case():
