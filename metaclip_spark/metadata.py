@@ -62,7 +62,7 @@ def load_metadata(path: str) -> Metadata:
         MetadataError: If the file is missing or has another form, the list is empty, or entries are no strings, empty,
             white space only, repeated, or not valid Unicode; the message names their ids.
     """
-    return _checked(read_unchecked_entries(path), path)
+    return _checked(read_unchecked_entries(path), without_credentials(path))
 
 
 def read_unchecked_entries(path: str) -> list[Any]:
@@ -77,8 +77,8 @@ def read_unchecked_entries(path: str) -> list[Any]:
     Raises:
         MetadataError: If the file is missing or has another form.
     """
-    content = _read(path)
-    return _parquet_entries(content, path) if content.startswith(_PARQUET_START) else _text_entries(content, path)
+    content, shown = _read(path), without_credentials(path)
+    return _parquet_entries(content, shown) if content.startswith(_PARQUET_START) else _text_entries(content, shown)
 
 
 def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
@@ -96,18 +96,19 @@ def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
         MetadataError: If the file is missing or has another form, belongs to another list (by the digest in its footer
             or by the texts), lacks an entry or has it twice, or a count is negative or no whole number.
     """
+    shown = without_credentials(path)
     if _is_folder(path):
         parts = _part_files(path)
         if not parts:
-            raise MetadataError(f"the folder of entry counts {path} has no Parquet file")
-        return _parquet_counts([(part, _read(part)) for part in parts], path, metadata)
+            raise MetadataError(f"the folder of entry counts {shown} has no Parquet file")
+        return _parquet_counts([(part, _read(part)) for part in parts], shown, metadata)
     content = _read(path)
     if content.startswith(_PARQUET_START):
-        return _parquet_counts([(path, content)], path, metadata)
-    counts = _parse_json(_decode(content, path), path)
+        return _parquet_counts([(shown, content)], shown, metadata)
+    counts = _parse_json(_decode(content, shown), shown)
     if not isinstance(counts, _JsonObject):
-        raise MetadataError(f"the entry counts {path} are no JSON object of entry to count, and no Parquet")
-    return _arranged([entry for entry, _ in counts], [count for _, count in counts], path, metadata)
+        raise MetadataError(f"the entry counts {shown} are no JSON object of entry to count, and no Parquet")
+    return _arranged([entry for entry, _ in counts], [count for _, count in counts], shown, metadata)
 
 
 def _is_folder(path: str) -> bool:

@@ -128,6 +128,23 @@ def stat_archive(path: str, options: FetchOptions = DEFAULT_OPTIONS) -> ArchiveS
         return _stat_of_info(*_filesystem(path))
 
 
+def size_of_archive(path: str, options: FetchOptions = DEFAULT_OPTIONS) -> int:
+    """Looks up the size of an archive; nothing is read for that.
+
+    Args:
+        path: A local path or a URL.
+        options: How remote stores are reached.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        OSError: As `stat_archive`.
+        ValueError: As `stat_archive`.
+    """
+    return local_path(path).stat().st_size if scheme_of(path) == "file" else stat_archive(path, options).size
+
+
 def tag_like(before: str, path: str, options: FetchOptions = DEFAULT_OPTIONS) -> str:
     """Looks up the tag of an archive, to compare it with one that was stored.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from udfs.fetch import open_archive, stat_archive, tag_like
+from udfs.fetch import open_archive, size_of_archive, stat_archive, tag_like
 from udfs.fetch_remote import ArchiveChangedError
 
 LONG = bytes(range(256)) * 4_000
@@ -23,6 +23,7 @@ def test_a_local_file_is_read_and_counted(tmp_path: Path) -> None:
         assert stream.bytes_read == 10
         assert stream.etag == stat_archive(str(path)).etag
         assert stream.etag.startswith("a-")
+    assert size_of_archive(str(path)) == size_of_archive(path.as_uri()) == 10
 
 
 def test_a_file_url_names_the_same_file(tmp_path: Path) -> None:
@@ -74,6 +75,19 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path: Path) -> Non
         os.utime(path, ns=(0, 0))
         with pytest.raises(ArchiveChangedError, match="a has changed while it was read"):
             stream.read()
+
+
+def test_a_file_that_cannot_be_read_to_its_end_has_no_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(LONG)
+    with open_archive(str(path)) as stream:
+        assert stream.read(10) == LONG[:10]
+
+        def fail(_file: object) -> str:
+            raise OSError("a bad sector")
+
+        monkeypatch.setattr("udfs.fetch._TaggedFile.tag", fail)
+        assert stream.etag == ""
 
 
 def test_tags_of_earlier_versions_are_compared_by_their_rule(tmp_path: Path) -> None:
