@@ -35,7 +35,7 @@ from metaclip_spark.wiki_dumps import dropped_prefixes, find_files, form_of_view
 from metaclip_spark.word_counts import count_article_words, count_title_views, read_ready_counts
 from metaclip_spark.wordnet import read_wordnet
 from udfs.article_counts import ArticleRules
-from udfs.fetch import stat_archive
+from udfs.fetch import size_of_archive
 from udfs.fetch_remote import FetchOptions
 from udfs.page_views import HOURLY, ViewRules
 
@@ -217,7 +217,7 @@ def _stored(counts: DataFrame, storage: Storage, folder: str, built: BuiltMetada
 
 
 def _note_inputs(built: BuiltMetadata, files: Sequence[tuple[str, str]], options: FetchOptions) -> None:
-    built.inputs += [{"name": name, "bytes": stat_archive(path, options).size} for name, path in files]
+    built.inputs += [{"name": name, "bytes": size_of_archive(path, options)} for name, path in files]
 
 
 def _add_names(

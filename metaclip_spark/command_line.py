@@ -22,6 +22,7 @@ from metaclip_spark.errors import (
     OutputExistsError,
     SchemaMismatchError,
 )
+from udfs.url_credentials import urls_without_credentials
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -113,7 +114,7 @@ def _ending(error: BaseException, *, resumes: bool) -> tuple[int, str]:
         # The whole story first, for who needs it; the line that says what went wrong last, where it is seen.
         cause = root_cause(str(error))
         return EXIT_FAILED, f"{error}\nerror: a Spark job failed: {cause}{_remedy(str(error))}; {again}"
-    line = f"error: {_one_line(str(error))}"
+    line = f"error: {urls_without_credentials(_one_line(str(error)))}"
     if isinstance(error, (*_USER_MUST_CHANGE, FileNotFoundError, PermissionError)):
         return EXIT_USER_MUST_CHANGE, line
     retry = "run again with --resume" if resumes else "run it again"

@@ -11,6 +11,7 @@ from metaclip_spark.finished import is_run, open_beside, read_finished
 from metaclip_spark.metadata import load_entry_counts, load_metadata
 from metaclip_spark.run import Run
 from metaclip_spark.storage import REPORT, Storage
+from udfs.url_credentials import without_credentials
 
 LISTED_MOVES = 20
 LISTED_MISSING = 10
@@ -76,7 +77,8 @@ def compare_with(run: Run, report: dict[str, Any], path: str, texts: Sequence[st
     """
     if not is_run(Storage(path)):
         other_texts, other_counts = read_count_file(path)
-        return {"name": path, "runs": [], **compare_counts(texts, counts, other_texts, other_counts)}
+        compared = compare_counts(texts, counts, other_texts, other_counts)
+        return {"name": without_credentials(path), "runs": [], **compared}
     other = open_beside(run, path)
     other_report = other.storage.read_json(f"{REPORT}/report.json") or {}
     figures = [

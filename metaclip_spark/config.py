@@ -14,7 +14,8 @@ from typing import Any
 from metaclip_spark.balance import check_threshold
 from metaclip_spark.errors import ConfigError
 from udfs.automaton import ENGINES
-from udfs.fetch_remote import S3_ACCESS, without_credentials
+from udfs.fetch_remote import S3_ACCESS
+from udfs.url_credentials import without_credentials
 
 OPERATIONAL = {"operational": True}
 PRESETS = {"metaclip-english": ("en",)}

@@ -15,8 +15,9 @@ from typing import Any
 from metaclip_spark.config import digest
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.storage import LEDGER, Storage
-from udfs.fetch import stat_archive
+from udfs.fetch import tag_like
 from udfs.fetch_remote import FetchOptions
+from udfs.url_credentials import without_credentials
 
 FAILED = "failed"
 _LOOKS_AT_ONCE = 32
@@ -191,7 +192,11 @@ def check_unchanged(
     accepted = ledger.accepted()
     known = [(archive, path) for archive, path in paths if archive in accepted]
     with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
-        tags = pool.map(partial(_tag_now, options=options or FetchOptions()), [path for _, path in known])
+        tags = pool.map(
+            partial(_tag_now, options=options or FetchOptions()),
+            [path for _, path in known],
+            [accepted[archive][1]["etag"] for archive, _ in known],
+        )
     changed = [
         (archive, path, tag)
         for (archive, path), tag in zip(known, tags, strict=True)
@@ -204,8 +209,9 @@ def check_unchanged(
         name, row = accepted[archive]
         more = f" ({len(changed) - 1} more archives have changed too)" if len(changed) > 1 else ""
         raise ConfigError(
-            f"{path} has changed since its pairs were extracted (ETag {row['etag']} in ledger entry {name}, now "
-            f"{tag}){more}: give --accept-changed to extract it again, another --output, or --overwrite"
+            f"{without_credentials(path)} has changed since its pairs were extracted (ETag {row['etag']} in ledger "
+            f"entry {name}, now {tag}){more}: give --accept-changed to extract it again, another --output, or "
+            "--overwrite"
         )
     gone = [{"archive": archive, "entry": accepted[archive][0], "etag": accepted[archive][1]["etag"]}
             for archive, _, _ in changed]  # fmt: skip
@@ -216,9 +222,9 @@ def check_unchanged(
     return read_ledger(storage)
 
 
-def _tag_now(path: str, options: FetchOptions) -> str | None:
+def _tag_now(path: str, before: str, options: FetchOptions) -> str | None:
     try:
-        return stat_archive(path, options).etag
+        return tag_like(before, path, options)
     except (OSError, ValueError):
         # Its pairs are stored already: an archive that is gone or out of reach is no reason to stop.
         return None

@@ -22,7 +22,7 @@ from metaclip_spark.remote_inputs import files_of_url
 from metaclip_spark.storage import driver_options
 from udfs.automaton import entries_as_json
 from udfs.fetch import local_path, open_archive, scheme_of, stat_archive
-from udfs.fetch_remote import without_credentials
+from udfs.url_credentials import bare_url, without_credentials
 
 DIGEST_KEY = "metadata_digest"
 """Where a Parquet footer names the list that its ids belong to."""
@@ -62,7 +62,7 @@ def load_metadata(path: str) -> Metadata:
         MetadataError: If the file is missing or has another form, the list is empty, or entries are no strings, empty,
             white space only, repeated, or not valid Unicode; the message names their ids.
     """
-    return _checked(read_unchecked_entries(path), path)
+    return _checked(read_unchecked_entries(path), without_credentials(path))
 
 
 def read_unchecked_entries(path: str) -> list[Any]:
@@ -77,8 +77,8 @@ def read_unchecked_entries(path: str) -> list[Any]:
     Raises:
         MetadataError: If the file is missing or has another form.
     """
-    content = _read(path)
-    return _parquet_entries(content, path) if content.startswith(_PARQUET_START) else _text_entries(content, path)
+    content, shown = _read(path), without_credentials(path)
+    return _parquet_entries(content, shown) if content.startswith(_PARQUET_START) else _text_entries(content, shown)
 
 
 def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
@@ -96,18 +96,19 @@ def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
         MetadataError: If the file is missing or has another form, belongs to another list (by the digest in its footer
             or by the texts), lacks an entry or has it twice, or a count is negative or no whole number.
     """
+    shown = without_credentials(path)
     if _is_folder(path):
         parts = _part_files(path)
         if not parts:
-            raise MetadataError(f"the folder of entry counts {path} has no Parquet file")
-        return _parquet_counts([(part, _read(part)) for part in parts], path, metadata)
+            raise MetadataError(f"the folder of entry counts {shown} has no Parquet file")
+        return _parquet_counts([(part, _read(part)) for part in parts], shown, metadata)
     content = _read(path)
     if content.startswith(_PARQUET_START):
-        return _parquet_counts([(path, content)], path, metadata)
-    counts = _parse_json(_decode(content, path), path)
+        return _parquet_counts([(shown, content)], shown, metadata)
+    counts = _parse_json(_decode(content, shown), shown)
     if not isinstance(counts, _JsonObject):
-        raise MetadataError(f"the entry counts {path} are no JSON object of entry to count, and no Parquet")
-    return _arranged([entry for entry, _ in counts], [count for _, count in counts], path, metadata)
+        raise MetadataError(f"the entry counts {shown} are no JSON object of entry to count, and no Parquet")
+    return _arranged([entry for entry, _ in counts], [count for _, count in counts], shown, metadata)
 
 
 def _is_folder(path: str) -> bool:
@@ -189,7 +190,9 @@ def _text_entries(content: bytes, path: str) -> list[Any]:
         MetadataError: If the JSON holds something else than a list or an object.
     """
     text = _decode(content, path)
-    suffix = next((end for end in reversed(Path(path).suffixes) if end.lower() not in {".gz", ".zst"}), "").lower()
+    suffix = next(
+        (end for end in reversed(Path(bare_url(path)).suffixes) if end.lower() not in {".gz", ".zst"}), ""
+    ).lower()
     if suffix != ".json" and (suffix == ".txt" or not text.lstrip().startswith(("[", "{"))):
         lines = text.split("\n")
         if not lines[-1]:

@@ -77,7 +77,7 @@ def resolve_inputs(config: ExtractConfig) -> list[tuple[str, str]]:
     if config.archives:
         return resolve_archives(config.archives, config.archives_prefix, fetch_options(config))
     paths = resolve_pool(config.pool, fetch_options(config))
-    check_pool_files(paths, url_column=config.url_column, text_column=config.text_column)
+    check_pool_files(paths, url_column=config.url_column, text_column=config.text_column, options=fetch_options(config))
     return paths
 
 

@@ -5,7 +5,10 @@ import glob
 import gzip
 import os
 import re
+import zlib
+from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import boto3
 import fsspec
@@ -14,8 +17,9 @@ from metaclip_spark.config import ExtractConfig
 from metaclip_spark.errors import InputError
 from metaclip_spark.storage import s3_endpoint
 from udfs import fetch_https, fetch_s3
-from udfs.fetch import open_archive, scheme_of, stat_archive
-from udfs.fetch_remote import FetchOptions, without_credentials
+from udfs.fetch import credentials_hidden, open_archive, scheme_of, stat_archive
+from udfs.fetch_remote import FetchOptions
+from udfs.url_credentials import bare_url, without_credentials, without_query
 
 COMMON_CRAWL_S3 = "s3://commoncrawl"
 COMMON_CRAWL_HTTPS = "https://data.commoncrawl.org"
@@ -40,7 +44,7 @@ def files_of_url(item: str, endings: tuple[str, ...], options: FetchOptions) -> 
 
     Args:
         item: s3://, https:// (a file only), or a scheme of fsspec.
-        endings: What a folder's files must end with.
+        endings: What a folder's files must end with, in lower case; files may have it in upper case too.
         options: How it is reached.
 
     Returns:
@@ -53,8 +57,12 @@ def files_of_url(item: str, endings: tuple[str, ...], options: FetchOptions) -> 
     try:
         if scheme in fetch_https.SCHEMES:
             stat_archive(item, options)
-            return [(PurePosixPath(item.partition("?")[0]).name, item)]
-        found = _files_of_s3(item, endings, options) if scheme in fetch_s3.SCHEMES else _files_of_fsspec(item, endings)
+            return [(PurePosixPath(bare_url(item)).name, item)]
+        if scheme in fetch_s3.SCHEMES:
+            found = _files_of_s3(item, endings, options)
+        else:
+            with credentials_hidden(item):
+                found = _files_of_fsspec(item, endings)
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from None
     if not found:
@@ -90,12 +98,29 @@ def _files_of_fsspec(item: str, endings: tuple[str, ...]) -> list[tuple[str, str
     except ImportError:
         stat_archive(item)  # says which package is missing
         raise
-    if filesystem.isfile(key):
+    is_file = filesystem.isfile(key)
+    if without_query(item) != item:
+        # A file system that knows no query takes it for a part of the name.
+        key = key.partition("?")[0]
+    if is_file:
         return [(PurePosixPath(key).name, item)]
     fixed = _fixed_part(key)
     root = fixed if fixed.endswith("/") else f"{fixed.rpartition('/')[0]}/"
     names = filesystem.find(root if glob.has_magic(key) else key)
-    return [(below, filesystem.unstrip_protocol(name)) for name, below in _chosen(names, key, endings)]
+    return [(below, _located(filesystem, name, item, key)) for name, below in _chosen(names, key, endings)]
+
+
+def _located(filesystem: Any, name: str, item: str, key: str) -> str:
+    """Gives the URL of a listed file: user info, host and query are those of the URL that was listed."""
+    listed = without_query(item)
+    scheme, _, rest = listed.partition("://")
+    host, slash, path = rest.partition("/")
+    path = f"{slash}{path}".rstrip("/")
+    # The key may begin with a bucket or container, which the URL has in the place of the host.
+    start = key.removesuffix(path)
+    if "::" in item or not key.endswith(path) or not name.startswith(start):
+        return str(filesystem.unstrip_protocol(name))
+    return f"{scheme}://{host}{name.removeprefix(start)}{item.removeprefix(listed)}"
 
 
 def _fixed_part(key: str) -> str:
@@ -105,24 +130,35 @@ def _fixed_part(key: str) -> str:
 
 def _chosen(names: list[str], key: str, endings: tuple[str, ...]) -> list[tuple[str, str]]:
     """Chooses names by a pattern or below a folder; gives them with what stands behind the fixed part."""
+    # The keys of some file systems begin with "/".
     if glob.has_magic(key):
-        root = f"{_fixed_part(key).rpartition('/')[0]}/".lstrip("/")
+        fixed = _fixed_part(key)
+        root = fixed[: fixed.rfind("/") + 1]
         # As with local globs a star stays within one folder.
         parts = key.split("/")
-        names = [name for name in names if _matches(name.split("/"), parts)]
+        names = [name for name in names if matches_pattern(name.split("/"), parts)]
     else:
-        root = f"{key.rstrip('/')}/".lstrip("/")
+        root = f"{key.rstrip('/')}/" if key.rstrip("/") else key[:1]
         names = [name for name in names if name.startswith(root)]
-    below = [(name, name.removeprefix(root)) for name in names if name.endswith(endings)]
+    below = [(name, name.removeprefix(root)) for name in names if name.lower().endswith(endings)]
     return [(name, short) for name, short in below if not any(part[:1] in {".", "_"} for part in short.split("/"))]
 
 
-def _matches(parts: list[str], pattern: list[str]) -> bool:
+def matches_pattern(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Tells whether a path matches a glob.
+
+    Args:
+        parts: The path's names.
+        pattern: The glob's; "**" stands for any number of folders.
+
+    Returns:
+        True if it does.
+    """
     if not pattern or not parts:
         return not pattern and not parts
     if pattern[0] == "**":
-        return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
-    return fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+        return matches_pattern(parts, pattern[1:]) or matches_pattern(parts[1:], pattern)
+    return fnmatch.fnmatchcase(parts[0], pattern[0]) and matches_pattern(parts[1:], pattern[1:])
 
 
 def read_whole(path: str, options: FetchOptions) -> bytes:
@@ -142,10 +178,33 @@ def read_whole(path: str, options: FetchOptions) -> bytes:
         with open_archive(path, options) as stream:
             content = stream.read()
         return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(
             f"{without_credentials(path)} cannot be read ({error}): check the path, or fetch it again"
         ) from None
+
+
+def read_path_list(path: str, options: FetchOptions) -> list[str]:
+    """Reads the lines of a path list.
+
+    Args:
+        path: A local path or a URL; the list may be gzip.
+        options: How it is reached.
+
+    Returns:
+        Its lines, cut at LF or CRLF: any other character may stand in a name. Empty lines are left out.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    try:
+        text = read_whole(path, options).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"the path list {without_credentials(path)} cannot be read ({error}): fetch it again"
+        ) from None
+    lines = [line.strip(" \t\r") for line in text.split("\n")]
+    return [line for line in lines if line]
 
 
 def resolve_crawl(config: ExtractConfig, options: FetchOptions) -> list[tuple[str, str]]:
@@ -166,11 +225,12 @@ def resolve_crawl(config: ExtractConfig, options: FetchOptions) -> list[tuple[st
         raise InputError(f"--crawl {crawl} is no crawl of Common Crawl: give a name such as CC-MAIN-2024-10")
     base = (config.archives_prefix or _common_crawl()).rstrip("/")
     path_list = f"{base}/crawl-data/{crawl}/{config.archive_type}.paths.gz"
-    lines = [line.strip() for line in read_whole(path_list, options).decode("utf-8-sig").splitlines() if line.strip()]
+    lines = read_path_list(path_list, options)
     end = config.offset + config.limit if config.limit else len(lines)
     chosen = lines[config.offset : end]
     if not chosen:
-        raise InputError(f"{path_list} has {len(lines)} lines: --offset {config.offset} leaves none")
+        shown = without_credentials(path_list)
+        raise InputError(f"{shown} has {len(lines)} lines: --offset {config.offset} leaves none")
     return sorted(((line, f"{base}/{line}") for line in chosen), key=lambda item: item[0].encode())
 
 

@@ -96,7 +96,8 @@ class Storage:
             options: How S3 is reached; as `driver_options` says where it is not given.
 
         Raises:
-            ConfigError: If the path has a character that Spark would take for a pattern.
+            ConfigError: If the path has a character that Spark would take for a pattern, or is no URL of S3 that could
+                be used.
         """
         patterns = sorted(_GLOB_CHARACTERS.intersection(output))
         if patterns:
@@ -115,8 +116,11 @@ class Storage:
             # Hadoop takes a path's characters as they are, where a URI would escape "=" and the space.
             self._spark_root = f"file://{self.root}"
         elif scheme in S3_SCHEMES:
+            try:
+                self._spark_root = f"s3a://{'/'.join(split_s3(output)).rstrip('/')}"
+            except ValueError as error:
+                raise ConfigError(f"--output {error}") from None
             self._objects = self.uploads = S3Store(output, options or driver_options())
-            self._spark_root = f"s3a://{'/'.join(split_s3(output)).rstrip('/')}"
         else:
             self._objects = HadoopStore(output)
             self._spark_root = output.rstrip("/")

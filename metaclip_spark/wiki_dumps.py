@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.inputs import resolve_files
 from udfs.dump_stream import BZIP2_START, read_chunks, unpack, unpacked_lines
-from udfs.fetch import DEFAULT_OPTIONS, open_archive, stat_archive
+from udfs.fetch import DEFAULT_OPTIONS, open_archive, size_of_archive
 from udfs.fetch_remote import FetchOptions
 from udfs.page_views import COMPLETE, HOURLY
 from udfs.wiki_pages import as_utf8, namespace_names
@@ -100,7 +100,7 @@ def _index_beside(dump: str, options: FetchOptions) -> str | None:
     index = name.replace("-multistream", "-multistream-index").replace(".xml", ".txt")
     path = dump.removesuffix(name) + index
     try:
-        stat_archive(path, options)
+        size_of_archive(path, options)
     except FileNotFoundError:
         return None
     return path

@@ -5,6 +5,9 @@ Local paths, `s3://` (`fetch_s3`), `https://` (`fetch_https`), and whatever else
 
 import hashlib
 import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,10 +19,14 @@ import fsspec
 from fsspec.registry import known_implementations
 
 from udfs import fetch_https, fetch_s3
-from udfs.fetch_remote import FetchOptions, ResumingReader, without_credentials
+from udfs.fetch_remote import ArchiveChangedError, FetchOptions, ResumingReader
+from udfs.url_credentials import hide_credentials, without_credentials
 
 DEFAULT_OPTIONS = FetchOptions()
-_TAGGED_BYTES = 1 << 16
+_READ_BYTES = 1 << 20
+_END_BYTES = 1 << 16
+_TAG_OF_ENDS = re.compile(r"[0-9a-f]+-[0-9a-f]{24}")
+"""The tags that local files had once: of the size, and of the first and last bytes."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,8 @@ class ArchiveStat:
 
     Attributes:
         size: Bytes.
-        etag: The store's tag for this content; for a local file made of its size and its first and last bytes.
+        etag: The store's tag for this content; for a local file made of its size and content, so that copies of one
+            file have one tag, and a change anywhere in it another.
     """
 
     size: int
@@ -48,21 +56,26 @@ class ArchiveStream:
     Attributes:
         path: The path or URL that was opened.
         size: Bytes of the whole archive.
-        etag: See `ArchiveStat`.
         bytes_read: Offset behind the last byte that was handed out: `size` once the end has been read.
     """
 
-    def __init__(self, path: str, raw: _Raw, stat: ArchiveStat) -> None:
-        """Wraps an open binary file of a known size."""
+    def __init__(self, path: str, raw: _Raw, stat: ArchiveStat, tag: Callable[[], str] | None = None) -> None:
+        """Wraps an open binary file of a known size; `tag` gives its tag where that is known only after reading."""
         self.path = path
         self.size = stat.size
-        self.etag = stat.etag
         self.bytes_read = 0
         self._raw = raw
+        self._tag = tag or (lambda: stat.etag)
+
+    @property
+    def etag(self) -> str:
+        """See `ArchiveStat`; empty where a local file cannot be read to its end. Asked for when all else is done."""
+        return self._tag()
 
     def read(self, size: int = -1, /) -> bytes:
         """Reads up to `size` bytes (all that is left for -1); fewer only at the end of the archive."""
-        data = self._raw.read(size)
+        with credentials_hidden(self.path):
+            data = self._raw.read(size)
         self.bytes_read = max(self.bytes_read, self._raw.tell() if data else 0)
         return data
 
@@ -90,7 +103,7 @@ class ArchiveStream:
 
 
 def stat_archive(path: str, options: FetchOptions = DEFAULT_OPTIONS) -> ArchiveStat:
-    """Looks up size and tag of an archive without reading it.
+    """Looks up size and tag of an archive without reading it, but for a local file, whose tag is made of its content.
 
     Args:
         path: A local path or a URL.
@@ -104,13 +117,52 @@ def stat_archive(path: str, options: FetchOptions = DEFAULT_OPTIONS) -> ArchiveS
         ValueError: Nothing that is installed opens the URL's scheme.
     """
     scheme = scheme_of(path)
-    if scheme in fetch_s3.SCHEMES:
-        return ArchiveStat(*fetch_s3.stat_s3(path, options))
-    if scheme in fetch_https.SCHEMES:
-        return ArchiveStat(*fetch_https.stat_https(path, options))
-    if scheme != "file":
+    if scheme == "file":
+        with _TaggedFile(local_path(path)) as file:
+            return ArchiveStat(file.size, file.tag())
+    with credentials_hidden(path):
+        if scheme in fetch_s3.SCHEMES:
+            return ArchiveStat(*fetch_s3.stat_s3(path, options))
+        if scheme in fetch_https.SCHEMES:
+            return ArchiveStat(*fetch_https.stat_https(path, options))
         return _stat_of_info(*_filesystem(path))
-    return _stat_of_file(local_path(path))
+
+
+def size_of_archive(path: str, options: FetchOptions = DEFAULT_OPTIONS) -> int:
+    """Looks up the size of an archive; nothing is read for that.
+
+    Args:
+        path: A local path or a URL.
+        options: How remote stores are reached.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        OSError: As `stat_archive`.
+        ValueError: As `stat_archive`.
+    """
+    return local_path(path).stat().st_size if scheme_of(path) == "file" else stat_archive(path, options).size
+
+
+def tag_like(before: str, path: str, options: FetchOptions = DEFAULT_OPTIONS) -> str:
+    """Looks up the tag of an archive, to compare it with one that was stored.
+
+    Args:
+        before: The stored tag.
+        path: A local path or a URL.
+        options: How remote stores are reached.
+
+    Returns:
+        The tag; of a local file in the form that the stored one has.
+
+    Raises:
+        OSError: As `stat_archive`.
+        ValueError: As `stat_archive`.
+    """
+    if scheme_of(path) == "file" and _TAG_OF_ENDS.fullmatch(before):
+        return _tag_of_ends(local_path(path))
+    return stat_archive(path, options).etag
 
 
 def open_archive(path: str, options: FetchOptions = DEFAULT_OPTIONS) -> ArchiveStream:
@@ -128,15 +180,42 @@ def open_archive(path: str, options: FetchOptions = DEFAULT_OPTIONS) -> ArchiveS
         ValueError: Nothing that is installed opens the URL's scheme.
     """
     scheme = scheme_of(path)
-    if scheme in {*fetch_s3.SCHEMES, *fetch_https.SCHEMES}:
-        open_body = fetch_s3.open_s3_body if scheme in fetch_s3.SCHEMES else fetch_https.open_https_body
-        reader = ResumingReader(without_credentials(path), partial(open_body, path, options), options)
-        return ArchiveStream(path, reader, ArchiveStat(reader.size, reader.etag))
-    if scheme != "file":
+    if scheme == "file":
+        file = _TaggedFile(local_path(path))
+        return ArchiveStream(path, file, ArchiveStat(file.size, ""), file.tag_if_readable)
+    with credentials_hidden(path):
+        if scheme in {*fetch_s3.SCHEMES, *fetch_https.SCHEMES}:
+            open_body = fetch_s3.open_s3_body if scheme in fetch_s3.SCHEMES else fetch_https.open_https_body
+            reader = ResumingReader(without_credentials(path), partial(open_body, path, options), options)
+            return ArchiveStream(path, reader, ArchiveStat(reader.size, reader.etag))
         filesystem, below = _filesystem(path)
         return ArchiveStream(path, filesystem.open(below, "rb"), _stat_of_info(filesystem, below))
-    stat = stat_archive(path)
-    return ArchiveStream(path, local_path(path).open("rb"), stat)
+
+
+@contextmanager
+def credentials_hidden(path: str) -> Iterator[None]:
+    """Lets what libraries say of a fault pass, but for the credentials in a URL that they quote.
+
+    Args:
+        path: A local path or a URL.
+
+    Raises:
+        OSError: In place of an error that quotes them, or, for a URL, of one that no caller knows.
+        ValueError: In place of a ValueError that quotes them.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if hide_credentials(repr(error), path) == repr(error):
+            raise
+        kinds = (FileNotFoundError, PermissionError, ArchiveChangedError, OSError, ValueError)
+        kind = next(kind for kind in kinds if isinstance(error, kind))
+        raise kind(hide_credentials(str(error), path)) from None
+    except Exception as error:
+        if scheme_of(path) == "file":
+            raise
+        shown = hide_credentials(repr(error), path)
+        raise OSError(f"{without_credentials(path)} cannot be reached: {shown}") from None
 
 
 def scheme_of(path: str) -> str:
@@ -155,17 +234,17 @@ def scheme_of(path: str) -> str:
 def _filesystem(path: str) -> tuple[Any, str]:
     # The file system that fsspec has for a URL, and the path in it.
     scheme = scheme_of(path)
-    known = known_implementations
+    known, shown = known_implementations, without_credentials(path)
     try:
         filesystem, below = fsspec.core.url_to_fs(path)
     except ImportError:
         module = known[scheme]["class"].partition(".")[0] if scheme in known else scheme
         raise ValueError(
-            f"cannot open {path!r}: no package for {scheme}:// is installed; install {module} on every worker"
+            f"cannot open {shown!r}: no package for {scheme}:// is installed; install {module} on every worker"
         ) from None
     except ValueError:
         raise ValueError(
-            f"cannot open {path!r}: {scheme}:// is unknown; give a local path, s3://, https://, or a scheme of fsspec"
+            f"cannot open {shown!r}: {scheme}:// is unknown; give a local path, s3://, https://, or a scheme of fsspec"
         ) from None
     return filesystem, below
 
@@ -196,11 +275,70 @@ def local_path(path: str) -> Path:
     return Path(unquote(parts.path))
 
 
-def _stat_of_file(path: Path) -> ArchiveStat:
-    """Gives a local file's size, and a tag made of its size, first and last bytes: copies of one file have one tag."""
+class _TaggedFile:
+    """A local file whose content is digested while it is read: to read it a second time for that costs more.
+
+    Attributes:
+        size: Bytes when it was opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("rb")
+        self._opened = self._version()
+        self._digest = hashlib.sha1(usedforsecurity=False)  # half the cost of blake2b where processors know it
+        self._digested = 0
+        self.size = self._opened[0]
+
+    def __enter__(self) -> "_TaggedFile":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def _version(self) -> tuple[int, int]:
+        found = os.fstat(self._file.fileno())
+        return found.st_size, found.st_mtime_ns
+
+    def read(self, size: int = -1, /) -> bytes:
+        start = self._file.tell()
+        data = self._file.read(size)
+        end = start + len(data)
+        if start <= self._digested < end:
+            self._digest.update(memoryview(data)[self._digested - start :])
+            self._digested = end
+        if end >= self.size and self._version() != self._opened:
+            raise ArchiveChangedError(f"{self._path} has changed while it was read: run again when it is complete")
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def tag(self) -> str:
+        """Gives the tag; what was not read so far is read for it."""
+        self._file.seek(self._digested)
+        while part := self._file.read(_READ_BYTES):
+            self._digest.update(part)
+            self._digested += len(part)
+        return f"{self._digested:x}-{self._digest.hexdigest()}"
+
+    def tag_if_readable(self) -> str:
+        try:
+            return self.tag()
+        except OSError:
+            return ""
+
+
+def _tag_of_ends(path: Path) -> str:
     size = path.stat().st_size
     with path.open("rb") as file:
-        ends = file.read(_TAGGED_BYTES)
-        file.seek(max(size - _TAGGED_BYTES, 0))
-        ends += file.read(_TAGGED_BYTES)
-    return ArchiveStat(size, f"{size:x}-{hashlib.blake2b(ends, digest_size=12).hexdigest()}")
+        ends = file.read(_END_BYTES)
+        file.seek(max(size - _END_BYTES, 0))
+        ends += file.read(_END_BYTES)
+    return f"{size:x}-{hashlib.blake2b(ends, digest_size=12).hexdigest()}"

@@ -1,6 +1,9 @@
 """Archives on the web, such as https://data.commoncrawl.org/."""
 
-from typing import Any
+import logging
+from http import HTTPStatus
+from typing import Any, NamedTuple
+from urllib.parse import urldefrag, urljoin
 
 import urllib3
 import urllib3.exceptions
@@ -11,8 +14,8 @@ from udfs.fetch_remote import (
     OpenedBody,
     TransientFetchError,
     with_retries,
-    without_credentials,
 )
+from udfs.url_credentials import hide_credentials, without_credentials
 
 SCHEMES = ("http", "https")
 _CHANGED = 412
@@ -20,8 +23,20 @@ _MISSING = (404, 410)
 # Common Crawl's CDN answers 403 to whom it finds too fast, as others do with 429 or 503.
 _SLOW_DOWN = (403, 408, 425, 429, 500, 502, 503, 504)
 _OK, _PARTIAL = 200, 206
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 5
+# A signed URL is signed for one method, and some servers know no HEAD.
+_NO_HEAD = (HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
+
+# What it warns of quotes URLs with their queries, and the faults that matter are raised as well.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 _pools: dict[float, Any] = {}
+
+
+class _Asked(NamedTuple):
+    answer: Any
+    shown: str
 
 
 class _HttpsBody:
@@ -59,8 +74,7 @@ def open_https_body(path: str, options: FetchOptions, start: int, etag: str) -> 
     headers |= {"Range": f"bytes={start}-"} if start else {}
     # A tag that the server did not make is not sent; size and date are compared instead.
     headers |= {"If-Match": etag} if etag.startswith('"') else {}
-    answer = _ask("GET", path, options, headers)
-    shown = without_credentials(path)
+    answer, shown = _ask("GET", path, options, headers)
     if answer.status == _PARTIAL:
         size = answer.headers.get("Content-Range", "").rpartition("/")[2]
     elif start:
@@ -88,9 +102,13 @@ def stat_https(path: str, options: FetchOptions) -> tuple[int, str]:
     Returns:
         (bytes, tag).
     """
+    headers = {"Accept-Encoding": "identity"}
 
     def look() -> tuple[int, str]:
-        answer = _ask("HEAD", path, options, {"Accept-Encoding": "identity"})
+        asked = _follow("HEAD", path, options, headers)
+        if asked.answer.status in _NO_HEAD:
+            asked = _follow("GET", path, options, headers)
+        answer, _ = _succeeded(asked)
         answer.close()
         return int(answer.headers.get("Content-Length", "-1")), _tag(answer)
 
@@ -102,20 +120,49 @@ def _tag(answer: Any) -> str:
     return str(headers.get("ETag") or headers.get("Last-Modified") or "")
 
 
-def _ask(method: str, path: str, options: FetchOptions, headers: dict[str, str]) -> Any:
+def _ask(method: str, path: str, options: FetchOptions, headers: dict[str, str]) -> _Asked:
+    return _succeeded(_follow(method, path, options, headers))
+
+
+def _succeeded(asked: _Asked) -> _Asked:
+    if asked.answer.status in {_OK, _PARTIAL}:
+        return asked
+    asked.answer.close()
+    raise _error_of_status(asked.shown, asked.answer)
+
+
+def _follow(method: str, path: str, options: FetchOptions, headers: dict[str, str]) -> _Asked:
+    """Asks, and asks on where a redirect points. No header holds credentials, so none can reach another host.
+
+    Raises:
+        OSError: A redirect cannot be followed, or as `_request`.
+    """
+    shown, url = without_credentials(path), path
+    for _ in range(_MOST_REDIRECTS + 1):
+        answer = _request(method, url, shown, options, headers)
+        location = answer.headers.get("Location", "")
+        if answer.status not in _REDIRECTS or not location:
+            return _Asked(answer, shown)
+        answer.close()
+        try:
+            url = urldefrag(urljoin(url, location)).url
+        except ValueError:
+            raise OSError(f"{shown}: a redirect that points to no valid URL: ask the site's owner") from None
+        shown = f"{without_credentials(path)} (redirected to {without_credentials(url)})"
+        if url.partition("://")[0].lower() not in SCHEMES:
+            raise OSError(f"{shown}: only redirects to http:// and https:// are followed: give the file's own URL")
+    raise OSError(f"{shown}: more than {_MOST_REDIRECTS} redirects: give the file's own URL")
+
+
+def _request(method: str, url: str, shown: str, options: FetchOptions, headers: dict[str, str]) -> Any:
     timeout = urllib3.Timeout(connect=min(10.0, options.timeout_seconds), read=options.timeout_seconds)
     pool = _pools.setdefault(options.timeout_seconds, urllib3.PoolManager(retries=False, timeout=timeout))
-    shown = without_credentials(path)
     try:
-        answer = pool.request(method, path, headers=headers, preload_content=False, redirect=True)
-    except urllib3.exceptions.LocationParseError:
+        return pool.request(method, url, headers=headers, preload_content=False, redirect=False)
+    except urllib3.exceptions.LocationValueError:
         raise OSError(f"{shown} is no valid URL: check it") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise TransientFetchError(f"{shown}: {error!r}") from None
-    if answer.status in {_OK, _PARTIAL}:
-        return answer
-    answer.close()
-    raise _error_of_status(shown, answer)
+        raise TransientFetchError(f"{shown}: {hide_credentials(repr(error), url)}") from None
 
 
 def _error_of_status(path: str, answer: Any) -> OSError:

@@ -6,17 +6,14 @@ the object is still the same (If-Match), and gives up only after several attempt
 
 import os
 import random
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import sleep
 from typing import Protocol, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 S3_ACCESS = ("signed", "anonymous", "requester-pays")
 BLOCK_BYTES = 1 << 20
 _ERROR_PAGE_HEAD = 1024
-_WEB_URL = re.compile(r"(?i)(?:https?|ftp)://")
 _SKIP_RATHER_THAN_ASK_BYTES = 1 << 20
 
 Result = TypeVar("Result")
@@ -124,22 +121,6 @@ def _delay(attempt: int, fault: TransientFetchError, options: FetchOptions) -> f
     # How long to wait is the one thing that chance decides; no result depends on it.
     drawn: float = longest * random.uniform(0.5, 1.0)  # noqa: S311
     return max(drawn, min(fault.retry_after_seconds or 0.0, options.longest_delay_seconds))
-
-
-def without_credentials(url: str) -> str:
-    """Leaves out what a URL may hold that nobody else should see: user, password and query (signatures, tokens).
-
-    Args:
-        url: A URL; any other text stays as it is.
-
-    Returns:
-        What may stand in messages, manifests and tables.
-    """
-    parts = urlsplit(url) if _WEB_URL.match(url) else None
-    if parts is None or not ("@" in parts.netloc or parts.query):
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "..." if parts.query else "", ""))
 
 
 def is_error_page(head: bytes) -> bool:

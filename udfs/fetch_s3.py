@@ -12,6 +12,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 from udfs.fetch_remote import ArchiveChangedError, FetchOptions, OpenedBody, TransientFetchError, with_retries
+from udfs.url_credentials import has_credentials, without_credentials
 
 SCHEMES = ("s3", "s3a", "s3n")
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
@@ -49,8 +50,13 @@ def split_s3(path: str) -> tuple[str, str]:
         (bucket, key).
 
     Raises:
-        ValueError: The URL names no bucket.
+        ValueError: The URL names no bucket, or holds credentials, which are not read from there.
     """
+    if has_credentials(path):
+        raise ValueError(
+            f"{without_credentials(path)!r} was given with credentials in it, which processes and logs would show: "
+            "leave them out, and give them by the environment, a profile or a role"
+        )
     bucket, _, key = path.partition("://")[2].partition("/")
     if not bucket or urlsplit(path).scheme not in SCHEMES:
         raise ValueError(f"{path!r} names no S3 bucket: write s3://bucket/key")

@@ -23,6 +23,7 @@ from udfs.arrow_numbers import string_bytes
 from udfs.dump_stream import ReadableBytes
 from udfs.page_pairs import LostRecordError, PagePairs, PageTags
 from udfs.tag_layout import FIRST_TEXT, IS_PLAIN, SRC, TAG_COLUMNS
+from udfs.url_credentials import has_ending
 
 MAX_LINE_BYTES = 16 << 20
 _READ_BYTES = 1 << 16
@@ -30,6 +31,10 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ROWS_PER_BATCH = 8192
 _SEGMENT = re.compile(rb"[^\n]+")
 """What of a line lies in one part of a file; runs of empty lines are passed over without a piece for each."""
+_ESCAPE = re.compile(
+    rb"\\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|(\\u[Dd][89A-Fa-f][0-9A-Fa-f]{2})|\\.", re.DOTALL
+)
+"""An escape of JSON: a pair of surrogates, a lone surrogate (group 1), or any other."""
 
 
 class Row(NamedTuple):
@@ -74,7 +79,7 @@ def read_pool_batches(
             rows = ArchiveRows(row["archive"])
 
             def items(stream: fetch.ArchiveStream, path: str = row["path"]) -> Iterator[Item]:
-                read = _parquet_rows if path.endswith(".parquet") else _json_rows
+                read = _parquet_rows if has_ending(path, (".parquet",)) else _json_rows
                 return read(stream, url_column, text_column)
 
             yield from rows.read(row["path"], open_archive, items, _add_row)
@@ -169,7 +174,7 @@ def _json_row(number: int, line: bytes, url_column: str, text_column: str) -> Ro
             number, lost=LostRecordError("record.line_too_long", f"line {number + 1} exceeds {MAX_LINE_BYTES} bytes")
         )
     try:
-        value = msgspec.json.decode(line)
+        value = _decoded(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Row(number, lost=LostRecordError("record.invalid_json", f"line {number + 1}: {error}"))
     if not isinstance(value, dict):
@@ -179,6 +184,21 @@ def _json_row(number: int, line: bytes, url_column: str, text_column: str) -> Ro
     if text_column not in value:
         return Row(number, lost=LostRecordError("record.no_text_key", f"line {number + 1}: {sorted(value)}"))
     return Row(number, value[url_column], value[text_column])
+
+
+def _decoded(line: bytes) -> Any:
+    """Decodes JSON; what stands in an escape for half a character, which UTF-8 has no bytes for, becomes U+FFFD.
+
+    Raises:
+        DecodeError: It is no JSON.
+    """
+    try:
+        return msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        mended = _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], line)
+        if mended == line:
+            raise
+        return msgspec.json.decode(mended)
 
 
 class RawStream(io.RawIOBase):

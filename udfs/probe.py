@@ -11,6 +11,7 @@ from typing import Any
 
 from udfs import fetch
 from udfs.fetch_remote import FetchOptions
+from udfs.url_credentials import without_credentials
 
 PACKAGES = ("numpy", "pyarrow", "numba", "fastwarc", "selectolax", "msgspec", "boto3", "pyahocorasick")
 _BYTES_READ = 1 << 16
@@ -39,7 +40,7 @@ def probe_worker(load_engine: Callable[[], Any], paths: Sequence[str], options: 
             with fetch.open_archive(path, options) as stream:
                 stream.read(_BYTES_READ)
         except Exception as error:
-            problems.append(f"{path} cannot be read: {error}")
+            problems.append(f"{without_credentials(path)} cannot be read: {error}")
     return {
         "host": platform.node(),
         "python": platform.python_version(),

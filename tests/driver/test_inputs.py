@@ -46,6 +46,42 @@ def test_path_lists_keep_their_lines_as_names(folder, ending):
     ]
 
 
+def test_path_lists_are_cut_at_lf_and_crlf_only(tmp_path):
+    lines = [f"a{character}b.warc.gz" for character in "\u2028\u2029\x0b\x0c\x1c\x85\r"] + ["\u00a0c.warc.gz\u2028"]
+    (tmp_path / "list.txt").write_bytes("\r\n".join(lines).encode() + b"\n \t\r\n\n")
+    assert {archive for archive, _ in resolve_archives([str(tmp_path / "list.txt")])} == set(lines)
+
+
+def test_lines_of_a_path_list_lose_their_credentials_in_names_only(tmp_path):
+    urls = {
+        "https://host/a.warc.gz?X-Amz-Signature={}": "https://host/a.warc.gz",
+        "sftp://user:{}@host/b.warc.gz": "sftp://host/b.warc.gz",
+        "abfs://c@account.dfs.core.windows.net/d.warc?sv={}": "abfs://c@account.dfs.core.windows.net/d.warc",
+        "s3://bucket/e?f.warc.gz": "s3://bucket/e?f.warc.gz",
+        "relative?g.warc.gz": "relative?g.warc.gz",
+    }
+    found = []
+    for signature in ("first", "second"):
+        path = tmp_path / f"{signature}.paths"
+        path.write_text("\n".join(url.format(signature) for url in urls))
+        found.append(dict(resolve_archives([str(path)])))
+        assert found[-1] == {name: url.format(signature) for url, name in urls.items()}
+    # A re-signed list names the same archives.
+    assert list(found[0]) == list(found[1])
+
+
+def test_urls_that_differ_in_their_credentials_only_are_refused_without_them(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("https://host/get?secret=1\nhttps://host/get?secret=2\n")
+    with pytest.raises(
+        InputError, match=r"https://host/get is named twice, with another user info or query"
+    ) as refusal:
+        names(path)
+    assert "secret" not in str(refusal.value)
+    path.write_text("https://host/get?secret=1\nhttps://host/get?secret=1\n")
+    assert names(path) == ["https://host/get"]
+
+
 @pytest.mark.parametrize(
     ("item", "message"),
     [("missing.warc.gz", "does not exist"), ("*.warc", "matches no file"), ("lost.paths.gz", "does not exist")],
@@ -60,8 +96,11 @@ def test_a_folder_without_archives_is_refused(tmp_path):
         names(tmp_path)
 
 
-def test_a_broken_path_list_is_refused(tmp_path):
-    (tmp_path / "wat.paths.gz").write_bytes(b"\x1f\x8b broken")
+@pytest.mark.parametrize(
+    "content", [b"\x1f\x8b broken", gzip.compress(b"a")[:-4], gzip.compress(b"a")[:10] + b"\xff" * 9, b"\xff"]
+)
+def test_a_broken_path_list_is_refused(tmp_path, content):
+    (tmp_path / "wat.paths.gz").write_bytes(content)
     with pytest.raises(InputError, match="cannot be read"):
         names(tmp_path / "wat.paths.gz")
 
@@ -86,6 +125,36 @@ def test_what_another_job_has_not_committed_is_left_out(folder):
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_bytes(b"")
     assert names(folder) == ["a/one.warc.gz", "b/one.warc.gz", "b/two.wat.gz"]
+
+
+def test_links_to_folders_are_followed_and_their_cycles_end(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "deep").mkdir()
+    (elsewhere / "deep/x.warc.gz").write_bytes(b"")
+    (elsewhere / "up").symlink_to(folder)
+    (folder / "link").symlink_to(elsewhere)
+    (folder / "0-second-link").symlink_to(elsewhere / "deep")
+    (folder / "a/self").symlink_to(folder / "a")
+    (folder / "0-to-b").symlink_to("b")
+    (folder / "dangling").symlink_to(folder / "nothing")
+    (folder / ".hidden").symlink_to(elsewhere)
+    # What lies there itself keeps its own name; of several links the first counts.
+    expected = ["0-second-link/x.warc.gz", "a/one.warc.gz", "b/one.warc.gz", "b/two.wat.gz"]
+    assert names(folder) == expected
+    assert names(folder / "**" / "*.gz") == expected
+    assert names(folder / "link") == ["deep/x.warc.gz", "up/a/one.warc.gz", "up/b/one.warc.gz", "up/b/two.wat.gz"]
+
+
+def test_endings_are_known_in_upper_case(tmp_path):
+    for name in ("A.WARC.GZ", "b.Wat.Zst", "c.ARC", "D.PARQUET", "e.JsonL.gz", "notes.md"):
+        (tmp_path / name).write_bytes(b"")
+    archives = ["A.WARC.GZ", "b.Wat.Zst", "c.ARC"]
+    assert names(tmp_path) == archives
+    assert [name for name, _ in resolve_pool([str(tmp_path)])] == ["D.PARQUET", "e.JsonL.gz"]
+    with pytest.raises(SchemaMismatchError, match=r"D\.PARQUET \(no Parquet footer"):
+        check_pool_files(resolve_pool([str(tmp_path)]), url_column="url", text_column="text")
+    (tmp_path / "LIST.TXT").write_text("a.warc\n")
+    assert names(tmp_path / "LIST.TXT") == ["a.warc"]
 
 
 def test_names_that_are_not_utf8_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 """The run's folder: objects put whole, the lock, the ledger, and what is refused."""
 
+import hashlib
 import json
 import os
 import socket
@@ -46,6 +47,7 @@ from metaclip_spark.storage import (
 )
 from metaclip_spark.table_store import prepare_compression
 from metaclip_spark.waves import WaveLayout, check_losses, run_waves
+from udfs.fetch import stat_archive
 from udfs.schemas import EXPECTED_KEPT
 
 
@@ -342,8 +344,6 @@ def test_other_settings_are_named(storage):
 
 
 def test_a_changed_archive_is_refused(storage, tmp_path):
-    from udfs.fetch import stat_archive
-
     path = tmp_path / "a.warc"
     path.write_bytes(b"x")
     put_entry(storage, "00000-aa", archive_row("a", etag=stat_archive(str(path)).etag))
@@ -359,6 +359,20 @@ def test_a_changed_archive_is_refused(storage, tmp_path):
     put_entry(storage, "00002-aa", archive_row("a", etag=stat_archive(str(path)).etag))
     ledger = check_unchanged(storage, read_ledger(storage), [("a", str(path))])
     assert ledger.accepted()["a"][0] == "00002-aa"
+
+
+def test_a_change_in_an_archives_middle_is_refused_and_earlier_tags_stay_good(storage, tmp_path):
+    path = tmp_path / "a.warc"
+    content = bytes(1 << 18)
+    path.write_bytes(content)
+    put_entry(storage, "00000-aa", archive_row("a", etag=stat_archive(str(path)).etag))
+    of_ends = hashlib.blake2b(bytes(1 << 17), digest_size=12).hexdigest()
+    put_entry(storage, "00000-bb", archive_row("b", etag=f"{1 << 18:x}-{of_ends}"))
+    paths = [("a", str(path)), ("b", str(path))]
+    check_unchanged(storage, read_ledger(storage), paths)
+    path.write_bytes(content[: 1 << 17] + b"?" + content[(1 << 17) + 1 :])
+    with pytest.raises(ConfigError, match=r"a\.warc has changed since its pairs were extracted"):
+        check_unchanged(storage, read_ledger(storage), paths[:1])
 
 
 def test_a_manifest_digest_ignores_time_and_settings():

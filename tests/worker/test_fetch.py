@@ -1,10 +1,15 @@
 """Opening archives: sizes, tags, counting, and what is refused."""
 
+import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
-from udfs.fetch import open_archive, stat_archive
+from udfs.fetch import open_archive, size_of_archive, stat_archive, tag_like
+from udfs.fetch_remote import ArchiveChangedError
+
+LONG = bytes(range(256)) * 4_000
 
 
 def test_a_local_file_is_read_and_counted(tmp_path: Path) -> None:
@@ -18,6 +23,7 @@ def test_a_local_file_is_read_and_counted(tmp_path: Path) -> None:
         assert stream.bytes_read == 10
         assert stream.etag == stat_archive(str(path)).etag
         assert stream.etag.startswith("a-")
+    assert size_of_archive(str(path)) == size_of_archive(path.as_uri()) == 10
 
 
 def test_a_file_url_names_the_same_file(tmp_path: Path) -> None:
@@ -34,6 +40,66 @@ def test_the_tag_changes_with_the_file(tmp_path: Path) -> None:
     before = stat_archive(str(path))
     path.write_bytes(b"xy")
     assert stat_archive(str(path)) != before
+
+
+def test_a_change_in_the_middle_gives_another_tag_and_a_copy_the_same(tmp_path: Path) -> None:
+    path, copy = tmp_path / "a", tmp_path / "copy"
+    path.write_bytes(LONG)
+    copy.write_bytes(LONG)
+    os.utime(copy, ns=(0, 0))
+    before = stat_archive(str(path))
+    assert stat_archive(str(copy)) == before
+    path.write_bytes(LONG[:500_000] + b"?" + LONG[500_001:])
+    assert stat_archive(str(path)).size == before.size
+    assert stat_archive(str(path)).etag != before.etag
+
+
+@pytest.mark.parametrize("moves", [[], [(0, 10)], [(900_000, -1)], [(5, 70_000), (0, -1)], [(0, -1), (3, 5)]])
+def test_the_tag_is_of_the_whole_file_whatever_was_read_of_it(tmp_path: Path, moves: list[tuple[int, int]]) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(LONG)
+    with open_archive(str(path)) as stream:
+        for offset, size in moves:
+            stream.seek(offset)
+            assert stream.read(size) == (LONG[offset:] if size < 0 else LONG[offset : offset + size])
+        assert stream.etag == stream.etag == stat_archive(str(path)).etag
+
+
+def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(LONG)
+    with open_archive(str(path)) as stream:
+        stream.read(10)
+        with path.open("r+b") as file:
+            file.write(b"other")
+        os.utime(path, ns=(0, 0))
+        with pytest.raises(ArchiveChangedError, match="a has changed while it was read"):
+            stream.read()
+
+
+def test_a_file_that_cannot_be_read_to_its_end_has_no_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(LONG)
+    with open_archive(str(path)) as stream:
+        assert stream.read(10) == LONG[:10]
+
+        def fail(_file: object) -> str:
+            raise OSError("a bad sector")
+
+        monkeypatch.setattr("udfs.fetch._TaggedFile.tag", fail)
+        assert stream.etag == ""
+
+
+def test_tags_of_earlier_versions_are_compared_by_their_rule(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(LONG)
+    ends = LONG[: 1 << 16] + LONG[-(1 << 16) :]
+    old = f"{len(LONG):x}-{hashlib.blake2b(ends, digest_size=12).hexdigest()}"
+    assert tag_like(old, str(path)) == old
+    new = stat_archive(str(path)).etag
+    assert tag_like(new, str(path)) == new != old
+    path.write_bytes(LONG[:-1])
+    assert tag_like(old, str(path)) != old
 
 
 @pytest.mark.parametrize("path", ["file://otherhost/a"])

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import boto3
+import fsspec
 import pytest
 
 from tests.fault_server import SLOW_DOWN, FaultProxy, ScriptedServer
@@ -305,6 +306,139 @@ def test_messages_hold_no_credentials():
     assert "secret" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_followed_with_the_same_range_and_condition(status):
+    with ScriptedServer(lambda _number, _method, _path, headers: cut_once(headers)) as target:
+
+        def script(_number, _method, path, _headers):
+            if path == "/start":
+                return status, {"Location": "second?step=2"}, b"moved"
+            return status, {"Location": f"{target.url}/a.warc.gz?X-Amz-Signature=secret"}, b"moved"
+
+        with ScriptedServer(script) as server:
+            assert read_all(f"{server.url}/start", FetchOptions(**QUICK)) == CONTENT
+            assert stat_archive(f"{server.url}/start", FetchOptions(**QUICK)).size == len(CONTENT)
+            assert [path for _, path, _ in server.seen[:2]] == ["/start", "/second?step=2"]
+        resumed = [headers for method, _, headers in target.seen if method == "GET" and "range" in headers]
+        assert resumed
+        assert all(headers["if-match"] == TAG for headers in resumed)
+
+
+def cut_once(headers):
+    status, given, body = ranged(headers)
+    cut = body if "range" in headers else body[: len(body) // 2]
+    return status, {**given, "Content-Length": str(len(body))}, cut
+
+
+def test_redirects_take_no_credentials_to_another_host():
+    with ScriptedServer(lambda _number, _method, _path, headers: ranged(headers)) as target:
+
+        def script(*_request):
+            return 302, {"Location": f"{target.url}/b"}, b""
+
+        with ScriptedServer(script) as server:
+            url = f"{server.url.replace('://', '://user:secret@')}/a?token=secret"
+            assert read_all(url, FetchOptions(**QUICK)) == CONTENT
+        assert all("secret" not in f"{path}{headers}" for _, path, headers in target.seen)
+        assert all("authorization" not in headers for _, _, headers in target.seen)
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        (
+            "ftp://user:secret@other.example/a?x=secret",
+            r"\(redirected to ftp://other.example/a\?\.\.\.\): only redirects",
+        ),
+        ("file:///etc/passwd", r"\(redirected to file:///etc/passwd\): only redirects"),
+        ("s3://bucket/key", r"\(redirected to s3://bucket/key\): only redirects"),
+        ("/again?x=secret", r"/again\?\.\.\.\): more than 5 redirects"),
+        ("http://[broken/", "points to no valid URL"),
+        ("", "status 302"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_one_line(location, said):
+    with ScriptedServer(lambda *_request: (302, {"Location": location} if location else {}, b"")) as server:
+        for call in (open_archive, stat_archive):
+            before = len(server.seen)
+            with pytest.raises(OSError, match=said) as refusal:
+                call(f"{server.url}/a.warc.gz?x=secret", FetchOptions(**QUICK))
+            assert f"{server.url}/a.warc.gz?..." in str(refusal.value)
+            assert "secret" not in str(refusal.value)
+            assert "\n" not in str(refusal.value)
+            assert len(server.seen) - before <= 6
+
+
+def test_what_fails_behind_a_redirect_is_named_with_both_urls():
+    def script(_number, _method, path, _headers):
+        return (404, {}, b"") if path.startswith("/b") else (302, {"Location": "/b?X-Amz-Signature=secret"}, b"")
+
+    with ScriptedServer(script) as server, pytest.raises(FileNotFoundError) as refusal:
+        open_archive(f"{server.url}/a", FetchOptions(**QUICK))
+    assert str(refusal.value).startswith(f"{server.url}/a (redirected to {server.url}/b?...): there is no such file")
+
+
+@pytest.mark.parametrize("status", [403, 405, 501])
+def test_a_url_that_is_signed_for_get_alone_is_looked_up_by_get(status):
+    def script(_number, method, _path, headers):
+        return (status, {}, b"") if method == "HEAD" else ranged(headers)
+
+    with ScriptedServer(script) as server:
+        assert stat_archive(f"{server.url}/a?sig=x", FetchOptions(**QUICK)).size == len(CONTENT)
+        assert [method for method, _, _ in server.seen] == ["HEAD", "GET"]
+
+
+def test_malformed_headers_are_no_warning_that_quotes_the_url(caplog):
+    # The blank in a header's name makes urllib3 warn.
+    with ScriptedServer(lambda *_request: (200, {"ETag": TAG, "bad name": "x"}, b"0123")) as server:
+        assert read_all(f"{server.url}/a?token=secret", FetchOptions(**QUICK)) == b"0123"
+    assert "secret" not in caplog.text
+
+
+def test_credentials_in_an_s3_url_are_refused_and_not_shown(options):
+    for call in (open_archive, stat_archive):
+        with pytest.raises(ValueError, match="'s3a://bucket/key' was given with credentials in it") as refusal:
+            call("s3a://KEY:SECRET@bucket/key", options)
+        assert "SECRET" not in str(refusal.value)
+
+
+class Vault(fsspec.AbstractFileSystem):
+    """A store that quotes what it was asked for, as many do."""
+
+    fault: type = OSError
+    asked = ""
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        cls.asked = path if "://" in path else cls.asked
+        return path
+
+    def info(self, _path, **_options):
+        raise self.fault(f"401 for {self.asked}")
+
+    def _open(self, path, **_options):
+        self.info(path)
+
+
+@pytest.mark.parametrize("fault", [OSError, PermissionError, ValueError, RuntimeError])
+def test_what_a_package_says_of_a_fault_is_kept_but_for_the_credentials(monkeypatch, fault):
+    fsspec.register_implementation("vault", Vault, clobber=True)
+    monkeypatch.setattr(Vault, "fault", fault)
+    expected = OSError if fault is RuntimeError else fault
+    for call in (open_archive, stat_archive):
+        with pytest.raises(expected, match=r"401 for vault://\.\.\.host/a\.warc\?\.\.\.") as refusal:
+            call("vault://user:secret@host/a.warc?sv=secret", FetchOptions())
+        assert "secret" not in str(refusal.value)
+
+
+def test_a_body_that_breaks_off_is_named_without_credentials():
+    with ScriptedServer(lambda *_request: (200, {"ETag": TAG, "Content-Length": "9"}, b"0123")) as server:
+        url = f"{server.url.replace('://', '://user:secret@')}/a?token=secret"
+        with pytest.raises(OSError, match=r"/a\?\.\.\.: the answer broke off") as refusal:
+            read_all(url, FetchOptions(attempts=1, **QUICK))
+    assert "secret" not in str(refusal.value)
+
+
 def test_nobody_listens():
     options = FetchOptions(attempts=2, **QUICK)
     with pytest.raises(OSError, match=r"127\.0\.0\.1:9/a.*given up after 2 attempts"):
@@ -314,9 +448,8 @@ def test_nobody_listens():
 def test_other_schemes_need_their_package():
     with pytest.raises(ValueError, match=r"no package for gs:// is installed; install gcsfs"):
         open_archive("gs://bucket/a.warc.gz")
-    with pytest.raises(ValueError, match="carrier:// is unknown"):
-        open_archive("carrier://pigeon")
-    import fsspec
+    with pytest.raises(ValueError, match="'carrier://pigeon/a\\?\\.\\.\\.': carrier:// is unknown"):
+        open_archive("carrier://user:secret@pigeon/a?token=secret")
 
     fsspec.filesystem("memory").pipe_file("/a.warc", b"0123")
     assert read_all("memory://a.warc", FetchOptions()) == b"0123"

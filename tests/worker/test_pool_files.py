@@ -103,15 +103,41 @@ def test_a_bad_line_costs_itself_only(tmp_path, monkeypatch):
     }
 
 
-def test_lone_surrogates_and_repeated_keys(tmp_path):
-    path = tmp_path / "odd.jsonl"
-    path.write_bytes(
-        b'{"url": "https://example.org/s.jpg", "text": "cut \\ud83d"}\n'
-        b'{"url": "https://example.org/1.jpg", "text": "first", "text": "last"}\n'
-    )
-    pairs, archive = read(path)
-    assert [row["alt_text"] for row in pairs] in (["cut \ufffd", "last"], ["last"])
-    assert archive["records"] == 2
+@pytest.mark.parametrize(
+    ("line", "url", "text"),
+    [
+        (rb'{"url": "https://h.org/1", "text": "cut \ud83d"}', "https://h.org/1", "cut \ufffd"),
+        (rb'{"url": "https://h.org/\uDE00/2", "text": "low"}', "https://h.org/\ufffd/2", "low"),
+        (
+            rb'{"url": "https://h.org/3", "text": "a\ud83d\ud83d\ude00\u0041b"}',
+            "https://h.org/3",
+            "a\ufffd\U0001f600Ab",
+        ),
+        (rb'{"url": "https://h.org/4", "text": "\\ud83d \\\ud83d"}', "https://h.org/4", "\\ud83d \\\ufffd"),
+        (rb'{"url": "https://h.org/5", "text": "ok", "m\ud83d": {"\udfff": ["\uD800"]}}', "https://h.org/5", "ok"),
+        (rb'{"text": "first \ud83d", "url": "https://h.org/6", "text": "last"}', "https://h.org/6", "last"),
+    ],
+)
+def test_lone_surrogates_are_replaced_and_pairs_kept(tmp_path, line, url, text):
+    (tmp_path / "odd.jsonl").write_bytes(line)
+    pairs, archive = read(tmp_path / "odd.jsonl")
+    assert [(row["image_url"], row["alt_text"]) for row in pairs] == [(url, text)]
+    assert archive["rejected"] == {}
+
+
+@pytest.mark.parametrize("rest", [rb"NaN}", b'"\xff"}', rb'"a"} {}', b'"\x01"}', rb'"\q"}', rb'"\ud83"}', rb'"a"'])
+def test_a_lone_surrogate_makes_no_other_fault_pass(tmp_path, rest):
+    (tmp_path / "odd.jsonl").write_bytes(rb'{"url": "https://h.org/\ud83d", "text": ' + rest)
+    pairs, archive = read(tmp_path / "odd.jsonl")
+    assert (pairs, archive["rejected"]) == ([], {"record.invalid_json": 1})
+
+
+def test_endings_are_known_in_upper_case(tmp_path):
+    pq.write_table(pa.table({"url": [GOOD[0][0]], "text": ["a dog"]}), tmp_path / "A.PARQUET")
+    (tmp_path / "B.JSONL.GZ").write_bytes(gzip.compress(lines(GOOD[0])))
+    for name in ("A.PARQUET", "B.JSONL.GZ"):
+        pairs, _ = read(tmp_path / name)
+        assert [row["alt_text"] for row in pairs] == ["a dog"]
 
 
 @pytest.mark.parametrize("ending", ["jsonl.gz", "jsonl.zst"])
