@@ -25,6 +25,7 @@ REQUIREMENTS = [
     "rich>=13",
     "selectolax>=1.0",
     "warcio>=1.7",
+    "webencodings>=0.6",
     "zstandard>=0.22",
 ]
 NOTEBOOKS = ["ipykernel>=6"]
