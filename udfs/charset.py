@@ -1,8 +1,8 @@
 """Finds a page's character encoding and turns the page into UTF-8.
 
-Order: byte order mark, HTTP header, WARC-Identified-Payload-Type, `<meta>` in the first 1,024 bytes, XML declaration,
-`<meta>` further on, detector, windows-1252: the order of the HTML Standard, whose label rules apply (latin-1 means
-windows-1252, a `<meta>` that says UTF-16 means UTF-8).
+Order: byte order mark, HTTP header, WARC-Identified-Payload-Type, `<meta>` wherever it stands, XML declaration,
+detector, windows-1252: the order of the HTML Standard, whose label rules apply (latin-1 means windows-1252, a `<meta>`
+that says UTF-16 means UTF-8).
 """
 
 import codecs
@@ -26,9 +26,8 @@ _CODEC_OF_DETECTED = {"koi8_r": "koi8-r", "big5": "big5hkscs"}
 _DECLARED_IN_MARKUP = {"utf-16-le": "utf-8", "utf-16-be": "utf-8", "x-user-defined": "cp1252"}
 """What markup that can be read as ASCII says of itself and what it is."""
 
-_CHARSET = r"charset\s*=[\s\"']*([^\s\"';,]+)"
-_HEADER_CHARSET = re.compile(_CHARSET, re.IGNORECASE)
-_META_CHARSET = re.compile(_CHARSET.encode(), re.IGNORECASE)
+_HEADER_CHARSET = re.compile(r"charset\s*=[\s\"']*([^\s\"';,]+)", re.IGNORECASE)
+_META_CHARSET = re.compile(rb"charset\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s;\"'][^\s;]*))", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"<\?xml[^>]*?encoding[\0- ]*=[\0- ]*(?:\"([^\"]*)\"|'([^']*)')")
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _WHOLE_CHARACTERS = re.compile(rb".*[\x00-\x2f]", re.DOTALL)  # no such byte ends a longer character
@@ -41,19 +40,19 @@ _ATTRIBUTE = (
 _ATTRIBUTES = re.compile(_ATTRIBUTE)
 _TAG_ATTRIBUTES = b"(?:" + re.sub(rb"\((?!\?)", b"(?:", _ATTRIBUTE) + b"){0,1000}"
 _MARKUP = re.compile(
-    (rb"<(?:!--(?:-?>|.*?--!?>|.*)|meta(?=[\t\n\f\r /])(?P<meta>" + _TAG_ATTRIBUTES + b")")
-    + (rb"|/?[a-z][^\t\n\f\r />]*" + _TAG_ATTRIBUTES + rb"|[!?/][^>]*)"),
+    (
+        rb"<(?:!--(?:-?>|.*?--!?>|.*)|meta(?=[\t\n\f\r /])(?P<meta>"
+        + _TAG_ATTRIBUTES
+        + rb")|(?:(?P<text>script|style|title|"
+    )
+    + (rb"textarea|xmp|iframe|noembed|noframes|plaintext)(?=[\t\n\f\r />])|/?[a-z][^\t\n\f\r />]*)" + _TAG_ATTRIBUTES)
+    + rb"|[!?/][^>]*)",
     re.IGNORECASE | re.DOTALL,
 )
-"""A comment, a tag but for its last character, or what a browser takes for a comment.
+"""A comment, a tag but for its last character (what `text` holds is no markup), or what browsers take for a comment.
 
 Nothing stands behind a repetition that could fail and be tried again: the work grows with the bytes, whatever they are.
 """
-
-_TEXT = re.compile(
-    rb"<(script|style|title|textarea|xmp|iframe|noembed|noframes|plaintext)(?=[\t\n\f\r />])", re.IGNORECASE
-)
-"""Elements whose content is text."""
 
 
 def page_to_utf8(body: bytes, content_type: str = "", payload_type: str = "") -> tuple[bytes, str]:
@@ -108,33 +107,26 @@ def _markup_codec(body: bytes) -> str | None:
     if body[:2] == b"\0<":
         return "utf-16-be"
     start = body[:_META_BYTES]
-    return _first(map(_codec_of_short_meta, _metas(start))) or _xml_codec(start) or _late_meta_codec(body)
-
-
-def _late_meta_codec(body: bytes) -> str | None:
-    if b"charset" not in body[_META_BYTES:].lower():
-        return None
-    return _first(map(_codec_of_meta, _metas(body, skip_texts=True)))
+    codec = _first(map(_codec_of_short_meta, _metas(start)))
+    if codec is None and len(body) > _META_BYTES and b"charset" in body.lower():
+        codec = _first(map(_codec_of_meta, _metas(body)))
+    return codec or _xml_codec(start)
 
 
 def _first(codecs_or_none: Iterable[str | None]) -> str | None:
     return next(filter(None, codecs_or_none), None)
 
 
-def _metas(html: bytes, *, skip_texts: bool = False) -> Iterator[bytes]:
-    """Finds the attributes of each complete `<meta>` outside comments.
-
-    Among a page's first bytes browsers look for it in texts like scripts, too.
-    """
+def _metas(html: bytes) -> Iterator[bytes]:
+    """Finds the attributes of each complete `<meta>` that is neither in a comment nor in a text like a script."""
     position = 0
     while tag := _MARKUP.search(html, position):
         position = tag.end()
-        if tag.lastgroup is not None:
-            if html[position : position + 1] == b">":
-                yield tag[1]
-        elif skip_texts and (text := _TEXT.match(html, tag.start())):
-            end = re.compile(b"</" + text[1].lower() + rb"(?=[\t\n\f\r />])", re.IGNORECASE).search(html, position)
+        if tag.lastgroup == "text":
+            end = re.compile(b"</" + tag["text"].lower() + rb"[\t\n\f\r />]", re.IGNORECASE).search(html, position)
             position = end.start() if end else len(html)
+        elif tag.lastgroup == "meta" and html[position : position + 1] == b">":
+            yield tag["meta"]
 
 
 def _codec_of_meta(content: bytes) -> str | None:
@@ -144,9 +136,9 @@ def _codec_of_meta(content: bytes) -> str | None:
     for name, *values in _ATTRIBUTES.findall(content):
         attributes.setdefault(name.lower(), b"".join(values))
     label = attributes.get(b"charset")
-    if label is None and attributes.get(b"http-equiv", b"").strip().lower() == b"content-type":
+    if label is None and attributes.get(b"http-equiv", b"").lower() == b"content-type":
         named = _META_CHARSET.search(attributes.get(b"content", b""))
-        label = named[1] if named else None
+        label = named[named.lastindex or 0] if named else None
     return _codec_in_markup(label) if label is not None else None
 
 
