@@ -74,7 +74,6 @@ def page_to_utf8(body: bytes, content_type: str = "", payload_type: str = "") ->
     return to_utf8(body, codec), codec
 
 
-@lru_cache(256)
 def codec_of_label(label: str) -> str | None:
     """Finds the codec of an encoding's label.
 
