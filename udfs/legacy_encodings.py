@@ -61,7 +61,8 @@ fbf3幵 fbf9廐 fc4f彘 fc6c悤 fcb9撐 fce2晴 fcf1杞 fdb7沜 fdb8渝 fdbb港 
 _SINGLE_BYTES = {"cp1255": {0xCA: "\u05ba"}, "koi8-u": {0xAE: "ў", 0xBE: "Ў"}}
 
 _ESCAPE = re.compile(rb"\x1b(\([BIJ]|\$[@B])")
-_JIS_CHARACTER = re.compile(rb"([\x21-\x7e]{2})|[\x21-\x7e][^\x1b]|[\x00-\xff]")
+_JIS_CHARACTER = re.compile(rb"[\x21-\x7e][^\x1b]|[\x00-\xff]")
+_JIS_PAIR = re.compile(rb"[\x21-\x7e]{2}")
 _HIGH = bytes(byte | 0x80 for byte in range(256))
 _ASCII = "".join(_UNKNOWN if byte in {0x0E, 0x0F, 0x1B} else chr(byte) for byte in range(0x80)) + _UNKNOWN * 0x80
 _ONE_BYTE_SETS = {
@@ -103,6 +104,18 @@ def _decoded(body: bytes, codec: str) -> str | None:
         return None
 
 
+def _replaced(characters: re.Pattern[bytes], to_text: Callable[[bytes], bytes], body: bytes) -> bytes:
+    """Replaces characters as `re.sub` does, which would keep all parts of a large page before it joins them."""
+    text, end = bytearray(), 0
+    for found in characters.finditer(body):
+        begin = found.start()
+        if begin != end:
+            text += body[end:begin]
+        text += to_text(found[0])
+        end = found.end()
+    return bytes(text + body[end:])
+
+
 class _MultiByteDecoder:
     """A decoder of the Standard: a codec of Python's for pages that both read alike, else character by character."""
 
@@ -118,7 +131,7 @@ class _MultiByteDecoder:
     def decode(self, body: bytes) -> bytes:
         text = _decoded(body, self._codec)
         if text is None or self._misread.search(text):
-            return self._characters.sub(lambda found: self.character(found[0]), body)
+            return _replaced(self._characters, self.character, body)
         return text.encode()
 
     def _character(self, character: bytes) -> bytes:
@@ -176,9 +189,12 @@ def _from_iso_2022_jp(body: bytes) -> bytes:
 def _from_jis_run(run: bytes, escape: bytes) -> bytes:
     if escape in _ONE_BYTE_SETS:
         return _from_single_bytes(run, _ONE_BYTE_SETS[escape])
-    euc_jp = _multi_byte_decoder("euc_jp")
-    unknown = _UNKNOWN.encode()
-    return _JIS_CHARACTER.sub(lambda found: euc_jp.character(found[1].translate(_HIGH)) if found[1] else unknown, run)
+    return _replaced(_JIS_CHARACTER, _jis_character, run)
+
+
+def _jis_character(character: bytes) -> bytes:
+    is_pair = _JIS_PAIR.fullmatch(character) is not None
+    return _multi_byte_decoder("euc_jp").character(character.translate(_HIGH)) if is_pair else _UNKNOWN.encode()
 
 
 def _from_single_bytes(body: bytes, table: str) -> bytes:
