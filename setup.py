@@ -24,6 +24,7 @@ REQUIREMENTS = [
     "pyarrow>=15",
     "rich>=13",
     "selectolax>=1.0",
+    "webencodings>=0.6",
     "zstandard>=0.22",
 ]
 NOTEBOOKS = ["ipykernel>=6"]

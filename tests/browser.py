@@ -24,7 +24,6 @@ _QUIET = [
     "--disable-extensions",
     "--hide-scrollbars",
     "--enable-logging=stderr",
-    "--virtual-time-budget=2000",
     "--proxy-bypass-list=<-loopback>",
 ]
 
@@ -46,6 +45,7 @@ def visit(page: Path, folder: Path, *, dark: bool = False, width: int = 1000) ->
             [
                 CHROMIUM,
                 *_QUIET,
+                "--virtual-time-budget=2000",
                 f"--proxy-server=http://127.0.0.1:{server.getsockname()[1]}",
                 f"--user-data-dir={folder / 'profile'}",
                 f"--blink-settings=preferredColorScheme={0 if dark else 1}",
@@ -62,6 +62,22 @@ def visit(page: Path, folder: Path, *, dark: bool = False, width: int = 1000) ->
         )
     console = [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
     return Visit(shown.stdout, console, [line for line in seen if HOSTILE_HOST in line])
+
+
+def text_of(page: Path, folder: Path, tries: int = 2) -> str:
+    """Opens a page of which only the text counts that its script leaves in the only `<pre>`.
+
+    A browser that does not come up in half a minute, as happens on a machine under load, is started once more.
+    """
+    command = [CHROMIUM, *_QUIET, f"--user-data-dir={folder / 'profile'}", "--dump-dom", page.as_uri()]
+    environment = {**os.environ, "HOME": str(folder)}
+    try:
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, env=environment)
+    except subprocess.TimeoutExpired:
+        if tries == 1:
+            raise
+        return text_of(page, folder, tries - 1)
+    return shown.stdout.partition("<pre>")[2].partition("</pre>")[0]
 
 
 def _record(server: socket.socket, seen: list[str]) -> None:

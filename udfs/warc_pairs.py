@@ -50,7 +50,7 @@ def read_warc_record(record: ArchiveRecord, *, max_page_bytes: int) -> PagePairs
     body = _decoded(record, headers, body, max_page_bytes, is_html=declared is True)
     if not page_url:
         raise LostRecordError("record.no_target_uri")
-    html, _ = page_to_utf8(body, headers.get("content-type", ""))
+    html, _ = page_to_utf8(body, headers.get("content-type", ""), record.payload_type or "")
     return read_html(html, page_url)
 
 
