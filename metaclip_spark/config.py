@@ -8,10 +8,10 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 from typing import Any
 
-from metaclip_spark.balance import check_threshold
+from metaclip_spark.balance import LARGEST_COUNT, check_threshold
 from metaclip_spark.errors import ConfigError
 from udfs.automaton import ENGINES
 from udfs.fetch_remote import S3_ACCESS, without_credentials
@@ -336,7 +336,7 @@ def check_target(value: object) -> int:
     """Reads a number of pairs as the user gave it.
 
     Args:
-        value: A whole number of at least 1; as a number or as text ("10M", "10_000_000", "1e6", "1.5k").
+        value: A whole number from 1 to 2^63 - 1; as a number or as text ("10M", "10_000_000", "1e6", "1.5k").
 
     Returns:
         The number.
@@ -350,6 +350,10 @@ def check_target(value: object) -> int:
         number = Decimal(text[:-1] if factor > 1 else text) * factor
     except InvalidOperation:
         number = Decimal("NaN")
+    except Overflow:
+        number = Decimal("Infinity")
+    if not number.is_nan() and number > LARGEST_COUNT:
+        raise ConfigError(f"--target-pairs is {value!r}: it must be at most 2^63 - 1, more than any pool, such as 10M")
     whole = number.is_finite() and number >= 1 and number == number.to_integral_value()
     _require("target_pairs", value, "a whole number of at least 1, such as 10M", holds=whole)
     return int(number)
