@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
+from reprlib import repr as brief
 
 import numpy as np
 import numpy.typing as npt
@@ -53,10 +54,10 @@ def check_threshold(value: object) -> int | float:
     if number == math.inf:
         return math.inf
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ConfigError(f"threshold_t is {value!r}, but must be a whole number of at least 1, or inf")
+        raise ConfigError(f"threshold_t is {brief(value)}, but must be a whole number of at least 1, or inf")
     if number > LARGEST_THRESHOLD:
         raise ConfigError(
-            f"threshold_t is {value!r}, but must be at most 2^63, which no count reaches: give inf to keep every "
+            f"threshold_t is {brief(value)}, but must be at most 2^63, which no count reaches: give inf to keep every "
             "matched pair"
         )
     return number

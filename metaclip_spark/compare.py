@@ -56,8 +56,10 @@ def check_other(path: str) -> None:
         InputError: If it is a run that is unfinished or from another version.
         MetadataError: If it is no file of entry counts.
     """
-    if is_run(Storage(path)):
-        read_finished(Storage(path))
+    storage = Storage(path)
+    if is_run(storage):
+        read_finished(storage)
+        storage.read_json(f"{REPORT}/report.json")
     else:
         read_count_file(path)
 

@@ -189,6 +189,9 @@ def _lines_of_path_list(item: str, prefix: str, options: FetchOptions) -> list[t
     except UnicodeDecodeError as error:
         raise InputError(f"the path list {item} cannot be read ({error}): fetch it again") from None
     lines = [line.strip() for line in text.splitlines()]
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            raise InputError(f"line {number} of the path list {item} holds a NUL character: fetch it again")
     return [(line, _located(line, prefix)) for line in lines if line and not line.startswith("#")]
 
 

@@ -1,8 +1,9 @@
 """What building, checking and comparing metadata lists can be told, one frozen dataclass per part."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from metaclip_spark.bigram_pmi import LARGEST_PMI, SMALLEST_PMI
+from metaclip_spark.config import PATH
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.wordnet import NAME_FORMS
 from udfs.fetch_remote import S3_ACCESS
@@ -29,13 +30,13 @@ class MetadataSources:
         s3_access: How files on S3 are read: signed, anonymous or requester-pays.
     """
 
-    wordnet: str = ""
+    wordnet: str = field(default="", metadata=PATH)
     wordnet_names: str = NAME_FORMS[0]
-    articles: tuple[str, ...] = ()
-    pageviews: tuple[str, ...] = ()
-    unigram_counts: tuple[str, ...] = ()
-    bigram_counts: tuple[str, ...] = ()
-    title_views: tuple[str, ...] = ()
+    articles: tuple[str, ...] = field(default=(), metadata=PATH)
+    pageviews: tuple[str, ...] = field(default=(), metadata=PATH)
+    unigram_counts: tuple[str, ...] = field(default=(), metadata=PATH)
+    bigram_counts: tuple[str, ...] = field(default=(), metadata=PATH)
+    title_views: tuple[str, ...] = field(default=(), metadata=PATH)
     wiki_language: str = "en"
     include_mobile: bool = False
     disambiguation_templates: tuple[str, ...] = ()
@@ -113,7 +114,7 @@ class MetadataOutput:
         allow_rename_committer: Write to S3 even where Spark can only commit by renaming.
     """
 
-    output: str
+    output: str = field(metadata=PATH)
     overwrite: bool = False
     s3_packages: bool = False
     allow_rename_committer: bool = False
@@ -130,8 +131,8 @@ class LintConfig:
         examples: Entries that are shown per finding.
     """
 
-    metadata: str
-    fix: str = ""
+    metadata: str = field(metadata=PATH)
+    fix: str = field(default="", metadata=PATH)
     examples: int = 5
 
     def __post_init__(self) -> None:
@@ -157,9 +158,9 @@ class DiffConfig:
         examples: Entries that are shown per source.
     """
 
-    old: str
-    new: str
-    output: str = ""
+    old: str = field(metadata=PATH)
+    new: str = field(metadata=PATH)
+    output: str = field(default="", metadata=PATH)
     examples: int = 5
 
     def __post_init__(self) -> None:

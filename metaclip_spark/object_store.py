@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped, unused-ignore]
 from pyspark.sql import SparkSession
 
+from metaclip_spark.errors import ConfigError
 from udfs.fetch_remote import FetchOptions, TransientFetchError, with_retries
 from udfs.fetch_s3 import call_s3, list_pages, list_s3, split_s3
 
@@ -248,8 +250,15 @@ class HadoopStore:
         if session is None:
             raise OSError(f"{self._root}: Hadoop is reached through Spark, which has not been started")
         context: Any = session.sparkContext
-        path = context._jvm.org.apache.hadoop.fs.Path(self._root)
-        return context, path.getFileSystem(context._jsc.hadoopConfiguration())
+        try:
+            path = context._jvm.org.apache.hadoop.fs.Path(self._root)
+            return context, path.getFileSystem(context._jsc.hadoopConfiguration())
+        except Py4JJavaError as error:
+            why = error.java_exception.getMessage()
+            raise ConfigError(
+                f"{self._root} cannot be reached through Hadoop ({why}): check the URL, and whether Spark has the jars "
+                "for its scheme"
+            ) from None
 
     def _path(self, context: Any, name: str) -> Any:
         # Hadoop's Path takes a bare path's characters as they are.

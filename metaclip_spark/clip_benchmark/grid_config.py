@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from metaclip_spark.clip_benchmark.grid import Cell, data_arms, expand, fractional
 from metaclip_spark.clip_benchmark.model_sizes import MODEL_SIZES
 from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.config import PATH
 from metaclip_spark.errors import ConfigError, InputError
 
 GRIDS = ("arms", "fractional", "product")
@@ -49,8 +50,8 @@ class GridConfig:
             chance.
     """
 
-    output: str
-    data: str = "shapes"
+    output: str = field(metadata=PATH)
+    data: str = field(default="shapes", metadata=PATH)
     grid: str = "arms"
     variants: tuple[str, ...] = ("clip",)
     image_towers: tuple[str, ...] = ("vit",)
@@ -67,7 +68,7 @@ class GridConfig:
     learning_rate: float = 0.0
     weight_decay: float = -1.0
     view_set: str = "label_safe"
-    synonyms: str = ""
+    synonyms: str = field(default="", metadata=PATH)
     arm_share: float = 0.4
     processes: int = 1
     threads: int = 1

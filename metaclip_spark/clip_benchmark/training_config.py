@@ -6,7 +6,7 @@ from typing import Any
 
 from metaclip_spark.clip_benchmark.model_sizes import MODEL_SIZES, ModelSize
 from metaclip_spark.clip_benchmark.variants import PRESETS, VARIANTS, Preset, Variant, preset_of
-from metaclip_spark.config import OPERATIONAL
+from metaclip_spark.config import OPERATIONAL, PATH
 from metaclip_spark.errors import ConfigError
 
 IMAGE_TOWERS = ("vit", "resnet")
@@ -49,8 +49,8 @@ class TrainingConfig:
     """
 
     variant: str
-    train_shards: str = field(metadata=OPERATIONAL)
-    output: str = field(metadata=OPERATIONAL)
+    train_shards: str = field(metadata=OPERATIONAL | PATH)
+    output: str = field(metadata=OPERATIONAL | PATH)
     image_tower: str = "vit"
     model_size: str = "tiny"
     text_depth: int | None = None
@@ -66,7 +66,7 @@ class TrainingConfig:
     image_pixels: int | None = None
     filip_topk: float | None = None
     queue_size: int | None = None
-    synonyms: str | None = None
+    synonyms: str | None = field(default=None, metadata=PATH)
     processes: int = 1
     threads: int = field(default=1, metadata=OPERATIONAL)
     loader_workers: int = field(default=0, metadata=OPERATIONAL)
