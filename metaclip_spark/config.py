@@ -30,6 +30,7 @@ _LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
 LARGEST_BUCKETS = 256
 LARGEST_SEED = 2**64 - 1
 LONGEST_PAGE_SECONDS = 86_400
+MOST_ATTEMPTS = 1000
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class OutputConfig:
             raise ConfigError("--output is empty: name the run's folder")
         if self.resume and self.overwrite:
             raise ConfigError("--resume keeps the output and --overwrite deletes it: give one of them")
-        _require("rows_per_file", self.rows_per_file, "at least 1", holds=self.rows_per_file >= 1)
+        rows = self.rows_per_file
+        _require("rows_per_file", rows, "at least 1 and at most 2^63 - 1", holds=1 <= rows <= LARGEST_COUNT)
         _require("log_format", self.log_format, "text or json", holds=self.log_format in {"text", "json"})
 
 
@@ -131,7 +133,7 @@ class ExtractConfig:
             raise ConfigError("give the input as either --archives or --pool or --crawl (exactly one of them)")
         if (self.limit or self.offset) and not self.crawl:
             raise ConfigError("--limit and --offset belong to --crawl")
-        _require("attempts", self.attempts, "at least 1", holds=self.attempts >= 1)
+        _require("attempts", self.attempts, f"from 1 to {MOST_ATTEMPTS:,}", holds=1 <= self.attempts <= MOST_ATTEMPTS)
         _require(
             "max_parallel_archives", self.max_parallel_archives, "at least 0", holds=self.max_parallel_archives >= 0
         )

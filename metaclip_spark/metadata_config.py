@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass, field
 
+from metaclip_spark.balance import LARGEST_COUNT
 from metaclip_spark.bigram_pmi import LARGEST_PMI, SMALLEST_PMI
 from metaclip_spark.config import PATH
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.wordnet import NAME_FORMS
 from udfs.fetch_remote import S3_ACCESS
+
+LARGEST_BUDGET = 10**9
+"""Far above any list, and far below what Spark takes as a limit."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +99,10 @@ class MetadataThresholds:
         Raises:
             ConfigError: If a value is out of range.
         """
-        least = {"min_unigram_count": 1, "min_bigram_count": 1, "min_title_views": 1, "min_hourly_views": 1}
-        least |= {"unigram_budget": 0, "bigram_budget": 0, "title_budget": 0, "max_entries": 0}
-        for name, smallest in least.items():
-            _check_least(name, getattr(self, name), smallest)
+        for name in ("min_unigram_count", "min_bigram_count", "min_title_views", "min_hourly_views"):
+            _check_within(name, getattr(self, name), 1, LARGEST_COUNT)
+        for name in ("unigram_budget", "bigram_budget", "title_budget", "max_entries"):
+            _check_within(name, getattr(self, name), 0, LARGEST_BUDGET)
         if not SMALLEST_PMI <= self.min_pmi <= LARGEST_PMI:
             raise ConfigError(f"--min-pmi is {self.min_pmi}: give bits from {SMALLEST_PMI} to {LARGEST_PMI}")
 
@@ -178,6 +182,16 @@ def _check_local(option: str, path: str) -> None:
         raise ConfigError(f"--{option} {path} is written to a local path only: give one, and copy the file")
 
 
+def _check_within(name: str, value: int, least: int, most: int) -> None:
+    _check_least(name, value, least)
+    if value > most:
+        raise ConfigError(f"{_option(name)} is {value}: give a whole number of at most {most}")
+
+
 def _check_least(name: str, value: int, least: int) -> None:
     if value < least:
-        raise ConfigError(f"--{name.replace('_', '-')} is {value}: give a whole number of at least {least}")
+        raise ConfigError(f"{_option(name)} is {value}: give a whole number of at least {least}")
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -27,7 +27,8 @@ from metaclip_spark.config import digest
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from metaclip_spark.object_store import HadoopStore, LocalStore, ObjectStore, S3Store
 from udfs.fetch import scheme_of
-from udfs.fetch_remote import FetchOptions
+from udfs.fetch_https import SCHEMES as WEB_SCHEMES
+from udfs.fetch_remote import FetchOptions, without_credentials
 from udfs.fetch_s3 import SCHEMES as S3_SCHEMES
 from udfs.fetch_s3 import split_s3
 
@@ -144,6 +145,11 @@ class Storage:
                 raise ConfigError(str(error)) from None
             self._objects = self.uploads = S3Store(output, options or driver_options())
             self._spark_root = f"s3a://{bucket}/{prefix}".rstrip("/")
+        elif scheme in WEB_SCHEMES:
+            raise ConfigError(
+                f"{without_credentials(output)} is a web address, where no run can lie: give a folder or s3://, or "
+                "copy the file here"
+            )
         else:
             self._objects = HadoopStore(output)
             self._spark_root = output.rstrip("/")

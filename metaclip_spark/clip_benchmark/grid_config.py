@@ -1,5 +1,6 @@
 """What a benchmark is asked for: which cells, and what all of them have in common."""
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -90,6 +91,8 @@ class GridConfig:
         for name in ("seeds", "primary_seeds"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"--{name.replace('_', '-')} is {getattr(self, name)}: it must be at least 1")
+        if math.isnan(self.weight_decay):
+            raise ConfigError("--weight-decay is nan: it must be a number, below 0 for the preset's")
         if not 0 < self.arm_share < 1:
             raise ConfigError(f"--arm-share is {self.arm_share}: it must be a share between 0 and 1")
         if self.synonyms and not os.path.exists(self.synonyms):  # noqa: PTH110 - a check only

@@ -1,6 +1,7 @@
 """What one training run is: every choice, checked once, and saved in each checkpoint."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -185,8 +186,9 @@ class TrainingConfig:
             _require(name, value, "at least 1", holds=value is None or value >= 1)
         for name in ("learning_rate", "filip_topk"):
             value = getattr(self, name)
-            _require(name, value, "above 0", holds=value is None or value > 0)
-        _require("weight_decay", self.weight_decay, "at least 0", holds=self.weight_decay is None or self.decay >= 0)
+            _require(name, value, "above 0 and finite", holds=value is None or 0 < value < math.inf)
+        given = self.weight_decay
+        _require("weight_decay", given, "at least 0 and finite", holds=given is None or 0 <= given < math.inf)
         _require("loader_workers", self.loader_workers, "at least 0", holds=self.loader_workers >= 0)
         _require("seed", self.seed, "from 0 to 2^63 - 1", holds=0 <= self.seed <= _LARGEST_SEED)
         _require(
