@@ -9,8 +9,8 @@ from metaclip_spark.errors import ConfigError
 from metaclip_spark.wordnet import NAME_FORMS
 from udfs.fetch_remote import S3_ACCESS
 
-LARGEST_BUDGET = 10**9
-"""Far above any list, and far below what Spark takes as a limit."""
+LARGEST_BUDGET = 20_000_000
+"""More than the driver takes of all sources together; Spark's workers make room for as many rows."""
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,7 @@ class GridConfig:
             ConfigError: If a value is unknown or out of range.
             InputError: If there is no such folder of synonyms.
         """
+        self._check_paths()
         if self.grid not in GRIDS:
             raise ConfigError(f"--grid is {self.grid!r}: it must be one of {', '.join(GRIDS)}")
         for name in ("seeds", "primary_seeds"):
@@ -95,14 +96,19 @@ class GridConfig:
             raise ConfigError("--weight-decay is nan: it must be a number, below 0 for the preset's")
         if not 0 < self.arm_share < 1:
             raise ConfigError(f"--arm-share is {self.arm_share}: it must be a share between 0 and 1")
-        if self.synonyms and not os.path.exists(self.synonyms):  # noqa: PTH110 - a check only
-            raise InputError(f"--synonyms {self.synonyms} is not there: install wordnet-base or leave the option out")
         defaults = {name: field.default for name, field in self.__dataclass_fields__.items()}
         for name in ("variants", "image_towers", "arms", "caption_kinds", "text_depths", "presets"):
             # The command line gives nothing for a list that is left out.
             object.__setattr__(self, name, tuple(getattr(self, name)) or defaults[name])
         for cell in self.cells():
             self.training(cell, Path("shards"), Path("checkpoints"))
+
+    def _check_paths(self) -> None:
+        for name in ("output", "data", "synonyms"):
+            if "://" in getattr(self, name):
+                raise ConfigError(f"--{name} {getattr(self, name)} must be a local path: copy what is elsewhere")
+        if self.synonyms and not os.path.exists(self.synonyms):  # noqa: PTH110 - a check only
+            raise InputError(f"--synonyms {self.synonyms} is not there: install wordnet-base or leave the option out")
 
     def cells(self) -> list[Cell]:
         """Gives the cells, by seed first.

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pyspark.errors import PySparkException
 
+from metaclip_spark.clip_benchmark.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.shard_pairs import ShardsConfig
 from metaclip_spark.command_line import parse_configs, root_cause, run_job
 from metaclip_spark.config import (
@@ -171,6 +172,7 @@ JOBS = {
     "lint": (LintConfig,),
     "diff": (DiffConfig,),
     "make_shards": (ShardsConfig,),
+    "benchmark": (GridConfig,),
 }
 NEEDED = {
     "curate": LEAST,
@@ -181,6 +183,7 @@ NEEDED = {
     "lint": ["--metadata", "m.json"],
     "diff": ["--old", "m.json", "--new", "n.json"],
     "make_shards": ["--pairs", "p", "--images", "i", "--output", "o"],
+    "benchmark": ["--output", "o"],
 }
 PATHS = {
     "curate": {"archives", "archives_prefix", "pool", "metadata", "output", "entry_counts"},
@@ -191,6 +194,7 @@ PATHS = {
     "lint": {"metadata", "fix"},
     "diff": {"old", "new", "output"},
     "make_shards": {"pairs", "images", "output"},
+    "benchmark": {"output", "data"},
 }
 PATH_OPTIONS = [(job, name) for job, names in PATHS.items() for name in sorted(names)]
 
@@ -239,6 +243,17 @@ def test_a_tilde_is_the_home_folder_in_every_path(job, name, monkeypatch):
 @pytest.mark.parametrize("path", ["a/~/b", "./~", "a~", "/x/~me", "file:///x/~/a", "s3://bucket/~/a"])
 def test_a_tilde_stays_where_no_path_begins_with_it(path):
     assert path_of("curate", "output", path) == path
+
+
+@pytest.mark.parametrize("option", ["output", "data", "synonyms"])
+def test_the_benchmark_works_in_local_folders(option):
+    with pytest.raises(ConfigError, match=f"--{option} s3://bucket/x must be a local path"):
+        path_of("benchmark", option, "s3://bucket/x")
+
+
+def test_a_weight_decay_that_is_no_number_is_refused():
+    with pytest.raises(ConfigError, match="--weight-decay is nan"):
+        GridConfig(output="o", weight_decay=float("nan"))
 
 
 def test_what_is_empty_by_default_may_be_given_so():

@@ -3,7 +3,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metaclip_spark.balance import (
@@ -95,6 +95,7 @@ def nearest_threshold(counts, share, limits):
 HUGE = st.integers(0, 5) | st.integers(2**53, 2**53 + 9) | st.integers(2**61, LARGEST_COUNT)
 
 
+@settings(deadline=None)
 @given(st.lists(HUGE | st.just(LARGEST_COUNT), min_size=1).filter(any), st.floats(0, 1))
 @example([LARGEST_COUNT, LARGEST_COUNT, 1], 0.9)
 @example([2**62] * 4, 0.5)
