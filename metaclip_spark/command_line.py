@@ -24,6 +24,7 @@ from metaclip_spark.errors import (
     OutputExistsError,
     SchemaMismatchError,
 )
+from udfs.fetch_remote import without_credentials
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -218,11 +219,12 @@ def _checked_text(option: str, text: str) -> str:
         ConfigError: If there is a NUL character or a byte that is not UTF-8.
     """
     if "\0" in text:
-        raise ConfigError(f"{option} is {text!r}, which holds a NUL character: take it out")
+        raise ConfigError(f"{option} is {_shown(text) or 'a URL'}, which holds a NUL character: take it out")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ConfigError(f"{option} is {text!r}, which is not UTF-8: rename the file, or correct the value") from None
+        shown = _shown(text) or "a URL"
+        raise ConfigError(f"{option} is {shown}, which is not UTF-8: rename the file, or correct the value") from None
     return text
 
 
@@ -236,8 +238,10 @@ def _checked_path(option: str, text: str) -> str:
         raise ConfigError(f"{option} is empty: name a path (an unset variable in the command?)")
     scheme, separator, rest = text.partition("://")
     if separator:
+        if _shown(text) is None:
+            raise ConfigError(f"{option} begins with {scheme}://, but is no valid URL: correct what follows")
         if not rest or (rest.startswith("/") and scheme.lower() in _BUCKET_SCHEMES):
-            raise ConfigError(f"{option} is {text!r}, which names no bucket or folder: write it in full")
+            raise ConfigError(f"{option} is {_shown(text)}, which names no bucket or folder: write it in full")
         return text
     try:
         return str(Path(text).expanduser()) if text.startswith("~") else text
@@ -246,6 +250,14 @@ def _checked_path(option: str, text: str) -> str:
             f"{option} is {text!r}, but there is no such home folder: write the path in full, or ./{text} for a name "
             "that begins with ~"
         ) from None
+
+
+def _shown(text: str) -> str | None:
+    """Gives a text as a message may show it; None where it is no valid URL, and may hold credentials anywhere."""
+    try:
+        return repr(without_credentials(text))
+    except ValueError:
+        return None
 
 
 def _option_of(name: str) -> str:

@@ -421,4 +421,4 @@ def _json_ready(value: Any) -> Any:
 
 def _require(name: str, value: Any, limit: str, *, holds: bool) -> None:
     if not holds:
-        raise ConfigError(f"--{name.replace('_', '-')} is {brief(value)}: it must be {limit}")
+        raise ConfigError(f"--{name.replace('_', '-')} is {value!r}: it must be {limit}")

@@ -15,7 +15,7 @@ from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped, unused-i
 from pyspark.sql import SparkSession
 
 from metaclip_spark.errors import ConfigError
-from udfs.fetch_remote import FetchOptions, TransientFetchError, with_retries
+from udfs.fetch_remote import FetchOptions, TransientFetchError, with_retries, without_credentials
 from udfs.fetch_s3 import call_s3, list_pages, list_s3, split_s3
 
 _KEYS_PER_DELETE = 1000
@@ -254,9 +254,10 @@ class HadoopStore:
             path = context._jvm.org.apache.hadoop.fs.Path(self._root)
             return context, path.getFileSystem(context._jsc.hadoopConfiguration())
         except Py4JJavaError as error:
-            why = error.java_exception.getMessage()
+            shown = without_credentials(self._root)
+            why = str(error.java_exception.getMessage()).replace(self._root, shown)
             raise ConfigError(
-                f"{self._root} cannot be reached through Hadoop ({why}): check the URL, and whether Spark has the jars "
+                f"{shown} cannot be reached through Hadoop ({why}): check the URL, and whether Spark has the jars "
                 "for its scheme"
             ) from None
 

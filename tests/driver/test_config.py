@@ -223,14 +223,23 @@ def test_every_path_option_refuses_what_names_nothing(job, name):
         ("caf\udce9", "not UTF-8"),
         ("s3:///x", "no bucket or folder"),
         ("hdfs://", "no bucket or folder"),
+        ("https://[x", "begins with https://, but is no valid URL"),
+        ("https://[x\0", "NUL character"),
         ("~no-such-user/x", "no such home folder"),
     ],
 )
 def test_a_path_that_is_none_is_refused_by_its_option(option, path, message):
     with pytest.raises(ConfigError, match=message) as refused:
         path_of(*option, path)
-    assert str(refused.value).startswith(f"--{option[1].replace('_', '-')} is ")
+    assert str(refused.value).startswith(f"--{option[1].replace('_', '-')} ")
     assert "\n" not in str(refused.value)
+
+
+def test_credentials_in_a_path_that_is_refused_are_not_shown():
+    with pytest.raises(ConfigError, match="NUL character") as refused:
+        path_of("curate", "archives", "https://me:secret@example.org/a\0.warc.gz?X-Amz-Signature=secret")
+    assert "secret" not in str(refused.value)
+    assert "example.org" in str(refused.value)
 
 
 @pytest.mark.parametrize(("job", "name"), PATH_OPTIONS)
