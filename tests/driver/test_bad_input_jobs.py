@@ -239,6 +239,15 @@ def test_counts_up_to_the_largest_number_are_planned_compared_and_balanced_with(
     assert str(more) in message
 
 
+def test_counts_that_add_up_beyond_the_largest_number_are_refused_before_work(tmp_path, capfd, balance):
+    for name, count in {"huge": HUGE, "one": 1}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(dict.fromkeys(json.loads(FEW_ENTRIES), count)))
+    counts = ("--entry-counts", tmp_path / "huge.json", tmp_path / "one.json")
+    message = refused(capfd, "curate", "--archives", ONE, *balance, *counts, "--output", tmp_path / "out")
+    assert f"add up to {HUGE + 1} for the entry 'a', but a count is at most 2^63 - 1" in message
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_nul_in_a_line_of_a_path_list_is_named(tmp_path, capfd, balance):
     (tmp_path / "a.paths").write_text(f"{ONE}\nlost\0.warc.gz\n")
     options = ("--archives", tmp_path / "a.paths", *balance, "--output", tmp_path / "out")

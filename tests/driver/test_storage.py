@@ -15,6 +15,7 @@ from py4j.protocol import Py4JJavaError
 from rich.console import Console
 
 from metaclip_spark.buckets import combined_manifest
+from metaclip_spark.compare import check_other
 from metaclip_spark.config import OutputConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from metaclip_spark.ledger import (
@@ -27,7 +28,7 @@ from metaclip_spark.ledger import (
 from metaclip_spark.lock import locked
 from metaclip_spark.object_store import HadoopStore
 from metaclip_spark.run import Run, prepare_output, prepare_step
-from metaclip_spark.storage import LOCK, Storage, check_apart, manifest_digest, manifest_name
+from metaclip_spark.storage import LAYOUT, LOCK, Storage, check_apart, manifest_digest, manifest_name
 from metaclip_spark.table_store import prepare_compression
 from udfs.schemas import EXPECTED_KEPT
 
@@ -98,6 +99,14 @@ def test_an_object_that_lacks_its_content_is_refused_by_name(storage, name, lack
     storage.put_json(name, {"step": "count", "seconds": 1, "numbers": [], "buckets": "many", "funnel": {}})
     with pytest.raises(InputError, match=f"{name} lacks {lacking}"):
         storage.read_json(name)
+
+
+def test_a_run_whose_report_cannot_be_read_is_refused_before_spark_starts(storage):
+    storage.put_json("run.json", {"layout": LAYOUT})
+    check_other(str(storage.root))
+    storage.put_json("report/report.json", {})
+    with pytest.raises(InputError, match=r"report\.json lacks funnel.*: run report_curation on that folder again"):
+        check_other(str(storage.root))
 
 
 def test_an_empty_manifest_is_that_of_a_step_that_is_not_done(storage):
