@@ -5,6 +5,9 @@ Source: "Demystifying CLIP Data", section 3.3 and Algorithm 1. numpy only; nothi
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate
+from reprlib import repr as brief
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,14 @@ Counts = npt.NDArray[np.int64]
 PROBABILITY_UNITS = 2**32
 """Sums of probabilities are integers in units of 2^-32 (`udfs.sample`), so that partitioning cannot change them."""
 
+LARGEST_COUNT = 2**63 - 1
+"""What a 64-bit count can be; sums of counts are Python integers, which never wrap around."""
+
+LARGEST_THRESHOLD = LARGEST_COUNT + 1
+"""Above the largest count: at it every entry belongs to the tail, as at any larger one."""
+
+_HALF_BITS = 32
+
 CHANCE_OF_FALSE_ALARM = 1e-6
 """How often a right sample may lie outside `size_bound`; half of it on each side."""
 
@@ -24,13 +35,13 @@ def check_threshold(value: object) -> int | float:
     """Reads a threshold t as the user gave it.
 
     Args:
-        value: A whole number of at least 1, or infinity; as a number or as text ("20000", "inf").
+        value: A whole number from 1 to `LARGEST_THRESHOLD`, or infinity; as a number or as text ("20000", "inf").
 
     Returns:
         The threshold as an int, or `math.inf`, which keeps every matched pair.
 
     Raises:
-        ConfigError: If it is anything else: below 1, a fraction, NaN, another text or another type.
+        ConfigError: If it is anything else: below 1, too large, a fraction, NaN, another text or another type.
     """
     number = value
     if isinstance(value, str):
@@ -43,8 +54,25 @@ def check_threshold(value: object) -> int | float:
     if number == math.inf:
         return math.inf
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ConfigError(f"threshold_t is {value!r}, but must be a whole number of at least 1, or inf")
+        raise ConfigError(f"threshold_t is {brief(value)}, but must be a whole number of at least 1, or inf")
+    if number > LARGEST_THRESHOLD:
+        raise ConfigError(
+            f"threshold_t is {brief(value)}, but must be at most 2^63, which no count reaches: give inf to keep every "
+            "matched pair"
+        )
     return number
+
+
+def exact_sum(counts: Counts) -> int:
+    """Adds counts up without wrapping around at 2^63.
+
+    Args:
+        counts: Fewer than 2^31 numbers, none of which is negative.
+
+    Returns:
+        The sum.
+    """
+    return (int((counts >> _HALF_BITS).sum()) << _HALF_BITS) + int((counts & (2**_HALF_BITS - 1)).sum())
 
 
 def entry_probabilities(counts: Counts, threshold_t: float) -> npt.NDArray[np.float64]:
@@ -61,7 +89,7 @@ def entry_probabilities(counts: Counts, threshold_t: float) -> npt.NDArray[np.fl
         ConfigError: If there are no counts, a count is negative, or the threshold is none.
     """
     _check_counts(counts)
-    limit = check_threshold(threshold_t)
+    limit = _comparable(threshold_t)
     probabilities = np.ones(counts.size)
     head = counts > limit
     probabilities[head] = limit / counts[head]
@@ -82,9 +110,9 @@ def tail_share(counts: Counts, threshold_t: float) -> float:
         ConfigError: If there are no counts, a count is negative, or the threshold is none.
     """
     _check_counts(counts)
-    limit = check_threshold(threshold_t)
-    matches = int(counts.sum())
-    return int(counts[counts < limit].sum()) / matches if matches else 0.0
+    limit = _comparable(threshold_t)
+    matches = exact_sum(counts)
+    return exact_sum(counts[counts < limit]) / matches if matches else 0.0
 
 
 def head_entries_cut(counts: Counts, threshold_t: float) -> int:
@@ -101,7 +129,7 @@ def head_entries_cut(counts: Counts, threshold_t: float) -> int:
         ConfigError: If there are no counts, a count is negative, or the threshold is none.
     """
     _check_counts(counts)
-    return int((counts > check_threshold(threshold_t)).sum())
+    return int((counts > _comparable(threshold_t)).sum())
 
 
 def threshold_for_tail_share(counts: Counts, share: float) -> int:
@@ -125,10 +153,14 @@ def threshold_for_tail_share(counts: Counts, share: float) -> int:
     values, entries = np.unique(counts[counts > 0], return_counts=True)
     if not values.size:
         raise ConfigError("no entry was matched, so that no threshold has a tail share; give threshold_t instead")
-    matches_up_to = np.concatenate([[0], np.cumsum(values * entries)])
-    thresholds = np.concatenate([[1], values + 1])
-    nearest = np.abs(matches_up_to - share * matches_up_to[-1]).argmin()
-    return int(thresholds[nearest])
+    # Python integers, and the share as its digits say: products and sums may exceed 2^63, and none is rounded.
+    by_value = list(zip(values.tolist(), entries.tolist(), strict=True))
+    thresholds: list[int] = [1, *(value + 1 for value, _ in by_value)]
+    matches_up_to = list(accumulate((value * times for value, times in by_value), initial=0))
+    wanted, parts = Fraction(str(share)).as_integer_ratio()
+    wanted *= matches_up_to[-1]
+    nearest = min(range(len(thresholds)), key=lambda place: abs(matches_up_to[place] * parts - wanted))
+    return thresholds[nearest]
 
 
 @dataclass(frozen=True)
@@ -176,6 +208,16 @@ def size_bound(variance: float) -> float:
     """
     logarithm = math.log(2 / CHANCE_OF_FALSE_ALARM)
     return 0.5 + logarithm / 3 + math.sqrt(logarithm**2 / 9 + 2 * variance * logarithm)
+
+
+def _comparable(threshold_t: object) -> int | float:
+    """Reads a threshold; one that no count reaches becomes infinity, which 64-bit numbers can be compared with.
+
+    Raises:
+        ConfigError: If it is no threshold.
+    """
+    limit = check_threshold(threshold_t)
+    return limit if limit <= LARGEST_COUNT else math.inf
 
 
 def _check_counts(counts: Counts) -> None:

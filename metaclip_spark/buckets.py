@@ -92,7 +92,8 @@ def combined_manifest(storage: Storage, step: str, manifests: list[dict[str, Any
     Raises:
         InputError: If a bucket is missing or was made with other settings.
     """
-    done = [manifest for manifest in manifests if manifest is not None]
+    # An empty manifest says nothing of its step.
+    done = [manifest for manifest in manifests if manifest]
     if len(done) < len(manifests):
         what = f"only {len(done)} of {len(manifests)} buckets of" if done else "no finished"
         raise InputError(f"{storage.root} has {what} step '{step}': run that step first")

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 import docstring_parser
@@ -22,13 +24,15 @@ from metaclip_spark.errors import (
     OutputExistsError,
     SchemaMismatchError,
 )
-from udfs.url_credentials import urls_without_credentials
+from udfs.url_credentials import urls_without_credentials, without_credentials
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USER_MUST_CHANGE = 2
 EXIT_TERMINATED = 128 + signal.SIGTERM
 EXIT_INTERRUPTED = 128 + signal.SIGINT
+
+_BUCKET_SCHEMES = ("s3", "s3a", "s3n", "gs")
 
 _RAISED = re.compile(r"(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): ")
 
@@ -56,13 +60,18 @@ def parse_configs(argv: Sequence[str] | None, description: str, *config_classes:
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     for name, (config_class, field) in _distinct_fields(config_classes).items():
         _add_option(parser, config_class, field, name)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    for file in _config_files(arguments):
+        _check_config_file(file)
     try:
-        values = parser.parse_args(list(sys.argv[1:] if argv is None else argv)).as_dict()
-    except (ArgumentError, TypeError) as error:
+        values = parser.parse_args(arguments).as_dict()
+    except (ArgumentError, TypeError, ValueError, RuntimeError) as error:
         message = _one_line(str(error))
-        if "item assignment" in message:
-            # What jsonargparse says of one value where an option takes several.
-            message = "the file of --config gives one value where a list is wanted: write a list, such as [x.warc.gz]"
+        if "Unexpected config" in message or isinstance(error, RecursionError):
+            message = "the file of --config holds no options: write lines of them, such as output: folder"
+        if "item assignment" in message or "changed size" in message:
+            # What jsonargparse says of one value, or of keys, where an option takes several values.
+            message = "the file of --config gives no list where one is wanted: write a list, such as [x.warc.gz]"
         raise ConfigError(f"{message} (see --help)") from None
     return tuple(config_class(**_values_of(config_class, values)) for config_class in config_classes)
 
@@ -157,15 +166,106 @@ def _distinct_fields(config_classes: tuple[type, ...]) -> dict[str, tuple[type, 
     return {field.name: (config_class, field) for config_class in config_classes for field in fields(config_class)}
 
 
+def _config_files(arguments: Sequence[str]) -> list[str]:
+    """Finds what --config names."""
+    option = "--config"
+    apart = [value for name, value in pairwise(arguments) if name == option]
+    return apart + [item.removeprefix(f"{option}=") for item in arguments if item.startswith(f"{option}=")]
+
+
+def _check_config_file(file: str) -> None:
+    """Refuses what the parser of options stumbles over; the rest of the faults it names itself.
+
+    Raises:
+        ConfigError: If the file is not UTF-8, or its name is none.
+    """
+    path = Path(_checked_path("--config", _checked_text("--config", file)))
+    try:
+        path.read_text(encoding="utf-8")
+    except OSError:
+        return
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--config {file} is not UTF-8 at byte {error.start}: convert it to UTF-8") from None
+
+
 def _values_of(config_class: type, values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        field.name: tuple(values[field.name]) if isinstance(values[field.name], list) else values[field.name]
-        for field in fields(config_class)
-    }
+    return {field.name: _checked(field, values[field.name]) for field in fields(config_class)}
+
+
+def _checked(field: Field[Any], value: Any) -> Any:
+    """Checks the texts of an option, whether they come from the command line or a file.
+
+    Raises:
+        ConfigError: If one is no text that a file or a message can hold, or an empty path.
+    """
+    if value is None and field.default == ():
+        # A file may say so of an option that is left out.
+        return ()
+    if isinstance(value, list):
+        return tuple(_checked(field, item) for item in value)
+    if not isinstance(value, str):
+        return value
+    option = _option_of(field.name)
+    text = _checked_text(option, value)
+    # What is empty by default is left out by an empty text, as a printed configuration says it.
+    is_path = field.metadata.get("path") and not text == field.default == ""
+    return _checked_path(option, text) if is_path else text
+
+
+def _checked_text(option: str, text: str) -> str:
+    """Refuses texts that no file name can be, and no UTF-8 file can hold.
+
+    Raises:
+        ConfigError: If there is a NUL character or a byte that is not UTF-8.
+    """
+    if "\0" in text:
+        raise ConfigError(f"{option} is {_shown(text) or 'a URL'}, which holds a NUL character: take it out")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        shown = _shown(text) or "a URL"
+        raise ConfigError(f"{option} is {shown}, which is not UTF-8: rename the file, or correct the value") from None
+    return text
+
+
+def _checked_path(option: str, text: str) -> str:
+    """Checks a path or URL, and puts the home folder where a path begins with "~".
+
+    Raises:
+        ConfigError: If it is empty, a URL that names nothing, or a home folder that is not there.
+    """
+    if not text.strip():
+        raise ConfigError(f"{option} is empty: name a path (an unset variable in the command?)")
+    scheme, separator, rest = text.partition("://")
+    if separator:
+        if _shown(text) is None:
+            raise ConfigError(f"{option} begins with {scheme}://, but is no valid URL: correct what follows")
+        if not rest or (rest.startswith("/") and scheme.lower() in _BUCKET_SCHEMES):
+            raise ConfigError(f"{option} is {_shown(text)}, which names no bucket or folder: write it in full")
+        return text
+    try:
+        return str(Path(text).expanduser()) if text.startswith("~") else text
+    except RuntimeError:
+        raise ConfigError(
+            f"{option} is {text!r}, but there is no such home folder: write the path in full, or ./{text} for a name "
+            "that begins with ~"
+        ) from None
+
+
+def _shown(text: str) -> str | None:
+    """Gives a text as a message may show it; None where it is no valid URL, and may hold credentials anywhere."""
+    try:
+        return repr(without_credentials(text))
+    except ValueError:
+        return None
+
+
+def _option_of(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _add_option(parser: ArgumentParser, config_class: type, field: Field[Any], name: str) -> None:
-    option = "--" + name.replace("_", "-")
+    option = _option_of(name)
     value_type = get_type_hints(config_class)[name]
     described = _help_of(config_class).get(name, "")
     if value_type is bool:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metaclip_spark.balance import exact_sum
 from metaclip_spark.entry_counts import read_entry_counts
 from metaclip_spark.finished import is_run, open_beside, read_finished
 from metaclip_spark.metadata import load_entry_counts, load_metadata
@@ -56,8 +57,10 @@ def check_other(path: str) -> None:
         InputError: If it is a run that is unfinished or from another version.
         MetadataError: If it is no file of entry counts.
     """
-    if is_run(Storage(path)):
-        read_finished(Storage(path))
+    storage = Storage(path)
+    if is_run(storage):
+        read_finished(storage)
+        storage.read_json(f"{REPORT}/report.json")
     else:
         read_count_file(path)
 
@@ -165,7 +168,7 @@ def _missing(texts: Sequence[str], counts: Counts, places: list[int]) -> dict[st
 
 
 def _moves(texts: list[str], ours: Counts, theirs: Counts) -> list[dict[str, Any]]:
-    shares = [counts / max(1, int(counts.sum())) for counts in (ours, theirs)]
+    shares = [counts / float(max(1, exact_sum(counts))) for counts in (ours, theirs)]
     if not texts:
         return []
     difference = np.abs(shares[0] - shares[1])

@@ -8,16 +8,20 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
+from reprlib import repr as brief
 from typing import Any
 
-from metaclip_spark.balance import check_threshold
+from metaclip_spark.balance import LARGEST_COUNT, check_threshold
 from metaclip_spark.errors import ConfigError
 from udfs.automaton import ENGINES
 from udfs.fetch_remote import S3_ACCESS
 from udfs.url_credentials import without_credentials
 
 OPERATIONAL = {"operational": True}
+PATH = {"path": True}
+"""Marks a field of paths or URLs: on the command line an empty one is refused, and "~" is the home folder."""
+
 PRESETS = {"metaclip-english": ("en",)}
 """Preset name -> languages of its gate (top-1 label, no probability floor)."""
 
@@ -26,6 +30,8 @@ _FACTORS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 _LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
 LARGEST_BUCKETS = 256
 LARGEST_SEED = 2**64 - 1
+LONGEST_PAGE_SECONDS = 86_400
+MOST_ATTEMPTS = 1000
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class OutputConfig:
         clean: Abort multipart uploads that killed runs left below the output.
     """
 
-    output: str
+    output: str = field(metadata=PATH)
     resume: bool = field(default=False, metadata=OPERATIONAL)
     overwrite: bool = field(default=False, metadata=OPERATIONAL)
     rows_per_file: int = field(default=1_000_000, metadata=OPERATIONAL)
@@ -62,7 +68,8 @@ class OutputConfig:
             raise ConfigError("--output is empty: name the run's folder")
         if self.resume and self.overwrite:
             raise ConfigError("--resume keeps the output and --overwrite deletes it: give one of them")
-        _require("rows_per_file", self.rows_per_file, "at least 1", holds=self.rows_per_file >= 1)
+        rows = self.rows_per_file
+        _require("rows_per_file", rows, "at least 1 and at most 2^63 - 1", holds=1 <= rows <= LARGEST_COUNT)
         _require("log_format", self.log_format, "text or json", holds=self.log_format in {"text", "json"})
 
 
@@ -94,9 +101,9 @@ class ExtractConfig:
         max_page_bytes: Size above which a page or a record's body is rejected.
     """
 
-    archives: tuple[str, ...] = field(default=(), metadata=OPERATIONAL)
-    archives_prefix: str = field(default="", metadata=OPERATIONAL)
-    pool: tuple[str, ...] = field(default=(), metadata=OPERATIONAL)
+    archives: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    archives_prefix: str = field(default="", metadata=OPERATIONAL | PATH)
+    pool: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
     url_column: str = "url"
     text_column: str = "text"
     archives_per_wave: int = field(default=1000, metadata=OPERATIONAL)
@@ -127,14 +134,19 @@ class ExtractConfig:
             raise ConfigError("give the input as either --archives or --pool or --crawl (exactly one of them)")
         if (self.limit or self.offset) and not self.crawl:
             raise ConfigError("--limit and --offset belong to --crawl")
-        _require("attempts", self.attempts, "at least 1", holds=self.attempts >= 1)
+        _require("attempts", self.attempts, f"from 1 to {MOST_ATTEMPTS:,}", holds=1 <= self.attempts <= MOST_ATTEMPTS)
         _require(
             "max_parallel_archives", self.max_parallel_archives, "at least 0", holds=self.max_parallel_archives >= 0
         )
         _require("buckets", self.buckets, "from 1 to 256, or 0", holds=0 <= self.buckets <= LARGEST_BUCKETS)
         _require("s3_access", self.s3_access, f"one of {', '.join(S3_ACCESS)}", holds=self.s3_access in S3_ACCESS)
         _require("archive_type", self.archive_type, "wat or warc", holds=self.archive_type in {"wat", "warc"})
-        _require("page_timeout_seconds", self.page_timeout_seconds, "above 0", holds=self.page_timeout_seconds > 0)
+        _require(
+            "page_timeout_seconds",
+            self.page_timeout_seconds,
+            f"above 0 and at most {LONGEST_PAGE_SECONDS:,} (a day)",
+            holds=0 < self.page_timeout_seconds <= LONGEST_PAGE_SECONDS,
+        )
         _require("limit", self.limit, "at least 0", holds=self.limit >= 0)
         _require("offset", self.offset, "at least 0", holds=self.offset >= 0)
         _require("waves_at_once", self.waves_at_once, "at least 1", holds=self.waves_at_once >= 1)
@@ -203,7 +215,7 @@ class MatchConfig:
         engine: token (compiled) or pyahocorasick (the reference); both give the same ids.
     """
 
-    metadata: str = field(metadata=OPERATIONAL)
+    metadata: str = field(metadata=OPERATIONAL | PATH)
     engine: str = field(default="token", metadata=OPERATIONAL)
 
     def __post_init__(self) -> None:
@@ -232,7 +244,7 @@ class SampleConfig:
     tail_share: float | None = None
     target_pairs: int | str | None = None
     seed: int = 0
-    entry_counts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL)
+    entry_counts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -260,7 +272,7 @@ class ReportConfig:
             Parquet).
     """
 
-    against: str | None = field(default=None, metadata=OPERATIONAL)
+    against: str | None = field(default=None, metadata=OPERATIONAL | PATH)
 
 
 @dataclass(frozen=True)
@@ -277,12 +289,12 @@ class PlanConfig:
         s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
     """
 
-    run: str
+    run: str = field(metadata=PATH)
     thresholds: tuple[str, ...] = ()
     tail_share: float | None = None
     target_pairs: int | str | None = None
-    at_counts: str | None = None
-    curve: str | None = None
+    at_counts: str | None = field(default=None, metadata=PATH)
+    curve: str | None = field(default=None, metadata=PATH)
     s3_packages: bool = False
 
     def __post_init__(self) -> None:
@@ -314,7 +326,7 @@ class ExplainConfig:
         s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
     """
 
-    run: str
+    run: str = field(metadata=PATH)
     pair_id: str | None = None
     url: str | None = None
     text: str | None = None
@@ -337,7 +349,7 @@ def check_target(value: object) -> int:
     """Reads a number of pairs as the user gave it.
 
     Args:
-        value: A whole number of at least 1; as a number or as text ("10M", "10_000_000", "1e6", "1.5k").
+        value: A whole number from 1 to 2^63 - 1; as a number or as text ("10M", "10_000_000", "1e6", "1.5k").
 
     Returns:
         The number.
@@ -351,6 +363,12 @@ def check_target(value: object) -> int:
         number = Decimal(text[:-1] if factor > 1 else text) * factor
     except InvalidOperation:
         number = Decimal("NaN")
+    except Overflow:
+        number = Decimal("Infinity")
+    if not number.is_nan() and number > LARGEST_COUNT:
+        raise ConfigError(
+            f"--target-pairs is {brief(value)}: it must be at most 2^63 - 1, more than any pool, such as 10M"
+        )
     whole = number.is_finite() and number >= 1 and number == number.to_integral_value()
     _require("target_pairs", value, "a whole number of at least 1, such as 10M", holds=whole)
     return int(number)

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from metaclip_spark.errors import MetadataError
 from metaclip_spark.metadata import load_metadata
 
 UNKNOWN_SOURCE = "unknown"
@@ -54,15 +56,18 @@ def load_sourced_list(path: str) -> SourcedList:
         The list. A metadata.parquet beside it that holds another list is not used.
 
     Raises:
-        MetadataError: If the list cannot be used.
+        MetadataError: If the list cannot be used, or the metadata.parquet beside it cannot be read.
     """
     metadata = load_metadata(path)
     file = Path(path)
     beside = file if file.suffix == ".parquet" else file.with_name("metadata.parquet")
     sources: dict[str, str] = {}
-    if beside.is_file() and {"entry_text", "source"} <= set(pq.read_schema(beside).names):
-        table = pq.read_table(beside, columns=["entry_text", "source"])
-        sources = dict(zip(table["entry_text"].to_pylist(), table["source"].to_pylist(), strict=True))
+    try:
+        if beside.is_file() and {"entry_text", "source"} <= set(pq.read_schema(beside).names):
+            table = pq.read_table(beside, columns=["entry_text", "source"])
+            sources = dict(zip(table["entry_text"].to_pylist(), table["source"].to_pylist(), strict=True))
+    except (pa.ArrowException, OSError) as error:
+        raise MetadataError(f"{beside}, which names sources, cannot be read: {error}; move it away") from None
     if sources.keys() != set(metadata.entries):
         sources = {}
     return SourcedList(metadata.digest, {entry: sources.get(entry, UNKNOWN_SOURCE) for entry in metadata.entries})

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from metaclip_spark.config import digest
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.storage import LEDGER, Storage
 from udfs.fetch import tag_like
 from udfs.fetch_remote import FetchOptions
@@ -21,6 +21,8 @@ from udfs.url_credentials import without_credentials
 
 FAILED = "failed"
 _LOOKS_AT_ONCE = 32
+_KEYS_OF_ENTRY = {"wave": int, "config": dict, "files": list, "archives": list}
+_KEYS_OF_ROW = {"archive", "status", "etag", "pairs"}
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,24 @@ def read_ledger(storage: Storage) -> Ledger:
 
     Returns:
         Its entries; none where extraction has not begun.
+
+    Raises:
+        InputError: If one is no ledger entry.
     """
     names = [name for name in storage.names(LEDGER) if name.endswith(".json")]
-    return Ledger({name.removesuffix(".json"): dict(storage.read_json(f"{LEDGER}/{name}") or {}) for name in names})
+    return Ledger({name.removesuffix(".json"): _read_entry(storage, f"{LEDGER}/{name}") for name in names})
+
+
+def _read_entry(storage: Storage, name: str) -> dict[str, Any]:
+    entry = storage.read_json(name) or {}
+    wrong = [key for key, kind in _KEYS_OF_ENTRY.items() if not isinstance(entry.get(key), kind)]
+    rows = [] if wrong else entry["archives"]
+    if wrong or not all(isinstance(row, dict) and row.keys() >= _KEYS_OF_ROW for row in rows):
+        raise InputError(
+            f"{storage.root}/{name} is no ledger entry (it lacks {', '.join(wrong) or 'what its archives gave'}): "
+            "restore it, or delete it, and --resume extracts its archives again"
+        )
+    return entry
 
 
 def wave_folder(entry_name: str) -> str:

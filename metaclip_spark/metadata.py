@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from metaclip_spark.balance import LARGEST_COUNT
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.remote_inputs import files_of_url
 from metaclip_spark.storage import driver_options
@@ -32,7 +33,6 @@ _ZSTD_START = b"\x28\xb5\x2f\xfd"
 _PARQUET_START = b"PAR1"
 _SHOWN = 5
 _SHOWN_CHARACTERS = 40
-_LARGEST_COUNT = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,35 @@ def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
     if not isinstance(counts, _JsonObject):
         raise MetadataError(f"the entry counts {shown} are no JSON object of entry to count, and no Parquet")
     return _arranged([entry for entry, _ in counts], [count for _, count in counts], shown, metadata)
+
+
+def load_summed_counts(paths: Sequence[str], metadata: Metadata) -> npt.NDArray[np.int64]:
+    """Reads entry counts made over several disjoint pools, and adds them up.
+
+    Args:
+        paths: At least one, each as for `load_entry_counts`.
+        metadata: The list that the counts must belong to.
+
+    Returns:
+        One int64 count per entry, in the order of the ids.
+
+    Raises:
+        MetadataError: If a file cannot be used, or a sum exceeds `LARGEST_COUNT`.
+    """
+    total = load_entry_counts(paths[0], metadata)
+    for path in paths[1:]:
+        counts = load_entry_counts(path, metadata)
+        wrapping = np.flatnonzero(counts > LARGEST_COUNT - total)
+        if wrapping.size:
+            entry = int(wrapping[0])
+            reached = int(total[entry]) + int(counts[entry])
+            raise MetadataError(
+                f"the entry counts of --entry-counts up to {without_credentials(path)} add up to {reached} for the "
+                f"entry {_shown(metadata.entries[entry])}, but a count is at most 2^63 - 1: give fewer of them, or "
+                "divide all counts and t by one number"
+            )
+        total += counts
+    return total
 
 
 def _is_folder(path: str) -> bool:
@@ -332,11 +361,11 @@ def _arranged(texts: list[Any], counts: list[Any], path: str, metadata: Metadata
     wrong = [
         f"{_shown(text)}: {_shown(count)}"
         for text, count in by_text.items()
-        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _LARGEST_COUNT
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= LARGEST_COUNT
     ]
     if wrong:
         raise MetadataError(
             f"the entry counts {path} have {len(wrong)} counts that are no whole number of at least 0: "
-            f"{', '.join(wrong[:_SHOWN])}"
+            f"{', '.join(wrong[:_SHOWN])}; a count is at most 2^63 - 1"
         )
     return np.fromiter((by_text[entry] for entry in metadata.entries), np.int64, len(metadata.entries))

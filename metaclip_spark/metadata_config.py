@@ -1,11 +1,16 @@
 """What building, checking and comparing metadata lists can be told, one frozen dataclass per part."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from metaclip_spark.balance import LARGEST_COUNT
 from metaclip_spark.bigram_pmi import LARGEST_PMI, SMALLEST_PMI
+from metaclip_spark.config import PATH
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.wordnet import NAME_FORMS
 from udfs.fetch_remote import S3_ACCESS
+
+LARGEST_BUDGET = 20_000_000
+"""More than the driver takes of all sources together; Spark's workers make room for as many rows."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,13 @@ class MetadataSources:
         s3_access: How files on S3 are read: signed, anonymous or requester-pays.
     """
 
-    wordnet: str = ""
+    wordnet: str = field(default="", metadata=PATH)
     wordnet_names: str = NAME_FORMS[0]
-    articles: tuple[str, ...] = ()
-    pageviews: tuple[str, ...] = ()
-    unigram_counts: tuple[str, ...] = ()
-    bigram_counts: tuple[str, ...] = ()
-    title_views: tuple[str, ...] = ()
+    articles: tuple[str, ...] = field(default=(), metadata=PATH)
+    pageviews: tuple[str, ...] = field(default=(), metadata=PATH)
+    unigram_counts: tuple[str, ...] = field(default=(), metadata=PATH)
+    bigram_counts: tuple[str, ...] = field(default=(), metadata=PATH)
+    title_views: tuple[str, ...] = field(default=(), metadata=PATH)
     wiki_language: str = "en"
     include_mobile: bool = False
     disambiguation_templates: tuple[str, ...] = ()
@@ -94,10 +99,10 @@ class MetadataThresholds:
         Raises:
             ConfigError: If a value is out of range.
         """
-        least = {"min_unigram_count": 1, "min_bigram_count": 1, "min_title_views": 1, "min_hourly_views": 1}
-        least |= {"unigram_budget": 0, "bigram_budget": 0, "title_budget": 0, "max_entries": 0}
-        for name, smallest in least.items():
-            _check_least(name, getattr(self, name), smallest)
+        for name in ("min_unigram_count", "min_bigram_count", "min_title_views", "min_hourly_views"):
+            _check_within(name, getattr(self, name), 1, LARGEST_COUNT)
+        for name in ("unigram_budget", "bigram_budget", "title_budget", "max_entries"):
+            _check_within(name, getattr(self, name), 0, LARGEST_BUDGET)
         if not SMALLEST_PMI <= self.min_pmi <= LARGEST_PMI:
             raise ConfigError(f"--min-pmi is {self.min_pmi}: give bits from {SMALLEST_PMI} to {LARGEST_PMI}")
 
@@ -113,7 +118,7 @@ class MetadataOutput:
         allow_rename_committer: Write to S3 even where Spark can only commit by renaming.
     """
 
-    output: str
+    output: str = field(metadata=PATH)
     overwrite: bool = False
     s3_packages: bool = False
     allow_rename_committer: bool = False
@@ -130,8 +135,8 @@ class LintConfig:
         examples: Entries that are shown per finding.
     """
 
-    metadata: str
-    fix: str = ""
+    metadata: str = field(metadata=PATH)
+    fix: str = field(default="", metadata=PATH)
     examples: int = 5
 
     def __post_init__(self) -> None:
@@ -157,9 +162,9 @@ class DiffConfig:
         examples: Entries that are shown per source.
     """
 
-    old: str
-    new: str
-    output: str = ""
+    old: str = field(metadata=PATH)
+    new: str = field(metadata=PATH)
+    output: str = field(default="", metadata=PATH)
     examples: int = 5
 
     def __post_init__(self) -> None:
@@ -177,6 +182,16 @@ def _check_local(option: str, path: str) -> None:
         raise ConfigError(f"--{option} {path} is written to a local path only: give one, and copy the file")
 
 
+def _check_within(name: str, value: int, least: int, most: int) -> None:
+    _check_least(name, value, least)
+    if value > most:
+        raise ConfigError(f"{_option(name)} is {value}: give a whole number of at most {most}")
+
+
 def _check_least(name: str, value: int, least: int) -> None:
     if value < least:
-        raise ConfigError(f"--{name.replace('_', '-')} is {value}: give a whole number of at least {least}")
+        raise ConfigError(f"{_option(name)} is {value}: give a whole number of at least {least}")
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

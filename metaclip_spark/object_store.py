@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped, unused-ignore]
 from pyspark.sql import SparkSession
 
+from metaclip_spark.errors import ConfigError
 from udfs.fetch_remote import FetchOptions, TransientFetchError, with_retries
 from udfs.fetch_s3 import call_s3, list_pages, list_s3, split_s3
+from udfs.url_credentials import without_credentials
 
 _KEYS_PER_DELETE = 1000
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
@@ -248,8 +251,16 @@ class HadoopStore:
         if session is None:
             raise OSError(f"{self._root}: Hadoop is reached through Spark, which has not been started")
         context: Any = session.sparkContext
-        path = context._jvm.org.apache.hadoop.fs.Path(self._root)
-        return context, path.getFileSystem(context._jsc.hadoopConfiguration())
+        try:
+            path = context._jvm.org.apache.hadoop.fs.Path(self._root)
+            return context, path.getFileSystem(context._jsc.hadoopConfiguration())
+        except Py4JJavaError as error:
+            shown = without_credentials(self._root)
+            why = str(error.java_exception.getMessage()).replace(self._root, shown)
+            raise ConfigError(
+                f"{shown} cannot be reached through Hadoop ({why}): check the URL, and whether Spark has the jars "
+                "for its scheme"
+            ) from None
 
     def _path(self, context: Any, name: str) -> Any:
         # Hadoop's Path takes a bare path's characters as they are.

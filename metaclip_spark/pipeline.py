@@ -35,7 +35,7 @@ from metaclip_spark.ledger import (
     read_ledger,
 )
 from metaclip_spark.match import ShippedAutomaton, match_pairs, ship_automaton
-from metaclip_spark.metadata import Metadata, load_entry_counts
+from metaclip_spark.metadata import Metadata, load_summed_counts
 from metaclip_spark.progress import StepProgress, watch
 from metaclip_spark.remote_inputs import fetch_options, region_warning, resolve_crawl
 from metaclip_spark.run import Run, check_number
@@ -89,10 +89,10 @@ def check_before_start(config: SampleConfig, metadata: Metadata) -> None:
         metadata: The metadata list.
 
     Raises:
-        MetadataError: If a file of --entry-counts is of another list.
+        MetadataError: If a file of --entry-counts is of another list, or they add up to more than a count can be.
     """
-    for path in config.entry_counts:
-        load_entry_counts(path, metadata)
+    if config.entry_counts:
+        load_summed_counts(config.entry_counts, metadata)
 
 
 def run_extract(run: Run, config: ExtractConfig, paths: list[tuple[str, str]]) -> dict[str, Any]:
@@ -439,8 +439,7 @@ def _counts_to_balance_with(
     if not config.entry_counts:
         return entries, counts
     metadata = Metadata(entries=tuple(entries), digest=counted["config"]["metadata_digest"])
-    given = [load_entry_counts(path, metadata) for path in config.entry_counts]
-    return entries, np.sum(given, axis=0, dtype=np.int64)
+    return entries, load_summed_counts(config.entry_counts, metadata)
 
 
 def choose_threshold(config: SampleConfig, counts: NDArray[np.int64], passed: DataFrame) -> int | float:

@@ -204,6 +204,11 @@ def read_path_list(path: str, options: FetchOptions) -> list[str]:
             f"the path list {without_credentials(path)} cannot be read ({error}): fetch it again"
         ) from None
     lines = [line.strip(" \t\r") for line in text.split("\n")]
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            raise InputError(
+                f"line {number} of the path list {without_credentials(path)} holds a NUL character: fetch it again"
+            )
     return [line for line in lines if line]
 
 

@@ -27,9 +27,11 @@ from metaclip_spark.config import digest
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from metaclip_spark.object_store import HadoopStore, LocalStore, ObjectStore, S3Store
 from udfs.fetch import scheme_of
+from udfs.fetch_https import SCHEMES as WEB_SCHEMES
 from udfs.fetch_remote import FetchOptions
 from udfs.fetch_s3 import SCHEMES as S3_SCHEMES
 from udfs.fetch_s3 import split_s3
+from udfs.url_credentials import without_credentials
 
 TABLES = (
     "extracted",
@@ -57,6 +59,26 @@ _GLOB_CHARACTERS = frozenset("*?[]{}\\")
 ENDPOINT_VARIABLES = ("METACLIP_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 _CONTENT_OF_MANIFEST = ("step", "config", "input", "numbers")
+_KEYS_OF_MANIFEST: dict[str, Any] = {
+    "step": str,
+    "config": dict,
+    "input": str,
+    "numbers": dict,
+    "settings": dict,
+    "files": dict,
+    "seconds": int | float,
+}
+_KEYS: dict[str, dict[str, Any]] = {
+    f"{MANIFESTS}/buckets.json": {"buckets": int},
+    f"{REPORT}/report.json": {"funnel": list},
+}
+"""What must stand in an object that is read, and as what."""
+
+_ADVICE = {
+    LOCK: "delete it if no run works there",
+    RUN: "run report_curation on that folder again",
+    f"{REPORT}/report.json": "run report_curation on that folder again",
+}
 
 
 def s3_endpoint() -> str | None:
@@ -96,8 +118,8 @@ class Storage:
             options: How S3 is reached; as `driver_options` says where it is not given.
 
         Raises:
-            ConfigError: If the path has a character that Spark would take for a pattern, or is no URL of S3 that could
-                be used.
+            ConfigError: If the path has a character that Spark would take for a pattern, or the URL names no folder
+                that could be used.
         """
         patterns = sorted(_GLOB_CHARACTERS.intersection(output))
         if patterns:
@@ -111,16 +133,25 @@ class Storage:
         self.root: Path | str = output.rstrip("/")
         self._objects: ObjectStore
         if scheme == "file":
-            self.root = Path(output.removeprefix("file://")).absolute()
+            path = output.removeprefix("file://")
+            if path != output and not path.startswith("/"):
+                raise ConfigError(f"{output} names no folder of this machine: write file:///folder, or a path")
+            self.root = Path(path).absolute()
             self._objects = LocalStore(self.root)
             # Hadoop takes a path's characters as they are, where a URI would escape "=" and the space.
             self._spark_root = f"file://{self.root}"
         elif scheme in S3_SCHEMES:
             try:
-                self._spark_root = f"s3a://{'/'.join(split_s3(output)).rstrip('/')}"
+                bucket, prefix = split_s3(output)
             except ValueError as error:
                 raise ConfigError(f"--output {error}") from None
             self._objects = self.uploads = S3Store(output, options or driver_options())
+            self._spark_root = f"s3a://{bucket}/{prefix}".rstrip("/")
+        elif scheme in WEB_SCHEMES:
+            raise ConfigError(
+                f"{without_credentials(output)} is a web address, where no run can lie: give a folder or s3://, or "
+                "copy the file here"
+            )
         else:
             self._objects = HadoopStore(output)
             self._spark_root = output.rstrip("/")
@@ -231,7 +262,7 @@ class Storage:
             raise InputError(f"{self.root}/{name} is gone: run the step that wrote it again")
         return content
 
-    def read_json(self, name: str) -> Any | None:
+    def read_json(self, name: str) -> dict[str, Any] | None:
         """Reads a JSON object.
 
         Args:
@@ -241,13 +272,24 @@ class Storage:
             Its content, or None where there is none.
 
         Raises:
-            InputError: If it is not JSON.
+            InputError: If it is no JSON object, or lacks what an object of its folder holds.
         """
         content = self._objects.read(name)
+        if content is None:
+            return None
+        advice = _ADVICE.get(name, "restore it, or use --overwrite to start anew")
         try:
-            return None if content is None else json.loads(content)
-        except ValueError:
-            raise InputError(f"{self.root}/{name} is not JSON: restore it, or use --overwrite to start anew") from None
+            found = json.loads(content)
+        except (ValueError, RecursionError):
+            raise InputError(f"{self.root}/{name} is not JSON: {advice}") from None
+        if not isinstance(found, dict):
+            raise InputError(f"{self.root}/{name} is no JSON object: {advice}")
+        # A manifest without content says of its step what no manifest says.
+        keys = _KEYS.get(name) or (_KEYS_OF_MANIFEST if name.startswith(f"{MANIFESTS}/") and found else {})
+        wrong = sorted(key for key, kind in keys.items() if not isinstance(found.get(key), kind))
+        if wrong:
+            raise InputError(f"{self.root}/{name} lacks {', '.join(wrong)}, or has another kind of it: {advice}")
+        return found
 
     def names(self, folder: str) -> list[str]:
         """Lists the entries of a folder.

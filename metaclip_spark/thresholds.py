@@ -13,13 +13,17 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from metaclip_spark.balance import PROBABILITY_UNITS, ExpectedSize
+from metaclip_spark.balance import LARGEST_COUNT, PROBABILITY_UNITS, ExpectedSize
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.schemas import spark_schema
 from udfs.plan import expected_sizes_batches
 from udfs.schemas import THRESHOLD_SUMS
 
 MOST_PASSES = 3
+PASSES_OF_HUGE_COUNTS = 7
+"""Where counts exceed 2^34, three passes would need more thresholds at once than memory holds."""
+
+_HUGE_BITS = 34
 FIRST_POINTS = 96
 """Thresholds of the first pass, evenly spaced in logarithm: neighbours differ by a quarter where counts reach 10^9."""
 
@@ -40,7 +44,9 @@ def expected_sizes(
     Returns:
         Threshold to expected size, in ascending order.
     """
-    wanted = sorted(set(thresholds))
+    # Above the largest count all thresholds keep every pair, and the workers' numbers have 64 bits.
+    fitting = {threshold: min(threshold, LARGEST_COUNT) for threshold in sorted(set(thresholds))}
+    wanted = sorted(set(fitting.values()))
     shipped = matched.sparkSession.sparkContext.broadcast(counts)
 
     def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -55,14 +61,16 @@ def expected_sizes(
         threshold: ExpectedSize(
             pairs=int(row.pairs), expected_units=int(row.expected), variance_units=int(row.variance)
         )
-        if (row := rows.get(threshold)) is not None
+        if (row := rows.get(sent)) is not None
         else ExpectedSize(pairs=0, expected_units=0, variance_units=0)
-        for threshold in wanted
+        for threshold, sent in fitting.items()
     }
 
 
 def threshold_for_target_pairs(evaluate: Evaluate, target_pairs: int, largest_count: int) -> int:
     """Finds the smallest threshold whose expected size reaches a target, in at most `MOST_PASSES` passes.
+
+    Counts above 2^34 take up to `PASSES_OF_HUGE_COUNTS`.
 
     Args:
         evaluate: Gives the expected sizes at many thresholds in one pass.
@@ -74,7 +82,8 @@ def threshold_for_target_pairs(evaluate: Evaluate, target_pairs: int, largest_co
     """
     target = target_pairs * PROBABILITY_UNITS
     below, reached = 0, max(1, largest_count)
-    for passes_left in range(MOST_PASSES, 0, -1):
+    passes = MOST_PASSES if largest_count.bit_length() <= _HUGE_BITS else PASSES_OF_HUGE_COUNTS
+    for passes_left in range(passes, 0, -1):
         points = _points_between(below, reached, passes_left)
         if not points:
             break
@@ -111,7 +120,9 @@ def spread_thresholds(largest: int, points: int) -> list[int]:
     Returns:
         Whole numbers from 1 to `largest`, ascending.
     """
-    return sorted({int(t) for t in np.rint(np.geomspace(1, max(1, largest), points))} | {max(1, largest)})
+    largest = max(1, largest)
+    # Above 2^53 the float next to the largest may exceed it.
+    return sorted({min(int(t), largest) for t in np.rint(np.geomspace(1, largest, points))} | {largest})
 
 
 def _points_between(below: int, reached: int, passes_left: int) -> list[int]:
@@ -119,7 +130,7 @@ def _points_between(below: int, reached: int, passes_left: int) -> list[int]:
     between = reached - below - 1
     if passes_left == 1 or between <= FIRST_POINTS:
         return list(range(below + 1, reached))
-    if passes_left == MOST_PASSES:
-        return [t for t in spread_thresholds(reached, FIRST_POINTS) if below < t < reached]
-    step = math.isqrt(between) + 1
+    if below == 0:
+        return [t for t in spread_thresholds(reached, FIRST_POINTS) if t < reached]
+    step = between // math.ceil(between ** (1 / passes_left)) + 1
     return list(range(below + step, reached, step))

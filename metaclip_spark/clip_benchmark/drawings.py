@@ -14,7 +14,7 @@ import shutil
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ from PIL import Image
 from metaclip_spark.clip_benchmark.data_folder import METADATA_FILE, PAIRS_FILE, TEST_FOLDER
 from metaclip_spark.clip_benchmark.files import put_json, put_lines, put_table
 from metaclip_spark.clip_benchmark.shards import ShardSample, write_shards
+from metaclip_spark.config import PATH
 from metaclip_spark.errors import ConfigError
 from udfs.alt_text import pair_id
 
@@ -50,8 +51,8 @@ class DrawingsConfig:
         other_languages: Captions in other languages that each stamp adds to the pool, at most.
     """
 
-    openclipart: str = ""
-    tuxpaint: str = ""
+    openclipart: str = field(default="", metadata=PATH)
+    tuxpaint: str = field(default="", metadata=PATH)
     drawing_pixels: int = 64
     drawing_test_titles: int = 20
     other_languages: int = 1

@@ -1,14 +1,16 @@
 """What a benchmark is asked for: which cells, and what all of them have in common."""
 
+import math
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from metaclip_spark.clip_benchmark.grid import Cell, data_arms, expand, fractional
 from metaclip_spark.clip_benchmark.model_sizes import MODEL_SIZES
 from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.config import PATH
 from metaclip_spark.errors import ConfigError, InputError
 
 GRIDS = ("arms", "fractional", "product")
@@ -49,8 +51,8 @@ class GridConfig:
             chance.
     """
 
-    output: str
-    data: str = "shapes"
+    output: str = field(metadata=PATH)
+    data: str = field(default="shapes", metadata=PATH)
     grid: str = "arms"
     variants: tuple[str, ...] = ("clip",)
     image_towers: tuple[str, ...] = ("vit",)
@@ -67,7 +69,7 @@ class GridConfig:
     learning_rate: float = 0.0
     weight_decay: float = -1.0
     view_set: str = "label_safe"
-    synonyms: str = ""
+    synonyms: str = field(default="", metadata=PATH)
     arm_share: float = 0.4
     processes: int = 1
     threads: int = 1
@@ -84,21 +86,29 @@ class GridConfig:
             ConfigError: If a value is unknown or out of range.
             InputError: If there is no such folder of synonyms.
         """
+        self._check_paths()
         if self.grid not in GRIDS:
             raise ConfigError(f"--grid is {self.grid!r}: it must be one of {', '.join(GRIDS)}")
         for name in ("seeds", "primary_seeds"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"--{name.replace('_', '-')} is {getattr(self, name)}: it must be at least 1")
+        if math.isnan(self.weight_decay):
+            raise ConfigError("--weight-decay is nan: it must be a number, below 0 for the preset's")
         if not 0 < self.arm_share < 1:
             raise ConfigError(f"--arm-share is {self.arm_share}: it must be a share between 0 and 1")
-        if self.synonyms and not os.path.exists(self.synonyms):  # noqa: PTH110 - a check only
-            raise InputError(f"--synonyms {self.synonyms} is not there: install wordnet-base or leave the option out")
         defaults = {name: field.default for name, field in self.__dataclass_fields__.items()}
         for name in ("variants", "image_towers", "arms", "caption_kinds", "text_depths", "presets"):
             # The command line gives nothing for a list that is left out.
             object.__setattr__(self, name, tuple(getattr(self, name)) or defaults[name])
         for cell in self.cells():
             self.training(cell, Path("shards"), Path("checkpoints"))
+
+    def _check_paths(self) -> None:
+        for name in ("output", "data", "synonyms"):
+            if "://" in getattr(self, name):
+                raise ConfigError(f"--{name} {getattr(self, name)} must be a local path: copy what is elsewhere")
+        if self.synonyms and not os.path.exists(self.synonyms):  # noqa: PTH110 - a check only
+            raise InputError(f"--synonyms {self.synonyms} is not there: install wordnet-base or leave the option out")
 
     def cells(self) -> list[Cell]:
         """Gives the cells, by seed first.

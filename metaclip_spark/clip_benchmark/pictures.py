@@ -4,6 +4,7 @@ The index holds a place per URL in memory: for millions of pictures, not for bil
 """
 
 import json
+import os
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,7 @@ def find_pictures(folder: Path) -> PictureIndex:
         The index; of several pictures of one URL the first by file name.
 
     Raises:
-        InputError: If there is nothing of that kind.
+        InputError: If there is nothing of that kind, or a row names a picture outside the folder.
     """
     if not folder.is_dir():
         raise InputError(f"--images {folder} is no folder: give img2dataset's output or a folder with a mapping")
@@ -87,8 +88,9 @@ def find_pictures(folder: Path) -> PictureIndex:
     for tar in sorted(folder.rglob("*.tar")):
         _index_tar(tar, index)
         known += 1
+    folders = _Folders(folder)
     for parquet in sorted(folder.rglob("*.parquet")):
-        known += _index_parquet(parquet, index)
+        known += _index_parquet(parquet, index, folders)
     if not known:
         raise InputError(
             f"--images {folder} holds neither img2dataset's output nor a Parquet mapping with image_url and {_MAPPING}"
@@ -108,29 +110,94 @@ def _index_tar(path: Path, index: PictureIndex) -> None:
                 if f".{extension.lower()}" in _PICTURES:
                     pictures[key] = Place(path, member.offset_data, member.size)
                 elif extension == "json" and (content := tar.extractfile(member)) is not None:
-                    _note(index, json.loads(content.read()), pictures.get(key))
-    except (tarfile.TarError, ValueError, EOFError):
+                    _note(index, _row_of_member(path, member.name, content.read()), pictures.get(key))
+    except (tarfile.TarError, EOFError):
         # The pictures that could not be reached are in the list beside the tar, and count as missing.
         return
 
 
-def _index_parquet(path: Path, index: PictureIndex) -> int:
+def _row_of_member(path: Path, name: str, content: bytes) -> dict[str, Any]:
+    """Reads what a tar says of one picture.
+
+    Raises:
+        InputError: If it is no JSON object.
+    """
+    try:
+        row = json.loads(content)
+    except (ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict):
+        raise InputError(f"{path}: its member {name} is no JSON object: download that tar again, or take it out")
+    return row
+
+
+class _Folders:
+    """Tells whether paths lie below a folder, links followed; each folder on the way is looked up once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = Path(os.path.realpath(root))
+        self._within: dict[Path, bool] = {}
+
+    def hold(self, path: Path) -> bool:
+        try:
+            if path.name == ".." or path.is_symlink():
+                return self._real_is_within(path)
+        except OSError:
+            # Such as a name that is too long: nothing can be read there.
+            return True
+        if path.parent not in self._within:
+            self._within[path.parent] = self._real_is_within(path.parent)
+        return self._within[path.parent]
+
+    def _real_is_within(self, path: Path) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(self._root)
+
+
+def _below(parquet: Path, number: int, named: object, folders: _Folders) -> Path:
+    """Finds what a row of a table names, relative to the table.
+
+    Raises:
+        InputError: If it does not lie in the folder of the pictures.
+    """
+    if not isinstance(named, str) or "\0" in named:
+        raise InputError(
+            f"{parquet}: row {number} names the picture {named!r}: it must be a path relative to the table"
+        )
+    path = parquet.parent / named
+    if Path(named).is_absolute() or not folders.hold(path):
+        raise InputError(
+            f"{parquet}: row {number} names the picture {named!r}, which lies outside the folder of --images: copy it "
+            "there, and name it relative to the table"
+        )
+    return path
+
+
+def _index_parquet(path: Path, index: PictureIndex, folders: _Folders) -> int:
     try:
         names = set(pq.read_schema(path).names)
         by = [name for name in ("pair_id", "image_url", "url") if name in names]
-        if _MAPPING in names and by:
-            for row in pq.read_table(path, columns=[*by, _MAPPING]).to_pylist():
-                for name in by:
-                    if row[name] and row[_MAPPING]:
-                        index.places.setdefault(row[name], Place(path.parent / row[_MAPPING]))
-            return 1
-        if names >= _SIDECAR:
-            for row in pq.read_table(path, columns=sorted(_SIDECAR)).to_pylist():
-                _note(index, row, _picture_file(path.with_suffix("") / str(row["key"])))
-            return 1
+        columns = [*by, _MAPPING] if _MAPPING in names and by else sorted(_SIDECAR) if names >= _SIDECAR else []
+        rows = pq.read_table(path, columns=columns).to_pylist() if columns else []
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} cannot be read as Parquet: {error}") from None
-    return 0
+    for number, row in enumerate(rows, start=1):
+        if _MAPPING in row:
+            _note_mapped(index, path, number, row, folders)
+        else:
+            key = _below(path, number, str(Path(path.stem, str(row["key"]))), folders)
+            found = _picture_file(key)
+            if found is not None:
+                _below(path, number, str(found.path.relative_to(path.parent)), folders)
+            _note(index, row, found)
+    return 1 if columns else 0
+
+
+def _note_mapped(index: PictureIndex, path: Path, number: int, row: dict[str, Any], folders: _Folders) -> None:
+    if row[_MAPPING]:
+        place = Place(_below(path, number, row[_MAPPING], folders))
+        for name, value in row.items():
+            if name != _MAPPING and value:
+                index.places.setdefault(value, place)
 
 
 def _note(index: PictureIndex, row: dict[str, Any], place: Place | None) -> None:

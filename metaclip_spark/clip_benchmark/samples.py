@@ -116,8 +116,8 @@ class ShardFolder:
         if described.is_file():
             try:
                 shards = json.loads(described.read_text(encoding="utf-8"))["shards"]
-                return [shard["name"] for shard in shards], [int(shard["samples"]) for shard in shards]
-            except (ValueError, KeyError, TypeError) as error:
+                return [str(shard["name"]) for shard in shards], [int(shard["samples"]) for shard in shards]
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                 raise InputError(f"{described} does not describe shards ({error!r}): make it again") from None
         paths = sorted(self.folder.glob("*.tar"))
         if not paths:

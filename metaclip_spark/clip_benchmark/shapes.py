@@ -32,6 +32,7 @@ from metaclip_spark.clip_benchmark.silhouettes import SILHOUETTES
 from metaclip_spark.errors import ConfigError, OutputExistsError
 from udfs.alt_text import pair_id
 
+LARGEST_EXPONENT = 100
 IMAGES_FOLDER = "images"
 POOL_FILE = "pool.json"
 _OURS = {PAIRS_FILE, IMAGES_FOLDER, TEST_FOLDER, POOL_FILE, METADATA_FILE, PROTECTED_FILE}
@@ -79,7 +80,7 @@ class ShapesConfig:
             "pool_classes": (1 < self.pool_classes <= most, f"from 2 to {most}"),
             "pool_pairs": (self.pool_pairs >= self.pool_classes, "at least --pool-classes, one pair of each class"),
             "test_pictures": (self.test_pictures >= 1, "at least 1"),
-            "zipf_exponent": (self.zipf_exponent >= 0, "at least 0"),
+            "zipf_exponent": (0 <= self.zipf_exponent <= LARGEST_EXPONENT, f"from 0 to {LARGEST_EXPONENT}"),
             "corrupted_share": (0 <= self.corrupted_share < 1, "at least 0 and below 1"),
             "ground_share": (0 <= self.ground_share <= 1, "from 0 to 1"),
             "picture_pixels": (self.picture_pixels >= 16, "at least 16"),  # noqa: PLR2004 - smaller shows no outline

@@ -8,7 +8,7 @@ import shutil
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ from metaclip_spark.clip_benchmark.shards import (
     ShardSample,
     write_shards,
 )
+from metaclip_spark.config import PATH
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from udfs.alt_text import pair_id as pair_id_of
 
@@ -43,9 +44,9 @@ class ShardsConfig:
         overwrite: Replace the shards that are there.
     """
 
-    pairs: str
-    images: str
-    output: str
+    pairs: str = field(metadata=PATH)
+    images: str = field(metadata=PATH)
+    output: str = field(metadata=PATH)
     samples_per_shard: int = SAMPLES_PER_SHARD
     overwrite: bool = False
 
@@ -53,8 +54,11 @@ class ShardsConfig:
         """Checks the values.
 
         Raises:
-            ConfigError: If a value is out of range.
+            ConfigError: If a value is out of range, or a path is a URL.
         """
+        for option in ("pairs", "images", "output"):
+            if "://" in getattr(self, option):
+                raise ConfigError(f"--{option} {getattr(self, option)} must be a local path: copy what is elsewhere")
         if self.samples_per_shard < 1:
             raise ConfigError(f"--samples-per-shard is {self.samples_per_shard}: it must be at least 1")
 

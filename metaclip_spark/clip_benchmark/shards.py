@@ -87,8 +87,13 @@ def read_index(folder: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise InputError(f"{folder} holds no finished shards (no readable {INDEX_FILE}): run make_shards") from None
+        readable = all(
+            isinstance(shard["name"], str) and isinstance(shard["samples"], int) for shard in content["shards"]
+        )
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        readable = False
+    if not readable:
+        raise InputError(f"{folder} holds no finished shards (no readable {INDEX_FILE}): run make_shards")
     return content
 
 
@@ -128,9 +133,15 @@ def _sample_of(path: Path, key: str, parts: dict[str, bytes]) -> ShardSample:
     missing = [name for name in ("txt", "json") if name not in parts] + ([] if picture else ["image"])
     if missing or picture is None:
         raise InputError(f"{path}: the sample {key} lacks its member {missing[0]}: make the shards again")
-    class_index = int(parts["cls"]) if "cls" in parts else None
-    name = str(json.loads(parts["json"])["pair_id"])
-    return ShardSample(name, parts[picture], picture, parts["txt"].decode(), class_index)
+    try:
+        class_index = int(parts["cls"]) if "cls" in parts else None
+        name = str(json.loads(parts["json"])["pair_id"])
+        caption = parts["txt"].decode()
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise InputError(
+            f"{path}: the sample {key} has a member that cannot be read ({error!r}): make the shards again"
+        ) from None
+    return ShardSample(name, parts[picture], picture, caption, class_index)
 
 
 def _add_sample(tar: tarfile.TarFile, key: str, sample: ShardSample) -> None:

@@ -1,12 +1,13 @@
 """What one training run is: every choice, checked once, and saved in each checkpoint."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from metaclip_spark.clip_benchmark.model_sizes import MODEL_SIZES, ModelSize
 from metaclip_spark.clip_benchmark.variants import PRESETS, VARIANTS, Preset, Variant, preset_of
-from metaclip_spark.config import OPERATIONAL
+from metaclip_spark.config import OPERATIONAL, PATH
 from metaclip_spark.errors import ConfigError
 
 IMAGE_TOWERS = ("vit", "resnet")
@@ -49,8 +50,8 @@ class TrainingConfig:
     """
 
     variant: str
-    train_shards: str = field(metadata=OPERATIONAL)
-    output: str = field(metadata=OPERATIONAL)
+    train_shards: str = field(metadata=OPERATIONAL | PATH)
+    output: str = field(metadata=OPERATIONAL | PATH)
     image_tower: str = "vit"
     model_size: str = "tiny"
     text_depth: int | None = None
@@ -66,7 +67,7 @@ class TrainingConfig:
     image_pixels: int | None = None
     filip_topk: float | None = None
     queue_size: int | None = None
-    synonyms: str | None = None
+    synonyms: str | None = field(default=None, metadata=PATH)
     processes: int = 1
     threads: int = field(default=1, metadata=OPERATIONAL)
     loader_workers: int = field(default=0, metadata=OPERATIONAL)
@@ -185,8 +186,9 @@ class TrainingConfig:
             _require(name, value, "at least 1", holds=value is None or value >= 1)
         for name in ("learning_rate", "filip_topk"):
             value = getattr(self, name)
-            _require(name, value, "above 0", holds=value is None or value > 0)
-        _require("weight_decay", self.weight_decay, "at least 0", holds=self.weight_decay is None or self.decay >= 0)
+            _require(name, value, "above 0 and finite", holds=value is None or 0 < value < math.inf)
+        given = self.weight_decay
+        _require("weight_decay", given, "at least 0 and finite", holds=given is None or 0 <= given < math.inf)
         _require("loader_workers", self.loader_workers, "at least 0", holds=self.loader_workers >= 0)
         _require("seed", self.seed, "from 0 to 2^63 - 1", holds=0 <= self.seed <= _LARGEST_SEED)
         _require(

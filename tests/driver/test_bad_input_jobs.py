@@ -12,11 +12,13 @@ Numbered cases of bad input in this file:
 
 import json
 import os
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from metaclip_spark.compare import check_other
 from tests.driver.jobs import METADATA, SAMPLE, call, rows, run_json
 from tests.worker.archive_files import http_response, page_record, warc_record
 
@@ -237,6 +239,52 @@ def test_bad_input_89_output_below_a_file(tmp_path, capfd):
     (tmp_path / "file").write_text("")
     message = refused(capfd, "curate", "--archives", ONE, *BALANCE, "--output", tmp_path / "file" / "out")
     assert "file" in message
+
+
+HUGE = 2**63 - 1
+
+
+def test_counts_up_to_the_largest_number_are_planned_compared_and_balanced_with(finished, tmp_path, capfd):
+    texts = [row["entry_text"] for row in rows(finished, "entry_counts")]
+    huge, more = tmp_path / "huge.json", tmp_path / "more.json"
+    huge.write_text(json.dumps(dict.fromkeys(texts, HUGE)))
+    more.write_text(json.dumps({text: int(text == texts[-1]) for text in texts}))
+    options = ("--at-counts", huge, "--tail-share", 0.9, "--thresholds", HUGE)
+    assert call("plan_threshold", "--run", finished, *options) == 0
+    lines = [line.split() for line in capfd.readouterr().out.splitlines()]
+    assert next(line for line in lines if line[:1] == [f"{HUGE:,}"])[3:][:2] == ["0.00%", "0"]
+    # One above the largest count: all of it is tail.
+    assert next(line for line in lines if "chosen" in line)[:1] == [f"{HUGE + 1:,}"]
+    assert next(line for line in lines if "chosen" in line)[3] == "100.00%"
+    check_other(str(huge))
+    message = refused(capfd, "sample_pairs", "--output", finished, "--resume", "--threshold-t", 5, "--entry-counts",
+                      huge, more)  # fmt: skip
+    assert f"add up to {HUGE + 1} for the entry {texts[-1]!r}, but a count is at most 2^63 - 1" in message
+    assert str(more) in message
+
+
+def test_counts_that_add_up_beyond_the_largest_number_are_refused_before_work(tmp_path, capfd, balance):
+    for name, count in {"huge": HUGE, "one": 1}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(dict.fromkeys(json.loads(FEW_ENTRIES), count)))
+    counts = ("--entry-counts", tmp_path / "huge.json", tmp_path / "one.json")
+    message = refused(capfd, "curate", "--archives", ONE, *balance, *counts, "--output", tmp_path / "out")
+    assert f"add up to {HUGE + 1} for the entry 'a', but a count is at most 2^63 - 1" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_nul_in_a_line_of_a_path_list_is_named(tmp_path, capfd, balance):
+    (tmp_path / "a.paths").write_text(f"{ONE}\nlost\0.warc.gz\n")
+    options = ("--archives", tmp_path / "a.paths", *balance, "--output", tmp_path / "out")
+    assert "line 2 of the path list" in refused(capfd, "curate", *options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_ledger_entry_without_content_is_named(finished, tmp_path, capfd):
+    shutil.copytree(finished, tmp_path / "run")
+    (entry,) = (tmp_path / "run" / "ledger").glob("*.json")
+    entry.write_text("{}")
+    options = ("--archives", ONE, *BALANCE, "--output", tmp_path / "run")
+    assert f"{entry.name} is no ledger entry" in refused(capfd, "curate", *options, "--resume")
 
 
 def test_bad_input_90_a_broken_configuration_file(tmp_path, capfd):

@@ -6,18 +6,24 @@ from pathlib import Path
 import pytest
 from pyspark.errors import PySparkException
 
+from metaclip_spark.clip_benchmark.grid_config import GridConfig
+from metaclip_spark.clip_benchmark.shard_pairs import ShardsConfig
 from metaclip_spark.command_line import parse_configs, root_cause, run_job
 from metaclip_spark.config import (
+    ExplainConfig,
     ExtractConfig,
     LanguageConfig,
     MatchConfig,
     OutputConfig,
+    PlanConfig,
+    ReportConfig,
     SampleConfig,
     as_dict,
     digest,
     result_fields,
 )
 from metaclip_spark.errors import ConfigError, SuspectSampleError, TooManyRejectsError
+from metaclip_spark.metadata_config import DiffConfig, LintConfig, MetadataOutput, MetadataSources, MetadataThresholds
 
 ALL = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig)
 LEAST = ["--archives", "a.warc.gz", "--metadata", "m.json", "--output", "out", "--threshold-t", "20000"]
@@ -89,6 +95,18 @@ def test_help_describes_every_option(capsys):
         (["--archives", ""], "an unset variable"),
         (["--output", ""], "--output is empty"),
         (["--config", "/does/not/exist.yaml"], "does not exist"),
+        (
+            ["--page-timeout-seconds", "1e300"],
+            "--page-timeout-seconds is 1e+300: it must be above 0 and at most 86,400",
+        ),
+        (["--page-timeout-seconds", "0"], "--page-timeout-seconds is 0.0"),
+        (["--page-timeout-seconds", "inf"], "page_timeout_seconds"),
+        (["--page-timeout-seconds", "nan"], "page_timeout_seconds"),
+        (["--threshold-t", "99999999999999999999"], "at most 2^63"),
+        (["--threshold-t", "9" * 5000], "at least 1, or inf"),
+        (["--rows-per-file", "99999999999999999999"], "at most 2^63 - 1"),
+        (["--attempts", "99999999999999999999"], "--attempts is 99999999999999999999: it must be from 1 to 1,000"),
+        (["--languages", ""], "--languages names no language"),
     ],
 )
 def test_bad_options_are_refused_in_one_line(options, message):
@@ -96,6 +114,167 @@ def test_bad_options_are_refused_in_one_line(options, message):
         parse(*options)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("page_timeout_seconds: .inf", "--page-timeout-seconds is inf"),
+        ("page_timeout_seconds: .nan", "--page-timeout-seconds is nan"),
+        ("max_rejects: .nan", "--max-rejects is nan"),
+        ('entry_counts: ""', "--entry-counts is empty"),
+        ('archives_prefix: "a\\0b"', "--archives-prefix is 'a\\x00b', which holds a NUL character"),
+        ("archives: {a: b}", "write a list"),
+        ("threshold_t: " + "9" * 5000, "4300 digits"),
+        ("- a\n- b", "the file of --config holds no options"),
+        ("", "the file of --config holds no options"),
+        ("output: [", "parsing"),
+        ("&a [*a]", "the file of --config holds no options"),
+        ("[" * 1_500 + "]" * 1_500, "the file of --config holds no options"),
+    ],
+    ids=lambda text: text[:30] or "nothing",
+)
+def test_bad_values_in_the_yaml_file_are_refused_in_one_line(tmp_path, text, message):
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        parse_configs(["--config", str(file), *LEAST], "A job.", *ALL)
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_list_that_the_yaml_file_leaves_empty_is_left_out(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("entry_counts: null\n")
+    assert parse("--config", str(file))[-1].entry_counts == ()
+
+
+@pytest.mark.parametrize("form", [["--config", "{}"], ["--config={}"]], ids=["apart", "joined"])
+def test_a_yaml_file_that_is_not_utf8_is_refused_by_name(tmp_path, form):
+    file = tmp_path / "run.yaml"
+    file.write_bytes(b"output: caf\xe9\n")
+    with pytest.raises(ConfigError, match=r"--config .*run\.yaml is not UTF-8 at byte 11: convert it"):
+        parse(*(part.format(file) for part in form))
+
+
+@pytest.mark.parametrize(("file", "message"), [("", "--config is empty"), ("a\0b", "NUL"), ("~no-such-user/x", "home")])
+def test_a_yaml_file_that_has_no_name_is_refused(file, message):
+    with pytest.raises(ConfigError, match=message):
+        parse("--config", file)
+
+
+JOBS = {
+    "curate": ALL,
+    "report": (OutputConfig, ReportConfig),
+    "plan": (PlanConfig,),
+    "explain": (ExplainConfig,),
+    "build": (MetadataSources, MetadataThresholds, MetadataOutput),
+    "lint": (LintConfig,),
+    "diff": (DiffConfig,),
+    "make_shards": (ShardsConfig,),
+    "benchmark": (GridConfig,),
+}
+NEEDED = {
+    "curate": LEAST,
+    "report": ["--output", "out"],
+    "plan": ["--run", "run"],
+    "explain": ["--run", "run", "--text", "a"],
+    "build": ["--output", "out", "--wordnet", "w"],
+    "lint": ["--metadata", "m.json"],
+    "diff": ["--old", "m.json", "--new", "n.json"],
+    "make_shards": ["--pairs", "p", "--images", "i", "--output", "o"],
+    "benchmark": ["--output", "o"],
+}
+PATHS = {
+    "curate": {"archives", "archives_prefix", "pool", "metadata", "output", "entry_counts"},
+    "report": {"output", "against"},
+    "plan": {"run", "at_counts", "curve"},
+    "explain": {"run"},
+    "build": {"wordnet", "articles", "pageviews", "unigram_counts", "bigram_counts", "title_views", "output"},
+    "lint": {"metadata", "fix"},
+    "diff": {"old", "new", "output"},
+    "make_shards": {"pairs", "images", "output"},
+    "benchmark": {"output", "data"},
+}
+PATH_OPTIONS = [(job, name) for job, names in PATHS.items() for name in sorted(names)]
+
+
+def path_of(job, name, path):
+    """Parses one path option, and gives what became of it."""
+    apart = ["--unigram-counts", "u"] if name == "bigram_counts" else []
+    needed = [option for option in NEEDED[job] if name != "pool" or option not in {"--archives", "a.warc.gz"}]
+    configs = parse_configs([*needed, *apart, f"--{name.replace('_', '-')}={path}"], "A job.", *JOBS[job])
+    return next(getattr(config, name) for config in configs if hasattr(config, name))
+
+
+@pytest.mark.parametrize(("job", "name"), PATH_OPTIONS)
+def test_every_path_option_refuses_what_names_nothing(job, name):
+    with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} is 's3://', which names no bucket or folder"):
+        path_of(job, name, "s3://")
+
+
+@pytest.mark.parametrize("option", [("curate", "output"), ("curate", "entry_counts"), ("report", "against")])
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "is empty"),
+        ("  ", "is empty"),
+        ("a\0b", "NUL character"),
+        ("caf\udce9", "not UTF-8"),
+        ("s3:///x", "no bucket or folder"),
+        ("hdfs://", "no bucket or folder"),
+        ("https://[x", "begins with https://, but is no valid URL"),
+        ("https://[x\0", "NUL character"),
+        ("~no-such-user/x", "no such home folder"),
+    ],
+)
+def test_a_path_that_is_none_is_refused_by_its_option(option, path, message):
+    with pytest.raises(ConfigError, match=message) as refused:
+        path_of(*option, path)
+    assert str(refused.value).startswith(f"--{option[1].replace('_', '-')} ")
+    assert "\n" not in str(refused.value)
+
+
+def test_credentials_in_a_path_that_is_refused_are_not_shown():
+    with pytest.raises(ConfigError, match="NUL character") as refused:
+        path_of("curate", "archives", "https://me:secret@example.org/a\0.warc.gz?X-Amz-Signature=secret")
+    assert "secret" not in str(refused.value)
+    assert "example.org" in str(refused.value)
+
+
+@pytest.mark.parametrize(("job", "name"), PATH_OPTIONS)
+def test_a_tilde_is_the_home_folder_in_every_path(job, name, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    ending = {"fix": ".json", "curve": ".png"}.get(name, "")
+    assert path_of(job, name, f"~/a/~{ending}") in (f"/home/me/a/~{ending}", (f"/home/me/a/~{ending}",))
+
+
+@pytest.mark.parametrize("path", ["a/~/b", "./~", "a~", "/x/~me", "file:///x/~/a", "s3://bucket/~/a"])
+def test_a_tilde_stays_where_no_path_begins_with_it(path):
+    assert path_of("curate", "output", path) == path
+
+
+@pytest.mark.parametrize("option", ["output", "data", "synonyms"])
+def test_the_benchmark_works_in_local_folders(option):
+    with pytest.raises(ConfigError, match=f"--{option} s3://bucket/x must be a local path"):
+        path_of("benchmark", option, "s3://bucket/x")
+
+
+def test_a_weight_decay_that_is_no_number_is_refused():
+    with pytest.raises(ConfigError, match="--weight-decay is nan"):
+        GridConfig(output="o", weight_decay=float("nan"))
+
+
+def test_what_is_empty_by_default_may_be_given_so():
+    assert path_of("curate", "archives_prefix", "") == ""
+
+
+@pytest.mark.parametrize(
+    "option", ["min_unigram_count", "min_hourly_views", "unigram_budget", "title_budget", "max_entries"]
+)
+def test_numbers_that_spark_cannot_hold_are_refused(option):
+    with pytest.raises(ConfigError, match=f"--{option.replace('_', '-')} is 9{{20}}: give a whole number of at most"):
+        MetadataThresholds(**{option: int("9" * 20)})
 
 
 def test_an_unknown_key_in_the_yaml_file_is_refused(tmp_path):

@@ -19,6 +19,8 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from rich.console import Console
 
+from metaclip_spark.buckets import combined_manifest
+from metaclip_spark.compare import check_other
 from metaclip_spark.config import ExtractConfig, OutputConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError, TooManyRejectsError
 from metaclip_spark.ledger import (
@@ -34,6 +36,7 @@ from metaclip_spark.object_store import HadoopStore
 from metaclip_spark.pipeline import run_extract
 from metaclip_spark.run import Run, prepare_output, prepare_step
 from metaclip_spark.storage import (
+    LAYOUT,
     LEDGER,
     LOCK,
     MANIFESTS,
@@ -80,6 +83,94 @@ def test_a_broken_object_is_named(storage):
     (storage.root / "manifests/match.json").write_text('{"a": ')
     with pytest.raises(InputError, match=r"match\.json is not JSON"):
         storage.read_json("manifests/match.json")
+
+
+NOT_OBJECTS = ["[]", "null", "5", '"text"', '{"step": ', "", "\udcff", "[" * 100_000]
+NOT_OBJECT_IDS = ["list", "null", "number", "text", "cut", "empty", "no_utf8", "deep"]
+
+
+@pytest.mark.parametrize("content", NOT_OBJECTS, ids=NOT_OBJECT_IDS)
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("ledger/00000-aa.json", "restore it"),
+        ("manifests/count.json", "restore it"),
+        ("manifests/buckets.json", "restore it"),
+        ("run.json", "run report_curation"),
+        ("report/report.json", "run report_curation"),
+        ("lock.json", "delete it"),
+    ],
+)
+def test_what_is_no_json_object_is_refused_by_name(storage, name, advice, content):
+    storage.put_bytes(name, content.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match=f"{name} is (not JSON|no JSON object): {advice}") as refused:
+        storage.read_json(name)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "lacking"),
+    [
+        ("manifests/count.json", "config, files, input"),
+        ("manifests/buckets.json", "buckets"),
+        ("report/report.json", "fu"),
+    ],
+)
+def test_an_object_that_lacks_its_content_is_refused_by_name(storage, name, lacking):
+    storage.put_json(name, {"step": "count", "seconds": 1, "numbers": [], "buckets": "many", "funnel": {}})
+    with pytest.raises(InputError, match=f"{name} lacks {lacking}"):
+        storage.read_json(name)
+
+
+def test_a_run_whose_report_cannot_be_read_is_refused_before_spark_starts(storage):
+    storage.put_json("run.json", {"layout": LAYOUT})
+    check_other(str(storage.root))
+    storage.put_json("report/report.json", {})
+    with pytest.raises(InputError, match=r"report\.json lacks funnel.*: run report_curation on that folder again"):
+        check_other(str(storage.root))
+
+
+def test_an_empty_manifest_is_that_of_a_step_that_is_not_done(storage):
+    storage.put_json("manifests/count.json", {})
+    with pytest.raises(InputError, match="no finished step 'count': run that step first"):
+        combined_manifest(storage, "count", [storage.read_json("manifests/count.json")])
+
+
+ROW = {"archive": "a", "status": "ok", "etag": "e", "pairs": 1}
+ENTRY = {"wave": 0, "config": {}, "files": [], "archives": [ROW]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "lacking"),
+    [
+        ({}, "wave, config, files, archives"),
+        ({**ENTRY, "wave": "0"}, "wave"),
+        ({**ENTRY, "archives": {"a": ROW}}, "archives"),
+        ({**ENTRY, "archives": [ROW, {}]}, "what its archives gave"),
+        ({**ENTRY, "archives": ["a"]}, "what its archives gave"),
+    ],
+)
+def test_an_object_that_is_no_ledger_entry_is_refused_by_name(storage, entry, lacking):
+    storage.put_json("ledger/00000-aa.json", ENTRY)
+    assert list(read_ledger(storage).entries) == ["00000-aa"]
+    storage.put_json("ledger/00001-bb.json", entry)
+    with pytest.raises(InputError, match=rf"ledger/00001-bb\.json is no ledger entry \(it lacks {lacking}\): restore"):
+        read_ledger(storage)
+
+
+@pytest.mark.parametrize("output", ["s3://", "s3:///x", "file://host/x", "file://", "http://x/y", "https://x/y"])
+def test_a_url_that_names_no_folder_is_no_output(output):
+    with pytest.raises(ConfigError) as refused:
+        Storage(output)
+    assert output in str(refused.value)
+
+
+def test_a_url_that_hadoop_knows_nothing_of_is_told_in_one_line(spark):
+    for url, why in {"foo://x/y": 'No FileSystem for scheme "foo"', "hdfs:///y": "no host"}.items():
+        with pytest.raises(ConfigError, match=f"{url} cannot be reached through Hadoop .*{why}") as refused:
+            Storage(url).names("")
+        assert "\n" not in str(refused.value)
+    assert spark
 
 
 def test_the_lock_keeps_a_living_run_out(storage):

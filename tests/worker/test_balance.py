@@ -1,14 +1,18 @@
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metaclip_spark.balance import (
+    LARGEST_COUNT,
+    LARGEST_THRESHOLD,
     ExpectedSize,
     check_threshold,
     entry_probabilities,
+    exact_sum,
     head_entries_cut,
     size_bound,
     tail_share,
@@ -29,6 +33,8 @@ COUNTS = np.array([0, 1, 2, 2, 10, 85])
         ("inf", math.inf),
         (" Inf ", math.inf),
         (math.inf, math.inf),
+        ("9223372036854775807", LARGEST_COUNT),
+        (2.0**63, LARGEST_THRESHOLD),
     ],
 )
 def test_thresholds_that_are_read(given_value, expected):
@@ -42,6 +48,13 @@ def test_thresholds_that_are_read(given_value, expected):
 def test_thresholds_that_are_refused(bad):
     with pytest.raises(ConfigError, match=r"threshold_t is .* at least 1, or inf") as caught:
         check_threshold(bad)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("huge", [LARGEST_THRESHOLD + 1, "99999999999999999999", 1e300, 10**400])
+def test_thresholds_above_every_count_are_refused_with_the_way_to_keep_all_pairs(huge):
+    with pytest.raises(ConfigError, match=r"threshold_t is .* at most 2\^63, .*: give inf") as caught:
+        check_threshold(huge)
     assert "\n" not in str(caught.value)
 
 
@@ -70,8 +83,39 @@ def test_tail_and_head_at_the_border():
 @given(st.lists(st.integers(0, 50), min_size=1).filter(any), st.floats(0, 1))
 def test_the_threshold_for_a_tail_share_is_the_smallest_of_the_nearest(counts, share):
     array = np.array(counts)
-    distances = [abs(int(array[array < limit].sum()) - share * int(array.sum())) for limit in range(1, 53)]
-    assert threshold_for_tail_share(array, share) == 1 + distances.index(min(distances))
+    assert threshold_for_tail_share(array, share) == nearest_threshold(counts, share, range(1, 53))
+
+
+def nearest_threshold(counts, share, limits):
+    """The smallest of the limits whose tail share is nearest, by exact arithmetic."""
+    wanted = Fraction(str(share)) * sum(counts)
+    return min(limits, key=lambda limit: abs(sum(count for count in counts if count < limit) - wanted))
+
+
+HUGE = st.integers(0, 5) | st.integers(2**53, 2**53 + 9) | st.integers(2**61, LARGEST_COUNT)
+
+
+@settings(deadline=None)
+@given(st.lists(HUGE | st.just(LARGEST_COUNT), min_size=1).filter(any), st.floats(0, 1))
+@example([LARGEST_COUNT, LARGEST_COUNT, 1], 0.9)
+@example([2**62] * 4, 0.5)
+@example([2**53 + 3] * 2, 0.5)
+def test_sums_of_counts_beyond_64_bits_equal_those_of_python_integers(counts, share):
+    array = np.array(counts, np.int64)
+    assert exact_sum(array) == sum(counts)
+    limits = [1, *(count + 1 for count in sorted(set(counts)) if count)]
+    threshold = threshold_for_tail_share(array, share)
+    assert threshold == nearest_threshold(counts, share, limits)
+    for limit in (threshold, LARGEST_COUNT, math.inf):
+        assert tail_share(array, limit) == sum(count for count in counts if count < limit) / sum(counts)
+        assert head_entries_cut(array, limit) == sum(count > limit for count in counts)
+        expected = [min(1.0, limit / count) if count else 1.0 for count in counts]
+        assert entry_probabilities(array, limit) == pytest.approx(expected, rel=1e-15, abs=0)
+
+
+def test_a_share_is_read_as_its_digits_say():
+    # As a binary number 0.07 is a little more, so that 8 of 100 matches would be nearer than 6.
+    assert threshold_for_tail_share(np.array([1] * 6 + [2, 92]), 0.07) == 2
 
 
 def test_the_threshold_for_published_like_shares():

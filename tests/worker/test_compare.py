@@ -48,6 +48,14 @@ def test_a_list_without_a_common_entry_is_said_to_be_another():
     assert (told["shared"], told["rank_correlation"], told["moves"]) == (0, None, [])
 
 
+def test_shares_of_counts_that_add_up_beyond_64_bits():
+    huge = np.array([2**63 - 1, 2**63 - 1, 2, 0])
+    told = compare_counts(TEXTS, COUNTS, TEXTS, huge)
+    shares = {move["entry_text"]: move["share_there"] for move in told["moves"]}
+    assert shares["dog"] == pytest.approx(0.5)
+    assert shares["cat"] == pytest.approx(2**-63)
+
+
 def test_counts_of_nothing_are_compared():
     told = compare_counts(TEXTS, np.zeros(4, np.int64), TEXTS, np.zeros(4, np.int64))
     assert (told["rank_correlation"], told["moves"]) == (None, [])

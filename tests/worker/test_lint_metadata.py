@@ -110,6 +110,13 @@ def test_two_lists_side_by_side(tmp_path, capsys):
     assert call("diff_metadata", "--old", old, "--new", new, "--output", tmp_path / "diff.json") == 0
     assert "+ title 'Rome'" in capsys.readouterr().out
     assert json.loads((tmp_path / "diff.json").read_text())[1]["added"] == ["cat"]
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "metadata.json").write_text('["dog"]')
+    (tmp_path / "broken" / "metadata.parquet").write_text("no Parquet")
+    assert call("diff_metadata", "--old", tmp_path / "broken" / "metadata.json", "--new", new) == 2
+    shown = capsys.readouterr().err
+    assert "metadata.parquet, which names sources, cannot be read" in shown
+    assert shown.count("\n") == 1
     (tmp_path / "plain.txt").write_text("1\ndog\n")
     assert [
         item.source for item in compare_lists(load_sourced_list(str(tmp_path / "plain.txt")), load_sourced_list(new))

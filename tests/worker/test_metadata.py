@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from metaclip_spark.errors import MetadataError
-from metaclip_spark.metadata import DIGEST_KEY, Metadata, load_entry_counts, load_metadata
+from metaclip_spark.metadata import DIGEST_KEY, Metadata, load_entry_counts, load_metadata, load_summed_counts
 from udfs.schemas import ENTRY_COUNTS
 
 ENTRIES = ["dog", "New York", " padded", "é", '"quoted"', "[bracket"]
@@ -142,6 +143,29 @@ def test_unusable_counts_are_refused(counts, message, tmp_path):
     path.write_text(json.dumps(counts))
     with pytest.raises(MetadataError, match=message):
         load_entry_counts(str(path), METADATA)
+
+
+@pytest.mark.parametrize(
+    ("counts_of_a", "total"),
+    [
+        ([2**62, 2**62 - 1], 2**63 - 1),
+        ([2**63 - 1, 0], 2**63 - 1),
+        ([2**62, 2**62], None),
+        ([2**63 - 1, 1], None),
+        ([1, 2**63 - 1, 5], None),
+        # Wraps around to a harmless number.
+        ([2**62, 2**62, 2**62, 2**62, 7], None),
+    ],
+)
+def test_counts_of_several_files_add_up_or_are_refused(tmp_path, counts_of_a, total):
+    paths = [str(tmp_path / f"counts-{place}.json") for place in range(len(counts_of_a))]
+    for path, count in zip(paths, counts_of_a, strict=True):
+        Path(path).write_text(json.dumps({"a": count, "b": 1, "c": 0}))
+    if total is not None:
+        assert load_summed_counts(paths, METADATA).tolist() == [total, len(paths), 0]
+        return
+    with pytest.raises(MetadataError, match=r"--entry-counts .* add up to \d{19} for the entry 'a'.*at most 2\^63 - 1"):
+        load_summed_counts(paths, METADATA)
 
 
 def test_counts_of_another_list_or_twice_are_refused(tmp_path):

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from metaclip_spark.balance import PROBABILITY_UNITS, ExpectedSize, entry_probabilities
+from metaclip_spark.balance import LARGEST_COUNT, PROBABILITY_UNITS, ExpectedSize, entry_probabilities
 from metaclip_spark.config import SampleConfig, check_target
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.thresholds import (
     MOST_PASSES,
+    PASSES_OF_HUGE_COUNTS,
     check_target_pairs,
     spread_thresholds,
     threshold_for_target_pairs,
@@ -103,6 +104,24 @@ def test_the_solver_needs_three_passes_and_few_points_at_any_scale(answer, large
     assert max(points, default=0) <= 97 + 2 * math.isqrt(answer)
 
 
+@settings(deadline=None)
+@given(st.integers(1, LARGEST_COUNT), st.integers(2**34, LARGEST_COUNT))
+@example(LARGEST_COUNT, LARGEST_COUNT)
+@example(2**62, LARGEST_COUNT)
+def test_the_solver_needs_few_points_at_once_for_huge_counts(answer, largest):
+    answer = min(answer, largest)
+    points = []
+
+    def evaluate(thresholds):
+        assert thresholds[-1] < largest
+        points.append(len(thresholds))
+        return {t: ExpectedSize(1, PROBABILITY_UNITS if t >= answer else 0, 0) for t in thresholds}
+
+    assert threshold_for_target_pairs(evaluate, 1, largest) == answer
+    assert len(points) <= PASSES_OF_HUGE_COUNTS
+    assert max(points) <= 1300
+
+
 def test_sums_of_a_long_partition_are_split_into_rows_far_from_the_largest_number(monkeypatch):
     monkeypatch.setattr(plan, "_PAIRS_PER_ROW", 3)
     counts = np.array([10, 4])
@@ -123,6 +142,8 @@ def test_spread_thresholds_begin_at_one_and_end_at_the_largest():
     assert spread_thresholds(0, 10) == [1]
     spread = spread_thresholds(10**9, 50)
     assert (spread[0], spread[-1], len(spread) <= 50) == (1, 10**9, True)
+    # The nearest float is 2^63.
+    assert max(spread_thresholds(LARGEST_COUNT, 50)) == LARGEST_COUNT
 
 
 @pytest.mark.parametrize(
@@ -131,6 +152,16 @@ def test_spread_thresholds_begin_at_one_and_end_at_the_largest():
 )
 def test_targets_that_are_read(written, read):
     assert SampleConfig(target_pairs=written).target_pairs == read
+
+
+@pytest.mark.parametrize("huge", ["10000000000G", "1e30", 2**63, "1e999999", "1e999999G", "1e999999999999", 1e300])
+def test_targets_beyond_64_bits_are_refused_with_the_limit(huge):
+    with pytest.raises(ConfigError, match=r"--target-pairs is .* at most 2\^63 - 1"):
+        check_target(huge)
+
+
+def test_the_largest_target_is_read_to_the_pair():
+    assert check_target(str(LARGEST_COUNT)) == LARGEST_COUNT
 
 
 @pytest.mark.parametrize("bad", ["0", 0, -5, "1.0005k", "many", "10 M pairs", "inf", "nan", "", True, 2.5, "1e-3"])

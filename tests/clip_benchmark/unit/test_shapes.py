@@ -73,6 +73,8 @@ def test_a_pool_is_kept_and_another_one_refused(pool, tmp_path):
         {"corrupted_share": 1.0},
         {"ground_share": 2.0},
         {"pool_seed": -1},
+        {"zipf_exponent": 1e300},
+        {"zipf_exponent": float("nan")},
     ],
 )
 def test_values_out_of_range_are_refused(values):

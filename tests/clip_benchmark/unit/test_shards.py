@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from metaclip_spark.clip_benchmark.shard_pairs import ShardsConfig, make_shards, read_pairs
-from metaclip_spark.clip_benchmark.shards import read_index
+from metaclip_spark.clip_benchmark.shards import read_index, read_samples
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from udfs.alt_text import pair_id
 
@@ -190,6 +190,122 @@ def test_bad_input_is_told_in_one_line(mapped, tmp_path):
         make_shards(ShardsConfig(str(pairs), str(images), str(output), overwrite=True))
     with pytest.raises(InputError, match="no finished shards"):
         read_index(tmp_path)
+
+
+ONE_PICTURE = [("u/a", "one"), ("u/a", "two"), ("u/a", "three")]
+OUTSIDE = {
+    "absolute": "{outside}/secret.png",
+    "above": "../outside/secret.png",
+    "there and back": "deep/../../outside/secret.png",
+    "link": "link.png",
+    "linked folder": "linked/secret.png",
+    "link to a link": "second.png",
+    "nul": "a.png\0",
+    "number": 5,
+}
+
+
+@pytest.mark.parametrize("named", OUTSIDE.values(), ids=OUTSIDE)
+def test_a_picture_outside_its_folder_is_refused_with_its_row(tmp_path, named):
+    images, outside = tmp_path / "images", tmp_path / "outside"
+    (images / "deep").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "secret.png").write_bytes(picture("red"))
+    (images / "link.png").symlink_to(outside / "secret.png")
+    (images / "second.png").symlink_to("link.png")
+    (images / "linked").symlink_to(outside)
+    named = named.format(outside=outside) if isinstance(named, str) else named
+    # A null names no picture; the row behind it does.
+    pq.write_table(pa.table({"image_url": ["u/b", "u/a"], "image_path": [None, named]}), images / "map.parquet")
+    write_pairs(tmp_path / "curated", ONE_PICTURE)
+    with pytest.raises(InputError, match=r"map\.parquet: row 2 names the picture") as refused:
+        make_shards(ShardsConfig(str(tmp_path / "curated"), str(images), str(tmp_path / "shards")))
+    assert "\n" not in str(refused.value)
+    assert repr(named) in str(refused.value)
+    assert not (tmp_path / "shards").exists()
+
+
+@pytest.mark.parametrize("named", ["deep/../a.png", "./a.png", "inner.png", "inner/a.png", "~/a.png"])
+def test_a_picture_inside_its_folder_is_found_by_any_way(tmp_path, named):
+    images = tmp_path / "images"
+    for folder in ("deep", "~"):
+        (images / folder).mkdir(parents=True)
+        (images / folder / "a.png").write_bytes(picture("red"))
+    (images / "a.png").write_bytes(picture("red"))
+    (images / "inner.png").symlink_to("deep/a.png")
+    (images / "inner").symlink_to("deep")
+    pq.write_table(pa.table({"image_url": ["u/a"], "image_path": [named]}), images / "map.parquet")
+    write_pairs(tmp_path / "curated", ONE_PICTURE)
+    # The folder may itself be a link.
+    (tmp_path / "here").symlink_to(images)
+    made = make_shards(ShardsConfig(str(tmp_path / "curated"), str(tmp_path / "here"), str(tmp_path / "shards")))
+    assert made.samples == 3
+
+
+@pytest.mark.parametrize("key", ["../../outside/secret", "/etc/secret", "000000001"])
+def test_a_key_that_leads_out_of_the_download_is_refused(tmp_path, key):
+    images = tmp_path / "download"
+    (images / "00000").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret.png").write_bytes(picture("red"))
+    (images / "00000" / "000000001.png").symlink_to(tmp_path / "outside" / "secret.png")
+    img2dataset_list(images, "00000", [("u/a", key, "success")])
+    write_pairs(tmp_path / "curated", ONE_PICTURE)
+    with pytest.raises(InputError, match=r"00000\.parquet: row 1 names the picture .* outside the folder of --images"):
+        make_shards(ShardsConfig(str(tmp_path / "curated"), str(images), str(tmp_path / "shards")))
+
+
+NO_OBJECTS = [b"[1]", b"5", b"null", b'"u/a"', b'{"url": ', b'{"url": "caf\xe9"}', b"", b"[" * 100_000]
+NO_OBJECT_IDS = ["list", "number", "null", "text", "cut", "latin", "empty", "deep"]
+
+
+def write_tar(path, **contents):
+    with tarfile.open(path, "w") as tar:
+        for extension, content in contents.items():
+            member = tarfile.TarInfo(f"000000000.{extension}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.parametrize("content", NO_OBJECTS, ids=NO_OBJECT_IDS)
+def test_a_tar_whose_json_is_no_object_is_refused_by_name(tmp_path, content):
+    images = tmp_path / "download"
+    images.mkdir()
+    write_tar(images / "00000.tar", jpg=picture("red", "JPEG"), json=content)
+    write_pairs(tmp_path / "curated", ONE_PICTURE)
+    with pytest.raises(InputError, match=r"00000\.tar: its member 000000000\.json is no JSON object") as refused:
+        make_shards(ShardsConfig(str(tmp_path / "curated"), str(images), str(tmp_path / "shards")))
+    assert "\n" not in str(refused.value)
+
+
+GOOD_MEMBERS = {"png": b"x", "txt": b"a dog", "json": b'{"pair_id": "p"}', "cls": b"3"}
+BAD_MEMBERS = [("json", content) for content in NO_OBJECTS] + [("json", b"{}"), ("txt", b"caf\xe9"), ("cls", b"dog")]
+
+
+@pytest.mark.parametrize(("member", "content"), BAD_MEMBERS)
+def test_a_shard_with_an_unreadable_member_is_refused_by_name(tmp_path, member, content):
+    (tmp_path / "shards.json").write_text('{"shards": [{"name": "00000.tar", "samples": 1}]}')
+    write_tar(tmp_path / "00000.tar", **GOOD_MEMBERS)
+    assert [sample.class_index for sample in read_samples(tmp_path)] == [3]
+    write_tar(tmp_path / "00000.tar", **{**GOOD_MEMBERS, member: content})
+    with pytest.raises(
+        InputError, match=r"00000\.tar: the sample 000000000 has a member that cannot be read"
+    ) as refused:
+        list(read_samples(tmp_path))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"shards": [{}]}', '{"shards": {"a": 1}}', '{"shards": ['])
+def test_an_index_of_another_shape_is_no_index(tmp_path, content):
+    (tmp_path / "shards.json").write_text(content)
+    with pytest.raises(InputError, match=r"no finished shards \(no readable shards.json\)"):
+        read_index(tmp_path)
+
+
+@pytest.mark.parametrize("option", ["pairs", "images", "output"])
+def test_shards_are_made_of_and_into_local_folders(option):
+    with pytest.raises(ConfigError, match=f"--{option} s3://bucket/x must be a local path"):
+        ShardsConfig(**{**dict.fromkeys(("pairs", "images", "output"), "here"), option: "s3://bucket/x"})
 
 
 def test_the_job_prints_the_funnel_and_returns_exit_codes(mapped, capsys):
