@@ -14,14 +14,13 @@ from mwparserfromhell.parser import ParserError
 from udfs.dump_stream import Opener, ReadableBytes, opened_rows, read_chunks, unpack
 from udfs.isolation import LostPageError, Parse, ParserNotStartedError, watched_parser
 from udfs.ngrams import NgramCounts, count_batches, tally_batches
+from udfs.parse_cost import LARGEST_PARSE_COST, parse_cost
 from udfs.wiki_pages import LARGEST_FRAGMENT_BYTES, WikiPage, as_utf8, page_fragments, parse_page
 from udfs.wikitext import (
     FILE_NAMESPACES,
-    LARGEST_PARSE_COST,
     LARGEST_WIKITEXT_BYTES,
     is_disambiguation,
     is_redirect,
-    parse_cost,
     plain_text,
 )
 

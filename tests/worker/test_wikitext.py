@@ -11,14 +11,13 @@ import pytest
 
 from udfs.article_counts import ArticleRules, read_article
 from udfs.ngrams import token_runs
+from udfs.parse_cost import LARGEST_PARSE_COST, parse_cost
 from udfs.wiki_pages import parse_page
 from udfs.wikitext import (
     DROPPED_TAGS,
     FILE_NAMESPACES,
-    LARGEST_PARSE_COST,
     is_disambiguation,
     is_redirect,
-    parse_cost,
     plain_text,
 )
 
@@ -32,6 +31,11 @@ DATA = os.environ.get("METACLIP_TEST_DATA")
         ("a {{{argument|default}}}b", "a b"),
         ("a <!-- hidden [[link]] -->b", "a b"),
         ("{| class=x\n! head\n|-\n| cell\n|}after", "after"),
+        (":{| class=x\n|-\n|colspan=2 align=left|a bird\n|= three [[fish]]es\n|}\nafter", "\nafter"),
+        ("before\n: :\t{|\n| cell\n|}\nafter", "before\n\nafter"),
+        ("{|\n| cell\n::{|\n| inner\n|}\n| cell\n|}after", "after"),
+        ("{{box|\n:{|\n| cell\n|}\n}}after", "after"),
+        ("*{|\n: no table {|", "{|\n no table {|"),
         ("fact<ref name=x>{{cite|a}}</ref> and<ref name=x/> more", "fact and more"),
         ("[[File:a.jpg|thumb|a [[caption]]]]text", "text"),
         ("[[Category:Dogs]]text [[:Category:Cats]]", "text Category:Cats"),
@@ -109,7 +113,8 @@ def page_xml(title, wikitext, namespace=0):
 
 def independent_text(wikitext):
     """The same rules over mwparserfromhell's tree of nodes, which the flat reading must equal."""
-    text = rendered(mwparserfromhell.parse(wikitext, skip_style_tags=True))
+    lines = [line.lstrip(": \t") if line.lstrip(": \t")[:2] == "{|" else line for line in wikitext.split("\n")]
+    text = rendered(mwparserfromhell.parse("\n".join(lines), skip_style_tags=True))
     return re.sub("''+", "", re.sub("__[A-Z]+__", "", text))
 
 
