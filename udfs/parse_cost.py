@@ -1,6 +1,8 @@
 """Bounds the work of mwparserfromhell on a page of wikitext, by following how its tokenizer goes back."""
 
 import re
+from array import array
+from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -41,6 +43,9 @@ _MARK = re.compile(
 _TEMPLATE_NAME = re.compile(r"[^{}\[\]<>|]*(?:\||\}\}|\{\{|<!--)")
 _ARGUMENT_NAME = re.compile(r"(?:[^{}|]|\}(?!\}))*(?:\||\}\}\}|\{)")
 _LINK_TITLE = re.compile(r"[^{}\[\]<>|\n]*(?:\||\]\]|\{\{|<!--)")
+_LINE_END = re.compile("\n")
+_BLANK = re.compile(r"[^\S\n]*")
+_TABLE_INDENT = re.compile(r"(?:[^\S\n]|:)*")
 _LINKED_ADDRESS = re.compile(_SCHEMES, re.IGNORECASE)
 _HEADING = re.compile(r"\n=(?:[^=\n]*=){10}[^\n]*")
 _QUOTED = re.compile(r"""=\s*(?:"[^"]*"|'[^']*')(?=[\s/]|$)""")
@@ -120,6 +125,8 @@ class _Follower:
         self._depth = 0
         self._failed: set[tuple[int, int]] = set()
         self._small_marks: list[int] = []
+        self._lines = array("q")
+        self._indents: dict[tuple[int, re.Pattern[str]], int] = {}
 
     def cost(self) -> int:
         self._cost = sum(line[0].count("=") * len(line[0]) // 8 for line in _HEADING.finditer("\n" + self._text))
@@ -152,7 +159,7 @@ class _Follower:
             self._take_bracket(mark)
         elif mark[0] == "{|":
             # `plain_text` takes the indents off tables.
-            if self._begins_line(mark.start(), ": \t"):
+            if self._begins_line(mark.start(), _TABLE_INDENT):
                 self._try(_Opened(_TABLE, mark.end(), mark.end()))
         elif first == "&":
             self._cost += len(mark[0]) ** 2
@@ -168,14 +175,23 @@ class _Follower:
             self._close_address(begin + 1)
         elif mark[0] == "]" and top == _LINK and self._text.startswith("]]", begin):
             self._close(begin + 2)
-        elif mark[0] == "|}" and top == _TABLE and self._begins_line(begin):
+        elif mark[0] == "|}" and top == _TABLE and self._begins_line(begin, _BLANK):
             # Cells are read twice where they have attributes, so each table around doubles the work.
             closed = self._close(begin + 2)
             around = sum(opened.kind == _TABLE for opened in self._open)
             self._cost += self._reading(closed.start, begin) * (2**around - 1) * 8
 
-    def _begins_line(self, begin: int, indent: str = "") -> bool:
-        return not self._text[self._text.rfind("\n", 0, begin) + 1 : begin].lstrip(indent).strip()
+    def _begins_line(self, begin: int, indent: re.Pattern[str]) -> bool:
+        """Tells whether only an indent stands before a mark, in time that does not depend on the line's length."""
+        if not self._lines:
+            self._lines = array("q", [0])
+            self._lines.extend(found.end() for found in _LINE_END.finditer(self._text))
+        line = self._lines[bisect_right(self._lines, begin) - 1]
+        end = self._indents.get((line, indent))
+        if end is None:
+            found = indent.match(self._text, line)
+            end = self._indents[line, indent] = found.end() if found else line
+        return end == begin
 
     def _try(self, opened: _Opened) -> bool:
         if self._depth >= _DEEPEST or (opened.start, opened.kind) in self._failed:

@@ -180,7 +180,7 @@ def test_dumps_of_every_packing_count_and_one_without_a_page_is_a_warning(tmp_pa
     (dumps / "b.xml.zst").write_bytes(zstandard.compress(text))
     (dumps / "c.xml").write_bytes(b"<mediawiki></mediawiki>")
     assert call("build_metadata", "--articles", dumps, "--min-pmi", 1, "--output", tmp_path / "list") == 0
-    assert load_metadata(str(tmp_path / "list" / "metadata.json")).entries[100:] == ("alpha", "beta")
+    assert load_metadata(str(tmp_path / "list" / "metadata.json")).entries[100:] == ("alpha", "beta", "alpha beta")
     warning = "c.xml gives no pages: is it an article dump (*-pages-articles*.xml)?"
     assert described(tmp_path / "list")["warnings"] == [warning]
     assert f"warning: {warning}" in capsys.readouterr().out
