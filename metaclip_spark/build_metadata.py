@@ -31,7 +31,14 @@ from metaclip_spark.lock import locked
 from metaclip_spark.metadata_config import MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.storage import Storage, driver_options
 from metaclip_spark.table_store import check_committed, prepare_compression, prepare_tables
-from metaclip_spark.wiki_dumps import dropped_prefixes, find_files, form_of_view_file, last_part, plan_article_dumps
+from metaclip_spark.wiki_dumps import (
+    dropped_prefixes,
+    find_files,
+    form_of_view_file,
+    last_part,
+    plan_article_dumps,
+    refuse_unreadable,
+)
 from metaclip_spark.word_counts import count_article_words, count_title_views, read_ready_counts
 from metaclip_spark.wordnet import read_wordnet
 from udfs.article_counts import ArticleRules
@@ -47,7 +54,7 @@ TITLE_VIEWS_FOLDER = "title_views"
 """Sums that a later build may read as ready counts."""
 
 _REJECTS_KEPT = 100
-_LOSSES = ("dump.", "index.", "page.unfinished", "page.broken_xml", "line.unfinished")
+_LOSSES = ("dump.", "index.", "page.unfinished", "page.broken_xml", "page.parser_", "line.unfinished", "line.too_large")
 """Reasons in the tally that the user should look at."""
 
 Strength = Callable[[float], float]
@@ -116,6 +123,7 @@ def _built(
     built = BuiltMetadata()
     options = replace(driver_options(), s3_access=sources.s3_access)
     _add_names(sources, thresholds, options, built)
+    _check_files(sources, options)
     words = _words(spark, sources, options, storage, built)
     views = _views(spark, sources, thresholds, options, storage, built)
     if words is not None:
@@ -148,6 +156,19 @@ def describe(built: BuiltMetadata, sources: MetadataSources, thresholds: Metadat
     }
 
 
+def _check_files(sources: MetadataSources, options: FetchOptions) -> None:
+    """Looks at every file before hours of counting."""
+    for option, items in (
+        ("--articles", sources.articles),
+        ("--pageviews", sources.pageviews),
+        ("--unigram-counts", sources.unigram_counts),
+        ("--bigram-counts", sources.bigram_counts),
+        ("--title-views", sources.title_views),
+    ):
+        if items:
+            refuse_unreadable(option, find_files(option, items, options), options)
+
+
 def _words(
     spark: SparkSession, sources: MetadataSources, options: FetchOptions, storage: Storage, built: BuiltMetadata
 ) -> DataFrame | None:
@@ -161,7 +182,9 @@ def _words(
             dropped_prefixes=dropped_prefixes([path for _, path in dumps], options),
             disambiguation_templates=frozenset(name.lower() for name in sources.disambiguation_templates),
         )
-        return _stored(count_article_words(spark, parts, rules, options), storage, WORD_COUNTS_FOLDER, built)
+        counts = _stored(count_article_words(spark, parts, rules, options), storage, WORD_COUNTS_FOLDER, built)
+        _warn_of_empty([name for name, _ in dumps], "pages", "is it an article dump (*-pages-articles*.xml)?", built)
+        return counts
     if not sources.unigram_counts:
         return None
     files = _ready_files("unigram", sources.unigram_counts, options, built)
@@ -188,7 +211,9 @@ def _views(
     if any(form != HOURLY for _, _, form in rows):
         built.notes.append("--min-hourly-views does not apply to complete (monthly or daily) dumps of page views")
     rules = ViewRules(sources.wiki_language, sources.include_mobile, thresholds.min_hourly_views)
-    return _stored(count_title_views(spark, rows, rules, options), storage, TITLE_VIEWS_FOLDER, built)
+    counts = _stored(count_title_views(spark, rows, rules, options), storage, TITLE_VIEWS_FOLDER, built)
+    _warn_of_empty([name for name, _ in files], "lines", "fetch it again", built)
+    return counts
 
 
 def _ready_files(
@@ -214,6 +239,10 @@ def _stored(counts: DataFrame, storage: Storage, folder: str, built: BuiltMetada
     rejects = stored.where("kind = 'reject'").orderBy("word", "next_word").limit(_REJECTS_KEPT)
     built.rejects += [(row["word"], row["next_word"]) for row in rejects.collect()]
     return stored
+
+
+def _warn_of_empty(names: Sequence[str], unit: str, advice: str, built: BuiltMetadata) -> None:
+    built.warnings += [f"{name} gives no {unit}: {advice}" for name in names if not built.tally.get(name, {}).get(unit)]
 
 
 def _note_inputs(built: BuiltMetadata, files: Sequence[tuple[str, str]], options: FetchOptions) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.inputs import resolve_files
-from udfs.dump_stream import BZIP2_START, read_chunks, unpack, unpacked_lines
+from udfs.dump_stream import BZIP2_START, START_BYTES, UNREADABLE_STARTS, read_chunks, unpack, unpacked_lines
 from udfs.fetch import DEFAULT_OPTIONS, open_archive, size_of_archive
 from udfs.fetch_remote import FetchOptions
 from udfs.page_views import COMPLETE, HOURLY
@@ -18,7 +18,6 @@ PART_BYTES = 32 * 1024 * 1024
 """Packed bytes per task, about: some 700 tasks for English Wikipedia."""
 
 _HEAD_BYTES = 256 * 1024
-_MAGIC_BYTES = 10
 _DROPPED_NAMESPACES = (-2, 6, 14)
 _COMPLETE_NAME = re.compile(r"pageviews-\d{6}(\d\d)?-(user|spider|automated)")
 _HOURLY_NAME = re.compile(r"pageviews-\d{8}-\d{6}")
@@ -53,6 +52,28 @@ def find_files(option: str, items: Sequence[str], options: FetchOptions = DEFAUL
         return resolve_files(items, options)
     except InputError as error:
         raise InputError(f"{option}: {error}") from None
+
+
+def refuse_unreadable(option: str, files: Sequence[tuple[str, str]], options: FetchOptions = DEFAULT_OPTIONS) -> None:
+    """Refuses files that are packed in a form that is not read: by their content, whatever their names.
+
+    Args:
+        option: The option that names them, for messages.
+        files: Name and path of each.
+        options: How remote stores are reached.
+
+    Raises:
+        InputError: If there is one.
+    """
+    for name, path in files:
+        with open_archive(path, options) as stream:
+            start = stream.read(START_BYTES)
+        form = next((form for magic, form in UNREADABLE_STARTS.items() if start.startswith(magic)), None)
+        if form:
+            raise InputError(
+                f"{option} {name} is packed as {form}, which is not read: unpack it and give it plain, or packed as "
+                "bzip2, gzip, xz or zstd"
+            )
 
 
 def plan_article_dumps(
@@ -138,7 +159,7 @@ def cut_by_index(
                 parts.append(DumpPart(name, dump, offset, None, pages))
         for part in parts:
             stream.seek(part.start)
-            if not BZIP2_START.match(stream.read(_MAGIC_BYTES)):
+            if not BZIP2_START.match(stream.read(START_BYTES)):
                 raise InputError(_misfit(name, index, f"no bzip2 stream begins at its offset {part.start}"))
     ends = [*(part.start for part in parts[1:]), None]
     return [replace(part, end=end) for part, end in zip(parts, ends, strict=True)]

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-from pyspark import StorageLevel
+from pyspark import StorageLevel, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -38,7 +38,13 @@ def count_article_words(
     """
     rows = [(part.dump, part.path, part.start, part.end, part.pages) for part in parts]
     opener = partial(open_archive, options=options)
-    return sum_by_key(_counted(spark, rows, DUMP_PARTS, partial(count_articles, opener=opener, rules=rules)))
+
+    def count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        context = TaskContext.get()
+        attempt = context.attemptNumber() if context else 0
+        return count_articles(batches, opener=opener, rules=rules, attempt=attempt)
+
+    return sum_by_key(_counted(spark, rows, DUMP_PARTS, count))
 
 
 def count_title_views(

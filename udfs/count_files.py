@@ -19,8 +19,9 @@ COLUMNS_OF_COUNTS = {
 }
 """The columns of a ready count file in Parquet, by what it counts."""
 
-_FAULTS = ("dump.truncated", "dump.corrupt_stream", "dump.bytes_after_end")
+_FAULTS = ("dump.truncated", "dump.corrupt_stream", "dump.window_too_large", "dump.bytes_after_end", "line.too_large")
 _LARGEST_COUNT = 2**63 - 1
+_MOST_DIGITS = len(str(_LARGEST_COUNT))
 _SHOWN_CHARACTERS = 60
 _ROWS_PER_BATCH = 8192
 
@@ -148,7 +149,7 @@ def read_count_line(line: bytes, kind: str) -> CountedWords:
     if len(words) != len(wanted) or not all(words):
         named = " and ".join(f"a {name.replace('_', ' ')}" for name in wanted)
         raise ValueError(f"{_shown(line)} is not {named} and a count, separated by tabs")
-    if not count.isdigit() or int(count) > _LARGEST_COUNT:
+    if not count.isdigit() or len(count) > _MOST_DIGITS or int(count) > _LARGEST_COUNT:
         raise ValueError(f"the count {_shown(count)} is no whole number of at least 0")
     if kind == "title":
         return _title(words[0]), int(count)

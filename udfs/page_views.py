@@ -18,6 +18,7 @@ page id, device, views, views by hour."""
 
 _HOURLY_FIELDS = 4
 _COMPLETE_FIELDS = 6
+_MOST_DIGITS = 15
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def count_views(batches: Iterable[pa.RecordBatch], *, opener: Opener, rules: Vie
             if len(views) > rules.most_held:
                 yield from count_batches("title", views)
                 views.clear()
+        tally["lines"] += tally["line.unfinished"] + tally["line.too_large"]
         yield from tally_batches(tally, row["file"])
     yield from count_batches("title", views)
 
@@ -84,7 +86,7 @@ def read_line(line: bytes, form: str, rules: ViewRules) -> tuple[str, str, int]:
     if not _is_wanted(fields, form, rules):
         return "line.skipped_domain", "", 0
     views = fields[2] if form == HOURLY else fields[4]
-    if not views.isdigit():
+    if not views.isdigit() or len(views) > _MOST_DIGITS:
         return "line.views", "", 0
     if form == HOURLY and int(views) < rules.min_hourly_views:
         return "line.skipped_few_views", "", 0

@@ -70,13 +70,13 @@ def page_fragments(
     Yields:
         From `<page>` to `</page>`.
     """
-    buffer = b""
+    buffer = bytearray()
     searched = 0
     start: int | None = None
     for chunk in chunks:
         if not chunk:
             tally["page.unfinished"] += int(start is not None)
-            buffer, searched, start = b"", 0, None
+            buffer, searched, start = bytearray(), 0, None
             continue
         buffer += chunk
         for tag in _TAG.finditer(buffer, searched):
@@ -87,7 +87,7 @@ def page_fragments(
                 start = tag.start()
             elif start is not None:
                 if tag.end() - start <= largest_bytes:
-                    yield buffer[start : tag.end()]
+                    yield bytes(buffer[start : tag.end()])
                 else:
                     tally["page.too_large"] += 1
                 start = None
@@ -96,7 +96,7 @@ def page_fragments(
             start = None
         kept_from = max(searched, len(buffer) - _LONGEST_TAG + 1) if start is None else start
         searched = max(searched, len(buffer) - _LONGEST_TAG + 1) - kept_from
-        buffer = buffer[kept_from:]
+        del buffer[:kept_from]
         start = None if start is None else 0
     tally["page.unfinished"] += int(start is not None)
 
@@ -141,5 +141,5 @@ def namespace_names(head: bytes) -> dict[int, str]:
     Returns:
         Name by number; empty where the bytes do not hold them.
     """
-    found = re.findall(rb'<namespace key="(-?\d+)"[^>]*>([^<]*)</namespace>', head.split(b"<page>", 1)[0])
+    found = re.findall(rb'<namespace key="(-?\d{1,9})"[^<>]*>([^<]*)</namespace>', head.split(b"<page>", 1)[0])
     return {int(number): name.decode("utf-8", "replace") for number, name in found}

@@ -1,4 +1,4 @@
-"""Wikitext to plain text, with a budget against pages on which a wikitext parser runs away."""
+"""Wikitext to plain text."""
 
 import html
 import re
@@ -9,9 +9,6 @@ from mwparserfromhell.parser import Parser, tokens
 
 LARGEST_WIKITEXT_BYTES = 2 * 1024 * 1024
 """MediaWiki's own limit for a page ($wgMaxArticleSize)."""
-
-LARGEST_PARSE_COST = 8_000_000
-"""Characters that a parser may read in vain: some seconds at worst. See `parse_cost`."""
 
 DROPPED_TAGS = frozenset(
     [
@@ -47,16 +44,12 @@ FILE_NAMESPACES = frozenset({"file", "image", "media", "category"})
 """Prefixes of links that go with their label, in lower case: valid in a wiki of any language."""
 
 _LINE_TAGS = frozenset({"br", "hr"})
-_UNCLOSED_BY_CUSTOM = frozenset(["br", "wbr", "hr", "meta", "link", "img", "li", "dt", "dd", "th", "td", "tr"])
 _BEHAVIOUR_SWITCH = re.compile(r"__[A-Z]+__")
+_INDENT_OF_TABLE = re.compile(r"^[ \t]*:[: \t]*(?=\{\|)", re.MULTILINE)
 _SLANT_OR_BOLD = re.compile("'{2,}")
 _REDIRECT = re.compile(r"\s*#redirect\b", re.IGNORECASE)
 _TEMPLATE_NAME = re.compile(r"\{\{([^{}|<>\[\]\n]{1,80})")
 _DISAMBIGUATION_TEMPLATES = frozenset({"disambig", "disamb", "disam", "dab", "hndis", "geodis", "hospitaldis"})
-_BRACKET = re.compile(
-    r"\{\{|\}\}|\[\[|\]\]|\{\||\|\}|<!--|-->|\[(?=[a-z]{3,8}:|//)|\]|<(?P<close>/?)(?P<tag>[a-zA-Z]+)[^<>]*(?P<end>>?)"
-)
-_CLOSED_BY = {"{{": "}}", "[[": "]]", "{|": "|}", "<!--": "-->", "[": "]"}
 
 
 def is_redirect(wikitext: str) -> bool:
@@ -84,48 +77,6 @@ def is_disambiguation(title: str, wikitext: str, templates: Collection[str] = ()
     )
 
 
-def parse_cost(wikitext: str) -> int:
-    """Bounds how many characters a wikitext parser reads in vain on a page.
-
-    A parser that meets an opening bracket or tag tries to read to its end; where there is none it goes back, so a page
-    with n openings in vain costs n times its length (measured on mwparserfromhell 0.7: 100,000 unclosed "{{a|" run for
-    hours). The bound is counted, not timed, so that a page's fate does not depend on the machine.
-
-    Args:
-        wikitext: A page's text.
-
-    Returns:
-        The sum, over openings without an end, of the characters from the opening to where it is given up.
-    """
-    cost = 0
-    opened: list[tuple[str, int]] = []
-    waiting: dict[str, int] = {}
-    for bracket in _BRACKET.finditer(wikitext):
-        mark = bracket[0]
-        if tag := bracket["tag"]:
-            closing, opens, mark = _tag_roles(bracket["close"], tag.lower(), mark, ends=bool(bracket["end"]))
-        else:
-            closing, opens = mark, mark in _CLOSED_BY
-        if opens:
-            wanted = _CLOSED_BY.get(mark, mark)
-            opened.append((wanted, bracket.start()))
-            waiting[wanted] = waiting.get(wanted, 0) + 1
-        elif waiting.get(closing):
-            while (last := opened.pop())[0] != closing:
-                waiting[last[0]] -= 1
-                cost += bracket.start() - last[1]
-            waiting[closing] -= 1
-    return cost + sum(len(wikitext) - start for _, start in opened)
-
-
-def _tag_roles(slash: str, name: str, mark: str, *, ends: bool) -> tuple[str, bool, str]:
-    """Tells what a tag closes, whether it opens something, and by which name."""
-    closer = f"</{name}>"
-    if slash:
-        return closer, False, mark
-    return "", not (ends and (mark.endswith("/>") or name in _UNCLOSED_BY_CUSTOM)), closer
-
-
 def plain_text(wikitext: str, dropped_prefixes: Collection[str] = FILE_NAMESPACES) -> str:
     """Removes the markup of a page.
 
@@ -135,7 +86,7 @@ def plain_text(wikitext: str, dropped_prefixes: Collection[str] = FILE_NAMESPACE
     characters that entities stand for. `<br>` and `<hr>` become a line break; what goes leaves nothing behind.
 
     Args:
-        wikitext: A page's text, within `LARGEST_PARSE_COST`.
+        wikitext: A page's text, within `parse_cost.LARGEST_PARSE_COST`.
         dropped_prefixes: Prefixes of links that go, in lower case.
 
     Returns:
@@ -144,7 +95,8 @@ def plain_text(wikitext: str, dropped_prefixes: Collection[str] = FILE_NAMESPACE
     remover = _Remover(dropped_prefixes)
     parser = Parser()  # type: ignore[no-untyped-call]
     # Quotes left as text: where they do not balance, the parser gives up the references and tables around them.
-    for token in parser._tokenizer.tokenize(wikitext, 0, True):  # noqa: FBT003
+    # An indented table is one, too, but the parser knows only tables at a line's start.
+    for token in parser._tokenizer.tokenize(_INDENT_OF_TABLE.sub("", wikitext), 0, True):  # noqa: FBT003
         remover.take(token)
     return _SLANT_OR_BOLD.sub("", _BEHAVIOUR_SWITCH.sub("", "".join(remover.pieces)))
 

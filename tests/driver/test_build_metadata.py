@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import lzma
 import math
 import os
 import re
@@ -11,16 +12,19 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from metaclip_spark import wiki_dumps
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.metadata import load_metadata
-from metaclip_spark.wiki_dumps import cut_by_index, find_files, form_of_view_file, plan_article_dumps
+from metaclip_spark.wiki_dumps import DumpPart, cut_by_index, find_files, form_of_view_file, plan_article_dumps
+from metaclip_spark.word_counts import count_article_words
 from tests.driver.jobs import SAMPLE, call, run_json
 from tests.driver.metadata_builds import FILES, build, described, write_multistream
 from tests.worker.test_wiki_dumps import page
 from tests.worker.test_wikitext import independent_text, page_xml
 from udfs.alt_text import SEPARATOR_MARKS
+from udfs.article_counts import ArticleRules
 from udfs.ngrams import SURROUNDING
 from udfs.wiki_pages import parse_page
 from udfs.wikitext import is_disambiguation
@@ -143,6 +147,9 @@ def test_files_are_found_once_and_named_when_missing(tmp_path):
     with pytest.raises(ConfigError, match="keep the dumps' own names"):
         form_of_view_file("views.gz")
     assert form_of_view_file("pageviews-202601-user.bz2") == "complete"
+    for ending in ("", ".zst", ".xz"):
+        assert form_of_view_file(f"pageviews-20260101-000000{ending}") == "hourly"
+        assert form_of_view_file(f"pageviews-202601-user{ending}") == "complete"
 
 
 def test_a_damaged_dump_keeps_what_can_be_read_and_warns(tmp_path, capsys):
@@ -163,6 +170,39 @@ def test_a_damaged_dump_keeps_what_can_be_read_and_warns(tmp_path, capsys):
     assert "warning" in shown
     assert "dump.truncated" in shown
     assert [reason for reason, _ in run["rejects"]] == ["page.broken_xml", "page.over_budget"]
+
+
+def test_dumps_of_every_packing_count_and_one_without_a_page_is_a_warning(tmp_path, capsys):
+    text = page("A", "alpha beta " * 50).encode()
+    dumps = tmp_path / "dumps"
+    dumps.mkdir()
+    (dumps / "a.xml.xz").write_bytes(lzma.compress(text))
+    (dumps / "b.xml.zst").write_bytes(zstandard.compress(text))
+    (dumps / "c.xml").write_bytes(b"<mediawiki></mediawiki>")
+    assert call("build_metadata", "--articles", dumps, "--min-pmi", 1, "--output", tmp_path / "list") == 0
+    assert load_metadata(str(tmp_path / "list" / "metadata.json")).entries[100:] == ("alpha", "beta", "alpha beta")
+    warning = "c.xml gives no pages: is it an article dump (*-pages-articles*.xml)?"
+    assert described(tmp_path / "list")["warnings"] == [warning]
+    assert f"warning: {warning}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--articles", "--pageviews", "--unigram-counts"])
+@pytest.mark.parametrize(("form", "start"), [("7z", b"7z\xbc\xaf\x27\x1c\0\4"), ("zip", b"PK\x03\x04")])
+def test_a_container_that_nothing_reads_is_refused_by_name(tmp_path, capsys, option, form, start):
+    (tmp_path / "dump.xml.bz2").write_bytes(start)
+    assert call("build_metadata", option, tmp_path / "dump.xml.bz2", "--output", tmp_path / "list") == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith(f"error: {option} dump.xml.bz2 is packed as {form}, which is not read: unpack it")
+
+
+def test_a_page_that_holds_up_the_parser_is_counted_by_the_second_attempt(spark, tmp_path):
+    slow = page("Slow", "&lt;b>x&lt;/b>" * 150_000)
+    (tmp_path / "a.xml").write_text(page("A", "alpha beta") + slow)
+    part = DumpPart("a.xml", str(tmp_path / "a.xml"), 0, None, None)
+    counts = count_article_words(spark, [part], ArticleRules(page_timeout_seconds=0.1)).collect()
+    assert {(row["word"], row["count"]) for row in counts if row["kind"] == "tally"} == {
+        ("pages", 2), ("articles", 1), ("page.parser_timeout", 1)
+    }  # fmt: skip
 
 
 def test_ready_counts_replace_dumps_and_a_source_without_entries_is_a_warning(tmp_path, capsys):

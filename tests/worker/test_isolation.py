@@ -18,16 +18,15 @@ from udfs.schemas import ARCHIVE_PATHS
 PAGE = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<img src=a.jpg alt="a dog">'
 CHILD = """
 import os, sys, time
-import udfs.parse_child as child
-parse = child.page_in
+from udfs.parse_child import serve
+from udfs.record_page import page_in as parse
 def page_in(record, max_page_bytes):
     if b"CRASH" in record.block:
         os.kill(os.getpid(), 11)
     if b"HANG" in record.block:
         time.sleep(60)
     return parse(record, max_page_bytes)
-child.page_in = page_in
-child.serve(sys.stdin.buffer, sys.stdout.buffer)
+serve(page_in, sys.stdin.buffer, sys.stdout.buffer)
 """
 
 

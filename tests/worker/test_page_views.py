@@ -3,13 +3,16 @@
 import bz2
 import gzip
 import io
+import lzma
 from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from udfs.count_files import read_count_files, read_count_line
+from udfs.dump_stream import LARGEST_LINE_BYTES
 from udfs.metadata_schemas import COUNT_FILES, VIEW_FILES
 from udfs.page_views import COMPLETE, HOURLY, ViewRules, count_views, read_line
 
@@ -28,6 +31,7 @@ from udfs.page_views import COMPLETE, HOURLY, ViewRules, count_views, read_line
         (b"en Two words 120 0", ("line.fields", "", 0)),
         (b"en Main_Page -5 0", ("line.views", "", 0)),
         (b"en Main_Page many 0", ("line.views", "", 0)),
+        (b"en Main_Page " + b"9" * 5000 + b" 0", ("line.views", "", 0)),
         (b"en Main_Page 49 0", ("line.skipped_few_views", "", 0)),
         (b"en Talk:Dog 120 0", ("line.skipped_colon", "Talk:Dog", 120)),
         (b"en _ 120 0", ("line.skipped_no_title", "", 120)),
@@ -69,7 +73,7 @@ def views_of(content, form=HOURLY, **rules):
 
 def test_views_are_summed_and_every_line_is_accounted_for():
     content = b"en Dog 60 0\nen Dog 70 0\nen Cat 10 0\nde Hund 90 0\nen broken\nen Bad%FF 80 0\nen A 99 0"
-    for pack in (bytes, gzip.compress, bz2.compress):
+    for pack in (bytes, gzip.compress, bz2.compress, lzma.compress, zstandard.compress):
         views, tally = views_of(pack(content), most_held=1)
         assert views == {"Dog": 130, "A": 99}
         assert tally["lines"] == 7 == sum(number for reason, number in tally.items() if reason != "lines")
@@ -84,6 +88,14 @@ def test_a_truncated_view_dump_keeps_its_whole_lines():
     assert max(views.values()) == 100
 
 
+def test_a_view_dumps_line_without_an_end_is_counted():
+    views, tally = views_of(zstandard.compress(b"en Dog 60 0\n" + bytes(LARGEST_LINE_BYTES + 1) + b"\nen Cat 70 0\n"))
+    assert views == {"Dog": 60, "Cat": 70}
+    assert tally == {"lines": 3, "counted": 2, "line.too_large": 1}
+    rows = counts_of(b"dog\t3\n" + bytes(LARGEST_LINE_BYTES + 1), "unigram")
+    assert [row["word"] for row in rows if row["kind"] == "reject"] == ["line.too_large"]
+
+
 def counts_of(content, kind):
     batch = pa.RecordBatch.from_pylist([{"file": "f.tsv", "path": "f.tsv", "kind": kind}], schema=COUNT_FILES)
     found = read_count_files([batch], opener=lambda _: io.BytesIO(content))
@@ -92,7 +104,7 @@ def counts_of(content, kind):
 
 def test_ready_counts_are_read_plain_and_packed():
     content = "\ufeffdog\t3\r\nдом\t5\n\ndog\t1".encode()
-    for pack in (bytes, gzip.compress):
+    for pack in (bytes, gzip.compress, lzma.compress, zstandard.compress):
         rows = counts_of(pack(content), "unigram")
         assert {row["word"]: row["count"] for row in rows if row["kind"] == "unigram"} == {"dog": 4, "дом": 5}
     bigram = counts_of(b"new\tyork\t7\n", "bigram")[0]
@@ -107,6 +119,7 @@ def test_ready_counts_are_read_plain_and_packed():
         (b"dog\tmany\n", "unigram", 1, "the count 'many' is no whole number"),
         (b"dog\t3.5\n", "unigram", 1, "the count '3.5' is no whole number"),
         (b"dog\t99999999999999999999\n", "unigram", 1, "is no whole number"),
+        (b"dog\t" + b"9" * 5000 + b"\n", "unigram", 1, "is no whole number of at least 0"),
         (b"dog 3\n", "unigram", 1, "'dog 3' is not a word and a count"),
         (b"new\tyork\t3\nnew\t3\n", "bigram", 2, "is not a word and a next word and a count"),
         (b"\xff\t3\n", "unigram", 1, "is not UTF-8"),

@@ -3,19 +3,26 @@
 import bz2
 import gzip
 import io
+import lzma
+import time
 import tracemalloc
 from collections import Counter
 
 import pyarrow as pa
 import pytest
+import zstandard
 
 from udfs.article_counts import ArticleRules, count_articles
-from udfs.dump_stream import LARGEST_OUTPUT_BYTES, read_chunks, unpack
+from udfs.dump_stream import LARGEST_LINE_BYTES, LARGEST_OUTPUT_BYTES, read_chunks, unpack, unpacked_lines
 from udfs.metadata_schemas import DUMP_PARTS, WORD_COUNTS
 from udfs.ngrams import NgramCounts, count_batches, token_runs
 from udfs.wiki_pages import as_utf8, namespace_names, page_fragments, parse_page
 
 HEAD = '<mediawiki><siteinfo><namespaces><namespace key="6" case="x">Файл</namespace></namespaces></siteinfo>\n'
+
+
+PACKS = {"bzip2": bz2.compress, "gzip": gzip.compress, "xz": lzma.compress, "zstd": zstandard.compress}
+every_pack = pytest.mark.parametrize("pack", PACKS.values(), ids=PACKS)
 
 
 def page(title, text, namespace=0, extra=""):
@@ -25,12 +32,13 @@ def page(title, text, namespace=0, extra=""):
     )
 
 
-def counted(dump, part=None, **rules):
+def counted(dump, part=None, attempt=0, **rules):
     """Counts one dump; gives unigrams, bigrams, the tally and the rejects."""
     row = {"dump": "d.bz2", "path": "d.bz2", "start": 0, "end": None, "pages": None} | (part or {})
     batch = pa.RecordBatch.from_pylist([row], schema=DUMP_PARTS)
     rows = []
-    for found in count_articles([batch], opener=lambda _: io.BytesIO(dump), rules=ArticleRules(**rules)):
+    options = {"opener": lambda _: io.BytesIO(dump), "rules": ArticleRules(**rules), "attempt": attempt}
+    for found in count_articles([batch], **options):
         assert found.schema == WORD_COUNTS
         rows += found.to_pylist()
     unigrams, bigrams = Counter(), Counter()
@@ -90,7 +98,7 @@ def test_pages_that_are_no_articles_are_skipped_and_counted():
     assert rejects == [("page.no_text", "d.bz2: F")]
 
 
-@pytest.mark.parametrize("pack", [bytes, bz2.compress, gzip.compress], ids=["plain", "bzip2", "gzip"])
+@pytest.mark.parametrize("pack", [bytes, *PACKS.values()], ids=["plain", *PACKS])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_packing_and_encoding_do_not_matter(pack, encoding):
     unigrams, _, _, _ = counted(pack((HEAD + page("A", "Да 東京")).encode(encoding)))
@@ -167,14 +175,121 @@ def test_what_is_held_is_bounded_and_changes_nothing():
     assert not held.is_full
 
 
-def test_unpacking_holds_no_more_than_one_block():
-    bomb = bz2.compress(bytes(64 * 2**20))
+@every_pack
+def test_streams_one_after_another_are_read_and_a_cut_is_counted(pack):
+    streams = [pack(page(f"P{number}", f"w{number} ").encode()) for number in range(4)]
+    whole = b"".join(streams)
+    assert counted(whole)[0] == {f"w{number}": 1 for number in range(4)}
+    unigrams, _, tally, _ = counted(whole[:-5])
+    assert {"w0", "w1", "w2"} <= set(unigrams)
+    assert tally["dump.truncated"] == 1
+    _, _, tally, _ = counted(whole + b"<html>Too many requests</html>")
+    assert (tally["articles"], tally["dump.bytes_after_end"]) == (4, 1)
+
+
+def test_streams_of_xz_are_found_again_behind_damage_and_padding():
+    streams = [lzma.compress((page(f"P{number}", f"w{number}") * 50).encode()) for number in range(4)]
+    streams[1] = streams[1][:40] + bytes(20) + streams[1][60:]
+    unigrams, _, tally, _ = counted(bytes(8).join(streams))
+    assert unigrams == {"w0": 50, "w2": 50, "w3": 50}
+    assert tally["dump.corrupt_stream"] == 1
+
+
+def test_damage_in_zstd_is_counted():
+    packed = bytearray(zstandard.ZstdCompressor(write_checksum=True).compress(page("A", "a " * 999).encode()))
+    packed[-2] ^= 1
+    assert counted(bytes(packed))[2]["dump.corrupt_stream"] == 1
+    empty = b"\x50\x2a\x4d\x18\x04\0\0\0meta"
+    assert counted(empty + zstandard.compress(page("A", "a").encode()) + empty)[0] == {"a": 1}
+
+
+def test_a_window_above_the_limit_is_no_damage():
+    parameters = zstandard.ZstdCompressionParameters(window_log=30, enable_ldm=True)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    packed = packer.compress(page("A", "a").encode()) + packer.flush()
+    assert counted(packed)[2] == {"dump.window_too_large": 1}
+
+
+@every_pack
+def test_unpacking_holds_some_megabytes_at_most(pack):
+    bomb = pack(bytes(64 * 2**20))
     tracemalloc.start()
     sizes = [len(output) for output in unpack(read_chunks(io.BytesIO(bomb)), Counter())]
-    assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
     tracemalloc.stop()
     assert max(sizes) <= LARGEST_OUTPUT_BYTES
     assert sum(sizes) == 64 * 2**20
+
+
+@every_pack
+def test_packed_line_feeds_are_not_held(pack):
+    packed = pack(b"\n" * (4 * 2**20))
+    tracemalloc.start()
+    assert sum(1 for _ in unpacked_lines([packed], Counter())) == 4 * 2**20
+    assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    tracemalloc.stop()
+
+
+def test_a_line_that_never_ends_is_counted_and_not_held():
+    seen = Counter()
+    chunk = b"x" * 65536
+    endless = [b"first\n", *[chunk] * 1000, b"end\nlast\n", *[chunk] * 300]
+    tracemalloc.start()
+    assert list(unpacked_lines(endless, seen)) == [b"first", b"last"]
+    assert tracemalloc.get_traced_memory()[1] < 2.5 * LARGEST_LINE_BYTES
+    tracemalloc.stop()
+    assert seen == {"line.too_large": 2}
+    whole = [b"y" * (LARGEST_LINE_BYTES // 4)] * 4
+    assert [len(line) for line in unpacked_lines(whole, seen)] == [LARGEST_LINE_BYTES]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *(pack(b"") for pack in PACKS.values()),
+        *(pack(b"some words")[:12] for pack in PACKS.values()),
+        b'<namespace key="1"',
+        b"<page>",
+        b"<page></page>",
+        b"\n",
+    ],
+)
+def test_any_repeat_is_read_in_time(piece):
+    data = piece * (64 * 1024 // len(piece))
+    started = time.process_time()
+    assert isinstance(list(unpacked_lines([data], Counter())), list)
+    assert isinstance(list(page_fragments([data], Counter())), list)
+    assert namespace_names(data) == {}
+    assert time.process_time() - started < 2
+
+
+def test_a_page_that_kills_or_holds_up_the_parser_costs_itself_only(monkeypatch, tmp_path):
+    # What the child process imports first.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, time\nimport udfs.article_counts as counts\nread = counts.read_article\n"
+        "def read_article(fragment, rules):\n"
+        "    if b'CRASH' in fragment: os.kill(os.getpid(), 11)\n"
+        "    if b'HANG' in fragment: time.sleep(60)\n"
+        "    if b'ODD' in fragment: raise SystemError('odd')\n"
+        "    return read(fragment, rules)\n"
+        "counts.read_article = read_article\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = "".join(page(title, "a b") for title in ("One", "CRASH", "Two", "HANG", "ODD", "Three"))
+    unigrams, bigrams, tally, rejects = counted(text.encode(), attempt=1, page_timeout_seconds=2.0)
+    assert (unigrams, bigrams) == ({"a": 3, "b": 3}, {("a", "b"): 3})
+    reasons = ("page.parser_crash", "page.parser_timeout", "page.parser_error")
+    assert tally == {"pages": 6, "articles": 3, **dict.fromkeys(reasons, 1)}
+    assert sorted(rejects) == [
+        ("page.parser_crash", "d.bz2: CRASH (exit code -11)"),
+        ("page.parser_error", "d.bz2: ODD"),
+        ("page.parser_timeout", "d.bz2: HANG (2 s)"),
+    ]
+
+
+def test_a_second_attempt_counts_as_the_first():
+    text = page("A", "a b c") + page("B", "#REDIRECT [[A]]") + page("C", "").replace("</title>", "</tilte>")
+    assert counted(text.encode(), attempt=1) == counted(text.encode())
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 50])
