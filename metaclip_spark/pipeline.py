@@ -22,7 +22,7 @@ from metaclip_spark.config import (
 from metaclip_spark.count import count_entries
 from metaclip_spark.deduplicate import deduplicate_pairs
 from metaclip_spark.entry_counts import entry_table, read_entry_counts
-from metaclip_spark.errors import MetadataError
+from metaclip_spark.errors import InputError, MetadataError
 from metaclip_spark.extract import archive_paths, extract_archives, read_pool_files
 from metaclip_spark.inputs import check_pool_files, resolve_archives, resolve_pool
 from metaclip_spark.language_gate import pass_language_gate
@@ -109,6 +109,7 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[tuple[str, str]]) -
     Raises:
         ConfigError: If the ledger was made with other settings, or an archive has changed since.
         TooManyRejectsError: If more was lost than the limits say.
+        InputError: If rows of the extraction were lost since.
     """
     buckets = fix_buckets(run.storage, config.buckets, len(paths))
     ledger = read_ledger(run.storage)
@@ -124,7 +125,13 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[tuple[str, str]]) -
     extract = _finish_extraction(run, config, ledger, seconds)
     check_losses(ledger, extract["numbers"], config, [archive for archive, _ in paths])
     pool = _deduplicate(run, ledger, extract)
-    check_number(pool["numbers"]["pairs_in"], extract["numbers"]["pairs"], "raw pairs")
+    try:
+        check_number(pool["numbers"]["pairs_in"], extract["numbers"]["pairs"], "raw pairs")
+    except InputError:
+        # No later step may take this pool for one that is whole.
+        for bucket in range(run.buckets):
+            run.storage.delete(manifest_name("deduplicate", bucket))
+        raise
     return pool
 
 
@@ -178,6 +185,8 @@ def _finish_extraction(run: Run, config: ExtractConfig, ledger: Ledger, seconds:
     before = run.storage.read_json(manifest_name("extract"))
     if before and before["input"] == ledger.digest() and not run.lost_files(before):
         return dict(before)
+    run.storage.delete(RUN)
+    run.storage.delete(manifest_name("extract"))
     run.write_rows(archive_rows(ledger), "archives")
     rejects = read_rejects(run.spark, run.storage, ledger).coalesce(1)
     run.write(rejects.sortWithinPartitions("archive", "record_offset", "stage", "reason", "example"), "rejects")
@@ -264,6 +273,7 @@ def _match_bucket(
         run.write(matched.sortWithinPartitions("pair_id"), folder)
         kept = run.read(folder, MATCHED).count()
         before = pool["numbers"]["pairs"]
+        check_number(pairs.count(), before, "pairs of the pool")
         return {"pairs_in": before, "unmatched": before - kept, "pairs": kept}
 
     made_with: dict[str, Any] = {
@@ -309,8 +319,8 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> dict[st
         counts = count_entries(passed, len(metadata.entries))
         run.write_rows(entry_table(ENTRY_COUNTS, metadata.entries, counts), "entry_counts")
         before, after = matched["numbers"]["pairs"], passed.count()
-        if not language.languages:
-            check_number(after, before, "matched pairs")
+        read = run.read_buckets("matched", MATCHED).count() if language.languages else after
+        check_number(read, before, "matched pairs")
         return {
             "pairs_in": before,
             "gated_out": before - after,

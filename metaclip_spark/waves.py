@@ -134,6 +134,7 @@ def run_waves(
     """
     settings = extraction_settings(config)
     ledger = read_ledger(storage)
+    named = {archive for archive, _ in pending}
     left = pending
 
     def wave(number: int, paths: list[tuple[str, str]]) -> tuple[str, dict[str, Any]]:
@@ -149,11 +150,12 @@ def run_waves(
             committed(entry)
             # Reading the whole ledger after each wave would cost as many requests as the square of the waves.
             ledger = Ledger({**ledger.entries, name: entry})
-            if _all_failed(entry) and len(ledger.failed()) > config.max_failed_archives:
+            if _all_failed(entry) and len(named.intersection(ledger.failed())) > config.max_failed_archives:
                 # Wrong rights or an expired token fail every archive: further waves would only cost money.
                 break
-        failed = ledger.failed()
-        left = [(archive, path) for archive, path in pending if archive in failed]
+        # What a wave that was given up left untried is tried again, too.
+        accepted = ledger.accepted()
+        left = [(archive, path) for archive, path in pending if archive not in accepted]
     return read_ledger(storage)
 
 
@@ -331,6 +333,11 @@ def check_losses(ledger: Ledger, numbers: dict[str, Any], config: ExtractConfig,
         raise TooManyRejectsError(
             f"{len(failed)} archives could not be read (limit {config.max_failed_archives}), first {failed[0]}: see "
             "rejects/; --resume tries them again, --max-failed-archives goes on without them"
+        )
+    untried = sorted(set(named).difference(failed, ledger.accepted()))
+    if untried:
+        raise TooManyRejectsError(
+            f"{len(untried)} archives were not read at all, first {untried[0]}: --resume reads them"
         )
     bad = {
         reason: count

@@ -13,6 +13,7 @@ from udfs.fetch_remote import (
     FetchOptions,
     OpenedBody,
     TransientFetchError,
+    size_by_range,
     with_retries,
 )
 from udfs.url_credentials import hide_credentials, without_credentials
@@ -76,7 +77,11 @@ def open_https_body(path: str, options: FetchOptions, start: int, etag: str) -> 
     headers |= {"If-Match": etag} if etag.startswith('"') else {}
     answer, shown = _ask("GET", path, options, headers)
     if answer.status == _PARTIAL:
-        size = answer.headers.get("Content-Range", "").rpartition("/")[2]
+        try:
+            size = size_by_range(shown, answer.headers.get("Content-Range", ""), start)
+        except TransientFetchError:
+            answer.close()
+            raise
     elif start:
         answer.close()
         if etag and not _tag(answer):

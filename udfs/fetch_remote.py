@@ -93,6 +93,26 @@ OpenBody = Callable[[int, str], OpenedBody]
 ArchiveChangedError, or any other OSError for what no further attempt would change."""
 
 
+def size_by_range(path: str, content_range: str, start: int) -> str:
+    """Reads the size of a file from the header of an answer that holds a part of it.
+
+    Args:
+        path: What was asked for, for the message.
+        content_range: The header, such as "bytes 100-199/200".
+        start: The first byte that was asked for.
+
+    Returns:
+        The size as the header has it.
+
+    Raises:
+        TransientFetchError: The answer begins with another byte.
+    """
+    part, _, size = content_range.rpartition("/")
+    if part.partition(" ")[2].partition("-")[0].strip() != str(start):
+        raise TransientFetchError(f"{path}: the server answered {content_range!r} when asked for bytes {start}-")
+    return size
+
+
 def with_retries(operation: Callable[[], Result], options: FetchOptions) -> Result:
     """Calls an operation until it does not fail for a passing reason.
 

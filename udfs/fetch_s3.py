@@ -11,7 +11,14 @@ import urllib3.exceptions
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from udfs.fetch_remote import ArchiveChangedError, FetchOptions, OpenedBody, TransientFetchError, with_retries
+from udfs.fetch_remote import (
+    ArchiveChangedError,
+    FetchOptions,
+    OpenedBody,
+    TransientFetchError,
+    size_by_range,
+    with_retries,
+)
 from udfs.url_credentials import has_credentials, without_credentials
 
 SCHEMES = ("s3", "s3a", "s3n")
@@ -226,7 +233,11 @@ def open_s3_body(path: str, options: FetchOptions, start: int, etag: str) -> Ope
     )
     size = int(answer["ContentLength"])
     if "ContentRange" in answer:
-        size = int(answer["ContentRange"].rpartition("/")[2])
+        try:
+            size = int(size_by_range(path, answer["ContentRange"], start))
+        except TransientFetchError:
+            answer["Body"].close()
+            raise
     elif start:
         answer["Body"].close()
         if "ETag" not in answer:

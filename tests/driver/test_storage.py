@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -399,6 +400,33 @@ def test_as_many_failed_archives_as_the_limit_says_stop_neither_the_waves_nor_th
     check_losses(ledger, numbers, config, named)
     with pytest.raises(TooManyRejectsError, match=r"2 archives could not be read \(limit 1\), first a"):
         check_losses(ledger, numbers, replace(config, max_failed_archives=1), named)
+
+
+@pytest.mark.parametrize("failures", [1, 2, 99])
+def test_waves_that_were_left_out_behind_a_failed_one_are_tried_again_or_told(storage, monkeypatch, failures):
+    """An archive that an earlier run failed to read, and that is not named now, makes no difference."""
+    put_entry(storage, "00000-aa", archive_row("earlier", "failed"))
+    tries = Counter()
+
+    def wave(storage, number, names, *_arguments):
+        name = f"{number:05d}-aa"
+        tries.update(names)
+        put_entry(storage, name, *(archive_row(each, "failed" if tries["a"] <= failures else "ok") for each in names))
+        return name, storage.read_json(f"ledger/{name}.json")
+
+    monkeypatch.setattr("metaclip_spark.waves.extract_wave", wave)
+    config = ExtractConfig(archives=("x",), archives_per_wave=1, attempts=3)
+    named = list("abcd")
+    ledger = run_waves(storage, [(each, each) for each in named], config, MagicMock(), MagicMock(), WaveLayout(10))
+    if failures < config.attempts:
+        assert list(ledger.accepted()) == named
+        check_losses(ledger, {"pages": 1, "rejected": {}}, config, named)
+        return
+    assert set(tries) == {"a"}
+    with pytest.raises(TooManyRejectsError, match="1 archives could not be read"):
+        check_losses(ledger, {"pages": 1, "rejected": {}}, config, named)
+    with pytest.raises(TooManyRejectsError, match="3 archives were not read at all, first b: --resume reads them"):
+        check_losses(ledger, {"pages": 1, "rejected": {}}, replace(config, max_failed_archives=1), named)
 
 
 def test_the_smallest_entry_of_an_archive_wins_and_failed_never_counts(storage):

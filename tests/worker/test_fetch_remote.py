@@ -243,6 +243,26 @@ def test_the_whole_file_is_not_taken_for_its_end_after_a_seek(reached):
                 stream.read()
 
 
+@pytest.mark.parametrize("times", [2, 99], ids=["a while", "for good"])
+def test_another_part_of_the_file_is_not_taken_for_the_part(reached, times):
+    """A cache that answers with the beginning, though with status 206; the first two blocks are there already."""
+
+    def script(number, _method, _path, headers):
+        if number == 1:
+            return cut_at(3_000_000, headers)
+        if number - 1 > times:
+            return ranged(headers)
+        wrong = {"ETag": TAG, "Content-Range": f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}"}
+        return 206, wrong, CONTENT
+
+    with ScriptedServer(script) as server:
+        if times < 9:
+            assert read_all(*reached(server)) == CONTENT
+        else:
+            with pytest.raises(OSError, match=r"the server answered 'bytes 0-.* when asked for bytes 2097152-"):
+                read_all(*reached(server))
+
+
 PART_OF_THE_SAME_SIZE = {"Content-Range": f"bytes 3000000-3000100/{len(CONTENT)}"}
 
 
