@@ -245,7 +245,7 @@ def test_the_whole_file_is_not_taken_for_its_end_after_a_seek(reached):
 
 @pytest.mark.parametrize("times", [2, 99], ids=["a while", "for good"])
 def test_another_part_of_the_file_is_not_taken_for_the_part(reached, times):
-    """A cache that answers with the beginning, though with status 206; the first two blocks are there already."""
+    """A cache that answers with the beginning, though with status 206."""
 
     def script(number, _method, _path, headers):
         if number == 1:
@@ -259,7 +259,7 @@ def test_another_part_of_the_file_is_not_taken_for_the_part(reached, times):
         if times < 9:
             assert read_all(*reached(server)) == CONTENT
         else:
-            with pytest.raises(OSError, match=r"the server answered 'bytes 0-.* when asked for bytes 2097152-"):
+            with pytest.raises(OSError, match=r"the server answered 'bytes 0-.* when asked for bytes [23][0-9]*-"):
                 read_all(*reached(server))
 
 
