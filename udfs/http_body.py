@@ -184,8 +184,7 @@ def _inflate(body: bytes, max_bytes: int) -> bytes:
 
 
 def _unzstd(body: bytes, max_bytes: int) -> bytes:
-    reader = zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True)
-    return _decoded(iter(lambda: reader.read(_READ_BYTES), b""), max_bytes, None)
+    return _decoded(_zstd_parts(body), max_bytes, None)
 
 
 def _unbrotli(body: bytes, max_bytes: int) -> bytes:
@@ -214,6 +213,25 @@ def _zlib_parts(body: bytes, window_bits: int) -> Iterator[bytes]:
     yield from iter(lambda: decoder.decompress(b"", _READ_BYTES), b"")
     if not decoder.eof:
         raise EOFError("cut off")
+
+
+def _zstd_parts(body: bytes) -> Iterator[bytes]:
+    """Decompresses frames behind each other.
+
+    Raises:
+        EOFError: The first one is cut off before anything comes out.
+        zstandard.ZstdError: One is corrupt.
+    """
+    reader = zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True)
+    part = reader.read(_READ_BYTES)
+    if not part:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        frame.decompress(body)
+        if not frame.eof:
+            raise EOFError("cut off")
+    while part:
+        yield part
+        part = reader.read(_READ_BYTES)
 
 
 def _decoded(parts: Iterator[bytes], max_bytes: int, undecoded: bytes | None) -> bytes:

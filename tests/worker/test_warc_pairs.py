@@ -317,3 +317,145 @@ def test_bad_input_35_wrong_chunks_keep_their_bytes() -> None:
     assert remove_chunks(b"ffff\r\nhello") == b"hello"
     assert remove_chunks(b"<html>") == b"<html>"
     assert extract(http_response(chunked(PAGE)[:-9], "Transfer-Encoding: chunked")).archive["pages"] == 1
+
+
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize(
+    "status_line",
+    [
+        b"HTTP 200 Document follows",
+        b"http/1.1 200 OK",
+        b"Http/1.0 200",
+        b"HTTP/2 200",
+        b"HTTP/1.1\t200 OK",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK",
+        b"HTTP/1.1 102 Processing\nX: y\n\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK",
+    ],
+)
+def test_status_lines_as_servers_send_them(status_line: bytes, line_end: bytes) -> None:
+    head = line_end.join([status_line, b"Content-Type: text/html", b"", b""])
+    assert (extract(head + PAGE).texts, extract(head + PAGE).rejected) == (["a dog"], {})
+    not_found = head.replace(b" 200", b" 404").replace(b"\t200", b"\t404")
+    assert extract(not_found + PAGE).rejected == {"record.skipped_status": 1}
+
+
+@pytest.mark.parametrize("status_line", [b"HTTP/1.1", b"HTTP/1.1 OK", b"HTTP/1.1 2000 OK", b"ICY 200 OK", b"SSH-2.0"])
+def test_what_is_no_status_line_is_a_reject(status_line: bytes) -> None:
+    assert extract(status_line + b"\r\n\r\n" + PAGE).rejected == {"record.bad_http_header": 1}
+
+
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("start", [b"", b"<!-- a -->", b"<!DOCTYPE html>", b"<?xml version='1.0'?>", b"Hello, ", b"  "])
+def test_a_head_without_its_empty_line(start: bytes, line_end: bytes) -> None:
+    """The page may hold empty lines of its own."""
+    head = line_end.join([b"HTTP/1.0 200 OK", b"Content-Type: text/html", b"X-Folded: a", b"\tb", b""])
+    outcome = extract(head + start + PAGE)
+    assert (outcome.texts, outcome.rejected) == (["a dog"], {})
+    if start != b"Hello, ":
+        assert extract(head + start + PAGE + b"\r\n\r\n<img src=/b.jpg alt='a cat'>").texts == ["a dog", "a cat"]
+
+
+def test_folded_http_headers() -> None:
+    link = "Link:\r\n <https://example.org/a.css>; rel=preload"
+    packed = gzip.compress(PAGE)
+    assert extract(http_response(packed, link, "Content-Encoding:\r\n gzip")).texts == ["a dog"]
+    folded = http_response(PAGE, "Content-Type: image/png;\r\n\tname=a", content_type=None)
+    assert extract(folded).rejected == {"record.skipped_not_html": 1}
+    # Blanks before a header's name are no fold.
+    assert extract(http_response(packed, "X: y\r\n  Content-Encoding: gzip")).texts == ["a dog"]
+
+
+def arc(content_type: str, block: bytes) -> Outcome:
+    version = b"1 0 Test\nURL IP-address Archive-date Content-type Archive-length\n"
+    header = b"filedesc://a.arc 0.0.0.0 20100101000000 text/plain %d\n%s\n" % (len(version), version)
+    line = f"http://example.org/ 127.0.0.1 20100101000000 {content_type} {len(block)}\n".encode()
+    return extract_bytes(header + line + block + b"\n" + line + block + b"\n")
+
+
+def test_pages_of_arc_without_an_http_header() -> None:
+    for content_type in ("text/html", "no-type", "application/octet-stream", "unknown"):
+        outcome = arc(content_type, PAGE)
+        assert (outcome.texts, outcome.rejected) == (["a dog", "a dog"], {"record.skipped_arc_header": 1})
+    assert arc("text/html", b"Hello, " + PAGE).texts == ["a dog", "a dog"]
+    for content_type, block in (("image/png", PAGE), ("no-type", b"Hello"), ("text/plain", b"\n")):
+        assert arc(content_type, block).rejected == {"record.bad_http_header": 2, "record.skipped_arc_header": 1}
+
+
+CODINGS = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli_compress, "zstd": zstandard.compress}
+
+
+@pytest.mark.parametrize("inner", CODINGS)
+@pytest.mark.parametrize("outer", CODINGS)
+def test_several_encodings_are_undone_in_order(inner: str, outer: str) -> None:
+    body = CODINGS[outer](CODINGS[inner](PAGE))
+    for header in (f"{inner}, {outer}", f"{inner.upper()} ,{outer}"):
+        assert extract(http_response(body, f"Content-Encoding: {header}")).texts == ["a dog"]
+    two = (f"Content-Encoding: {inner}", f"Content-Encoding: {outer}", "Transfer-Encoding: chunked")
+    assert extract(http_response(chunked(body), *two)).texts == ["a dog"]
+    transferred = (f"Content-Encoding: {inner}", f"Transfer-Encoding: {outer}, chunked")
+    assert extract(http_response(chunked(body), *transferred)).texts == ["a dog"]
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_of_cut_and_corrupt_bodies_what_decodes_is_read(coding: str) -> None:
+    noise = b"<!--" + random.Random(1).randbytes(300_000).hex().encode() + b"-->"
+    images = b"".join(b'<img src="/%d.jpg" alt="a dog">' % number for number in range(3))
+    packed = CODINGS[coding](images + noise + images)
+    for place in (len(packed) // 2, len(packed) - 200):
+        corrupt = packed[:place] + bytes(byte ^ 0xFF for byte in packed[place : place + 60]) + packed[place + 60 :]
+        for body in (packed[:place], corrupt):
+            outcome = extract(http_response(body, f"Content-Encoding: {coding}"))
+            assert outcome.texts[:3] == ["a dog"] * 3
+            assert outcome.rejected == {}
+
+
+@pytest.mark.parametrize("coding", [*CODINGS, "compress", "bzip2", "x-unheard-of"])
+def test_packed_bytes_are_never_parsed_as_html(coding: str) -> None:
+    """Where nothing decodes, the record is a reject, though a page's markup shows through."""
+    start = {"gzip": b"\x1f\x8b\x08", "zstd": b"\x28\xb5\x2f\xfd", "bzip2": b"BZh91AY&SY"}.get(coding, b"\x1f\x9d\x90")
+    for body in (start + b"\xff" * 40 + PAGE, start):
+        outcome = extract(http_response(body, f"Content-Encoding: {coding}"))
+        assert (outcome.texts, outcome.rejected) == ([], {"record.undecodable": 1})
+    unsure = http_response(start + b"\xff" * 40, f"Content-Encoding: {coding}", content_type=None)
+    assert extract(unsure).rejected == {"record.skipped_not_html": 1}
+
+
+def test_a_body_packed_too_often_is_a_reject() -> None:
+    body = PAGE
+    for _ in range(5):
+        body = gzip.compress(body)
+    assert extract(http_response(body, "Content-Encoding: gzip")).rejected == {"record.undecodable": 1}
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/html charset=utf-8",
+        "text/html:charset=UTF-8",
+        '"text/html"',
+        "text/html/charset=utf-8",
+        "text/html;;charset=UTF-8",
+        "text/html; charset=none",
+        "text /html",
+        "text/html, text/html",
+        "image/png, text/html",
+        "text/html; charset=utf-8, text/plain",
+        "html",
+        ";charset=utf-8",
+        "text/html;",
+    ],
+)
+def test_types_that_cannot_be_parsed_or_stand_twice_are_left_to_the_body(content_type: str) -> None:
+    assert extract(http_response(PAGE, content_type=content_type)).texts == ["a dog"]
+    if "html;" not in content_type and content_type != "text/html, text/html":
+        assert extract(http_response(b"%PDF-1.4 " + PAGE, content_type=content_type)).rejected == {
+            "record.skipped_not_html": 1
+        }
+    payload_type = b"WARC-Identified-Payload-Type: " + content_type.encode()
+    assert extract(http_response(PAGE, content_type=None), extra=payload_type).texts == ["a dog"]
+
+
+def test_a_type_given_twice_by_two_headers_is_left_to_the_body() -> None:
+    headers = "Content-Type: application/pdf"
+    assert extract(http_response(PAGE, headers)).texts == ["a dog"]
+    assert extract(http_response(b"%PDF-1.4", headers)).rejected == {"record.skipped_not_html": 1}
