@@ -31,7 +31,7 @@ _META_CHARSET = re.compile(rb"charset\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s;\"']
 _XML_ENCODING = re.compile(rb"<\?xml[^>]*?encoding[\0- ]*=[\0- ]*(?:\"([^\"]*)\"|'([^']*)')")
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _WHOLE_CHARACTERS = re.compile(rb".*[\x00-\x2f]", re.DOTALL)  # no such byte ends a longer character
-_TAG = re.compile(rb"<[^>]*>")
+_TAG = re.compile(rb"<[^>]*(?:>|\Z)")
 
 _ATTRIBUTE = (
     rb"[\t\n\f\r /]*(=?[^\t\n\f\r />=]*)"
@@ -186,6 +186,6 @@ def _sample(body: bytes) -> bytes:
     if start + _DETECTED_BYTES < len(body):
         whole = _WHOLE_CHARACTERS.match(sample)
         sample = whole[0] if whole else sample
-    last = sample.rfind(b">") + 1  # behind it no tag ends, and each "<" would be followed to the end in vain
+    last = sample.rfind(b">") + 1  # what is behind it is no tag
     text = _TAG.sub(b" ", sample[:last]) + sample[last:]
     return text if _NOT_ASCII.search(text) else sample

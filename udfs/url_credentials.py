@@ -12,7 +12,7 @@ _CONTAINER_SCHEMES = {"abfs", "abfss", "wasb", "wasbs"}
 
 _CHAINED = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 _END_OF_PART = re.compile("[/?#]")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+_URL = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 _PORT = re.compile(r"\d*")
 _SHORTEST_VALUE = 6
 _HIDDEN = "..."
