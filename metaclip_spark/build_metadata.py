@@ -39,7 +39,7 @@ from metaclip_spark.wiki_dumps import (
     plan_article_dumps,
     refuse_unreadable,
 )
-from metaclip_spark.word_counts import count_article_words, count_title_views, read_ready_counts
+from metaclip_spark.word_counts import count_article_words, count_title_views, read_ready_counts, refuse_large_sums
 from metaclip_spark.wordnet import read_wordnet
 from udfs.article_counts import ArticleRules
 from udfs.fetch import size_of_archive
@@ -232,6 +232,7 @@ def _stored(counts: DataFrame, storage: Storage, folder: str, built: BuiltMetada
     check_committed(storage, folder)
     schema = "word string, next_word string, count bigint, kind string"
     stored = counts.sparkSession.read.schema(schema).parquet(location)
+    refuse_large_sums(stored, folder)
     for row in stored.where("kind = 'tally'").orderBy("next_word", "word").collect():
         built.tally.setdefault(row["next_word"], {})[row["word"]] = row["count"]
         if row["word"].startswith(_LOSSES):
@@ -290,7 +291,7 @@ def _add_counted(counts: DataFrame, source: str, thresholds: MetadataThresholds,
 
 
 def _add_bigrams(bigrams: DataFrame, unigrams: DataFrame, thresholds: MetadataThresholds, built: BuiltMetadata) -> None:
-    total = int(unigrams.agg(F.sum("count")).first()[0] or 0)  # type: ignore[index]
+    total = int(unigrams.agg(F.sum(F.col("count").cast("decimal(38,0)"))).first()[0] or 0)  # type: ignore[index]
     built.facts["tokens"] = total
     scored = score_bigrams(bigrams, unigrams).withColumn("strength", F.col("ratio"))
     report = SourceReport("bigram", measure="PMI in bits")

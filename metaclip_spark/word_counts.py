@@ -92,7 +92,30 @@ def read_ready_counts(
     if bad is not None:
         counts.unpersist()
         raise InputError(f"{bad['next_word']}: {bad['word']}; correct the file or leave it out")
+    try:
+        refuse_large_sums(counts, ", ".join(name for name, _, _ in files))
+    except InputError:
+        counts.unpersist()
+        raise
     return counts
+
+
+def refuse_large_sums(counts: DataFrame, sources: str) -> None:
+    """Refuses counts of which one exceeds its type. Triggers a Spark job.
+
+    Args:
+        counts: What `sum_by_key` returned, kept somewhere.
+        sources: Where they come from, for the message.
+
+    Raises:
+        InputError: If a sum is too large.
+    """
+    found = counts.where("count is null").orderBy("word", "next_word").first()
+    if found is not None:
+        words = " ".join(filter(None, (found["word"], found["next_word"])))
+        raise InputError(
+            f"{sources}: the counts of {words!a:.80} add up to more than 2^63 - 1: correct the files or leave one out"
+        )
 
 
 def _counted(
@@ -114,6 +137,7 @@ def sum_by_key(partial_counts: DataFrame) -> DataFrame:
         partial_counts: `WORD_COUNTS`.
 
     Returns:
-        The same, each key once.
+        The same, each key once; a sum that does not fit its type is null, see `refuse_large_sums`.
     """
-    return partial_counts.groupBy("kind", "word", "next_word").agg(F.sum("count").alias("count"))
+    # sum() wraps a sum that does not fit its type, or fails, as Spark is set.
+    return partial_counts.groupBy("kind", "word", "next_word").agg(F.try_sum("count").alias("count"))

@@ -57,6 +57,10 @@ def _read_file(file: str, kind: str, stream: ReadableBytes, most_held: int) -> I
             unit, read = "line", _text_lines(stream, kind, tally)
         for words, count in read:
             tally["lines"] += 1
+            if words and counts[words] > _LARGEST_COUNT - count:
+                # The sum does not fit the column: whoever adds up the parts says so.
+                yield from _batches(kind, counts)
+                counts.clear()
             if words:
                 counts[words] += count
             else:

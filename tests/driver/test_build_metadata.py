@@ -232,6 +232,18 @@ def test_an_empty_list_is_an_error_that_names_the_threshold(tmp_path, capsys):
     assert not (tmp_path / "list" / "metadata.json").exists()
 
 
+@pytest.mark.parametrize("files", [1, 2])
+def test_counts_that_add_up_beyond_64_bits_are_refused(tmp_path, capsys, files):
+    lines = [f"york\t{2**62}\n", f"york\t{2**62}\n"]
+    for number in range(files):
+        (tmp_path / f"{number}.tsv").write_text("".join(lines[number::files]) + "new\t200\n")
+    named = [tmp_path / f"{number}.tsv" for number in range(files)]
+    assert call("build_metadata", "--unigram-counts", *named, "--output", tmp_path / "list") == 2
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "the counts of 'york' add up to more than 2^63 - 1" in error
+    assert "0.tsv" in error
+
+
 @pytest.mark.parametrize("count", ["-3", "many"])
 def test_a_bad_count_names_its_line(tmp_path, capsys, count):
     (tmp_path / "words.tsv").write_text(f"new\t200\nyork\t{count}\n")
