@@ -175,10 +175,18 @@ def _finish_members(
     if last is None:
         return (yield from _skip_damage(source, start, start if failed_at is None else start + 1))
     member = inspect_member(source.stream, source.codec, last.offset)
+    if member.state == "complete" and failed_at is None and not last.is_truncated:
+        yield last
+        return None
     if member.state == "complete":
-        # What follows the block in its member is the rest of it.
-        is_wrong_length = failed_at is not None and failed_at <= last.offset
-        yield last._replace(is_truncated=True) if is_wrong_length else last
+        if failed_at is None or failed_at > last.offset:
+            yield last
+        elif last.content_length < 0:
+            yield last
+            yield Damage("archive.corrupt", last.offset, member.end)
+        else:
+            # What follows the block in its member is the rest of it.
+            yield last._replace(is_truncated=True)
         return (yield from _skip_damage(source, member.end, member.end))
     if not _starts_member(source, last.offset):
         yield last
@@ -211,7 +219,7 @@ def _skip_damage(source: ArchiveSource, damage_start: int, search_start: int) ->
     if not rest.strip():
         return None
     next_start = find_next_start(source, search_start)
-    if next_start == damage_start:
+    if next_start is not None and not rest[: next_start - damage_start].strip():
         return next_start
     is_truncated = next_start is None and _is_cut_record(source, damage_start, rest)
     yield Damage("archive.truncated" if is_truncated else "archive.corrupt", damage_start, next_start)

@@ -7,11 +7,12 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import zstandard
 from fastwarc.stream_io import BrotliReader
 
+from udfs.archive_source import ZSTD
 from udfs.charset import is_utf8
 from udfs.page_pairs import LostRecordError
 
@@ -31,7 +32,16 @@ _HTML_START = re.compile(
     re.IGNORECASE,
 )
 _UTF16_HTML_START = re.compile(rb"(?:\xff\xfe|\xfe\xff)?\0?(?:[\s]\0?)*<\0?(?:!|h|H)\0")
-_HTML_LINE = re.compile(rb"\n[ \t]*(?=" + _HTML_TAG + rb"|<!--|<\?xml\s)", re.IGNORECASE)
+_MARKUP_LINE = re.compile(
+    rb"\n(?:\xef\xbb\xbf)?(?=<[a-z!/?])|\n[ \t]+(?=" + _HTML_TAG + rb"|<!--|<\?xml\s)", re.IGNORECASE
+)
+_KNOWN_HEADER = re.compile(
+    rb"\n(?:content-(?:type|length|encoding|language)|transfer-encoding|set-cookie|connection|server|cache-control|"
+    rb"etag|expires|last-modified|location|vary|x-powered-by)[ \t]*:",
+    re.IGNORECASE,
+)
+_NEXT_STATUS_LINE = re.compile(rb"[^\r\n]*\r?\n(?=HTTP/\d)", re.IGNORECASE)
+_WHOLE_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)? \d{3}[ \r\n]")
 _SNIFFED_BYTES = 2048
 _BODY_HEADER = re.compile(
     rb"[\r\n][ \t\v\f]*(content-type|content-encoding|transfer-encoding)[ \t\v\f]*:"
@@ -46,6 +56,8 @@ _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 """What the MIME Sniffing Standard calls a binary data byte: none stands in text."""
 
 _READ_BYTES = 1 << 16
+_SMALL_READ_BYTES = 1 << 12
+_MOST_BINARY_SHARE = 0.05
 _MOST_LAYERS = 4
 _DEFLATE_METHOD = 8
 _CORRUPT = (zlib.error, zstandard.ZstdError, OSError, EOFError)
@@ -78,30 +90,42 @@ def split_http_message(block: bytes) -> HttpMessage:
     while status[1].startswith(b"1") and (final := _status_behind(block, status.end())):
         status = final
     head_end, body_start = _header_end(block, status.end())
-    headers: dict[str, str] = {}
-    for name, value in _BODY_HEADER.findall(block, status.end(), head_end):
-        key, text = name.lower().decode(), b" ".join(value.split()).decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    headers = _headers(block, status.end(), head_end)
+    if not headers and _WHOLE_STATUS_LINE.match(block, body_start) and (final := _STATUS_LINE.match(block, body_start)):
+        # A proxy's own answer stands before that of the server.
+        status = final
+        head_end, body_start = _header_end(block, status.end())
+        headers = _headers(block, status.end(), head_end)
     return HttpMessage(int(status[1]), headers, block[body_start:])
 
 
+def _headers(block: bytes, start: int, end: int) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in _BODY_HEADER.findall(block, start, end):
+        key, text = name.lower().decode(), b" ".join(value.split()).decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
+
+
 def _status_behind(block: bytes, start: int) -> re.Match[bytes] | None:
-    end = _HEADER_END.search(block, start)
+    end = _NEXT_STATUS_LINE.match(block, start) or _HEADER_END.search(block, start)
     return _STATUS_LINE.match(block, end.end()) if end else None
 
 
 def _header_end(block: bytes, start: int) -> tuple[int, int]:
     """Finds where headers end and the body begins; `start` lies in the status line."""
     empty_line = _HEADER_END.search(block, start)
-    # Without the empty line a page may hold one further down.
-    markup = _HTML_LINE.search(block, start, empty_line.start() if empty_line else len(block))
-    if markup:
+    limit = empty_line.start() if empty_line else len(block)
+    # Without the empty line a page may hold one further down; but some headers hold markup.
+    markup = _MARKUP_LINE.search(block, start, limit)
+    if markup and not (empty_line and _KNOWN_HEADER.search(block, markup.end(), limit)):
         return markup.start(), markup.start() + 1
     if empty_line:
         return empty_line.start(), empty_line.end()
     lines = _HEADER_LINES.match(block, start)
     end = lines.end() if lines else start
-    return end, end
+    line_end = _LINE_END.match(block, end)
+    return end, line_end.end() if line_end else end
 
 
 def looks_like_html(body: bytes) -> bool:
@@ -133,7 +157,7 @@ def decode_body(body: bytes, transfer_encoding: str, content_encoding: str, max_
             body, layers = decode(body, max_bytes), layers + 1
     while layers < _MOST_LAYERS and (decode := _decoder_by_magic(body)):
         body, layers = decode(body, max_bytes), layers + 1
-    if _PACKED_START.match(body):
+    if _PACKED_START.match(body) or _is_binary(body):
         raise LostRecordError("record.undecodable", f"packed in a way that is not read: {body[:20]!r}")
     if len(body) > max_bytes:
         raise LostRecordError("record.page_too_large", f"more than {max_bytes} bytes")
@@ -142,7 +166,8 @@ def decode_body(body: bytes, transfer_encoding: str, content_encoding: str, max_
 
 def _codings(header: str) -> list[str]:
     """Gives the codings that a header names, in the order in which they were applied."""
-    return [coding.strip() for coding in header.lower().split(",")]
+    codings = (coding.strip().removeprefix("x-") for coding in header.lower().split(","))
+    return [coding for coding in codings if coding not in {"", "identity"}]
 
 
 def remove_chunks(body: bytes) -> bytes:
@@ -170,7 +195,8 @@ def _decoder_by_name(body: bytes, coding: str) -> Callable[[bytes, int], bytes] 
     """Deflate and Brotli have no magic bytes: the header is believed unless the body is readable as it is."""
     if looks_like_html(body) or not body:
         return None
-    return {"deflate": _inflate, "br": _unbrotli}.get(coding)
+    # Some servers call gzip what is deflate.
+    return {"deflate": _inflate, "gzip": _inflate, "br": _unbrotli}.get(coding)
 
 
 def _gunzip(body: bytes, max_bytes: int) -> bytes:
@@ -189,7 +215,8 @@ def _unzstd(body: bytes, max_bytes: int) -> bytes:
 
 def _unbrotli(body: bytes, max_bytes: int) -> bytes:
     reader = BrotliReader(io.BytesIO(body))
-    return _decoded(iter(lambda: reader.read(_READ_BYTES), b""), max_bytes, body)
+    # What a read has put out is lost where it ends with an error.
+    return _decoded(iter(lambda: reader.read(_SMALL_READ_BYTES), b""), max_bytes, body)
 
 
 def _zlib_parts(body: bytes, window_bits: int) -> Iterator[bytes]:
@@ -219,19 +246,19 @@ def _zstd_parts(body: bytes) -> Iterator[bytes]:
     """Decompresses frames behind each other.
 
     Raises:
-        EOFError: The first one is cut off before anything comes out.
+        EOFError: The last one is cut off.
         zstandard.ZstdError: One is corrupt.
     """
-    reader = zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True)
-    part = reader.read(_READ_BYTES)
-    if not part:
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        frame.decompress(body)
-        if not frame.eof:
-            raise EOFError("cut off")
-    while part:
-        yield part
-        part = reader.read(_READ_BYTES)
+    frame: Any = None
+    for start in range(0, len(body), ZSTD.slice_bytes):
+        rest = body[start : start + ZSTD.slice_bytes]
+        while rest:
+            frame = frame or ZSTD.new_decompressor()
+            yield frame.decompress(rest)
+            rest = frame.unused_data if frame.eof else b""
+            frame = None if frame.eof else frame
+    if frame is not None:
+        raise EOFError("cut off")
 
 
 def _decoded(parts: Iterator[bytes], max_bytes: int, undecoded: bytes | None) -> bytes:
@@ -268,3 +295,13 @@ def _is_text(body: bytes) -> bool:
     """Tells text from packed bytes, which hold binary data bytes but where they are very short."""
     start = body[:_SNIFFED_BYTES]
     return _BINARY.search(start) is None and (is_utf8(start) or _TAG_START.search(start) is not None)
+
+
+def _is_binary(body: bytes) -> bool:
+    """Tells packed bytes, pictures and the like, of which a tenth are binary data bytes, from pages with a few."""
+    start = body[:_SNIFFED_BYTES]
+    if looks_like_html(start) or start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return False
+    binary = _BINARY.findall(start)
+    # Every other byte of UTF-16 may be a NUL.
+    return len(binary) > _MOST_BINARY_SHARE * len(start) and binary.count(b"\0") < len(start) // 4

@@ -41,32 +41,55 @@ class MemberReader:
         """Offset of the next byte within the decompressed member."""
         return self._taken + self._at
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the stream ended inside the present member."""
+        return self._member is not None and not self._member.is_complete
+
     def next_member(self) -> bool:
         """Goes on to the member behind the present one, which must have been read to its end.
 
         Returns:
-            False where there is none.
+            False where there is none; zeros are padding.
         """
         if self._codec is None or self._member is None or not self._member.is_complete:
             return False
-        # What is no member, such as padding, is left to whoever looks at the end of an archive.
-        self._packed = self._member.unused or self._read_packed()
-        if not self._packed:
-            return False
-        self.start = self._packed_end - len(self._packed)
+        packed = self._member.unused.lstrip(b"\0")
+        while not packed:
+            packed = self._read_packed()
+            if not packed:
+                return False
+            packed = packed.lstrip(b"\0")
+        self._packed, self.start = packed, self._packed_end - len(packed)
         self._member = MemberDecompressor(self._codec)
         self._parts, self._ready, self._at, self._taken = iter(()), b"", 0, 0
         return True
 
-    def read_line(self, limit: int) -> bytes:
+    def skip_space(self) -> None:
+        """Passes over white space, up to the end of the member."""
+        is_there = True
+        while is_there and self._ready[self._at : self._at + 1].strip() == b"":
+            self._at = len(self._ready) - len(self._ready[self._at :].lstrip())
+            is_there = self._at < len(self._ready) or self._fill()
+
+    def read_line(self, limit: int, *, in_header: bool = False) -> bytes:
         """Reads up to and with the next LF.
 
         Args:
             limit: Bytes of the longest line; of a longer one this much is read.
+            in_header: Whether the line belongs to what was read before it, where a member may end as within a line.
 
         Returns:
             The line; empty at the end of the member.
         """
+        line = self._line_in_member(limit)
+        while (line or in_header) and not line.endswith(b"\n") and len(line) < limit:
+            if not self._goes_on_in_next_member():
+                break
+            line += self._line_in_member(limit - len(line))
+        return line
+
+    def _line_in_member(self, limit: int) -> bytes:
         searched = self._at
         while (end := self._ready.find(b"\n", searched, self._at + limit)) < 0 and len(self._ready) - self._at < limit:
             searched = len(self._ready) - self._at
@@ -92,12 +115,13 @@ class MemberReader:
             yield part
 
     def _goes_on_in_next_member(self) -> bool:
-        """Some writers cut members anywhere: tells whether the next one goes on with a block, not with a record."""
-        if not self.next_member():
-            return False
-        while len(self._ready) < _HEAD_BYTES and self._fill():
-            pass
-        return bool(self._ready) and self._record_start.match(self._ready) is None
+        """Some writers cut members anywhere: tells whether the next one goes on with a record, or begins another."""
+        while self.next_member():
+            while len(self._ready) < _HEAD_BYTES and self._fill():
+                pass
+            if self._ready:
+                return self._record_start.match(self._ready) is None
+        return False
 
     def _fill(self) -> bool:
         """Adds decompressed bytes to those that are ready; tells whether there were any."""

@@ -29,8 +29,8 @@ MAX_LINE_BYTES = 16 << 20
 _READ_BYTES = 1 << 16
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ROWS_PER_BATCH = 8192
-_SEGMENT = re.compile(rb"[^\n]+")
-"""What of a line lies in one part of a file; runs of empty lines are passed over without a piece for each."""
+_LINE = re.compile(rb"\S[^\n]*")
+"""A line without the blanks before it; runs of blank lines are passed over without a piece for each."""
 _ESCAPE = re.compile(
     rb"\\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|(\\u[Dd][89A-Fa-f][0-9A-Fa-f]{2})|\\.", re.DOTALL
 )
@@ -252,17 +252,21 @@ def _decompressed(stream: fetch.ArchiveStream, damages: list[Damage]) -> Iterato
 
 
 def _lines(parts: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yields (number from 0, line) of the lines that are not empty; of one that is too long only the beginning."""
+    """Yields (number from 0, line) of the lines that are not blank; of one that is too long only the beginning."""
     number, begun = 0, bytearray()
     for part in parts:
         end = 0
-        for segment in _SEGMENT.finditer(part):
+        if begun:
+            line_end = part.find(b"\n")
+            end = len(part) if line_end < 0 else line_end
+            begun += part[: min(end, MAX_LINE_BYTES + 1 - len(begun))]
+        for segment in _LINE.finditer(part, end):
             passed = part.count(b"\n", end, segment.start())
-            if passed and begun:
+            if begun:
                 yield number, bytes(begun)
                 begun.clear()
             number += passed
-            begun += segment[0][: MAX_LINE_BYTES + 1 - len(begun)]
+            begun += segment[0][: MAX_LINE_BYTES + 1]
             end = segment.end()
         passed = part.count(b"\n", end)
         if passed and begun:

@@ -6,10 +6,7 @@ where something else follows a record, it raises.
 
 import re
 from collections.abc import Callable, Iterator
-from io import BytesIO
-from typing import Any, NamedTuple
-
-from fastwarc.warc import HeaderMap
+from typing import NamedTuple
 
 from udfs.archive_records import PAGE_TYPES, RECORD_TYPES, ArchiveRecord, FramingError, PartStream, has_typed_block
 from udfs.archive_source import WARC_START, Codec
@@ -18,10 +15,9 @@ from udfs.member_reader import MemberReader
 _LINE_BYTES = 65_536
 _HEADER_BYTES = 65_536
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
-_ARC_LINE = re.compile(
-    rb"\s*(?:filedesc:|[a-z][a-z0-9+.-]*:[^\r\n]* \d{12,18} [^ \r\n]+ [^ \r\n]+[ \t]*\r?\n)", re.IGNORECASE
-)
-_ARC_FIELDS = 5
+_VERSION = re.compile(rb"[^:]*WARC/\d", re.IGNORECASE)
+_ARC_LINE = re.compile(rb"\s*(?:filedesc:|[a-z][a-z0-9+.-]*:[^\r\n]* \d{12,18} )", re.IGNORECASE)
+_ARC_DATE = re.compile(r"\d{12,18}", re.ASCII)
 _ARC_DESCRIPTION_LINES = 2
 
 
@@ -72,8 +68,10 @@ def take_record(opened: OpenedRecord, offset: int, *, max_block_bytes: int) -> A
     length = max(opened.content_length, 0)
     is_json = "json" in (opened.content_type or "").lower()
     is_read = opened.record_type in PAGE_TYPES or (opened.record_type == "metadata" and is_json)
-    block = opened.reader.read(min(length, max_block_bytes)) if is_read else b""
-    taken = len(block) + opened.reader.skip(length - len(block))
+    wanted = min(length, max_block_bytes) if is_read else 0
+    block = opened.reader.read(wanted)
+    # Behind a block that ends early another record stands.
+    taken = len(block) + (opened.reader.skip(length - wanted) if len(block) == wanted else 0)
     return ArchiveRecord(
         offset=offset,
         record_type=opened.record_type,
@@ -96,53 +94,67 @@ def _open_records(
     reader = MemberReader(part, codec, first_line)
     is_there = True
     while is_there:
-        while line := reader.read_line(_LINE_BYTES):
-            if line.isspace():
-                continue
-            position = reader.start if codec else reader.position - len(line)
-            if not first_line.match(line):
-                raise FramingError(f"no record begins with {line[:100]!r}", position)
-            try:
-                opened = open_record(reader, line)
-            except ValueError as error:
-                raise FramingError(str(error), position) from None
-            yield position, opened
-        is_there = reader.next_member()
+        reader.skip_space()
+        position = reader.start if codec else reader.position
+        line = reader.read_line(_LINE_BYTES)
+        if not line:
+            is_there = reader.next_member()
+            continue
+        if not first_line.match(line):
+            raise FramingError(f"no record begins with {line[:100]!r}", position)
+        try:
+            opened = open_record(reader, line)
+        except ValueError as error:
+            raise FramingError(str(error), position) from None
+        yield position, opened
+    if reader.is_cut_off:
+        raise FramingError("a member is cut off", reader.start)
 
 
 def _open_warc_record(reader: MemberReader, first_line: bytes) -> OpenedRecord:
     """Reads a WARC header.
 
     Raises:
-        ValueError: It does not end.
+        ValueError: It does not end, or another record begins inside it.
     """
-    lines = [first_line.strip()]
+    del first_line
+    lines: list[bytes] = []
     left = _HEADER_BYTES
-    while (line := reader.read_line(_LINE_BYTES)).strip(b"\r\n"):
-        lines.append(line.rstrip(b"\r\n"))
+    while (line := reader.read_line(_LINE_BYTES, in_header=True)).strip(b"\r\n"):
+        lines.append(line)
         left -= len(line)
         if left < 0:
             raise ValueError(f"a header is longer than {_HEADER_BYTES} bytes")
+        if _VERSION.match(line):
+            raise ValueError("a header is cut off by another record")
     if not line:
         raise ValueError("a header is cut off")
-    headers = HeaderMap()
-    content: Any = BytesIO(b"\r\n".join(lines) + b"\r\n\r\n")
-    headers.parse(content)
-
-    def value(name: str) -> str | None:
-        found = headers.get(name)
-        return None if found is None else found.strip()
-
-    kind = (value("WARC-Type") or "").lower()
+    fields = _fields(lines)
+    kind = (fields.get("warc-type") or "").lower()
     kind = kind if kind in RECORD_TYPES else "unknown"
     return OpenedRecord(
         record_type=kind,
-        target_uri=value("WARC-Target-URI"),
-        content_type=value("Content-Type") if has_typed_block(kind) else None,
-        payload_type=value("WARC-Identified-Payload-Type") if kind in PAGE_TYPES else None,
-        content_length=_length(value("Content-Length") or ""),
+        target_uri=fields.get("warc-target-uri"),
+        content_type=fields.get("content-type") if has_typed_block(kind) else None,
+        payload_type=fields.get("warc-identified-payload-type") if kind in PAGE_TYPES else None,
+        content_length=_length(fields.get("content-length", "")),
         reader=reader,
     )
+
+
+def _fields(lines: list[bytes]) -> dict[str, str]:
+    """Gives the first value of each name, in lower case; folds of a value are joined by a blank."""
+    fields: dict[bytes, list[bytes]] = {}
+    parts: list[bytes] = []
+    for line in lines:
+        if line[:1] in {b" ", b"\t"}:
+            parts.append(line.strip())
+            continue
+        name, _, value = line.partition(b":")
+        parts = [value.strip()]
+        fields.setdefault(name.strip().lower(), parts)
+    values = {name: b" ".join(filter(None, parts)) for name, parts in fields.items()}
+    return {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in values.items()}
 
 
 def _open_arc_record(reader: MemberReader, line: bytes) -> OpenedRecord:
@@ -155,12 +167,13 @@ def _open_arc_record(reader: MemberReader, line: bytes) -> OpenedRecord:
         text = line.decode().strip()
     except UnicodeDecodeError:
         text = line.decode("latin-1").strip()
-    # Only the URL may hold blanks.
-    fields = text.rsplit(" ", _ARC_FIELDS - 1)
-    if len(fields) != _ARC_FIELDS:
-        raise ValueError(f"an ARC header has {_ARC_FIELDS} fields, not {text[:100]!r}")
-    uri, _, _, content_type, stated = fields
-    length = _length(stated)
+    # URL, IP, date, type, length; version 2 has more fields before the length. URL and type may hold blanks.
+    fields = text.split(" ")
+    date = next((place for place, field in enumerate(fields) if place > 1 and _ARC_DATE.fullmatch(field)), None)
+    if date is None or date + 1 >= len(fields):
+        raise ValueError(f"an ARC header has URL, IP, date, type and length, not {text[:100]!r}")
+    uri, content_type = " ".join(fields[: date - 1]), " ".join(fields[date + 1 : -1][:1])
+    length = _length(fields[-1])
     if not uri.lower().startswith("filedesc:"):
         return OpenedRecord("response", uri, content_type, None, length, reader)
     # Writers do not agree on whether the length counts these lines.

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
+from udfs.archive_members import inspect_member
 from udfs.archive_records import (
     PAGE_TYPES,
     RECORD_TYPES,
@@ -61,11 +62,15 @@ def _read_plain_records(source: ArchiveSource, max_block_bytes: int) -> ArchiveI
     try:
         for record in ArchiveIterator(stream, record_types=WarcRecordType.any_type, parse_http=False):
             position = int(record.stream_pos)
+            if last is None:
+                is_next = position == offset
+            else:
+                is_next = _is_accounted_for(source, part, last, header_bytes, position)
+            if not is_next:
+                return offset
             if last is not None:
-                if not _is_accounted_for(source, part, last, header_bytes, position):
-                    return last.offset
                 yield last
-            last, offset = None, position
+            offset = position
             # As FastWARC would write it: as long as what it read only where that is plain.
             header: bytes = record.headers.__getstate__()[0]
             header_bytes = len(header)
@@ -76,7 +81,11 @@ def _read_plain_records(source: ArchiveSource, max_block_bytes: int) -> ArchiveI
         raise
     except OSError:
         return offset
-    if last is None or not _is_accounted_for(source, part, last, header_bytes, part.tell()):
+    end = part.tell()
+    if last is None or not _is_accounted_for(source, part, last, header_bytes, end):
+        return offset
+    # FastWARC ends before a member that it cannot read; its end may look like that of the last record.
+    if source.codec is GZIP and inspect_member(source.stream, GZIP, offset).end != end:
         return offset
     yield last
     return None
@@ -104,7 +113,7 @@ def _take(record: Any, header: bytes, offset: int, max_block_bytes: int) -> Arch
     names = header.lower()
     if kind is None or length >= _NO_LENGTH or _value(header, names, b"content-length") != str(length):
         return None
-    if not _has_plain_lines(header):
+    if not _has_plain_lines(header) or names.count(b"\r\nwarc-type:") > 1:
         return None
     is_page = kind in PAGE_TYPES
     content_type = _value(header, names, b"content-type") if has_typed_block(kind) else None
@@ -127,9 +136,10 @@ def _take(record: Any, header: bytes, offset: int, max_block_bytes: int) -> Arch
 
 
 def _has_plain_lines(header: bytes) -> bool:
-    """Tells whether no value is folded, no line end is a bare LF, and each name stands right before its colon."""
-    is_folded = b"\r\n " in header or b"\r\n\t" in header
-    return not is_folded and b" :" not in header and header.count(b"\n") == header.count(b"\r\n")
+    """Tells whether a header is one header: each value on the line of its name, each line ended by CRLF."""
+    if b"\r\n " in header or b"\r\n\t" in header or b" :" in header or header.find(b"WARC/", 1) >= 0:
+        return False
+    return header.count(b"\n") == header.count(b"\r\n")
 
 
 def _value(header: bytes, names: bytes, name: bytes) -> str | None:

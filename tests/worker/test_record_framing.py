@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,3 +201,92 @@ def test_a_header_without_end_costs_its_record_only() -> None:
     outcome = extract_bytes(record(0) + endless + record(1))
     assert outcome.status == "damaged"
     assert outcome.texts == texts(0, 1)
+
+
+def longer(number: int, by: int) -> bytes:
+    return record(number).replace(
+        b"Content-Length: %d" % len(page(number)), b"Content-Length: %d" % (len(page(number)) + by)
+    )
+
+
+@pytest.mark.parametrize("form", ["members", "frames"])
+@pytest.mark.parametrize("by", [5, 30, 300, 5000])
+def test_a_length_that_is_too_long_costs_its_record_and_not_the_next(by: int, form: str) -> None:
+    outcome = extract_bytes(FORMS[form]([record(0), longer(1, by), record(2), record(3)]))
+    assert result(outcome) == ("damaged", texts(0, 2, 3), {"record.truncated": 1})
+    several = FORMS[form]([record(0), longer(1, by), record(2) + record(3)])
+    assert extract_bytes(several).texts == texts(0, 2, 3)
+
+
+def test_empty_members_and_padding_are_nothing() -> None:
+    """The records have one size, so that the end of one member looks like that of another."""
+    packed = [gzip.compress(record(number), mtime=0) for number in range(3)]
+    empty = gzip.compress(b"", mtime=0)
+    for parts in (
+        [packed[0], empty, *packed[1:]],
+        [*packed, empty],
+        [*packed, bytes(600)],
+        [*packed[:2], empty * 9, packed[2]],
+    ):
+        assert result(extract_bytes(b"".join(parts))) == ("ok", texts(0, 1, 2), {})
+    frames = [zstandard.compress(record(number)) for number in range(3)]
+    assert result(extract_bytes(b"".join([*frames, zstandard.compress(b"")]))) == ("ok", texts(0, 1, 2), {})
+    whole = record(1)
+    for cut in (20, 60, len(whole) - len(page(1)) + 5, len(whole) - 30):
+        data = packed[0] + gzip.compress(whole[:cut]) + empty + gzip.compress(whole[cut:]) + packed[2]
+        assert result(extract_bytes(data)) == ("ok", texts(0, 1, 2), {})
+
+
+def test_a_member_that_cannot_be_read_is_no_end() -> None:
+    packed = [gzip.compress(record(number), mtime=0) for number in range(2)]
+    size = len(record(0)).to_bytes(4, "little")
+    for rest in (packed[1][:3] + b"\x10" + packed[1][4:], gzip.compress(b"") + b"junk" + size, b"junk" + size):
+        outcome = extract_bytes(packed[0] + rest)
+        assert (outcome.status, outcome.texts) == ("damaged", texts(0))
+
+
+@pytest.mark.parametrize("size", [100, 1000, 16_384])
+def test_members_cut_anywhere(size: int) -> None:
+    whole = b"".join(page_record(number, padding=3000) for number in range(12))
+    for shift in (0, 37, size // 2):
+        data = page_record(99, padding=17_000 + shift) + whole
+        cut = b"".join(gzip.compress(data[at : at + size], 1) for at in range(0, len(data), size))
+        assert result(extract_bytes(cut)) == ("ok", ["a dog 99", *texts(*range(12))], {})
+
+
+def test_large_headers_are_read_and_cut_ones_end_where_a_record_begins() -> None:
+    large = headed(*NAMES["upper case"], b"X: " + b"a" * 40_000)
+    for form in FORMS.values():
+        assert result(extract_bytes(form([record(1), large, record(2)]))) == ("ok", texts(1, 0, 2), {})
+    for cut in (
+        b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://wrong.example/\r\n",
+        b"WARC/1.0\r\nWARC-Ty",
+    ):
+        outcome = extract_bytes(record(0) + cut + record(1) + record(2))
+        assert (outcome.status, outcome.texts) == ("damaged", texts(0, 1, 2))
+        assert all(pair["page_url"].startswith("http://example.org/") for pair in outcome.pairs)
+
+
+def test_the_first_of_repeated_headers_counts() -> None:
+    twice = record(1).replace(b"WARC-Type: response", b"WARC-Type: response\r\nWARC-Type: request")
+    for form in FORMS.values():
+        assert result(extract_bytes(form([record(0), twice]))) == ("ok", texts(0, 1), {})
+
+
+def test_blank_lines_cost_no_time_each() -> None:
+    begun = time.process_time()
+    blank = zstandard.compress(b"\n" * 30_000_000)
+    assert extract_bytes(zstandard.compress(record(0)) + blank + zstandard.compress(record(1))).texts == texts(0, 1)
+    assert time.process_time() - begun < 10
+
+
+@pytest.mark.parametrize(
+    "fields", ["text/html; charset=utf-8 %d", " %d", "text/html 200 ABC - 123 file.arc %d", "text/html  %d"]
+)
+def test_lines_of_arc_as_crawlers_wrote_them(fields: str) -> None:
+    header = b"filedesc://a.arc 0.0.0.0 20100101000000 text/plain 0\n1 0 T\nURL\n"
+    line = f"http://example.org/a b 127.0.0.1 20100101000000 {fields % len(page(1))}\n".encode()
+    for form in (bytes, gzip.compress):
+        outcome = extract_bytes(form(header) + form(line + page(1) + b"\n"))
+        assert result(outcome) == ("ok", texts(1), {"record.skipped_arc_header": 1})
+        assert outcome.pairs[0]["page_url"] == "http://example.org/a b"

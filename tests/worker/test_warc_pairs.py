@@ -459,3 +459,58 @@ def test_a_type_given_twice_by_two_headers_is_left_to_the_body() -> None:
     headers = "Content-Type: application/pdf"
     assert extract(http_response(PAGE, headers)).texts == ["a dog"]
     assert extract(http_response(b"%PDF-1.4", headers)).rejected == {"record.skipped_not_html": 1}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("X-Powered: x\r\n <b>y</b>", "Content-Type: text/html"),
+        ("Set-Cookie: a=\n<b>x</b>", "Content-Type: text/html"),
+        ("Link:\r\n <link rel=x>", "Content-Type: text/html"),
+    ],
+)
+def test_markup_in_a_header_is_no_page(headers: tuple[str, ...]) -> None:
+    packed = gzip.compress(PAGE)
+    assert extract(http_response(packed, *headers, "Content-Encoding: gzip", content_type=None)).texts == ["a dog"]
+
+
+@pytest.mark.parametrize("start", [b"<section>", b"\xef\xbb\xbf<html>", b"<custom-tag a=b>", b"</p>"])
+def test_a_head_without_its_empty_line_before_an_unusual_page(start: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+    assert extract(head + start + PAGE + b"\r\n\r\n <p>x</p>").texts == ["a dog"]
+    assert extract(head + b"Content-Encoding: gzip\r\n" + gzip.compress(PAGE)).texts == ["a dog"]
+
+
+@pytest.mark.parametrize(
+    "before", [b"HTTP/1.1 100 Continue\r\n", b"HTTP/1.0 200 Connection established\r\n\r\n", b"HTTP/1.1 100\n\n"]
+)
+def test_the_answer_behind_another_one_is_read(before: bytes) -> None:
+    assert extract(before + http_response(PAGE)).texts == ["a dog"]
+    assert extract(before + http_response(PAGE, status="404 No")).rejected == {"record.skipped_status": 1}
+
+
+@pytest.mark.parametrize("named", ["gzip", "x-deflate", "deflate"])
+def test_codings_by_other_names(named: str) -> None:
+    for body in (zlib.compress(PAGE), zlib.compress(PAGE, wbits=-15)):
+        assert extract(http_response(body, f"Content-Encoding: {named}")).texts == ["a dog"]
+    assert extract(http_response(brotli_compress(PAGE), "Content-Encoding: x-br")).texts == ["a dog"]
+
+
+@pytest.mark.parametrize("header", [(), ("Content-Encoding: aes128gcm",), ("Content-Encoding: br",)])
+def test_bytes_that_are_no_text_are_a_reject(header: tuple[str, ...]) -> None:
+    noise = random.Random(3).randbytes(3000)
+    for body in (noise, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + noise):
+        assert extract(http_response(body, *header)).rejected == {"record.undecodable": 1}
+    few = b"Hello \x0b, \x01" + b"text " * 99 + PAGE
+    assert extract(http_response(few)).texts == ["a dog"]
+
+
+def test_a_cut_zstd_frame_is_a_reject_and_what_follows_a_whole_one_is_nothing() -> None:
+    packed = zstandard.compress(PAGE * 50)
+    for size in (1, 4, 10, len(packed) // 2):
+        body = packed[:size]
+        outcome = extract(http_response(body, "Content-Encoding: zstd"))
+        assert outcome.texts == []
+        assert outcome.rejected == ({"record.undecodable": 1} if size >= 4 else {})
+    for rest in (b"junk", bytes(9)):
+        assert len(extract(http_response(packed + rest, "Content-Encoding: zstd")).texts) == 50
