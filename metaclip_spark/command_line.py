@@ -10,6 +10,7 @@ from dataclasses import MISSING, Field, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
@@ -32,6 +33,7 @@ EXIT_USER_MUST_CHANGE = 2
 EXIT_TERMINATED = 128 + signal.SIGTERM
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
+_WEB_SCHEMES = ("http", "https", "ftp")
 _BUCKET_SCHEMES = ("s3", "s3a", "s3n", "gs")
 
 _RAISED = re.compile(r"(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): ")
@@ -219,12 +221,13 @@ def _checked_text(option: str, text: str) -> str:
         ConfigError: If there is a NUL character or a byte that is not UTF-8.
     """
     if "\0" in text:
-        raise ConfigError(f"{option} is {_shown(text) or 'a URL'}, which holds a NUL character: take it out")
+        raise ConfigError(f"{option} is {_shown(text)}, which holds a NUL character: take it out")
     try:
         text.encode()
     except UnicodeEncodeError:
-        shown = _shown(text) or "a URL"
-        raise ConfigError(f"{option} is {shown}, which is not UTF-8: rename the file, or correct the value") from None
+        raise ConfigError(
+            f"{option} is {_shown(text)}, which is not UTF-8: rename the file, or correct the value"
+        ) from None
     return text
 
 
@@ -238,7 +241,7 @@ def _checked_path(option: str, text: str) -> str:
         raise ConfigError(f"{option} is empty: name a path (an unset variable in the command?)")
     scheme, separator, rest = text.partition("://")
     if separator:
-        if _shown(text) is None:
+        if scheme.lower() in _WEB_SCHEMES and not _is_url(text):
             raise ConfigError(f"{option} begins with {scheme}://, but is no valid URL: correct what follows")
         if not rest or (rest.startswith("/") and scheme.lower() in _BUCKET_SCHEMES):
             raise ConfigError(f"{option} is {_shown(text)}, which names no bucket or folder: write it in full")
@@ -252,12 +255,16 @@ def _checked_path(option: str, text: str) -> str:
         ) from None
 
 
-def _shown(text: str) -> str | None:
-    """Gives a text as a message may show it; None where it is no valid URL, and may hold credentials anywhere."""
+def _shown(text: str) -> str:
+    return repr(without_credentials(text))
+
+
+def _is_url(text: str) -> bool:
     try:
-        return repr(without_credentials(text))
+        urlsplit(text)
     except ValueError:
-        return None
+        return False
+    return True
 
 
 def _option_of(name: str) -> str:

@@ -219,7 +219,11 @@ def _files_of_glob(pattern: Path, endings: tuple[str, ...]) -> list[tuple[str, s
             if matches_pattern(path.relative_to(root).parts, parts) and path.is_file()
         ]
     else:
-        for path in root.glob(str(PurePosixPath(*parts))):
+        try:
+            paths = list(root.glob(str(PurePosixPath(*parts))))
+        except ValueError as error:
+            raise InputError(f"{pattern} is no pattern: {error}") from None
+        for path in paths:
             below = path.relative_to(root)
             if path.is_dir():
                 found += [((below / name).as_posix(), inner) for name, inner in _files_below(path, endings)]
@@ -266,7 +270,9 @@ def _of_one_name(archive: str, first: str, second: str) -> str:
 
 
 def _once_each(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Keeps one name, the smallest, of each file, however many ways led to it: read twice it would count twice.
+    """Keeps one name of each file, however many ways led to it: read twice it would count twice.
+
+    A name by which fewest links to folders are followed stays, whatever links are made; of those the smallest.
 
     Raises:
         InputError: If a name is not UTF-8.
@@ -275,8 +281,14 @@ def _once_each(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
     for archive, path in found:
         try:
             real = path if "://" in path else os.path.realpath(path)
-            smallest = min((archive, path), names.get(real, (archive, path)), key=lambda item: item[0].encode())
+            before = names.get(real, (archive, path))
+            archive.encode()
         except UnicodeEncodeError:
             raise InputError(f"the file name {archive!r} is not UTF-8: rename the file") from None
-        names[real] = smallest
+        names[real] = before if before[0] == archive else min(before, (archive, path), key=_rank)
     return list(names.values())
+
+
+def _rank(named: tuple[str, str]) -> tuple[int, bytes]:
+    archive, path = named
+    return sum(map(os.path.islink, Path(path).parents)), archive.encode()

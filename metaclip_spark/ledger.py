@@ -127,13 +127,23 @@ def read_ledger(storage: Storage) -> Ledger:
 def _read_entry(storage: Storage, name: str) -> dict[str, Any]:
     entry = storage.read_json(name) or {}
     wrong = [key for key, kind in _KEYS_OF_ENTRY.items() if not isinstance(entry.get(key), kind)]
-    rows = [] if wrong else entry["archives"]
-    if wrong or not all(isinstance(row, dict) and row.keys() >= _KEYS_OF_ROW for row in rows):
+    if wrong or not _has_whole_rows(entry):
         raise InputError(
             f"{storage.root}/{name} is no ledger entry (it lacks {', '.join(wrong) or 'what its archives gave'}): "
             "restore it, or delete it, and --resume extracts its archives again"
         )
     return entry
+
+
+def _has_whole_rows(entry: dict[str, Any]) -> bool:
+    rows, gone = entry["archives"], entry.get("superseded", [])
+    return (
+        all(isinstance(row, dict) and row.keys() >= _KEYS_OF_ROW and isinstance(row["archive"], str) for row in rows)
+        and all(isinstance(row.get("rejected", {}), dict) for row in rows)
+        and all(isinstance(file, str) for file in entry["files"])
+        and isinstance(gone, list)
+        and all(isinstance(item, dict) and item.keys() >= {"archive", "entry"} for item in gone)
+    )
 
 
 def wave_folder(entry_name: str) -> str:

@@ -65,7 +65,6 @@ _KEYS_OF_MANIFEST: dict[str, Any] = {
     "input": str,
     "numbers": dict,
     "settings": dict,
-    "files": dict,
     "seconds": int | float,
 }
 _KEYS: dict[str, dict[str, Any]] = {

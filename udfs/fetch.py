@@ -307,9 +307,13 @@ class _TaggedFile:
         if start <= self._digested < end:
             self._digest.update(memoryview(data)[self._digested - start :])
             self._digested = end
-        if end >= self.size and self._version() != self._opened:
-            raise ArchiveChangedError(f"{self._path} has changed while it was read: run again when it is complete")
+        if end >= self.size or len(data) < size:
+            self._check_unchanged()
         return data
+
+    def _check_unchanged(self) -> None:
+        if self._version() != self._opened:
+            raise ArchiveChangedError(f"{self._path} has changed while it was read: run again when it is complete")
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         return self._file.seek(offset, whence)
@@ -326,6 +330,7 @@ class _TaggedFile:
         while part := self._file.read(_READ_BYTES):
             self._digest.update(part)
             self._digested += len(part)
+        self._check_unchanged()
         return f"{self._digested:x}-{self._digest.hexdigest()}"
 
     def tag_if_readable(self) -> str:

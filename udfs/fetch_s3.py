@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import boto3
 import botocore.exceptions
@@ -65,7 +64,7 @@ def split_s3(path: str) -> tuple[str, str]:
             "leave them out, and give them by the environment, a profile or a role"
         )
     bucket, _, key = path.partition("://")[2].partition("/")
-    if not bucket or urlsplit(path).scheme not in SCHEMES:
+    if not bucket or path.partition("://")[0].lower() not in SCHEMES:
         raise ValueError(f"{path!r} names no S3 bucket: write s3://bucket/key")
     return bucket, key
 

@@ -4,15 +4,17 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-_KEY_SCHEMES = {"s3", "s3a", "s3n", "gs", "gcs", "hdfs", "file"}
+_KEY_SCHEMES = {"s3", "s3a", "s3n", "gs", "gcs", "oss", "hdfs", "file"}
 """Schemes of stores whose keys may hold "?" and "#": their URLs have neither query nor fragment."""
 
-_CONTAINER_SCHEMES = {"abfs", "abfss", "wasb", "wasbs"}
+_CONTAINER_SCHEMES = {"abfs", "abfss", "az", "wasb", "wasbs"}
 """Schemes that name a container where others name a user: abfs://container@account."""
 
 _CHAINED = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 _END_OF_PART = re.compile("[/?#]")
-_URL = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+_URL = re.compile(
+    r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s/?#]*@)?[^\s'\"<>?]*(?:\?\S*?(?=['\">]?[,:;)]?(?:\s|$)))?"
+)
 _PORT = re.compile(r"\d*")
 _SHORTEST_VALUE = 6
 _HIDDEN = "..."
@@ -86,9 +88,9 @@ def urls_without_credentials(text: str) -> str:
         text: Any text, such as a message that quotes what a user typed.
 
     Returns:
-        The text. A URL that shows "?..." is one that was treated before, and stays.
+        The text.
     """
-    return _URL.sub(lambda found: found[0] if f"?{_HIDDEN}" in found[0] else without_credentials(found[0]), text)
+    return _URL.sub(lambda found: without_credentials(found[0]), text)
 
 
 def has_ending(path: str, endings: tuple[str, ...]) -> bool:

@@ -191,3 +191,24 @@ def test_pool_files_are_known_by_their_ending(tmp_path):
     assert [archive for archive, _ in resolve_pool([str(tmp_path / "x.jsonl.gz")])] == ["x.jsonl.gz"]
     with pytest.raises(InputError, match="ends with none of"):
         resolve_pool([str(tmp_path / "y.csv")])
+
+
+def test_a_link_to_a_folder_changes_no_name(tmp_path):
+    """Nor does one that a glob's other folder holds: a run that goes on would extract the archive again."""
+    for name in ("a/d.warc", "b/deep/c.warc", "b/z.warc"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"x")
+    (tmp_path / "data").symlink_to(tmp_path / "in")
+    for named in ("in", "in/*", "in/**/*", "data", "data/*", "data/**/*"):
+        before = [archive for archive, _ in resolve_archives([str(tmp_path / named)])]
+        assert before == ["a/d.warc", "b/deep/c.warc", "b/z.warc"]
+    (tmp_path / "in" / "a" / "link").symlink_to(tmp_path / "in" / "b")
+    (tmp_path / "in" / "b" / "loop").symlink_to(tmp_path / "in")
+    for named in ("in", "in/*", "in/**/*", "data", "data/*", "data/**/*"):
+        assert [archive for archive, _ in resolve_archives([str(tmp_path / named)])] == before
+
+
+def test_a_pattern_that_is_none_is_refused(tmp_path):
+    (tmp_path / "t").mkdir()
+    with pytest.raises(InputError, match=r"a\*\* is no pattern|matches no file"):
+        resolve_archives([str(tmp_path / "t" / "a**")])

@@ -112,7 +112,7 @@ def test_what_is_no_json_object_is_refused_by_name(storage, name, advice, conten
 @pytest.mark.parametrize(
     ("name", "lacking"),
     [
-        ("manifests/count.json", "config, files, input"),
+        ("manifests/count.json", "config, input, numbers"),
         ("manifests/buckets.json", "buckets"),
         ("report/report.json", "fu"),
     ],
@@ -149,6 +149,11 @@ ENTRY = {"wave": 0, "config": {}, "files": [], "archives": [ROW]}
         ({**ENTRY, "archives": {"a": ROW}}, "archives"),
         ({**ENTRY, "archives": [ROW, {}]}, "what its archives gave"),
         ({**ENTRY, "archives": ["a"]}, "what its archives gave"),
+        ({**ENTRY, "archives": [{**ROW, "archive": 5}]}, "what its archives gave"),
+        ({**ENTRY, "archives": [{**ROW, "rejected": []}]}, "what its archives gave"),
+        ({**ENTRY, "files": [1]}, "what its archives gave"),
+        ({**ENTRY, "superseded": None}, "what its archives gave"),
+        ({**ENTRY, "superseded": [{}]}, "what its archives gave"),
     ],
 )
 def test_an_object_that_is_no_ledger_entry_is_refused_by_name(storage, entry, lacking):
@@ -269,6 +274,12 @@ def test_inputs_inside_the_output_are_refused(storage):
     check_apart(str(storage.root), [("a.parquet", f"{storage.root}/other/a.parquet")])
     with pytest.raises(ConfigError, match="lies in the output's own folders"):
         check_apart(str(storage.root), [("a.parquet", f"{storage.root}/pool/a.parquet")])
+
+
+def test_a_manifest_of_an_earlier_version_may_name_no_files(storage):
+    done = {"step": "match", "input": "x", "seconds": 1.0, "config": {}, "numbers": {}, "settings": {}}
+    storage.put_json(manifest_name("match", 0), done)
+    assert storage.read_json(manifest_name("match", 0)) == done
 
 
 def test_one_step_is_refused_or_undone(storage):

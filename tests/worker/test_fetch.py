@@ -113,3 +113,14 @@ def test_unknown_schemes_are_refused_in_one_line(path: str) -> None:
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="none"):
         open_archive(str(tmp_path / "none"))
+
+
+def test_a_local_file_that_shrinks_while_it_is_read_is_noticed(tmp_path):
+    path = tmp_path / "a.warc"
+    path.write_bytes(bytes(3 << 20))
+    with open_archive(str(path)) as stream:
+        stream.read(1 << 20)
+        os.truncate(path, 1 << 20)
+        with pytest.raises(OSError, match="has changed while it was read"):
+            stream.read(1 << 20)
+        assert stream.etag == ""

@@ -99,3 +99,19 @@ def test_endings_are_those_of_the_path_in_either_case():
     assert not has_ending("s3://bucket/a.parquet?b", (".parquet",))
     assert has_ending("/data/A.Warc.GZ", (".warc", ".warc.gz"))
     assert has_ending("/data/anything", ("",))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("--pairs https://u:p'SECRET@h/x must be", "--pairs https://h/x must be"),
+        ("see 'https://h/x?a=SECRET&b=1': check", "see 'https://h/x?...': check"),
+        ("https://u:p<SECRET>@h/x", "https://h/x"),
+        ("https://u:SECRET@h/x?...", "https://h/x?..."),
+        ("abfs://c:pw'SECRET@acc/dir", "abfs://acc/dir"),
+        ('got "https://h/x?t=SECRET" here', 'got "https://h/x?..." here'),
+        ("az://container@account/x", "az://container@account/x"),
+    ],
+)
+def test_urls_in_a_text_with_marks_in_their_secrets(text, shown):
+    assert urls_without_credentials(text) == shown
