@@ -300,7 +300,7 @@ def _is_text(body: bytes) -> bool:
 def _is_binary(body: bytes) -> bool:
     """Tells packed bytes, pictures and the like, of which a tenth are binary data bytes, from pages with a few."""
     start = body[:_SNIFFED_BYTES]
-    if looks_like_html(start) or start.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if is_utf8(start) or looks_like_html(start) or start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return False
     binary = _BINARY.findall(start)
     # Every other byte of UTF-16 may be a NUL.
