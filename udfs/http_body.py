@@ -7,6 +7,7 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import zstandard
@@ -44,7 +45,7 @@ _NEXT_STATUS_LINE = re.compile(rb"[^\r\n]*\r?\n(?=HTTP/\d)", re.IGNORECASE)
 _WHOLE_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)? \d{3}[ \r\n]")
 _SNIFFED_BYTES = 2048
 _BODY_HEADER = re.compile(
-    rb"[\r\n][ \t\v\f]*(content-type|content-encoding|transfer-encoding)[ \t\v\f]*:"
+    rb"\n[ \t\v\f]*(content-type|content-encoding|transfer-encoding)[ \t\v\f]*:"
     rb"([^\r\n]*(?:\r?\n[ \t][^\r\n:]*(?![^\r\n]))*)",
     re.IGNORECASE,
 )
@@ -117,7 +118,7 @@ def _header_end(block: bytes, start: int) -> tuple[int, int]:
     empty_line = _HEADER_END.search(block, start)
     limit = empty_line.start() if empty_line else len(block)
     # Without the empty line a page may hold one further down; but some headers hold markup.
-    markup = _MARKUP_LINE.search(block, start, limit)
+    markup = _MARKUP_LINE.search(block, start, limit) if block.find(b"<", start, limit) >= 0 else None
     if markup and not (empty_line and _KNOWN_HEADER.search(block, markup.end(), limit)):
         return markup.start(), markup.start() + 1
     if empty_line:
@@ -150,7 +151,7 @@ def decode_body(body: bytes, transfer_encoding: str, content_encoding: str, max_
         LostRecordError: The body is larger than `max_bytes`, or nothing of it can be decoded.
     """
     layers = 0
-    for coding in reversed([*_codings(content_encoding), *_codings(transfer_encoding)]):
+    for coding in _codings(content_encoding, transfer_encoding):
         if coding == "chunked":
             body = remove_chunks(body)
         elif layers < _MOST_LAYERS and (decode := _decoder_by_magic(body) or _decoder_by_name(body, coding)):
@@ -164,9 +165,11 @@ def decode_body(body: bytes, transfer_encoding: str, content_encoding: str, max_
     return body
 
 
-def _codings(header: str) -> list[str]:
-    """Gives the codings that a header names, in the order in which they were applied."""
-    codings = (coding.strip().removeprefix("x-") for coding in header.lower().split(","))
+@lru_cache(256)
+def _codings(content_encoding: str, transfer_encoding: str) -> list[str]:
+    """Gives the codings that two headers name, the last applied first."""
+    named = f"{content_encoding},{transfer_encoding}".lower().split(",")
+    codings = (coding.strip().removeprefix("x-") for coding in reversed(named))
     return [coding for coding in codings if coding not in {"", "identity"}]
 
 
@@ -300,7 +303,7 @@ def _is_text(body: bytes) -> bool:
 def _is_binary(body: bytes) -> bool:
     """Tells packed bytes, pictures and the like, of which a tenth are binary data bytes, from pages with a few."""
     start = body[:_SNIFFED_BYTES]
-    if is_utf8(start) or looks_like_html(start) or start.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if looks_like_html(start) or is_utf8(start) or start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return False
     binary = _BINARY.findall(start)
     # Every other byte of UTF-16 may be a NUL.

@@ -1,6 +1,7 @@
 """The page in a WARC or ARC record, or the reason why there is none. Pure: a record in, pairs out."""
 
 import re
+from functools import lru_cache
 
 from udfs.archive_records import ArchiveRecord
 from udfs.charset import page_to_utf8
@@ -91,6 +92,7 @@ def _decoded(
     return decoded
 
 
+@lru_cache(1024)
 def _declared_html(payload_type: str | None, content_type: str) -> bool | None:
     """Says whether the headers call a body HTML; None where they do not know, or say it in several ways or wrongly."""
     for named in (payload_type or "", content_type):

@@ -25,10 +25,15 @@ from udfs.archive_source import GZIP, ZSTD, ArchiveReadError, ArchiveSource
 from udfs.record_reader import open_warc_records, take_record
 
 _NAMES = {int(getattr(WarcRecordType, name)): name for name in RECORD_TYPES}
+_TYPE, _LENGTH = b"\r\nwarc-type:", b"\r\ncontent-length:"
+_TYPES = {name: b"%s %s\r\n" % (_TYPE, name.encode()) for name in RECORD_TYPES}
+_URI, _CONTENT_TYPE = b"\r\nwarc-target-uri:", b"\r\ncontent-type:"
+_PAYLOAD_TYPE = b"\r\nwarc-identified-payload-type:"
 _ALL_BYTES = 1 << 62
 _NO_LENGTH = 10**18
 _RECORD_END = b"\r\n\r\n"
 _SIZE_BYTES = 4
+_LINES_BESIDE_HEADERS = 2
 
 
 def read_warc_records(source: ArchiveSource, *, max_block_bytes: int) -> Iterator[ArchiveRecord | Damage]:
@@ -71,10 +76,13 @@ def _read_plain_records(source: ArchiveSource, max_block_bytes: int) -> ArchiveI
             if last is not None:
                 yield last
             offset = position
+            headers = record.headers
             # As FastWARC would write it: as long as what it read only where that is plain.
-            header: bytes = record.headers.__getstate__()[0]
+            header: bytes = headers.__getstate__()[0]
             header_bytes = len(header)
-            last = _take(record, header, offset, max_block_bytes)
+            # Folded values, bare line feeds and lines that are no headers make more lines than headers.
+            is_plain = header.count(b"\n") == len(headers) + _LINES_BESIDE_HEADERS
+            last = _take(record, header, offset, max_block_bytes) if is_plain else None
             if last is None:
                 return offset
     except ArchiveReadError:
@@ -100,8 +108,8 @@ def _is_accounted_for(
     """
     size = header_bytes + last.content_length + len(_RECORD_END)
     if source.codec is GZIP:
-        stated = part.recent(end - _SIZE_BYTES, end)
-        return last.offset < end and stated == (size % (1 << 8 * _SIZE_BYTES)).to_bytes(_SIZE_BYTES, "little")
+        stated = int.from_bytes(part.recent(end - _SIZE_BYTES, end), "little")
+        return last.offset < end and stated == size % (1 << 8 * _SIZE_BYTES)
     return last.offset + size == end and part.recent(end - len(_RECORD_END), end) == _RECORD_END
 
 
@@ -111,12 +119,16 @@ def _take(record: Any, header: bytes, offset: int, max_block_bytes: int) -> Arch
     kind = _NAMES.get(int(record.record_type))
     # FastWARC's own look-up takes ten times as long as one in the header's bytes.
     names = header.lower()
-    if kind is None or length >= _NO_LENGTH or _value(header, names, b"content-length") != str(length):
+    if kind is None or length >= _NO_LENGTH or _value(header, names, _LENGTH) != str(length):
         return None
-    if not _has_plain_lines(header) or names.count(b"\r\nwarc-type:") > 1:
+    if names.find(_TYPE) != names.find(_TYPES[kind]):
         return None
     is_page = kind in PAGE_TYPES
-    content_type = _value(header, names, b"content-type") if has_typed_block(kind) else None
+    content_type = _value(header, names, _CONTENT_TYPE) if has_typed_block(kind) else None
+    target_uri = _value(header, names, _URI) if is_page else None
+    payload_type = _value(header, names, _PAYLOAD_TYPE) if is_page else None
+    if None in {content_type, target_uri, payload_type} and b" :" in header:
+        return None
     is_read = is_page or (content_type is not None and "json" in content_type.lower())
     reader = record.reader
     block = reader.read(min(length, max_block_bytes)) if is_read and length else b""
@@ -126,26 +138,19 @@ def _take(record: Any, header: bytes, offset: int, max_block_bytes: int) -> Arch
     return ArchiveRecord(
         offset=offset,
         record_type=kind,
-        target_uri=_value(header, names, b"warc-target-uri") if is_page else None,
+        target_uri=target_uri,
         content_type=content_type,
-        payload_type=_value(header, names, b"warc-identified-payload-type") if is_page else None,
+        payload_type=payload_type,
         content_length=length,
         block=block,
         is_cut_short=is_read and length > max_block_bytes,
     )
 
 
-def _has_plain_lines(header: bytes) -> bool:
-    """Tells whether a header is one header: each value on the line of its name, each line ended by CRLF."""
-    if b"\r\n " in header or b"\r\n\t" in header or b" :" in header or header.find(b"WARC/", 1) >= 0:
-        return False
-    return header.count(b"\n") == header.count(b"\r\n")
-
-
 def _value(header: bytes, names: bytes, name: bytes) -> str | None:
-    """Finds a header's first value; `names` is the header in lower case."""
-    start = names.find(b"\r\n%s:" % name)
+    """Finds a header's first value; `names` is the header in lower case, `name` with the line end before it."""
+    start = names.find(name)
     if start < 0:
         return None
-    value, _, _ = header[start + len(name) + len(b"\r\n:") :].partition(b"\r\n")
-    return value.decode("utf-8", "replace").strip()
+    start += len(name)
+    return header[start : header.find(b"\r\n", start)].decode("utf-8", "replace").strip()
