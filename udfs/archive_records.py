@@ -102,8 +102,10 @@ class PartStream:
         first = self._position - len(self._last)
         if start >= first:
             return self._last[start - first : end - first]
-        first -= len(self._last_but_one)
-        return (self._last_but_one + self._last)[start - first : end - first] if start >= first else b""
+        before = first - len(self._last_but_one)
+        if start < before:
+            return b""
+        return self._last_but_one[start - before : end - before] + self._last[: max(end - first, 0)]
 
     def tell(self) -> int:
         """Returns the offset within the part."""
