@@ -172,8 +172,8 @@ def _open_arc_record(reader: MemberReader, line: bytes) -> OpenedRecord:
     date = next((place for place, field in enumerate(fields) if place > 1 and _ARC_DATE.fullmatch(field)), None)
     if date is None or date + 1 >= len(fields):
         raise ValueError(f"an ARC header has URL, IP, date, type and length, not {text[:100]!r}")
-    uri, content_type = " ".join(fields[: date - 1]), " ".join(fields[date + 1 : -1][:1])
-    length = _length(fields[-1])
+    uri, length = " ".join(fields[: date - 1]), _length(fields[-1])
+    content_type = fields[date + 1] if date + 1 < len(fields) - 1 else ""
     if not uri.lower().startswith("filedesc:"):
         return OpenedRecord("response", uri, content_type, None, length, reader)
     # Writers do not agree on whether the length counts these lines.
