@@ -25,6 +25,7 @@ from metaclip_spark.profile import EntryFigures, entry_figures, profile_run, wri
 from metaclip_spark.progress import StepProgress, watch
 from metaclip_spark.run import Run
 from metaclip_spark.storage import LAYOUT, REPORT, RUN, manifest_digest
+from metaclip_spark.waves import UNKNOWN_RECORDS
 
 HEAD_ENTRIES = 20
 _NONE_NAMED: dict[str, Any] = {"archives": 0, "first": []}
@@ -223,9 +224,9 @@ def _archive_warnings(extract: dict[str, Any]) -> list[str]:
             f"{_names(without_pages)}"
         )
     if (unknown := extract.get("with_unknown_records", _NONE_NAMED))["archives"]:
-        number = extract["rejected"].get("record.skipped_unknown", 0)
+        number = extract["rejected"].get(UNKNOWN_RECORDS, 0)
         warnings.append(
-            f"{number:,} records of unknown type were left out (record.skipped_unknown) of {unknown['archives']:,} "
+            f"{number:,} records of unknown type were left out ({UNKNOWN_RECORDS}) of {unknown['archives']:,} "
             f"archives: {_names(unknown)}"
         )
     return warnings

@@ -28,11 +28,11 @@ NORMAL_REASON = "record.skipped_"
 """Records that hold no page by their nature (requests, redirects, PDF ...): counted, but no rejects."""
 
 NAMED_ARCHIVES = 5
-_UNKNOWN_RECORDS = "record.skipped_unknown"
+UNKNOWN_RECORDS = "record.skipped_unknown"
 _NO_RESPONSES = {
     f"{NORMAL_REASON}{kind}"
     for kind in ("arc_header", "continuation", "conversion", "dns", "metadata", "request", "revisit", "warcinfo")
-} | {_UNKNOWN_RECORDS}
+} | {UNKNOWN_RECORDS}
 _NUMBERS = [field.name for field in ARCHIVES if field.name not in {"archive", "status", "size", "etag", "rejected"}]
 
 
@@ -301,7 +301,7 @@ def extraction_numbers(ledger: Ledger) -> dict[str, Any]:
         **{name: sum(row[name] for row in rows) for name in _NUMBERS},
         "rejected": dict(sorted(rejected.items())),
         "without_pages": _named(row for row in rows if _lost_every_page(row)),
-        "with_unknown_records": _named(row for row in rows if row["rejected"].get(_UNKNOWN_RECORDS)),
+        "with_unknown_records": _named(row for row in rows if row["rejected"].get(UNKNOWN_RECORDS)),
     }
 
 

@@ -19,9 +19,7 @@ from udfs.page_pairs import LostRecordError
 
 _STATUS_LINE = re.compile(rb"\s*HTTP(?:/\d+(?:\.\d+)?)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
-_HEADER_LINES = re.compile(
-    rb"[^\r\n]*+(?:\r?\n(?:[ \t][^\r\n]*|[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*:[^\r\n]*))*+", re.IGNORECASE
-)
+_HEADER_LINES = re.compile(rb"[^\r\n]*+(?:\r?\n(?:[ \t][^\r\n]*|[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*:[^\r\n]*))*+")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
 _HTML_TAG = (
