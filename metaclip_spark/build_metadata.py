@@ -41,10 +41,10 @@ from metaclip_spark.wiki_dumps import (
 )
 from metaclip_spark.word_counts import count_article_words, count_title_views, read_ready_counts, refuse_large_sums
 from metaclip_spark.wordnet import read_wordnet
-from udfs.article_counts import ArticleRules
-from udfs.fetch import size_of_archive
-from udfs.fetch_remote import FetchOptions
-from udfs.page_views import HOURLY, ViewRules
+from udfs.sources.fetch import size_of_archive
+from udfs.sources.resume import FetchOptions
+from udfs.wikipedia.articles import ArticleRules
+from udfs.wikipedia.page_views import HOURLY, ViewRules
 
 MOST_CANDIDATES = 5_000_000
 """Candidates of one source that may come to the driver: ten times the paper's whole list."""

@@ -15,8 +15,8 @@ from metaclip_spark.match import ship_automaton
 from metaclip_spark.metadata import Metadata
 from metaclip_spark.remote_inputs import fetch_options
 from metaclip_spark.run import Run
-from udfs.automaton import load_engine
-from udfs.extract import ExtractOptions
+from udfs.matching.engine import load_engine
+from udfs.pairs.extract import ExtractOptions
 from udfs.probe import installed_packages, probe_worker
 
 SMALLEST_SCRATCH_BYTES = 2 << 30

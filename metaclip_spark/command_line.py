@@ -25,7 +25,7 @@ from metaclip_spark.errors import (
     OutputExistsError,
     SchemaMismatchError,
 )
-from udfs.url_credentials import urls_without_credentials, without_credentials
+from udfs.sources.credentials import urls_without_credentials, without_credentials
 
 EXIT_DONE = 0
 EXIT_FAILED = 1

@@ -12,7 +12,7 @@ from metaclip_spark.finished import is_run, open_beside, read_finished
 from metaclip_spark.metadata import load_entry_counts, load_metadata
 from metaclip_spark.run import Run
 from metaclip_spark.storage import REPORT, Storage
-from udfs.url_credentials import without_credentials
+from udfs.sources.credentials import without_credentials
 
 LISTED_MOVES = 20
 LISTED_MISSING = 10

@@ -14,9 +14,9 @@ from typing import Any
 
 from metaclip_spark.balance import LARGEST_COUNT, check_threshold
 from metaclip_spark.errors import ConfigError
-from udfs.automaton import ENGINES
-from udfs.fetch_remote import S3_ACCESS
-from udfs.url_credentials import without_credentials
+from udfs.matching.engine import ENGINES
+from udfs.sources.credentials import without_credentials
+from udfs.sources.resume import S3_ACCESS
 
 OPERATIONAL = {"operational": True}
 PATH = {"path": True}

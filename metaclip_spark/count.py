@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from metaclip_spark.entry_blocks import join_blocks, sum_blocks
 from metaclip_spark.schemas import spark_schema
-from udfs.count import partial_counts
+from udfs.balancing.count import partial_counts
 from udfs.schemas import PARTIAL_COUNTS
 
 

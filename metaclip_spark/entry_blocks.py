@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from metaclip_spark.schemas import spark_schema
-from udfs.count import BLOCK_SIZE, add_partial_counts
+from udfs.balancing.count import BLOCK_SIZE, add_partial_counts
 from udfs.schemas import PARTIAL_COUNTS
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from metaclip_spark.storage import Storage
-from udfs.automaton import entries_as_json
+from udfs.matching.engine import entries_as_json
 from udfs.metadata_schemas import ENTRIES
 
 SOURCES = ("number", "wordnet", "unigram", "bigram", "title")

@@ -14,8 +14,8 @@ from metaclip_spark.config import ExplainConfig, LanguageConfig
 from metaclip_spark.entry_counts import read_entry_counts
 from metaclip_spark.profile import gate_of, read_balance
 from metaclip_spark.run import Run
-from udfs.alt_text import clean_text, spacing
-from udfs.draw import keep_probabilities, pair_draws
+from udfs.balancing.draw import keep_probabilities, pair_draws
+from udfs.pairs.text import clean_text, spacing
 from udfs.schemas import ARCHIVES, MATCHED, PAIRS, REJECTS
 
 MOST_PAIRS = 20

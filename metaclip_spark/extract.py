@@ -8,11 +8,11 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.schemas import require_columns, spark_schema
-from udfs.extract import ExtractOptions, extract_batches
-from udfs.fetch import DEFAULT_OPTIONS, open_archive
-from udfs.fetch_remote import FetchOptions
-from udfs.pool_files import read_pool_batches
+from udfs.pairs.extract import ExtractOptions, extract_batches
+from udfs.pairs.tables import read_pool_batches
 from udfs.schemas import ARCHIVE_PATHS, EXTRACTED
+from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive
+from udfs.sources.resume import FetchOptions
 
 
 def archive_paths(spark: SparkSession, paths: list[tuple[str, str]], at_once: int = 0) -> DataFrame:

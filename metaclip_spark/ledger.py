@@ -15,9 +15,9 @@ from typing import Any
 from metaclip_spark.config import digest
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.storage import LEDGER, Storage
-from udfs.fetch import tag_like
-from udfs.fetch_remote import FetchOptions
-from udfs.url_credentials import without_credentials
+from udfs.sources.credentials import without_credentials
+from udfs.sources.fetch import tag_like
+from udfs.sources.resume import FetchOptions
 
 FAILED = "failed"
 _LOOKS_AT_ONCE = 32

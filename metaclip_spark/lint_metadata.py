@@ -11,7 +11,7 @@ from metaclip_spark.entry_list import digest_of
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.metadata import read_unchecked_entries
 from metaclip_spark.object_store import LocalStore
-from udfs.alt_text import SEPARATOR_MARKS, clean_text, matches_entry, spacing
+from udfs.pairs.text import SEPARATOR_MARKS, clean_text, matches_entry, spacing
 
 LONGEST_USUAL_ENTRY = 80
 """Characters above which an entry is called very long."""

@@ -15,8 +15,8 @@ from pyspark.sql import functions as F
 from metaclip_spark.arrow_functions import arrow_function
 from metaclip_spark.metadata import Metadata
 from metaclip_spark.schemas import require_columns, spark_schema
-from udfs.automaton import build_token_tables, write_entries, write_token_tables
-from udfs.match import match_batches, match_texts
+from udfs.matching.engine import build_token_tables, write_entries, write_token_tables
+from udfs.matching.match import match_batches, match_texts
 from udfs.schemas import MATCHED, PAIRS
 
 

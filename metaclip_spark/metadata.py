@@ -21,9 +21,9 @@ from metaclip_spark.balance import LARGEST_COUNT
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.remote_inputs import files_of_url
 from metaclip_spark.storage import driver_options
-from udfs.automaton import entries_as_json
-from udfs.fetch import local_path, open_archive, scheme_of, stat_archive
-from udfs.url_credentials import bare_url, without_credentials
+from udfs.matching.engine import entries_as_json
+from udfs.sources.credentials import bare_url, without_credentials
+from udfs.sources.fetch import local_path, open_archive, scheme_of, stat_archive
 
 DIGEST_KEY = "metadata_digest"
 """Where a Parquet footer names the list that its ids belong to."""

@@ -7,7 +7,7 @@ from metaclip_spark.bigram_pmi import LARGEST_PMI, SMALLEST_PMI
 from metaclip_spark.config import PATH
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.wordnet import NAME_FORMS
-from udfs.fetch_remote import S3_ACCESS
+from udfs.sources.resume import S3_ACCESS
 
 LARGEST_BUDGET = 20_000_000
 """More than the driver takes of all sources together; Spark's workers make room for as many rows."""

@@ -52,7 +52,7 @@ from metaclip_spark.waves import (
     read_rejects,
     run_waves,
 )
-from udfs.extract import ExtractOptions
+from udfs.pairs.extract import ExtractOptions
 from udfs.schemas import CURATED, ENTRY_COUNTS, EXPECTED_KEPT, MATCHED, PAIRS
 
 BUCKET = 0

@@ -16,10 +16,11 @@ import fsspec
 from metaclip_spark.config import ExtractConfig
 from metaclip_spark.errors import InputError
 from metaclip_spark.storage import s3_endpoint
-from udfs import fetch_https, fetch_s3
-from udfs.fetch import credentials_hidden, open_archive, scheme_of, stat_archive
-from udfs.fetch_remote import FetchOptions
-from udfs.url_credentials import bare_url, without_credentials, without_query
+from udfs.sources import https as fetch_https
+from udfs.sources import s3 as fetch_s3
+from udfs.sources.credentials import bare_url, without_credentials, without_query
+from udfs.sources.fetch import credentials_hidden, open_archive, scheme_of, stat_archive
+from udfs.sources.resume import FetchOptions
 
 COMMON_CRAWL_S3 = "s3://commoncrawl"
 COMMON_CRAWL_HTTPS = "https://data.commoncrawl.org"

@@ -13,9 +13,9 @@ from metaclip_spark.arrow_functions import arrow_function
 from metaclip_spark.balance import ExpectedSize
 from metaclip_spark.entry_blocks import join_blocks, sum_blocks
 from metaclip_spark.schemas import require_columns, spark_schema
-from udfs.sample import kept_probabilities, sample_batches
+from udfs.balancing.expected_kept import SHARE_UNITS, SIZE_BLOCK, partial_expectations, size_sums
+from udfs.balancing.sample import kept_probabilities, sample_batches
 from udfs.schemas import CURATED, MATCHED, PARTIAL_COUNTS
-from udfs.shares import SHARE_UNITS, SIZE_BLOCK, partial_expectations, size_sums
 
 
 def expect(matched: DataFrame, entry_probability: NDArray[np.float64]) -> tuple[ExpectedSize, NDArray[np.float64]]:

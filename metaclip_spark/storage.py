@@ -26,12 +26,12 @@ import pyarrow.parquet as pq
 from metaclip_spark.config import digest
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from metaclip_spark.object_store import HadoopStore, LocalStore, ObjectStore, S3Store
-from udfs.fetch import scheme_of
-from udfs.fetch_https import SCHEMES as WEB_SCHEMES
-from udfs.fetch_remote import FetchOptions
-from udfs.fetch_s3 import SCHEMES as S3_SCHEMES
-from udfs.fetch_s3 import split_s3
-from udfs.url_credentials import without_credentials
+from udfs.sources.credentials import without_credentials
+from udfs.sources.fetch import scheme_of
+from udfs.sources.https import SCHEMES as WEB_SCHEMES
+from udfs.sources.resume import FetchOptions
+from udfs.sources.s3 import SCHEMES as S3_SCHEMES
+from udfs.sources.s3 import split_s3
 
 TABLES = (
     "extracted",

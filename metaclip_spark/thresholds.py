@@ -1,7 +1,7 @@
 """The threshold explorer: expected sizes at many thresholds in one pass, and the smallest t that reaches a target.
 
-The expected size is a sum of integers that never falls when t grows (`udfs.plan_kernels`), so that bisection with
-many points at once is exact.
+The expected size is a sum of integers that never falls when t grows (`udfs.balancing.expected_sizes_kernel`), so that
+bisection with many points at once is exact.
 """
 
 import math
@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from metaclip_spark.balance import LARGEST_COUNT, PROBABILITY_UNITS, ExpectedSize
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.schemas import spark_schema
-from udfs.plan import expected_sizes_batches
+from udfs.balancing.expected_sizes import expected_sizes_batches
 from udfs.schemas import THRESHOLD_SUMS
 
 MOST_PASSES = 3

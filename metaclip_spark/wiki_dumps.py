@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.inputs import resolve_files
-from udfs.dump_stream import BZIP2_START, START_BYTES, UNREADABLE_STARTS, read_chunks, unpack, unpacked_lines
-from udfs.fetch import DEFAULT_OPTIONS, open_archive, size_of_archive
-from udfs.fetch_remote import FetchOptions
-from udfs.page_views import COMPLETE, HOURLY
-from udfs.wiki_pages import as_utf8, namespace_names
-from udfs.wikitext import FILE_NAMESPACES
+from udfs.sources.compression import BZIP2_START, START_BYTES, UNREADABLE_STARTS, read_chunks, unpack, unpacked_lines
+from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive, size_of_archive
+from udfs.sources.resume import FetchOptions
+from udfs.wikipedia.page_views import COMPLETE, HOURLY
+from udfs.wikipedia.pages import as_utf8, namespace_names
+from udfs.wikipedia.wikitext import FILE_NAMESPACES
 
 PART_BYTES = 32 * 1024 * 1024
 """Packed bytes per task, about: some 700 tasks for English Wikipedia."""
@@ -225,7 +225,7 @@ def form_of_view_file(name: str) -> str:
         name: The file's name.
 
     Returns:
-        One of `udfs.page_views.FORMS`.
+        One of `udfs.wikipedia.page_views.FORMS`.
 
     Raises:
         ConfigError: If the name is no such dump's.

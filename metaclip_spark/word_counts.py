@@ -12,12 +12,12 @@ from pyspark.sql import functions as F
 from metaclip_spark.errors import InputError
 from metaclip_spark.schemas import spark_schema
 from metaclip_spark.wiki_dumps import DumpPart
-from udfs.article_counts import ArticleRules, count_articles
-from udfs.count_files import read_count_files
-from udfs.fetch import DEFAULT_OPTIONS, open_archive
-from udfs.fetch_remote import FetchOptions
 from udfs.metadata_schemas import COUNT_FILES, DUMP_PARTS, VIEW_FILES, WORD_COUNTS
-from udfs.page_views import ViewRules, count_views
+from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive
+from udfs.sources.resume import FetchOptions
+from udfs.wikipedia.articles import ArticleRules, count_articles
+from udfs.wikipedia.count_files import read_count_files
+from udfs.wikipedia.page_views import ViewRules, count_views
 
 WordCounter = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
@@ -76,7 +76,7 @@ def read_ready_counts(
     Args:
         spark: The session.
         files: Name, path and kind (one of `udfs.metadata_schemas.COUNTED`) of each file: Parquet with the columns of
-            `udfs.count_files.COLUMNS_OF_COUNTS`, or tab-separated text, plain or packed. Each becomes a task.
+            `udfs.wikipedia.count_files.COLUMNS_OF_COUNTS`, or tab-separated text, plain or packed. Each becomes a task.
         options: How remote stores are reached.
 
     Returns:

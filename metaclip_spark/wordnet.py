@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.inputs import resolve_files
-from udfs.fetch import DEFAULT_OPTIONS, open_archive
-from udfs.fetch_remote import FetchOptions
+from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive
+from udfs.sources.resume import FetchOptions
 
 DATA_FILES = ("data.noun", "data.verb", "data.adj", "data.adv")
 NAME_FORMS = ("published", "whole")

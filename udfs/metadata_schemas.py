@@ -8,7 +8,7 @@ DUMP_PARTS = pa.schema(
 """A byte range of an article dump. `end` is null for the rest of the file, `pages` where no index tells them."""
 
 VIEW_FILES = pa.schema([("file", pa.string()), ("path", pa.string()), ("form", pa.string())])
-"""A dump of page views; `form` is one of `udfs.page_views.FORMS`."""
+"""A dump of page views; `form` is one of `udfs.wikipedia.page_views.FORMS`."""
 
 COUNT_FILES = pa.schema([("file", pa.string()), ("path", pa.string()), ("kind", pa.string())])
 """A ready count file in text form; `kind` is what it counts, one of `COUNTED`."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any
 
-from udfs import fetch
-from udfs.fetch_remote import FetchOptions
-from udfs.url_credentials import without_credentials
+from udfs.sources import fetch
+from udfs.sources.credentials import without_credentials
+from udfs.sources.resume import FetchOptions
 
 PACKAGES = ("numpy", "pyarrow", "numba", "fastwarc", "selectolax", "msgspec", "boto3", "pyahocorasick")
 _BYTES_READ = 1 << 16

@@ -29,7 +29,7 @@ from metaclip_spark.metadata import load_metadata
 from metaclip_spark.pipeline import resolve_inputs, run_count, run_extract, run_match, run_sample
 from metaclip_spark.run import open_run, prepare_output
 from metaclip_spark.storage import Storage
-from udfs.draw import pair_draws
+from udfs.balancing.draw import pair_draws
 
 ARMS_FILE = "arms.json"
 _COLUMNS = ["pair_id", "image_url", "alt_text"]

@@ -25,7 +25,7 @@ from metaclip_spark.clip_benchmark.files import put_json, put_lines, put_table
 from metaclip_spark.clip_benchmark.shards import ShardSample, write_shards
 from metaclip_spark.config import PATH
 from metaclip_spark.errors import ConfigError
-from udfs.alt_text import pair_id
+from udfs.pairs.text import pair_id
 
 PACKAGES = {"openclipart": "openclipart-svg", "tuxpaint": "tuxpaint-stamps-default"}
 _FOLDERS = {"openclipart": "usr/share/openclipart/svg", "tuxpaint": "usr/share/tuxpaint/stamps"}

@@ -30,7 +30,7 @@ from metaclip_spark.clip_benchmark.shape_pictures import draw_shape
 from metaclip_spark.clip_benchmark.shards import ShardSample, write_shards
 from metaclip_spark.clip_benchmark.silhouettes import SILHOUETTES
 from metaclip_spark.errors import ConfigError, OutputExistsError
-from udfs.alt_text import pair_id
+from udfs.pairs.text import pair_id
 
 LARGEST_EXPONENT = 100
 IMAGES_FOLDER = "images"

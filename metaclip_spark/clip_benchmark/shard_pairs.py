@@ -25,7 +25,7 @@ from metaclip_spark.clip_benchmark.shards import (
 )
 from metaclip_spark.config import PATH
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
-from udfs.alt_text import pair_id as pair_id_of
+from udfs.pairs.text import pair_id as pair_id_of
 
 MOST_PIXELS = 2**26
 """Pictures above it (67 megapixels) are left out: a trainer would decode each of them in every pass."""

@@ -26,10 +26,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_spark.word_counts import sum_by_key
-from udfs.article_counts import ArticleRules, count_articles
-from udfs.fetch import open_archive
 from udfs.metadata_schemas import DUMP_PARTS, WORD_COUNTS
-from udfs.ngrams import count_batches
+from udfs.sources.fetch import open_archive
+from udfs.wikipedia.articles import ArticleRules, count_articles
+from udfs.wikipedia.ngrams import count_batches
 
 ENGLISH_WIKIPEDIA_BYTES = 110e9
 """XML of pages-articles of English Wikipedia, unpacked: an assumption of the right order (some 25 GB packed)."""

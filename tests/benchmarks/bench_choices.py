@@ -27,7 +27,7 @@ from metaclip_spark.sample import sample_pairs
 from metaclip_spark.schemas import spark_schema
 from metaclip_spark.session import get_session
 from tests.benchmarks.bench_jobs import DATA, make_pool
-from udfs.count import partial_counts
+from udfs.balancing.count import partial_counts
 from udfs.schemas import PARTIAL_COUNTS
 
 

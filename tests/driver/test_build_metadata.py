@@ -23,11 +23,11 @@ from tests.driver.jobs import SAMPLE, call, run_json
 from tests.driver.metadata_builds import FILES, build, described, write_multistream
 from tests.worker.test_wiki_dumps import page
 from tests.worker.test_wikitext import independent_text, page_xml
-from udfs.alt_text import SEPARATOR_MARKS
-from udfs.article_counts import ArticleRules
-from udfs.ngrams import SURROUNDING
-from udfs.wiki_pages import parse_page
-from udfs.wikitext import is_disambiguation
+from udfs.pairs.text import SEPARATOR_MARKS
+from udfs.wikipedia.articles import ArticleRules
+from udfs.wikipedia.ngrams import SURROUNDING
+from udfs.wikipedia.pages import parse_page
+from udfs.wikipedia.wikitext import is_disambiguation
 
 DATA = os.environ.get("METACLIP_TEST_DATA")
 

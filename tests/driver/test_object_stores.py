@@ -13,7 +13,7 @@ from metaclip_spark.run import prepare_output, session_settings
 from metaclip_spark.storage import Storage
 from tests.fault_server import FaultProxy
 from tests.s3_server import new_bucket, s3_server
-from udfs.fetch_remote import FetchOptions
+from udfs.sources.resume import FetchOptions
 
 
 @pytest.fixture(scope="module")

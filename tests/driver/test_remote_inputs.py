@@ -18,8 +18,8 @@ from metaclip_spark.metadata import load_entry_counts, load_metadata
 from metaclip_spark.remote_inputs import region_warning, resolve_crawl
 from tests.fault_server import ScriptedServer
 from tests.s3_server import new_bucket, s3_server
-from udfs.fetch import open_archive
-from udfs.fetch_remote import FetchOptions
+from udfs.sources.fetch import open_archive
+from udfs.sources.resume import FetchOptions
 
 KEYS = (
     "c/a/one.warc.gz",

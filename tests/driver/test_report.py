@@ -19,8 +19,8 @@ from metaclip_spark.finished import open_finished
 from metaclip_spark.profile import TEXT_LENGTHS
 from tests import oracle
 from tests.driver.jobs import METADATA, SAMPLE, call, rows, run_json
-from udfs.alt_text import pair_id
-from udfs.draw import pair_draws
+from udfs.balancing.draw import pair_draws
+from udfs.pairs.text import pair_id
 
 THRESHOLD = 20
 SEED = 5

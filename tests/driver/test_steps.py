@@ -15,9 +15,9 @@ from metaclip_spark.match import match_pairs, ship_automaton
 from metaclip_spark.metadata import Metadata
 from metaclip_spark.sample import expect, sample_pairs
 from metaclip_spark.schemas import require_columns, spark_schema
-from udfs.alt_text import matches_entry, pair_id, spacing
-from udfs.character_automaton import entries_as_json
-from udfs.count import BLOCK_SIZE
+from udfs.balancing.count import BLOCK_SIZE
+from udfs.matching.aho_corasick import entries_as_json
+from udfs.pairs.text import matches_entry, pair_id, spacing
 from udfs.schemas import CURATED, MATCHED, PAIRS
 
 ENTRIES = ("a", "dog", "A", "new york", "york", "!", "東京", "St . Louis", "never met")

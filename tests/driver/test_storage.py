@@ -51,8 +51,8 @@ from metaclip_spark.storage import (
 )
 from metaclip_spark.table_store import prepare_compression
 from metaclip_spark.waves import WaveLayout, check_losses, run_waves
-from udfs.fetch import stat_archive
 from udfs.schemas import EXPECTED_KEPT
+from udfs.sources.fetch import stat_archive
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.driver.jobs import CHECKOUT, SAMPLE, rows
 HOOK = """
 import os, time
 try:
-    import udfs.record_page as module
+    import udfs.pages.parse as module
 except ImportError:
     module = None
 if module is not None:

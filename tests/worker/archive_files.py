@@ -12,10 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from udfs.extract import ExtractOptions, extract_batches
-from udfs.fetch import ArchiveStat, ArchiveStream
-from udfs.page_pairs import PagePairs
+from udfs.pairs.extract import ExtractOptions, extract_batches
+from udfs.pairs.rules import PagePairs
 from udfs.schemas import ARCHIVE_PATHS, EXTRACTED, SOURCES
+from udfs.sources.fetch import ArchiveStat, ArchiveStream
 
 HTML = b'<html><body><img src="/%d.jpg" alt="a dog %d"></body></html>'
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from udfs import machine_words
+from udfs import numba_intrinsics as machine_words
 
 
 class Checked:
@@ -63,10 +63,13 @@ for replaced in (load_word, trailing_zeros, bits_of):
     setattr(machine_words, replaced.__name__, replaced)
 
 from tests.worker.page_grammar import make_base, make_image, page_of  # noqa: E402 - after the replacement
-from udfs import link_kernels, pair_kernels, plan_kernels, tag_kernels  # noqa: E402 - as above
-from udfs.pair_kernels import BYTES_USED, PAIR_COLUMNS, ROWS_USED, STATE_LENGTH, TEXT_BEGIN  # noqa: E402 - as above
-from udfs.tag_layout import TAG_COLUMNS  # noqa: E402 - as above
-from udfs.urls import plain_folder  # noqa: E402 - as above
+from udfs.balancing import expected_sizes_kernel as plan_kernels  # noqa: E402 - as above
+from udfs.pages import html_kernel as tag_kernels  # noqa: E402 - as above
+from udfs.pages import wat_kernel as link_kernels  # noqa: E402 - as above
+from udfs.pages.image_table import TAG_COLUMNS  # noqa: E402 - as above
+from udfs.pairs import kernel as pair_kernels  # noqa: E402 - as above
+from udfs.pairs.image_urls import plain_folder  # noqa: E402 - as above
+from udfs.pairs.kernel import BYTES_USED, PAIR_COLUMNS, ROWS_USED, STATE_LENGTH, TEXT_BEGIN  # noqa: E402 - as above
 
 PIECES = [
     b"<img",

@@ -4,9 +4,9 @@ from random import Random
 
 import numpy as np
 
-from udfs.page_pairs import PagePairs, PageTags
+from udfs.pages.image_table import HREF, IS_PLAIN, SRC, TAG_COLUMNS
+from udfs.pairs.rules import PagePairs, PageTags
 from udfs.schemas import SOURCES
-from udfs.tag_layout import HREF, IS_PLAIN, SRC, TAG_COLUMNS
 
 Image = tuple[str | None, dict[str, str]]
 """An image's `src` and its texts by source."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udfs.alt_text import SEPARATOR_MARKS, clean_text, matches_entry, pair_id, replace_lone_surrogates, spacing
+from udfs.pairs.text import SEPARATOR_MARKS, clean_text, matches_entry, pair_id, replace_lone_surrogates, spacing
 
 
 def test_spacing_sets_marks_apart_and_keeps_double_spaces():

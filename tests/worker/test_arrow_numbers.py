@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from udfs.arrow_numbers import arrow_contents, arrow_numbers, numpy_numbers
+from udfs.arrow import arrow_contents, arrow_numbers, numpy_numbers
 from udfs.schemas import MATCHED
 
 NUMBERS = arrays.arrays(st.sampled_from([np.int32, np.int64, np.uint8]), st.integers(0, 70))
@@ -18,7 +18,7 @@ NUMBERS = arrays.arrays(st.sampled_from([np.int32, np.int64, np.uint8]), st.inte
 MATCH = """
 import sys
 import pyarrow as pa
-from udfs.automaton import TokenAutomaton, build_token_tables
+from udfs.matching.engine import TokenAutomaton, build_token_tables
 automaton = TokenAutomaton(build_token_tables(["photo"], "digest"))
 texts = pa.ipc.open_stream(sys.stdin.buffer).read_next_batch().column(0)
 print(automaton.match(texts).to_pylist(), "pandas" in sys.modules)
@@ -28,10 +28,10 @@ STEPS = """
 import sys
 import numpy as np
 import pyarrow as pa
-from udfs.count import add_partial_counts, partial_counts
-from udfs.plan import expected_sizes_batches
-from udfs.sample import sample_batches
-from udfs.shares import partial_expectations
+from udfs.balancing.count import add_partial_counts, partial_counts
+from udfs.balancing.expected_sizes import expected_sizes_batches
+from udfs.balancing.sample import sample_batches
+from udfs.balancing.expected_kept import partial_expectations
 batch = pa.ipc.open_stream(sys.stdin.buffer).read_next_batch()
 ones = np.ones(1)
 counted = add_partial_counts(partial_counts(iter([batch]), number_of_entries=1))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.worker.matching import entry_lists, naive_ids, texts
-from udfs.automaton import (
+from udfs.matching.engine import (
     ENGINES,
     CharacterAutomaton,
     TokenAutomaton,
@@ -25,8 +25,8 @@ from udfs.automaton import (
     write_entries,
     write_token_tables,
 )
-from udfs.token_automaton import MULTIPLIER
-from udfs.token_kernels import Tables
+from udfs.matching.token_automaton import MULTIPLIER
+from udfs.matching.token_kernel import Tables
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = ["dog", "new", "york", "new york", "new york city", "!", "U.S.", "St . Louis", " dog", "dog ", "a\tb", "a  b"]
@@ -223,7 +223,7 @@ def test_matches_from_a_zip_with_a_home_that_cannot_be_written(tmp_path):
         for module in sorted((ROOT / "udfs").glob("*.py")):
             packed.write(module, f"udfs/{module.name}")
     script = (
-        "import json, pyarrow as pa, udfs.automaton as a\n"
+        "import json, pyarrow as pa, udfs.matching.engine as a\n"
         "assert '.zip' in a.__file__\n"
         "ids = a.TokenAutomaton(a.build_token_tables(['dog', 'a dog'], 'd')).match(pa.array(['a dog']))\n"
         "print(json.dumps(ids.to_pylist()))"

@@ -12,7 +12,7 @@ import resource, sys, zlib
 import pyarrow as pa
 import zstandard
 from tests.worker.archive_files import MemoryStream, extract_bytes, page_record
-from udfs.pool_files import read_pool_batches
+from udfs.pairs.tables import read_pool_batches
 from udfs.schemas import ARCHIVE_PATHS
 
 MEGABYTE = 1 << 20

@@ -14,8 +14,8 @@ from webencodings.labels import LABELS
 
 from tests.browser import CHROMIUM, text_of
 from tests.worker.archive_files import extract_bytes, http_response, warc_record
-from udfs.charset import codec_of_label, page_to_utf8
-from udfs.legacy_encodings import to_utf8
+from udfs.pages.charset import codec_of_label, page_to_utf8
+from udfs.pages.legacy_encodings import to_utf8
 
 HIGH = range(0x80, 0x100)
 DOUBLE_BYTE = ["shift_jis", "euc-jp", "euc-kr", "big5", "gbk", "gb18030"]

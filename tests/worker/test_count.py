@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udfs import count
-from udfs.count import BLOCK_SIZE, add_partial_counts, partial_batch, partial_counts
+from udfs.balancing import count
+from udfs.balancing.count import BLOCK_SIZE, add_partial_counts, partial_batch, partial_counts
 from udfs.schemas import PARTIAL_COUNTS
 
 SCHEMA = pa.schema([("entry_ids", pa.list_(pa.int32()))])

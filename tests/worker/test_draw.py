@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udfs.alt_text import pair_id
-from udfs.draw import keep_probabilities, pair_draws, splitmix64
+from udfs.balancing.draw import keep_probabilities, pair_draws, splitmix64
+from udfs.pairs.text import pair_id
 
 MASK = 2**64 - 1
 

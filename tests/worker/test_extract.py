@@ -34,13 +34,13 @@ from tests.worker.archive_files import (
     wat_document,
     wat_record,
 )
-from udfs import extract
-from udfs.alt_text import pair_id
-from udfs.archive_records import Damage
-from udfs.archive_rows import BATCH_ROWS, ArchiveRows
-from udfs.extract import ExtractOptions, extract_batches
-from udfs.fetch import ArchiveStat, ArchiveStream
+from udfs.archives.recovery import Damage
+from udfs.pairs import extract
+from udfs.pairs.archive_batch import BATCH_ROWS, ArchiveRows
+from udfs.pairs.extract import ExtractOptions, extract_batches
+from udfs.pairs.text import pair_id
 from udfs.schemas import ARCHIVE_PATHS
+from udfs.sources.fetch import ArchiveStat, ArchiveStream
 
 RECORDS = [page_record(number, padding=3000) for number in range(5)]
 MEMBERS = members(RECORDS)

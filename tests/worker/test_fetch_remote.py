@@ -9,9 +9,9 @@ import pytest
 
 from tests.fault_server import SLOW_DOWN, FaultProxy, ScriptedServer
 from tests.s3_server import new_bucket, s3_server
-from udfs import fetch_s3
-from udfs.fetch import open_archive, stat_archive
-from udfs.fetch_remote import ArchiveChangedError, FetchOptions
+from udfs.sources import s3 as fetch_s3
+from udfs.sources.fetch import open_archive, stat_archive
+from udfs.sources.resume import ArchiveChangedError, FetchOptions
 
 CONTENT = bytes(range(256)) * 20_000
 TAG = '"one"'
@@ -183,7 +183,7 @@ def test_the_web_is_asked_again_when_it_says_slow_down(status):
 
 def test_retry_after_is_kept_up_to_the_cap(monkeypatch):
     waits = []
-    monkeypatch.setattr("udfs.fetch_remote.sleep", waits.append)
+    monkeypatch.setattr("udfs.sources.resume.sleep", waits.append)
 
     def script(number, _method, _path, headers):
         return (429, {"Retry-After": "7"}, b"") if number == 1 else ranged(headers)

@@ -18,8 +18,8 @@ from tests.worker.archive_files import (
     wat_document,
     wat_record,
 )
-from udfs.html_pairs import read_html
-from udfs.wat_pairs import IMAGE_PATH
+from udfs.pages.html import read_html
+from udfs.pages.wat import IMAGE_PATH
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 

@@ -9,9 +9,9 @@ Numbered cases of bad input in this file:
 import pytest
 
 from tests.worker.archive_files import extract_bytes, http_response, read_tags, warc_record
-from udfs.html_pairs import read_html
-from udfs.page_pairs import PagePairs
-from udfs.urls import clean_page_url, join_base, resolve_image_url
+from udfs.pages.html import read_html
+from udfs.pairs.image_urls import clean_page_url, join_base, resolve_image_url
+from udfs.pairs.rules import PagePairs
 
 PAGE_URL = "https://example.org/dir/page.html"
 

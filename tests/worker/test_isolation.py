@@ -9,17 +9,17 @@ import pyarrow as pa
 import pytest
 
 from tests.worker.archive_files import read_tags
-from udfs.archive_records import ArchiveRecord
-from udfs.extract import ExtractOptions, extract_batches
-from udfs.isolation import IsolatedPages, ParserNotStartedError, page_reader
-from udfs.page_pairs import LostRecordError
+from udfs.archives.recovery import ArchiveRecord
+from udfs.pages.isolation import IsolatedPages, ParserNotStartedError, page_reader
+from udfs.pairs.extract import ExtractOptions, extract_batches
+from udfs.pairs.rules import LostRecordError
 from udfs.schemas import ARCHIVE_PATHS
 
 PAGE = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<img src=a.jpg alt="a dog">'
 CHILD = """
 import os, sys, time
-from udfs.parse_child import serve
-from udfs.record_page import page_in as parse
+from udfs.pages.isolated_worker import serve
+from udfs.pages.parse import page_in as parse
 def page_in(record, max_page_bytes):
     if b"CRASH" in record.block:
         os.kill(os.getpid(), 11)
@@ -79,7 +79,7 @@ def test_the_alarm_ends_a_worker_that_hangs():
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        sys.modules["udfs.isolation"].page_in = lambda *_: time.sleep(30)
+        sys.modules["udfs.pages.isolation"].page_in = lambda *_: time.sleep(30)
         page_reader(0, 1 << 20, 0.2)(record(0, PAGE))
         os._exit(0)
     _, status = os.waitpid(child, 0)

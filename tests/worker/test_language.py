@@ -5,8 +5,8 @@ import fasttext
 import numpy as np
 import pytest
 
-from udfs import language
-from udfs.language import identify_languages
+from udfs.matching import language
+from udfs.matching.language import identify_languages
 
 TEXTS = [
     "a dog on the beach",

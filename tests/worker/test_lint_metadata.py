@@ -10,7 +10,7 @@ import pytest
 from metaclip_spark.diff_metadata import compare_lists, load_sourced_list
 from metaclip_spark.lint_metadata import can_match, clean_entries, lint_entries, lint_file
 from tests.driver.jobs import call
-from udfs.alt_text import clean_text, matches_entry, spacing
+from udfs.pairs.text import clean_text, matches_entry, spacing
 
 
 @pytest.mark.parametrize(

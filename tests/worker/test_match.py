@@ -2,12 +2,12 @@ import pyarrow as pa
 import pytest
 
 from tests.worker.matching import naive_ids
-from udfs import match as match_module
-from udfs.alt_text import pair_id
-from udfs.automaton import ENGINES, build_token_tables, write_entries, write_token_tables
-from udfs.character_automaton import entries_as_json
-from udfs.language import identify_languages
-from udfs.match import match_batches
+from udfs.matching import match as match_module
+from udfs.matching.aho_corasick import entries_as_json
+from udfs.matching.engine import ENGINES, build_token_tables, write_entries, write_token_tables
+from udfs.matching.language import identify_languages
+from udfs.matching.match import match_batches
+from udfs.pairs.text import pair_id
 from udfs.schemas import MATCHED, PAIRS
 
 ENTRIES = ["dog", "new york", "Hund", "!"]

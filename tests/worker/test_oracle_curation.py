@@ -10,8 +10,8 @@ import pytest
 
 from metaclip_spark.balance import entry_probabilities, threshold_for_tail_share
 from tests import oracle
-from udfs.automaton import CharacterAutomaton, MatchEngine, TokenAutomaton, build_token_tables, entries_as_json
-from udfs.draw import keep_probabilities, pair_draws
+from udfs.balancing.draw import keep_probabilities, pair_draws
+from udfs.matching.engine import CharacterAutomaton, MatchEngine, TokenAutomaton, build_token_tables, entries_as_json
 
 DATA = Path(__file__).parents[1] / "data"
 

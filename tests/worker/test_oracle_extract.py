@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from tests import oracle
-from udfs.extract import ExtractOptions, extract_batches
+from udfs.pairs.extract import ExtractOptions, extract_batches
 from udfs.schemas import ARCHIVE_PATHS, PAIRS
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"

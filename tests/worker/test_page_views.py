@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from udfs.count_files import read_count_files, read_count_line
-from udfs.dump_stream import LARGEST_LINE_BYTES
 from udfs.metadata_schemas import COUNT_FILES, VIEW_FILES
-from udfs.page_views import COMPLETE, HOURLY, ViewRules, count_views, read_line
+from udfs.sources.compression import LARGEST_LINE_BYTES
+from udfs.wikipedia.count_files import read_count_files, read_count_line
+from udfs.wikipedia.page_views import COMPLETE, HOURLY, ViewRules, count_views, read_line
 
 
 @pytest.mark.parametrize(

@@ -40,20 +40,22 @@ from tests.worker.page_grammar import (
     make_image,
     page_of,
 )
-from udfs import archive_rows, page_pairs, pair_columns
-from udfs import urls as urls_module
-from udfs.alt_text import pair_id
-from udfs.archive_rows import BATCH_ROWS, ArchiveRows
-from udfs.extract import ExtractOptions
-from udfs.html_pairs import read_html
-from udfs.link_kernels import link_kernel
-from udfs.page_pairs import PagePairs
-from udfs.pair_columns import PairColumns
-from udfs.pair_kernels import REASONS
+from udfs.pages.html import read_html
+from udfs.pages.image_table import IS_PLAIN, TAG_COLUMNS, UNMODELLED
+from udfs.pages.wat import read_wat_record
+from udfs.pages.wat_kernel import link_kernel
+from udfs.pairs import archive_batch as archive_rows
+from udfs.pairs import columns as pair_columns
+from udfs.pairs import image_urls as urls_module
+from udfs.pairs import rules as page_pairs
+from udfs.pairs.archive_batch import BATCH_ROWS, ArchiveRows
+from udfs.pairs.columns import PairColumns
+from udfs.pairs.extract import ExtractOptions
+from udfs.pairs.image_urls import plain_folder
+from udfs.pairs.kernel import REASONS
+from udfs.pairs.rules import PagePairs
+from udfs.pairs.text import pair_id
 from udfs.schemas import PAIRS, SOURCES
-from udfs.tag_layout import IS_PLAIN, TAG_COLUMNS, UNMODELLED
-from udfs.urls import plain_folder
-from udfs.wat_pairs import read_wat_record
 
 urls = st.lists(
     st.one_of(*map(st.sampled_from, (PREFIXES, ODD_PREFIXES, NAMES, ODD_NAMES, QUERIES, ODD_QUERIES, ["/"]))),

@@ -31,10 +31,10 @@ METHODS = {"match", "fullmatch", "search", "findall", "finditer", "sub"}
 def patterns() -> dict[str, tuple[re.Pattern, str]]:
     """Every compiled pattern of the package with each way in which its module uses it."""
     found = {}
-    for module_info in pkgutil.iter_modules(udfs.__path__):
-        if module_info.name in {"parse_child", "probe"}:
+    for module_info in pkgutil.walk_packages(udfs.__path__, "udfs."):
+        if module_info.name in {"udfs.pages.isolated_worker", "udfs.probe"}:
             continue
-        module = importlib.import_module(f"udfs.{module_info.name}")
+        module = importlib.import_module(module_info.name)
         source = Path(module.__file__).read_text(encoding="utf-8")
         for name, value in vars(module).items():
             pattern = getattr(value, "pattern", None) if not isinstance(value, re.Pattern) else value
@@ -43,7 +43,7 @@ def patterns() -> dict[str, tuple[re.Pattern, str]]:
             methods = set(re.findall(rf"\b{name}\.(\w+)\(", source)) & METHODS
             # By other names the starts of records are matched, and landmarks are searched.
             for method in methods or {"match" if pattern is value else "search"}:
-                found[f"{module_info.name}.{name}.{method}"] = (pattern, method)
+                found[f"{module_info.name.removeprefix('udfs.')}.{name}.{method}"] = (pattern, method)
     return found
 
 
@@ -63,7 +63,7 @@ def use(pattern: re.Pattern, method: str, text: str) -> None:
 
 def test_all_patterns_are_found() -> None:
     assert len(PATTERNS) > 40
-    assert "archive_members._PLAIN_ARC.search" in PATTERNS
+    assert "archives.members._PLAIN_ARC.search" in PATTERNS
 
 
 def seconds(name: str, start: str, repeated: str, end: str, size: int) -> float:

@@ -16,9 +16,9 @@ from metaclip_spark.thresholds import (
     spread_thresholds,
     threshold_for_target_pairs,
 )
-from udfs import plan
-from udfs.plan import expected_sizes_batches
-from udfs.shares import partial_expectations, size_sums
+from udfs.balancing import expected_sizes as plan
+from udfs.balancing.expected_kept import partial_expectations, size_sums
+from udfs.balancing.expected_sizes import expected_sizes_batches
 
 ENTRY_IDS = pa.list_(pa.int32())
 

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from udfs import pool_files
-from udfs.alt_text import pair_id
-from udfs.pool_files import read_pool_batches
+from udfs.pairs import tables as pool_files
+from udfs.pairs.tables import read_pool_batches
+from udfs.pairs.text import pair_id
 from udfs.schemas import ARCHIVE_PATHS, EXTRACTED
 
 GOOD = [("https://example.org/a.jpg", " a dog\n"), ("http://example.org/b.jpg", "東京 tower")]

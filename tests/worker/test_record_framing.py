@@ -21,7 +21,7 @@ from tests.worker.archive_files import (
     wat_document,
     wat_record,
 )
-from udfs import warc_records
+from udfs.archives import warc as warc_records
 
 CRLF, LF = b"\r\n", b"\n"
 FORMS: dict[str, Callable[[list[bytes]], bytes]] = {

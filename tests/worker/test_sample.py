@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip_spark.balance import ExpectedSize, entry_probabilities
-from udfs.alt_text import pair_id
-from udfs.count import add_partial_counts
-from udfs.draw import keep_probabilities, pair_draws
-from udfs.sample import PROBABILITY_UNITS, sample_batches
+from udfs.balancing.count import add_partial_counts
+from udfs.balancing.draw import keep_probabilities, pair_draws
+from udfs.balancing.expected_kept import SIZE_BLOCK, partial_expectations, size_sums
+from udfs.balancing.sample import PROBABILITY_UNITS, sample_batches
+from udfs.pairs.text import pair_id
 from udfs.schemas import CURATED, MATCHED
-from udfs.shares import SIZE_BLOCK, partial_expectations, size_sums
 
 COUNTS = np.array([0, 1, 5, 20, 300, 4_000])
 

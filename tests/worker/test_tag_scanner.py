@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.worker.archive_files import extract_path, read_tags
-from udfs import warc_pairs
-from udfs.html_pairs import read_html, read_whole_page
-from udfs.page_pairs import PagePairs
-from udfs.tag_kernels import tag_kernel
-from udfs.tag_layout import TAG_COLUMNS, UNMODELLED
+from udfs.pages import warc as warc_pairs
+from udfs.pages.html import read_html, read_whole_page
+from udfs.pages.html_kernel import tag_kernel
+from udfs.pages.image_table import TAG_COLUMNS, UNMODELLED
+from udfs.pairs.rules import PagePairs
 
 DATA = os.environ.get("METACLIP_TEST_DATA")
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"

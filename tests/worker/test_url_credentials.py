@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udfs.url_credentials import (
+from udfs.sources.credentials import (
     bare_url,
     has_credentials,
     has_ending,

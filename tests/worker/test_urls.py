@@ -5,7 +5,7 @@ from urllib.parse import urljoin, urlsplit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from udfs.urls import resolve_image_url
+from udfs.pairs.image_urls import resolve_image_url
 
 PARTS = ["/", "//", "a", "b.jpg", ".", "..", "../", "?", "#", ";", ":", "http:", "https:", "h.org", "data:", "%20"]
 PARTS += [" ", "\t", "é", "x@y", "[", "]", "\\", "@", "=", ":80", "~", "\ud800", "javascript:"]

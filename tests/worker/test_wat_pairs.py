@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.worker.archive_files import extract_bytes, image_link, read_tags, warc_record, wat_document, wat_record
-from udfs.page_pairs import LostRecordError, PagePairs
-from udfs.wat_pairs import read_wat_record
+from udfs.pages.wat import read_wat_record
+from udfs.pairs.rules import LostRecordError, PagePairs
 
 LINK = image_link("/a.jpg", "a dog", title="Rex")
 EXPECTED = [

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 import zstandard
 
-from udfs.article_counts import ArticleRules, count_articles
-from udfs.dump_stream import LARGEST_LINE_BYTES, LARGEST_OUTPUT_BYTES, read_chunks, unpack, unpacked_lines
 from udfs.metadata_schemas import DUMP_PARTS, WORD_COUNTS
-from udfs.ngrams import NgramCounts, count_batches, token_runs
-from udfs.wiki_pages import as_utf8, namespace_names, page_fragments, parse_page
+from udfs.sources.compression import LARGEST_LINE_BYTES, LARGEST_OUTPUT_BYTES, read_chunks, unpack, unpacked_lines
+from udfs.wikipedia.articles import ArticleRules, count_articles
+from udfs.wikipedia.ngrams import NgramCounts, count_batches, token_runs
+from udfs.wikipedia.pages import as_utf8, namespace_names, page_fragments, parse_page
 
 HEAD = '<mediawiki><siteinfo><namespaces><namespace key="6" case="x">Файл</namespace></namespaces></siteinfo>\n'
 
@@ -266,7 +266,7 @@ def test_any_repeat_is_read_in_time(piece):
 def test_a_page_that_kills_or_holds_up_the_parser_costs_itself_only(monkeypatch, tmp_path):
     # What the child process imports first.
     (tmp_path / "sitecustomize.py").write_text(
-        "import os, time\nimport udfs.article_counts as counts\nread = counts.read_article\n"
+        "import os, time\nimport udfs.wikipedia.articles as counts\nread = counts.read_article\n"
         "def read_article(fragment, rules):\n"
         "    if b'CRASH' in fragment: os.kill(os.getpid(), 11)\n"
         "    if b'HANG' in fragment: time.sleep(60)\n"

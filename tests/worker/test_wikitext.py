@@ -13,11 +13,11 @@ import mwparserfromhell
 import pytest
 from mwparserfromhell.parser import ParserError
 
-from udfs.article_counts import ArticleRules, read_article
-from udfs.ngrams import token_runs
-from udfs.parse_cost import LARGEST_PARSE_COST, parse_cost
-from udfs.wiki_pages import as_utf8, page_fragments, parse_page
-from udfs.wikitext import (
+from udfs.wikipedia.articles import ArticleRules, read_article
+from udfs.wikipedia.ngrams import token_runs
+from udfs.wikipedia.pages import as_utf8, page_fragments, parse_page
+from udfs.wikipedia.parse_cost import LARGEST_PARSE_COST, parse_cost
+from udfs.wikipedia.wikitext import (
     DROPPED_TAGS,
     FILE_NAMESPACES,
     is_disambiguation,
@@ -109,7 +109,7 @@ def test_a_page_over_the_budget_is_left_out():
 @pytest.mark.parametrize("wikitext", BOMBS.values(), ids=BOMBS)
 def test_pages_that_would_run_away_are_over_budget(wikitext, monkeypatch):
     # A tenth, and so ten times as fast.
-    monkeypatch.setattr("udfs.parse_cost.LARGEST_PARSE_COST", LARGEST_PARSE_COST // 10)
+    monkeypatch.setattr("udfs.wikipedia.parse_cost.LARGEST_PARSE_COST", LARGEST_PARSE_COST // 10)
     assert parse_cost(wikitext) > LARGEST_PARSE_COST // 10
 
 

@@ -8,7 +8,7 @@ import sys
 import pyarrow as pa
 from loop import Pair, compete
 
-from udfs.extract import ExtractOptions, extract_batches
+from udfs.pairs.extract import ExtractOptions, extract_batches
 from udfs.schemas import ARCHIVE_PATHS
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from metaclip_spark.clip_benchmark.shard_pairs import ShardsConfig, make_shards, read_pairs
 from metaclip_spark.clip_benchmark.shards import read_index, read_samples
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
-from udfs.alt_text import pair_id
+from udfs.pairs.text import pair_id
 
 
 def picture(colour, form="PNG", side=8):

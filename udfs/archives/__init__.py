@@ -1,0 +1,1 @@
+"""Bytes to records: WARC, WAT and ARC, damaged or not."""

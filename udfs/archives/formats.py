@@ -1,0 +1,126 @@
+"""Recognises what an archive is by its content, whatever its name says.
+
+Archives come plain, compressed record by record (each record is a gzip member or zstd frame of its own, the usual
+form), or compressed as a whole, sometimes twice. What reads records sees only the first two forms.
+"""
+
+import re
+
+from udfs.archives.members import find_next_start
+from udfs.archives.source import (
+    ARC_START,
+    GZIP,
+    WARC_START,
+    ZSTD,
+    ArchiveSource,
+    ByteStream,
+    Codec,
+    GuardedStream,
+    MemberDecompressor,
+    NotAnArchiveError,
+    UnpackedStream,
+)
+
+_MOST_LAYERS = 3
+_STEP_BYTES = 1024
+_HEAD_BYTES = 32_768
+_SLACK_BYTES = 16
+_MARKUP_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[?!a-z]", re.IGNORECASE)
+_CONTENT_LENGTH = re.compile(rb"^content-length[ \t]*:(?:\r?\n[ \t]|[ \t])*(\d{1,18})", re.IGNORECASE | re.MULTILINE)
+_ARC_LENGTH = re.compile(rb"[^\r\n]* (\d{1,18})\r?\n")
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
+_ZSTD_DICTIONARY_START = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+
+
+def recognise(stream: ByteStream, size: int) -> ArchiveSource | None:
+    """Finds out what an archive is, by its content.
+
+    Args:
+        stream: The whole archive.
+        size: Its size in bytes.
+
+    Returns:
+        The archive, ready to be read; None where it holds nothing.
+
+    Raises:
+        NotAnArchiveError: It holds something, but no record starts it.
+    """
+    layers: list[UnpackedStream] = []
+    top: ByteStream = GuardedStream(stream, size)
+    for _ in range(_MOST_LAYERS):
+        top.seek(0)
+        head = top.read(_HEAD_BYTES)
+        codec = _codec_of(head)
+        if codec is None:
+            return _without_codec(top, head, layers)
+        first, holds_more, is_readable = _first_record(top, codec)
+        if not is_readable:
+            return _behind_damage(top, layers) or ArchiveSource(top, is_arc=False, codec=codec, layers=layers)
+        if not holds_more and (WARC_START.match(first) or ARC_START.match(first)):
+            return ArchiveSource(top, ARC_START.match(first) is not None, codec, layers)
+        top = UnpackedStream(top, codec)
+        layers.append(top)
+    raise NotAnArchiveError("archive.not_an_archive", b"compressed too often")
+
+
+def _codec_of(head: bytes) -> Codec | None:
+    return next((codec for codec in (GZIP, ZSTD) if head.startswith(codec.magic)), None)
+
+
+def _without_codec(stream: ByteStream, head: bytes, layers: list[UnpackedStream]) -> ArchiveSource | None:
+    if not head:
+        return None
+    if WARC_START.match(head) or _ZSTD_DICTIONARY_START.match(head):
+        return ArchiveSource(stream, is_arc=False, codec=None, layers=layers)
+    if ARC_START.match(head):
+        return ArchiveSource(stream, is_arc=True, codec=None, layers=layers)
+    if _MARKUP_START.match(head):
+        raise NotAnArchiveError("archive.error_page", head)
+    source = _behind_damage(stream, layers)
+    if source is None:
+        raise NotAnArchiveError("archive.not_an_archive", head)
+    return source
+
+
+def _behind_damage(stream: ByteStream, layers: list[UnpackedStream]) -> ArchiveSource | None:
+    """Looks for records behind a start that nothing can be made of."""
+    for codec in (GZIP, ZSTD, None):
+        for is_arc in (False, True):
+            source = ArchiveSource(stream, is_arc, codec, layers)
+            if find_next_start(source, 0) is not None:
+                return source
+    return None
+
+
+def _first_record(stream: ByteStream, codec: Codec) -> tuple[bytes, bool, bool]:
+    """Decompresses the first member as far as its first record goes.
+
+    Returns:
+        The member's first bytes, whether it holds more than one record, and whether anything in it can be read.
+    """
+    stream.seek(0)
+    member = MemberDecompressor(codec)
+    head, size, length = b"", 0, None
+    try:
+        while not member.is_complete and (data := stream.read(_STEP_BYTES)):
+            for part in member.parts(data):
+                size += len(part)
+                if len(head) < _HEAD_BYTES:
+                    head += part[: _HEAD_BYTES - len(head)]
+                    length = length or _record_length(head)
+                if length is not None and size > length + _SLACK_BYTES:
+                    return head, True, True
+    except codec.errors:
+        pass
+    return head, False, bool(head) or member.is_complete
+
+
+def _record_length(head: bytes) -> int | None:
+    """Bytes of the first record, header included; None while that is not known."""
+    start = len(head) - len(head.lstrip())
+    if ARC_START.match(head):
+        line = _ARC_LENGTH.match(head, start)
+        return line.end() + int(line[1]) if line else None
+    end = _HEADER_END.search(head, start)
+    stated = _CONTENT_LENGTH.search(head, start, end.start()) if end else None
+    return end.end() + int(stated[1]) if end and stated else None

@@ -1,0 +1,1 @@
+"""Entry ids to counts, keep probabilities and draws."""

@@ -1,0 +1,124 @@
+"""The count step in the workers: entry ids in, partial counts per block of entries out.
+
+Counts travel as blocks of 64-bit numbers keyed by block, so that the shuffle carries vectors (not one row per match)
+and many tasks can add them up.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from udfs.arrow import arrow_contents, arrow_numbers, numpy_numbers
+from udfs.schemas import PARTIAL_COUNTS
+
+BLOCK_SIZE = 512
+"""Entry ids per block; the last block may be shorter.
+
+Spark hands a worker batches of `spark.sql.execution.arrow.maxRecordsPerBatch` rows: 64 MiB for 16,384 blocks of 4 KiB.
+"""
+
+_COUNT = np.dtype("<i8")
+_BUFFERED_IDS = 1 << 20
+
+
+def partial_counts(batches: Iterator[pa.RecordBatch], *, number_of_entries: int) -> Iterator[pa.RecordBatch]:
+    """Counts, over one partition, the pairs that contain each entry (the paper, section 3.2).
+
+    Args:
+        batches: Batches with a column `entry_ids`, lists of int32 that are distinct within a pair.
+        number_of_entries: The length of the metadata list.
+
+    Yields:
+        One batch of schema `PARTIAL_COUNTS`, with the blocks that have a count above zero; none where no block has.
+
+    Raises:
+        ValueError: If an entry id lies outside the list.
+    """
+    counts = np.zeros(number_of_entries, _COUNT)
+    buffered: list[npt.NDArray[np.int32]] = []
+    size = 0
+    for batch in batches:
+        buffered.append(_entry_ids(batch, number_of_entries))
+        size += buffered[-1].size
+        if size >= _BUFFERED_IDS:
+            counts += np.bincount(np.concatenate(buffered), minlength=number_of_entries)
+            buffered, size = [], 0
+    if size:
+        counts += np.bincount(np.concatenate(buffered), minlength=number_of_entries)
+    blocks = nonzero_blocks(counts)
+    if blocks:
+        yield partial_batch(blocks)
+
+
+def add_partial_counts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Adds up the partial counts of each block in one partition, in which all of a block must be.
+
+    Args:
+        batches: Batches of schema `PARTIAL_COUNTS`.
+
+    Yields:
+        One batch of the same schema, a row for each block; none where there was none.
+
+    Raises:
+        ValueError: If two partial counts of one block have different lengths, so that they come from different lists.
+    """
+    sums: dict[int, npt.NDArray[np.int64]] = {}
+    for batch in batches:
+        blocks = batch.column("block").to_pylist()
+        for block, content in zip(blocks, batch.column("counts"), strict=True):
+            counts = np.frombuffer(content.as_buffer(), _COUNT)
+            if block not in sums:
+                sums[block] = counts.copy()
+            elif sums[block].size == counts.size:
+                sums[block] += counts
+            else:
+                raise ValueError(
+                    f"partial counts of one block have {sums[block].nbytes} and {counts.nbytes} bytes; "
+                    "count with one list"
+                )
+    if sums:
+        yield partial_batch(sums)
+
+
+def partial_batch(sums: Mapping[int, npt.NDArray[np.int64]]) -> pa.RecordBatch:
+    """Puts the sums of blocks into a batch.
+
+    Args:
+        sums: Block -> its numbers.
+
+    Returns:
+        A batch of schema `PARTIAL_COUNTS`.
+    """
+    columns = [arrow_numbers(np.fromiter(sums, np.int32, len(sums))), arrow_contents(list(sums.values()))]
+    return pa.RecordBatch.from_arrays(columns, schema=PARTIAL_COUNTS)
+
+
+def nonzero_blocks(numbers: npt.NDArray[np.int64]) -> dict[int, npt.NDArray[np.int64]]:
+    """Cuts numbers per entry into blocks.
+
+    Args:
+        numbers: One number per metadata entry.
+
+    Returns:
+        Block -> its numbers, a view, for the blocks that have a number other than zero.
+    """
+    cut = (numbers[start : start + BLOCK_SIZE] for start in range(0, numbers.size, BLOCK_SIZE))
+    return {block: content for block, content in enumerate(cut) if content.any()}
+
+
+def _entry_ids(batch: pa.RecordBatch, number_of_entries: int) -> npt.NDArray[np.int32]:
+    """Gives all entry ids of a batch.
+
+    Raises:
+        ValueError: If one lies outside the list.
+    """
+    # A copy: with the buffer itself every batch of the partition would stay in memory for as long as it is buffered.
+    ids: npt.NDArray[np.int32] = numpy_numbers(batch.column("entry_ids").flatten()).copy()
+    if ids.size and not 0 <= ids.min() <= ids.max() < number_of_entries:
+        raise ValueError(
+            f"entry ids from {ids.min()} to {ids.max()} do not fit a list of {number_of_entries} entries; "
+            "count with the list that matched"
+        )
+    return ids

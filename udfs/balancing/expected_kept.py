@@ -1,0 +1,65 @@
+"""What is expected to be kept, in the workers: entry ids in, partial sums per block of entries and in all out."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from udfs.balancing.count import nonzero_blocks, partial_batch
+from udfs.balancing.draw import PairFactors
+from udfs.balancing.sample import probability_units
+
+SHARE_UNITS = 2**20
+"""Sums per entry are in units of 2^-20: those of 2^43 pairs stay below 2^63."""
+
+SIZE_BLOCK = -1
+"""The block whose numbers are of all pairs, not of entries."""
+
+_COARSER = 2**12
+_LIMB = 2**32
+
+
+def partial_expectations(
+    batches: Iterator[pa.RecordBatch], *, entry_probability: npt.NDArray[np.float64]
+) -> Iterator[pa.RecordBatch]:
+    """Sums, over one partition, what the draw is expected to keep: of all pairs, and of those with each entry.
+
+    Args:
+        batches: Batches with a column `entry_ids`, lists of int32 that are distinct within a pair.
+        entry_probability: One probability per metadata entry.
+
+    Yields:
+        One batch of schema `PARTIAL_COUNTS`: the sums for each entry in units of 2^-20, for the blocks that have one
+        above zero, and in the block `SIZE_BLOCK` what `size_sums` reads. All are whole numbers, so that partitioning
+        cannot change a sum.
+
+    Raises:
+        ValueError: If an entry id lies outside the list.
+    """
+    shares = np.zeros(entry_probability.size, "<i8")
+    sizes = [0, 0, 0]
+    for batch in batches:
+        factors = PairFactors(batch.column("entry_ids"), entry_probability.size)
+        keep = factors.keep_probabilities(entry_probability[factors.ids])
+        units = probability_units(keep)
+        np.add.at(shares, factors.ids, np.repeat(units // _COARSER, factors.lengths))
+        sums = (keep.size, int(units.sum()), int(probability_units(keep * (1.0 - keep)).sum()))
+        sizes = [total + more for total, more in zip(sizes, sums, strict=True)]
+    limbs = np.array([limb for total in sizes for limb in divmod(total, _LIMB)], "<i8")
+    yield partial_batch({SIZE_BLOCK: limbs} | nonzero_blocks(shares))
+
+
+def size_sums(content: bytes) -> tuple[int, int, int]:
+    """Reads the added-up content of `SIZE_BLOCK`.
+
+    Args:
+        content: What `add_partial_counts` made of it.
+
+    Returns:
+        The number of pairs, and the sums of q and of q (1 - q) over their keep probabilities q in units of 2^-32:
+        beyond 2^63 from 2^31 pairs on, so they travel in two halves each.
+    """
+    limbs = np.frombuffer(content, "<i8").tolist()
+    pairs, expected, variance = (high * _LIMB + low for high, low in zip(limbs[::2], limbs[1::2], strict=True))
+    return pairs, expected, variance

@@ -1,0 +1,1 @@
+"""Texts to the metadata entries that they contain."""

@@ -1,0 +1,80 @@
+"""The two engines that match texts against metadata entries, and the one copy of an engine that a worker process keeps.
+
+Both give identical ids (the paper, section 3.1); the token automaton is the default, for its speed.
+"""
+
+from typing import Protocol
+
+import pyarrow as pa
+
+from udfs.matching.aho_corasick import CharacterAutomaton, entries_as_json, read_entries, write_entries
+from udfs.matching.token_automaton import (
+    TokenAutomaton,
+    TokenTables,
+    build_token_tables,
+    open_token_tables,
+    write_token_tables,
+)
+
+ENGINES = ("token", "pyahocorasick")
+"""The token automaton reads a file of `write_token_tables`; pyahocorasick reads one of `write_entries`."""
+
+__all__ = [
+    "ENGINES",
+    "CharacterAutomaton",
+    "MatchEngine",
+    "TokenAutomaton",
+    "TokenTables",
+    "build_token_tables",
+    "entries_as_json",
+    "load_engine",
+    "open_token_tables",
+    "read_entries",
+    "write_entries",
+    "write_token_tables",
+]
+
+
+class MatchEngine(Protocol):
+    """What matching needs of an engine."""
+
+    def match(self, texts: pa.Array) -> pa.ListArray:
+        """Finds every entry in each text.
+
+        Args:
+            texts: n strings; null counts as a text without entries.
+
+        Returns:
+            n lists of int32, sorted and distinct.
+        """
+        ...
+
+
+_loaded: dict[tuple[str, str], MatchEngine] = {}
+
+
+def load_engine(engine: str, path: str, metadata_digest: str) -> MatchEngine:
+    """Loads an engine, once per worker process.
+
+    Args:
+        engine: One of `ENGINES`.
+        path: The file that was shipped to this executor.
+        metadata_digest: The digest of the list that the job works with.
+
+    Returns:
+        The engine; the same object for the same engine and digest. Only the last one loaded is kept.
+
+    Raises:
+        ValueError: If there is no such engine, or the file holds another list.
+        OSError: If the file cannot be read.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"there is no engine {engine!r}; use one of {', '.join(ENGINES)}")
+    key = (engine, metadata_digest)
+    if key not in _loaded:
+        _loaded.clear()
+        if engine == "token":
+            _loaded[key] = TokenAutomaton(open_token_tables(path, metadata_digest))
+        else:
+            _loaded[key] = CharacterAutomaton(read_entries(path, metadata_digest))
+    return _loaded[key]

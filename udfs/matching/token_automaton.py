@@ -1,0 +1,268 @@
+"""The token automaton: a trie over tokens in flat tables, built once, shipped as one file, mapped by every worker.
+
+Since entries are delimited by single spaces, "the entry with one space at each end is a sub-string of the spaced text"
+(the paper, section 3.1) equals "the entry's tokens are a run of the text's tokens", where tokens are what lies between
+single spaces, empty ones included, without the two outermost (always empty) ones.
+"""
+
+import json
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from udfs.arrow import arrow_numbers, string_bytes
+from udfs.matching.token_kernel import (
+    PADDING,
+    Tables,
+    fill_filter,
+    insert_entries,
+    insert_tokens,
+    make_scratch,
+    make_tables,
+    scan_texts,
+)
+
+MULTIPLIER = 0x9E3779B97F4A7C15
+"""2^64 divided by the golden ratio, odd: Knuth's multiplicative hashing."""
+
+_MAGIC = b"token-automaton\n"
+_VERSION = 1
+_ALIGNMENT = 64
+_ARRAYS = ("slots", "long_words", "edges", "edge_filter")
+_ARRAY_TYPE = np.dtype("<u8")
+_FEWEST_SLOTS = 16
+_EDGE_SLOTS_PER_FILTER_WORD = 8
+_LARGEST_FILTER_WORDS = 1 << 17
+_EXPECTED_MATCHES_PER_TEXT = 12
+_FEWEST_VALUES = 1 << 13
+_LARGEST_OUTPUT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class TokenTables:
+    """The tables of a metadata list, whose arrays cannot be written to."""
+
+    metadata_digest: str
+    number_of_entries: int
+
+    deepest: int
+    """The number of tokens of the longest entry."""
+
+    tables: Tables
+    """What `udfs.matching.token_kernel` describes."""
+
+    @property
+    def size(self) -> int:
+        """The bytes of all arrays."""
+        return sum(getattr(self.tables, name).nbytes for name in _ARRAYS)
+
+
+def build_token_tables(entries: Sequence[str], metadata_digest: str, *, multiplier: int = MULTIPLIER) -> TokenTables:
+    """Builds the tables of a metadata list.
+
+    Args:
+        entries: The entries, in the order of their ids.
+        metadata_digest: The list's digest, which goes with the tables.
+        multiplier: What tokens are hashed with; tests give 0, so that every hash collides.
+
+    Returns:
+        The tables: about 34 MB for 500,000 entries, in about half a second.
+
+    Raises:
+        ValueError: If an entry is empty or repeated.
+    """
+    encoded = [entry.encode() for entry in entries]
+    if b"" in encoded:
+        raise ValueError(f"entry {encoded.index(b'')} is empty; an entry must have at least one character")
+    joined = b"".join(encoded)
+    offsets = np.zeros(len(encoded) + 1, np.int64)
+    np.cumsum([len(entry) for entry in encoded], out=offsets[1:])
+    spans = (_padded(joined), offsets)
+    most_tokens = len(encoded) + joined.count(b" ")
+
+    short_slots, slots, long_words = _token_slots(spans, most_tokens, multiplier)
+    edges = np.zeros(2 * _slots_for(most_tokens - len(encoded)), np.uint64)
+    filter_words = min(max(edges.size // 2 // _EDGE_SLOTS_PER_FILTER_WORD, _FEWEST_SLOTS), _LARGEST_FILTER_WORDS)
+    arrays = (slots, long_words, edges, np.zeros(filter_words, np.uint64))
+    tables = make_tables(multiplier, short_slots, arrays)
+    counts = np.zeros(3, np.int64)
+    repeated = insert_entries()(*spans, tables, counts)
+    if repeated >= 0:
+        raise ValueError(f"entry {repeated} ({entries[repeated]!r}) repeats an earlier entry; entries must be distinct")
+    fill_filter()(tables)
+    for array in arrays:
+        array.flags.writeable = False
+    return TokenTables(metadata_digest, len(encoded), int(counts[2]), tables)
+
+
+def _token_slots(
+    spans: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]], most_tokens: int, multiplier: int
+) -> tuple[int, npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Fills token slots twice, since only the first time tells how many are needed; gives short_slots and arrays."""
+    data, _ = spans
+    nothing = np.zeros(2 * _FEWEST_SLOTS, np.uint64)
+    long_words = np.zeros(data.size // 8 + 2 * most_tokens + 1, np.uint64)
+    short, long = most_tokens, most_tokens
+    for _ in range(2):
+        slots = np.zeros(2 * _slots_for(short) + 3 * _slots_for(long), np.uint64)
+        short_slots = _slots_for(short)
+        tables = make_tables(multiplier, short_slots, (slots, long_words, nothing, nothing))
+        short, long, words = insert_tokens()(*spans, tables)
+    return short_slots, slots, long_words[:words].copy()
+
+
+def _slots_for(number: int) -> int:
+    """Gives the number of slots, a power of two, that keeps a table at most two thirds full."""
+    slots = _FEWEST_SLOTS
+    while 2 * slots < 3 * number:
+        slots *= 2
+    return slots
+
+
+def _padded(data: bytes | memoryview) -> npt.NDArray[np.uint8]:
+    """Copies bytes to where whole words can be read beyond the last one."""
+    padded = np.empty(len(data) + PADDING, np.uint8)
+    padded[: len(data)] = np.frombuffer(data, np.uint8)
+    padded[len(data) :] = 0
+    return padded
+
+
+def write_token_tables(tables: TokenTables, path: str) -> None:
+    """Writes tables as one flat file: a line that names the format, a header in JSON, and the arrays.
+
+    Args:
+        tables: What `build_token_tables` returned.
+        path: The file to write; an existing one is replaced.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    header = {
+        "version": _VERSION,
+        "metadata_digest": tables.metadata_digest,
+        "number_of_entries": tables.number_of_entries,
+        "deepest": tables.deepest,
+        "multiplier": int(tables.tables.multiplier),
+        "short_slots": tables.tables.short_slots,
+        "lengths": {name: len(getattr(tables.tables, name)) for name in _ARRAYS},
+    }
+    # Written beside and renamed: a worker that has mapped an earlier file of this name keeps it whole.
+    part = Path(f"{path}.part")
+    with part.open("wb") as file:
+        file.write(_MAGIC + json.dumps(header).encode() + b"\n")
+        for name in _ARRAYS:
+            file.write(b"\0" * (-file.tell() % _ALIGNMENT))
+            file.write(getattr(tables.tables, name).astype(_ARRAY_TYPE, copy=False).data)
+    part.replace(path)
+
+
+def open_token_tables(path: str, metadata_digest: str) -> TokenTables:
+    """Maps a file of tables, read-only, so that the workers of one machine share its memory.
+
+    Args:
+        path: A file that `write_token_tables` wrote.
+        metadata_digest: The digest of the list that the caller works with.
+
+    Returns:
+        Tables whose arrays cannot be written to.
+
+    Raises:
+        ValueError: If the file holds something else, is cut short, or was built from another list.
+        OSError: If the file cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        if not file.read(1):
+            raise ValueError(f"{path} is empty, no file of token tables; build them again")
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    header = _read_header(content, path)
+    if header["metadata_digest"] != metadata_digest:
+        raise ValueError(
+            f"the token tables {path} were built from the metadata list {header['metadata_digest']}, "
+            f"but this job works with {metadata_digest}; build them again"
+        )
+    arrays = []
+    position = content.find(b"\n", len(_MAGIC)) + 1
+    for name in _ARRAYS:
+        position += -position % _ALIGNMENT
+        length = int(header["lengths"][name])
+        if position + length * _ARRAY_TYPE.itemsize > len(content):
+            raise ValueError(f"the token tables {path} are cut short within {name}; build them again")
+        arrays.append(np.frombuffer(content, _ARRAY_TYPE, length, position))
+        position += length * _ARRAY_TYPE.itemsize
+    slots, long_words, edges, edge_filter = arrays
+    tables = make_tables(header["multiplier"], header["short_slots"], (slots, long_words, edges, edge_filter))
+    return TokenTables(metadata_digest, header["number_of_entries"], header["deepest"], tables)
+
+
+def _read_header(content: mmap.mmap, path: str) -> dict[str, Any]:
+    """Reads the header of a mapped file.
+
+    Raises:
+        ValueError: If the file holds something else.
+    """
+    end = content.find(b"\n", len(_MAGIC))
+    if content[: len(_MAGIC)] != _MAGIC or end < 0:
+        raise ValueError(f"{path} is no file of token tables; build them again")
+    header: dict[str, Any] = json.loads(content[len(_MAGIC) : end])
+    if header["version"] != _VERSION:
+        raise ValueError(f"the token tables {path} have version {header['version']}, not {_VERSION}; build them again")
+    return header
+
+
+class TokenAutomaton:
+    """Matches batches of texts against the tables, without a Python object per text."""
+
+    def __init__(self, tables: TokenTables) -> None:
+        """Takes the tables, and compiles the scanning loop unless an earlier process left it on disk."""
+        self._tables = tables
+        self._scratch = make_scratch(tables.deepest)
+        self._scan = scan_texts()
+
+    def match(self, texts: pa.Array) -> pa.ListArray:
+        """Finds every entry in each text. One thread at a time: the scratch memory is the automaton's own.
+
+        Args:
+            texts: n strings; null counts as a text without entries.
+
+        Returns:
+            n lists of int32, sorted and distinct.
+
+        Raises:
+            ValueError: If the batch has 2^31 matches or more.
+        """
+        data, offsets = _bytes_and_offsets(texts)
+        list_offsets = np.zeros(len(texts) + 1, np.int32)
+        values = np.empty(_EXPECTED_MATCHES_PER_TEXT * len(texts) + _FEWEST_VALUES, np.int32)
+        tables, deepest, scratch = self._tables.tables, self._tables.deepest, self._scratch
+        done = self._scan(data, offsets, 0, tables, deepest, scratch, (list_offsets, values))
+        while done < len(texts):
+            if values.size == _LARGEST_OUTPUT:
+                raise ValueError(f"a batch of {len(texts)} texts has 2^31 matches or more; use smaller batches")
+            values = _grown(values, used=int(list_offsets[done]))
+            done = self._scan(data, offsets, done, tables, deepest, scratch, (list_offsets, values))
+        found = arrow_numbers(values[: list_offsets[-1]].copy())
+        return pa.ListArray.from_arrays(arrow_numbers(list_offsets), found)
+
+
+def _grown(values: npt.NDArray[np.int32], *, used: int) -> npt.NDArray[np.int32]:
+    """Copies the used values to an array of twice the size."""
+    grown = np.empty(min(2 * values.size, _LARGEST_OUTPUT), np.int32)
+    grown[:used] = values[:used]
+    return grown
+
+
+def _bytes_and_offsets(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Gives the UTF-8 bytes of texts and their n + 1 offsets, whatever slice of whatever string type they are."""
+    if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+        texts = texts.cast(pa.large_string())
+    if texts.null_count:
+        texts = pc.fill_null(texts, "")
+    data, offsets = string_bytes(texts)
+    return _padded(data), offsets

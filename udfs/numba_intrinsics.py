@@ -1,0 +1,223 @@
+"""Instructions that numba has no name for: loads of eight bytes at any address, prefetches, and counts of zero bits.
+
+Also the compilation itself, whose cache on disk is best effort: a home folder that cannot be written, as containers
+and `--py-files` archives have, costs a compilation per process and nothing else. numba looks for changes in a kernel's
+own file only: after a change here, delete the kernels' `__pycache__`.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numba.extending
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+
+from udfs.pairs.text import SEPARATOR_MARKS
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# numba annotates a part of itself, so that the rest would count as wrong.
+types: Any = numba.types
+_numba: Any = numba
+_codegen: Any = cgutils
+_intrinsic: Any = numba.extending.intrinsic
+
+WORD_BYTES = 8
+BLOCK_BYTES = 64
+SEPARATORS = f"\t\n\r {SEPARATOR_MARKS}".encode()
+ONES = np.uint64(0x0101010101010101)
+"""A one in each byte of a word."""
+
+_HIGH_BITS = np.uint64(0x80) * ONES
+_WORD = ir.IntType(64)
+_BYTE_POINTER = ir.IntType(8).as_pointer()
+_NUMBER = ir.IntType(32)
+
+
+def part_of_kernel(function: Function) -> Function:
+    """Marks a function that only compiled functions call.
+
+    Args:
+        function: A function within what numba understands, which makes no array.
+
+    Returns:
+        The same, compiled into its callers.
+    """
+    return cast("Function", _numba.njit(_nrt=False)(function))
+
+
+def compiled(function: Function, signature: Any) -> Function:
+    """Compiles a function for one signature, with the compiled code kept on disk where that is possible.
+
+    Args:
+        function: A function within what numba understands, which makes no array: references are not counted
+            (`_nrt=False`), since counting took half of the time.
+        signature: Its types, so that nothing is compiled later, within a task.
+
+    Returns:
+        The compiled function, which runs without Python's lock.
+    """
+    # Division as numpy's: the check of each for a zero would keep loops from being done four numbers at a time.
+    options = {"nogil": True, "_nrt": False, "error_model": "numpy"}
+    try:
+        kernel = _numba.njit(signature, cache=True, **options)(function)
+    except (OSError, RuntimeError):
+        kernel = _numba.njit(signature, **options)(function)
+    return cast("Function", kernel)
+
+
+def _instruction(emit: Callable[..., Any]) -> Any:
+    """Makes an instruction of a function (types of the arguments) -> (signature, code emitter)."""
+    return _intrinsic(emit)
+
+
+def _address(context: Any, builder: Any, array_type: Any, array: Any, byte: Any) -> Any:
+    """Emits the address of a byte of an array."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.add(builder.ptrtoint(data, byte.type), byte)
+
+
+@_instruction
+def load_word(_typing_context: Any, array: Any, _byte: Any) -> Any:
+    """Reads eight bytes of a byte array from any position, as a little-endian number; nothing checks the bounds."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _address(context, builder, signature.args[0], *arguments)
+        loaded = builder.load(builder.inttoptr(address, _WORD.as_pointer()))
+        loaded.align = 1
+        return loaded
+
+    return types.uint64(array, types.int64), code
+
+
+@_instruction
+def prefetch_word(_typing_context: Any, array: Any, _index: Any) -> Any:
+    """Asks for the cache line of `array[index]`, an array of 64-bit numbers, ahead of its use."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array_value, index_value = arguments
+        byte = builder.mul(index_value, ir.Constant(index_value.type, WORD_BYTES))
+        address = _address(context, builder, signature.args[0], array_value, byte)
+        shape = ir.FunctionType(ir.VoidType(), [_BYTE_POINTER, _NUMBER, _NUMBER, _NUMBER])
+        prefetch = _codegen.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
+        for_read, keep_in_all_caches, data_cache = _NUMBER(0), _NUMBER(3), _NUMBER(1)
+        builder.call(prefetch, [builder.inttoptr(address, _BYTE_POINTER), for_read, keep_in_all_caches, data_cache])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), code
+
+
+@_instruction
+def trailing_zeros(_typing_context: Any, _word: Any) -> Any:
+    """Counts the zero bits below the lowest set bit of a 64-bit number; 64 where none is set."""
+
+    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.uint64), code
+
+
+def bits_of(wanted: bytes) -> Any:
+    """Makes an instruction that compares 64 bytes at once.
+
+    Args:
+        wanted: Bytes to find.
+
+    Returns:
+        An instruction (byte array, position) -> a number with a bit for each of the 64 bytes from the position on that
+        is one of the wanted ones; nothing checks the bounds.
+    """
+
+    def find(_typing_context: Any, array: Any, _byte: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            address = _address(context, builder, signature.args[0], *arguments)
+            block = ir.VectorType(ir.IntType(8), BLOCK_BYTES)
+            loaded = builder.load(builder.inttoptr(address, block.as_pointer()))
+            loaded.align = 1
+            bits = None
+            for byte in wanted:
+                equal = builder.icmp_unsigned("==", loaded, ir.Constant(block, [byte] * BLOCK_BYTES))
+                bits = equal if bits is None else builder.or_(bits, equal)
+            return builder.bitcast(bits, _WORD)
+
+        return types.uint64(array, types.int64), code
+
+    return _instruction(find)
+
+
+separator_bits = bits_of(SEPARATORS)
+"""Finds spaces, tabs, LF, CR and the seven marks."""
+
+
+@part_of_kernel
+def equal_bytes(word: Any, wanted: Any) -> Any:
+    """Finds a byte among the eight of a word.
+
+    Args:
+        word: What `load_word` returned.
+        wanted: The byte times `ONES`.
+
+    Returns:
+        A word whose lowest set bit is the high bit of the first byte that is equal; those above it may be wrong. Zero
+        where none is.
+    """
+    difference = word ^ wanted
+    return (difference - ONES) & ~difference & _HIGH_BITS
+
+
+@part_of_kernel
+def starts_with(content: Any, begin: int, end: int, word: bytes) -> bool:
+    """Tells whether a word stands at the beginning of a part of a byte array.
+
+    Args:
+        content: A byte array.
+        begin: Where the part begins.
+        end: Where it ends.
+        word: The word.
+
+    Returns:
+        True where the part is long enough and begins so.
+    """
+    if end - begin < len(word):
+        return False
+    for place in range(len(word)):
+        if content[begin + place] != word[place]:
+            return False
+    return True
+
+
+@part_of_kernel
+def is_utf8(content: Any, begin: int, end: int) -> bool:
+    """Checks bytes as Python's decoder does: no overlong forms, no surrogates, nothing above U+10FFFF.
+
+    Args:
+        content: A byte array.
+        begin: Where the text begins in it.
+        end: Where it ends.
+
+    Returns:
+        True for valid UTF-8.
+    """
+    at = begin
+    while at < end:
+        if at + WORD_BYTES <= end and load_word(content, at) & _HIGH_BITS == 0:
+            at += WORD_BYTES
+            continue
+        lead = int(content[at])
+        at += 1
+        if lead < 0x80:
+            continue
+        length = 1 if 0xC2 <= lead <= 0xDF else 2 if 0xE0 <= lead <= 0xEF else 3 if 0xF0 <= lead <= 0xF4 else 0
+        if length == 0 or at + length > end:
+            return False
+        least = 0xA0 if lead == 0xE0 else 0x90 if lead == 0xF0 else 0x80
+        most = 0x9F if lead == 0xED else 0x8F if lead == 0xF4 else 0xBF
+        if content[at] < least or content[at] > most:
+            return False
+        for place in range(at + 1, at + length):
+            if content[place] < 0x80 or content[place] > 0xBF:
+                return False
+        at += length
+    return True

@@ -1,0 +1,1 @@
+"""A record to the images of its page."""

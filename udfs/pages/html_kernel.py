@@ -1,0 +1,382 @@
+"""The compiled loop that finds the `<img>` and `<base>` tags of a page, without a tree of its elements.
+
+It follows the tokenizer of the HTML Standard (section 13.2.5): comments, bogus comments, attribute values, and the
+elements whose content is text. Where the tree's construction (section 13.2.6) could drop an image, move it, or change
+how bytes are cut into tokens, it gives up, and the caller parses the whole page: template, math, plaintext, frameset,
+more than options in a select, more than shapes in an svg, scripts in commented scripts, images between a table's cells
+(which move before the table), and whatever the page's end cuts off.
+
+What only it needs is in this file, since numba's cache on disk notices changes of the kernel's own file only; a change
+of the layout (`udfs.pages.image_table`) it notices itself.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from udfs.numba_intrinsics import (
+    BLOCK_BYTES,
+    ONES,
+    bits_of,
+    compiled,
+    equal_bytes,
+    is_utf8,
+    load_word,
+    part_of_kernel,
+    trailing_zeros,
+    types,
+)
+from udfs.pages.image_table import ATTRIBUTES, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
+
+Bytes = npt.NDArray[np.uint8]
+Tags = npt.NDArray[np.int64]
+Tag = npt.NDArray[np.int64]
+
+_WORD = 8
+_LOWER_CASES, _ALL_BITS = np.uint64(0x2020202020202020), np.uint64(0xFFFFFFFFFFFFFFFF)
+_U0, _U8 = np.uint64(0), np.uint64(8)
+_LESS, _GREATER, _SLASH, _EQUALS, _BANG, _DASH, _QUESTION = (ord(mark) for mark in ("<", ">", "/", "=", "!", "-", "?"))
+_DOUBLE_QUOTE, _SINGLE_QUOTE, _BRACKET, _C_OF_CDATA, _B_OF_BASE = (ord(mark) for mark in "\"'[Cb")
+_LOWER_CASE, _LETTERS, _AMPERSAND, _RETURN = 32, 26, ord("&"), 13
+_ABSENT = -1
+_WANTED_LENGTHS = np.array([len(name) for name in ATTRIBUTES])
+_WANTED_NAMES = np.array([list(name.encode().ljust(16, b"\0")) for name in ATTRIBUTES], np.uint8)
+
+_OTHER, _IMAGE, _GAP, _CELL, _TABLE, _TEXT, _TITLE, _SCRIPT, _SELECT, _OPTION, _SVG, _SHAPE, _GIVE_UP = range(13)
+_NAMES = {
+    _IMAGE: "img image base",
+    _GAP: "tbody thead tfoot tr col colgroup",
+    _CELL: "td th caption",
+    _TABLE: "table",
+    _TEXT: "textarea style xmp iframe noembed noframes",
+    _TITLE: "title",
+    _SCRIPT: "script",
+    _SELECT: "select",
+    _OPTION: "option optgroup",
+    _SVG: "svg",
+    _SHAPE: "path g rect circle ellipse line polyline polygon defs use symbol clippath mask text tspan stop filter",
+    _GIVE_UP: "template math frameset plaintex",
+}
+"""The names that matter by kind; `plaintex` stands for plaintext, since eight letters are looked at."""
+
+_less_bits = bits_of(b"<")
+
+_SLOTS = 256
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(56)
+
+
+def _name_tables() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Fills a hash table from names, packed as `_name_key` packs them, to their kinds."""
+    keys, kinds = np.zeros(_SLOTS, np.uint64), np.zeros(_SLOTS, np.int64)
+    for kind, names in _NAMES.items():
+        for name in names.split():
+            key = int.from_bytes(name.encode(), "little")
+            slot = (key * int(_MULTIPLIER) & (1 << 64) - 1) >> int(_SHIFT)
+            while keys[slot]:
+                slot = (slot + 1) % _SLOTS
+            keys[slot], kinds[slot] = key, kind
+    return keys, kinds
+
+
+_KEYS, _KINDS = _name_tables()
+
+
+@part_of_kernel
+def _find(html: Bytes, start: int, byte: int) -> int:
+    """Finds a byte, eight at a time; the length of the page where there is none."""
+    end = html.size
+    wanted = np.uint64(byte) * ONES
+    while start + _WORD <= end:
+        zeros = equal_bytes(load_word(html, start), wanted)
+        if zeros != _U0:
+            return start + int(trailing_zeros(zeros) >> 3)
+        start += _WORD
+    while start < end and html[start] != byte:
+        start += 1
+    return start
+
+
+@part_of_kernel
+def _find_less(html: Bytes, start: int) -> int:
+    """Finds the next `<`, 64 bytes at a time: it is farther away than what `_find` looks for."""
+    while start + BLOCK_BYTES <= html.size:
+        bits = _less_bits(html, start)
+        if bits != _U0:
+            return start + int(trailing_zeros(bits))
+        start += BLOCK_BYTES
+    return _find(html, start, _LESS)
+
+
+@part_of_kernel
+def _is_space(byte: int) -> bool:
+    return byte == 32 or byte == 10 or byte == 9 or byte == 13 or byte == 12
+
+
+@part_of_kernel
+def _is_letter(byte: int) -> bool:
+    return 0 <= (byte | _LOWER_CASE) - 97 < _LETTERS
+
+
+@part_of_kernel
+def _name_end(html: Bytes, start: int) -> int:
+    while start < html.size and not (_is_space(html[start]) or html[start] == _SLASH or html[start] == _GREATER):
+        start += 1
+    return start
+
+
+@part_of_kernel
+def _kind(html: Bytes, start: int, end: int) -> int:
+    """Looks a name up by its first eight letters in lower case."""
+    key = _U0
+    if start + _WORD <= html.size:
+        # The bit of lower case is set in every letter, and gives no other byte a letter's value.
+        key = (load_word(html, start) | _LOWER_CASES) & (_ALL_BITS >> np.uint64(8 * max(_WORD - (end - start), 0)))
+    else:
+        for place in range(min(end - start, _WORD) - 1, -1, -1):
+            key = (key << _U8) | np.uint64(html[start + place] | _LOWER_CASE)
+    slot = np.int64((key * _MULTIPLIER) >> _SHIFT)
+    while _KEYS[slot] != _U0:
+        if _KEYS[slot] == key:
+            # The only longer name among them is plaintext, and giving up too often does no harm.
+            return _KINDS[slot] if end - start <= _WORD or _KINDS[slot] == _GIVE_UP else _OTHER
+        slot = (slot + 1) % _SLOTS
+    return _OTHER
+
+
+@part_of_kernel
+def _next_attribute(html: Bytes, at: int) -> tuple[int, int, int, int, int]:
+    """Reads one attribute of a tag.
+
+    Returns:
+        Begin and end of its name, begin and end of its value, and where reading goes on. At the tag's end the first
+        is 0; where the page ends before, the last is 0.
+    """
+    end = html.size
+    while at < end and (_is_space(html[at]) or html[at] == _SLASH):
+        at += 1
+    if at >= end or html[at] == _GREATER:
+        return 0, 0, 0, 0, at + 1 if at < end else 0
+    name_start = at
+    at += 1  # whatever begins a name belongs to it, an equals sign too
+    while at < end and not (_is_space(html[at]) or html[at] in (_SLASH, _GREATER, _EQUALS)):
+        at += 1
+    name_end = at
+    while at < end and _is_space(html[at]):
+        at += 1
+    if at >= end or html[at] != _EQUALS:
+        return name_start, name_end, name_end, name_end, name_end if at < end else 0
+    at += 1
+    while at < end and _is_space(html[at]):
+        at += 1
+    if at < end and (html[at] == _DOUBLE_QUOTE or html[at] == _SINGLE_QUOTE):
+        value_end = _find(html, at + 1, int(html[at]))
+        return name_start, name_end, at + 1, value_end, value_end + 1 if value_end < end else 0
+    value_start = at
+    while at < end and not (_is_space(html[at]) or html[at] == _GREATER):
+        at += 1
+    return name_start, name_end, value_start, at, at if at < end else 0
+
+
+@part_of_kernel
+def _tag_end(html: Bytes, at: int) -> int:
+    """Finds where a tag ends: behind the first `>` that is in no quoted value; 0 where the page ends before."""
+    name_start = 1
+    while name_start > 0 and at > 0:
+        name_start, _, _, _, at = _next_attribute(html, at)
+    return at
+
+
+@part_of_kernel
+def _wanted_column(html: Bytes, name_start: int, name_end: int) -> int:
+    """Finds the column of an attribute in a row of tags; 0 for others."""
+    for wanted in range(_WANTED_LENGTHS.size):
+        if name_end - name_start == _WANTED_LENGTHS[wanted]:
+            place = 0
+            while (
+                name_start + place < name_end
+                and (html[name_start + place] | _LOWER_CASE) == _WANTED_NAMES[wanted, place]
+            ):
+                place += 1
+            if name_start + place == name_end:
+                return SRC + 2 * wanted
+    return 0
+
+
+@part_of_kernel
+def _write_tag(html: Bytes, begin: int, name_end: int, tag: Tag) -> None:
+    """Fills one row of tags. Values are plain that are UTF-8 without entity, CR and NUL; of repeated ones the first."""
+    tag[:] = _ABSENT
+    name_start, at, is_plain = 1, name_end, 1
+    while name_start > 0:
+        name_start, attribute_end, value_start, value_end, at = _next_attribute(html, at)
+        column = _wanted_column(html, name_start, attribute_end) if name_start > 0 else 0
+        if column > 0 and tag[column] == _ABSENT:
+            tag[column], tag[column + 1] = value_start, value_end
+            is_plain &= is_utf8(html, value_start, value_end)
+            for place in range(value_start, value_end):
+                if html[place] == _AMPERSAND or html[place] == _RETURN or html[place] == 0:
+                    is_plain = 0
+    tag[TAG_BEGIN], tag[TAG_END], tag[IS_PLAIN] = begin, at, is_plain
+
+
+@part_of_kernel
+def _comment_end(html: Bytes, text: int) -> int:
+    """Finds where a comment ends whose text begins at `text`; 0 where the page ends before."""
+    end = html.size
+    if text < end and html[text] == _GREATER:
+        return text + 1
+    if text + 1 < end and html[text] == _DASH and html[text + 1] == _GREATER:
+        return text + 2
+    at = _find(html, text, _GREATER)
+    while at < end:
+        dashes = at - 3 if html[at - 1] == _BANG else at - 2
+        if dashes >= text and html[dashes] == _DASH and html[dashes + 1] == _DASH:
+            return at + 1
+        at = _find(html, at + 1, _GREATER)
+    return 0
+
+
+@part_of_kernel
+def _has_name(html: Bytes, at: int, name_start: int, name_end: int) -> bool:
+    """Tells whether the name that another place spells, in any case, stands here and ends here."""
+    length = name_end - name_start
+    if at + length >= html.size:
+        return False
+    for place in range(length):
+        if (html[at + place] | _LOWER_CASE) != (html[name_start + place] | _LOWER_CASE):
+            return False
+    return _name_end(html, at + length) == at + length
+
+
+@part_of_kernel
+def _declaration_end(html: Bytes, start: int) -> int:
+    """Finds where a comment, a doctype, or what counts as a comment ends; 0 where the page ends before."""
+    if start + 3 < html.size and html[start + 1] == _BANG:
+        if html[start + 2] == _DASH and html[start + 3] == _DASH:
+            return _comment_end(html, start + 4)
+        if html[start + 2] == _BRACKET and html[start + 3] == _C_OF_CDATA:
+            return 0  # text within an svg, else a comment
+    end = _find(html, start + 2, _GREATER)
+    return end + 1 if end < html.size else 0
+
+
+@part_of_kernel
+def _next_tag(html: Bytes, at: int) -> tuple[int, int, bool, int, int, int]:
+    """Finds the next tag.
+
+    Returns:
+        Where it begins, the kind of its name, whether it is an end tag, begin and end of its name, and where it ends.
+        The first is the page's length where there is none, the last is 0 where the page cannot be read on.
+    """
+    while True:
+        begin = _find_less(html, at)
+        if begin + 2 >= html.size:
+            return html.size, _OTHER, False, 0, 0, html.size
+        is_end = html[begin + 1] == _SLASH
+        name_start = begin + 2 if is_end else begin + 1
+        if _is_letter(html[name_start]):
+            name_end = _name_end(html, name_start)
+            return begin, _kind(html, name_start, name_end), is_end, name_start, name_end, _tag_end(html, name_end)
+        is_text = not is_end and html[name_start] != _BANG and html[name_start] != _QUESTION
+        at = name_start if is_text else _declaration_end(html, begin)
+        if at == 0:
+            return begin, _OTHER, False, 0, 0, 0
+
+
+@part_of_kernel
+def _select_end(html: Bytes, at: int) -> int:
+    """Finds where a select with nothing but options ends; 0 for others."""
+    while True:
+        _, kind, is_end, _, _, at = _next_tag(html, at)
+        if at == 0 or not (kind == _OPTION or (kind == _SELECT and is_end)):
+            return 0
+        if kind == _SELECT:
+            return at
+
+
+@part_of_kernel
+def _svg_end(html: Bytes, at: int) -> int:
+    """Finds where an svg with nothing but shapes, texts and titles ends, from the end of its start tag; 0 for others.
+
+    What else may stand there ends it, or begins HTML within it.
+    """
+    kind, is_end, in_title, depth = _SVG, False, False, 0
+    while at > 0:
+        has_slash = html[at - 2] == _SLASH
+        if in_title or kind == _TITLE:
+            if kind != _TITLE or is_end != in_title or has_slash:
+                return 0
+            in_title = not is_end
+        elif kind == _SVG:
+            if has_slash and not _is_space(html[at - 3]):
+                return 0  # the slash may belong to a value
+            depth += -1 if is_end else 0 if has_slash else 1
+            if depth == 0:
+                return at
+        elif kind != _SHAPE:
+            return 0
+        _, kind, is_end, _, _, at = _next_tag(html, at)
+    return 0
+
+
+@part_of_kernel
+def _text_end(html: Bytes, start: int, name_start: int, name_end: int, kind: int) -> int:
+    """Finds the end tag of an element whose content is text; 0 where there is none or a script may go on behind it."""
+    at, in_comment, nested = _find_less(html, start), False, False
+    while at + 1 < html.size:
+        if html[at + 1] == _SLASH and _has_name(html, at + 2, name_start, name_end):
+            return 0 if nested else at
+        if kind == _SCRIPT:
+            nested |= in_comment and _has_name(html, at + 1, name_start, name_end)
+            in_comment |= html[at + 1] == _BANG
+        at = _find_less(html, at + 1)
+    return 0
+
+
+def _find_tags(html: Bytes, images: Tags, base: Tag) -> int:
+    """Writes a row for each image, and one for the first base; the rules stand in the module's docstring."""
+    if images.shape[1] != TAG_COLUMNS:
+        return UNMODELLED  # compiled for another layout, see `tag_layout`
+    base[:] = _ABSENT
+    at, found, in_gap = 0, 0, False
+    while True:
+        begin, kind, is_end, name_start, name_end, at = _next_tag(html, at)
+        if begin == html.size:
+            return found
+        if at == 0 or kind == _GIVE_UP:
+            return UNMODELLED
+        if kind in (_GAP, _CELL, _TABLE):
+            in_gap = kind == _GAP or is_end != (kind == _TABLE)
+        elif kind == _IMAGE and not is_end:
+            is_base = html[name_start] | _LOWER_CASE == _B_OF_BASE
+            if in_gap or (found == images.shape[0] and not is_base):
+                return UNMODELLED
+            if not is_base:
+                _write_tag(html, begin, name_end, images[found])
+                found += 1
+            elif base[HREF] == _ABSENT:
+                _write_tag(html, begin, name_end, base)
+        elif kind == _SELECT and not is_end:
+            at = _select_end(html, at)
+        elif kind == _SVG and not is_end:
+            at = _svg_end(html, at)
+        elif kind in (_TEXT, _TITLE, _SCRIPT) and not is_end:
+            at = _text_end(html, at, name_start, name_end, kind)
+        if at == 0:
+            return UNMODELLED
+
+
+@cache
+def tag_kernel() -> Any:
+    """Compiles the loop, or loads it from numba's cache.
+
+    Returns:
+        A function (html: the page as uint8[n], images: int64[m, TAG_COLUMNS], base: int64[TAG_COLUMNS]) -> number of
+        images, a row written for each of `<img>` and `<image>`; or `UNMODELLED`, also where there are more than m.
+        The base is the first `<base>` that has a `href`.
+    """
+    page = types.Array(types.uint8, 1, "C", readonly=True)
+    return compiled(_find_tags, types.int64(page, types.int64[:, ::1], types.int64[::1]))

@@ -1,0 +1,308 @@
+"""HTTP messages as archives keep them: headers apart, transfer and content encodings removed where they are real.
+
+Archives often keep headers of an encoding that the writer already removed, so the bytes decide, not the header.
+"""
+
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import zstandard
+from fastwarc.stream_io import BrotliReader
+
+from udfs.archives.source import ZSTD
+from udfs.pages.charset import is_utf8
+from udfs.pairs.rules import LostRecordError
+
+_STATUS_LINE = re.compile(rb"\s*HTTP(?:/\d+(?:\.\d+)?)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
+_HEADER_LINES = re.compile(rb"[^\r\n]*+(?:\r?\n(?:[ \t][^\r\n]*|[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*:[^\r\n]*))*+")
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_LINE_END = re.compile(rb"\r?\n")
+_HTML_TAG = (
+    rb"<(?:!doctype\s+html|html|head|body|script|iframe|h1|div|font|table|a|style|title|b|br|p|meta|link|img|base|"
+    rb"noscript)[\s/>]"
+)
+_HTML_START = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\s|<!--(?:[^-]|-(?!->))*-->|<\?xml[^>]*>)*" + _HTML_TAG,
+    re.IGNORECASE,
+)
+_UTF16_HTML_START = re.compile(rb"(?:\xff\xfe|\xfe\xff)?\0?(?:[\s]\0?)*<\0?(?:!|h|H)\0")
+_MARKUP_LINE = re.compile(
+    rb"\n(?:\xef\xbb\xbf)?(?=<[a-z!/?])|\n[ \t]+(?=" + _HTML_TAG + rb"|<!--|<\?xml\s)", re.IGNORECASE
+)
+_KNOWN_HEADER = re.compile(
+    rb"\n(?:content-(?:type|length|encoding|language)|transfer-encoding|set-cookie|connection|server|cache-control|"
+    rb"etag|expires|last-modified|location|vary|x-powered-by)[ \t]*:",
+    re.IGNORECASE,
+)
+_NEXT_STATUS_LINE = re.compile(rb"[^\r\n]*\r?\n(?=HTTP/\d)", re.IGNORECASE)
+_WHOLE_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)? \d{3}[ \r\n]")
+_SNIFFED_BYTES = 2048
+_BODY_HEADER = re.compile(
+    rb"\n[ \t\v\f]*(content-type|content-encoding|transfer-encoding)[ \t\v\f]*:"
+    rb"([^\r\n]*(?:\r?\n[ \t][^\r\n:]*(?![^\r\n]))*)",
+    re.IGNORECASE,
+)
+_PACKED_START = re.compile(
+    rb"\x1f\x8b\x08|\x1f\x9d|\x28\xb5\x2f\xfd|BZh[1-9]1AY&SY|\xfd7zXZ\x00|PK\x03\x04|7z\xbc\xaf\x27\x1c|\x04\x22\x4d\x18"
+)
+_TAG_START = re.compile(rb"<[a-zA-Z!/]")
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+"""What the MIME Sniffing Standard calls a binary data byte: none stands in text."""
+
+_READ_BYTES = 1 << 16
+_SMALL_READ_BYTES = 1 << 12
+_MOST_BINARY_SHARE = 0.05
+_MOST_LAYERS = 4
+_DEFLATE_METHOD = 8
+_CORRUPT = (zlib.error, zstandard.ZstdError, OSError, EOFError)
+
+
+class HttpMessage(NamedTuple):
+    """Status, the headers that say what a body is (names in lower case, repeated ones joined) and the body as kept."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def split_http_message(block: bytes) -> HttpMessage:
+    """Parts an HTTP response into status, headers and body.
+
+    Args:
+        block: The block of a response record.
+
+    Returns:
+        The parts of the final response; interim ones (1xx) before it are left out. Where no empty line ends the
+        headers, the body begins with the first line that is none of them.
+
+    Raises:
+        LostRecordError: The block does not start with an HTTP status line.
+    """
+    status = _STATUS_LINE.match(block)
+    if status is None:
+        raise LostRecordError("record.bad_http_header", block[:100].decode("latin-1"))
+    while status[1].startswith(b"1") and (final := _status_behind(block, status.end())):
+        status = final
+    head_end, body_start = _header_end(block, status.end())
+    headers = _headers(block, status.end(), head_end)
+    if not headers and _WHOLE_STATUS_LINE.match(block, body_start) and (final := _STATUS_LINE.match(block, body_start)):
+        # A proxy's own answer stands before that of the server.
+        status = final
+        head_end, body_start = _header_end(block, status.end())
+        headers = _headers(block, status.end(), head_end)
+    return HttpMessage(int(status[1]), headers, block[body_start:])
+
+
+def _headers(block: bytes, start: int, end: int) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in _BODY_HEADER.findall(block, start, end):
+        key, text = name.lower().decode(), b" ".join(value.split()).decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return headers
+
+
+def _status_behind(block: bytes, start: int) -> re.Match[bytes] | None:
+    end = _NEXT_STATUS_LINE.match(block, start) or _HEADER_END.search(block, start)
+    return _STATUS_LINE.match(block, end.end()) if end else None
+
+
+def _header_end(block: bytes, start: int) -> tuple[int, int]:
+    """Finds where headers end and the body begins; `start` lies in the status line."""
+    empty_line = _HEADER_END.search(block, start)
+    limit = empty_line.start() if empty_line else len(block)
+    # Without the empty line a page may hold one further down; but some headers hold markup.
+    markup = _MARKUP_LINE.search(block, start, limit) if block.find(b"<", start, limit) >= 0 else None
+    if markup and not (empty_line and _KNOWN_HEADER.search(block, markup.end(), limit)):
+        return markup.start(), markup.start() + 1
+    if empty_line:
+        return empty_line.start(), empty_line.end()
+    lines = _HEADER_LINES.match(block, start)
+    end = lines.end() if lines else start
+    line_end = _LINE_END.match(block, end)
+    return end, line_end.end() if line_end else end
+
+
+def looks_like_html(body: bytes) -> bool:
+    """Tells by its first bytes whether a body is HTML, in an encoding like ASCII or in UTF-16."""
+    start = body[:_SNIFFED_BYTES]
+    return _HTML_START.match(start) is not None or _UTF16_HTML_START.match(start) is not None
+
+
+def decode_body(body: bytes, transfer_encoding: str, content_encoding: str, max_bytes: int) -> bytes:
+    """Removes the encodings of a body that are really there.
+
+    Args:
+        body: The body as the archive keeps it.
+        transfer_encoding: The header's value, or "".
+        content_encoding: The header's value, or "".
+        max_bytes: Cap for the decoded body; guards against bombs.
+
+    Returns:
+        The decoded body; of one that is cut off or corrupt what could be decoded.
+
+    Raises:
+        LostRecordError: The body is larger than `max_bytes`, or nothing of it can be decoded.
+    """
+    layers = 0
+    for coding in _codings(content_encoding, transfer_encoding):
+        if coding == "chunked":
+            body = remove_chunks(body)
+        elif layers < _MOST_LAYERS and (decode := _decoder_by_magic(body) or _decoder_by_name(body, coding)):
+            body, layers = decode(body, max_bytes), layers + 1
+    while layers < _MOST_LAYERS and (decode := _decoder_by_magic(body)):
+        body, layers = decode(body, max_bytes), layers + 1
+    if _PACKED_START.match(body) or _is_binary(body):
+        raise LostRecordError("record.undecodable", f"packed in a way that is not read: {body[:20]!r}")
+    if len(body) > max_bytes:
+        raise LostRecordError("record.page_too_large", f"more than {max_bytes} bytes")
+    return body
+
+
+@lru_cache(256)
+def _codings(content_encoding: str, transfer_encoding: str) -> list[str]:
+    """Gives the codings that two headers name, the last applied first."""
+    named = f"{content_encoding},{transfer_encoding}".lower().split(",")
+    codings = (coding.strip().removeprefix("x-") for coding in reversed(named))
+    return [coding for coding in codings if coding not in {"", "identity"}]
+
+
+def remove_chunks(body: bytes) -> bytes:
+    """Joins the chunks of a chunked body; a body that is not chunked, or stops being so, keeps its bytes."""
+    parts: list[bytes] = []
+    position = 0
+    while size := _CHUNK_SIZE.match(body, position):
+        length = int(size[1], 16)
+        if length == 0:
+            return b"".join(parts)
+        parts.append(body[size.end() : size.end() + length])
+        position = size.end() + length
+        line_end = _LINE_END.match(body, position)
+        position = line_end.end() if line_end else position
+    return b"".join(parts) + body[position:]
+
+
+def _decoder_by_magic(body: bytes) -> Callable[[bytes, int], bytes] | None:
+    if body.startswith(b"\x1f\x8b\x08"):
+        return _gunzip
+    return _unzstd if body.startswith(b"\x28\xb5\x2f\xfd") else None
+
+
+def _decoder_by_name(body: bytes, coding: str) -> Callable[[bytes, int], bytes] | None:
+    """Deflate and Brotli have no magic bytes: the header is believed unless the body is readable as it is."""
+    if looks_like_html(body) or not body:
+        return None
+    # Some servers call gzip what is deflate.
+    return {"deflate": _inflate, "gzip": _inflate, "br": _unbrotli}.get(coding)
+
+
+def _gunzip(body: bytes, max_bytes: int) -> bytes:
+    return _decoded(_zlib_parts(body, 31), max_bytes, None)
+
+
+def _inflate(body: bytes, max_bytes: int) -> bytes:
+    """Servers send deflate with or without the zlib frame, or do not send it at all."""
+    has_frame = body[0] & 15 == _DEFLATE_METHOD and int.from_bytes(body[:2]) % 31 == 0
+    return _decoded(_zlib_parts(body, 15 if has_frame else -15), max_bytes, body)
+
+
+def _unzstd(body: bytes, max_bytes: int) -> bytes:
+    return _decoded(_zstd_parts(body), max_bytes, None)
+
+
+def _unbrotli(body: bytes, max_bytes: int) -> bytes:
+    reader = BrotliReader(io.BytesIO(body))
+    # What a read has put out is lost where it ends with an error.
+    return _decoded(iter(lambda: reader.read(_SMALL_READ_BYTES), b""), max_bytes, body)
+
+
+def _zlib_parts(body: bytes, window_bits: int) -> Iterator[bytes]:
+    """Decompresses one or more streams behind each other.
+
+    Raises:
+        EOFError: The last one is cut off.
+        zlib.error: It is corrupt.
+    """
+    decoder = zlib.decompressobj(window_bits)
+    for start in range(0, len(body), _READ_BYTES):
+        rest = body[start : start + _READ_BYTES]
+        while rest:
+            yield decoder.decompress(rest, _READ_BYTES)
+            rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+            if decoder.eof and rest:
+                if not rest.startswith(b"\x1f"):
+                    return
+                decoder = zlib.decompressobj(window_bits)
+    # What is left in the decompressor once all has been read.
+    yield from iter(lambda: decoder.decompress(b"", _READ_BYTES), b"")
+    if not decoder.eof:
+        raise EOFError("cut off")
+
+
+def _zstd_parts(body: bytes) -> Iterator[bytes]:
+    """Decompresses frames behind each other.
+
+    Raises:
+        EOFError: The last one is cut off.
+        zstandard.ZstdError: One is corrupt.
+    """
+    frame: Any = None
+    for start in range(0, len(body), ZSTD.slice_bytes):
+        rest = body[start : start + ZSTD.slice_bytes]
+        while rest:
+            frame = frame or ZSTD.new_decompressor()
+            yield frame.decompress(rest)
+            rest = frame.unused_data if frame.eof else b""
+            frame = None if frame.eof else frame
+    if frame is not None:
+        raise EOFError("cut off")
+
+
+def _decoded(parts: Iterator[bytes], max_bytes: int, undecoded: bytes | None) -> bytes:
+    """Joins the parts of a decoded body, up to where it is cut off or corrupt.
+
+    Args:
+        parts: What a decoder gives.
+        max_bytes: Cap for the decoded body.
+        undecoded: The body as it came, where only a header says that it is encoded; else None.
+
+    Returns:
+        The decoded body, or the body as it came where it cannot be decoded and is text.
+
+    Raises:
+        LostRecordError: It is larger than the cap, or nothing of it can be decoded.
+    """
+    kept: list[bytes] = []
+    size = 0
+    try:
+        for part in parts:
+            size += len(part)
+            if size > max_bytes:
+                raise LostRecordError("record.page_too_large", f"more than {max_bytes} bytes when decompressed")
+            kept.append(part)
+    except _CORRUPT as error:
+        if undecoded is not None and _is_text(undecoded):
+            return undecoded
+        if not size:
+            raise LostRecordError("record.undecodable", str(error)) from None
+    return b"".join(kept)
+
+
+def _is_text(body: bytes) -> bool:
+    """Tells text from packed bytes, which hold binary data bytes but where they are very short."""
+    start = body[:_SNIFFED_BYTES]
+    return _BINARY.search(start) is None and (is_utf8(start) or _TAG_START.search(start) is not None)
+
+
+def _is_binary(body: bytes) -> bool:
+    """Tells packed bytes, pictures and the like, of which a tenth are binary data bytes, from pages with a few."""
+    start = body[:_SNIFFED_BYTES]
+    if looks_like_html(start) or is_utf8(start) or start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return False
+    binary = _BINARY.findall(start)
+    # Every other byte of UTF-16 may be a NUL.
+    return len(binary) > _MOST_BINARY_SHARE * len(start) and binary.count(b"\0") < len(start) // 4

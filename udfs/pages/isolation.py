@@ -1,0 +1,221 @@
+"""Native parsers can crash or run away, which costs nothing while all is well.
+
+At a task's first attempt a page is parsed in the worker, under an alarm of the operating system that ends the worker
+(native code does not let a Python timer run). Spark then starts the task again; from the second attempt on pages are
+parsed in a child process, which is replaced after the page that killed it: that page is lost, and counted.
+"""
+
+import os
+import pickle
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from udfs.archives.recovery import ArchiveRecord
+from udfs.pages.isolated_worker import LENGTH
+from udfs.pages.parse import is_json_metadata, page_in
+from udfs.pairs.rules import LostRecordError, PagePairs
+
+_START_SECONDS = 300.0
+
+Parse = Callable[..., Any]
+"""A function at the top of a module, whose arguments and result can be pickled."""
+
+
+class ParserNotStartedError(RuntimeError):
+    """The child process does not start: no page's fault."""
+
+
+class LostPageError(RuntimeError):
+    """A page that the parser did not survive.
+
+    Attributes:
+        fate: `parser_timeout` or `parser_crash`.
+    """
+
+    def __init__(self, fate: str, detail: str) -> None:
+        """Takes the fate, and the time or exit code."""
+        super().__init__(detail)
+        self.fate = fate
+
+
+PageReader = Callable[[ArchiveRecord], PagePairs]
+
+
+def page_reader(attempt: int, max_page_bytes: int, timeout_seconds: float) -> PageReader:
+    """Chooses how pages are parsed.
+
+    Args:
+        attempt: The number of the task's attempt, from 0.
+        max_page_bytes: Cap for a page.
+        timeout_seconds: Longest time for a page: the one clock that a result may depend on.
+
+    Returns:
+        Reads the page of a record; raises LostRecordError for what gives none.
+    """
+    if attempt > 0:
+        return IsolatedPages(max_page_bytes, timeout_seconds)
+    if _can_watch():
+        return partial(_watched_page, max_page_bytes=max_page_bytes, timeout_seconds=timeout_seconds)
+    return partial(page_in, max_page_bytes=max_page_bytes)
+
+
+def _can_watch() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _watched_page(record: ArchiveRecord, max_page_bytes: int, timeout_seconds: float) -> PagePairs:
+    if is_json_metadata(record):
+        # JSON is read in time that grows with its length, so it needs no clock, which costs a tenth of reading it.
+        return page_in(record, max_page_bytes)
+    return watched(page_in, timeout_seconds, record, max_page_bytes)  # type: ignore[no-any-return]
+
+
+def watched(parse: Parse, timeout_seconds: float, *arguments: Any) -> Any:
+    """Calls a parser in the worker, which ends where that takes too long. Only the main thread may do so.
+
+    Args:
+        parse: The parser.
+        timeout_seconds: Its longest time.
+        arguments: What it takes.
+
+    Returns:
+        What it returns.
+    """
+    # The default action of SIGALRM ends the process, even within native code that never returns to Python.
+    signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
+    try:
+        return parse(*arguments)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@contextmanager
+def watched_parser(parse: Parse, attempt: int, timeout_seconds: float) -> Iterator[Parse]:
+    """Chooses how a parser is called, as `page_reader` does for the pages of records.
+
+    Args:
+        parse: The parser.
+        attempt: The number of the task's attempt, from 0.
+        timeout_seconds: Longest time for a page.
+
+    Yields:
+        Calls the parser; raises LostPageError for a page that it does not survive, from the second attempt on.
+    """
+    if attempt > 0:
+        isolated = IsolatedParser(parse, timeout_seconds)
+        try:
+            yield isolated.call
+        finally:
+            isolated.close()
+    else:
+        yield partial(watched, parse, timeout_seconds) if _can_watch() else parse
+
+
+class IsolatedParser:
+    """Calls a parser in a child process."""
+
+    def __init__(self, parse: Parse, timeout_seconds: float, command: Sequence[str] | None = None) -> None:
+        """Takes the parser, its longest time, and the child's command where it is not `udfs.pages.isolated_worker`."""
+        self._timeout_seconds = timeout_seconds
+        own = (sys.executable, "-m", "udfs.pages.isolated_worker", parse.__module__, parse.__qualname__)
+        self._command = list(command or own)
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def call(self, *arguments: Any) -> Any:
+        """Calls the parser.
+
+        Raises:
+            LostPageError: It killed its process, or it took too long.
+            LostRecordError: It raised this.
+            ValueError: It raised anything else.
+            ParserNotStartedError: The child cannot be started.
+        """
+        kind, *content = self._ask(arguments)
+        if kind == "lost":
+            raise LostRecordError(*content)
+        if kind == "error":
+            raise ValueError(content[0])
+        return content[0]
+
+    def close(self) -> None:
+        """Ends the child; a later call starts another."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.communicate()
+            self._child = None
+
+    def _ask(self, arguments: tuple[Any, ...]) -> Any:
+        child = self._child or self._start()
+        content = pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL)
+        deadline = time.monotonic() + self._timeout_seconds
+        try:
+            assert child.stdin is not None
+            child.stdin.write(LENGTH.pack(len(content)) + content)
+            child.stdin.flush()
+            size = LENGTH.unpack(self._read(child, LENGTH.size, deadline))[0]
+            return pickle.loads(self._read(child, size, deadline))  # noqa: S301 - our own child's answer
+        except TimeoutError:
+            self.close()
+            raise LostPageError("parser_timeout", f"{self._timeout_seconds:g} s") from None
+        except (EOFError, BrokenPipeError):
+            code = child.wait()
+            self.close()
+            raise LostPageError("parser_crash", f"exit code {code}") from None
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # The zip of --py-files is on this process's path only.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._child = subprocess.Popen(  # noqa: S603 - our own module
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0
+        )
+        try:
+            # Importing takes seconds on a busy machine, which are no page's.
+            self._read(self._child, LENGTH.size, time.monotonic() + _START_SECONDS)
+        except (EOFError, TimeoutError):
+            self.close()
+            raise ParserNotStartedError(f"the parsing process did not start: {self._command}") from None
+        return self._child
+
+    @staticmethod
+    def _read(child: "subprocess.Popen[bytes]", size: int, deadline: float) -> bytes:
+        assert child.stdout is not None
+        parts: list[bytes] = []
+        left = size
+        while left:
+            if not select.select([child.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise TimeoutError
+            part = os.read(child.stdout.fileno(), min(left, 1 << 20))
+            if not part:
+                raise EOFError
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
+
+class IsolatedPages(IsolatedParser):
+    """Parses the pages of records in a child process."""
+
+    def __init__(self, max_page_bytes: int, timeout_seconds: float, command: Sequence[str] | None = None) -> None:
+        """Takes the limits, and the child's command where it is not `udfs.pages.isolated_worker`."""
+        super().__init__(page_in, timeout_seconds, command)
+        self._max_page_bytes = max_page_bytes
+
+    def __call__(self, record: ArchiveRecord) -> PagePairs:
+        """Reads the page of a record.
+
+        Raises:
+            LostRecordError: It gives none, it killed the parser, or it took too long.
+        """
+        try:
+            page: PagePairs = self.call(record, self._max_page_bytes)
+        except LostPageError as lost:
+            raise LostRecordError(f"record.{lost.fate}", f"{lost}: {record.target_uri or ''}") from None
+        return page

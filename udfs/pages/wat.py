@@ -1,0 +1,284 @@
+"""The pairs of a WAT record: the JSON description of one capture that Common Crawl derives from its WARC files.
+
+Typed decoding is fast and stops at the first surprise; such a record is read again by a tolerant reader that guards
+every level, so that one odd value never costs more than itself. Entities are not decoded: the writer did that, but
+before July 2019.
+"""
+
+import json
+from typing import Any, Generic, TypeVar
+
+import msgspec
+import numpy as np
+
+from udfs.pages.image_table import TAG_COLUMNS, UNMODELLED
+from udfs.pages.wat_kernel import link_kernel
+from udfs.pairs.image_urls import clean_page_url, join_base
+from udfs.pairs.rules import ImageValues, LostRecordError, PagePairs, page_tags
+
+IMAGE_PATH = "IMG@/src"
+"""The path of an image's `src` among the links; an image's other attributes have other paths."""
+
+_MOST_IMAGES = 4096
+_FEWEST_BYTES = len('{"path":"IMG@/src"},')
+_NULL = b"null"
+
+NO_ENVELOPE = "record.no_envelope"
+"""The reason of a JSON record that is no description of a capture: bad in a WAT archive, normal in a WARC."""
+
+_OTHER_TYPES = {"request", "metadata", "warcinfo", "revisit", "conversion", "continuation"}
+
+LinksT = TypeVar("LinksT")
+# Raw text cannot be one of several types to the decoder, so that None is only what stands for missing links.
+_NO_LINKS: Any = None
+
+
+class _Link(msgspec.Struct, gc=False):
+    path: str | None = None
+    url: str | None = None
+    alt: str | None = None
+    title: str | None = None
+
+
+class _Head(msgspec.Struct):
+    base: str | None = msgspec.field(name="Base", default=None)
+
+
+class _Html(msgspec.Struct, Generic[LinksT]):
+    head: _Head | None = msgspec.field(name="Head", default=None)
+    links: LinksT = msgspec.field(name="Links", default=_NO_LINKS)
+
+
+class _Message(msgspec.Struct):
+    status: str | int | None = msgspec.field(name="Status", default=None)
+
+
+class _Response(msgspec.Struct, Generic[LinksT]):
+    message: _Message | None = msgspec.field(name="Response-Message", default=None)
+    html: _Html[LinksT] | None = msgspec.field(name="HTML-Metadata", default=None)
+
+
+class _Payload(msgspec.Struct, Generic[LinksT]):
+    response: _Response[LinksT] | None = msgspec.field(name="HTTP-Response-Metadata", default=None)
+    html: _Html[LinksT] | None = msgspec.field(name="HTML-Metadata", default=None)
+
+
+class _WarcHeader(msgspec.Struct):
+    warc_type: str | None = msgspec.field(name="WARC-Type", default=None)
+    target_uri: str | None = msgspec.field(name="WARC-Target-URI", default=None)
+
+
+class _ArcHeader(msgspec.Struct):
+    target_uri: str | None = msgspec.field(name="Target-URI", default=None)
+
+
+class _Envelope(msgspec.Struct, Generic[LinksT]):
+    warc_header: _WarcHeader | None = msgspec.field(name="WARC-Header-Metadata", default=None)
+    arc_header: _ArcHeader | None = msgspec.field(name="ARC-Header-Metadata", default=None)
+    payload: _Payload[LinksT] | None = msgspec.field(name="Payload-Metadata", default=None)
+
+
+class _Document(msgspec.Struct, Generic[LinksT]):
+    envelope: _Envelope[LinksT] | None = msgspec.field(name="Envelope", default=None)
+
+
+_WITH_RAW_LINKS = msgspec.json.Decoder(_Document[msgspec.Raw])
+_WITH_LINKS = msgspec.json.Decoder(_Document[list[_Link] | None])
+_LINK = msgspec.json.Decoder(_Link)
+_DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def read_wat_record(payload: bytes) -> PagePairs:
+    """Finds the pairs that a WAT record describes.
+
+    Args:
+        payload: The block of a metadata record of type application/json.
+
+    Returns:
+        The pairs and losses of the page. `images` counts the `IMG@/src` links, so images without `src` are unknown.
+
+    Raises:
+        LostRecordError: The record describes no page (`record.skipped_*`), or cannot be read.
+    """
+    try:
+        document = _WITH_RAW_LINKS.decode(payload)
+    except _DECODE_ERRORS:
+        return _read_all_links(payload)
+    if _lacks_names(document):
+        return _read_all_links(payload)
+    page_url, html = _page_of(document)
+    page = PagePairs(page_url, join_base(page_url, html.head.base if html.head else None))
+    if html.links is not None and (links := bytes(html.links)) != _NULL:
+        rows = np.empty((min(len(links) // _FEWEST_BYTES + 1, _MOST_IMAGES), TAG_COLUMNS), np.int64)
+        found = link_kernel()(np.frombuffer(links, np.uint8), rows)
+        if found == UNMODELLED:
+            return _read_all_links(payload)
+        page.tags = page_tags(links, rows[:found], _decoded)
+    return page
+
+
+def _decoded(content: bytes) -> ImageValues:
+    """Decodes a link with escapes or invalid UTF-8, which becomes U+FFFD."""
+    try:
+        link = _LINK.decode(content)
+    except _DECODE_ERRORS:
+        link = _LINK.decode(content.decode("utf-8", "replace"))
+    return link.url, _texts(link)
+
+
+def _read_all_links(payload: bytes) -> PagePairs:
+    """Reads a record whose links need more than the compiled loop.
+
+    Raises:
+        LostRecordError: As `read_wat_record`.
+    """
+    try:
+        document = _WITH_LINKS.decode(payload)
+    except _DECODE_ERRORS:
+        document = _decode_tolerantly(payload)
+    if _lacks_names(document):
+        document = _decode_tolerantly(payload)
+    page_url, html = _page_of(document)
+    page = PagePairs(page_url, join_base(page_url, html.head.base if html.head else None))
+    for link in html.links or ():
+        if link is None:
+            page.add_bad_image("image.bad_link", page_url)
+        elif link.path == IMAGE_PATH:
+            _add_link(page, link)
+    return page
+
+
+def _add_link(page: PagePairs, link: _Link) -> None:
+    url: object = link.url  # the tolerant reader does not check types
+    if url is None or isinstance(url, str):
+        page.add_image(url, _texts(link))
+    else:
+        page.add_bad_image("image.bad_link", str(url))
+
+
+def _texts(link: _Link) -> list[tuple[str, Any]]:
+    return [(source, text) for source, text in (("alt", link.alt), ("title", link.title)) if text is not None]
+
+
+def _page_of(document: _Document[Any]) -> tuple[str, _Html[Any]]:
+    """Finds URL and HTML metadata of the page.
+
+    Raises:
+        LostRecordError: The record describes no page.
+    """
+    envelope = document.envelope
+    if envelope is None:
+        raise LostRecordError(NO_ENVELOPE)
+    if envelope.warc_header is None and envelope.arc_header is None:
+        raise LostRecordError("record.bad_envelope", "an Envelope without a header")
+    warc_type, target_uri = _header_of(envelope)
+    page_url = clean_page_url(target_uri or "")
+    if warc_type not in {"response", "resource"}:
+        raise LostRecordError(f"record.skipped_{warc_type if warc_type in _OTHER_TYPES else 'unknown'}")
+    if page_url[:4].lower() == "dns:":
+        raise LostRecordError("record.skipped_dns")
+    if envelope.payload is None:
+        raise LostRecordError("record.bad_envelope", f"no Payload-Metadata: {page_url}")
+    response, html = envelope.payload.response, envelope.payload.html
+    if response is not None:
+        html = _html_of_success(response, page_url) or html
+    elif warc_type == "response" and envelope.warc_header is not None:
+        raise LostRecordError("record.bad_envelope", f"no HTTP-Response-Metadata: {page_url}")
+    if html is None:
+        raise LostRecordError("record.skipped_not_html")
+    if not page_url:
+        raise LostRecordError("record.no_target_uri")
+    return page_url, html
+
+
+def _lacks_names(document: _Document[Any]) -> bool:
+    """Tells whether a WARC header may hold its fields by names in another case, as the archive's writer chose it."""
+    header = document.envelope.warc_header if document.envelope else None
+    return header is not None and (header.warc_type is None or header.target_uri is None)
+
+
+def _header_of(envelope: _Envelope[Any]) -> tuple[str, str | None]:
+    """Takes type and URI from the header; records of an ARC file have no type and are all captures."""
+    if envelope.warc_header is not None:
+        return (envelope.warc_header.warc_type or "unknown").lower(), envelope.warc_header.target_uri
+    return "response", envelope.arc_header.target_uri if envelope.arc_header else None
+
+
+def _html_of_success(response: _Response[Any], page_url: str) -> _Html[Any] | None:
+    status = response.message.status if response.message else None
+    if status is None:
+        raise LostRecordError("record.bad_envelope", f"no status: {page_url}")
+    if not (len(str(status)) == 3 and str(status).startswith("2")):  # noqa: PLR2004 - HTTP's class of success
+        raise LostRecordError("record.skipped_status")
+    return response.html
+
+
+def _decode_tolerantly(payload: bytes) -> _Document[Any]:
+    """Reads any JSON that Python can, lone surrogates too, and checks each level by hand.
+
+    Raises:
+        LostRecordError: It is no JSON, or a level has the wrong type.
+    """
+    try:
+        root = json.loads(payload.decode("utf-8-sig", "replace"), strict=False)
+    except (ValueError, RecursionError) as error:
+        raise LostRecordError("record.invalid_json", str(error)) from error
+    if not isinstance(root, dict):
+        raise LostRecordError("record.bad_envelope", f"the root is no object but {type(root).__name__}")
+    envelope = _level(root, "Envelope")
+    if envelope is None:
+        return _Document()
+    warc, arc = _level(envelope, "WARC-Header-Metadata"), _level(envelope, "ARC-Header-Metadata")
+    payload_level = _level(envelope, "Payload-Metadata")
+    return _Document(
+        _Envelope(
+            None if warc is None else _WarcHeader(_string(warc, "WARC-Type"), _string(warc, "WARC-Target-URI")),
+            None if arc is None else _ArcHeader(_string(arc, "Target-URI")),
+            None if payload_level is None else _payload(payload_level),
+        )
+    )
+
+
+def _payload(level: dict[str, Any]) -> _Payload[Any]:
+    response = _level(level, "HTTP-Response-Metadata")
+    if response is None:
+        return _Payload(None, _html(level))
+    message = _level(response, "Response-Message") or {}
+    status = message.get("Status")
+    return _Payload(
+        _Response(_Message(status if isinstance(status, str | int) else None), _html(response)), _html(level)
+    )
+
+
+def _html(parent: dict[str, Any]) -> _Html[Any] | None:
+    html = _level(parent, "HTML-Metadata")
+    if html is None:
+        return None
+    links = html.get("Links")
+    if links is not None and not isinstance(links, list):
+        raise LostRecordError("record.bad_links", f"Links is no list but {type(links).__name__}")
+    head = _level(html, "Head") or {}
+    base = head.get("Base")
+    if base is not None and not isinstance(base, str):
+        raise LostRecordError("record.bad_envelope", f"Base is no string but {type(base).__name__}")
+    return _Html(_Head(base), [_link(link) for link in links or ()])
+
+
+def _link(link: object) -> _Link | None:
+    """Takes a link's values as they are: wrong types are counted one by one later."""
+    if not isinstance(link, dict):
+        return None
+    return _Link(link.get("path"), link.get("url"), link.get("alt"), link.get("title"))
+
+
+def _level(parent: dict[str, Any], name: str) -> dict[str, Any] | None:
+    level = parent.get(name)
+    if level is None or isinstance(level, dict):
+        return level
+    raise LostRecordError("record.bad_envelope", f"{name} is no object but {type(level).__name__}")
+
+
+def _string(parent: dict[str, Any], name: str) -> str | None:
+    """Gives a header's value by its name in any case."""
+    value = next((value for key, value in parent.items() if key.lower() == name.lower()), None)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,1 @@
+"""The images of a page to image-text pairs, as columns."""

@@ -1,0 +1,151 @@
+"""The columns of pairs while a compiled loop fills them, without a string or a tuple per pair.
+
+It reads the images that are easy, and leaves the others to `udfs.pairs.rules` (`udfs.pairs.kernel` says which).
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from udfs.arrow import arrow_numbers
+from udfs.pages.image_table import UNMODELLED
+from udfs.pairs.image_urls import plain_folder
+from udfs.pairs.kernel import (
+    BYTES_USED,
+    FIRST_REASON,
+    IMAGE_INDEX,
+    IMAGES,
+    IMAGES_KEPT,
+    PAIR_COLUMNS,
+    PAIRS,
+    REASONS,
+    REFUSED,
+    ROWS_USED,
+    SOURCE,
+    STATE_LENGTH,
+    TEXT_BEGIN,
+    TEXTS_SEEN,
+    URL_BEGIN,
+    pair_kernel,
+)
+from udfs.pairs.rules import PagePairs
+from udfs.schemas import SOURCES
+
+_DATA_BYTES = 1 << 22
+_MOST_IMAGES = 1024
+_PAIR_ID_LENGTH = 32
+_NUMBERS = {"images": IMAGES, "images_kept": IMAGES_KEPT, "texts": TEXTS_SEEN, "pairs": PAIRS}
+_BITS = {reason: 1 << place for place, reason in enumerate(REASONS)}
+_SOURCES = pa.array(SOURCES)
+
+
+class PairColumns:
+    """Columns of at most so many pairs, and what was counted while they were filled."""
+
+    def __init__(self, most_rows: int) -> None:
+        """Takes the largest number of pairs."""
+        self._data = np.empty(_DATA_BYTES, np.uint8)
+        self._rows = np.empty((most_rows, PAIR_COLUMNS), np.int64)
+        self._state = np.zeros(STATE_LENGTH, np.int64)
+        self._refused = np.empty(_MOST_IMAGES, np.int64)
+        self._pages: list[tuple[str | None, int, int, bool]] = []
+        self._known = 0
+
+    def __len__(self) -> int:
+        """The number of pairs."""
+        return int(self._state[ROWS_USED])
+
+    def add(
+        self, page: PagePairs, record_offset: int, start: int, *, are_records: bool = False
+    ) -> tuple[int, list[int]]:
+        """Adds the pairs of a page's images, whose texts are stripped in their rows, too.
+
+        Args:
+            page: A page with `tags`.
+            record_offset: Where its record begins.
+            start: The image to begin with.
+            are_records: True where each image is a record of its own, and their offsets count up from the first.
+
+        Returns:
+            The image to go on with once the columns have been taken, the number of images at the end; and the images
+            before it that `PagePairs.read_tag` must read.
+        """
+        assert page.tags is not None
+        base, root_end = plain_folder(page.base_url)
+        content, rows, _ = page.tags
+        if len(rows) > len(self._refused):
+            self._refused = np.empty(len(rows), np.int64)
+        first = len(self)
+        done = pair_kernel()(
+            np.frombuffer(content, np.uint8),
+            rows,
+            start,
+            base,
+            root_end,
+            self._known,
+            self._data,
+            self._rows,
+            self._state,
+            self._refused,
+        )
+        if done == UNMODELLED:
+            return len(rows), list(range(start, len(rows)))
+        if len(self) > first:
+            self._pages.append((page.page_url or None, record_offset, first, are_records))
+        return done, self._refused[: self._state[REFUSED]].tolist()
+
+    def need_no_more_examples(self, reason: str) -> None:
+        """Lets the loop count an image or text that is lost for a reason without handing it back."""
+        self._known |= _BITS.get(reason, 0)
+
+    def take(self) -> dict[str, pa.Array]:
+        """Takes the pairs out.
+
+        Returns:
+            Columns of `schemas.PAIRS` but for the archive.
+        """
+        number, used = len(self), int(self._state[BYTES_USED])
+        rows, data = self._rows[:number], self._data[:used].tobytes()
+        # A pair lies there as URL, NUL, text, and the next one behind it: three strings each.
+        offsets = np.empty(3 * number + 1, np.int32)
+        offsets[0:-1:3], offsets[1::3], offsets[2::3] = rows[:, URL_BEGIN], rows[:, TEXT_BEGIN] - 1, rows[:, TEXT_BEGIN]
+        offsets[-1] = used
+        strings = pa.StringArray.from_buffers(3 * number, pa.py_buffer(offsets), pa.py_buffer(data))
+        urls, texts = (strings.take(arrow_numbers(np.arange(first, 3 * number, 3))) for first in (0, 2))
+        page_urls, record_offsets, firsts, are_records = zip(*self._pages, strict=True)
+        pages = np.repeat(np.arange(len(firsts)), np.diff([*firsts, number]))
+        images = rows[:, IMAGE_INDEX]
+        records = np.where(np.array(are_records)[pages], images, 0)
+        columns = {
+            "pair_id": _pair_ids(data, offsets[::3].tolist()),
+            "image_url": urls,
+            "alt_text": texts,
+            "source": _SOURCES.take(arrow_numbers(rows[:, SOURCE].copy())),
+            "page_url": pa.array(page_urls, pa.string()).take(arrow_numbers(pages)),
+            "record_offset": arrow_numbers(np.array(record_offsets)[pages] + records),
+            "image_index": arrow_numbers((images - records).astype(np.int32)),
+        }
+        self._state[BYTES_USED] = self._state[ROWS_USED] = 0
+        self._pages.clear()
+        return columns
+
+    def take_numbers(self, numbers: Counter[str], rejected: Counter[str]) -> None:
+        """Adds what was counted to an archive's sums."""
+        for name, place in _NUMBERS.items():
+            numbers[name] += int(self._state[place])
+        for place, reason in enumerate(REASONS, FIRST_REASON):
+            if self._state[place]:
+                rejected[reason] += int(self._state[place])
+        self._state[IMAGES:] = 0
+
+
+def _pair_ids(data: bytes, bounds: Sequence[int]) -> pa.StringArray:
+    """Makes the pair_id of each piece of the data."""
+    md5 = hashlib.md5
+    digits = "".join([md5(data[begin:end], usedforsecurity=False).hexdigest() for begin, end in pairwise(bounds)])
+    offsets = np.arange(0, len(digits) + 1, _PAIR_ID_LENGTH, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(digits.encode()))

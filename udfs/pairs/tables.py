@@ -1,0 +1,277 @@
+"""Pairs that were extracted before, from Parquet or JSONL files: one file is read as one archive is.
+
+The archive is the file, record_offset the row or line number from 0, image_index 0, source "alt", and there is no page.
+"""
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from udfs.archives.recovery import Damage
+from udfs.archives.source import GZIP, ZSTD, ArchiveReadError, MemberDecompressor
+from udfs.arrow import string_bytes
+from udfs.pages.image_table import FIRST_TEXT, IS_PLAIN, SRC, TAG_COLUMNS
+from udfs.pairs.archive_batch import ArchiveRows, OpenArchive
+from udfs.pairs.rules import LostRecordError, PagePairs, PageTags
+from udfs.sources import fetch
+from udfs.sources.compression import ReadableBytes
+from udfs.sources.credentials import has_ending
+
+MAX_LINE_BYTES = 16 << 20
+_READ_BYTES = 1 << 16
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_ROWS_PER_BATCH = 8192
+_LINE = re.compile(rb"\S[^\n]*")
+"""A line without the blanks before it; runs of blank lines are passed over without a piece for each."""
+_ESCAPE = re.compile(
+    rb"\\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|(\\u[Dd][89A-Fa-f][0-9A-Fa-f]{2})|\\.", re.DOTALL
+)
+"""An escape of JSON: a pair of surrogates, a lone surrogate (group 1), or any other."""
+
+
+class Row(NamedTuple):
+    """One row of a file: its number, and its URL and text or why it has none."""
+
+    number: int
+    url: object = None
+    text: object = None
+    lost: LostRecordError | None = None
+
+
+class Rows(NamedTuple):
+    """Rows of a file that follow one another and hold nothing but strings and nulls."""
+
+    first: int
+    images: PageTags
+
+
+Item = Row | Rows | Damage
+
+
+def read_pool_batches(
+    batches: Iterator[pa.RecordBatch],
+    *,
+    url_column: str,
+    text_column: str,
+    open_archive: OpenArchive = fetch.open_archive,
+) -> Iterator[pa.RecordBatch]:
+    """Reads files with pairs into pairs, rejects and one closing row each.
+
+    Args:
+        batches: Rows of `schemas.ARCHIVE_PATHS`.
+        url_column: The column, or JSON key, of the image's URL.
+        text_column: The column, or JSON key, of the alternative text; it is cleaned as an archive's texts are.
+        open_archive: Opens a path; an error of it fails that file only.
+
+    Yields:
+        Batches of `schemas.EXTRACTED`, as `udfs.pairs.extract.extract_batches`.
+    """
+    for batch in batches:
+        for row in batch.to_pylist():
+            rows = ArchiveRows(row["archive"])
+
+            def items(stream: fetch.ArchiveStream, path: str = row["path"]) -> Iterator[Item]:
+                read = _parquet_rows if has_ending(path, (".parquet",)) else _json_rows
+                return read(stream, url_column, text_column)
+
+            yield from rows.read(row["path"], open_archive, items, _add_row)
+
+
+def _add_row(rows: ArchiveRows, row: Item) -> None:
+    if isinstance(row, Damage):
+        rows.status = "damaged"
+        rows.reject("archive", row.reason, f"nothing can be read after byte {row.start}", row.start)
+        return
+    if isinstance(row, Rows):
+        rows.add_records(row.first, row.images)
+        return
+    rows.numbers["records"] += 1
+    try:
+        rows.add_page(row.number, _page_of(row))
+    except LostRecordError as lost:
+        rows.lose_record(row.number, lost.reason, lost.example)
+
+
+def _page_of(row: Row) -> PagePairs:
+    if row.lost is not None:
+        raise row.lost
+    page = PagePairs("", "")
+    if row.url is not None and not isinstance(row.url, str):
+        page.add_bad_image("image.not_a_string", str(row.url))
+    else:
+        page.add_image(row.url, [] if row.text is None else [("alt", row.text)])
+    return page
+
+
+def _parquet_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row | Rows]:
+    number = 0
+    try:
+        with pq.ParquetFile(pa.PythonFile(RawStream(stream), mode="r")) as file:
+            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=[url_column, text_column]):
+                urls, texts = batch.column(url_column), batch.column(text_column)
+                images = _images_of(urls, texts)
+                if images is not None:
+                    yield Rows(number, images)
+                    number += len(batch)
+                else:
+                    for url, text in zip(urls.to_pylist(), texts.to_pylist(), strict=True):
+                        yield Row(number, url, text)
+                        number += 1
+    except (OSError, ValueError) as error:
+        raise ArchiveReadError(f"row {number}: {error}") from None
+
+
+def _images_of(urls: pa.Array, texts: pa.Array) -> PageTags | None:
+    """Lays columns of strings out as the tags of images; None for other types, and for strings that are no UTF-8."""
+    rows = np.full((len(urls), TAG_COLUMNS), -1, np.int64)
+    rows[:, IS_PLAIN] = 1
+    content = b""
+    for column, place in ((urls, SRC), (texts, FIRST_TEXT)):
+        spans = _spans_of(column)
+        if spans is None:
+            return None
+        data, offsets = spans
+        is_there = ~np.asarray(column.is_null())
+        rows[is_there, place] = offsets[:-1][is_there] + len(content)
+        rows[is_there, place + 1] = offsets[1:][is_there] + len(content)
+        content += data
+    return PageTags(content, rows, {})
+
+
+def _spans_of(column: pa.Array) -> tuple[memoryview, npt.NDArray[np.int64]] | None:
+    """Gives what `string_bytes` does; None for what is no valid strings."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return None
+    strings = column.cast(kind)
+    try:
+        strings.validate(full=True)
+    except pa.ArrowInvalid:
+        return None
+    return string_bytes(strings)
+
+
+def _json_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row | Damage]:
+    damages: list[Damage] = []
+    for number, line in _lines(_decompressed(stream, damages)):
+        content = line.removeprefix(BYTE_ORDER_MARK) if number == 0 else line
+        if content.strip():
+            yield _json_row(number, content, url_column, text_column)
+    yield from damages
+
+
+def _json_row(number: int, line: bytes, url_column: str, text_column: str) -> Row:
+    if len(line) > MAX_LINE_BYTES:
+        return Row(
+            number, lost=LostRecordError("record.line_too_long", f"line {number + 1} exceeds {MAX_LINE_BYTES} bytes")
+        )
+    try:
+        value = _decoded(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Row(number, lost=LostRecordError("record.invalid_json", f"line {number + 1}: {error}"))
+    if not isinstance(value, dict):
+        return Row(number, lost=LostRecordError("record.not_an_object", f"line {number + 1}: {line[:100]!r}"))
+    if url_column not in value:
+        return Row(number, lost=LostRecordError("record.no_url_key", f"line {number + 1}: {sorted(value)}"))
+    if text_column not in value:
+        return Row(number, lost=LostRecordError("record.no_text_key", f"line {number + 1}: {sorted(value)}"))
+    return Row(number, value[url_column], value[text_column])
+
+
+def _decoded(line: bytes) -> Any:
+    """Decodes JSON; what stands in an escape for half a character, which UTF-8 has no bytes for, becomes U+FFFD.
+
+    Raises:
+        DecodeError: It is no JSON.
+    """
+    try:
+        return msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        mended = _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], line)
+        if mended == line:
+            raise
+        return msgspec.json.decode(mended)
+
+
+class RawStream(io.RawIOBase):
+    """An archive's stream in the form that Python's readers and Arrow's take."""
+
+    def __init__(self, stream: ReadableBytes) -> None:
+        """Takes the open stream; closing this one does not close it."""
+        self._stream = stream
+
+    def readable(self) -> bool:
+        """See `io.IOBase`."""
+        return True
+
+    def seekable(self) -> bool:
+        """See `io.IOBase`."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """See `io.IOBase`."""
+        return self._stream.seek(offset, whence)
+
+    def readinto(self, buffer: Any, /) -> int:
+        """See `io.RawIOBase`."""
+        content = self._stream.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+
+def _decompressed(stream: fetch.ArchiveStream, damages: list[Damage]) -> Iterator[bytes]:
+    """Yields a file's content without its compression; damage, which ends it, is appended to `damages`."""
+    data = stream.read(_READ_BYTES)
+    codec = next((codec for codec in (GZIP, ZSTD) if data.startswith(codec.magic)), None)
+    if codec is None:
+        while data:
+            yield data
+            data = stream.read(_READ_BYTES)
+        return
+    member = MemberDecompressor(codec)
+    try:
+        while data:
+            yield from member.parts(data)
+            # Members follow one another; zeros after the last are padding.
+            data = (member.unused.lstrip(b"\0") if member.is_complete else b"") or stream.read(_READ_BYTES)
+            if member.is_complete and data:
+                member = MemberDecompressor(codec)
+    except codec.errors:
+        damages.append(Damage("archive.corrupt", stream.bytes_read, None))
+        return
+    if not member.is_complete:
+        damages.append(Damage("archive.truncated", stream.bytes_read, None))
+
+
+def _lines(parts: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yields (number from 0, line) of the lines that are not blank; of one that is too long only the beginning."""
+    number, begun = 0, bytearray()
+    for part in parts:
+        end = 0
+        if begun:
+            line_end = part.find(b"\n")
+            end = len(part) if line_end < 0 else line_end
+            begun += part[: min(end, MAX_LINE_BYTES + 1 - len(begun))]
+        for segment in _LINE.finditer(part, end):
+            passed = part.count(b"\n", end, segment.start())
+            if begun:
+                yield number, bytes(begun)
+                begun.clear()
+            number += passed
+            begun += segment[0][: MAX_LINE_BYTES + 1]
+            end = segment.end()
+        passed = part.count(b"\n", end)
+        if passed and begun:
+            yield number, bytes(begun)
+            begun.clear()
+        number += passed
+    if begun:
+        yield number, bytes(begun)

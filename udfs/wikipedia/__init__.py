@@ -1,0 +1,1 @@
+"""Wikipedia's dumps and page views to word counts."""
