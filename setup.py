@@ -63,7 +63,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["metaclip_spark*", "udfs*"]),
-    package_data={"metaclip_spark": ["templates/*.j2", "clip_benchmark/recipes/*"]},
+    package_data={"metaclip_spark": ["reports/templates/*.j2", "clip_benchmark/recipes/*"]},
     install_requires=REQUIREMENTS,
     extras_require={
         "spark": SPARK,

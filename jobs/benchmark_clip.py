@@ -10,7 +10,7 @@ from metaclip_spark.clip_benchmark.drawings import DrawingsConfig
 from metaclip_spark.clip_benchmark.extra import require_extra
 from metaclip_spark.clip_benchmark.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.shapes import ShapesConfig
-from metaclip_spark.command_line import EXIT_DONE, EXIT_FAILED, parse_configs, run_job
+from metaclip_spark.config.command_line import EXIT_DONE, EXIT_FAILED, parse_configs, run_job
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,12 +6,12 @@ from functools import partial
 
 from rich.console import Console
 
-from metaclip_spark.build_metadata import build_metadata
-from metaclip_spark.command_line import parse_configs, run_job
-from metaclip_spark.metadata_config import MetadataOutput, MetadataSources, MetadataThresholds
-from metaclip_spark.metadata_report import build_lines
-from metaclip_spark.session import get_session, is_submitted
-from metaclip_spark.table_store import package_settings, refuse_packages_under_submit
+from metaclip_spark.config.command_line import parse_configs, run_job
+from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
+from metaclip_spark.metadata_builder.build import build_metadata
+from metaclip_spark.metadata_builder.text_report import build_lines
+from metaclip_spark.stores.session import get_session, is_submitted
+from metaclip_spark.stores.spark_io import package_settings, refuse_packages_under_submit
 
 
 def main(argv: Sequence[str] | None = None) -> int:

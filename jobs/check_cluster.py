@@ -4,12 +4,12 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from metaclip_spark.check_cluster import check_cluster
-from metaclip_spark.command_line import EXIT_DONE, EXIT_USER_MUST_CHANGE, parse_configs, run_job
-from metaclip_spark.config import ExtractConfig, MatchConfig, OutputConfig
-from metaclip_spark.metadata import load_metadata
+from metaclip_spark.cluster_check import check_cluster
+from metaclip_spark.config.command_line import EXIT_DONE, EXIT_USER_MUST_CHANGE, parse_configs, run_job
+from metaclip_spark.config.curation import ExtractConfig, MatchConfig, OutputConfig
+from metaclip_spark.entries import load_metadata
 from metaclip_spark.pipeline import resolve_inputs
-from metaclip_spark.run import open_run, prepare_nothing
+from metaclip_spark.runs.run import open_run, prepare_nothing
 
 
 def main(argv: Sequence[str] | None = None) -> int:

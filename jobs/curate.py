@@ -4,13 +4,13 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from metaclip_spark.command_line import parse_configs, run_job
-from metaclip_spark.config import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
-from metaclip_spark.metadata import load_metadata
+from metaclip_spark.config.command_line import parse_configs, run_job
+from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
+from metaclip_spark.entries import load_metadata
 from metaclip_spark.pipeline import check_before_start, resolve_inputs, run_count, run_extract, run_match, run_sample
-from metaclip_spark.report import finish_run
-from metaclip_spark.run import open_run, prepare_output
-from metaclip_spark.storage import check_apart
+from metaclip_spark.reports.report import finish_run
+from metaclip_spark.runs.run import open_run, prepare_output
+from metaclip_spark.stores.storage import check_apart
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from metaclip_spark.command_line import parse_configs, run_job
-from metaclip_spark.diff_metadata import compare_lists, load_sourced_list
-from metaclip_spark.metadata_config import DiffConfig
-from metaclip_spark.metadata_report import diff_lines
-from metaclip_spark.object_store import LocalStore
+from metaclip_spark.config.command_line import parse_configs, run_job
+from metaclip_spark.config.metadata import DiffConfig
+from metaclip_spark.metadata_builder.diff import compare_lists, load_sourced_list
+from metaclip_spark.metadata_builder.text_report import diff_lines
+from metaclip_spark.stores.object_store import LocalStore
 
 
 def main(argv: Sequence[str] | None = None) -> int:

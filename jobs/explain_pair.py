@@ -4,10 +4,10 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from metaclip_spark.command_line import parse_configs, run_job
-from metaclip_spark.config import ExplainConfig
-from metaclip_spark.explain import explain, explain_lines
-from metaclip_spark.finished import open_finished
+from metaclip_spark.config.command_line import parse_configs, run_job
+from metaclip_spark.config.curation import ExplainConfig
+from metaclip_spark.reports.explain import explain, explain_lines
+from metaclip_spark.runs.open import open_finished
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from metaclip_spark.command_line import parse_configs, run_job
-from metaclip_spark.config import ExtractConfig, OutputConfig
+from metaclip_spark.config.command_line import parse_configs, run_job
+from metaclip_spark.config.curation import ExtractConfig, OutputConfig
 from metaclip_spark.pipeline import resolve_inputs, run_extract
-from metaclip_spark.run import open_run, prepare_output
-from metaclip_spark.storage import check_apart
+from metaclip_spark.runs.run import open_run, prepare_output
+from metaclip_spark.stores.storage import check_apart
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,10 +6,10 @@ from functools import partial
 
 from rich.console import Console
 
-from metaclip_spark.command_line import EXIT_DONE, EXIT_USER_MUST_CHANGE, parse_configs, run_job
-from metaclip_spark.lint_metadata import lint_file
-from metaclip_spark.metadata_config import LintConfig
-from metaclip_spark.metadata_report import lint_lines
+from metaclip_spark.config.command_line import EXIT_DONE, EXIT_USER_MUST_CHANGE, parse_configs, run_job
+from metaclip_spark.config.metadata import LintConfig
+from metaclip_spark.metadata_builder.lint import lint_file
+from metaclip_spark.metadata_builder.text_report import lint_lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:

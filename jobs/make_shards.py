@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from metaclip_spark.clip_benchmark.shard_pairs import ShardsConfig, make_shards
-from metaclip_spark.command_line import parse_configs, run_job
+from metaclip_spark.config.command_line import parse_configs, run_job
 
 
 def main(argv: Sequence[str] | None = None) -> int:

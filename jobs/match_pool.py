@@ -4,12 +4,12 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from metaclip_spark.command_line import parse_configs, run_job
-from metaclip_spark.config import LanguageConfig, MatchConfig, OutputConfig
-from metaclip_spark.metadata import load_metadata
+from metaclip_spark.config.command_line import parse_configs, run_job
+from metaclip_spark.config.curation import LanguageConfig, MatchConfig, OutputConfig
+from metaclip_spark.entries import load_metadata
 from metaclip_spark.pipeline import BUCKET, run_match
-from metaclip_spark.run import open_run, prepare_step
-from metaclip_spark.storage import manifest_name
+from metaclip_spark.runs.run import open_run, prepare_step
+from metaclip_spark.stores.storage import manifest_name
 
 
 def main(argv: Sequence[str] | None = None) -> int:

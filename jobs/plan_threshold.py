@@ -4,11 +4,11 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from metaclip_spark.charts import check_chart_path
-from metaclip_spark.command_line import parse_configs, run_job
-from metaclip_spark.config import PlanConfig
-from metaclip_spark.finished import open_to_read
-from metaclip_spark.plan import plan_lines, plan_thresholds, save_curve
+from metaclip_spark.config.command_line import parse_configs, run_job
+from metaclip_spark.config.curation import PlanConfig
+from metaclip_spark.reports.charts import check_chart_path
+from metaclip_spark.reports.plan import plan_lines, plan_thresholds, save_curve
+from metaclip_spark.runs.open import open_to_read
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from metaclip_spark.command_line import parse_configs, run_job
-from metaclip_spark.compare import check_other
-from metaclip_spark.config import OutputConfig, ReportConfig
-from metaclip_spark.report import finish_run
-from metaclip_spark.run import open_run, prepare_nothing
+from metaclip_spark.config.command_line import parse_configs, run_job
+from metaclip_spark.config.curation import OutputConfig, ReportConfig
+from metaclip_spark.reports.compare import check_other
+from metaclip_spark.reports.report import finish_run
+from metaclip_spark.runs.run import open_run, prepare_nothing
 
 
 def main(argv: Sequence[str] | None = None) -> int:

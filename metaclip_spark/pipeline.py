@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from metaclip_spark import balance
-from metaclip_spark.buckets import fix_buckets
-from metaclip_spark.config import (
+from metaclip_spark.config.curation import (
     ExtractConfig,
     LanguageConfig,
     MatchConfig,
@@ -19,14 +18,13 @@ from metaclip_spark.config import (
     digest,
     result_fields,
 )
-from metaclip_spark.count import count_entries
-from metaclip_spark.deduplicate import deduplicate_pairs
-from metaclip_spark.entry_counts import entry_table, read_entry_counts
+from metaclip_spark.entries import Metadata, load_summed_counts
 from metaclip_spark.errors import InputError, MetadataError
-from metaclip_spark.extract import archive_paths, extract_archives, read_pool_files
-from metaclip_spark.inputs import check_pool_files, resolve_archives, resolve_pool
-from metaclip_spark.language_gate import pass_language_gate
-from metaclip_spark.ledger import (
+from metaclip_spark.inputs.files import check_pool_files, resolve_archives, resolve_pool
+from metaclip_spark.inputs.remote import fetch_options, region_warning, resolve_crawl
+from metaclip_spark.reports.entry_tables import entry_table, read_entry_counts
+from metaclip_spark.runs.buckets import fix_buckets
+from metaclip_spark.runs.ledger import (
     FAILED,
     Ledger,
     check_same_extraction,
@@ -34,15 +32,9 @@ from metaclip_spark.ledger import (
     delete_unledgered_waves,
     read_ledger,
 )
-from metaclip_spark.match import ShippedAutomaton, match_pairs, ship_automaton
-from metaclip_spark.metadata import Metadata, load_summed_counts
-from metaclip_spark.progress import StepProgress, watch
-from metaclip_spark.remote_inputs import fetch_options, region_warning, resolve_crawl
-from metaclip_spark.run import Run, check_number
-from metaclip_spark.sample import expect, sample_pairs
-from metaclip_spark.storage import RUN, bucket_folder, manifest_digest, manifest_name
-from metaclip_spark.thresholds import check_target_pairs, expected_sizes, threshold_for_target_pairs
-from metaclip_spark.waves import (
+from metaclip_spark.runs.progress import StepProgress, watch
+from metaclip_spark.runs.run import Run, check_number
+from metaclip_spark.runs.waves import (
     WaveLayout,
     archive_rows,
     check_losses,
@@ -52,6 +44,14 @@ from metaclip_spark.waves import (
     read_rejects,
     run_waves,
 )
+from metaclip_spark.steps.count import count_entries
+from metaclip_spark.steps.deduplicate import deduplicate_pairs
+from metaclip_spark.steps.extract import archive_paths, extract_archives, read_pool_files
+from metaclip_spark.steps.language_filter import pass_language_gate
+from metaclip_spark.steps.match import ShippedAutomaton, match_pairs, ship_automaton
+from metaclip_spark.steps.sample import expect, sample_pairs
+from metaclip_spark.steps.thresholds import check_target_pairs, expected_sizes, threshold_for_target_pairs
+from metaclip_spark.stores.storage import RUN, bucket_folder, manifest_digest, manifest_name
 from udfs.pairs.extract import ExtractOptions
 from udfs.schemas import CURATED, ENTRY_COUNTS, EXPECTED_KEPT, MATCHED, PAIRS
 

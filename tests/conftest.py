@@ -14,7 +14,7 @@ def spark(tmp_path_factory):
     """One local session for all tests that share one; small, so that hundreds of tiny jobs stay quick."""
     from pyspark.sql import SparkSession
 
-    from metaclip_spark.session import SETTINGS
+    from metaclip_spark.stores.session import SETTINGS
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"

@@ -1,7 +1,7 @@
 """Texts that try to act on whoever looks at them, and a report that is full of them. Used by the tests."""
 
-from metaclip_spark.charts import curves_of
-from metaclip_spark.profile import LONGEST_SHOWN, EntryFigures, entry_coverage
+from metaclip_spark.reports.charts import curves_of
+from metaclip_spark.reports.profile import LONGEST_SHOWN, EntryFigures, entry_coverage
 from tests.browser import HOSTILE_HOST
 
 MARK = "was-here"

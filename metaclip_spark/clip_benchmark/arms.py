@@ -23,12 +23,19 @@ import pyarrow.parquet as pq
 from metaclip_spark.clip_benchmark.captions import filter_captions
 from metaclip_spark.clip_benchmark.files import put_json, put_table
 from metaclip_spark.clip_benchmark.grid import CAPTION_KINDS
-from metaclip_spark.config import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig, digest
+from metaclip_spark.config.curation import (
+    ExtractConfig,
+    LanguageConfig,
+    MatchConfig,
+    OutputConfig,
+    SampleConfig,
+    digest,
+)
+from metaclip_spark.entries import load_metadata
 from metaclip_spark.errors import ConfigError, InputError
-from metaclip_spark.metadata import load_metadata
 from metaclip_spark.pipeline import resolve_inputs, run_count, run_extract, run_match, run_sample
-from metaclip_spark.run import open_run, prepare_output
-from metaclip_spark.storage import Storage
+from metaclip_spark.runs.run import open_run, prepare_output
+from metaclip_spark.stores.storage import Storage
 from udfs.balancing.draw import pair_draws
 
 ARMS_FILE = "arms.json"

@@ -22,8 +22,8 @@ from metaclip_spark.clip_benchmark.shard_pairs import ShardsConfig, make_shards
 from metaclip_spark.clip_benchmark.shards import INDEX_FILE, read_index
 from metaclip_spark.clip_benchmark.train import TrainingResult, train, train_distributed
 from metaclip_spark.clip_benchmark.training_config import TrainingConfig
-from metaclip_spark.config import digest
-from metaclip_spark.session import get_session
+from metaclip_spark.config.curation import digest
+from metaclip_spark.stores.session import get_session
 
 _POINTS = 100
 """Points of a loss curve that a row keeps."""

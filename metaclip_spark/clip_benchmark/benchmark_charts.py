@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from metaclip_spark.charts import IN_PAGE, Palette, finished, new_figure
 from metaclip_spark.clip_benchmark.verdicts import SettingSummary
+from metaclip_spark.reports.charts import IN_PAGE, Palette, finished, new_figure
 
 
 def loss_chart(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], palette: Palette = IN_PAGE) -> Figure:

@@ -18,7 +18,7 @@ from metaclip_spark.clip_benchmark.files import put_table
 from metaclip_spark.clip_benchmark.model_sizes import MODEL_SIZES
 from metaclip_spark.clip_benchmark.training_config import IMAGE_TOWERS
 from metaclip_spark.clip_benchmark.variants import PRESETS, VARIANTS
-from metaclip_spark.config import digest
+from metaclip_spark.config.curation import digest
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 
 ARMS = ("random", "matched", "balanced", "all")

@@ -10,7 +10,7 @@ from typing import Any
 from metaclip_spark.clip_benchmark.grid import Cell, data_arms, expand, fractional
 from metaclip_spark.clip_benchmark.model_sizes import MODEL_SIZES
 from metaclip_spark.clip_benchmark.training_config import TrainingConfig
-from metaclip_spark.config import PATH
+from metaclip_spark.config.curation import PATH
 from metaclip_spark.errors import ConfigError, InputError
 
 GRIDS = ("arms", "fractional", "product")

@@ -35,7 +35,7 @@ from metaclip_spark.clip_benchmark.processes import (
 from metaclip_spark.clip_benchmark.samples import ShardFolder
 from metaclip_spark.clip_benchmark.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.views import normalized
-from metaclip_spark.command_line import parse_configs, run_job
+from metaclip_spark.config.command_line import parse_configs, run_job
 from metaclip_spark.errors import ConfigError, TrainingDivergedError
 
 TOTAL = "total"

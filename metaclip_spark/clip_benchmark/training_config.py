@@ -7,7 +7,7 @@ from typing import Any
 
 from metaclip_spark.clip_benchmark.model_sizes import MODEL_SIZES, ModelSize
 from metaclip_spark.clip_benchmark.variants import PRESETS, VARIANTS, Preset, Variant, preset_of
-from metaclip_spark.config import OPERATIONAL, PATH
+from metaclip_spark.config.curation import OPERATIONAL, PATH
 from metaclip_spark.errors import ConfigError
 
 IMAGE_TOWERS = ("vit", "resnet")

@@ -25,7 +25,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip_spark.word_counts import sum_by_key
+from metaclip_spark.metadata_builder.word_counts import sum_by_key
 from udfs.metadata_schemas import DUMP_PARTS, WORD_COUNTS
 from udfs.sources.fetch import open_archive
 from udfs.wikipedia.articles import ArticleRules, count_articles
@@ -67,8 +67,8 @@ def score_many(bigrams: int) -> dict[str, float]:
     """Sums, joins and scores distinct bigrams in Spark; gives seconds and the driver's growth in megabytes."""
     from pyspark.sql import functions as F
 
-    from metaclip_spark.bigram_pmi import reaches_pmi, score_bigrams
-    from metaclip_spark.session import get_session
+    from metaclip_spark.metadata_builder.bigram_pmi import reaches_pmi, score_bigrams
+    from metaclip_spark.stores.session import get_session
 
     spark = get_session("metaclip-spark bench-metadata", {"spark.driver.maxResultSize": DRIVER_RESULT_LIMIT})
     spark.range(10).count()
@@ -117,8 +117,8 @@ def compare_sums(rows: int, repeats: int) -> dict[str, float | list[float]]:
 
     from pyspark.sql import functions as F
 
-    from metaclip_spark.schemas import spark_schema
-    from metaclip_spark.session import get_session
+    from metaclip_spark.steps.schemas import spark_schema
+    from metaclip_spark.stores.session import get_session
 
     spark = get_session("metaclip-spark bench-metadata")
     tasks, per_task = 8, rows // 8

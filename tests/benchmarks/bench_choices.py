@@ -19,13 +19,13 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from metaclip_spark.count import count_entries, count_entries_in_sql
-from metaclip_spark.entry_blocks import join_blocks
-from metaclip_spark.match import match_pairs, ship_automaton
-from metaclip_spark.metadata import load_metadata
-from metaclip_spark.sample import sample_pairs
-from metaclip_spark.schemas import spark_schema
-from metaclip_spark.session import get_session
+from metaclip_spark.entries import load_metadata
+from metaclip_spark.steps.count import count_entries, count_entries_in_sql
+from metaclip_spark.steps.entry_blocks import join_blocks
+from metaclip_spark.steps.match import match_pairs, ship_automaton
+from metaclip_spark.steps.sample import sample_pairs
+from metaclip_spark.steps.schemas import spark_schema
+from metaclip_spark.stores.session import get_session
 from tests.benchmarks.bench_jobs import DATA, make_pool
 from udfs.balancing.count import partial_counts
 from udfs.schemas import PARTIAL_COUNTS

@@ -58,8 +58,8 @@ def write_archives(folder: Path, archives: int) -> None:
 
 def ledger_seconds(output: Path) -> float:
     """Times what a resumed run does first: reading the ledger and asking which archives count."""
-    from metaclip_spark.ledger import read_ledger
-    from metaclip_spark.storage import Storage
+    from metaclip_spark.runs.ledger import read_ledger
+    from metaclip_spark.stores.storage import Storage
 
     begun = time.perf_counter()
     ledger = read_ledger(Storage(str(output)))

@@ -16,9 +16,9 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from metaclip_spark.match import ShippedAutomaton, match_pairs, ship_automaton
-from metaclip_spark.metadata import load_metadata
-from metaclip_spark.session import get_session
+from metaclip_spark.entries import load_metadata
+from metaclip_spark.steps.match import ShippedAutomaton, match_pairs, ship_automaton
+from metaclip_spark.stores.session import get_session
 from tests.benchmarks.bench_choices import in_turns, write
 from tests.benchmarks.bench_jobs import DATA, make_half_matching_pool
 from tests.benchmarks.run_benchmarks import machine

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metaclip_spark.compare import check_other
+from metaclip_spark.reports.compare import check_other
 from tests.driver.jobs import METADATA, SAMPLE, call, rows, run_json
 from tests.worker.archive_files import http_response, page_record, warc_record
 

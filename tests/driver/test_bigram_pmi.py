@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from metaclip_spark.bigram_pmi import power_of_two, reaches_pmi, score_bigrams
 from metaclip_spark.errors import InputError
+from metaclip_spark.metadata_builder.bigram_pmi import power_of_two, reaches_pmi, score_bigrams
 
 
 @pytest.mark.parametrize("min_pmi", [30.0, 2.5, -3.0, 59.5, 0.0])

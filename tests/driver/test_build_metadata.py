@@ -14,11 +14,17 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from metaclip_spark import wiki_dumps
+from metaclip_spark.entries import load_metadata
 from metaclip_spark.errors import ConfigError, InputError
-from metaclip_spark.metadata import load_metadata
-from metaclip_spark.wiki_dumps import DumpPart, cut_by_index, find_files, form_of_view_file, plan_article_dumps
-from metaclip_spark.word_counts import count_article_words
+from metaclip_spark.metadata_builder import wiki_dumps
+from metaclip_spark.metadata_builder.wiki_dumps import (
+    DumpPart,
+    cut_by_index,
+    find_files,
+    form_of_view_file,
+    plan_article_dumps,
+)
+from metaclip_spark.metadata_builder.word_counts import count_article_words
 from tests.driver.jobs import SAMPLE, call, run_json
 from tests.driver.metadata_builds import FILES, build, described, write_multistream
 from tests.worker.test_wiki_dumps import page

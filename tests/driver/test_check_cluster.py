@@ -2,7 +2,7 @@
 
 import pytest
 
-from metaclip_spark import check_cluster
+from metaclip_spark import cluster_check as check_cluster
 from tests.driver.jobs import SAMPLE, call
 
 pytestmark = pytest.mark.usefixtures("spark")

@@ -8,8 +8,8 @@ from pyspark.errors import PySparkException
 
 from metaclip_spark.clip_benchmark.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.shard_pairs import ShardsConfig
-from metaclip_spark.command_line import parse_configs, root_cause, run_job
-from metaclip_spark.config import (
+from metaclip_spark.config.command_line import parse_configs, root_cause, run_job
+from metaclip_spark.config.curation import (
     ExplainConfig,
     ExtractConfig,
     LanguageConfig,
@@ -22,8 +22,8 @@ from metaclip_spark.config import (
     digest,
     result_fields,
 )
+from metaclip_spark.config.metadata import DiffConfig, LintConfig, MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.errors import ConfigError, SuspectSampleError, TooManyRejectsError
-from metaclip_spark.metadata_config import DiffConfig, LintConfig, MetadataOutput, MetadataSources, MetadataThresholds
 
 ALL = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig)
 LEAST = ["--archives", "a.warc.gz", "--metadata", "m.json", "--output", "out", "--threshold-t", "20000"]

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from metaclip_spark.errors import InputError, SchemaMismatchError
-from metaclip_spark.inputs import check_pool_files, resolve_archives, resolve_pool
+from metaclip_spark.inputs.files import check_pool_files, resolve_archives, resolve_pool
 
 
 @pytest.fixture

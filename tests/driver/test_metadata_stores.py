@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metaclip_spark.metadata import load_metadata
-from metaclip_spark.storage import LOCK
+from metaclip_spark.entries import load_metadata
+from metaclip_spark.stores.storage import LOCK
 from tests.driver.jobs import call
 from tests.driver.metadata_builds import FILES, build, described
 from tests.s3_server import CREDENTIALS, new_bucket, s3_server

@@ -5,12 +5,12 @@ import uuid
 
 import pytest
 
-from metaclip_spark.config import OutputConfig
+from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.errors import ConfigError, InputError
-from metaclip_spark.lock import locked
-from metaclip_spark.object_store import HadoopStore, LocalStore, S3Store
-from metaclip_spark.run import prepare_output, session_settings
-from metaclip_spark.storage import Storage
+from metaclip_spark.runs.lock import locked
+from metaclip_spark.runs.run import prepare_output, session_settings
+from metaclip_spark.stores.object_store import HadoopStore, LocalStore, S3Store
+from metaclip_spark.stores.storage import Storage
 from tests.fault_server import FaultProxy
 from tests.s3_server import new_bucket, s3_server
 from udfs.sources.resume import FetchOptions

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from metaclip_spark.config import ExtractConfig
+from metaclip_spark.config.curation import ExtractConfig
+from metaclip_spark.entries import load_entry_counts, load_metadata
 from metaclip_spark.errors import ConfigError, InputError, MetadataError, SchemaMismatchError
-from metaclip_spark.inputs import check_pool_files, resolve_archives, resolve_pool
-from metaclip_spark.metadata import load_entry_counts, load_metadata
-from metaclip_spark.remote_inputs import region_warning, resolve_crawl
+from metaclip_spark.inputs.files import check_pool_files, resolve_archives, resolve_pool
+from metaclip_spark.inputs.remote import region_warning, resolve_crawl
 from tests.fault_server import ScriptedServer
 from tests.s3_server import new_bucket, s3_server
 from udfs.sources.fetch import open_archive

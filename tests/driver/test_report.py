@@ -13,10 +13,10 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-from metaclip_spark.config import LanguageConfig
-from metaclip_spark.explain import Curation, explain_pair, explain_text, read_curation
-from metaclip_spark.finished import open_finished
-from metaclip_spark.profile import TEXT_LENGTHS
+from metaclip_spark.config.curation import LanguageConfig
+from metaclip_spark.reports.explain import Curation, explain_pair, explain_text, read_curation
+from metaclip_spark.reports.profile import TEXT_LENGTHS
+from metaclip_spark.runs.open import open_finished
 from tests import oracle
 from tests.driver.jobs import METADATA, SAMPLE, call, rows, run_json
 from udfs.balancing.draw import pair_draws

@@ -2,8 +2,8 @@
 
 import pytest
 
-from metaclip_spark.ledger import read_ledger
-from metaclip_spark.storage import Storage
+from metaclip_spark.runs.ledger import read_ledger
+from metaclip_spark.stores.storage import Storage
 from tests.driver.jobs import call, rows
 from tests.fault_server import ScriptedServer
 from tests.worker.archive_files import page_record

@@ -7,14 +7,14 @@ import pytest
 from pyspark.sql import functions as F
 
 from metaclip_spark import balance
-from metaclip_spark.count import count_entries, count_entries_in_sql
-from metaclip_spark.deduplicate import deduplicate_pairs
+from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import SchemaMismatchError
-from metaclip_spark.language_gate import pass_language_gate
-from metaclip_spark.match import match_pairs, ship_automaton
-from metaclip_spark.metadata import Metadata
-from metaclip_spark.sample import expect, sample_pairs
-from metaclip_spark.schemas import require_columns, spark_schema
+from metaclip_spark.steps.count import count_entries, count_entries_in_sql
+from metaclip_spark.steps.deduplicate import deduplicate_pairs
+from metaclip_spark.steps.language_filter import pass_language_gate
+from metaclip_spark.steps.match import match_pairs, ship_automaton
+from metaclip_spark.steps.sample import expect, sample_pairs
+from metaclip_spark.steps.schemas import require_columns, spark_schema
 from udfs.balancing.count import BLOCK_SIZE
 from udfs.matching.aho_corasick import entries_as_json
 from udfs.pairs.text import matches_entry, pair_id, spacing
@@ -141,7 +141,7 @@ def test_match_and_sample_are_planned_with_one_python_node_each(spark, pool, mat
 
 def test_match_workers_are_sent_strings_and_no_object_of_the_driver(spark, pool, monkeypatch):
     sent = []
-    monkeypatch.setattr("metaclip_spark.match.arrow_function", lambda work, _result_type: sent.append(work))
+    monkeypatch.setattr("metaclip_spark.steps.match.arrow_function", lambda work, _result_type: sent.append(work))
     match_pairs(pool, ship_automaton(spark, metadata(), "token"), identify_language=False)
     assert [type(cell.cell_contents) for cell in sent[0].__closure__] == [str] * 3
 

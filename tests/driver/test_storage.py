@@ -20,11 +20,12 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from rich.console import Console
 
-from metaclip_spark.buckets import combined_manifest
-from metaclip_spark.compare import check_other
-from metaclip_spark.config import ExtractConfig, OutputConfig
+from metaclip_spark.config.curation import ExtractConfig, OutputConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError, TooManyRejectsError
-from metaclip_spark.ledger import (
+from metaclip_spark.pipeline import run_extract
+from metaclip_spark.reports.compare import check_other
+from metaclip_spark.runs.buckets import combined_manifest
+from metaclip_spark.runs.ledger import (
     Ledger,
     check_same_extraction,
     check_unchanged,
@@ -32,11 +33,12 @@ from metaclip_spark.ledger import (
     read_ledger,
     wave_folder,
 )
-from metaclip_spark.lock import locked
-from metaclip_spark.object_store import HadoopStore
-from metaclip_spark.pipeline import run_extract
-from metaclip_spark.run import Run, prepare_output, prepare_step
-from metaclip_spark.storage import (
+from metaclip_spark.runs.lock import locked
+from metaclip_spark.runs.run import Run, prepare_output, prepare_step
+from metaclip_spark.runs.waves import WaveLayout, check_losses, run_waves
+from metaclip_spark.stores.object_store import HadoopStore
+from metaclip_spark.stores.spark_io import prepare_compression
+from metaclip_spark.stores.storage import (
     LAYOUT,
     LEDGER,
     LOCK,
@@ -49,8 +51,6 @@ from metaclip_spark.storage import (
     manifest_digest,
     manifest_name,
 )
-from metaclip_spark.table_store import prepare_compression
-from metaclip_spark.waves import WaveLayout, check_losses, run_waves
 from udfs.schemas import EXPECTED_KEPT
 from udfs.sources.fetch import stat_archive
 
@@ -201,7 +201,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(storage):
 
 @pytest.mark.parametrize("beats", [True, False])
 def test_the_lock_of_another_host_is_taken_over_once_it_is_silent(storage, monkeypatch, beats):
-    monkeypatch.setattr("metaclip_spark.lock.HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr("metaclip_spark.runs.lock.HEARTBEAT_SECONDS", 0.2)
     far = {"owner": "far", "host": "elsewhere", "pid": 1, "nonce": "x", "heartbeat": time.time() - 121}
     storage.put_json(LOCK, far)
     # Its clock may only be behind: a heartbeat that moves while we look is a living run's.
@@ -216,15 +216,15 @@ def test_the_lock_of_another_host_is_taken_over_once_it_is_silent(storage, monke
 
 
 def test_the_heartbeat_goes_on_and_a_lost_lock_stops_the_run(storage, monkeypatch):
-    monkeypatch.setattr("metaclip_spark.lock.HEARTBEAT_SECONDS", 0.05)
-    monkeypatch.setattr("metaclip_spark.lock.SECONDS_BETWEEN_CHECKS", 0.0)
+    monkeypatch.setattr("metaclip_spark.runs.lock.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("metaclip_spark.runs.lock.SECONDS_BETWEEN_CHECKS", 0.0)
     with locked(storage, "first"):
         begun = storage.read_json(LOCK)["heartbeat"]
         time.sleep(0.3)
         assert storage.read_json(LOCK)["heartbeat"] > begun
         storage.put_json("ledger/00000-aa.json", {})
         # No beat comes between, so that the lock stays the other's.
-        monkeypatch.setattr("metaclip_spark.lock.HEARTBEAT_SECONDS", 60.0)
+        monkeypatch.setattr("metaclip_spark.runs.lock.HEARTBEAT_SECONDS", 60.0)
         time.sleep(0.3)
         storage.put_unguarded(LOCK, {"owner": "second", "nonce": "y"})
         with pytest.raises(OutputExistsError, match="another run took the lock over"):
@@ -402,7 +402,7 @@ def test_as_many_failed_archives_as_the_limit_says_stop_neither_the_waves_nor_th
         put_entry(storage, name, *(archive_row(each, "failed" if each in "ab" else "ok") for each in names))
         return name, storage.read_json(f"ledger/{name}.json")
 
-    monkeypatch.setattr("metaclip_spark.waves.extract_wave", wave)
+    monkeypatch.setattr("metaclip_spark.runs.waves.extract_wave", wave)
     limits = {"archives_per_wave": 1, "attempts": 1}
     config = ExtractConfig(archives=("x",), **limits, max_failed_archives=2)
     named = list("abcd")
@@ -426,7 +426,7 @@ def test_waves_that_were_left_out_behind_a_failed_one_are_tried_again_or_told(st
         put_entry(storage, name, *(archive_row(each, "failed" if tries["a"] <= failures else "ok") for each in names))
         return name, storage.read_json(f"ledger/{name}.json")
 
-    monkeypatch.setattr("metaclip_spark.waves.extract_wave", wave)
+    monkeypatch.setattr("metaclip_spark.runs.waves.extract_wave", wave)
     config = ExtractConfig(archives=("x",), archives_per_wave=1, attempts=3)
     named = list("abcd")
     ledger = run_waves(storage, [(each, each) for each in named], config, MagicMock(), MagicMock(), WaveLayout(10))

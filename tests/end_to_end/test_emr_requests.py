@@ -47,8 +47,8 @@ def test_emr_serverless_takes_the_request(endpoint):
 
 
 def test_every_option_shown_exists():
-    from metaclip_spark.command_line import parse_configs
-    from metaclip_spark.config import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
+    from metaclip_spark.config.command_line import parse_configs
+    from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
 
     configs = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig)
     on_ec2 = request_of_readme("### EMR on EC2")["Steps"][0]["HadoopJarStep"]["Args"]

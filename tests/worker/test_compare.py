@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaclip_spark.compare import compare_counts, rank_correlation
+from metaclip_spark.reports.compare import compare_counts, rank_correlation
 
 TEXTS = ["a", "dog", "cat", "house"]
 COUNTS = np.array([100, 10, 5, 0])

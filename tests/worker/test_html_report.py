@@ -5,8 +5,8 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
-from metaclip_spark.html_report import percent, render_html, seconds, visible_text
-from metaclip_spark.profile import LONGEST_SHOWN
+from metaclip_spark.reports.html import percent, render_html, seconds, visible_text
+from metaclip_spark.reports.profile import LONGEST_SHOWN
 from tests.browser import CHROMIUM, HOSTILE_HOST, visit
 from tests.hostile import HOSTILE, MARK, hostile_report
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metaclip_spark.diff_metadata import compare_lists, load_sourced_list
-from metaclip_spark.lint_metadata import can_match, clean_entries, lint_entries, lint_file
+from metaclip_spark.metadata_builder.diff import compare_lists, load_sourced_list
+from metaclip_spark.metadata_builder.lint import can_match, clean_entries, lint_entries, lint_file
 from tests.driver.jobs import call
 from udfs.pairs.text import clean_text, matches_entry, spacing
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from metaclip_spark.entries import DIGEST_KEY, Metadata, load_entry_counts, load_metadata, load_summed_counts
 from metaclip_spark.errors import MetadataError
-from metaclip_spark.metadata import DIGEST_KEY, Metadata, load_entry_counts, load_metadata, load_summed_counts
 from udfs.schemas import ENTRY_COUNTS
 
 ENTRIES = ["dog", "New York", " padded", "é", '"quoted"', "[bracket"]

@@ -7,9 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metaclip_spark.balance import LARGEST_COUNT, PROBABILITY_UNITS, ExpectedSize, entry_probabilities
-from metaclip_spark.config import SampleConfig, check_target
+from metaclip_spark.config.curation import SampleConfig, check_target
 from metaclip_spark.errors import ConfigError
-from metaclip_spark.thresholds import (
+from metaclip_spark.steps.thresholds import (
     MOST_PASSES,
     PASSES_OF_HUGE_COUNTS,
     check_target_pairs,

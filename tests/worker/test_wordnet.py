@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from metaclip_spark.entry_list import NUMBERS
 from metaclip_spark.errors import ConfigError, InputError
-from metaclip_spark.wordnet import DATA_FILES, read_wordnet, synset_name
+from metaclip_spark.metadata_builder.entry_list import NUMBERS
+from metaclip_spark.metadata_builder.wordnet import DATA_FILES, read_wordnet, synset_name
 
 WORDNET = os.environ.get("METACLIP_WORDNET", "/usr/share/wordnet")
 

@@ -10,8 +10,8 @@ from metaclip_spark.clip_benchmark.published import YFCC15M_RECIPE, published_ta
 from metaclip_spark.clip_benchmark.train import TOTAL, train_distributed
 from metaclip_spark.clip_benchmark.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.variants import VARIANTS
-from metaclip_spark.command_line import parse_configs
-from metaclip_spark.session import get_session
+from metaclip_spark.config.command_line import parse_configs
+from metaclip_spark.stores.session import get_session
 
 
 def recipe(*options):

@@ -1,0 +1,193 @@
+"""Asks the executors, before hours are spent, whether a run would work and how long it would take."""
+
+import platform
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from pyspark import SparkFiles
+
+from metaclip_spark.config.curation import ExtractConfig, MatchConfig
+from metaclip_spark.entries import Metadata
+from metaclip_spark.inputs.remote import fetch_options
+from metaclip_spark.runs.run import Run
+from metaclip_spark.steps.extract import archive_paths, extract_archives
+from metaclip_spark.steps.match import ship_automaton
+from udfs.matching.engine import load_engine
+from udfs.pairs.extract import ExtractOptions
+from udfs.probe import installed_packages, probe_worker
+
+SMALLEST_SCRATCH_BYTES = 2 << 30
+CHECK_FOLDER = "check"
+"""Written, listed and deleted below the output."""
+
+_PATHS_PER_PROBE = 2
+
+
+@dataclass
+class Verdict:
+    """What was found.
+
+    Attributes:
+        lines: One line per check.
+        failures: How many checks say that a run would fail.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    failures: int = 0
+
+    def add(self, name: str, problem: str | None, fine: str) -> None:
+        """Adds a check.
+
+        Args:
+            name: What was checked.
+            problem: What is wrong and what to do, or None.
+            fine: What to say where nothing is wrong.
+        """
+        self.lines.append(f"{'FAIL' if problem else 'ok  '} {name}: {problem or fine}")
+        self.failures += problem is not None
+
+
+def check_cluster(
+    run: Run, extract: ExtractConfig, match: MatchConfig, metadata: Metadata, paths: list[tuple[str, str]]
+) -> Verdict:
+    """Checks workers, inputs and output, and times one archive per executor core.
+
+    Args:
+        run: An output that may be written to; only its folder `check/` is.
+        extract: Names the archives.
+        match: Names the engine.
+        metadata: The list.
+        paths: (archive, path) of all archives.
+
+    Returns:
+        One line per check; failures where a run would fail.
+    """
+    verdict = Verdict()
+    workers = _probe(run, extract, match, metadata, paths)
+    _check_versions(verdict, workers)
+    _check_memory(verdict, run, workers)
+    _check_scratch(verdict, workers)
+    problems = sorted({problem for worker in workers for problem in worker["problems"]})
+    verdict.add("archives", problems[0] if problems else None, f"the first of {len(paths):,} can be read")
+    _check_output(verdict, run)
+    if not problems:
+        _canary(verdict, run, extract, paths)
+    return verdict
+
+
+def _probe(
+    run: Run, extract: ExtractConfig, match: MatchConfig, metadata: Metadata, paths: list[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    automaton = ship_automaton(run.spark, metadata, match.engine)
+    first = [path for _, path in paths[:_PATHS_PER_PROBE]]
+    options = fetch_options(extract)
+
+    def probe(_partition: Iterable[int]) -> Iterable[dict[str, Any]]:
+        load = partial(load_engine, automaton.engine, SparkFiles.get(automaton.file_name), automaton.metadata_digest)
+        # Slow enough that every core of every executor gets one.
+        time.sleep(1.0)
+        yield probe_worker(load, first, options)
+
+    context = run.spark.sparkContext
+    context.setJobDescription("check_cluster")
+    cores = context.defaultParallelism
+    found: list[dict[str, Any]] = context.parallelize(range(cores), cores).mapPartitions(probe).collect()
+    return found
+
+
+def _check_versions(verdict: Verdict, workers: list[dict[str, Any]]) -> None:
+    wanted = {"python": platform.python_version(), **installed_packages()}
+    for worker in workers:
+        has = {"python": worker["python"], **worker["packages"]}
+        # Python's minor version must be the driver's, or functions cannot be handed over.
+        has["python"], mine = has["python"].rpartition(".")[0], wanted["python"].rpartition(".")[0]
+        wrong = [f"{name} {has[name]} (driver: {version})" for name, version in {**wanted, "python": mine}.items()
+                 if has[name] != version]  # fmt: skip
+        if wrong:
+            problem = (
+                f"on {worker['host']}: {', '.join(wrong)}: give all machines one environment (make pack, or an image)"
+            )
+            verdict.add("versions", problem, "")
+            return
+    hosts = len({worker["host"] for worker in workers})
+    verdict.add("versions", None, f"Python {wanted['python']} and packages are the same on {hosts} hosts")
+
+
+def _check_memory(verdict: Verdict, run: Run, workers: list[dict[str, Any]]) -> None:
+    largest = max(max(worker["resident_bytes"]) for worker in workers)
+    table = max(after - before for before, after in (worker["resident_bytes"] for worker in workers))
+    conf = run.spark.sparkContext.getConf()
+    cores = int(conf.get("spark.executor.cores", "1") or 1)
+    heap = _bytes_of(conf.get("spark.executor.memory", "1g") or "1g")
+    stated = conf.get("spark.executor.memoryOverhead")
+    overhead = _bytes_of(stated) if stated else max(384 << 20, heap // 10)
+    needed = cores * largest
+    fine = f"a worker holds {largest >> 20} MiB, of which {table >> 20} MiB came with the automaton"
+    if str(run.spark.sparkContext.master).startswith("local"):
+        verdict.add("memory", None, fine)
+        return
+    problem = None
+    if needed > overhead:
+        problem = (
+            f"{cores} workers of {largest >> 20} MiB live beside the heap of an executor, and its overhead is "
+            f"{overhead >> 20} MiB: give --conf spark.executor.memoryOverhead={(needed * 3 // 2) >> 20}m"
+        )
+    verdict.add("memory", problem, f"{fine}; {cores} fit into the overhead of {overhead >> 20} MiB")
+
+
+def _bytes_of(setting: str) -> int:
+    units = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+    text = setting.strip().lower().removesuffix("b")
+    return int(float(text[:-1]) * units[text[-1]]) if text[-1:] in units else int(text) << 20
+
+
+def _check_scratch(verdict: Verdict, workers: list[dict[str, Any]]) -> None:
+    worst = min(workers, key=lambda worker: int(worker["free_scratch_bytes"]))
+    free = int(worst["free_scratch_bytes"])
+    problem = None
+    if free < SMALLEST_SCRATCH_BYTES:
+        problem = f"{worst['host']} has {free >> 20} MiB left: free it, or set spark.local.dir to a larger disk"
+    verdict.add("scratch space", problem, f"{free >> 30} GiB at least")
+
+
+def _check_output(verdict: Verdict, run: Run) -> None:
+    try:
+        run.write(run.spark.range(100).coalesce(2), CHECK_FOLDER)
+        files = run.storage.data_files(CHECK_FOLDER)
+        committer = run.storage.committer(CHECK_FOLDER)
+        rows = run.spark.read.parquet(run.storage.location(CHECK_FOLDER)).count()
+        run.storage.delete(CHECK_FOLDER)
+    except Exception as error:  # whatever it is, it is what the user must see
+        verdict.add("output", f"{run.storage.root}: {' '.join(str(error).split())[:400]}", "")
+        return
+    problem = None if files and rows == 100 else f"{run.storage.root}: wrote 100 rows and read {rows}"  # noqa: PLR2004
+    left = run.storage.names(CHECK_FOLDER)
+    problem = problem or (f"{run.storage.root}/{CHECK_FOLDER} cannot be deleted: check the rights" if left else None)
+    verdict.add(
+        "output",
+        problem,
+        f"{run.storage.root}: written by {committer or 'the platform'}'s committer, listed, read and deleted",
+    )
+
+
+def _canary(verdict: Verdict, run: Run, extract: ExtractConfig, paths: list[tuple[str, str]]) -> None:
+    cores = run.spark.sparkContext.defaultParallelism
+    chosen = paths[:: max(1, len(paths) // cores)][:cores]
+    begun = time.monotonic()
+    rows = extract_archives(
+        archive_paths(run.spark, chosen), ExtractOptions(extract.max_page_bytes), fetch_options(extract)
+    )
+    archives = [row.asDict() for row in rows.where("kind = 'archive'").select("archive", "status", "pairs").collect()]
+    seconds = time.monotonic() - begun
+    pairs = sum(row["pairs"] for row in archives)
+    failed = [row["archive"] for row in archives if row["status"] == "failed"]
+    hours = seconds / len(chosen) * len(paths) / 3600
+    verdict.add(
+        "canary",
+        f"{failed[0]} could not be extracted: see the lines above" if failed else None,
+        f"{len(chosen)} archives in {seconds:.1f} s, {pairs / seconds:,.0f} pairs/s; extraction of all "
+        f"{len(paths):,} takes about {hours:.1f} hours on {cores} cores",
+    )

@@ -1,0 +1,1 @@
+"""Options: their types, defaults and checks, and the command line made from them."""

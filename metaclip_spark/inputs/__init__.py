@@ -1,0 +1,1 @@
+"""What an option like --archives names: files, folders, globs, path lists, crawls."""

@@ -1,0 +1,294 @@
+"""From what a user names (files, globs, folders, path lists) to the archives that extraction reads."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metaclip_spark.errors import InputError, SchemaMismatchError
+from metaclip_spark.inputs.remote import files_of_url, in_words, matches_pattern, read_path_list
+from udfs.pairs.tables import RawStream
+from udfs.sources.credentials import bare_url, has_ending, without_credentials
+from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive, scheme_of
+from udfs.sources.resume import FetchOptions
+
+ARCHIVE_ENDINGS = tuple(kind + compression for kind in (".warc", ".wat", ".arc") for compression in ("", ".gz", ".zst"))
+POOL_ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")
+NAMED_FILES = 5
+PATH_LIST_ENDINGS = (".paths", ".paths.gz", ".txt", ".txt.gz")
+_FOOTERS_AT_ONCE = 32
+_ATTEMPTS_AT_FOOTER = 2
+
+
+def resolve_archives(
+    named: Sequence[str], prefix: str = "", options: FetchOptions = DEFAULT_OPTIONS
+) -> list[tuple[str, str]]:
+    """Finds the archives that `--archives` names.
+
+    Args:
+        named: Files, globs, folders, or path lists (recognised by `PATH_LIST_ENDINGS`).
+        prefix: Put before each relative line of a path list.
+        options: How remote stores are reached.
+
+    Returns:
+        (archive, path) in UTF-8 order of archive: the name that results carry, and where the file lies. The name of a
+        line of a path list is the line itself, a URL without user info and query; of a folder's or glob's file its path
+        below that folder or the glob's fixed part; of a file its own name.
+
+    Raises:
+        InputError: If something named is not there, or two paths have one name. A missing line of a path list is no
+            error here: it becomes a failed archive.
+    """
+    found: list[tuple[str, str]] = []
+    for item in named:
+        if has_ending(item, PATH_LIST_ENDINGS):
+            found += _lines_of_path_list(item, prefix, options)
+        else:
+            found += _files_named(item, ARCHIVE_ENDINGS, options)
+    return _distinct(found)
+
+
+def resolve_pool(named: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) -> list[tuple[str, str]]:
+    """Finds the files that `--pool` names.
+
+    Args:
+        named: Parquet or JSONL files, globs or folders; hidden files and those that begin with "_" are left out.
+        options: How remote stores are reached.
+
+    Returns:
+        (archive, path), as `resolve_archives`.
+
+    Raises:
+        InputError: If something named is not there, has another ending, or two paths have one name.
+    """
+    found = [pair for item in named for pair in _files_named(item, POOL_ENDINGS, options)]
+    for _, path in found:
+        if not has_ending(path, POOL_ENDINGS):
+            raise InputError(
+                f"--pool {without_credentials(path)} ends with none of {', '.join(POOL_ENDINGS)}: convert or rename it"
+            )
+    return _distinct(found)
+
+
+def check_pool_files(
+    paths: list[tuple[str, str]], *, url_column: str, text_column: str, options: FetchOptions = DEFAULT_OPTIONS
+) -> None:
+    """Checks the footers of all Parquet files before work starts.
+
+    Args:
+        paths: (archive, path) from `resolve_pool`.
+        url_column: The column that must hold the image's URL.
+        text_column: The column that must hold the alternative text.
+        options: How remote stores are reached.
+
+    Raises:
+        SchemaMismatchError: If files lack a column, have it with a type that is no string, or have no footer.
+    """
+    tables = [path for _, path in paths if has_ending(path, (".parquet",))]
+    # A store that does not answer is asked with patience by the worker, which fails the file by name.
+    hasty = replace(options, attempts=min(options.attempts, _ATTEMPTS_AT_FOOTER))
+    with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
+        problems = pool.map(partial(_problem_of_footer, columns=(url_column, text_column), options=hasty), tables)
+        wrong = [
+            f"{without_credentials(path)} ({problem})"
+            for path, problem in zip(tables, problems, strict=True)
+            if problem is not None
+        ]
+    if wrong:
+        more = f" and {len(wrong) - NAMED_FILES} more" if len(wrong) > NAMED_FILES else ""
+        raise SchemaMismatchError(
+            f"{len(wrong)} of {len(paths)} files of --pool cannot be used: {'; '.join(wrong[:NAMED_FILES])}{more}. "
+            "Name the columns with --url-column and --text-column, or leave those files out"
+        )
+
+
+def _problem_of_footer(path: str, columns: tuple[str, str], options: FetchOptions) -> str | None:
+    try:
+        with open_archive(path, options) as stream:
+            schema = pq.read_schema(pa.PythonFile(RawStream(stream), mode="r"))
+    except FileNotFoundError:
+        return "there is no such file"
+    except (OSError, ValueError) as error:
+        is_unreachable = scheme_of(path) != "file" and not isinstance(error, pa.ArrowInvalid)
+        return None if is_unreachable else "no Parquet footer: empty or half-written"
+    twice = [name for name in columns if schema.names.count(name) > 1]
+    if twice:
+        return f"two columns {', '.join(twice)}"
+    missing = [name for name in columns if name not in schema.names]
+    if missing:
+        return f"no column {', '.join(missing)}; it has {', '.join(schema.names)}"
+    other = [f"{name} is {schema.field(name).type}" for name in columns if not _is_text(schema.field(name).type)]
+    return f"{', '.join(other)}, not a string" if other else None
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(value) or pa.types.is_large_string(value))
+
+
+def resolve_files(
+    named: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS, endings: tuple[str, ...] = ("",)
+) -> list[tuple[str, str]]:
+    """Finds files of any kind.
+
+    Args:
+        named: Files, globs or folders; hidden files and those that begin with "_" are left out.
+        options: How remote stores are reached.
+        endings: What a folder's files must end with, in lower case; files may have it in upper case too.
+
+    Returns:
+        (name, path), as `resolve_archives`.
+
+    Raises:
+        InputError: If something named is not there, or two paths have one name.
+    """
+    return _distinct([pair for item in named for pair in _files_named(item, endings, options)])
+
+
+def _files_named(item: str, endings: tuple[str, ...], options: FetchOptions) -> list[tuple[str, str]]:
+    if scheme_of(item) != "file":
+        return files_of_url(item, endings, options)
+    try:
+        path = Path(item.removeprefix("file://")).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{item}: {error}") from None
+    if path.is_dir():
+        return _files_below(path, endings)
+    if path.exists():
+        return [(path.name, str(path.absolute()))]
+    if glob.has_magic(str(path)):
+        return _files_of_glob(path, endings)
+    raise InputError(f"{item} does not exist: check the path")
+
+
+def _files_below(folder: Path, endings: tuple[str, ...]) -> list[tuple[str, str]]:
+    files = [
+        (path.relative_to(folder).as_posix(), str(path.absolute()))
+        for path in _walk(folder)
+        if path.name.lower().endswith(endings) and path.is_file()
+    ]
+    if not files:
+        raise InputError(f"the folder {folder} holds no file{in_words(endings)}")
+    return files
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yields what lies below a folder and is no folder, but for what is hidden.
+
+    Links to folders are followed. Each folder is read once, which ends cycles: under its own name where that lies below
+    `folder`, else through the first link that leads to it.
+    """
+    seen: set[str] = set()
+    starts = [folder]
+    while starts:
+        links: list[Path] = []
+        for parent, folders, files in chain.from_iterable(map(os.walk, starts)):
+            here = Path(parent)
+            real = os.path.realpath(parent)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = [name for name in folders if name[0] not in "._"]
+            links += [here / name for name in folders if (here / name).is_symlink()]
+            yield from (here / name for name in files if name[0] not in "._")
+        starts = sorted(links)
+
+
+def _is_hidden(below: Path) -> bool:
+    """Tells whether a path lies in what another job has not committed, or hides."""
+    return any(part[0] in "._" for part in below.parts)
+
+
+def _files_of_glob(pattern: Path, endings: tuple[str, ...]) -> list[tuple[str, str]]:
+    first_magic = next(place for place, part in enumerate(pattern.parts) if glob.has_magic(part))
+    root = Path(*pattern.parts[:first_magic])
+    parts = pattern.parts[first_magic:]
+    found: list[tuple[str, str]] = []
+    if "**" in parts:
+        found = [
+            (path.relative_to(root).as_posix(), str(path.absolute()))
+            for path in _walk(root)
+            if matches_pattern(path.relative_to(root).parts, parts) and path.is_file()
+        ]
+    else:
+        try:
+            paths = list(root.glob(str(PurePosixPath(*parts))))
+        except ValueError as error:
+            raise InputError(f"{pattern} is no pattern: {error}") from None
+        for path in paths:
+            below = path.relative_to(root)
+            if path.is_dir():
+                found += [((below / name).as_posix(), inner) for name, inner in _files_below(path, endings)]
+            elif path.is_file() and not _is_hidden(below):
+                found.append((below.as_posix(), str(path.absolute())))
+    if not found:
+        raise InputError(f"{pattern} matches no file: check the pattern")
+    return found
+
+
+def _lines_of_path_list(item: str, prefix: str, options: FetchOptions) -> list[tuple[str, str]]:
+    if scheme_of(item) == "file" and not Path(item.removeprefix("file://")).is_file():
+        raise InputError(f"the path list {item} does not exist: check the path")
+    lines = [line for line in read_path_list(item, options) if not line.startswith("#")]
+    return [(bare_url(line), _located(line, prefix)) for line in lines]
+
+
+def _located(line: str, prefix: str) -> str:
+    if "://" in line or PurePosixPath(line).is_absolute() or not prefix:
+        return line
+    return f"{prefix.rstrip('/')}/{line}"
+
+
+def _distinct(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    located: dict[str, str] = {}
+    for archive, path in _once_each(found):
+        if located.setdefault(archive, path) != path:
+            raise InputError(_of_one_name(archive, located[archive], path))
+    if not located:
+        raise InputError("the input names no file: check --archives or --pool")
+    return sorted(located.items(), key=lambda item: item[0].encode())
+
+
+def _of_one_name(archive: str, first: str, second: str) -> str:
+    if bare_url(first) == bare_url(second):
+        return (
+            f"{bare_url(first)} is named twice, with another user info or query, which may hold credentials and so are "
+            "no part of the names in the results: give each file once, by a path of its own"
+        )
+    return (
+        f"{without_credentials(first)} and {without_credentials(second)} would both be called {archive} in the "
+        "results: name a folder above both, or give them in two runs"
+    )
+
+
+def _once_each(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Keeps one name of each file, however many ways led to it: read twice it would count twice.
+
+    A name by which fewest links to folders are followed stays, whatever links are made; of those the smallest.
+
+    Raises:
+        InputError: If a name is not UTF-8.
+    """
+    names: dict[str, tuple[str, str]] = {}
+    for archive, path in found:
+        try:
+            real = path if "://" in path else os.path.realpath(path)
+            before = names.get(real, (archive, path))
+            archive.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"the file name {archive!r} is not UTF-8: rename the file") from None
+        names[real] = before if before[0] == archive else min(before, (archive, path), key=_rank)
+    return list(names.values())
+
+
+def _rank(named: tuple[str, str]) -> tuple[int, bytes]:
+    archive, path = named
+    return sum(map(os.path.islink, Path(path).parents)), archive.encode()

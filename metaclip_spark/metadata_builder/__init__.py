@@ -1,0 +1,1 @@
+"""Builds, checks and compares lists of metadata entries."""

@@ -1,0 +1,147 @@
+"""The order, the sources and the files of a built list."""
+
+import hashlib
+import json
+import string
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from metaclip_spark.stores.storage import Storage
+from udfs.matching.engine import entries_as_json
+from udfs.metadata_schemas import ENTRIES
+
+SOURCES = ("number", "wordnet", "unigram", "bigram", "title")
+"""In the order of the list; an entry belongs to the first source that gives it."""
+
+LIST_FILE = "metadata.json"
+DESCRIPTION_FILE = "metadata.run.json"
+
+NUMBERS = tuple(str(number) for number in range(100))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a source offers.
+
+    Attributes:
+        text: The entry.
+        strength: Count, PMI in bits, or views; None where the source has no measure.
+    """
+
+    text: str
+    strength: float | None = None
+
+
+@dataclass
+class SourceReport:
+    """What became of one source's candidates: reached = kept + overlap + dropped + over_budget.
+
+    Attributes:
+        source: One of `SOURCES`.
+        seen: Distinct candidates.
+        reached: Those that reached the thresholds.
+        overlap: Of these, entries of an earlier source.
+        dropped: Of these, empty ones and single ASCII punctuation marks.
+        over_budget: Of these, those that a budget or `max_entries` left out.
+        kept: Entries of this source.
+        measure: What strength means here.
+        highest: Text and strength of the strongest candidate seen.
+        lowest_kept: Text and strength of the weakest entry.
+        border: Up to five of the weakest kept and five of the strongest not kept, strongest first.
+    """
+
+    source: str
+    seen: int = 0
+    reached: int = 0
+    overlap: int = 0
+    dropped: int = 0
+    over_budget: int = 0
+    kept: int = 0
+    measure: str = ""
+    highest: tuple[str, float] | None = None
+    lowest_kept: tuple[str, float] | None = None
+    border: list[tuple[str, float, bool]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the built list."""
+
+    text: str
+    source: str
+    strength: float | None
+
+
+BORDER_HALF = 5
+
+
+def add_source(
+    entries: dict[str, Entry], candidates: Sequence[Candidate], report: SourceReport, most: int | None
+) -> None:
+    """Puts a source's candidates at the end of the list.
+
+    Args:
+        entries: The list so far, by text; gets the new entries.
+        candidates: Those that reached the thresholds, strongest first, ties by text.
+        report: Of this source; `overlap`, `dropped`, `over_budget`, `kept`, `lowest_kept` and the kept half of the
+            border are filled in.
+        most: Most entries of this source; None is no limit.
+    """
+    kept: list[Candidate] = []
+    for candidate in candidates:
+        if candidate.text in entries:
+            report.overlap += 1
+        elif is_dropped(candidate.text):
+            report.dropped += 1
+        elif most is not None and len(kept) >= most:
+            report.over_budget += 1
+        else:
+            kept.append(candidate)
+            entries[candidate.text] = Entry(candidate.text, report.source, candidate.strength)
+    report.kept = len(kept)
+    measured = [(candidate.text, candidate.strength) for candidate in kept if candidate.strength is not None]
+    if measured:
+        report.lowest_kept = measured[-1]
+        report.border = [(text, strength, True) for text, strength in measured[-BORDER_HALF:]] + report.border
+
+
+def is_dropped(text: str) -> bool:
+    """Tells whether a candidate is no entry: white space only, or a single ASCII punctuation mark."""
+    return not text.strip() or text in set(string.punctuation)
+
+
+def digest_of(texts: Iterable[str]) -> str:
+    """Gives the metadata digest: sha256 of the list as compact UTF-8 JSON."""
+    return hashlib.sha256(entries_as_json(list(texts))).hexdigest()
+
+
+def write_list(storage: Storage, entries: Sequence[Entry], description: dict[str, Any]) -> None:
+    """Writes the list's three files, each whole or not at all, the description last.
+
+    Args:
+        storage: Where, locked by the caller.
+        entries: The list.
+        description: What goes to metadata.run.json.
+    """
+    table = pa.table(
+        {
+            "entry_id": pa.array(range(len(entries)), pa.int32()),
+            "entry_text": [entry.text for entry in entries],
+            "source": [entry.source for entry in entries],
+            "strength": pa.array([entry.strength for entry in entries], pa.float64()),
+        },
+        schema=ENTRIES,
+    )
+    storage.delete(DESCRIPTION_FILE)
+    texts = json.dumps([entry.text for entry in entries], ensure_ascii=False, indent=0) + "\n"
+    storage.put_text(LIST_FILE, texts)
+    storage.put_table("metadata.parquet", table)
+    storage.put_text(DESCRIPTION_FILE, json.dumps(description, ensure_ascii=False, indent=2) + "\n")
+
+
+def as_dict(report: SourceReport) -> dict[str, Any]:
+    """Gives a report as JSON holds it."""
+    return asdict(report)

@@ -1,0 +1,94 @@
+"""What building, checking and comparing lists print."""
+
+from collections.abc import Iterator, Sequence
+
+from metaclip_spark.metadata_builder.build import BuiltMetadata
+from metaclip_spark.metadata_builder.diff import SourceDifference
+from metaclip_spark.metadata_builder.entry_list import SourceReport, digest_of
+from metaclip_spark.metadata_builder.lint import Finding
+
+_SHOWN_CHARACTERS = 60
+_COUNTS_HEAD = ("source", "seen", "reached", "overlap", "dropped", "over budget", "kept")
+
+
+def build_lines(built: BuiltMetadata) -> Iterator[str]:
+    """Describes a built list.
+
+    Args:
+        built: The list.
+
+    Yields:
+        Lines: facts, the tally of each file, the table of counts per source, the border of each threshold, notes and
+        warnings.
+    """
+    yield from (f"{name.replace('_', ' ')}: {value}" for name, value in built.facts.items())
+    for file, reasons in built.tally.items():
+        yield f"{file}: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    yield from _table([_COUNTS_HEAD, *(_counts(report) for report in built.reports)])
+    for report in built.reports:
+        yield from _border_lines(report)
+    yield from (f"note: {note}" for note in built.notes)
+    yield from (f"warning: {warning}" for warning in built.warnings)
+    yield f"{len(built.entries)} entries, digest {digest_of(built.entries)}"
+
+
+def _counts(report: SourceReport) -> tuple[str, ...]:
+    numbers = (report.seen, report.reached, report.overlap, report.dropped, report.over_budget, report.kept)
+    return (report.source, *map(str, numbers))
+
+
+def _border_lines(report: SourceReport) -> Iterator[str]:
+    if report.highest is None:
+        return
+    highest, lowest = report.highest, report.lowest_kept
+    kept_down_to = f", lowest kept {lowest[1]:.6g} ({_shown(lowest[0])})" if lowest else ""
+    yield f"{report.source}: highest {report.measure} {highest[1]:.6g} ({_shown(highest[0])}){kept_down_to}"
+    for text, strength, kept in report.border:
+        yield f"  {'kept' if kept else 'out '} {strength:.6g} {_shown(text)}"
+
+
+def lint_lines(entries: Sequence[object], findings: Sequence[Finding], examples: int) -> Iterator[str]:
+    """Describes what the linter found.
+
+    Args:
+        entries: The list.
+        findings: What was found.
+        examples: Entries to show per finding.
+
+    Yields:
+        One line per finding, and a last one with the number of errors.
+    """
+    for finding in findings:
+        shown = ", ".join(f"{place} {_shown(entries[place])}" for place in finding.ids[:examples])
+        yield f"{finding.severity}: {len(finding.ids)} entries: {finding.name}" + (f": {shown}" if shown else "")
+    errors = {place for finding in findings if finding.severity == "error" for place in finding.ids}
+    yield f"{len(entries)} entries, {len(errors)} with errors"
+
+
+def diff_lines(differences: Sequence[SourceDifference], examples: int) -> Iterator[str]:
+    """Describes how two lists differ.
+
+    Args:
+        differences: Per source.
+        examples: Entries to show per source and direction.
+
+    Yields:
+        A table, then examples.
+    """
+    rows = [(item.source, *map(str, (item.old, item.new, len(item.added), len(item.removed)))) for item in differences]
+    yield from _table([("source", "old", "new", "added", "removed"), *rows])
+    for item in differences:
+        for sign, entries in (("+", item.added), ("-", item.removed)):
+            yield from (f"{sign} {item.source} {_shown(entry)}" for entry in entries[:examples])
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        yield "  ".join([row[0].ljust(widths[0]), *cells])
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."

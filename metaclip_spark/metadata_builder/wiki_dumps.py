@@ -1,0 +1,240 @@
+"""Finds dumps and cuts them into parts that tasks can read side by side."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from metaclip_spark.errors import ConfigError, InputError
+from metaclip_spark.inputs.files import resolve_files
+from udfs.sources.compression import BZIP2_START, START_BYTES, UNREADABLE_STARTS, read_chunks, unpack, unpacked_lines
+from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive, size_of_archive
+from udfs.sources.resume import FetchOptions
+from udfs.wikipedia.page_views import COMPLETE, HOURLY
+from udfs.wikipedia.pages import as_utf8, namespace_names
+from udfs.wikipedia.wikitext import FILE_NAMESPACES
+
+PART_BYTES = 32 * 1024 * 1024
+"""Packed bytes per task, about: some 700 tasks for English Wikipedia."""
+
+_HEAD_BYTES = 256 * 1024
+_DROPPED_NAMESPACES = (-2, 6, 14)
+_COMPLETE_NAME = re.compile(r"pageviews-\d{6}(\d\d)?-(user|spider|automated)")
+_HOURLY_NAME = re.compile(r"pageviews-\d{8}-\d{6}")
+
+
+@dataclass(frozen=True)
+class DumpPart:
+    """A byte range of an article dump, as `udfs.metadata_schemas.DUMP_PARTS`."""
+
+    dump: str
+    path: str
+    start: int
+    end: int | None
+    pages: int | None
+
+
+def find_files(option: str, items: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) -> list[tuple[str, str]]:
+    """Finds the files that an option names.
+
+    Args:
+        option: The option, for messages.
+        items: Files, folders or globs, local or URLs; see `metaclip_spark.inputs.files.resolve_files`.
+        options: How remote stores are reached.
+
+    Returns:
+        (name, path) of the files, sorted by name, each once.
+
+    Raises:
+        InputError: If an item names no file, or two files have one name.
+    """
+    try:
+        return resolve_files(items, options)
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from None
+
+
+def refuse_unreadable(option: str, files: Sequence[tuple[str, str]], options: FetchOptions = DEFAULT_OPTIONS) -> None:
+    """Refuses files that are packed in a form that is not read: by their content, whatever their names.
+
+    Args:
+        option: The option that names them, for messages.
+        files: Name and path of each.
+        options: How remote stores are reached.
+
+    Raises:
+        InputError: If there is one.
+    """
+    for name, path in files:
+        with open_archive(path, options) as stream:
+            start = stream.read(START_BYTES)
+        form = next((form for magic, form in UNREADABLE_STARTS.items() if start.startswith(magic)), None)
+        if form:
+            raise InputError(
+                f"{option} {name} is packed as {form}, which is not read: unpack it and give it plain, or packed as "
+                "bzip2, gzip, xz or zstd"
+            )
+
+
+def plan_article_dumps(
+    items: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS
+) -> tuple[list[DumpPart], list[str]]:
+    """Cuts article dumps into parts.
+
+    A multistream dump with its index beside it is cut at streams; any other dump is one part.
+
+    Args:
+        items: Dumps, folders or globs; indexes among them are left out.
+        options: How remote stores are reached.
+
+    Returns:
+        The parts, and notes for the user.
+
+    Raises:
+        ConfigError: If the items name only indexes.
+        InputError: If an item names no file, or an index does not fit its dump.
+    """
+    dumps = [(name, path) for name, path in find_files("--articles", items, options) if "-index" not in last_part(path)]
+    if not dumps:
+        raise ConfigError(f"--articles {' '.join(items)} names only indexes: give the dumps, too")
+    parts: list[DumpPart] = []
+    notes: list[str] = []
+    for name, path in dumps:
+        index = _index_beside(path, options)
+        if index:
+            parts += cut_by_index(name, path, index, PART_BYTES, options)
+        else:
+            parts.append(DumpPart(name, path, 0, None, None))
+            notes.append(f"{name} is read by one task: there is no multistream index beside it")
+    return parts, notes
+
+
+def last_part(path: str) -> str:
+    """Gives the file's name at the end of a path or URL."""
+    return path.rpartition("/")[2]
+
+
+def _index_beside(dump: str, options: FetchOptions) -> str | None:
+    name = last_part(dump)
+    if "-multistream" not in name:
+        return None
+    index = name.replace("-multistream", "-multistream-index").replace(".xml", ".txt")
+    path = dump.removesuffix(name) + index
+    try:
+        size_of_archive(path, options)
+    except FileNotFoundError:
+        return None
+    return path
+
+
+def cut_by_index(
+    name: str, dump: str, index: str, part_bytes: int, options: FetchOptions = DEFAULT_OPTIONS
+) -> list[DumpPart]:
+    """Cuts a multistream dump where its index says that streams begin.
+
+    Args:
+        name: The dump's name.
+        dump: Its path or URL.
+        index: Its index: lines of offset, page id and title with colons between, packed or plain.
+        part_bytes: Least size of a part but the last.
+        options: How remote stores are reached.
+
+    Returns:
+        The parts, without the dump's head, which holds no page.
+
+    Raises:
+        InputError: If the index cannot be read or does not fit the dump.
+    """
+    parts: list[DumpPart] = []
+    with open_archive(dump, options) as stream:
+        last = -1
+        for offset, pages in _streams_of_index(index, options):
+            if not last < offset < stream.size:
+                why = f"its offset {offset} lies outside the dump's {stream.size} bytes or out of order"
+                raise InputError(_misfit(name, index, why))
+            last = offset
+            if parts and offset - parts[-1].start < part_bytes:
+                parts[-1] = replace(parts[-1], pages=(parts[-1].pages or 0) + pages)
+            else:
+                parts.append(DumpPart(name, dump, offset, None, pages))
+        for part in parts:
+            stream.seek(part.start)
+            if not BZIP2_START.match(stream.read(START_BYTES)):
+                raise InputError(_misfit(name, index, f"no bzip2 stream begins at its offset {part.start}"))
+    ends = [*(part.start for part in parts[1:]), None]
+    return [replace(part, end=end) for part, end in zip(parts, ends, strict=True)]
+
+
+def _misfit(name: str, index: str, why: str) -> str:
+    return (
+        f"the index {index} does not fit {name}: {why}; fetch both of one date, or move the index away to read "
+        "the dump with one task"
+    )
+
+
+def _streams_of_index(index: str, options: FetchOptions) -> Iterator[tuple[int, int]]:
+    """Reads where streams begin, and how many pages each holds.
+
+    Raises:
+        InputError: If the index cannot be read.
+    """
+    losses: Counter[str] = Counter()
+    offset, pages = -1, 0
+    with open_archive(index, options) as stream:
+        for number, line in enumerate(unpacked_lines(read_chunks(stream), losses), start=1):
+            field = line.split(b":", 1)[0]
+            if not field.isdigit():
+                raise InputError(f"line {number} of the index {index} has no offset: fetch it again")
+            if int(field) != offset:
+                if pages:
+                    yield offset, pages
+                offset, pages = int(field), 0
+            pages += 1
+    if losses or not pages:
+        raise InputError(f"the index {index} is empty or damaged ({', '.join(sorted(losses))}): fetch it again")
+    yield offset, pages
+
+
+def dropped_prefixes(paths: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) -> frozenset[str]:
+    """Collects the prefixes of links to files and categories, in each dump's language.
+
+    Args:
+        paths: Article dumps; their first bytes are read.
+        options: How remote stores are reached.
+
+    Returns:
+        The prefixes, in lower case, with the English ones, which are valid in every wiki.
+    """
+    names = set(FILE_NAMESPACES)
+    for path in sorted(set(paths)):
+        with open_archive(path, options) as stream:
+            head = b""
+            for chunk in as_utf8(unpack(read_chunks(stream), Counter())):
+                head += chunk
+                if len(head) > _HEAD_BYTES or b"</siteinfo>" in head:
+                    break
+        found = namespace_names(head)
+        names |= {found[number].lower() for number in _DROPPED_NAMESPACES if number in found}
+    return frozenset(names)
+
+
+def form_of_view_file(name: str) -> str:
+    """Tells the form of a page-view dump by its name, as the dumps' server gives it.
+
+    Args:
+        name: The file's name.
+
+    Returns:
+        One of `udfs.wikipedia.page_views.FORMS`.
+
+    Raises:
+        ConfigError: If the name is no such dump's.
+    """
+    if _HOURLY_NAME.match(name):
+        return HOURLY
+    if _COMPLETE_NAME.match(name):
+        return COMPLETE
+    raise ConfigError(
+        f"--pageviews {name} is named neither pageviews-YYYYMMDD-HH0000.gz (hourly) nor pageviews-YYYYMM-user.bz2 "
+        "(complete): keep the dumps' own names, or give sums with --title-views"
+    )

@@ -1,0 +1,1 @@
+"""What a run says: report, data card, thresholds, explanations."""

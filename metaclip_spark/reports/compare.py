@@ -1,0 +1,188 @@
+"""Two runs, or a run and a file of entry counts, side by side."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaclip_spark.balance import exact_sum
+from metaclip_spark.entries import load_entry_counts, load_metadata
+from metaclip_spark.reports.entry_tables import read_entry_counts
+from metaclip_spark.runs.open import is_run, open_beside, read_finished
+from metaclip_spark.runs.run import Run
+from metaclip_spark.stores.storage import REPORT, Storage
+from udfs.sources.credentials import without_credentials
+
+LISTED_MOVES = 20
+LISTED_MISSING = 10
+
+_FIGURES = {
+    "matches": "{:,}",
+    "matches_per_matched_pair": "{:.2f}",
+    "entries": "{:,}",
+    "entries_never_matched": "{:,}",
+    "tail_share": "{:.2%}",
+    "head_entries_cut": "{:,}",
+    "expected_size": "{:,.1f}",
+    "real_size": "{:,}",
+}
+
+Counts = NDArray[np.int64]
+
+
+def read_count_file(path: str) -> tuple[list[str], Counts]:
+    """Reads a file of entry counts of any metadata list.
+
+    Args:
+        path: A JSON object (entry to count), or Parquet with the columns of `udfs.schemas.ENTRY_COUNTS`.
+
+    Returns:
+        The entries and their counts.
+
+    Raises:
+        MetadataError: If it is missing, has another form, or its counts are no whole numbers.
+    """
+    metadata = load_metadata(path)
+    return list(metadata.entries), load_entry_counts(path, metadata)
+
+
+def check_other(path: str) -> None:
+    """Refuses what the report cannot be compared with, before Spark starts work.
+
+    Args:
+        path: What --against names.
+
+    Raises:
+        InputError: If it is a run that is unfinished or from another version.
+        MetadataError: If it is no file of entry counts.
+    """
+    storage = Storage(path)
+    if is_run(storage):
+        read_finished(storage)
+        storage.read_json(f"{REPORT}/report.json")
+    else:
+        read_count_file(path)
+
+
+def compare_with(run: Run, report: dict[str, Any], path: str, texts: Sequence[str], counts: Counts) -> dict[str, Any]:
+    """Compares a run with another one, or with a file of entry counts.
+
+    Args:
+        run: The run.
+        report: Its report.
+        path: The other run's folder, or the file.
+        texts: The run's metadata list.
+        counts: Its entry counts.
+
+    Returns:
+        JSON-ready values, as `compare_counts` gives them, with `name` and the figures of two runs.
+    """
+    if not is_run(Storage(path)):
+        other_texts, other_counts = read_count_file(path)
+        compared = compare_counts(texts, counts, other_texts, other_counts)
+        return {"name": without_credentials(path), "runs": [], **compared}
+    other = open_beside(run, path)
+    other_report = other.storage.read_json(f"{REPORT}/report.json") or {}
+    figures = [
+        {"figure": name.replace("_", " "), "this": form.format(report[name]), "other": form.format(other_report[name])}
+        for name, form in _FIGURES.items()
+        if name in other_report
+    ]
+    thresholds = {"figure": "threshold t", "this": report["threshold_t"], "other": other_report.get("threshold_t", "–")}
+    return {"name": path, "runs": [thresholds, *figures], **compare_counts(texts, counts, *read_entry_counts(other))}
+
+
+def compare_counts(texts: Sequence[str], counts: Counts, other_texts: Sequence[str], other_counts: Counts) -> Any:
+    """Compares two sets of entry counts by the entries' texts.
+
+    Args:
+        texts: A metadata list.
+        counts: Its counts.
+        other_texts: Another list, or the same.
+        other_counts: Its counts.
+
+    Returns:
+        JSON-ready values: entries in both, Spearman's rank correlation of their counts, entries that one lacks, and the
+        entries whose share of all matches differs most.
+    """
+    there = {text: place for place, text in enumerate(other_texts)}
+    here = set(texts)
+    shared = [(place, there[text]) for place, text in enumerate(texts) if text in there]
+    ours = counts[[place for place, _ in shared]] if shared else np.empty(0, np.int64)
+    theirs = other_counts[[place for _, place in shared]] if shared else np.empty(0, np.int64)
+    only_here = [place for place, text in enumerate(texts) if text not in there]
+    only_there = [place for place, text in enumerate(other_texts) if text not in here]
+    return {
+        "sentence": _sentence(len(shared), len(texts), len(other_texts)),
+        "shared": len(shared),
+        "rank_correlation": rank_correlation(ours, theirs),
+        "missing_there": _missing(texts, counts, only_here),
+        "missing_here": _missing(other_texts, other_counts, only_there),
+        "moves": _moves([texts[place] for place, _ in shared], ours, theirs),
+    }
+
+
+def rank_correlation(first: Counts, second: Counts) -> float | None:
+    """Computes Spearman's rank correlation; equal counts have the mean of their ranks.
+
+    Args:
+        first: n counts.
+        second: n counts.
+
+    Returns:
+        A number from -1 to 1; None where either does not vary.
+    """
+    ranks = [_mean_ranks(counts) for counts in (first, second)]
+    centred = [rank - rank.mean() for rank in ranks if rank.size]
+    if not centred or any(not part.any() for part in centred):
+        return None
+    return float((centred[0] * centred[1]).sum() / np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
+
+
+def _mean_ranks(counts: Counts) -> NDArray[np.float64]:
+    """Ranks counts, the largest first from 1."""
+    _, groups, sizes = np.unique(-counts, return_inverse=True, return_counts=True)
+    last = np.cumsum(sizes)
+    means: NDArray[np.float64] = (last - (sizes - 1) / 2)[groups]
+    return means
+
+
+def _sentence(shared: int, here: int, there: int) -> str:
+    if not shared:
+        return (
+            "The two have no metadata entry in common: the counts belong to another metadata list, so there is nothing "
+            "to compare."
+        )
+    if shared < here or shared < there:
+        return (
+            f"The metadata lists differ: {shared:,} entries are in both, of {here:,} here and {there:,} there. Ranks "
+            "and moves are of the shared ones."
+        )
+    return ""
+
+
+def _missing(texts: Sequence[str], counts: Counts, places: list[int]) -> dict[str, Any]:
+    frequent = sorted(places, key=lambda place: (-int(counts[place]), place))[:LISTED_MISSING]
+    return {"entries": len(places), "first": [texts[place] for place in frequent]}
+
+
+def _moves(texts: list[str], ours: Counts, theirs: Counts) -> list[dict[str, Any]]:
+    shares = [counts / float(max(1, exact_sum(counts))) for counts in (ours, theirs)]
+    if not texts:
+        return []
+    difference = np.abs(shares[0] - shares[1])
+    ranks = [_mean_ranks(ours), _mean_ranks(theirs)]
+    return [
+        {
+            "entry_text": texts[place],
+            "count_here": int(ours[place]),
+            "count_there": int(theirs[place]),
+            "rank_here": float(ranks[0][place]),
+            "rank_there": float(ranks[1][place]),
+            "share_here": float(shares[0][place]),
+            "share_there": float(shares[1][place]),
+        }
+        for place in np.argsort(-difference, kind="stable")[:LISTED_MOVES]
+        if difference[place] > 0
+    ]

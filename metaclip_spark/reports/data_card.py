@@ -1,0 +1,68 @@
+"""The data card: a dataset card in the usual form, filled from the run's numbers, to publish `curated/` with."""
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from metaclip_spark.steps.schemas import spark_schema
+from udfs.schemas import CURATED
+
+_COLUMNS = {
+    "pair_id": "md5 of URL, NUL and text, in hex",
+    "image_url": "URL of the image",
+    "alt_text": "the alternative text, as the page has it (line breaks are spaces)",
+    "source": "attribute that held the text: alt, title or data-image-title",
+    "page_url": "URL of the page; null for pairs that were given as files",
+    "archive": "archive or file that the pair was found in",
+    "record_offset": "byte offset of the page's record in the archive, or row number",
+    "image_index": "place of the image in the page",
+    "language": "language of the text by fastText lid.176; null where it was not identified",
+    "language_probability": "probability of that language",
+    "entry_ids": "ids of the metadata entries that occur in the text",
+    "keep_probability": "chance that the pair had of being kept",
+}
+_SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+_LARGER_SIZES = ((10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B"))
+
+
+def render_data_card(report: dict[str, Any]) -> str:
+    """Renders the data card.
+
+    Args:
+        report: The content of report.json.
+
+    Returns:
+        Markdown with a YAML head.
+    """
+    environment = Environment(  # noqa: S701 - Markdown of numbers and options; the names of archives in warnings are escaped
+        loader=PackageLoader("metaclip_spark.reports", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    columns = [(field.name, field.dataType.simpleString(), _COLUMNS[field.name]) for field in spark_schema(CURATED)]
+    return environment.get_template("DATA_CARD.md.j2").render(
+        report=report,
+        columns=columns,
+        size=size_category(report["real_size"]),
+        settings=[
+            (step, name, value)
+            for step, settings in report["settings"].items()
+            for name, value in settings.items()
+            if value not in (None, [], "", False)
+        ],
+        gate=report["settings"]["sample"]["languages"],
+    )
+
+
+def size_category(pairs: int) -> str:
+    """Gives the size class that dataset cards use.
+
+    Args:
+        pairs: Number of rows.
+
+    Returns:
+        Such as 1K<n<10K.
+    """
+    return next((name for limit, name in (*_SIZES, *_LARGER_SIZES) if pairs < limit), "100B<n<1T")

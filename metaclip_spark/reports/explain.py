@@ -1,0 +1,294 @@
+"""Why a pair is in the curated set or not: every number of its way through the job, computed anew from its text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import Column, Row
+from pyspark.sql import functions as F
+
+from metaclip_spark.config.curation import ExplainConfig, LanguageConfig
+from metaclip_spark.reports.entry_tables import read_entry_counts
+from metaclip_spark.reports.profile import gate_of, read_balance
+from metaclip_spark.runs.run import Run
+from udfs.balancing.draw import keep_probabilities, pair_draws
+from udfs.pairs.text import clean_text, spacing
+from udfs.schemas import ARCHIVES, MATCHED, PAIRS, REJECTS
+
+MOST_PAIRS = 20
+"""Pairs of one URL or text that are explained; the number of all is told."""
+
+
+@dataclass(frozen=True)
+class Curation:
+    """What a run decided with.
+
+    Attributes:
+        entries: The metadata list.
+        ids: Entry text to id.
+        counts: The counts that the draw balanced with, shape (entries,).
+        probabilities: The entry probabilities of the draw, shape (entries,).
+        seed: The seed of the draws.
+        threshold: The threshold t, as run.json has it.
+        gate: The language gate.
+        longest: Tokens of the longest entry.
+    """
+
+    entries: Sequence[str]
+    ids: Mapping[str, int]
+    counts: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    seed: int
+    threshold: int | str
+    gate: LanguageConfig
+    longest: int
+
+
+def read_curation(run: Run) -> Curation:
+    """Reads what a run decided with.
+
+    Args:
+        run: A run whose sample step is done.
+
+    Returns:
+        Its entries, counts, probabilities, seed and gate.
+    """
+    sampled = run.manifest("sample")
+    entries, own_counts = read_entry_counts(run)
+    counts, probabilities = read_balance(run, sampled, own_counts)
+    return Curation(
+        entries=entries,
+        ids={entry: place for place, entry in enumerate(entries)},
+        counts=counts,
+        probabilities=probabilities,
+        seed=sampled["settings"]["seed"],
+        threshold=sampled["numbers"]["threshold_t"],
+        gate=gate_of(sampled),
+        longest=max(entry.count(" ") + 1 for entry in entries),
+    )
+
+
+def matched_entries(text: str, curation: Curation) -> dict[int, list[int]]:
+    """Finds the metadata entries in a text by looking up every run of its tokens.
+
+    Args:
+        text: A cleaned alternative text.
+        curation: What the run decided with.
+
+    Returns:
+        Entry id to the places, in the spaced text, where the entry begins; ascending ids.
+    """
+    tokens = spacing(text).split(" ")[1:-1]
+    starts = np.cumsum([1, *(len(token) + 1 for token in tokens)]).tolist()
+    found: dict[int, list[int]] = {}
+    for first in range(len(tokens)):
+        for after in range(first + 1, min(first + curation.longest, len(tokens)) + 1):
+            entry = curation.ids.get(" ".join(tokens[first:after]))
+            if entry is not None:
+                found.setdefault(entry, []).append(starts[first])
+    return dict(sorted(found.items()))
+
+
+def explain_text(text: str, curation: Curation) -> dict[str, Any]:
+    """Explains what a text matches, and with which chance a pair that has it stays.
+
+    Args:
+        text: A raw or cleaned alternative text.
+        curation: What the run decided with.
+
+    Returns:
+        JSON-ready values: text, spaced, entries (entry_text, entry_id, places, entry_count, entry_probability) and
+        keep_probability.
+    """
+    cleaned = clean_text(text)
+    places = matched_entries(cleaned, curation)
+    ids = pa.array([list(places)], pa.list_(pa.int32()))
+    return {
+        "text": cleaned,
+        "spaced": spacing(cleaned),
+        "entries": [
+            {
+                "entry_text": curation.entries[entry],
+                "entry_id": entry,
+                "places": found,
+                "entry_count": int(curation.counts[entry]),
+                "entry_probability": float(curation.probabilities[entry]),
+            }
+            for entry, found in places.items()
+        ],
+        "keep_probability": float(keep_probabilities(ids, curation.probabilities)[0]),
+    }
+
+
+def explain_pair(pair: Mapping[str, Any], language: tuple[str | None, float | None], curation: Curation) -> Any:
+    """Explains one pair of the pool.
+
+    Args:
+        pair: Columns of `PAIRS`.
+        language: Its language and the language's probability, as match stored them.
+        curation: What the run decided with.
+
+    Returns:
+        What `explain_text` returns, with pair_id, image_url, archive, record_offset, language, draw, stage (where the
+        pair left: match, count or sample; or curated) and verdict.
+    """
+    explained = explain_text(pair["alt_text"], curation)
+    draw = float(pair_draws(pa.array([pair["pair_id"]]), curation.seed)[0])
+    stage, verdict = _verdict(explained, language, draw, curation)
+    return {
+        **{name: pair[name] for name in ("pair_id", "image_url", "archive", "record_offset")},
+        **explained,
+        "language": language[0],
+        "language_probability": language[1],
+        "draw": draw,
+        "stage": stage,
+        "verdict": verdict,
+    }
+
+
+def explain(run: Run, config: ExplainConfig) -> dict[str, Any]:
+    """Finds the pairs that a user asks about, and explains them; triggers Spark jobs, and writes nothing.
+
+    A pair_id is found through row-group statistics, since files are sorted by it; a URL or a text by scanning one
+    column.
+
+    Args:
+        run: A finished run.
+        config: What to explain.
+
+    Returns:
+        `pairs` (at most `MOST_PAIRS`), `pairs_in_all`, `text` (what `explain_text` says of the
+        given text), and
+        `rejected` (what extraction left out), where the pool has no such pair.
+    """
+    curation = read_curation(run)
+    condition = _condition(config)
+    pool = run.read_buckets("pool", PAIRS).where(condition)
+    pairs = pool.orderBy("pair_id").limit(MOST_PAIRS).collect()
+    languages = _languages(run, condition) if pairs else {}
+    return {
+        "pairs": [explain_pair(row.asDict(), languages.get(row.pair_id, (None, None)), curation) for row in pairs],
+        "pairs_in_all": len(pairs) if len(pairs) < MOST_PAIRS else pool.count(),
+        "text": explain_text(config.text, curation) if config.text is not None else None,
+        "rejected": None if pairs else _rejected(run, config),
+    }
+
+
+def explain_lines(explained: dict[str, Any], curation_threshold: int | str) -> list[str]:
+    """Puts an explanation into plain text; control characters of strangers' texts are escaped.
+
+    Args:
+        explained: What `explain` returned.
+        curation_threshold: The threshold t of the run.
+
+    Returns:
+        Lines.
+    """
+    lines = []
+    for pair in explained["pairs"]:
+        lines += [
+            f"pair {pair['pair_id']}",
+            f"  URL              {shown(pair['image_url'])}",
+            f"  from             {shown(pair['archive'])}, record at {pair['record_offset']}",
+            *_text_lines(pair, curation_threshold),
+        ]
+        if pair["language"] is not None:
+            lines.append(f"  language         {pair['language']} with probability {pair['language_probability']:.3f}")
+        lines += [f"  draw             {pair['draw']!r}", f"  verdict          {pair['verdict']}", ""]
+    if explained["pairs_in_all"] > len(explained["pairs"]):
+        lines += [f"{explained['pairs_in_all']:,} pairs in all; the first {len(explained['pairs'])} are shown", ""]
+    if explained["rejected"] is not None:
+        if explained["text"]:
+            lines += ["the text alone", *_text_lines(explained["text"], curation_threshold), ""]
+        lines += _rejected_lines(explained["rejected"])
+    return lines
+
+
+def shown(text: str) -> str:
+    """Shows a stranger's text on a terminal.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text in quotes, with what does not print (controls, bidirectional marks) escaped.
+    """
+    return repr(text)
+
+
+def _condition(config: ExplainConfig) -> Column:
+    if config.pair_id is not None:
+        return F.col("pair_id") == config.pair_id
+    if config.url is not None:
+        return F.col("image_url") == config.url
+    return F.col("alt_text") == clean_text(config.text or "")
+
+
+def _languages(run: Run, condition: Column) -> dict[str, tuple[str | None, float | None]]:
+    rows = run.read_buckets("matched", MATCHED).where(condition).select("pair_id", "language", "language_probability")
+    return {row.pair_id: (row.language, row.language_probability) for row in rows.limit(MOST_PAIRS**2).collect()}
+
+
+def _verdict(
+    explained: dict[str, Any], language: tuple[str | None, float | None], draw: float, curation: Curation
+) -> tuple[str, str]:
+    if not explained["entries"]:
+        return "match", "out: it left at match, since no metadata entry occurs in its text"
+    gate = curation.gate
+    if gate.languages and (
+        language[0] not in gate.languages or (language[1] or 0.0) < np.float32(gate.min_language_probability)
+    ):
+        return "count", f"out: it left at the language gate ({', '.join(gate.languages)}), before counting"
+    keep = explained["keep_probability"]
+    if draw < keep:
+        return "curated", f"in: its draw {draw:.6f} is below its keep probability {keep:.6f}"
+    return "sample", f"out: it left at sample, since its draw {draw:.6f} is not below its keep probability {keep:.6f}"
+
+
+def _text_lines(explained: dict[str, Any], threshold: int | str) -> list[str]:
+    lines = [f"  text, cleaned    {shown(explained['text'])}", f"  text, spaced     {shown(explained['spaced'])}"]
+    for entry in explained["entries"]:
+        places = ", ".join(map(str, entry["places"]))
+        lines.append(
+            f"  entry            {shown(entry['entry_text'])} at {places}: count {entry['entry_count']:,}, probability "
+            f"{entry['entry_probability']:.6f} = min(1, {threshold} / count)"
+        )
+    if not explained["entries"]:
+        lines.append("  entry            none")
+    return [*lines, f"  keep probability {explained['keep_probability']!r}"]
+
+
+def _rejected(run: Run, config: ExplainConfig) -> dict[str, Any]:
+    archives = run.read("archives", ARCHIVES)
+    rejects = run.read("rejects", REJECTS)
+    if config.archive is not None:
+        archives = archives.where(F.col("archive") == config.archive)
+        rejects = rejects.where(F.col("archive") == config.archive)
+    reasons = archives.select(F.explode("rejected").alias("reason", "number")).groupBy("reason").agg(F.sum("number"))
+    wanted = config.url or clean_text(config.text or "")
+    examples: list[Row] = []
+    if wanted:
+        examples = rejects.where(F.contains("example", F.lit(wanted[:200]))).orderBy(*REJECTS.names).limit(5).collect()
+    return {
+        "archive": config.archive,
+        "archives": archives.count(),
+        "reasons": {reason: int(number) for reason, number in sorted(reasons.collect())},
+        "examples": [row.asDict() for row in examples],
+    }
+
+
+def _rejected_lines(rejected: dict[str, Any]) -> list[str]:
+    where = shown(rejected["archive"]) if rejected["archive"] else f"{rejected['archives']:,} archives"
+    if not rejected["archives"]:
+        return [f"out: the run read no archive {where}"]
+    lines = [f"out: it left at extract, or was never there: the pool has no such pair. Extraction of {where} left out:"]
+    lines += [f"  {number:>14,}   {reason}" for reason, number in rejected["reasons"].items()]
+    for example in rejected["examples"]:
+        lines.append(
+            f"  example with it: {example['reason']} in {shown(example['archive'])} at {example['record_offset']}: "
+            f"{shown(example['example'])}"
+        )
+    return lines

@@ -1,0 +1,185 @@
+"""What the notebooks call: a run to look at, its tables as small pandas frames, and the paper's facts beside it."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metaclip_spark import balance
+from metaclip_spark.errors import InputError
+from metaclip_spark.reports.entry_tables import read_entry_counts
+from metaclip_spark.runs.open import is_run, open_finished
+from metaclip_spark.runs.run import Run
+from metaclip_spark.stores.storage import REPORT, RUN, Storage
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+RUN_VARIABLE = "METACLIP_RUN"
+"""Environment variable that names the run to look at; without it, the one that `make demo` makes."""
+
+PAPER_ENTRIES = 500_000
+PAPER = {
+    "matches per matched pair": 3.5,
+    "entries never matched": 114_000 / PAPER_ENTRIES,
+    "entries that exceed t": 16_000 / PAPER_ENTRIES,
+    "tail share at t": 0.055,
+}
+"""Facts of the paper's pool of 1.6 billion English texts at t = 20,000 (sections 3.2 and 3.3); shares of the list."""
+
+PAPER_HEAD = ("of", "in", "and", "for", "the", "The", "with", "to", "photo", "a", "image")
+"""The most frequent entries of the paper's pool."""
+
+
+class Picture:
+    """A chart that a notebook shows whatever its plotting settings are."""
+
+    def __init__(self, figure: "Figure") -> None:
+        """Takes a figure of `metaclip_spark.reports.charts`, drawn with the palette `ON_PAPER`."""
+        self._figure = figure
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self._figure.savefig(buffer, format="png", dpi=110, facecolor="white")
+        return buffer.getvalue()
+
+
+def find_or_make_run(path: str | None = None) -> Run:
+    """Opens a finished run, or curates the sample first where there is none.
+
+    Args:
+        path: The run's folder; otherwise the environment variable METACLIP_RUN, otherwise demo-output in the checkout.
+
+    Returns:
+        The run, in the session that is running (on EMR, Dataproc or Databricks) or in a new local one.
+
+    Raises:
+        InputError: If there is no run, and no checkout with the sample to make one from.
+    """
+    checkout = Path(__file__).resolve().parents[2]
+    folder = path or os.environ.get(RUN_VARIABLE) or str(checkout / "demo-output")
+    if not is_run(Storage(folder)):
+        _make_run(checkout, folder)
+    return open_finished(folder, "metaclip-spark notebook")
+
+
+def read_report(run: Run) -> dict[str, Any]:
+    """Reads a run's report.
+
+    Args:
+        run: A finished run.
+
+    Returns:
+        The content of report.json.
+    """
+    return dict(run.storage.read_json(f"{REPORT}/report.json") or {})
+
+
+def funnel_frame(report: dict[str, Any]) -> "pd.DataFrame":
+    """Lists what came in, what went on, and what left at each stage.
+
+    Args:
+        report: What `read_report` returned.
+
+    Returns:
+        Columns from, to, pieces and share (of what came in); one row per result and per reason.
+    """
+    import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
+
+    rows = []
+    for line in report["funnel"]:
+        left = {f"- {reason}": number for reason, number in line["reasons"].items() if number}
+        for name, number in {line["out"]: line["out_number"], **left}.items():
+            rows.append((line["in"], name, number, number / max(1, line["in_number"])))
+    return pd.DataFrame(rows, columns=["from", "to", "pieces", "share"])
+
+
+def entries_frame(rows: list[dict[str, Any]]) -> "pd.DataFrame":
+    """Lists entries of the report, such as the most cut ones.
+
+    Args:
+        rows: `most_cut` or `most_kept` of a report's profile.
+
+    Returns:
+        One row per entry, with its first sample pair's text.
+    """
+    import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
+
+    named = ("entry_text", "entry_count", "entry_probability", "expected_kept", "kept")
+    return pd.DataFrame(
+        [{name: row[name] for name in named} | {"such as": _first_text(row["pairs"])} for row in rows],
+        columns=[*named, "such as"],
+    )
+
+
+def paper_frame(run: Run) -> "pd.DataFrame":
+    """Puts the paper's facts about its pool beside a run's.
+
+    Args:
+        run: A finished run.
+
+    Returns:
+        Columns fact, paper and run.
+    """
+    import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
+
+    report = read_report(run)
+    entries, counts = read_entry_counts(run)
+    threshold = balance.check_threshold(report["threshold_t"])
+    ours = {
+        "matches per matched pair": report["matches_per_matched_pair"],
+        "entries never matched": report["entries_never_matched"] / len(entries),
+        "entries that exceed t": balance.head_entries_cut(counts, threshold) / len(entries),
+        "tail share at t": balance.tail_share(counts, threshold),
+    }
+    rows: list[tuple[str, float | str, float | str]] = [(fact, PAPER[fact], ours[fact]) for fact in PAPER]
+    head = ", ".join(entry["entry_text"] for entry in report["head_entries"][: len(PAPER_HEAD)])
+    rows.append(("most frequent entries", ", ".join(PAPER_HEAD), head))
+    return pd.DataFrame(rows, columns=["fact", "paper", "run"])
+
+
+def paper_verdict(run: Run) -> str:
+    """Says whether the paper's facts can be held against a run.
+
+    Args:
+        run: A finished run.
+
+    Returns:
+        A sentence that begins with "Void" where the metadata list or the language differs from the paper's.
+    """
+    summary = run.storage.read_json(RUN) or {}
+    entries = summary["steps"]["count"]["numbers"]["entries"]
+    languages = summary["steps"]["sample"]["settings"]["languages"]
+    reasons = []
+    if entries != PAPER_ENTRIES:
+        reasons.append(f"the metadata list has {entries:,} entries, not {PAPER_ENTRIES:,}")
+    if languages != ["en"]:
+        reasons.append("the texts were not gated to English")
+    if reasons:
+        return f"Void: {' and '.join(reasons)}, so the paper's figures need not hold here."
+    return "The metadata list has 500,000 entries and the texts are English: the paper's figures should be near."
+
+
+def _first_text(pairs: list[dict[str, Any]]) -> str:
+    return pairs[0]["alt_text"] if pairs else ""
+
+
+def _make_run(checkout: Path, folder: str) -> None:
+    data = checkout / "tests" / "data"
+    if not (data / "sample").is_dir():
+        raise InputError(f"{folder} holds no run: set {RUN_VARIABLE} to the folder of a finished run")
+    options = ["--archives", str(data / "sample" / "*.warc.gz"), "--metadata", str(data / "wordnet_lemmas.txt.gz")]
+    options += ["--threshold-t", "20", "--identify-language", "--output", folder]
+    made = subprocess.run(  # noqa: S603 - our own job
+        [sys.executable, str(checkout / "jobs" / "curate.py"), *options],
+        env={**os.environ, "PYTHONPATH": str(checkout)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        last = made.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise InputError(f"the sample could not be curated into {folder}: {last[0]}")

@@ -1,0 +1,151 @@
+"""The report as one HTML page: no server, no script, no request.
+
+Alternative texts, URLs and metadata entries come from strangers. Jinja2 escapes every value; `visible_text` shows what
+would act on the page's reader (control and bidirectional characters) and cuts what is long; a content security policy
+forbids scripts and requests should both fail.
+"""
+
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from metaclip_spark.reports import charts
+from metaclip_spark.reports.profile import LONGEST_SHOWN, MOST_ENTRIES_PER_PAIR, TEXT_LENGTHS
+
+_INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
+"""Unicode categories that show as nothing or act on other characters: controls, formats, line separators."""
+
+_MOST_MARKS = 3
+"""Combining marks on one character that are shown; more of them climb over the lines above."""
+
+
+def render_html(report: dict[str, Any]) -> str:
+    """Renders a report.
+
+    Args:
+        report: The content of report.json.
+
+    Returns:
+        An HTML document.
+    """
+    environment = page_environment()
+    filters: dict[str, Callable[..., str]] = {
+        "visible": visible_text,
+        "number": lambda number: f"{number:,}",
+        "decimal": lambda number: f"{number:,.1f}",
+        "percent": percent,
+        "seconds": seconds,
+    }
+    environment.filters.update(filters)
+    return environment.get_template("report.html.j2").render(report=report, pictures=_pictures(report))
+
+
+def page_environment() -> Environment:
+    """Gives what pages are rendered with: every value is escaped, and a value that is not there is an error.
+
+    Returns:
+        Jinja2's environment, with the package's templates.
+    """
+    return Environment(
+        loader=PackageLoader("metaclip_spark.reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def visible_text(text: str | None, characters: int | None = None) -> Markup:
+    """Shows a stranger's text as text.
+
+    Args:
+        text: Any text.
+        characters: Its whole length, where `text` was cut before.
+
+    Returns:
+        Escaped text in an element of its own direction; characters that show as nothing stand as their code point, and
+        what lies beyond `LONGEST_SHOWN` characters is replaced by a note.
+    """
+    if not text:
+        return Markup('<span class="nothing">nothing</span>')
+    whole = characters if characters is not None else len(text)
+    shown = Markup("").join(_shown_characters(text[:LONGEST_SHOWN]))
+    note = Markup(' <span class="note">… cut, {} characters in all</span>').format(f"{whole:,}")
+    return Markup('<bdi class="theirs">{}</bdi>{}').format(shown, note if whole > LONGEST_SHOWN else "")
+
+
+def percent(share: float) -> str:
+    """Writes a share so that small ones do not look like none.
+
+    Args:
+        share: From 0 to 1.
+
+    Returns:
+        Such as 5.5 %, 0 %, or <0.1 %.
+    """
+    if 0 < share < 0.001:  # noqa: PLR2004 - the smallest share that one decimal shows
+        return "<0.1 %"
+    return f"{share:.1%}".replace("%", "\u00a0%").replace(".0\u00a0", "\u00a0")
+
+
+def seconds(duration: float) -> str:
+    """Writes a duration.
+
+    Args:
+        duration: Seconds.
+
+    Returns:
+        Such as 0.4 s, 12 min 5 s, or 3 h 20 min.
+    """
+    minutes, rest = divmod(duration, 60)
+    if not minutes:
+        return f"{duration:.1f}\u00a0s"
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}\u00a0h {minutes}\u00a0min" if hours else f"{minutes}\u00a0min {rest:.0f}\u00a0s"
+
+
+def _shown_characters(text: str) -> list[str | Markup]:
+    shown: list[str | Markup] = []
+    marks = 0
+    for character in text:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category in {"Mn", "Me"} else 0
+        if category in _INVISIBLE or marks > _MOST_MARKS:
+            shown.append(Markup('<span class="code">U+{}</span>').format(f"{ord(character):04X}"))
+        else:
+            shown.append(character)
+    return shown
+
+
+def _pictures(report: dict[str, Any]) -> dict[str, Markup]:
+    """Draws the charts that have something to show."""
+    profile, curves = report["profile"], report["curves"]
+    figures = {}
+    if report["matches"]:
+        figures["head_tail"] = (charts.head_tail_chart(curves), "Entry counts by rank, before and after balancing")
+        figures["cumulative"] = (charts.cumulative_chart(curves), "Share of all matches below each entry count")
+    for name, description, class_name in (
+        ("entries_per_pair", "Pairs by number of matched entries", _entries_per_pair_name),
+        ("text_lengths", "Pairs by length of their text", _length_name),
+    ):
+        rows = profile[name]
+        if rows:
+            groups = [class_name(row["group"]) for row in rows]
+            series = {table: [row[table] for row in rows] for table in ("matched", "curated")}
+            figures[name] = (charts.bars_chart(groups, series), description)
+    return {
+        name: Markup(charts.inline_svg(figure, name, description))  # noqa: S704 - our own drawing
+        for name, (figure, description) in figures.items()
+    }
+
+
+def _entries_per_pair_name(entries: int) -> str:
+    return f"{entries}+" if entries == MOST_ENTRIES_PER_PAIR else str(entries)
+
+
+def _length_name(smallest: int) -> str:
+    larger = [length for length in TEXT_LENGTHS if length > smallest]
+    return f"{smallest}-{larger[0] - 1}" if larger else f"{smallest}+"

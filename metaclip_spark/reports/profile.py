@@ -1,0 +1,284 @@
+"""What the report shows beyond the manifests' numbers: Spark aggregates over the tables of a run.
+
+Nothing here brings rows to the driver but a few hundred groups, a few dozen sample pairs, and numbers per entry.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import functions as F
+
+from metaclip_spark import balance
+from metaclip_spark.config.curation import LanguageConfig
+from metaclip_spark.pipeline import passed_pairs
+from metaclip_spark.reports.entry_tables import entry_table, read_entry_counts, read_expected_kept
+from metaclip_spark.runs.run import Run
+from metaclip_spark.steps.count import count_entries
+from udfs.schemas import CURATED, ENTRY_FIGURES
+
+LISTED = 20
+"""Entries, languages and domains that the report lists."""
+
+PAIRS_PER_ENTRY = 3
+LONGEST_SHOWN = 300
+"""Characters of a stranger's text that the report shows; the rest is cut, with a note."""
+
+_SEARCHED_PAIRS = 50_000
+TEXT_LENGTHS = (1, 10, 20, 40, 80, 160, 320, 1000)
+"""The smallest number of characters of each class of texts."""
+
+MOST_ENTRIES_PER_PAIR = 20
+"""Pairs with more matched entries are in one class with those that have so many."""
+
+_FEWEST_PARTS = 16
+"""A cluster that grows on demand may begin with two cores."""
+
+_HEX_DIGITS_COMPARED = 8
+
+
+@dataclass(frozen=True)
+class EntryFigures:
+    """Numbers per metadata entry, in the order of the ids."""
+
+    texts: list[str]
+    counts: NDArray[np.int64]
+    """Pairs of the run that contain the entry."""
+
+    probabilities: NDArray[np.float64]
+    """min(1, t / count), where the count is the run's own or the one that --entry-counts gave."""
+
+    expected: NDArray[np.float64]
+    """The expected number of curated pairs that contain the entry."""
+
+    kept: NDArray[np.int64]
+    """Curated pairs that contain the entry."""
+
+
+def entry_figures(run: Run, sampled: dict[str, Any]) -> EntryFigures:
+    """Computes each entry's pairs before and after the draw; triggers Spark jobs.
+
+    Args:
+        run: A run whose sample step is done.
+        sampled: The manifest of that step.
+
+    Returns:
+        The figures.
+    """
+    texts, counts = read_entry_counts(run)
+    _, probabilities = read_balance(run, sampled, counts)
+    expected = read_expected_kept(run, len(texts))
+    kept = count_entries(run.read("curated", CURATED), len(texts))
+    return EntryFigures(texts, counts, probabilities, expected, kept)
+
+
+def read_balance(
+    run: Run, sampled: dict[str, Any], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Gives what the sample step balanced with.
+
+    Args:
+        run: A run whose sample step is done.
+        sampled: The manifest of that step.
+        counts: The run's own entry counts.
+
+    Returns:
+        The counts (the run's own, or those of --entry-counts) and the entry probabilities, shape (entries,) each.
+    """
+    balanced = read_entry_counts(run, "balance_counts")[1] if sampled["settings"]["entry_counts"] else counts
+    threshold = balance.check_threshold(sampled["numbers"]["threshold_t"])
+    return balanced, balance.entry_probabilities(balanced, threshold)
+
+
+def gate_of(sampled: dict[str, Any]) -> LanguageConfig:
+    """Reads the language gate from the sample step's manifest.
+
+    Args:
+        sampled: The manifest.
+
+    Returns:
+        The gate.
+    """
+    settings = sampled["settings"]
+    return LanguageConfig(
+        languages=tuple(settings["languages"]), min_language_probability=settings["min_language_probability"]
+    )
+
+
+def write_entry_figures(run: Run, figures: EntryFigures) -> None:
+    """Stores the figures as `report/entries/`, columns of `ENTRY_FIGURES`.
+
+    Args:
+        run: The run.
+        figures: What `entry_figures` returned.
+    """
+    columns = (figures.texts, figures.counts, figures.probabilities, figures.expected, figures.kept)
+    run.write_rows(entry_table(ENTRY_FIGURES, *columns), "report/entries")
+
+
+def profile_run(run: Run, sampled: dict[str, Any], figures: EntryFigures) -> dict[str, Any]:
+    """Gathers what the report shows of the tables.
+
+    Args:
+        run: A run whose sample step is done.
+        sampled: The manifest of that step.
+        figures: What `entry_figures` returned.
+
+    Returns:
+        JSON-ready values. Of each group: `matched` (pairs that passed the gate) and `curated`.
+    """
+    curated = run.read("curated", CURATED)
+    groups = _group_counts(passed_pairs(run, gate_of(sampled)), curated)
+    # What is persisted keeps all of spark.sql.shuffle.partitions, however few rows they hold.
+    parts = max(run.spark.sparkContext.defaultParallelism, _FEWEST_PARTS)
+    groups = groups.coalesce(parts).persist(StorageLevel.DISK_ONLY)
+    try:
+        together = groups.where(~F.col("is_domain")).collect()
+        domains = groups.where("is_domain").orderBy(F.desc("matched"), "domain").limit(LISTED).collect()
+    finally:
+        groups.unpersist()
+    languages = _summed(together, "language")
+    return {
+        "languages": sorted(languages, key=lambda row: (-row["matched"], row["group"]))[:LISTED],
+        "domains": [{"group": row.domain, "matched": row.matched, "curated": row.curated} for row in domains],
+        "text_lengths": sorted(_summed(together, "text_length"), key=lambda row: row["group"]),
+        "entries_per_pair": sorted(_summed(together, "entries"), key=lambda row: row["group"]),
+        "coverage": entry_coverage(figures),
+        **_listed_entries(curated, figures, sampled["numbers"]["pairs"]),
+    }
+
+
+def entry_coverage(figures: EntryFigures) -> list[dict[str, Any]]:
+    """Counts entries by their number of pairs: the tail's coverage.
+
+    Args:
+        figures: What `entry_figures` returned.
+
+    Returns:
+        For 0, 1 to 9, 10 to 99 ... pairs: `from`, `to`, and the entries with so many pairs matched and curated.
+    """
+    classes = [(0, 0)]
+    while classes[-1][1] < figures.counts.max():
+        classes.append((classes[-1][1] + 1, 10 * classes[-1][1] + 9))
+    return [
+        {
+            "from": first,
+            "to": last,
+            "matched": int(((figures.counts >= first) & (figures.counts <= last)).sum()),
+            "curated": int(((figures.kept >= first) & (figures.kept <= last)).sum()),
+        }
+        for first, last in classes
+    ]
+
+
+def _group_counts(matched: DataFrame, curated: DataFrame) -> DataFrame:
+    """Counts the pairs of both tables by domain, and by the three keys with few values together, in one pass.
+
+    Returns:
+        Columns is_domain, domain, language, text_length, entries, matched and curated.
+    """
+    keyed = [
+        table.select(
+            _domain(F.col("image_url")).alias("domain"),
+            F.coalesce("language", F.lit("not identified")).alias("language"),
+            _length_class(F.length("alt_text")).alias("text_length"),
+            F.least(F.size("entry_ids"), F.lit(MOST_ENTRIES_PER_PAIR)).alias("entries"),
+            F.lit(is_curated).alias("is_curated"),
+        )
+        for table, is_curated in ((matched, 0), (curated, 1))
+    ]
+    return matched.sparkSession.sql(
+        "SELECT grouping(domain) = 0 AS is_domain, domain, language, text_length, entries,"
+        " sum(1 - is_curated) AS matched, sum(is_curated) AS curated FROM {pairs}"
+        " GROUP BY GROUPING SETS ((domain), (language, text_length, entries))",
+        pairs=keyed[0].unionByName(keyed[1]),
+    )
+
+
+def _summed(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
+    """Adds groups of several keys up to groups of one of them."""
+    sums: dict[Any, dict[str, Any]] = {}
+    for row in rows:
+        total = sums.setdefault(row[name], {"group": row[name], "matched": 0, "curated": 0})
+        total["matched"] += row.matched
+        total["curated"] += row.curated
+    return list(sums.values())
+
+
+def _domain(url: Column) -> Column:
+    """Cuts the host out of a URL: parse_url raises where Java finds a URL invalid."""
+    authority = F.substring_index(F.substring_index(url, "/", 3), "/", -1)
+    return F.lower(F.substring_index(F.substring_index(authority, "?", 1), "@", -1))
+
+
+def _length_class(length: Column) -> Column:
+    """Gives the smallest length of the class that a length lies in."""
+    classes = F.lit(TEXT_LENGTHS[0])
+    for smallest in TEXT_LENGTHS[1:]:
+        classes = F.when(length >= smallest, smallest).otherwise(classes)
+    return classes
+
+
+def _listed_entries(curated: DataFrame, figures: EntryFigures, curated_pairs: int) -> dict[str, Any]:
+    """Chooses the entries that lost and kept most, and finds sample pairs of them."""
+    lost = figures.counts - figures.kept
+    lists = {
+        "most_cut": [int(entry) for entry in np.argsort(-lost, kind="stable")[:LISTED] if lost[entry]],
+        "most_kept": [int(entry) for entry in np.argsort(-figures.kept, kind="stable")[:LISTED] if figures.kept[entry]],
+    }
+    examples = sample_pairs_of(curated, sorted({*lists["most_cut"], *lists["most_kept"]}), curated_pairs)
+    return {
+        name: [{**_entry_row(figures, entry), "pairs": examples.get(entry, [])} for entry in entries]
+        for name, entries in lists.items()
+    }
+
+
+def _entry_row(figures: EntryFigures, entry: int) -> dict[str, Any]:
+    return {
+        "entry_id": entry,
+        "entry_text": figures.texts[entry],
+        "entry_count": int(figures.counts[entry]),
+        "entry_probability": float(figures.probabilities[entry]),
+        "expected_kept": float(figures.expected[entry]),
+        "kept": int(figures.kept[entry]),
+    }
+
+
+def sample_pairs_of(curated: DataFrame, entries: Sequence[int], curated_pairs: int) -> dict[int, list[dict[str, Any]]]:
+    """Finds the first pairs, by pair_id, that contain each of some frequent entries.
+
+    Args:
+        curated: Columns of `CURATED`.
+        entries: Entry ids.
+        curated_pairs: The number of rows of `curated`.
+
+    Returns:
+        Entry id to at most `PAIRS_PER_ENTRY` pairs: pair_id, image_url and alt_text (cut), and alt_text's length.
+    """
+    if not entries or not curated_pairs:
+        return {}
+    searched = curated
+    if curated_pairs > _SEARCHED_PAIRS:
+        # pair_id is a hash, so its first part is a fair sample, found by row-group statistics.
+        first = int(16**_HEX_DIGITS_COMPARED * _SEARCHED_PAIRS / curated_pairs)
+        searched = curated.where(F.col("pair_id") < f"{first:0{_HEX_DIGITS_COMPARED}x}")
+    pairs = searched.select(F.explode("entry_ids").alias("entry_id"), _shown_pair()).where(
+        F.col("entry_id").isin(list(entries))
+    )
+    first_pairs = pairs.groupBy("entry_id").agg(F.slice(F.sort_array(F.collect_list("pair")), 1, PAIRS_PER_ENTRY))
+    return {entry: [pair.asDict() for pair in found] for entry, found in first_pairs.collect()}
+
+
+def _shown_pair() -> Column:
+    return F.struct(
+        "pair_id",
+        F.substring("image_url", 1, LONGEST_SHOWN).alias("image_url"),
+        F.length("image_url").alias("url_characters"),
+        F.substring("alt_text", 1, LONGEST_SHOWN).alias("alt_text"),
+        F.length("alt_text").alias("characters"),
+        "keep_probability",
+    ).alias("pair")

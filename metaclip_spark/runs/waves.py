@@ -1,0 +1,372 @@
+"""Extraction in waves: each attempt writes to a folder of its own and counts once its ledger entry is put."""
+
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import functions as F
+
+from metaclip_spark.config.curation import ExtractConfig
+from metaclip_spark.errors import TooManyRejectsError
+from metaclip_spark.runs.buckets import bucket_of
+from metaclip_spark.runs.ledger import FAILED, Ledger, read_ledger, wave_folder
+from metaclip_spark.steps.schemas import require_columns, spark_schema
+from metaclip_spark.stores.spark_io import check_committed
+from metaclip_spark.stores.storage import LEDGER, Storage
+from udfs.schemas import ARCHIVES, EXTRACTED, PAIRS, REJECTS
+
+Result = TypeVar("Result")
+
+_JOB_TAG = "metaclip-spark-extract"
+NORMAL_REASON = "record.skipped_"
+"""Records that hold no page by their nature (requests, redirects, PDF ...): counted, but no rejects."""
+
+NAMED_ARCHIVES = 5
+UNKNOWN_RECORDS = "record.skipped_unknown"
+_NO_RESPONSES = {
+    f"{NORMAL_REASON}{kind}"
+    for kind in ("arc_header", "continuation", "conversion", "dns", "metadata", "request", "revisit", "warcinfo")
+} | {UNKNOWN_RECORDS}
+_NUMBERS = [field.name for field in ARCHIVES if field.name not in {"archive", "status", "size", "etag", "rejected"}]
+
+
+@dataclass(frozen=True)
+class WaveLayout:
+    """How a wave's rows are written.
+
+    Attributes:
+        rows_per_file: Rows per Parquet file, at most.
+        buckets: Into how many buckets pairs are split.
+    """
+
+    rows_per_file: int
+    buckets: int = 1
+
+    def writer(self, extracted: DataFrame) -> DataFrameWriter:
+        """Places rows by bucket, where there are several, and else leaves them where they were made.
+
+        Args:
+            extracted: Columns of `EXTRACTED`.
+
+        Returns:
+            A writer with at most buckets x ceil(rows of the largest bucket / rows per file) files of pairs.
+        """
+        folders = ["kind"]
+        if self.buckets > 1:
+            bucket = F.coalesce(bucket_of(F.col("pair_id"), self.buckets), F.lit(0))
+            extracted = extracted.withColumn("bucket", bucket).repartition(self.buckets, "bucket")
+            folders.append("bucket")
+        return extracted.write.mode("errorifexists").partitionBy(*folders).option(
+            "maxRecordsPerFile", self.rows_per_file
+        )  # fmt: skip
+
+
+def extract_wave(
+    storage: Storage, wave: int, names: list[str], extracted: DataFrame, settings: dict[str, Any], layout: WaveLayout
+) -> tuple[str, dict[str, Any]]:
+    """Writes one attempt at one wave and makes it count.
+
+    Args:
+        storage: The run, whose lock the caller holds.
+        wave: The wave's number.
+        names: Its archives.
+        extracted: Columns of `EXTRACTED`, not yet computed.
+        settings: Result fields of the extraction's configuration.
+        layout: How its rows are written.
+
+    Returns:
+        The name and content of the ledger entry.
+
+    Raises:
+        RuntimeError: If the rows written do not hold each archive once.
+    """
+    name = f"{wave:05d}-{secrets.token_hex(4)}"
+    folder = wave_folder(name)
+    layout.writer(extracted).parquet(storage.location(folder))
+    check_committed(storage, folder)
+    archives = _archive_rows(extracted.sparkSession, storage, f"{folder}/kind=archive")
+    _check_complete(archives, names)
+    entry = {"wave": wave, "config": settings, "files": storage.data_files(folder), "archives": archives}
+    storage.put_json(f"{LEDGER}/{name}.json", entry)
+    return name, entry
+
+
+def waves_of(pending: list[tuple[str, str]], archives_per_wave: int) -> Iterator[list[tuple[str, str]]]:
+    """Cuts the pending archives into waves.
+
+    Args:
+        pending: (archive, path).
+        archives_per_wave: Largest size of a wave.
+
+    Yields:
+        Consecutive parts.
+    """
+    for start in range(0, len(pending), archives_per_wave):
+        yield pending[start : start + archives_per_wave]
+
+
+def run_waves(
+    storage: Storage,
+    pending: list[tuple[str, str]],
+    config: ExtractConfig,
+    extract: Callable[[list[tuple[str, str]]], DataFrame],
+    committed: Callable[[dict[str, Any]], None],
+    layout: WaveLayout,
+) -> Ledger:
+    """Extracts the archives that the ledger lacks, wave by wave, and those that failed again.
+
+    Args:
+        storage: The run, whose lock the caller holds.
+        pending: (archive, path) of archives to extract.
+        config: The step's configuration.
+        extract: Gives the rows of some archives, not yet computed.
+        committed: Called with each ledger entry once it is put.
+        layout: How the rows are written.
+
+    Returns:
+        The ledger when all waves are in, or when a wave showed that going on would only fail more archives.
+    """
+    settings = extraction_settings(config)
+    ledger = read_ledger(storage)
+    named = {archive for archive, _ in pending}
+    left = pending
+
+    def wave(number: int, paths: list[tuple[str, str]]) -> tuple[str, dict[str, Any]]:
+        rows = extract(paths)
+        # Spark keeps descriptions and tags per thread.
+        rows.sparkSession.sparkContext.setJobDescription("extract")
+        rows.sparkSession.sparkContext.addJobTag(_JOB_TAG)
+        return extract_wave(storage, number, [archive for archive, _ in paths], rows, settings, layout)
+
+    for _ in range(config.attempts):
+        waves = enumerate(waves_of(left, config.archives_per_wave), start=ledger.next_wave())
+        for name, entry in side_by_side((partial(wave, *numbered) for numbered in waves), config.waves_at_once):
+            committed(entry)
+            # Reading the whole ledger after each wave would cost as many requests as the square of the waves.
+            ledger = Ledger({**ledger.entries, name: entry})
+            if _all_failed(entry) and len(named.intersection(ledger.failed())) > config.max_failed_archives:
+                # Wrong rights or an expired token fail every archive: further waves would only cost money.
+                break
+        # What a wave that was given up left untried is tried again, too.
+        accepted = ledger.accepted()
+        left = [(archive, path) for archive, path in pending if archive not in accepted]
+    return read_ledger(storage)
+
+
+def side_by_side(calls: Iterator[Callable[[], Result]], at_once: int) -> Iterator[Result]:
+    """Makes calls in threads, a few of them ahead of the one whose result is next.
+
+    Args:
+        calls: What to call; taken from the iterator only when its turn comes.
+        at_once: Calls that run at the same time, at most; 1 runs each in this thread.
+
+    Yields:
+        The results in the order of the calls. When it ends early, the Spark jobs of running calls are cancelled.
+    """
+    if at_once == 1:
+        yield from (call() for call in calls)
+        return
+    running: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            for call in calls:
+                running.append(pool.submit(call))
+                if len(running) == at_once:
+                    yield _take_first(running)
+            while running:
+                yield _take_first(running)
+        finally:
+            # An error, a signal, or a caller that has seen enough: what still runs would be waited for in vain.
+            session = SparkSession.getActiveSession()
+            if running and session:
+                session.sparkContext.cancelJobsWithTag(_JOB_TAG)
+
+
+def _take_first(running: "deque[Future[Result]]") -> Result:
+    # A call that a signal interrupts the wait for is still running.
+    result = running[0].result()
+    running.popleft()
+    return result
+
+
+def _all_failed(entry: dict[str, Any]) -> bool:
+    return all(row["status"] == FAILED for row in entry["archives"])
+
+
+def extraction_settings(config: ExtractConfig) -> dict[str, Any]:
+    """Gives what an extraction's result depends on, besides the archives.
+
+    Args:
+        config: The step's configuration.
+
+    Returns:
+        Field name -> value.
+    """
+    of_archives = {"max_page_bytes": config.max_page_bytes}
+    of_pool = {"url_column": config.url_column, "text_column": config.text_column}
+    return {"input": "pool", **of_pool} if config.pool else {"input": "archives", **of_archives}
+
+
+def read_pairs(spark: SparkSession, storage: Storage, ledger: Ledger, bucket: int | None = None) -> DataFrame:
+    """Reads the raw pairs that count.
+
+    Args:
+        spark: The session.
+        storage: The run.
+        ledger: Its ledger.
+        bucket: Which bucket; None for a pool that is not split.
+
+    Returns:
+        Columns of `PAIRS`, without the rows of archives that failed or that a later entry repeats.
+    """
+    files = ledger.files("pair")
+    if bucket is not None:
+        files = [file for file in files if f"/bucket={bucket}/" in file]
+    return _read_rows(spark, storage, ledger, files, PAIRS)
+
+
+def read_rejects(spark: SparkSession, storage: Storage, ledger: Ledger) -> DataFrame:
+    """Reads the rejects of each archive's accepted attempt or, where all failed, of its last one.
+
+    Args:
+        spark: The session.
+        storage: The run.
+        ledger: Its ledger.
+
+    Returns:
+        Columns of `REJECTS`.
+    """
+    return _read_rows(spark, storage, ledger, ledger.files("reject"), REJECTS)
+
+
+def archive_rows(ledger: Ledger) -> pa.Table:
+    """Gives the row of each archive: of its accepted attempt or, where all failed, of its last one.
+
+    Args:
+        ledger: The run's ledger.
+
+    Returns:
+        Columns of `ARCHIVES`, in UTF-8 order of archive.
+    """
+    attempts = {**ledger.failed(), **ledger.accepted()}
+    rows = [attempts[archive][1] for archive in sorted(attempts, key=str.encode)]
+    columns = {name: [row[name] for row in rows] for name in ARCHIVES.names}
+    columns["rejected"] = [list(reasons.items()) for reasons in columns["rejected"]]
+    return pa.table(columns, schema=ARCHIVES)
+
+
+def _read_rows(spark: SparkSession, storage: Storage, ledger: Ledger, names: list[str], schema: pa.Schema) -> DataFrame:
+    files = [storage.location(name) for name in names]
+    if not files:
+        return spark.createDataFrame([], spark_schema(schema))
+    based = spark.read.schema(spark_schema(EXTRACTED)).option("basePath", storage.location("extracted"))
+    rows = based.parquet(*files).withColumn("wave", F.col("wave").cast("string"))
+    counted = ledger.accepted() if schema is PAIRS else {**ledger.failed(), **ledger.accepted()}
+    superseded = ledger.superseded(counted)
+    if superseded:
+        named = spark.createDataFrame(superseded, "superseded_wave string, superseded_archive string")
+        same = (F.col("wave") == F.col("superseded_wave")) & (F.col("archive") == F.col("superseded_archive"))
+        rows = rows.join(F.broadcast(named), same, "left_anti")
+    return require_columns(rows, schema)
+
+
+def extraction_numbers(ledger: Ledger) -> dict[str, Any]:
+    """Adds up the accepted archives.
+
+    Args:
+        ledger: The ledger of a run.
+
+    Returns:
+        Number of archives by status, sums of the columns of `ARCHIVES`, `rejected` by reason, and the number and first
+        names of archives `without_pages` and `with_unknown_records`, which may hide a loss.
+    """
+    rows = [row for _, row in ledger.accepted().values()]
+    rejected: dict[str, int] = {}
+    for row in rows:
+        for reason, count in row["rejected"].items():
+            rejected[reason] = rejected.get(reason, 0) + count
+    statuses = [row["status"] for row in rows]
+    return {
+        "archives": len(rows) + len(ledger.failed()),
+        "archives_ok": statuses.count("ok"),
+        "archives_damaged": statuses.count("damaged"),
+        "archives_failed": len(ledger.failed()),
+        "archives_empty": sum(row["size"] == 0 for row in rows),
+        **{name: sum(row[name] for row in rows) for name in _NUMBERS},
+        "rejected": dict(sorted(rejected.items())),
+        "without_pages": _named(row for row in rows if _lost_every_page(row)),
+        "with_unknown_records": _named(row for row in rows if row["rejected"].get(UNKNOWN_RECORDS)),
+    }
+
+
+def _lost_every_page(row: dict[str, Any]) -> bool:
+    """Tells whether an archive holds records that could be pages, and none that is one."""
+    reasons = {reason for reason in row["rejected"] if reason.startswith("record.")}
+    return not row["pages"] and bool(reasons - _NO_RESPONSES)
+
+
+def _named(rows: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    names = [row["archive"] for row in rows]
+    return {"archives": len(names), "first": names[:NAMED_ARCHIVES]}
+
+
+def check_losses(ledger: Ledger, numbers: dict[str, Any], config: ExtractConfig, named: list[str]) -> None:
+    """Stops a run that lost more than its user allows.
+
+    Args:
+        ledger: The ledger of the run.
+        numbers: What `extraction_numbers` returned.
+        config: The step's configuration.
+        named: The archives that the user names now; that others failed in earlier runs is no reason to stop.
+
+    Raises:
+        TooManyRejectsError: If more archives failed, or a larger share of records is bad, than the limits say.
+    """
+    failed = sorted(set(ledger.failed()).intersection(named))
+    if len(failed) > config.max_failed_archives:
+        raise TooManyRejectsError(
+            f"{len(failed)} archives could not be read (limit {config.max_failed_archives}), first {failed[0]}: see "
+            "rejects/; --resume tries them again, --max-failed-archives goes on without them"
+        )
+    untried = sorted(set(named).difference(failed, ledger.accepted()))
+    if untried:
+        raise TooManyRejectsError(
+            f"{len(untried)} archives were not read at all, first {untried[0]}: --resume reads them"
+        )
+    bad = {
+        reason: count
+        for reason, count in numbers["rejected"].items()
+        if reason.startswith("record.") and not reason.startswith(NORMAL_REASON)
+    }
+    records = numbers["pages"] + sum(bad.values())
+    share = sum(bad.values()) / records if records else 0.0
+    if share > config.max_rejects:
+        most = max(bad, key=lambda reason: (bad[reason], reason))
+        raise TooManyRejectsError(
+            f"{share:.1%} of {records:,} records are bad (limit {config.max_rejects:.1%}), most often {most} "
+            f"({bad[most]:,}): see rejects/; --resume with a larger --max-rejects goes on"
+        )
+
+
+def _check_complete(archives: list[dict[str, Any]], names: list[str]) -> None:
+    written = [row["archive"] for row in archives]
+    if sorted(written) != sorted(names):
+        missing = sorted(set(names).difference(written))
+        raise RuntimeError(
+            f"a wave of {len(names)} archives was written with {len(written)} closing rows (missing: {missing[:5]}): "
+            "it does not count; run again with --resume, and report this as a bug"
+        )
+
+
+def _archive_rows(spark: SparkSession, storage: Storage, folder: str) -> list[dict[str, Any]]:
+    rows = spark.read.schema(spark_schema(EXTRACTED)).parquet(storage.location(folder)).select(*ARCHIVES.names)
+    found = [row.asDict() for row in rows.collect()]
+    for row in found:
+        row["rejected"] = dict(sorted((row["rejected"] or {}).items()))
+    return sorted(found, key=lambda row: row["archive"].encode())

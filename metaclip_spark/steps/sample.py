@@ -1,0 +1,73 @@
+"""The sample step: the second pass, which draws each matched pair independently of all others."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType
+
+from metaclip_spark.balance import ExpectedSize
+from metaclip_spark.steps.arrow_udf import arrow_function
+from metaclip_spark.steps.entry_blocks import join_blocks, sum_blocks
+from metaclip_spark.steps.schemas import require_columns, spark_schema
+from udfs.balancing.expected_kept import SHARE_UNITS, SIZE_BLOCK, partial_expectations, size_sums
+from udfs.balancing.sample import kept_probabilities, sample_batches
+from udfs.schemas import CURATED, MATCHED, PARTIAL_COUNTS
+
+
+def expect(matched: DataFrame, entry_probability: NDArray[np.float64]) -> tuple[ExpectedSize, NDArray[np.float64]]:
+    """Computes what the draw is expected to keep; triggers a Spark job that reads `entry_ids` only.
+
+    Args:
+        matched: Pairs that passed the language gate, with `entry_ids`.
+        entry_probability: Shape (entries,).
+
+    Returns:
+        The expected size with its variance, and for each entry how many of its pairs are expected to be kept, shape
+        (entries,), exact to 2^-20 per pair. All sums are of integers, so partitioning cannot change them.
+    """
+    shipped = matched.sparkSession.sparkContext.broadcast(entry_probability)
+
+    def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return partial_expectations(iter(batches), entry_probability=shipped.value)
+
+    blocks = sum_blocks(matched.select("entry_ids").mapInArrow(sums, spark_schema(PARTIAL_COUNTS)))
+    shipped.unpersist()
+    sizes = blocks.pop(SIZE_BLOCK, None)
+    pairs, expected, variance = size_sums(sizes) if sizes else (0, 0, 0)
+    size = ExpectedSize(pairs=pairs, expected_units=expected, variance_units=variance)
+    return size, join_blocks(blocks, entry_probability.size) / SHARE_UNITS
+
+
+def sample_pairs(matched: DataFrame, entry_probability: NDArray[np.float64], seed: int) -> DataFrame:
+    """Keeps each pair with its keep probability.
+
+    Args:
+        matched: Pairs that passed the language gate, columns of `MATCHED`.
+        entry_probability: Shape (entries,).
+        seed: Seed of the draws; the draw of a pair depends on nothing but the seed and its pair_id.
+
+    Returns:
+        Columns of `CURATED`.
+
+    Raises:
+        SchemaMismatchError: If `matched` lacks a column.
+    """
+    pairs = require_columns(matched, MATCHED)
+    shipped = matched.sparkSession.sparkContext.broadcast(entry_probability)
+
+    def keep_probability(pair_ids: pa.Array, entry_ids: pa.Array) -> pa.Array:
+        return kept_probabilities(pair_ids, entry_ids, entry_probability=shipped.value, seed=seed)
+
+    function = arrow_function(keep_probability, DoubleType())
+    if function is not None:
+        drawn = pairs.withColumn("keep_probability", function("pair_id", "entry_ids"))
+        return drawn.where(F.col("keep_probability").isNotNull())
+
+    def sample(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return sample_batches(iter(batches), entry_probability=shipped.value, seed=seed)
+
+    return pairs.mapInArrow(sample, spark_schema(CURATED))

@@ -1,0 +1,136 @@
+"""The threshold explorer: expected sizes at many thresholds in one pass, and the smallest t that reaches a target.
+
+The expected size is a sum of integers that never falls when t grows (`udfs.balancing.expected_sizes_kernel`), so that
+bisection with many points at once is exact.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from metaclip_spark.balance import LARGEST_COUNT, PROBABILITY_UNITS, ExpectedSize
+from metaclip_spark.errors import ConfigError
+from metaclip_spark.steps.schemas import spark_schema
+from udfs.balancing.expected_sizes import expected_sizes_batches
+from udfs.schemas import THRESHOLD_SUMS
+
+MOST_PASSES = 3
+PASSES_OF_HUGE_COUNTS = 7
+"""Where counts exceed 2^34, three passes would need more thresholds at once than memory holds."""
+
+_HUGE_BITS = 34
+FIRST_POINTS = 96
+"""Thresholds of the first pass, evenly spaced in logarithm: neighbours differ by a quarter where counts reach 10^9."""
+
+Evaluate = Callable[[Sequence[int]], Mapping[int, ExpectedSize]]
+"""One pass: thresholds to expected sizes."""
+
+
+def expected_sizes(
+    matched: DataFrame, counts: npt.NDArray[np.int64], thresholds: Sequence[int]
+) -> dict[int, ExpectedSize]:
+    """Computes expected sizes at many thresholds; triggers one Spark job that reads `entry_ids` only.
+
+    Args:
+        matched: Pairs that passed the language gate, with `entry_ids`.
+        counts: Shape (entries,): the counts to balance with.
+        thresholds: Whole numbers of at least 1.
+
+    Returns:
+        Threshold to expected size, in ascending order.
+    """
+    # Above the largest count all thresholds keep every pair, and the workers' numbers have 64 bits.
+    fitting = {threshold: min(threshold, LARGEST_COUNT) for threshold in sorted(set(thresholds))}
+    wanted = sorted(set(fitting.values()))
+    shipped = matched.sparkSession.sparkContext.broadcast(counts)
+
+    def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return expected_sizes_batches(iter(batches), counts=shipped.value, thresholds=wanted)
+
+    partial_sums = matched.select("entry_ids").mapInArrow(sums, spark_schema(THRESHOLD_SUMS))
+    # A sum of bigint wraps around beyond 2^63, which 2^31 pairs reach in units of 2^-32.
+    wide = [F.sum(F.col(name).cast("decimal(38,0)")).alias(name) for name in ("pairs", "expected", "variance")]
+    rows = {row.threshold_t: row for row in partial_sums.groupBy("threshold_t").agg(*wide).collect()}
+    shipped.unpersist()
+    return {
+        threshold: ExpectedSize(
+            pairs=int(row.pairs), expected_units=int(row.expected), variance_units=int(row.variance)
+        )
+        if (row := rows.get(sent)) is not None
+        else ExpectedSize(pairs=0, expected_units=0, variance_units=0)
+        for threshold, sent in fitting.items()
+    }
+
+
+def threshold_for_target_pairs(evaluate: Evaluate, target_pairs: int, largest_count: int) -> int:
+    """Finds the smallest threshold whose expected size reaches a target, in at most `MOST_PASSES` passes.
+
+    Counts above 2^34 take up to `PASSES_OF_HUGE_COUNTS`.
+
+    Args:
+        evaluate: Gives the expected sizes at many thresholds in one pass.
+        target_pairs: The wanted size: at least 1, at most the number of matched pairs.
+        largest_count: The largest entry count: at this threshold every matched pair is kept.
+
+    Returns:
+        A whole number of at least 1.
+    """
+    target = target_pairs * PROBABILITY_UNITS
+    below, reached = 0, max(1, largest_count)
+    passes = MOST_PASSES if largest_count.bit_length() <= _HUGE_BITS else PASSES_OF_HUGE_COUNTS
+    for passes_left in range(passes, 0, -1):
+        points = _points_between(below, reached, passes_left)
+        if not points:
+            break
+        sizes = evaluate(points)
+        reached = min((t for t in points if sizes[t].expected_units >= target), default=reached)
+        below = max((t for t in points if sizes[t].expected_units < target), default=below)
+    return reached
+
+
+def check_target_pairs(target_pairs: int, pairs: int) -> None:
+    """Refuses a target that no threshold reaches.
+
+    Args:
+        target_pairs: The wanted size.
+        pairs: The number of matched pairs that pass the language gate.
+
+    Raises:
+        ConfigError: If there are fewer matched pairs than wanted.
+    """
+    if target_pairs > pairs:
+        raise ConfigError(
+            f"--target-pairs is {target_pairs:,}, but only {pairs:,} pairs were matched: give at most {pairs:,}, or "
+            "extract more archives"
+        )
+
+
+def spread_thresholds(largest: int, points: int) -> list[int]:
+    """Spreads thresholds evenly in logarithm.
+
+    Args:
+        largest: The largest threshold.
+        points: How many, at most: neighbours that round to one whole number are one.
+
+    Returns:
+        Whole numbers from 1 to `largest`, ascending.
+    """
+    largest = max(1, largest)
+    # Above 2^53 the float next to the largest may exceed it.
+    return sorted({min(int(t), largest) for t in np.rint(np.geomspace(1, largest, points))} | {largest})
+
+
+def _points_between(below: int, reached: int, passes_left: int) -> list[int]:
+    """Chooses thresholds strictly between two, so few that the passes that are left suffice."""
+    between = reached - below - 1
+    if passes_left == 1 or between <= FIRST_POINTS:
+        return list(range(below + 1, reached))
+    if below == 0:
+        return [t for t in spread_thresholds(reached, FIRST_POINTS) if t < reached]
+    step = between // math.ceil(between ** (1 / passes_left)) + 1
+    return list(range(below + step, reached, step))
