@@ -6,10 +6,10 @@ from functools import partial
 
 from rich.console import Console
 
-from metaclip_spark.clip_benchmark.drawings import DrawingsConfig
-from metaclip_spark.clip_benchmark.extra import require_extra
-from metaclip_spark.clip_benchmark.grid_config import GridConfig
-from metaclip_spark.clip_benchmark.shapes import ShapesConfig
+from metaclip_spark.clip_benchmark.data.drawings import DrawingsConfig
+from metaclip_spark.clip_benchmark.data.shapes import ShapesConfig
+from metaclip_spark.clip_benchmark.dependencies import require_extra
+from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.config.command_line import EXIT_DONE, EXIT_FAILED, parse_configs, run_job
 
 
@@ -30,7 +30,7 @@ def _benchmark(argv: Sequence[str] | None) -> int:
     require_extra()
     # These import torch, which the help and the check of the options do without.
     from metaclip_spark.clip_benchmark.benchmark import Benchmark, open_data  # noqa: PLC0415
-    from metaclip_spark.clip_benchmark.benchmark_report import (  # noqa: PLC0415
+    from metaclip_spark.clip_benchmark.report.html import (  # noqa: PLC0415
         not_learnt,
         summary_lines,
         write_report,

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from metaclip_spark.clip_benchmark.shard_pairs import ShardsConfig, make_shards
+from metaclip_spark.clip_benchmark.data.make_shards import ShardsConfig, make_shards
 from metaclip_spark.config.command_line import parse_configs, run_job
 
 

@@ -10,18 +10,18 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from metaclip_spark.clip_benchmark.arms import ArmsConfig, arm_file, filtered_pool, make_arms
-from metaclip_spark.clip_benchmark.checkpoints import load_model
-from metaclip_spark.clip_benchmark.data_folder import DataFolder
-from metaclip_spark.clip_benchmark.drawings import DrawingsConfig, make_drawings
-from metaclip_spark.clip_benchmark.evaluate import EvaluationResult, evaluate
-from metaclip_spark.clip_benchmark.grid import Cell, read_rows, run_cells
-from metaclip_spark.clip_benchmark.grid_config import GridConfig
-from metaclip_spark.clip_benchmark.shapes import ShapesConfig, make_shapes
-from metaclip_spark.clip_benchmark.shard_pairs import ShardsConfig, make_shards
-from metaclip_spark.clip_benchmark.shards import INDEX_FILE, read_index
-from metaclip_spark.clip_benchmark.train import TrainingResult, train, train_distributed
-from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.cells import Cell, read_rows, run_cells
+from metaclip_spark.clip_benchmark.data.arms import ArmsConfig, arm_file, filtered_pool, make_arms
+from metaclip_spark.clip_benchmark.data.drawings import DrawingsConfig, make_drawings
+from metaclip_spark.clip_benchmark.data.make_shards import ShardsConfig, make_shards
+from metaclip_spark.clip_benchmark.data.pool_folder import DataFolder
+from metaclip_spark.clip_benchmark.data.shapes import ShapesConfig, make_shapes
+from metaclip_spark.clip_benchmark.data.shards import INDEX_FILE, read_index
+from metaclip_spark.clip_benchmark.evaluation.evaluate import EvaluationResult, evaluate
+from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.training.checkpoints import load_model
+from metaclip_spark.clip_benchmark.training.train import TrainingResult, train, train_distributed
 from metaclip_spark.config.curation import digest
 from metaclip_spark.stores.session import get_session
 

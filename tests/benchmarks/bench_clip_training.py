@@ -21,11 +21,11 @@ import open_clip
 import torch
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.processes import Place
-from metaclip_spark.clip_benchmark.train import TrainingRun
-from metaclip_spark.clip_benchmark.training_config import IMAGE_TOWERS, TrainingConfig
-from metaclip_spark.clip_benchmark.variants import VARIANTS
-from metaclip_spark.clip_benchmark.views import normalized
+from metaclip_spark.clip_benchmark.augmentation.image import normalized
+from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS, TrainingConfig
+from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
+from metaclip_spark.clip_benchmark.training.processes import Place
+from metaclip_spark.clip_benchmark.training.train import TrainingRun
 
 SAMPLES = 1280
 WORDS = ("circle", "square", "star", "cross", "arrow", "house", "tree", "moon")

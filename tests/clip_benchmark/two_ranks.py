@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from metaclip_spark.clip_benchmark import supervision
-from metaclip_spark.clip_benchmark.gather import rank
-from metaclip_spark.clip_benchmark.objective import Inputs
-from metaclip_spark.clip_benchmark.processes import Place, joined
-from metaclip_spark.clip_benchmark.supervision import unit
-from metaclip_spark.clip_benchmark.train import TrainingRun, inputs_of
-from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.losses import supervision
+from metaclip_spark.clip_benchmark.losses.all_gather import rank
+from metaclip_spark.clip_benchmark.losses.objective import Inputs
+from metaclip_spark.clip_benchmark.losses.supervision import unit
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.training.processes import Place, joined
+from metaclip_spark.clip_benchmark.training.train import TrainingRun, inputs_of
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pyspark.errors import PySparkException
 
-from metaclip_spark.clip_benchmark.grid_config import GridConfig
-from metaclip_spark.clip_benchmark.shard_pairs import ShardsConfig
+from metaclip_spark.clip_benchmark.data.make_shards import ShardsConfig
+from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.config.command_line import parse_configs, root_cause, run_job
 from metaclip_spark.config.curation import (
     ExplainConfig,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from tests.clip_benchmark.small_shards import write_shards
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from metaclip_spark.clip_benchmark.checkpoints import load_model
-from metaclip_spark.clip_benchmark.processes import Place
-from metaclip_spark.clip_benchmark.supervision import IGNORED
-from metaclip_spark.clip_benchmark.train import TOTAL, TrainingRun, train
+from metaclip_spark.clip_benchmark.losses.supervision import IGNORED
+from metaclip_spark.clip_benchmark.training.checkpoints import load_model
+from metaclip_spark.clip_benchmark.training.processes import Place
+from metaclip_spark.clip_benchmark.training.train import TOTAL, TrainingRun, train
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError, TrainingDivergedError
 from tests.clip_benchmark.small_shards import members, write_tar
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from metaclip_spark.clip_benchmark.arms import arm_file
-from metaclip_spark.clip_benchmark.grid import CELLS_FOLDER, read_rows
+from metaclip_spark.clip_benchmark.cells import CELLS_FOLDER, read_rows
+from metaclip_spark.clip_benchmark.data.arms import arm_file
 
 JOB = Path(__file__).parents[3] / "jobs" / "benchmark_clip.py"
 OPTIONS = ["--model-size", "unit", "--steps", "3", "--warmup-steps", "1", "--primary-seeds", "2"]

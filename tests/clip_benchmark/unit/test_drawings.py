@@ -9,9 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from metaclip_spark.clip_benchmark import drawings
-from metaclip_spark.clip_benchmark.data_folder import DataFolder
-from metaclip_spark.clip_benchmark.drawings import (
+from metaclip_spark.clip_benchmark.data import drawings
+from metaclip_spark.clip_benchmark.data.drawings import (
     Drawing,
     DrawingsConfig,
     make_drawings,
@@ -19,7 +18,8 @@ from metaclip_spark.clip_benchmark.drawings import (
     rendered,
     split_by_title,
 )
-from metaclip_spark.clip_benchmark.shards import read_samples
+from metaclip_spark.clip_benchmark.data.pool_folder import DataFolder
+from metaclip_spark.clip_benchmark.data.shards import read_samples
 from metaclip_spark.errors import ConfigError
 
 WORDS = (

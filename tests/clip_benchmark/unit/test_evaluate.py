@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from metaclip_spark.clip_benchmark.encoders import ContrastiveModel
-from metaclip_spark.clip_benchmark.evaluate import (
+from metaclip_spark.clip_benchmark.data.shapes import ShapesConfig, make_shapes
+from metaclip_spark.clip_benchmark.evaluation.evaluate import (
     TestSplit,
     class_side,
     evaluate,
@@ -18,10 +18,10 @@ from metaclip_spark.clip_benchmark.evaluate import (
     load_test_split,
     text_side,
 )
-from metaclip_spark.clip_benchmark.scores import images_to_texts, linear_probe, recalls, texts_to_images
-from metaclip_spark.clip_benchmark.shapes import ShapesConfig, make_shapes
-from metaclip_spark.clip_benchmark.towers import ImageFeatures, TextFeatures
-from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.evaluation.metrics import images_to_texts, linear_probe, recalls, texts_to_images
+from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
+from metaclip_spark.clip_benchmark.model.towers import ImageFeatures, TextFeatures
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.errors import InputError
 
 WORDS = 7

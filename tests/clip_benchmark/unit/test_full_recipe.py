@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from metaclip_spark.clip_benchmark.published import YFCC15M_RECIPE, published_table
-from metaclip_spark.clip_benchmark.train import TOTAL, train_distributed
-from metaclip_spark.clip_benchmark.training_config import TrainingConfig
-from metaclip_spark.clip_benchmark.variants import VARIANTS
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
+from metaclip_spark.clip_benchmark.training.train import TOTAL, train_distributed
 from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.stores.session import get_session
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from metaclip_spark.clip_benchmark.processes import Place
-from metaclip_spark.clip_benchmark.supervision import unit
-from metaclip_spark.clip_benchmark.train import TrainingRun, inputs_of
-from metaclip_spark.clip_benchmark.training_config import IMAGE_TOWERS
-from metaclip_spark.clip_benchmark.variants import PRESETS, VARIANTS
+from metaclip_spark.clip_benchmark.losses.supervision import unit
+from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS
+from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS
+from metaclip_spark.clip_benchmark.training.processes import Place
+from metaclip_spark.clip_benchmark.training.train import TrainingRun, inputs_of
 
 POOLING = {"vit": {"ln_post"}, "resnet": {"attnpool"}}
 PROJECTION = {"vit": {"proj"}, "resnet": {"projection"}}

@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
-from metaclip_spark.clip_benchmark.grid import (
+from metaclip_spark.clip_benchmark.cells import (
     ARMS,
     Cell,
     data_arms,
@@ -12,8 +12,8 @@ from metaclip_spark.clip_benchmark.grid import (
     read_rows,
     run_cells,
 )
-from metaclip_spark.clip_benchmark.training_config import IMAGE_TOWERS
-from metaclip_spark.clip_benchmark.variants import PRESETS, VARIANTS
+from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS
+from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from metaclip_spark.clip_benchmark.objective import Inputs
-from metaclip_spark.clip_benchmark.processes import Place
-from metaclip_spark.clip_benchmark.train import TrainingRun, inputs_of
-from metaclip_spark.clip_benchmark.variants import PRESETS, VARIANTS
+from metaclip_spark.clip_benchmark.losses.objective import Inputs
+from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS
+from metaclip_spark.clip_benchmark.training.processes import Place
+from metaclip_spark.clip_benchmark.training.train import TrainingRun, inputs_of
 from tests.clip_benchmark import slow_losses as slow
 
 WEAK_AND_CAPTION = {"clip", "slip", "filip"}

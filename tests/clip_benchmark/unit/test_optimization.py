@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from metaclip_spark.clip_benchmark.encoders import ContrastiveModel
-from metaclip_spark.clip_benchmark.optimization import learning_rate_at, make_optimizer
-from metaclip_spark.clip_benchmark.train import TOTAL, train
-from metaclip_spark.clip_benchmark.variants import VARIANTS
+from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
+from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
+from metaclip_spark.clip_benchmark.training.optimizer import learning_rate_at, make_optimizer
+from metaclip_spark.clip_benchmark.training.train import TOTAL, train
 
 EMBEDDINGS = ("positional_embedding", "class_embedding", "in_proj_bias")
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from metaclip_spark.clip_benchmark.paired import (
+from metaclip_spark.clip_benchmark.evaluation.paired_tests import (
     bar_over_chance,
     lower_bound_of_mean,
     lower_bound_of_share,

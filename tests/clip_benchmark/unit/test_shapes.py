@@ -8,7 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.captions import (
+from metaclip_spark.clip_benchmark.augmentation.image import VIEWS, random_view
+from metaclip_spark.clip_benchmark.augmentation.text import edit_caption
+from metaclip_spark.clip_benchmark.data.captions import (
     CORRUPTIONS,
     GROUND_WORDS,
     GROUNDS,
@@ -18,19 +20,17 @@ from metaclip_spark.clip_benchmark.captions import (
     filter_captions,
     filter_reason,
 )
-from metaclip_spark.clip_benchmark.shape_pictures import draw_shape, shape_mask
-from metaclip_spark.clip_benchmark.shapes import (
+from metaclip_spark.clip_benchmark.data.shape_pictures import draw_shape, shape_mask
+from metaclip_spark.clip_benchmark.data.shapes import (
     ShapesConfig,
     class_frequencies,
     class_words,
     head_and_tail,
     make_shapes,
 )
-from metaclip_spark.clip_benchmark.shards import read_samples
-from metaclip_spark.clip_benchmark.silhouettes import SILHOUETTES
-from metaclip_spark.clip_benchmark.text_views import edit_caption
-from metaclip_spark.clip_benchmark.variants import STRONG, WEAK
-from metaclip_spark.clip_benchmark.views import VIEWS, random_view
+from metaclip_spark.clip_benchmark.data.shards import read_samples
+from metaclip_spark.clip_benchmark.data.silhouettes import SILHOUETTES
+from metaclip_spark.clip_benchmark.settings.variants import STRONG, WEAK
 from metaclip_spark.errors import ConfigError, OutputExistsError
 
 SMALL = ShapesConfig(pool_pairs=60, pool_classes=6, test_pictures=2)

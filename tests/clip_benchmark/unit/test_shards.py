@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.shard_pairs import ShardsConfig, make_shards, read_pairs
-from metaclip_spark.clip_benchmark.shards import read_index, read_samples
+from metaclip_spark.clip_benchmark.data.make_shards import ShardsConfig, make_shards, read_pairs
+from metaclip_spark.clip_benchmark.data.shards import read_index, read_samples
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from udfs.pairs.text import pair_id
 

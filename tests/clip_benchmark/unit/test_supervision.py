@@ -8,9 +8,9 @@ import pytest
 import torch
 from pytorch_metric_learning.losses import NTXentLoss
 
-from metaclip_spark.clip_benchmark import supervision
-from metaclip_spark.clip_benchmark.neighbour_queue import UNKNOWN_SAMPLE, NeighbourQueue
-from metaclip_spark.clip_benchmark.supervision import Tokens, Views, unit
+from metaclip_spark.clip_benchmark.losses import supervision
+from metaclip_spark.clip_benchmark.losses.neighbour_queue import UNKNOWN_SAMPLE, NeighbourQueue
+from metaclip_spark.clip_benchmark.losses.supervision import Tokens, Views, unit
 from tests.clip_benchmark import slow_losses as slow
 
 ROWS, ALL, WIDTH = 3, 7, 5

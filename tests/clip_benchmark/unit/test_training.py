@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from metaclip_spark.clip_benchmark import checkpoints
-from metaclip_spark.clip_benchmark.train import TOTAL, train
-from metaclip_spark.clip_benchmark.training_config import IMAGE_TOWERS
-from metaclip_spark.clip_benchmark.variants import VARIANTS
+from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS
+from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
+from metaclip_spark.clip_benchmark.training import checkpoints
+from metaclip_spark.clip_benchmark.training.train import TOTAL, train
 
 BATCH = 8
 VOCABULARY = 49409
@@ -66,7 +66,13 @@ def test_a_killed_run_goes_on_from_its_checkpoint(config, tmp_path):
         f"--{name.replace('_', '-')}={getattr(killed, name)}"
         for name in ("variant", "train_shards", "output", "model_size", "queue_size", "steps", "warmup_steps")
     ]
-    command = [sys.executable, "-m", "metaclip_spark.clip_benchmark.train", *options, "--checkpoint-every-steps=5"]
+    command = [
+        sys.executable,
+        "-m",
+        "metaclip_spark.clip_benchmark.training.train",
+        *options,
+        "--checkpoint-every-steps=5",
+    ]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 60
     while checkpoints.latest(killed.output) is None and time.monotonic() < deadline:

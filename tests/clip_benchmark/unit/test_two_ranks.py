@@ -16,7 +16,7 @@ CASES = [("clip", "clean"), ("slip", "clean"), ("filip", "clean"), ("filip", "pu
 @pytest.fixture(scope="module")
 def answers(shards, tmp_path_factory):
     """Case -> what one process gave, and what each of two gave."""
-    from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+    from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 
     folder = tmp_path_factory.mktemp("ranks")
     alone = [

@@ -10,20 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.draws import Purpose, generator_for
-from metaclip_spark.clip_benchmark.samples import SampleOrder, ShardFolder
-from metaclip_spark.clip_benchmark.supervision import IGNORED
-from metaclip_spark.clip_benchmark.synonyms import NoSynonyms, WordNetSynonyms
-from metaclip_spark.clip_benchmark.text_views import (
+from metaclip_spark.clip_benchmark.augmentation.image import VIEWS, evaluation_view, random_box, random_view
+from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator_for
+from metaclip_spark.clip_benchmark.augmentation.synonyms import NoSynonyms, WordNetSynonyms
+from metaclip_spark.clip_benchmark.augmentation.text import (
     STOP_WORDS,
     edit_caption,
     mask_words,
     protects_content,
     protects_nothing,
 )
-from metaclip_spark.clip_benchmark.variants import STRONG, WEAK
-from metaclip_spark.clip_benchmark.views import VIEWS, evaluation_view, random_box, random_view
-from metaclip_spark.clip_benchmark.vocabulary import Vocabulary, valid_tokens
+from metaclip_spark.clip_benchmark.augmentation.tokenizer import Vocabulary, valid_tokens
+from metaclip_spark.clip_benchmark.data.samples import SampleOrder, ShardFolder
+from metaclip_spark.clip_benchmark.losses.supervision import IGNORED
+from metaclip_spark.clip_benchmark.settings.variants import STRONG, WEAK
 from tests.clip_benchmark.small_shards import write_shards
 
 WORDNET_LINES = {

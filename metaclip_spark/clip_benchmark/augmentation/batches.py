@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from metaclip_spark.clip_benchmark.draws import Purpose, generator_for
-from metaclip_spark.clip_benchmark.samples import Sample, SampleOrder, ShardFolder, draw_sample
-from metaclip_spark.clip_benchmark.synonyms import NoSynonyms, Synonyms, WordNetSynonyms
-from metaclip_spark.clip_benchmark.text_views import (
+from metaclip_spark.clip_benchmark.augmentation.image import VIEWS, random_view
+from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator_for
+from metaclip_spark.clip_benchmark.augmentation.synonyms import NoSynonyms, Synonyms, WordNetSynonyms
+from metaclip_spark.clip_benchmark.augmentation.text import (
     Protected,
     edit_caption,
     mask_words,
     protects_content,
     protects_nothing,
 )
-from metaclip_spark.clip_benchmark.training_config import TrainingConfig
-from metaclip_spark.clip_benchmark.variants import CAPTION, EDITED, MASKED
-from metaclip_spark.clip_benchmark.views import VIEWS, random_view
-from metaclip_spark.clip_benchmark.vocabulary import Vocabulary
+from metaclip_spark.clip_benchmark.augmentation.tokenizer import Vocabulary
+from metaclip_spark.clip_benchmark.data.samples import Sample, SampleOrder, ShardFolder, draw_sample
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.settings.variants import CAPTION, EDITED, MASKED
 
 
 @dataclass(frozen=True)

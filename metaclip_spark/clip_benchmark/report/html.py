@@ -8,11 +8,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-from metaclip_spark.clip_benchmark.benchmark_charts import loss_chart, spread_chart
+from metaclip_spark.clip_benchmark.evaluation.paired_tests import TIMES_CHANCE
+from metaclip_spark.clip_benchmark.evaluation.significance import (
+    METRICS,
+    Comparison,
+    SettingSummary,
+    comparisons,
+    in_words,
+    summaries,
+)
 from metaclip_spark.clip_benchmark.files import put_json, put_text
-from metaclip_spark.clip_benchmark.paired import TIMES_CHANCE
-from metaclip_spark.clip_benchmark.variants import VARIANTS
-from metaclip_spark.clip_benchmark.verdicts import METRICS, Comparison, SettingSummary, comparisons, in_words, summaries
+from metaclip_spark.clip_benchmark.report.charts import loss_chart, spread_chart
+from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
 from metaclip_spark.reports.charts import inline_svg
 from metaclip_spark.reports.html import page_environment, seconds, visible_text
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from metaclip_spark.clip_benchmark.silhouettes import SILHOUETTES, Point, Silhouette
+from metaclip_spark.clip_benchmark.data.silhouettes import SILHOUETTES, Point, Silhouette
 
 _OVERSAMPLED = 4
 _LEAST_CONTRAST = 90

@@ -1,7 +1,7 @@
 """Trains one configuration: alone, under torchrun, or through Spark's TorchDistributor.
 
-python -m metaclip_spark.clip_benchmark.train --config run.yaml
-torchrun --standalone --nproc-per-node 2 -m metaclip_spark.clip_benchmark.train --config run.yaml --processes 2
+python -m metaclip_spark.clip_benchmark.training.train --config run.yaml
+torchrun --standalone --nproc-per-node 2 -m metaclip_spark.clip_benchmark.training.train --config run.yaml --processes 2
 """
 
 import math
@@ -19,22 +19,22 @@ from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 from torch.nn.parallel import DistributedDataParallel
 
-from metaclip_spark.clip_benchmark import checkpoints
-from metaclip_spark.clip_benchmark.batches import Batch, Batches, batches_from
-from metaclip_spark.clip_benchmark.encoders import ContrastiveModel
-from metaclip_spark.clip_benchmark.neighbour_queue import NeighbourQueue
-from metaclip_spark.clip_benchmark.objective import Inputs, Objective
-from metaclip_spark.clip_benchmark.optimization import learning_rate_at, make_optimizer, set_learning_rate
-from metaclip_spark.clip_benchmark.processes import (
+from metaclip_spark.clip_benchmark.augmentation.batches import Batch, Batches, batches_from
+from metaclip_spark.clip_benchmark.augmentation.image import normalized
+from metaclip_spark.clip_benchmark.data.samples import ShardFolder
+from metaclip_spark.clip_benchmark.losses.neighbour_queue import NeighbourQueue
+from metaclip_spark.clip_benchmark.losses.objective import Inputs, Objective
+from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.training import checkpoints
+from metaclip_spark.clip_benchmark.training.optimizer import learning_rate_at, make_optimizer, set_learning_rate
+from metaclip_spark.clip_benchmark.training.processes import (
     Place,
     joined,
     mean_over_processes,
     sum_over_processes,
     wait_for_all,
 )
-from metaclip_spark.clip_benchmark.samples import ShardFolder
-from metaclip_spark.clip_benchmark.training_config import TrainingConfig
-from metaclip_spark.clip_benchmark.views import normalized
 from metaclip_spark.config.command_line import parse_configs, run_job
 from metaclip_spark.errors import ConfigError, TrainingDivergedError
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 
 FIRST_LEARNING_RATE = 1e-4
 """Where the warm-up starts, unless the peak is lower."""

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_spark.clip_benchmark.files import put_table
-from metaclip_spark.clip_benchmark.model_sizes import MODEL_SIZES
-from metaclip_spark.clip_benchmark.training_config import IMAGE_TOWERS
-from metaclip_spark.clip_benchmark.variants import PRESETS, VARIANTS
+from metaclip_spark.clip_benchmark.settings.model_sizes import MODEL_SIZES
+from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS
+from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS
 from metaclip_spark.config.curation import digest
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 

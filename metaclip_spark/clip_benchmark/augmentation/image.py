@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from torch import Tensor
 
-from metaclip_spark.clip_benchmark.variants import STRONG, WEAK
+from metaclip_spark.clip_benchmark.settings.variants import STRONG, WEAK
 
 CHANNEL_MEANS = (0.485, 0.456, 0.406)
 CHANNEL_DEVIATIONS = (0.229, 0.224, 0.225)

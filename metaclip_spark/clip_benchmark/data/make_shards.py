@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.pictures import PictureIndex, find_pictures
-from metaclip_spark.clip_benchmark.shards import (
+from metaclip_spark.clip_benchmark.data.image_index import PictureIndex, find_pictures
+from metaclip_spark.clip_benchmark.data.shards import (
     INDEX_FILE,
     PICTURE_FORMATS,
     SAMPLES_PER_SHARD,

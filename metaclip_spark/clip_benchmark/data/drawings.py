@@ -20,9 +20,9 @@ from pathlib import Path
 import pyarrow as pa
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.data_folder import METADATA_FILE, PAIRS_FILE, TEST_FOLDER
+from metaclip_spark.clip_benchmark.data.pool_folder import METADATA_FILE, PAIRS_FILE, TEST_FOLDER
+from metaclip_spark.clip_benchmark.data.shards import ShardSample, write_shards
 from metaclip_spark.clip_benchmark.files import put_json, put_lines, put_table
-from metaclip_spark.clip_benchmark.shards import ShardSample, write_shards
 from metaclip_spark.config.curation import PATH
 from metaclip_spark.errors import ConfigError
 from udfs.pairs.text import pair_id

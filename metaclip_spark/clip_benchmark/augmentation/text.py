@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from metaclip_spark.clip_benchmark.supervision import IGNORED
-from metaclip_spark.clip_benchmark.synonyms import Synonyms
-from metaclip_spark.clip_benchmark.vocabulary import SpecialTokens
+from metaclip_spark.clip_benchmark.augmentation.synonyms import Synonyms
+from metaclip_spark.clip_benchmark.augmentation.tokenizer import SpecialTokens
+from metaclip_spark.clip_benchmark.losses.supervision import IGNORED
 
 Protected = Callable[[str], bool]
 """Tells of a word, in lower case without marks around it, whether an edit must leave it where and as it is."""

@@ -7,8 +7,8 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import QuickGELU, TextTransformer, VisionTransformer
 from torch import Tensor, nn
 
-from metaclip_spark.clip_benchmark.training_config import TrainingConfig
-from metaclip_spark.clip_benchmark.vocabulary import SpecialTokens, valid_tokens
+from metaclip_spark.clip_benchmark.augmentation.tokenizer import SpecialTokens, valid_tokens
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 
 
 class ImageFeatures(NamedTuple):

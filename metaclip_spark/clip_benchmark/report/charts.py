@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from metaclip_spark.clip_benchmark.verdicts import SettingSummary
+from metaclip_spark.clip_benchmark.evaluation.significance import SettingSummary
 from metaclip_spark.reports.charts import IN_PAGE, Palette, finished, new_figure
 
 

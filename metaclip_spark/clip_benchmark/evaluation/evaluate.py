@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from metaclip_spark.clip_benchmark.encoders import ContrastiveModel
-from metaclip_spark.clip_benchmark.paired import lower_bound_of_share
-from metaclip_spark.clip_benchmark.scores import images_to_texts, linear_probe, recalls, texts_to_images
-from metaclip_spark.clip_benchmark.shards import read_samples
-from metaclip_spark.clip_benchmark.views import evaluation_view
+from metaclip_spark.clip_benchmark.augmentation.image import evaluation_view
+from metaclip_spark.clip_benchmark.data.shards import read_samples
+from metaclip_spark.clip_benchmark.evaluation.metrics import images_to_texts, linear_probe, recalls, texts_to_images
+from metaclip_spark.clip_benchmark.evaluation.paired_tests import lower_bound_of_share
+from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
 from metaclip_spark.errors import InputError
 
 BATCH = 128

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from metaclip_spark.clip_benchmark.encoders import ContrastiveModel
-from metaclip_spark.clip_benchmark.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 
 _NAME = re.compile(r"checkpoint-(\d{8})")

@@ -5,8 +5,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from metaclip_spark.clip_benchmark.model_sizes import MODEL_SIZES, ModelSize
-from metaclip_spark.clip_benchmark.variants import PRESETS, VARIANTS, Preset, Variant, preset_of
+from metaclip_spark.clip_benchmark.settings.model_sizes import MODEL_SIZES, ModelSize
+from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS, Preset, Variant, preset_of
 from metaclip_spark.config.curation import OPERATIONAL, PATH
 from metaclip_spark.errors import ConfigError
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip_spark.clip_benchmark.captions import (
+from metaclip_spark.clip_benchmark.data.captions import (
     CORRUPTIONS,
     GROUND_WORDS,
     GROUNDS,
@@ -24,11 +24,11 @@ from metaclip_spark.clip_benchmark.captions import (
     clean_caption,
     corrupt_caption,
 )
-from metaclip_spark.clip_benchmark.data_folder import METADATA_FILE, PAIRS_FILE, PROTECTED_FILE, TEST_FOLDER
+from metaclip_spark.clip_benchmark.data.pool_folder import METADATA_FILE, PAIRS_FILE, PROTECTED_FILE, TEST_FOLDER
+from metaclip_spark.clip_benchmark.data.shape_pictures import draw_shape
+from metaclip_spark.clip_benchmark.data.shards import ShardSample, write_shards
+from metaclip_spark.clip_benchmark.data.silhouettes import SILHOUETTES
 from metaclip_spark.clip_benchmark.files import put_json, put_lines, put_table
-from metaclip_spark.clip_benchmark.shape_pictures import draw_shape
-from metaclip_spark.clip_benchmark.shards import ShardSample, write_shards
-from metaclip_spark.clip_benchmark.silhouettes import SILHOUETTES
 from metaclip_spark.errors import ConfigError, OutputExistsError
 from udfs.pairs.text import pair_id
 

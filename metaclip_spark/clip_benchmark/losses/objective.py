@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from metaclip_spark.clip_benchmark import supervision
-from metaclip_spark.clip_benchmark.encoders import ContrastiveModel
-from metaclip_spark.clip_benchmark.gather import gather, gather_fixed, rank
-from metaclip_spark.clip_benchmark.neighbour_queue import NeighbourQueue
-from metaclip_spark.clip_benchmark.supervision import IGNORED, Tokens, Views, unit
-from metaclip_spark.clip_benchmark.towers import ImageFeatures, TextFeatures
-from metaclip_spark.clip_benchmark.training_config import TrainingConfig
-from metaclip_spark.clip_benchmark.variants import MASKED
+from metaclip_spark.clip_benchmark.losses import supervision
+from metaclip_spark.clip_benchmark.losses.all_gather import gather, gather_fixed, rank
+from metaclip_spark.clip_benchmark.losses.neighbour_queue import NeighbourQueue
+from metaclip_spark.clip_benchmark.losses.supervision import IGNORED, Tokens, Views, unit
+from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
+from metaclip_spark.clip_benchmark.model.towers import ImageFeatures, TextFeatures
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.settings.variants import MASKED
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from metaclip_spark.clip_benchmark.supervision import unit
-from metaclip_spark.clip_benchmark.towers import (
+from metaclip_spark.clip_benchmark.augmentation.tokenizer import Vocabulary
+from metaclip_spark.clip_benchmark.losses.supervision import unit
+from metaclip_spark.clip_benchmark.model.towers import (
     ImageFeatures,
     ResNetTower,
     TextFeatures,
@@ -15,8 +16,7 @@ from metaclip_spark.clip_benchmark.towers import (
     VisionTower,
     freeze,
 )
-from metaclip_spark.clip_benchmark.training_config import TrainingConfig
-from metaclip_spark.clip_benchmark.vocabulary import Vocabulary
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 
 START_SCALE = 1 / 0.07
 """CLIP, arXiv 2103.00020, section 2.4."""

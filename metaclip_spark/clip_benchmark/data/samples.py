@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.draws import Purpose, generator_for
+from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator_for
 from metaclip_spark.errors import ConfigError, InputError
 
 SHARDS_FILE = "shards.json"

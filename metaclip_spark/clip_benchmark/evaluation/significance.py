@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from metaclip_spark.clip_benchmark.grid import Cell
-from metaclip_spark.clip_benchmark.paired import (
+from metaclip_spark.clip_benchmark.cells import Cell
+from metaclip_spark.clip_benchmark.evaluation.paired_tests import (
     FEWEST_SEEDS,
     FEWEST_SEEDS_PRIMARY,
     PairedDifference,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metaclip_spark.clip_benchmark.supervision import unit
+from metaclip_spark.clip_benchmark.losses.supervision import unit
 
 UNKNOWN_SAMPLE = -1
 """Sample index of what the queue holds before texts enter it."""

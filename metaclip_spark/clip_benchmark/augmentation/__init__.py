@@ -1,0 +1,1 @@
+"""Views of images and texts, tokens and batches."""

@@ -1,0 +1,1 @@
+"""Zero-shot scores and the statistics over them."""

@@ -1,0 +1,1 @@
+"""The five variants' losses."""

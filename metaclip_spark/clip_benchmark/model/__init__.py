@@ -1,0 +1,1 @@
+"""The towers and the encoders of the five variants."""

@@ -1,0 +1,1 @@
+"""What a training and a grid of trainings are told, and the models' sizes."""
