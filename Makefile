@@ -82,7 +82,7 @@ test-faults: $(VENV)/installed-tests $(SPARK35)/installed-spark
 		tests/end_to_end/test_s3.py -k faulty
 
 unit-benchmark: $(BENCHMARK)/installed-benchmark
-	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest tests/clip_benchmark/unit
+	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest tests/unit/metaclip_spark/clip_benchmark
 
 test-benchmark: $(BENCHMARK)/installed-benchmark
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-test --grid product \

@@ -4,7 +4,7 @@ import bz2
 import json
 
 from tests.benchmarks import bench_build_metadata
-from tests.worker.test_wiki_dumps import page
+from tests.unit.udfs.wikipedia.test_dumps import page
 
 
 def test_the_benchmark_reads_a_dump(tmp_path, capsys):

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.benchmarks import bench_choices, bench_jobs, bench_settings
-from tests.driver.jobs import load
+from tests.support.jobs import load
 
 ENTRIES = 400
 

@@ -1,7 +1,7 @@
 import pytest
 
-from tests.driver.jobs import content
 from tests.end_to_end.command import BALANCE, LOCAL, SAMPLE, install_outside
+from tests.support.jobs import content
 
 
 @pytest.fixture(scope="session")

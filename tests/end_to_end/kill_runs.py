@@ -15,8 +15,8 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from tests.driver.jobs import content, run_json
 from tests.end_to_end.command import BALANCE, LOCAL_CLUSTER, SAMPLE, Installation, install_outside
+from tests.support.jobs import content, run_json
 
 TARGETS = ("driver", "executor", "worker")
 MARKS = {"driver": "jobs/curate.py", "executor": "CoarseGrainedExecutorBackend", "worker": "pyspark"}

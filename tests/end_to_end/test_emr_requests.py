@@ -4,7 +4,7 @@ import boto3
 import pytest
 
 from tests.end_to_end.emr_requests import README, request_of_readme
-from tests.s3_server import s3_server
+from tests.support.s3_server import s3_server
 
 pytestmark = pytest.mark.skipif(
     "### EMR Serverless" not in README.read_text(encoding="utf-8"), reason="the README has no EMR section yet"

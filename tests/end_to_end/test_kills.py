@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.driver.jobs import content, run_json
 from tests.end_to_end.command import BALANCE, LOCAL, LOCAL_CLUSTER, SAMPLE, Installation
 from tests.end_to_end.kill_runs import check, disturb
+from tests.support.jobs import content, run_json
 
 SECONDS_UNTIL_KILLED = 120
 OPTIONS = ("--archives", SAMPLE, *BALANCE, "--archives-per-wave", "3", "--resume")

@@ -8,8 +8,8 @@ import tarfile
 
 import pytest
 
-from tests.driver.jobs import CHECKOUT, content
 from tests.end_to_end.command import BALANCE, LOCAL_CLUSTER, SAMPLE
+from tests.support.jobs import CHECKOUT, content
 
 # An archive of some hundred megabytes is built and shipped: run by `make test-pack`.
 pytestmark = pytest.mark.slow

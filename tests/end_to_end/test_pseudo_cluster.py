@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.driver.jobs import content, run_json
 from tests.end_to_end.command import BALANCE, LOCAL, LOCAL_CLUSTER, SAMPLE, install_outside, standalone_cluster
+from tests.support.jobs import content, run_json
 
 ARCHIVES = ("--archives", SAMPLE)
 SPECULATION = (

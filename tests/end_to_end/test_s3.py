@@ -15,10 +15,10 @@ import pyarrow.dataset
 import pyarrow.fs
 import pytest
 
-from tests.driver.jobs import CHECKOUT, SAMPLE
-from tests.driver.metadata_builds import write_sources
-from tests.fault_server import FaultProxy
-from tests.s3_server import new_bucket, s3_server
+from tests.support.fault_server import FaultProxy
+from tests.support.jobs import CHECKOUT, SAMPLE
+from tests.support.metadata_builds import write_sources
+from tests.support.s3_server import new_bucket, s3_server
 
 # Spark fetches its S3 jars, and nine sessions start: run by `make test-s3`.
 pytestmark = pytest.mark.slow
@@ -106,7 +106,7 @@ def test_tables_on_s3_equal_local_ones(undisturbed, reference_of_warcs):
 
 @pytest.fixture(scope="module")
 def reference_of_warcs(tmp_path_factory):
-    from tests.driver.jobs import rows
+    from tests.support.jobs import rows
 
     output = tmp_path_factory.mktemp("local") / "out"
     done = subprocess.run(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from tests.driver.jobs import CHECKOUT, SAMPLE, rows
+from tests.support.jobs import CHECKOUT, SAMPLE, rows
 
 HOOK = """
 import os, time

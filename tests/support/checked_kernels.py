@@ -1,0 +1,181 @@
+"""Runs the loops over tags, links, pairs and thresholds as Python, over arrays that check every place.
+
+For NUMBA_DISABLE_JIT=1. Numbers of 64 bits overflow on purpose in them, which Python's numpy warns of.
+"""
+
+import json
+import warnings
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from udfs import numba_intrinsics as machine_words
+
+
+class Checked:
+    """Bytes or numbers of one dimension."""
+
+    def __init__(self, values: Any) -> None:
+        self.values, self.size = values, len(values)
+
+    def __getitem__(self, place: int) -> int:
+        assert 0 <= place < self.size, f"read at {place} of {self.size}"
+        return int(self.values[place])
+
+    def __setitem__(self, place: Any, value: int) -> None:
+        if isinstance(place, slice):
+            self.values[place] = value
+        else:
+            assert 0 <= place < self.size, f"write at {place} of {self.size}"
+            self.values[place] = int(value)
+
+
+class CheckedRows:
+    """Numbers of two dimensions."""
+
+    def __init__(self, values: Any) -> None:
+        self.values, self.shape = values, values.shape
+
+    def __getitem__(self, row: int) -> Checked:
+        assert 0 <= row < len(self.values), f"row {row} of {len(self.values)}"
+        return Checked(self.values[row])
+
+
+def load_word(array: Checked, at: int) -> Any:
+    assert 0 <= at <= array.size - 8, f"eight bytes at {at} of {array.size}"
+    return np.uint64(int.from_bytes(bytes(array.values[at : at + 8]), "little"))
+
+
+def trailing_zeros(word: Any) -> int:
+    return (int(word) & -int(word)).bit_length() - 1 if word else 64
+
+
+def bits_of(wanted: bytes) -> Any:
+    def find(array: Checked, at: int) -> Any:
+        assert 0 <= at <= array.size - 64, f"64 bytes at {at} of {array.size}"
+        return np.uint64(sum(1 << place for place in range(64) if array.values[at + place] in wanted))
+
+    return find
+
+
+for replaced in (load_word, trailing_zeros, bits_of):
+    setattr(machine_words, replaced.__name__, replaced)
+
+from tests.support.page_grammar import make_base, make_image, page_of  # noqa: E402 - after the replacement
+from udfs.balancing import expected_sizes_kernel as plan_kernels  # noqa: E402 - as above
+from udfs.pages import html_kernel as tag_kernels  # noqa: E402 - as above
+from udfs.pages import wat_kernel as link_kernels  # noqa: E402 - as above
+from udfs.pages.image_table import TAG_COLUMNS  # noqa: E402 - as above
+from udfs.pairs import kernel as pair_kernels  # noqa: E402 - as above
+from udfs.pairs.image_urls import plain_folder  # noqa: E402 - as above
+from udfs.pairs.kernel import BYTES_USED, PAIR_COLUMNS, ROWS_USED, STATE_LENGTH, TEXT_BEGIN  # noqa: E402 - as above
+
+PIECES = [
+    b"<img",
+    b"<IMG",
+    b"<base",
+    b" src=",
+    b" alt=",
+    b" href=",
+    b'"',
+    b"'",
+    b"a",
+    b">",
+    b"/>",
+    b"/",
+    b"<",
+    b"</",
+    b"<!--",
+]
+PIECES += [
+    b"-->",
+    b"!",
+    b"<!",
+    b"<?",
+    b"<svg>",
+    b"</svg>",
+    b"<path/>",
+    b"<title>",
+    b"</title>",
+    b"<script>",
+    b"</script>",
+]
+PIECES += [
+    b"<select>",
+    b"<option>",
+    b"</select>",
+    b"<table>",
+    b"<td>",
+    b" ",
+    b"\n",
+    b"\0",
+    b"\xe6\x9d",
+    b"\xff",
+    b"&amp;",
+]
+PIECES += [b"<plaintext", b"x" * 20, b"<![C", b"=", b"<textarea>", b"</textarea", b"y" * 60]
+
+
+def check_pairs(random: Random) -> int:
+    """Runs pages through columns that are too small, and gives the number of pairs."""
+    page = page_of([make_image(random) for _ in range(random.randint(1, 6))], make_base(random))
+    assert page.tags is not None
+    content, tags, _ = page.tags
+    base, root_end = plain_folder(page.base_url)
+    data, rows = bytearray(random.choice([60, 100, 200, 400])), np.zeros((random.randint(1, 5), PAIR_COLUMNS), np.int64)
+    state, refused = np.zeros(STATE_LENGTH, np.int64), np.zeros(len(tags), np.int64)
+    start, pairs = 0, 0
+    while start < len(tags):
+        arguments = CheckedRows(tags), start, Checked(bytes(base)), root_end, random.randrange(16), Checked(data)
+        start = pair_kernels._add_pairs(
+            Checked(content), *arguments, CheckedRows(rows), Checked(state), Checked(refused)
+        )
+        used = int(state[ROWS_USED])
+        assert all(data[place - 1] == 0 for place in rows[:used, TEXT_BEGIN].tolist())
+        assert start == len(tags) or used
+        pairs += used
+        state[[BYTES_USED, ROWS_USED]] = 0
+    return pairs
+
+
+def check_tags(random: Random) -> None:
+    html = b"".join(random.choice(PIECES) for _ in range(random.randrange(25)))
+    images, base = np.zeros((3, TAG_COLUMNS), np.int64), np.zeros(TAG_COLUMNS, np.int64)
+    tag_kernels._find_tags(Checked(html), CheckedRows(images), Checked(base))
+
+
+def check_links(random: Random) -> None:
+    links = [
+        {
+            random.choice(["path", "url", "alt", "title", "text"]): random.choice(
+                ["IMG@/src", 'a"b', "é", "", "x" * 30, 1]
+            )
+            for _ in range(random.randrange(4))
+        }
+        for _ in range(random.randrange(5))
+    ]
+    text = json.dumps(links, ensure_ascii=random.random() < 0.5, separators=random.choice([(",", ":"), (" , ", "\n:")]))
+    link_kernels._find_images(Checked(text.encode()), CheckedRows(np.zeros((3, TAG_COLUMNS), np.int64)))
+
+
+def check_plan(random: Random) -> None:
+    """Sums over arrays that fit exactly; numpy checks that no place lies behind them."""
+    counts = [[random.randint(0, 9) for _ in range(random.randrange(4))] for _ in range(random.randrange(6))]
+    thresholds = np.arange(1.0, random.randint(2, 12))
+    sums = np.zeros((3, thresholds.size + 1), np.int64)
+    ends = np.cumsum([len(each) for each in counts], dtype=np.int64)
+    flat = np.array([count for each in counts for count in each], np.float64)
+    plan_kernels._add_sums(ends, flat, thresholds, 1.0, np.empty(thresholds.size), sums)
+    certain = [sum(bool(each) and min(each) <= threshold for each in counts) for threshold in thresholds]
+    assert np.cumsum(sums[plan_kernels.CERTAIN])[:-1].tolist() == certain
+
+
+warnings.simplefilter("ignore", RuntimeWarning)
+generator = Random(0)
+assert sum(check_pairs(generator) for _ in range(1500)) > 2000
+for _ in range(1500):
+    check_tags(generator)
+    check_links(generator)
+    check_plan(generator)
+print("checked")

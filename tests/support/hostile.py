@@ -1,0 +1,121 @@
+"""Texts that try to act on whoever looks at them, and a report that is full of them. Used by the tests."""
+
+from metaclip_spark.reports.charts import curves_of
+from metaclip_spark.reports.profile import LONGEST_SHOWN, EntryFigures, entry_coverage
+from tests.support.browser import HOSTILE_HOST
+
+MARK = "was-here"
+"""What a text that runs leaves in the page's title."""
+
+HOSTILE = (
+    f"<script>document.title+='{MARK}'</script>",
+    f"<img src=http://{HOSTILE_HOST}/a.png onerror=\"document.title+='{MARK}'\">",
+    f'"><svg onload="document.title+=\'{MARK}\'">',
+    f"'><iframe src=http://{HOSTILE_HOST}/></iframe>",
+    f"</style><style>@import url(http://{HOSTILE_HOST}/a.css)</style>",
+    f"<link rel=stylesheet href=//{HOSTILE_HOST}/b.css><base href=http://{HOSTILE_HOST}/>",
+    f'<meta http-equiv=refresh content="0;url=http://{HOSTILE_HOST}/">',
+    f"<form action=http://{HOSTILE_HOST}/><input autofocus onfocus=\"document.title+='{MARK}'\">",
+    f"<a href=javascript:document.title='{MARK}'>here</a>",
+    "{{ report.settings }} {% include 'x' %} ${7*7}",
+    "--> ]]> </table></section></main></body></html> after the end",
+    "&lt;script&gt; &amp; &#60;b&#62;",
+    "left \u202e right to left \u2066 isolated \u202a and never closed",
+    "nul \x00 bell \x07 escape \x1b[31m delete \x7f next line \x85",
+    "\u200b\u200d\ufeff\u2028\u2029\U000e0041 nothing to see",
+    "z" + "\u0300" * 500 + " climbs",
+    "x" * 100_000,
+    "<b>" * 40_000,
+    "שלום עולם",
+    "ordinary",
+)
+
+
+def hostile_report():
+    """Makes a report with a hostile text in every place that strangers or paths can fill."""
+    import numpy as np
+
+    numbers = np.arange(len(HOSTILE)) * 7 % 23
+    figures = EntryFigures(list(HOSTILE), numbers, np.full(len(HOSTILE), 0.5), numbers / 2, numbers // 2)
+    pairs = [
+        {
+            "pair_id": f"{place:032x}",
+            "image_url": f"http://{HOSTILE_HOST}/{text}"[:LONGEST_SHOWN],
+            "alt_text": text[:LONGEST_SHOWN],
+            "characters": len(text),
+            "url_characters": len(text) + 20 + len(HOSTILE_HOST),
+            "keep_probability": 0.5,
+        }
+        for place, text in enumerate(HOSTILE)
+    ]
+    rows = [
+        {
+            "entry_id": place,
+            "entry_text": text,
+            "entry_count": 9,
+            "entry_probability": 0.5,
+            "expected_kept": 4.5,
+            "kept": 4,
+            "pairs": pairs[place : place + 2],
+        }
+        for place, text in enumerate(HOSTILE)
+    ]
+    groups = [{"group": text[:200], "matched": 3, "curated": 2} for text in HOSTILE]
+    stages = ("records", "pages", "images", "texts", "pairs", "pool", "matched", "curated")
+    return {
+        "funnel": [
+            {"in": stage, "in_number": 9, "out": "next", "out_number": 8, "reasons": {"record.bad": 1}}
+            for stage in stages[:7]
+        ],
+        "archives": {"archives": 1},
+        "matches": int(numbers.sum()),
+        "matches_per_matched_pair": 2.0,
+        "entries": len(HOSTILE),
+        "entries_never_matched": 1,
+        "head_entries": [],
+        "threshold_t": 20,
+        "expected_size": 8.2,
+        "standard_error": 0.4,
+        "size_bound": 9.0,
+        "tail_share": 0.06,
+        "head_entries_cut": 2,
+        "curves": curves_of(figures.counts, figures.kept, 20, 0.06),
+        "real_size": 8,
+        "suspect": False,
+        "warnings": list(HOSTILE[:4]),
+        "deviations_from_the_paper": list(HOSTILE[:4]),
+        "seconds": {"extract": 1.5, "sample": 0.5},
+        "settings": {"extract": {"archives": list(HOSTILE[:9]), "url_column": HOSTILE[0]}},
+        "metadata_digest": "0" * 64,
+        "versions": {"python": "3.11"},
+        "profile": {
+            "languages": groups,
+            "domains": groups,
+            "text_lengths": [{"group": 10, "matched": 3, "curated": 2}],
+            "entries_per_pair": [{"group": 20, "matched": 3, "curated": 2}],
+            "coverage": entry_coverage(figures),
+            "most_cut": rows,
+            "most_kept": rows,
+        },
+        "comparison": {
+            "name": HOSTILE[0],
+            "sentence": HOSTILE[1],
+            "runs": [{"figure": "matches", "this": HOSTILE[0], "other": HOSTILE[1]}],
+            "shared": 2,
+            "rank_correlation": 0.5,
+            "missing_there": {"entries": len(HOSTILE), "first": list(HOSTILE)},
+            "missing_here": {"entries": 0, "first": []},
+            "moves": [
+                {
+                    "entry_text": text,
+                    "count_here": 1,
+                    "count_there": 2,
+                    "rank_here": 1.0,
+                    "rank_there": 2.0,
+                    "share_here": 0.1,
+                    "share_there": 0.2,
+                }
+                for text in HOSTILE
+            ],
+        },
+    }

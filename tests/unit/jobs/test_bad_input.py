@@ -1,0 +1,294 @@
+"""Bad input given to the jobs: one line and exit code 2 before Spark works, or a counted row in a finished run.
+
+Numbered cases of bad input in this file:
+70 archive that is not there       71 glob without a match           72 missing line of a path list
+73 empty archives                  74 no pair, and no matched pair   75 too many bad records
+76 wrong schema in one of many     77 half-written Parquet           78 zero-row Parquet
+79 broken JSONL line               80 duplicate metadata entries     81 empty metadata entries
+82 unreadable metadata             83 counts of another list         84 t out of range
+85 output made with other settings 86 output with a stranger's files 87 a step before the one it reads
+88 other metadata than was matched 89 unwritable output              90 a broken configuration file
+"""
+
+import json
+import os
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from metaclip_spark.reports.compare import check_other
+from tests.support.archive_files import http_response, page_record, warc_record
+from tests.support.jobs import METADATA, SAMPLE, call, rows, run_json
+
+BALANCE = ("--metadata", METADATA, "--threshold-t", 20)
+FEW_ENTRIES = '["a", "dog", "house", "the"]'
+ONE = SAMPLE / "sample-00000.warc.gz"
+pytestmark = pytest.mark.usefixtures("spark")
+PAIR = {"url": "https://example.org/a.jpg", "text": "a dog"}
+
+
+def refused(capfd, job: str, *options: object) -> str:
+    """Runs a job that must end with exit code 2 and one line."""
+    assert call(job, *options) == 2
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def write_pool(folder, **files: list[dict]) -> None:
+    folder.mkdir()
+    for name, content in files.items():
+        pq.write_table(pa.Table.from_pylist(content), folder / f"{name}.parquet")
+
+
+@pytest.fixture
+def balance(tmp_path):
+    """A list of a few entries: for what the list's size does not matter to."""
+    (tmp_path / "few.json").write_text(FEW_ENTRIES)
+    return ("--metadata", tmp_path / "few.json", "--threshold-t", 20)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    assert call("curate", "--archives", ONE, *BALANCE, "--output", folder) == 0
+    return folder
+
+
+def test_bad_input_70_archive_that_is_not_there(tmp_path, capfd):
+    message = refused(capfd, "curate", "--archives", tmp_path / "x.warc.gz", *BALANCE, "--output", tmp_path / "out")
+    assert "x.warc.gz does not exist" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_input_71_glob_without_a_match(tmp_path, capfd):
+    assert "matches no file" in refused(capfd, "curate", "--archives", "*.nope", *BALANCE, "--output", tmp_path / "out")
+
+
+def test_bad_input_72_missing_line_of_a_path_list(tmp_path, capfd, balance):
+    paths = tmp_path / "warc.paths"
+    paths.write_text(f"{ONE.name}\nlost.warc.gz\n")
+    options = ("--archives", paths, "--archives-prefix", SAMPLE, *balance, "--output", tmp_path / "out")
+    assert call("curate", *options, "--attempts", 2) == 1
+    assert "1 archives could not be read (limit 0), first lost.warc.gz" in capfd.readouterr().err
+    assert call("curate", *options, "--resume", "--attempts", 1, "--max-failed-archives", 1) == 0
+    statuses = {row["archive"]: row["status"] for row in rows(tmp_path / "out", "archives")}
+    assert statuses == {ONE.name: "ok", "lost.warc.gz": "failed"}
+    assert [row["archive"] for row in rows(tmp_path / "out", "rejects") if row["stage"] == "archive"] == [
+        "lost.warc.gz"
+    ]
+    assert any("could not be read" in warning for warning in run_json(tmp_path / "out")["warnings"])
+
+
+def test_bad_input_73_empty_archives(tmp_path, balance):
+    (tmp_path / "in").mkdir()
+    for name in ("none.warc.gz", "none.wat"):
+        (tmp_path / "in" / name).write_bytes(b"")
+    assert call("curate", "--archives", tmp_path / "in", *balance, "--output", tmp_path / "out") == 0
+    statuses = {row["archive"]: (row["status"], row["records"]) for row in rows(tmp_path / "out", "archives")}
+    assert statuses["none.warc.gz"] == statuses["none.wat"] == ("ok", 0)
+    assert "2 archives have 0 bytes" in run_json(tmp_path / "out")["warnings"]
+
+
+def test_archives_that_lost_every_page_are_named(tmp_path, capfd, balance):
+    """In the terminal, run.json, the report and the data card, where their names are no markup."""
+    not_found = warc_record(http_response(b"<html>", status="404 Not Found"))
+    strange = warc_record(b"", kind="strange")
+    (tmp_path / "in").mkdir()
+    lost, unknown = "<b>lost</b>.warc", "unknown.warc"
+    (tmp_path / "in" / "<b>lost<").mkdir()
+    (tmp_path / "in" / lost).write_bytes(not_found * 2)
+    (tmp_path / "in" / unknown).write_bytes(page_record(0) + strange * 3)
+    (tmp_path / "in" / "only_requests.warc").write_bytes(warc_record(b"GET / HTTP/1.1\r\n\r\n", kind="request"))
+    assert call("curate", "--archives", tmp_path / "in", *balance, "--output", tmp_path / "out") == 0
+    warned = [
+        f"1 archives hold responses but no page, see `rejected` in archives/: {lost}",
+        f"3 records of unknown type were left out (record.skipped_unknown) of 1 archives: {unknown}",
+    ]
+    assert [line for line in run_json(tmp_path / "out")["warnings"] if "archives" in line] == warned
+    assert all(line in capfd.readouterr().out for line in warned[:1])
+    report = tmp_path / "out" / "report"
+    assert "&lt;b&gt;lost&lt;/b&gt;.warc" in (report / "report.html").read_text()
+    assert "&lt;b&gt;lost&lt;/b&gt;.warc" in (report / "DATA_CARD.md").read_text()
+    assert lost not in (report / "DATA_CARD.md").read_text()
+
+
+@pytest.mark.parametrize("text", ["zzzz", "  "], ids=["no_match", "no_pair"])
+def test_bad_input_74_no_pair_and_no_matched_pair(tmp_path, balance, text):
+    write_pool(tmp_path / "in", pairs=[{**PAIR, "text": text}])
+    assert call("curate", "--pool", tmp_path / "in", *balance, "--output", tmp_path / "out") == 0
+    assert rows(tmp_path / "out", "curated") == []
+    assert run_json(tmp_path / "out")["steps"]["count"]["numbers"]["matches"] == 0
+
+
+def test_bad_input_75_too_many_bad_records(tmp_path, capfd):
+    (tmp_path / "in.jsonl").write_text(json.dumps(PAIR) + "\n{broken\n{broken\n")
+    options = ("--pool", tmp_path / "in.jsonl", "--output", tmp_path / "out")
+    assert call("extract_pool", *options) == 1
+    message = capfd.readouterr().err
+    assert "66.7% of 3 records are bad (limit 5.0%), most often record.invalid_json (2)" in message
+    assert call("extract_pool", *options, "--resume", "--max-rejects", 0.7) == 0
+    assert [row["record_offset"] for row in rows(tmp_path / "out", "rejects")] == [1, 2]
+
+
+def test_bad_input_76_wrong_schema_in_one_of_many(tmp_path, capfd):
+    write_pool(tmp_path / "in", a=[PAIR], b=[{"url": "u", "caption": "t"}], c=[PAIR])
+    message = refused(capfd, "curate", "--pool", tmp_path / "in", *BALANCE, "--output", tmp_path / "out")
+    assert "1 of 3 files" in message
+    assert "b.parquet (no column text; it has url, caption)" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_input_77_half_written_parquet(tmp_path, capfd):
+    write_pool(tmp_path / "in", a=[PAIR])
+    path = tmp_path / "in" / "a.parquet"
+    path.write_bytes(path.read_bytes()[:-10])
+    assert "half-written" in refused(capfd, "curate", "--pool", path, *BALANCE, "--output", tmp_path / "out")
+
+
+def test_bad_input_78_zero_row_parquet(tmp_path):
+    write_pool(tmp_path / "in", a=[PAIR])
+    pq.write_table(pa.table({"url": pa.array([], "string"), "text": pa.array([], "string")}), tmp_path / "in/b.parquet")
+    assert call("extract_pool", "--pool", tmp_path / "in", "--output", tmp_path / "out") == 0
+    assert [row["alt_text"] for row in rows(tmp_path / "out", "pool")] == ["a dog"]
+
+
+def test_bad_input_79_broken_jsonl_line(tmp_path):
+    good = (json.dumps(PAIR) + "\n") * 30
+    (tmp_path / "in.jsonl").write_text(good + "{broken\n" + good)
+    assert call("extract_pool", "--pool", tmp_path / "in.jsonl", "--output", tmp_path / "out") == 0
+    (reject,) = rows(tmp_path / "out", "rejects")
+    assert (reject["reason"], reject["record_offset"]) == ("record.invalid_json", 30)
+    assert rows(tmp_path / "out", "archives")[0]["pairs"] == 60
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b'["a", "dog", "a"]', "0", id="80_duplicate"),
+        pytest.param(b'["a", " ", ""]', "1", id="81_empty"),
+        pytest.param(b'["a", ', "m.json", id="82_broken"),
+        pytest.param(b"[]", "no entries", id="82_no_entry"),
+        pytest.param(b'["a", 5]', "5", id="82_not_text"),
+    ],
+)
+def test_bad_input_80_metadata_that_cannot_be_used(tmp_path, capfd, content, message):
+    (tmp_path / "m.json").write_bytes(content)
+    options = ("--archives", ONE, "--metadata", tmp_path / "m.json", "--threshold-t", 20, "--output", tmp_path / "out")
+    assert message in refused(capfd, "curate", *options)
+
+
+def test_bad_input_83_counts_of_another_list(tmp_path, capfd):
+    (tmp_path / "counts.json").write_text('{"a": 5, "not in the list": 3}')
+    options = ("--entry-counts", tmp_path / "counts.json", "--output", tmp_path / "out")
+    assert "do not belong to the metadata list" in refused(capfd, "curate", "--archives", ONE, *BALANCE, *options)
+
+
+@pytest.mark.parametrize("threshold", ["0", "-5", "2.5", "nan", "many", ""])
+def test_bad_input_84_t_out_of_range(tmp_path, capfd, threshold):
+    options = ("--archives", ONE, "--metadata", METADATA, f"--threshold-t={threshold}", "--output", tmp_path / "out")
+    assert "threshold" in refused(capfd, "curate", *options)
+
+
+def test_bad_input_85_output_made_with_other_settings(finished, capfd):
+    run = ("curate", "--archives", ONE, *BALANCE, "--output", finished)
+    assert "holds a run: give --resume" in refused(capfd, *run)
+    assert "max_page_bytes was 33554432 and is now 1000" in refused(capfd, *run, "--resume", "--max-page-bytes", 1000)
+    assert run_json(finished)["status"] == "done"
+
+
+def test_bad_input_86_output_with_a_strangers_files(tmp_path, capfd):
+    (tmp_path / "thesis.tex").write_text("mine")
+    run = ("curate", "--archives", ONE, *BALANCE, "--output", tmp_path, "--overwrite")
+    assert "thesis.tex, which no run wrote" in refused(capfd, *run)
+
+
+def test_bad_input_87_a_step_before_the_one_it_reads(tmp_path, capfd):
+    folder = ("--output", tmp_path / "out")
+    steps = {
+        "match_pool": ("--metadata", METADATA),
+        "count_entries": ("--metadata", METADATA),
+        "sample_pairs": ("--threshold-t", 5),
+        "report_curation": (),
+    }
+    for job, options in steps.items():
+        assert "holds no run" in refused(capfd, job, *options, *folder)
+    assert not (tmp_path / "out").exists()
+    assert call("extract_pool", "--archives", ONE, *folder) == 0
+    for job, options in list(steps.items())[1:]:
+        assert "no finished step" in refused(capfd, job, *options, *folder)
+
+
+def test_bad_input_88_other_metadata_than_was_matched(finished, tmp_path, capfd):
+    (tmp_path / "m.json").write_text('["a", "dog"]')
+    message = refused(capfd, "count_entries", "--metadata", tmp_path / "m.json", "--output", finished, "--resume")
+    stored = json.loads((finished / "manifests" / "count.json").read_text())["config"]["metadata_digest"]
+    assert stored in message
+    assert message.count("give the same list") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_bad_input_89_unwritable_output(tmp_path, capfd):
+    tmp_path.chmod(0o500)
+    assert "cannot" in refused(capfd, "curate", "--archives", ONE, *BALANCE, "--output", tmp_path / "out")
+
+
+def test_bad_input_89_output_below_a_file(tmp_path, capfd):
+    (tmp_path / "file").write_text("")
+    message = refused(capfd, "curate", "--archives", ONE, *BALANCE, "--output", tmp_path / "file" / "out")
+    assert "file" in message
+
+
+HUGE = 2**63 - 1
+
+
+def test_counts_up_to_the_largest_number_are_planned_compared_and_balanced_with(finished, tmp_path, capfd):
+    texts = [row["entry_text"] for row in rows(finished, "entry_counts")]
+    huge, more = tmp_path / "huge.json", tmp_path / "more.json"
+    huge.write_text(json.dumps(dict.fromkeys(texts, HUGE)))
+    more.write_text(json.dumps({text: int(text == texts[-1]) for text in texts}))
+    options = ("--at-counts", huge, "--tail-share", 0.9, "--thresholds", HUGE)
+    assert call("plan_threshold", "--run", finished, *options) == 0
+    lines = [line.split() for line in capfd.readouterr().out.splitlines()]
+    assert next(line for line in lines if line[:1] == [f"{HUGE:,}"])[3:][:2] == ["0.00%", "0"]
+    # One above the largest count: all of it is tail.
+    assert next(line for line in lines if "chosen" in line)[:1] == [f"{HUGE + 1:,}"]
+    assert next(line for line in lines if "chosen" in line)[3] == "100.00%"
+    check_other(str(huge))
+    message = refused(capfd, "sample_pairs", "--output", finished, "--resume", "--threshold-t", 5, "--entry-counts",
+                      huge, more)  # fmt: skip
+    assert f"add up to {HUGE + 1} for the entry {texts[-1]!r}, but a count is at most 2^63 - 1" in message
+    assert str(more) in message
+
+
+def test_counts_that_add_up_beyond_the_largest_number_are_refused_before_work(tmp_path, capfd, balance):
+    for name, count in {"huge": HUGE, "one": 1}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(dict.fromkeys(json.loads(FEW_ENTRIES), count)))
+    counts = ("--entry-counts", tmp_path / "huge.json", tmp_path / "one.json")
+    message = refused(capfd, "curate", "--archives", ONE, *balance, *counts, "--output", tmp_path / "out")
+    assert f"add up to {HUGE + 1} for the entry 'a', but a count is at most 2^63 - 1" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_nul_in_a_line_of_a_path_list_is_named(tmp_path, capfd, balance):
+    (tmp_path / "a.paths").write_text(f"{ONE}\nlost\0.warc.gz\n")
+    options = ("--archives", tmp_path / "a.paths", *balance, "--output", tmp_path / "out")
+    assert "line 2 of the path list" in refused(capfd, "curate", *options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_ledger_entry_without_content_is_named(finished, tmp_path, capfd):
+    shutil.copytree(finished, tmp_path / "run")
+    (entry,) = (tmp_path / "run" / "ledger").glob("*.json")
+    entry.write_text("{}")
+    options = ("--archives", ONE, *BALANCE, "--output", tmp_path / "run")
+    assert f"{entry.name} is no ledger entry" in refused(capfd, "curate", *options, "--resume")
+
+
+def test_bad_input_90_a_broken_configuration_file(tmp_path, capfd):
+    (tmp_path / "run.yaml").write_text("archives: [")
+    assert "error: " in refused(capfd, "curate", "--config", tmp_path / "run.yaml")
+    (tmp_path / "run.yaml").write_text("treshold_t: 5\n")
+    assert "treshold_t" in refused(capfd, "curate", "--config", tmp_path / "run.yaml")

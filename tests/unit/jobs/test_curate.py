@@ -1,0 +1,315 @@
+"""The whole job on the sample, in one process: against the oracle, and under every variation that must not matter."""
+
+import importlib.util
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support import oracle
+from tests.support.jobs import METADATA, SAMPLE, call, content, rows, run_json
+
+THRESHOLD = 20
+SEED = 5
+BALANCE = ("--metadata", METADATA, "--threshold-t", THRESHOLD, "--seed", SEED)
+WARCS = ("--archives", SAMPLE / "*.warc.gz")
+
+
+pytestmark = pytest.mark.usefixtures("spark")
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "reference"
+    assert call("curate", *WARCS, *BALANCE, "--output", folder) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected():
+    entries = oracle.read_entries(METADATA)
+    pairs = oracle.oracle_pairs(sorted(SAMPLE.glob("*.warc.gz")))
+    pool = oracle.pool(pairs)
+    matched = oracle.match(pool, entries)
+    counts = oracle.count(matched, entries)
+    return {"entries": entries, "pairs": pairs, "pool": pool, "matched": matched, "counts": counts}
+
+
+def test_pool_matched_counts_and_curated_equal_the_oracle(output, expected):
+    pool_columns = rows(output, "pool")[0].keys()
+    assert rows(output, "pool") == [
+        {name: row[name] for name in pool_columns} for row in sorted(expected["pool"], key=lambda row: row["pair_id"])
+    ]
+    matched = {row["pair_id"]: list(row["entry_ids"]) for row in expected["matched"]}
+    assert {row["pair_id"]: row["entry_ids"] for row in rows(output, "matched")} == matched
+    counted = sorted(rows(output, "entry_counts"), key=lambda row: row["entry_id"])
+    assert [row["entry_count"] for row in counted] == list(expected["counts"])
+    assert [row["entry_text"] for row in counted] == list(expected["entries"])
+    kept = oracle.keep(expected["matched"], expected["counts"], THRESHOLD, SEED)
+    curated = rows(output, "curated")
+    assert [row["pair_id"] for row in curated] == sorted(row["pair_id"] for row in kept)
+    for row in curated:
+        probability = oracle.keep_probability(row["entry_ids"], expected["counts"], THRESHOLD)
+        assert row["keep_probability"] == pytest.approx(probability, rel=1e-12)
+
+
+def test_the_funnel_adds_up_and_run_json_tells_it(output, expected):
+    report = json.loads((output / "report" / "report.json").read_text())
+    for line in report["funnel"]:
+        assert line["in_number"] == line["out_number"] + sum(line["reasons"].values()), line
+    numbers = {step: done["numbers"] for step, done in run_json(output)["steps"].items()}
+    assert run_json(output)["status"] == "done"
+    assert numbers["extract"]["pairs"] == len(expected["pairs"])
+    assert numbers["deduplicate"]["pairs"] == len(rows(output, "pool"))
+    assert numbers["match"]["pairs"] == len(rows(output, "matched"))
+    assert numbers["count"]["matches"] == sum(expected["counts"])
+    assert numbers["sample"]["pairs"] == len(rows(output, "curated"))
+    assert report["expected_size"] == pytest.approx(
+        oracle.expected_size(expected["matched"], expected["counts"], THRESHOLD), abs=1e-3
+    )
+    for archive in rows(output, "archives"):
+        reasons = dict(archive["rejected"])
+        for total, part, prefix in (
+            ("records", "pages", "record."),
+            ("images", "images_kept", "image."),
+            ("texts", "pairs", "text."),
+        ):
+            lost = sum(number for reason, number in reasons.items() if reason.startswith(prefix))
+            assert archive[total] == archive[part] + lost
+
+
+@pytest.mark.parametrize(
+    "variation",
+    [
+        ("--rows-per-file", 1_250, "--engine", "pyahocorasick"),
+        ("--rows-per-file", 400, "--archives-per-wave", 2, "--waves-at-once", 2),
+    ],
+    ids=lambda variation: "_".join(map(str, variation)).strip("-"),
+)
+def test_layout_engine_and_waves_change_no_row(output, tmp_path, variation):
+    assert call("curate", *WARCS, *BALANCE, "--output", tmp_path / "out", *variation) == 0
+    assert content(tmp_path / "out") == content(output)
+    waves = 3 if "--archives-per-wave" in variation else 1
+    assert len(list((tmp_path / "out" / "ledger").glob("*.json"))) == waves
+
+
+def test_each_file_is_sorted_by_pair_id(output):
+    for table in ("pool", "matched", "curated"):
+        for path in (output / table).rglob("part-*.parquet"):
+            ids = pq.ParquetFile(path).read(["pair_id"]).column("pair_id").to_pylist()
+            assert ids == sorted(ids)
+
+
+def test_the_steps_one_by_one_give_the_same(output, tmp_path):
+    folder = ("--output", tmp_path / "out")
+    assert call("extract_pool", *WARCS, *folder) == 0
+    assert call("match_pool", "--metadata", METADATA, *folder) == 0
+    assert call("count_entries", "--metadata", METADATA, *folder) == 0
+    assert call("sample_pairs", "--threshold-t", THRESHOLD, "--seed", SEED, *folder) == 0
+    assert not (tmp_path / "out" / "run.json").exists()
+    assert call("report_curation", *folder) == 0
+    assert content(tmp_path / "out") == content(output)
+    digests = [
+        {step: done["digest"] for step, done in run_json(run)["steps"].items()} for run in (output, tmp_path / "out")
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_match_once_balance_many(output, tmp_path, capfd):
+    run = tmp_path / "out"
+    shutil.copytree(output, run)
+    matched_before = sorted(path.name for path in (run / "matched").rglob("*.parquet"))
+    assert call("sample_pairs", "--threshold-t", 5, "--output", run) == 2
+    assert "--overwrite" in capfd.readouterr().err
+    assert call("sample_pairs", "--threshold-t", 5, "--seed", SEED, "--output", run, "--overwrite") == 0
+    smaller = {row["pair_id"] for row in rows(run, "curated")}
+    assert smaller < {row["pair_id"] for row in rows(output, "curated")}
+    assert sorted(path.name for path in (run / "matched").rglob("*.parquet")) == matched_before
+    assert call("curate", *WARCS, "--metadata", METADATA, "--threshold-t", "inf", "--output", run, "--resume") == 0
+    assert len(rows(run, "curated")) == len(rows(run, "matched"))
+    assert "nothing is balanced" in run_json(run)["warnings"][0]
+
+
+def test_resume_of_a_finished_run_does_nothing(output, capfd):
+    def tables() -> dict[Path, int]:
+        found = {path: path.stat().st_mtime_ns for path in output.rglob("*.parquet")}
+        return {path: changed for path, changed in found.items() if path.relative_to(output).parts[0] != "report"}
+
+    before = tables()
+    assert call("curate", *WARCS, *BALANCE, "--output", output, "--resume") == 0
+    assert tables() == before
+    assert capfd.readouterr().err.count("done before, kept") == 5
+
+
+def test_lost_files_are_noticed_never_counted_as_a_gate(output, tmp_path, capfd):
+    run = tmp_path / "out"
+    shutil.copytree(output, run)
+    next((run / "matched").rglob("*.parquet")).unlink()
+    assert call("sample_pairs", "--threshold-t", 7, "--output", run, "--overwrite") == 2
+    assert "files of the step 'match' are gone" in capfd.readouterr().err
+    shutil.rmtree(run / "curated")
+    assert call("curate", *WARCS, *BALANCE, "--output", run, "--resume") == 0
+    assert capfd.readouterr().err.count("of its files are gone, so it is done again") == 1
+    assert content(run) == content(output)
+    next((run / "extracted").rglob("kind=pair/*.parquet")).unlink()
+    shutil.rmtree(run / "pool")
+    assert call("curate", *WARCS, *BALANCE, "--output", run, "--resume") != 0
+
+
+def test_a_suspect_sample_stays_and_says_so(output, tmp_path, capfd, monkeypatch):
+    from metaclip_spark.balance import ExpectedSize
+
+    run = tmp_path / "out"
+    shutil.copytree(output, run)
+    monkeypatch.setattr(ExpectedSize, "is_plausible", lambda *_: False)
+    assert call("curate", *WARCS, "--metadata", METADATA, "--threshold-t", 9, "--output", run, "--resume") == 1
+    assert "marked suspect in run.json" in capfd.readouterr().err
+    assert run_json(run)["status"] == "suspect"
+    assert rows(run, "curated")
+
+
+def test_archives_can_be_added_to_a_finished_run(output, tmp_path):
+    archives = sorted(SAMPLE.glob("*.warc.gz"))
+    run = tmp_path / "out"
+    assert call("curate", "--archives", *archives[:3], *BALANCE, "--output", run) == 0
+    assert call("curate", "--archives", *archives, *BALANCE, "--output", run, "--resume") == 0
+    assert content(run) == content(output)
+
+
+def test_the_gate_and_the_languages(output, tmp_path):
+    run = tmp_path / "out"
+    assert call("curate", *WARCS, *BALANCE, "--output", run, "--preset", "metaclip-english") == 0
+    numbers = {step: done["numbers"] for step, done in run_json(run)["steps"].items()}
+    assert len(rows(run, "matched")) == len(rows(output, "matched"))
+    assert 0 < numbers["count"]["gated_out"] == numbers["sample"]["gated_out"]
+    assert {row["language"] for row in rows(run, "curated")} == {"en"}
+    assert run_json(run)["deviations_from_the_paper"] == []
+    assert call("sample_pairs", "--threshold-t", 5, "--output", run, "--overwrite") == 2
+    assert call("sample_pairs", "--threshold-t", 5, "--languages", "en", "--output", run, "--overwrite") == 0
+
+
+def test_a_gate_without_languages_is_refused_then_match_runs_again(output, tmp_path, capfd):
+    run = tmp_path / "out"
+    shutil.copytree(output, run)
+    count = ("count_entries", "--metadata", METADATA, "--languages", "en", "--output", run, "--overwrite")
+    assert call(*count) == 2
+    assert "run match with --identify-language" in capfd.readouterr().err
+    assert call("match_pool", "--metadata", METADATA, "--identify-language", "--output", run, "--resume") == 0
+    assert "other settings (language_identified)" in capfd.readouterr().err
+    assert call(*count) == 0
+
+
+def test_counts_of_another_run_balance_a_part(output, tmp_path, expected):
+    run = tmp_path / "out"
+    first = ("--archives", sorted(SAMPLE.glob("*.warc.gz"))[0])
+    whole = ("--entry-counts", output / "entry_counts")
+    assert call("curate", *first, *BALANCE, *whole, "--output", run) == 0
+    kept = {row["pair_id"] for row in rows(run, "curated")}
+    in_part = {row["pair_id"] for row in rows(run, "pool")}
+    assert kept == {row["pair_id"] for row in rows(output, "curated")} & in_part
+    assert rows(run, "balance_counts") == rows(output, "entry_counts")
+    as_json = tmp_path / "counts.json"
+    as_json.write_text(json.dumps(dict(zip(expected["entries"], expected["counts"], strict=True))))
+    options = ("--threshold-t", THRESHOLD, "--seed", SEED, "--entry-counts", as_json)
+    assert call("sample_pairs", *options, "--output", run, "--overwrite") == 0
+    assert {row["pair_id"] for row in rows(run, "curated")} == kept
+
+
+def test_tail_share_chooses_the_oracles_threshold(output, tmp_path, expected):
+    run = tmp_path / "out"
+    shutil.copytree(output, run)
+    assert call("sample_pairs", "--tail-share", 0.06, "--output", run, "--overwrite") == 0
+    manifest = json.loads((run / "manifests" / "sample.json").read_text())
+    assert manifest["numbers"]["threshold_t"] == oracle.tail_share_threshold(expected["counts"], "0.06")
+
+
+def test_target_pairs_chooses_the_smallest_threshold_that_reaches_them(output, tmp_path, expected, capfd):
+    run = tmp_path / "out"
+    shutil.copytree(output, run)
+    assert call("sample_pairs", "--target-pairs", "2.5k", "--output", run, "--overwrite") == 0
+    threshold = json.loads((run / "manifests" / "sample.json").read_text())["numbers"]["threshold_t"]
+    below, reached = (
+        oracle.expected_size(expected["matched"], expected["counts"], threshold - less) for less in (1, 0)
+    )
+    assert below < 2500 <= reached
+    matched = len(expected["matched"])
+    capfd.readouterr()
+    assert call("sample_pairs", "--target-pairs", matched + 1, "--output", run, "--overwrite") == 2
+    assert f"only {matched:,} pairs were matched" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_a_pool_of_files_gives_the_same_curated_pairs(output, tmp_path, form):
+    pairs = sorted(rows(output, "pool"), key=lambda row: row["alt_text"])
+    inputs = tmp_path / "in"
+    inputs.mkdir()
+    for number in range(3):
+        part = [{"link": row["image_url"], "words": f" {row['alt_text']}\t"} for row in pairs[number::3]]
+        if form == "parquet":
+            pq.write_table(pa.Table.from_pylist(part), inputs / f"{number}.parquet")
+        else:
+            (inputs / f"{number}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    run = tmp_path / "out"
+    columns = ("--url-column", "link", "--text-column", "words")
+    assert call("curate", "--pool", inputs, *columns, *BALANCE, "--output", run) == 0
+    assert [row["pair_id"] for row in rows(run, "curated")] == [row["pair_id"] for row in rows(output, "curated")]
+    assert {row["page_url"] for row in rows(run, "pool")} == {None}
+    assert {row["archive"] for row in rows(run, "pool")} == {f"{number}.{form}" for number in range(3)}
+
+
+def test_warc_and_wat_give_the_same_pairs(output, tmp_path):
+    run = tmp_path / "out"
+    assert call("extract_pool", "--archives", SAMPLE / "*.wat.gz", "--output", run) == 0
+    from_wat = {row["pair_id"] for row in rows(run, "pool")}
+    held_by_wat = {row["pair_id"] for row in rows(output, "pool") if row["source"] != "data-image-title"}
+    assert held_by_wat <= from_wat
+
+
+def test_img2dataset_reads_curated_as_it_is(output, tmp_path):
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    reader = img2dataset_reader().Reader(
+        url_list=str(output / "curated"),
+        input_format="parquet",
+        url_col="image_url",
+        caption_col="alt_text",
+        verify_hash_col=None,
+        verify_hash_type=None,
+        save_additional_columns=["pair_id"],
+        number_sample_per_shard=1000,
+        done_shards=set(),
+        tmp_path=str(shards),
+    )
+    read = [row for _, path in reader for row in pa.ipc.open_file(path).read_all().to_pylist()]
+    curated = rows(output, "curated")
+    assert sorted((row["pair_id"], row["url"], row["caption"]) for row in read) == sorted(
+        (row["pair_id"], row["image_url"], row["alt_text"]) for row in curated
+    )
+
+
+def img2dataset_reader():
+    """Loads img2dataset's reader alone: the package's own start imports its image libraries."""
+    folder = importlib.util.find_spec("img2dataset").submodule_search_locations[0]
+    specification = importlib.util.spec_from_file_location("img2dataset_reader", Path(folder) / "reader.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif("METACLIP_TEST_DATA" not in os.environ, reason="METACLIP_TEST_DATA names no folder")
+@pytest.mark.parametrize("name", ["gimp-en.warc.gz", "debian-docs.warc.wat.gz"])
+def test_real_archives_give_a_curated_set(tmp_path, name):
+    archives = Path(os.environ["METACLIP_TEST_DATA"]) / "archives"
+    told = json.loads((archives / "EXPECTED.json").read_text())[name]
+    run = tmp_path / "out"
+    options = ("--metadata", METADATA, "--tail-share", 0.06)
+    assert call("curate", "--archives", archives / name, *options, "--output", run) == 0
+    numbers = run_json(run)["steps"]["extract"]["numbers"]
+    assert numbers["pages"] == told["pages"]
+    assert numbers["images"] == told["imgs"]
+    assert len([row for row in rows(run, "pool") if row["source"] == "alt"]) == told["distinct_pairs"]
+    assert 0 < len(rows(run, "curated")) < len(rows(run, "matched"))

@@ -1,0 +1,310 @@
+"""What people look at before they trust a run: report, data card, explanations, plans and comparisons."""
+
+import json
+import math
+import shutil
+from collections import Counter
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+from metaclip_spark.config.curation import LanguageConfig
+from metaclip_spark.reports.explain import Curation, explain_pair, explain_text, read_curation
+from metaclip_spark.reports.profile import TEXT_LENGTHS
+from metaclip_spark.runs.open import open_finished
+from tests.support import oracle
+from tests.support.jobs import METADATA, SAMPLE, call, rows, run_json
+from udfs.balancing.draw import pair_draws
+from udfs.pairs.text import pair_id
+
+THRESHOLD = 20
+SEED = 5
+
+pytestmark = pytest.mark.usefixtures("spark")
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    options = ("--metadata", METADATA, "--threshold-t", THRESHOLD, "--seed", SEED, "--preset", "metaclip-english")
+    assert call("curate", "--archives", SAMPLE / "*.warc.gz", *options, "--output", folder) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tables(output):
+    matched = rows(output, "matched")
+    return {
+        "pool": rows(output, "pool"),
+        "matched": matched,
+        "passed": [row for row in matched if row["language"] == "en"],
+        "curated": rows(output, "curated"),
+        "counts": [row["entry_count"] for row in sorted(rows(output, "entry_counts"), key=lambda row: row["entry_id"])],
+    }
+
+
+@pytest.fixture(scope="module")
+def report(output):
+    return json.loads((output / "report" / "report.json").read_text())
+
+
+def grouped(tables, key):
+    before, after = (Counter(map(key, tables[name])) for name in ("passed", "curated"))
+    return [{"group": group, "matched": number, "curated": after[group]} for group, number in before.items()]
+
+
+def test_groups_are_those_of_the_tables(tables, report):
+    profile = report["profile"]
+    assert profile["languages"] == grouped(tables, lambda row: row["language"])
+    by_entries = sorted(grouped(tables, lambda row: len(row["entry_ids"])), key=lambda row: row["group"])
+    assert profile["entries_per_pair"] == by_entries
+    lengths = grouped(tables, lambda row: max(least for least in TEXT_LENGTHS if least <= len(row["alt_text"])))
+    assert profile["text_lengths"] == sorted(lengths, key=lambda row: row["group"])
+    domains = grouped(tables, lambda row: urlsplit(row["image_url"]).netloc.rpartition("@")[2].lower())
+    assert profile["domains"] == sorted(domains, key=lambda row: (-row["matched"], row["group"]))[:20]
+
+
+def test_figures_per_entry_are_those_of_the_tables(output, tables, report):
+    counts = tables["counts"]
+    expected, kept = [0.0] * len(counts), [0] * len(counts)
+    for row in tables["passed"]:
+        probability = oracle.keep_probability(row["entry_ids"], counts, THRESHOLD)
+        for entry in row["entry_ids"]:
+            expected[entry] += probability
+    for row in tables["curated"]:
+        for entry in row["entry_ids"]:
+            kept[entry] += 1
+    stored = sorted(rows(output, "report/entries"), key=lambda row: row["entry_id"])
+    assert [row["kept"] for row in stored] == kept
+    assert [row["entry_count"] for row in stored] == counts
+    assert [row["expected_kept"] for row in stored] == pytest.approx(expected, abs=0.01)
+    lost = sorted(range(len(counts)), key=lambda entry: (kept[entry] - counts[entry], entry))[:20]
+    assert [row["entry_id"] for row in report["profile"]["most_cut"]] == lost
+    for row in report["profile"]["most_cut"]:
+        with_it = [pair["pair_id"] for pair in tables["curated"] if row["entry_id"] in pair["entry_ids"]]
+        assert [pair["pair_id"] for pair in row["pairs"]] == with_it[:3]
+    for line in report["profile"]["coverage"]:
+        assert line["matched"] == sum(line["from"] <= count <= line["to"] for count in counts)
+        assert line["curated"] == sum(line["from"] <= count <= line["to"] for count in kept)
+    assert sum(line["matched"] for line in report["profile"]["coverage"]) == len(counts)
+
+
+def test_the_page_shows_the_numbers_of_run_json(output, report):
+    page = (output / "report" / "report.html").read_text()
+    shown = BeautifulSoup(page, "html5lib").get_text(" ")
+    numbers = {step: done["numbers"] for step, done in run_json(output)["steps"].items()}
+    for step, figure in (("deduplicate", "pairs"), ("match", "pairs"), ("count", "matches"), ("sample", "not_drawn")):
+        assert f"{numbers[step][figure]:,}" in shown
+    for reason, number in numbers["extract"]["rejected"].items():
+        assert f"{reason}" in shown
+        assert f"{number:,}" in shown
+    assert f"{numbers['sample']['expected_size']:,.1f}" in shown
+    assert report["curves"]["cumulative"]["shares"][-1] == 1
+    assert page.count("<svg") == 4
+    assert len(page.encode()) < 3_000_000
+    assert "http" not in " ".join(tag["href"] for tag in BeautifulSoup(page, "html5lib").find_all("a"))
+
+
+def test_explain_agrees_with_the_job_on_every_pair(output, tables, report):
+    curation = read_curation(open_finished(str(output), "test"))
+    matched = {row["pair_id"]: row for row in tables["matched"]}
+    kept = {row["pair_id"]: row for row in tables["curated"]}
+    stages = Counter()
+    for pair in tables["pool"]:
+        found = matched.get(pair["pair_id"], {})
+        told = explain_pair(pair, (found.get("language"), found.get("language_probability")), curation)
+        stages[told["stage"]] += 1
+        assert [entry["entry_id"] for entry in told["entries"]] == found.get("entry_ids", [])
+        assert (told["stage"] == "match") == (not found)
+        assert (told["stage"] == "count") == (found.get("language", "en") != "en")
+        assert (told["stage"] == "curated") == (pair["pair_id"] in kept)
+        if told["stage"] == "curated":
+            assert told["keep_probability"] == kept[pair["pair_id"]]["keep_probability"]
+        for entry in told["entries"]:
+            for place in entry["places"]:
+                assert told["spaced"][place - 1 :].startswith(f" {entry['entry_text']} ")
+    funnel = {line["out"]: line for line in report["funnel"]}
+    assert stages["match"] == funnel["matched"]["reasons"]["no_entry"]
+    assert stages["count"] == funnel["counted"]["reasons"]["language_gate"]
+    assert stages["sample"] == funnel["curated"]["reasons"]["not_drawn"]
+    assert explain_text("a , a !", curation)["entries"][0]["places"] == [1, 7]
+
+
+def test_explain_has_a_draw_that_equals_the_keep_probability_left_out_as_the_job_does():
+    pair = {**dict.fromkeys(("archive", "record_offset")), "image_url": "https://example.org/", "alt_text": "dog"}
+    pair["pair_id"] = pair_id(pair["image_url"], pair["alt_text"])
+    draw = pair_draws(pa.array([pair["pair_id"]]), SEED)
+
+    def stage_at(probability):
+        gate = LanguageConfig()
+        curation = Curation(
+            ("dog",), {"dog": 0}, np.array([9]), probability, seed=SEED, threshold=1, gate=gate, longest=1
+        )
+        told = explain_pair(pair, (None, None), curation)
+        assert told["keep_probability"] == probability[0]
+        return told["stage"]
+
+    assert [stage_at(draw), stage_at(draw + 2.0**-53)] == ["sample", "curated"]
+
+
+def test_the_explain_job(output, tables, capsys):
+    pair = tables["curated"][7]
+    assert call("explain_pair", "--run", output, "--pair-id", pair["pair_id"]) == 0
+    told = capsys.readouterr().out
+    assert pair["pair_id"] in told
+    assert f"keep probability {pair['keep_probability']!r}" in told
+    assert "verdict          in: its draw" in told
+    assert call("explain_pair", "--run", output, "--url", pair["image_url"]) == 0
+    assert pair["pair_id"] in capsys.readouterr().out
+    assert call("explain_pair", "--run", output, "--text", f"  {pair['alt_text']}\n") == 0
+    assert pair["pair_id"] in capsys.readouterr().out
+    archive = rows(output, "archives")[0]
+    options = ("--text", "never \u202e a dog", "--archive", archive["archive"])
+    assert call("explain_pair", "--run", output, *options) == 0
+    told = capsys.readouterr().out
+    assert "it left at extract, or was never there" in told
+    assert "entry            'dog'" in told
+    assert "\u202e" not in told
+    for reason, number in archive["rejected"]:
+        assert f"{number:,}   {reason}" in told
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--pair-id", "1dd6"), "--pair-id is '1dd6': it must be 32 hex digits"),
+        (("--pair-id", "0" * 32, "--text", "a"), "exactly one of --pair-id, --url and --text"),
+        ((), "exactly one of --pair-id, --url and --text"),
+    ],
+)
+def test_bad_questions_are_refused_in_one_line(output, capsys, options, message):
+    assert call("explain_pair", "--run", output, *options) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+
+
+def test_the_plan_is_what_sampling_would_give(output, tables, tmp_path, capsys):
+    curve = tmp_path / "curve.svg"
+    options = ("--thresholds", 7, THRESHOLD, "--target-pairs", "2k", "--curve", curve)
+    assert call("plan_threshold", "--run", output, *options) == 0
+    told = capsys.readouterr().out
+    lines = {line.split()[0]: line for line in told.splitlines() if line[:1] == " "}
+    for threshold in (1, 7, THRESHOLD):
+        expected = oracle.expected_size(tables["passed"], tables["counts"], threshold)
+        assert f"{expected:,.1f}" in lines[str(threshold)]
+    assert f"{float(oracle.tail_share(tables['counts'], THRESHOLD)):.2%}" in lines[str(THRESHOLD)]
+    chosen = int(next(threshold for threshold, line in lines.items() if "<- chosen" in line))
+    below, reached = (oracle.expected_size(tables["passed"], tables["counts"], chosen - less) for less in (1, 0))
+    assert below < 2000 <= reached
+    assert "nothing is balanced" in told
+    assert curve.read_text().startswith("<?xml")
+    png = tmp_path / "curve.png"
+    assert call("plan_threshold", "--run", output, "--at-counts", output, "--curve", png, "--tail-share", 0.06) == 0
+    assert f"{oracle.tail_share_threshold(tables['counts'], '0.06'):>15,}" in capsys.readouterr().out
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert call("plan_threshold", "--run", output, "--target-pairs", "1M") == 2
+    assert f"only {len(tables['passed']):,} pairs were matched" in capsys.readouterr().err
+    assert call("plan_threshold", "--run", output, "--curve", tmp_path / "curve.pdf") == 2
+    assert "must end in one of .png, .svg" in capsys.readouterr().err
+
+
+def test_the_data_card_and_the_set_load(output, tables, report, tmp_path, monkeypatch):
+    for name, value in (("HF_HUB_OFFLINE", "1"), ("HF_HOME", str(tmp_path / "home"))):
+        monkeypatch.setenv(name, value)
+    datasets = pytest.importorskip("datasets", reason="the package datasets is not installed")
+    card = (output / "report" / "DATA_CARD.md").read_text()
+    _, head, body = card.split("---\n", 2)
+    fields = yaml.safe_load(head)
+    assert fields["size_categories"] == ["1K<n<10K"]
+    assert fields["language"] == ["en"]
+    assert f"| real size | {len(tables['curated']):,} |" in body
+    assert report["metadata_digest"] in body
+    files = str(output / fields["configs"][0]["data_files"][0]["path"])
+    loaded = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded.num_rows == len(tables["curated"])
+    assert set(loaded["pair_id"]) == {row["pair_id"] for row in tables["curated"]}
+    for name in loaded.column_names:
+        assert f"| `{name}` |" in body
+
+
+def test_two_runs_and_a_file_of_counts_side_by_side(output, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(output, run)
+    assert call("report_curation", "--output", run, "--against", output) == 0
+    comparison = json.loads((run / "report" / "report.json").read_text())["comparison"]
+    assert comparison["rank_correlation"] == pytest.approx(1)
+    assert comparison["moves"] == []
+    assert comparison["sentence"] == ""
+    assert {"figure": "threshold t", "this": 20, "other": 20} in comparison["runs"]
+    counts = tmp_path / "counts.json"
+    counts.write_text(json.dumps({"dog": 5, "cat": 900, "no such entry <b>": 3}))
+    assert call("report_curation", "--output", run, "--against", counts) == 0
+    comparison = json.loads((run / "report" / "report.json").read_text())["comparison"]
+    assert comparison["shared"] == 2
+    assert comparison["missing_here"] == {"entries": 1, "first": ["no such entry <b>"]}
+    assert {row["entry_text"] for row in comparison["moves"]} == {"dog", "cat"}
+    page = (run / "report" / "report.html").read_text()
+    assert "The metadata lists differ: 2 entries are in both" in page
+    assert "no such entry &lt;b&gt;" in page
+    counts.write_text(json.dumps({"dog": -5}))
+    capsys.readouterr()
+    assert call("report_curation", "--output", run, "--against", counts) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_unfinished_runs_and_runs_of_other_versions_are_refused_in_one_line(output, tmp_path, capsys):
+    run = tmp_path / "run"
+    jobs = (("explain_pair", "--run", run, "--text", "a"), ("report_curation", "--output", output, "--against", run))
+    shutil.copytree(output, run)
+    summary = run_json(run)
+    (run / "run.json").write_text(json.dumps({**summary, "layout": 99, "versions": {"metaclip-spark": "9.0"}}))
+    for job in jobs:
+        assert call(*job) == 2
+        told = capsys.readouterr().err
+        assert "was written by metaclip-spark 9.0 in layout 99" in told
+        assert told.count("\n") == 1
+    (run / "run.json").unlink()
+    for job in jobs:
+        assert call(*job) == 2
+        assert "is unfinished (it has no run.json)" in capsys.readouterr().err
+    manifest = run / "manifests" / "sample.json"
+    stored = json.loads(manifest.read_text())
+    del stored["numbers"]["head_entries_cut"]
+    manifest.write_text(json.dumps(stored))
+    assert call("report_curation", "--output", run) == 2
+    told = capsys.readouterr().err
+    assert "the step 'sample' lacks head_entries_cut: it was done by another version" in told
+    manifest.unlink()
+    assert call("report_curation", "--output", run) == 2
+    assert "has no finished step 'sample'" in capsys.readouterr().err
+    assert call("explain_pair", "--run", tmp_path / "nowhere", "--text", "a") == 2
+    assert "is no run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("entries", "sentences"),
+    [
+        (["zebra"], ["No text of the pool holds a metadata entry", "No pair was matched."]),
+        (["dog"], ["no entry exceeds t: nothing is balanced", "No pair was cut."]),
+    ],
+)
+def test_runs_with_nothing_to_show_say_so(tmp_path, entries, sentences):
+    texts = ["a dog", "the dog", "a cat"]
+    pool = tmp_path / "pool.parquet"
+    pq.write_table(pa.table({"url": [f"http://a.example/{text[0]}" for text in texts], "text": texts}), pool)
+    (tmp_path / "metadata.json").write_text(json.dumps(entries))
+    run = tmp_path / "run"
+    options = ("--metadata", tmp_path / "metadata.json", "--threshold-t", 1000, "--output", run)
+    assert call("curate", "--pool", pool, *options) == 0
+    page = (run / "report" / "report.html").read_text()
+    for sentence in sentences:
+        assert sentence in page
+    assert page.count("<svg") == (4 if entries == ["dog"] else 0)
+    assert pair_id("http://a.example/t", "the dog") in {row["pair_id"] for row in rows(run, "pool")}
+    assert math.isfinite(json.loads((run / "report" / "report.json").read_text())["expected_size"])

@@ -1,0 +1,47 @@
+"""The check of a cluster before a run: a line per check, and exit code 2 where a run would fail."""
+
+import pytest
+
+from metaclip_spark import cluster_check as check_cluster
+from tests.support.jobs import SAMPLE, call
+
+pytestmark = pytest.mark.usefixtures("spark")
+
+
+@pytest.fixture
+def metadata(tmp_path):
+    (tmp_path / "few.json").write_text('["a", "dog"]')
+    return ("--metadata", tmp_path / "few.json")
+
+
+def test_a_run_would_work_here(tmp_path, metadata, capfd):
+    assert call("check_cluster", "--archives", SAMPLE, *metadata, "--output", tmp_path / "out") == 0
+    *lines, last = capfd.readouterr().out.strip().splitlines()
+    assert all(line.startswith("ok ") for line in lines)
+    assert len(lines) == 6
+    assert "pairs/s; extraction of all 12 takes about 0.0 hours" in lines[-1]
+    assert last == "a run would work here"
+    assert not (tmp_path / "out" / "check").exists()
+
+
+def test_other_versions_and_unreadable_archives_are_found(tmp_path, metadata, capfd, monkeypatch):
+    paths = tmp_path / "warc.paths"
+    paths.write_text("lost.warc.gz\n")
+    mine = check_cluster.installed_packages()
+    monkeypatch.setattr(check_cluster, "installed_packages", lambda: {**mine, "pyarrow": "1.0"})
+    options = ("--archives", paths, "--archives-prefix", tmp_path, *metadata, "--output", tmp_path / "out")
+    assert call("check_cluster", *options) == 2
+    lines = capfd.readouterr().out.strip().splitlines()
+    failed = [line for line in lines if line.startswith("FAIL")]
+    assert len(failed) == 2
+    assert f"pyarrow {mine['pyarrow']} (driver: 1.0): give all machines one environment" in failed[0]
+    assert "lost.warc.gz cannot be read" in failed[1]
+    assert lines[-1] == "2 checks failed: a run would fail"
+
+
+def test_too_little_scratch_space_is_found():
+    verdict = check_cluster.Verdict()
+    worker = {"host": "a", "free_scratch_bytes": 5 << 20}
+    check_cluster._check_scratch(verdict, [{"host": "b", "free_scratch_bytes": 5 << 30}, worker])
+    assert verdict.lines == ["FAIL scratch space: a has 5 MiB left: free it, or set spark.local.dir to a larger disk"]
+    assert verdict.failures == 1

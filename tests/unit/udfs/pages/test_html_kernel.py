@@ -1,0 +1,154 @@
+"""The scanner of tags against the full parse of the page: the same images, texts, URLs and losses, in one order."""
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.archive_files import extract_path, read_tags
+from tests.support.paths import SAMPLE_FOLDER
+from udfs.pages import warc as warc_pairs
+from udfs.pages.html import read_html, read_whole_page
+from udfs.pages.html_kernel import tag_kernel
+from udfs.pages.image_table import TAG_COLUMNS, UNMODELLED
+from udfs.pairs.rules import PagePairs
+
+DATA = os.environ.get("METACLIP_TEST_DATA")
+SAMPLES = sorted(path.name for path in SAMPLE_FOLDER.glob("*.warc.gz"))
+PAGE_URL = "https://example.org/dir/page.html"
+IMAGE = "<img src=a alt=b>"
+
+NAMES = re.findall(
+    r"\w+",
+    "img image base p a b div br table tbody tr td th caption col colgroup thead title textarea style "
+    "script xmp iframe noembed noframes noscript select option optgroup svg path g text math template "
+    "plaintext frameset frame head body html form input button nobr i pre li hr imgs titles scripts "
+    "object marquee foreignObject desc ",
+)
+VALUES = ["x", "'a > b'", '"a > b"', "a'b", "&amp;c", '"&lt;d&copy=1"', "''", "é", "a\r\nb", "\0", "/", '=">"', "/e/"]
+ATTRIBUTES = ["src", "alt", "title", "data-image-title", "href", "SRC", "Alt", "width", "=", '"', "<", "data-x"]
+LOOSE = ["<", ">", "</", "<!", "<!--", "-->", "--!>", "<!-->", "<!--->", "<!--", "<!doctype", "<?", "/>", "'"]
+LOOSE += ['"', "=", "&", "&amp;", "text", "\n", "é", "\x00", "\r", "</>", "<![CDATA[", "]]>", "<3", "--", "-"]
+
+names = st.sampled_from(NAMES).flatmap(lambda name: st.sampled_from([name, name.upper(), name.capitalize()]))
+assignments = st.tuples(
+    st.sampled_from([" ", "\n", "/", " /", "", "\t"]),
+    st.sampled_from(ATTRIBUTES),
+    st.sampled_from(["=", " = ", "", "=\n"]),
+    st.sampled_from(VALUES),
+).map("".join)
+start_tags = st.tuples(
+    st.just("<"), names, st.lists(assignments, max_size=4).map("".join), st.sampled_from([">", "/>", " />", "\n>"])
+).map("".join)
+end_tags = st.tuples(st.just("</"), names, st.sampled_from([">", " >", "/>", " a='>'>"])).map("".join)
+images = st.tuples(st.just("<img"), st.lists(assignments, max_size=4).map("".join), st.just(">")).map("".join)
+pages = st.lists(
+    st.one_of(start_tags, end_tags, images, st.just(IMAGE), st.sampled_from(LOOSE)), min_size=1, max_size=25
+).map("".join)
+
+
+def scan(html: bytes) -> int:
+    images, base = np.empty((64, TAG_COLUMNS), np.int64), np.empty(TAG_COLUMNS, np.int64)
+    return int(tag_kernel()(np.frombuffer(html, np.uint8), images, base))
+
+
+def check(html: bytes, page_url: str = PAGE_URL) -> PagePairs:
+    page, whole = read_html(html, page_url), read_whole_page(html, page_url)
+    read_tags(page)
+    # The base of a page without images is of no use, and not always looked for.
+    assert page == (whole if whole.images else replace(whole, base_url=page.base_url))
+    return page
+
+
+@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(pages)
+def test_generated_markup(html: str) -> None:
+    check(html.encode())
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(pages, st.binary(max_size=12), st.floats(0, 1), st.floats(0, 1))
+def test_generated_markup_that_is_cut_and_holds_any_bytes(html: str, junk: bytes, cut: float, place: float) -> None:
+    data = html.encode()
+    data = data[: int(len(data) * cut)]
+    place_of_junk = int(len(data) * place)
+    check(data[:place_of_junk] + junk + data[place_of_junk:])
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p>no image</p>",
+        "<!-- <img> --> <!doctype html><?php > ?><!x <img> a < b <3",
+        "<script>if (a < b) '<img>' </script ><style><img></style><TITLE>a<b</Title>",
+        "<script><!-- <img> --></script>",
+        "<table><tr><td><img></td></tr></table><img>",
+        "<select><option>a<OPTGROUP label='<img>'></select><img>",
+        "<svg><title>a</title><g><path d='a'/></g><svg></svg></svg><img>",
+        "<noscript><img src=a alt=b></noscript>",
+    ],
+)
+def test_what_the_scanner_models(html: str) -> None:
+    assert scan(html.encode()) == html.endswith("<img>") + html.count("<td><img>") + html.count("<noscript><img ")
+    check(html.encode())
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<template>",
+        "<math>",
+        "<plaintext>",
+        "<frameset>",
+        "<select><img></select>",
+        "<svg><style></style></svg>",
+        "<svg><![CDATA[ <img> ]]></svg>",
+        "<svg><title><b></title></svg>",
+        "<script><!-- <script> </script> --></script>",
+        "<script>",
+        "<!-- ",
+        "<img alt='",
+        "<table><tr><td>a</td><img>",
+        "<img>" * 65,
+    ],
+)
+def test_what_is_left_to_the_full_parse(html: str) -> None:
+    assert scan(html.encode()) == UNMODELLED
+    check(html.encode())
+
+
+@pytest.mark.parametrize("html", [" <img src=a", '\n<img src="x', "<base href=a", ' <img src=a alt="b>', "<img", "<"])
+def test_a_tag_that_the_end_cuts_off(html: str) -> None:
+    check(html.encode())
+
+
+def test_every_beginning_of_a_page() -> None:
+    html = b"x <base href='/d/'><p><img src=a alt=\"b\"> <!-- c --><IMG title=t src='e' />"
+    html += b"<svg><path/></svg><script>f</script>"
+    for end in range(len(html) + 1):
+        check(html[:end])
+
+
+def test_images_between_cells_come_before_the_table() -> None:
+    page = check(b"<table><tr><td><img src=1 alt=a></td></tr><img src=2 alt=b></table>")
+    assert [pair.alt_text for pair in page.pairs] == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    "name", ["debian-docs.warc.gz", "gimp-en.warc.gz", *sorted(p.name for p in SAMPLE_FOLDER.glob("*.warc.gz"))]
+)
+def test_real_pages(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = SAMPLE_FOLDER
+    if not (SAMPLE_FOLDER / name).exists():
+        if DATA is None:
+            pytest.skip("METACLIP_TEST_DATA is not set")
+        folder = Path(DATA) / "archives"
+    monkeypatch.setattr(warc_pairs, "read_html", check)
+    outcome = extract_path(folder / name)
+    assert outcome.archive["pages"] > 0
+    assert outcome.rejected.get("record.parser_error", 0) == 0

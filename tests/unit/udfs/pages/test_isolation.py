@@ -1,0 +1,103 @@
+"""Records that crash or hang the parser cost themselves only."""
+
+import os
+import signal
+import sys
+import time
+
+import pyarrow as pa
+import pytest
+
+from tests.support.archive_files import read_tags
+from udfs.archives.recovery import ArchiveRecord
+from udfs.pages.isolation import IsolatedPages, ParserNotStartedError, page_reader
+from udfs.pairs.extract import ExtractOptions, extract_batches
+from udfs.pairs.rules import LostRecordError
+from udfs.schemas import ARCHIVE_PATHS
+
+PAGE = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<img src=a.jpg alt="a dog">'
+CHILD = """
+import os, sys, time
+from udfs.pages.isolated_worker import serve
+from udfs.pages.parse import page_in as parse
+def page_in(record, max_page_bytes):
+    if b"CRASH" in record.block:
+        os.kill(os.getpid(), 11)
+    if b"HANG" in record.block:
+        time.sleep(60)
+    return parse(record, max_page_bytes)
+serve(page_in, sys.stdin.buffer, sys.stdout.buffer)
+"""
+
+
+def record(offset: int, block: bytes) -> ArchiveRecord:
+    return ArchiveRecord(
+        offset, "response", "http://example.org/", "application/http; msgtype=response", None, len(block), block
+    )
+
+
+@pytest.fixture
+def isolated():
+    made = IsolatedPages(1 << 20, 5.0, [sys.executable, "-c", CHILD])
+    yield made
+    made.close()
+
+
+def test_the_child_gives_what_the_worker_gives(isolated):
+    here = page_reader(0, 1 << 20, 60.0)
+    pages = [read(record(0, PAGE)) for read in (isolated, here)]
+    for page in pages:
+        read_tags(page)
+        assert page.images == 1
+    assert pages[0] == pages[1]
+    for read in (isolated, here):
+        with pytest.raises(LostRecordError) as lost:
+            read(record(0, b"HTTP/1.1 404 Not Found\r\n\r\n"))
+        assert lost.value.reason.startswith("record.skipped_")
+
+
+def test_a_crash_and_a_hang_cost_one_record_each(isolated):
+    isolated(record(0, PAGE))
+    isolated._timeout_seconds = 1.0
+    for block, reason in ((b"CRASH", "record.parser_crash"), (b"HANG", "record.parser_timeout")):
+        with pytest.raises(LostRecordError) as lost:
+            isolated(record(0, PAGE + block))
+        assert lost.value.reason == reason
+        assert "http://example.org/" in lost.value.example
+        isolated._timeout_seconds = 5.0
+        assert len(isolated(record(0, PAGE)).tags.rows) == 1
+        isolated._timeout_seconds = 1.0
+
+
+def test_a_child_that_does_not_start_is_no_records_fault():
+    isolated = IsolatedPages(1 << 20, 5.0, [sys.executable, "-c", "raise SystemExit(3)"])
+    with pytest.raises(ParserNotStartedError, match="did not start"):
+        isolated(record(0, PAGE))
+
+
+def test_the_alarm_ends_a_worker_that_hangs():
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        sys.modules["udfs.pages.isolation"].page_in = lambda *_: time.sleep(30)
+        page_reader(0, 1 << 20, 0.2)(record(0, PAGE))
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGALRM
+
+
+def test_no_alarm_is_left_behind():
+    page_reader(0, 1 << 20, 60.0)(record(0, PAGE))
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_second_attempt_gives_the_same_rows():
+    from tests.support.jobs import SAMPLE
+
+    path = str(sorted(SAMPLE.glob("*.warc.gz"))[0])
+    paths = pa.RecordBatch.from_pylist([{"archive": "a", "path": path}], schema=ARCHIVE_PATHS)
+    first, second = (
+        [batch.to_pylist() for batch in extract_batches(iter([paths]), options=ExtractOptions(), attempt=attempt)]
+        for attempt in (0, 1)
+    )
+    assert first == second
