@@ -8,6 +8,15 @@ import pytest
 # The JVMs of tests live for seconds: without the second compiler a cold run costs 40 % less processor time.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 
+JVM_FIXTURES = {"spark", "newest", "run_folder", "bench_spark"}
+"""Fixtures that start a JVM: what asks for one of them, itself or through another, gets the marker `spark`."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if JVM_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.spark)
+
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory):

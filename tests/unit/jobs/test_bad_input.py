@@ -1,14 +1,4 @@
-"""Bad input given to the jobs: one line and exit code 2 before Spark works, or a counted row in a finished run.
-
-Numbered cases of bad input in this file:
-70 archive that is not there       71 glob without a match           72 missing line of a path list
-73 empty archives                  74 no pair, and no matched pair   75 too many bad records
-76 wrong schema in one of many     77 half-written Parquet           78 zero-row Parquet
-79 broken JSONL line               80 duplicate metadata entries     81 empty metadata entries
-82 unreadable metadata             83 counts of another list         84 t out of range
-85 output made with other settings 86 output with a stranger's files 87 a step before the one it reads
-88 other metadata than was matched 89 unwritable output              90 a broken configuration file
-"""
+"""Bad input given to the jobs: one line and exit code 2 before Spark works, or a counted row in a finished run."""
 
 import json
 import os
@@ -57,17 +47,17 @@ def finished(tmp_path_factory):
     return folder
 
 
-def test_bad_input_70_archive_that_is_not_there(tmp_path, capfd):
+def test_archive_that_is_not_there(tmp_path, capfd):
     message = refused(capfd, "curate", "--archives", tmp_path / "x.warc.gz", *BALANCE, "--output", tmp_path / "out")
     assert "x.warc.gz does not exist" in message
     assert not (tmp_path / "out").exists()
 
 
-def test_bad_input_71_glob_without_a_match(tmp_path, capfd):
+def test_glob_without_a_match(tmp_path, capfd):
     assert "matches no file" in refused(capfd, "curate", "--archives", "*.nope", *BALANCE, "--output", tmp_path / "out")
 
 
-def test_bad_input_72_missing_line_of_a_path_list(tmp_path, capfd, balance):
+def test_missing_line_of_a_path_list(tmp_path, capfd, balance):
     paths = tmp_path / "warc.paths"
     paths.write_text(f"{ONE.name}\nlost.warc.gz\n")
     options = ("--archives", paths, "--archives-prefix", SAMPLE, *balance, "--output", tmp_path / "out")
@@ -82,7 +72,7 @@ def test_bad_input_72_missing_line_of_a_path_list(tmp_path, capfd, balance):
     assert any("could not be read" in warning for warning in run_json(tmp_path / "out")["warnings"])
 
 
-def test_bad_input_73_empty_archives(tmp_path, balance):
+def test_empty_archives(tmp_path, balance):
     (tmp_path / "in").mkdir()
     for name in ("none.warc.gz", "none.wat"):
         (tmp_path / "in" / name).write_bytes(b"")
@@ -116,14 +106,14 @@ def test_archives_that_lost_every_page_are_named(tmp_path, capfd, balance):
 
 
 @pytest.mark.parametrize("text", ["zzzz", "  "], ids=["no_match", "no_pair"])
-def test_bad_input_74_no_pair_and_no_matched_pair(tmp_path, balance, text):
+def test_no_pair_and_no_matched_pair(tmp_path, balance, text):
     write_pool(tmp_path / "in", pairs=[{**PAIR, "text": text}])
     assert call("curate", "--pool", tmp_path / "in", *balance, "--output", tmp_path / "out") == 0
     assert rows(tmp_path / "out", "curated") == []
     assert run_json(tmp_path / "out")["steps"]["count"]["numbers"]["matches"] == 0
 
 
-def test_bad_input_75_too_many_bad_records(tmp_path, capfd):
+def test_too_many_bad_records(tmp_path, capfd):
     (tmp_path / "in.jsonl").write_text(json.dumps(PAIR) + "\n{broken\n{broken\n")
     options = ("--pool", tmp_path / "in.jsonl", "--output", tmp_path / "out")
     assert call("extract_pool", *options) == 1
@@ -133,7 +123,7 @@ def test_bad_input_75_too_many_bad_records(tmp_path, capfd):
     assert [row["record_offset"] for row in rows(tmp_path / "out", "rejects")] == [1, 2]
 
 
-def test_bad_input_76_wrong_schema_in_one_of_many(tmp_path, capfd):
+def test_wrong_schema_in_one_of_many(tmp_path, capfd):
     write_pool(tmp_path / "in", a=[PAIR], b=[{"url": "u", "caption": "t"}], c=[PAIR])
     message = refused(capfd, "curate", "--pool", tmp_path / "in", *BALANCE, "--output", tmp_path / "out")
     assert "1 of 3 files" in message
@@ -141,21 +131,21 @@ def test_bad_input_76_wrong_schema_in_one_of_many(tmp_path, capfd):
     assert not (tmp_path / "out").exists()
 
 
-def test_bad_input_77_half_written_parquet(tmp_path, capfd):
+def test_half_written_parquet(tmp_path, capfd):
     write_pool(tmp_path / "in", a=[PAIR])
     path = tmp_path / "in" / "a.parquet"
     path.write_bytes(path.read_bytes()[:-10])
     assert "half-written" in refused(capfd, "curate", "--pool", path, *BALANCE, "--output", tmp_path / "out")
 
 
-def test_bad_input_78_zero_row_parquet(tmp_path):
+def test_zero_row_parquet(tmp_path):
     write_pool(tmp_path / "in", a=[PAIR])
     pq.write_table(pa.table({"url": pa.array([], "string"), "text": pa.array([], "string")}), tmp_path / "in/b.parquet")
     assert call("extract_pool", "--pool", tmp_path / "in", "--output", tmp_path / "out") == 0
     assert [row["alt_text"] for row in rows(tmp_path / "out", "pool")] == ["a dog"]
 
 
-def test_bad_input_79_broken_jsonl_line(tmp_path):
+def test_broken_jsonl_line(tmp_path):
     good = (json.dumps(PAIR) + "\n") * 30
     (tmp_path / "in.jsonl").write_text(good + "{broken\n" + good)
     assert call("extract_pool", "--pool", tmp_path / "in.jsonl", "--output", tmp_path / "out") == 0
@@ -174,38 +164,38 @@ def test_bad_input_79_broken_jsonl_line(tmp_path):
         pytest.param(b'["a", 5]', "5", id="82_not_text"),
     ],
 )
-def test_bad_input_80_metadata_that_cannot_be_used(tmp_path, capfd, content, message):
+def test_metadata_that_cannot_be_used(tmp_path, capfd, content, message):
     (tmp_path / "m.json").write_bytes(content)
     options = ("--archives", ONE, "--metadata", tmp_path / "m.json", "--threshold-t", 20, "--output", tmp_path / "out")
     assert message in refused(capfd, "curate", *options)
 
 
-def test_bad_input_83_counts_of_another_list(tmp_path, capfd):
+def test_counts_of_another_list(tmp_path, capfd):
     (tmp_path / "counts.json").write_text('{"a": 5, "not in the list": 3}')
     options = ("--entry-counts", tmp_path / "counts.json", "--output", tmp_path / "out")
     assert "do not belong to the metadata list" in refused(capfd, "curate", "--archives", ONE, *BALANCE, *options)
 
 
 @pytest.mark.parametrize("threshold", ["0", "-5", "2.5", "nan", "many", ""])
-def test_bad_input_84_t_out_of_range(tmp_path, capfd, threshold):
+def test_t_out_of_range(tmp_path, capfd, threshold):
     options = ("--archives", ONE, "--metadata", METADATA, f"--threshold-t={threshold}", "--output", tmp_path / "out")
     assert "threshold" in refused(capfd, "curate", *options)
 
 
-def test_bad_input_85_output_made_with_other_settings(finished, capfd):
+def test_output_made_with_other_settings(finished, capfd):
     run = ("curate", "--archives", ONE, *BALANCE, "--output", finished)
     assert "holds a run: give --resume" in refused(capfd, *run)
     assert "max_page_bytes was 33554432 and is now 1000" in refused(capfd, *run, "--resume", "--max-page-bytes", 1000)
     assert run_json(finished)["status"] == "done"
 
 
-def test_bad_input_86_output_with_a_strangers_files(tmp_path, capfd):
+def test_output_with_a_strangers_files(tmp_path, capfd):
     (tmp_path / "thesis.tex").write_text("mine")
     run = ("curate", "--archives", ONE, *BALANCE, "--output", tmp_path, "--overwrite")
     assert "thesis.tex, which no run wrote" in refused(capfd, *run)
 
 
-def test_bad_input_87_a_step_before_the_one_it_reads(tmp_path, capfd):
+def test_a_step_before_the_one_it_reads(tmp_path, capfd):
     folder = ("--output", tmp_path / "out")
     steps = {
         "match_pool": ("--metadata", METADATA),
@@ -221,7 +211,7 @@ def test_bad_input_87_a_step_before_the_one_it_reads(tmp_path, capfd):
         assert "no finished step" in refused(capfd, job, *options, *folder)
 
 
-def test_bad_input_88_other_metadata_than_was_matched(finished, tmp_path, capfd):
+def test_other_metadata_than_was_matched(finished, tmp_path, capfd):
     (tmp_path / "m.json").write_text('["a", "dog"]')
     message = refused(capfd, "count_entries", "--metadata", tmp_path / "m.json", "--output", finished, "--resume")
     stored = json.loads((finished / "manifests" / "count.json").read_text())["config"]["metadata_digest"]
@@ -230,12 +220,12 @@ def test_bad_input_88_other_metadata_than_was_matched(finished, tmp_path, capfd)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_bad_input_89_unwritable_output(tmp_path, capfd):
+def test_unwritable_output(tmp_path, capfd):
     tmp_path.chmod(0o500)
     assert "cannot" in refused(capfd, "curate", "--archives", ONE, *BALANCE, "--output", tmp_path / "out")
 
 
-def test_bad_input_89_output_below_a_file(tmp_path, capfd):
+def test_output_below_a_file(tmp_path, capfd):
     (tmp_path / "file").write_text("")
     message = refused(capfd, "curate", "--archives", ONE, *BALANCE, "--output", tmp_path / "file" / "out")
     assert "file" in message
@@ -287,7 +277,7 @@ def test_a_ledger_entry_without_content_is_named(finished, tmp_path, capfd):
     assert f"{entry.name} is no ledger entry" in refused(capfd, "curate", *options, "--resume")
 
 
-def test_bad_input_90_a_broken_configuration_file(tmp_path, capfd):
+def test_a_broken_configuration_file(tmp_path, capfd):
     (tmp_path / "run.yaml").write_text("archives: [")
     assert "error: " in refused(capfd, "curate", "--config", tmp_path / "run.yaml")
     (tmp_path / "run.yaml").write_text("treshold_t: 5\n")

@@ -1,10 +1,4 @@
-"""Images of HTML pages: what counts as one, its texts, its URL.
-
-Numbered cases of bad input in this file:
-40 images that are none         41 duplicate attributes          42 base href
-43 URLs that cannot be kept     44 unterminated markup           45 empty texts
-46 huge data: URLs              47 deep nesting
-"""
+"""Images of HTML pages: what counts as one, its texts, its URL."""
 
 import pytest
 
@@ -66,7 +60,7 @@ def test_texts_are_stripped_and_their_line_breaks_become_spaces() -> None:
         "<imgs src=a alt=b>",
     ],
 )
-def test_bad_input_40_what_is_no_image(html: str) -> None:
+def test_what_is_no_image(html: str) -> None:
     assert read(html).images == 0
 
 
@@ -94,7 +88,7 @@ def test_only_src_counts() -> None:
     assert reasons("<img data-src=a.jpg srcset='b.jpg 2x' alt=x>") == ["image.no_url"]
 
 
-def test_bad_input_41_the_first_of_duplicate_attributes_wins() -> None:
+def test_the_first_of_duplicate_attributes_wins() -> None:
     assert [tuple(pair)[1:] for pair in read("<img src=a SRC=b alt=1 Alt=2>").pairs] == [
         ("https://example.org/dir/a", "alt", "1")
     ]
@@ -112,7 +106,7 @@ def test_bad_input_41_the_first_of_duplicate_attributes_wins() -> None:
         ("<template><base href=/no/></template>", "https://example.org/dir/a"),
     ],
 )
-def test_bad_input_42_base(base: str, expected: str) -> None:
+def test_base(base: str, expected: str) -> None:
     assert urls(f"<head>{base}</head><img src=a alt=x>") == [expected]
 
 
@@ -151,32 +145,32 @@ def test_urls_that_are_kept(src: str, expected: str) -> None:
         ("//[::1/a.jpg", "image.unparsable_url"),
     ],
 )
-def test_bad_input_43_urls_that_cannot_be_kept(src: str, reason: str) -> None:
+def test_urls_that_cannot_be_kept(src: str, reason: str) -> None:
     assert resolve_image_url("http://example.org/dir/page", src)[1] == reason
     page = read(f'<img src="{src}" alt=x><img src=ok alt=y>', "http://example.org/dir/page")
     assert [loss.reason for loss in page.losses] == [reason]
     assert [pair.image_index for pair in page.pairs] == [1]
 
 
-def test_bad_input_43_images_of_a_page_without_a_url() -> None:
+def test_images_of_a_page_without_a_url() -> None:
     assert [loss.reason for loss in read("<img src=a alt=b>", "file:///page.html").losses] == ["image.not_http"]
     assert [loss.reason for loss in read("<img src=a alt=b>", "http://[bad").losses] == ["image.unparsable_url"]
 
 
-def test_bad_input_44_unterminated_markup() -> None:
+def test_unterminated_markup() -> None:
     assert read('<img src=a alt="never closed><img src=b alt=c>').images == 0
     assert urls("<img src=a alt=x><p") == ["https://example.org/dir/a"]
     assert read("<img src='a' alt='x").images == 0
 
 
-def test_bad_input_45_empty_texts() -> None:
+def test_empty_texts() -> None:
     assert reasons("<img src=a alt><img src=a alt=''><img src=a alt=' \n'>") == ["text.empty"] * 3
     assert reasons("<img src=a>") == ["image.no_text"]
     page = read("<img src=a alt='' title=t>")
     assert (page.images_kept, page.texts, len(page.pairs)) == (1, 2, 1)
 
 
-def test_bad_input_46_huge_data_urls() -> None:
+def test_huge_data_urls() -> None:
     html = b'<img alt=x src="data:image/png;base64,' + b"A" * 5_000_000 + b'"><img src=a alt=y>'
     outcome = extract_bytes(warc_record(http_response(html)))
     assert outcome.texts == ["y"]
@@ -184,7 +178,7 @@ def test_bad_input_46_huge_data_urls() -> None:
 
 
 @pytest.mark.parametrize("tag", ["b", "table", "svg", "ul", "a", "blink"])
-def test_bad_input_47_deep_nesting(tag: str) -> None:
+def test_deep_nesting(tag: str) -> None:
     assert read(f"<{tag}>" * 5000 + "<img src=a alt=b>").images == 1
 
 

@@ -1,13 +1,4 @@
-"""Pages in WARC records: which records are pages, and how their bodies are decoded.
-
-Numbered cases of bad input in this file:
-20 missing target URI           21 <uri> brackets and spaces     22 chunked bodies
-23 gzip, deflate, br, zstd      24 claimed but absent encodings  25 double-compressed body
-26 decompression bomb           27 record larger than the cap    28 corrupt compressed body
-29 no HTTP header               30 not HTML                      31 not a success
-32 charsets                     33 contradicting charsets        34 header bytes that are no UTF-8
-35 wrong chunks
-"""
+"""Pages in WARC records: which records are pages, and how their bodies are decoded."""
 
 import gzip
 import random
@@ -37,20 +28,20 @@ def chunked(body: bytes, size: int = 10) -> bytes:
     return b"".join(b"%x;note\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
-def test_bad_input_20_missing_target_uri() -> None:
+def test_missing_target_uri() -> None:
     outcome = extract(http_response(PAGE), uri=None)
     assert outcome.reasons("record") == [("record.no_target_uri", "")]
     assert extract(http_response(PAGE), uri="<>").rejected == {"record.no_target_uri": 1}
 
 
-def test_bad_input_21_brackets_and_spaces_around_the_uri() -> None:
+def test_brackets_and_spaces_around_the_uri() -> None:
     assert extract(http_response(PAGE), uri="<http://example.org/x/>").pairs[0]["page_url"] == "http://example.org/x/"
     spaced = extract(http_response(PAGE), uri="http://example.org/a b/c d")
     assert spaced.pairs[0]["page_url"] == "http://example.org/a b/c d"
     assert spaced.urls == ["http://example.org/a.jpg"]
 
 
-def test_bad_input_22_chunked_body() -> None:
+def test_chunked_body() -> None:
     assert extract(http_response(chunked(PAGE), "Transfer-Encoding: chunked")).texts == ["a dog"]
     packed = chunked(gzip.compress(PAGE))
     headers = ("Transfer-Encoding: chunked", "Content-Encoding: gzip")
@@ -76,14 +67,14 @@ ENCODERS = {
 
 
 @pytest.mark.parametrize("encoding", ENCODERS)
-def test_bad_input_23_encoded_bodies(encoding: str) -> None:
+def test_encoded_bodies(encoding: str) -> None:
     body = ENCODERS[encoding](PAGE)
     outcome = extract(http_response(body, f"Content-Encoding: {encoding.split(' ', maxsplit=1)[0]}"))
     assert (outcome.texts, outcome.rejected) == (["a dog"], {})
 
 
 @pytest.mark.parametrize("encoding", ENCODERS)
-def test_bad_input_24_claimed_encoding_that_was_removed(encoding: str) -> None:
+def test_claimed_encoding_that_was_removed(encoding: str) -> None:
     headers = (f"Content-Encoding: {encoding.split(' ', maxsplit=1)[0]}", "Transfer-Encoding: chunked")
     assert extract(http_response(PAGE, *headers)).texts == ["a dog"]
     text_first = b"Hello, <p>this is no usual start" + PAGE
@@ -91,7 +82,7 @@ def test_bad_input_24_claimed_encoding_that_was_removed(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("outer", [gzip.compress, zstandard.compress])
-def test_bad_input_25_double_compressed_body(outer: object) -> None:
+def test_double_compressed_body(outer: object) -> None:
     assert callable(outer)
     body = outer(gzip.compress(PAGE))
     assert extract(http_response(body, "Content-Encoding: gzip")).texts == ["a dog"]
@@ -99,7 +90,7 @@ def test_bad_input_25_double_compressed_body(outer: object) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
-def test_bad_input_26_decompression_bomb_is_capped_and_counted(encoding: str) -> None:
+def test_decompression_bomb_is_capped_and_counted(encoding: str) -> None:
     body = ENCODERS[encoding](PAGE + b" " * 20_000_000)
     assert len(body) < 100_000
     block = warc_record(http_response(body, f"Content-Encoding: {encoding}"))
@@ -109,7 +100,7 @@ def test_bad_input_26_decompression_bomb_is_capped_and_counted(encoding: str) ->
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
-def test_bad_input_26_a_bomb_is_not_unpacked_beyond_the_cap(encoding: str) -> None:
+def test_a_bomb_is_not_unpacked_beyond_the_cap(encoding: str) -> None:
     body = ENCODERS[encoding](PAGE + b" " * 50_000_000)
     tracemalloc.start()
     try:
@@ -120,7 +111,7 @@ def test_bad_input_26_a_bomb_is_not_unpacked_beyond_the_cap(encoding: str) -> No
         tracemalloc.stop()
 
 
-def test_bad_input_27_record_larger_than_the_cap() -> None:
+def test_record_larger_than_the_cap() -> None:
     options = ExtractOptions(max_record_bytes=5000, max_page_bytes=5000)
     big = warc_record(http_response(PAGE + b" " * 10_000))
     video = warc_record(http_response(b"\0" * 10_000, content_type="video/mp4"))
@@ -132,7 +123,7 @@ def test_bad_input_27_record_larger_than_the_cap() -> None:
     assert extract_bytes(big, ExtractOptions(max_page_bytes=5000)).rejected == {"record.page_too_large": 1}
 
 
-def test_bad_input_28_corrupt_or_cut_compressed_body() -> None:
+def test_corrupt_or_cut_compressed_body() -> None:
     noise = random.Random(0).randbytes(5000).replace(b"<", b"")
     body = gzip.compress(PAGE + noise)
     corrupt = body[:200] + b"\xff" * 50 + body[250:]
@@ -140,7 +131,7 @@ def test_bad_input_28_corrupt_or_cut_compressed_body() -> None:
     assert extract(http_response(body[:-300], "Content-Encoding: gzip")).texts == ["a dog"]
 
 
-def test_bad_input_29_no_http_header() -> None:
+def test_no_http_header() -> None:
     outcome = extract(b"<html>" + PAGE)
     assert outcome.reasons("record")[0][0] == "record.bad_http_header"
     assert extract(b"").rejected == {"record.bad_http_header": 1}
@@ -148,13 +139,13 @@ def test_bad_input_29_no_http_header() -> None:
 
 
 @pytest.mark.parametrize("media_type", ["application/pdf", "image/png", "application/json", "text/plain"])
-def test_bad_input_30_not_html(media_type: str) -> None:
+def test_not_html(media_type: str) -> None:
     assert extract(http_response(PAGE, content_type=media_type)).rejected == {"record.skipped_not_html": 1}
     payload_type = b"WARC-Identified-Payload-Type: " + media_type.encode()
     assert extract(http_response(PAGE), extra=payload_type).rejected == {"record.skipped_not_html": 1}
 
 
-def test_bad_input_30_the_identified_type_wins_and_unknown_types_are_sniffed() -> None:
+def test_the_identified_type_wins_and_unknown_types_are_sniffed() -> None:
     identified = b"WARC-Identified-Payload-Type: text/html"
     assert extract(http_response(PAGE, content_type="text/plain"), extra=identified).texts == ["a dog"]
     for unknown in (None, "application/octet-stream", "", "html"):
@@ -163,7 +154,7 @@ def test_bad_input_30_the_identified_type_wins_and_unknown_types_are_sniffed() -
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "301 Moved", "500 Oops", "100 Continue"])
-def test_bad_input_31_not_a_success(status: str) -> None:
+def test_not_a_success(status: str) -> None:
     assert extract(http_response(PAGE, status=status)).rejected == {"record.skipped_status": 1}
 
 
@@ -210,26 +201,26 @@ def page_in(charset: str, *, meta: bool = False) -> bytes:
 
 
 @pytest.mark.parametrize("charset", TEXTS)
-def test_bad_input_32_charset_of_the_http_header(charset: str) -> None:
+def test_charset_of_the_http_header(charset: str) -> None:
     outcome = extract(http_response(page_in(charset), content_type=f'text/html; charset="{charset}"'))
     assert outcome.texts == [TEXTS[charset]]
 
 
 @pytest.mark.parametrize("charset", [name for name in TEXTS if not name.startswith("utf-16")])
-def test_bad_input_32_charset_of_the_meta_tag(charset: str) -> None:
+def test_charset_of_the_meta_tag(charset: str) -> None:
     assert extract(http_response(page_in(charset, meta=True))).texts == [TEXTS[charset]]
     old_form = b'<META content="text/html; charset=%s" HTTP-EQUIV=content-type>' % charset.encode()
     assert extract(http_response(old_form + page_in(charset))).texts == [TEXTS[charset]]
 
 
 @pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16"])
-def test_bad_input_32_byte_order_mark_wins(codec: str) -> None:
+def test_byte_order_mark_wins(codec: str) -> None:
     body = '<img src="/a.jpg" alt="собака 犬">'.encode(codec)
     assert extract(http_response(body, content_type="text/html; charset=koi8-r")).texts == ["собака 犬"]
 
 
 @pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be"])
-def test_bad_input_32_utf_16_without_any_label(charset: str) -> None:
+def test_utf_16_without_any_label(charset: str) -> None:
     assert extract(http_response(page_in(charset))).texts == [TEXTS[charset]]
     assert extract(http_response(page_in(charset), content_type=None)).texts == [TEXTS[charset]]
 
@@ -253,13 +244,13 @@ UNDECLARED = {
 
 @pytest.mark.parametrize("repeats", [4, 2000])
 @pytest.mark.parametrize("charset", UNDECLARED)
-def test_bad_input_32_detected_charsets(charset: str, repeats: int) -> None:
+def test_detected_charsets(charset: str, repeats: int) -> None:
     text = UNDECLARED[charset]
     body = f'<html><body><p>{text * repeats}</p><img src=/a.jpg alt="{text}">'.encode(charset)
     assert extract(http_response(body)).texts == [text]
 
 
-def test_bad_input_33_contradicting_charsets() -> None:
+def test_contradicting_charsets() -> None:
     """The header wins over the meta tag, a meta tag's UTF-16 means UTF-8, and unknown labels do not count."""
     body = '<meta charset="utf-8"><img src=/a.jpg alt="собака">'
     assert extract(http_response(body.encode("cp1251"), content_type="text/html;charset=cp1251")).texts == ["собака"]
@@ -271,7 +262,7 @@ def test_bad_input_33_contradicting_charsets() -> None:
     assert extract(http_response(commented)).texts == ["собака"]
 
 
-def test_bad_input_33_invalid_bytes_become_replacement_characters() -> None:
+def test_invalid_bytes_become_replacement_characters() -> None:
     body = b'<img src=/a.jpg alt="a \xff dog">'
     assert extract(http_response(body, content_type="text/html; charset=utf-8")).texts == ["a \ufffd dog"]
 
@@ -305,13 +296,13 @@ def test_the_codec_is_told() -> None:
     assert page_to_utf8(b"\xef\xbb\xbfa", "") == (b"a", "utf-8")
 
 
-def test_bad_input_34_header_bytes_that_are_no_utf_8() -> None:
+def test_header_bytes_that_are_no_utf_8() -> None:
     outcome = extract(http_response(PAGE, "X-Name: \xff"), uri=b"http://example.org/\xff\xfe/page")
     assert outcome.texts == ["a dog"]
     assert outcome.pairs[0]["page_url"].startswith("http://example.org/")
 
 
-def test_bad_input_35_wrong_chunks_keep_their_bytes() -> None:
+def test_wrong_chunks_keep_their_bytes() -> None:
     assert remove_chunks(b"5\r\nhello\r\n3\r\nabc\r\n0\r\n\r\n") == b"helloabc"
     assert remove_chunks(b"5\r\nhello\r\nno chunk") == b"hellono chunk"
     assert remove_chunks(b"ffff\r\nhello") == b"hello"

@@ -1,12 +1,4 @@
-"""Pages in WAT records: both readers, every level that may be missing or odd, and bases.
-
-Numbered cases of bad input in this file:
-50 invalid JSON                 51 root that is no object        52 levels missing or of the wrong type
-53 Links that are no list       54 links of the wrong type       55 texts of the wrong type
-56 lone surrogates              57 missing target URI            58 ARC-based WAT
-59 repeated, odd or bad Base    60 huge data: URLs               61 invalid UTF-8 and control characters
-62 headers that are lists       63 statuses                      64 deep or huge JSON values
-"""
+"""Pages in WAT records: both readers, every level that may be missing or odd, and bases."""
 
 import copy
 import json
@@ -70,7 +62,7 @@ def test_a_page_without_images_is_a_page() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b'{"Envelope": {"a', b"nonsense", b"[1,", b'{"a":1}{"b":2}', b"\0"])
-def test_bad_input_50_invalid_json(payload: bytes) -> None:
+def test_invalid_json(payload: bytes) -> None:
     assert lost(payload) == "record.invalid_json"
     good = wat_record(wat_document((LINK,)))
     outcome = extract_bytes(good + wat_record(payload) + good)
@@ -79,7 +71,7 @@ def test_bad_input_50_invalid_json(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("root", [[], [1], "IMG@/src", 3, None, True])
-def test_bad_input_51_root_that_is_no_object(root: object) -> None:
+def test_root_that_is_no_object(root: object) -> None:
     assert lost(root) == "record.bad_envelope"
 
 
@@ -102,7 +94,7 @@ REMOVED = object()
 @pytest.mark.parametrize("links", [(LINK,), ()])
 @pytest.mark.parametrize("value", [REMOVED, None, "text", 5, 1.5, [], ["x"], {}, {"x": 1}, True])
 @pytest.mark.parametrize("level", LEVELS, ids=lambda level: level[-1])
-def test_bad_input_52_levels_missing_or_of_the_wrong_type(level: tuple[str, ...], value: object, links: Any) -> None:
+def test_levels_missing_or_of_the_wrong_type(level: tuple[str, ...], value: object, links: Any) -> None:
     """Whatever stands at a level, the record is a page, a skip or a reject, and the next record is read."""
     document = wat_document(links)
     parent: dict[str, Any] = document
@@ -125,7 +117,7 @@ def test_bad_input_52_levels_missing_or_of_the_wrong_type(level: tuple[str, ...]
         assert outcome.archive["pages"] == 2
 
 
-def test_bad_input_52_reasons_of_missing_levels() -> None:
+def test_reasons_of_missing_levels() -> None:
     envelope = wat_document()["Envelope"]
     without_payload = {"Envelope": {**envelope, "Payload-Metadata": None}}
     assert lost({}) == "record.no_envelope"
@@ -138,11 +130,11 @@ def test_bad_input_52_reasons_of_missing_levels() -> None:
 
 
 @pytest.mark.parametrize("links", ["IMG@/src", 5, {"path": "IMG@/src"}, True])
-def test_bad_input_53_links_that_are_no_list(links: object) -> None:
+def test_links_that_are_no_list(links: object) -> None:
     assert lost(wat_document(links)) == "record.bad_links"
 
 
-def test_bad_input_54_links_of_the_wrong_type() -> None:
+def test_links_of_the_wrong_type() -> None:
     page = read(wat_document((None, 5, "IMG@/src", [], LINK, image_link(None, "x"), image_link(7, "x"))))
     assert [tuple(pair) for pair in page.pairs] == [(4, *rest) for _, *rest in EXPECTED]
     assert [loss.reason for loss in page.losses] == ["image.bad_link"] * 4 + ["image.no_url", "image.bad_link"]
@@ -153,14 +145,14 @@ def test_bad_input_54_links_of_the_wrong_type() -> None:
 
 
 @pytest.mark.parametrize("alt", [5, ["a"], {"a": 1}, True, 1.5])
-def test_bad_input_55_texts_of_the_wrong_type(alt: object) -> None:
+def test_texts_of_the_wrong_type(alt: object) -> None:
     page = read(wat_document((image_link("/a.jpg", alt, title="Rex"), image_link("/b.jpg", "b"))))
     assert [pair.alt_text for pair in page.pairs] == ["Rex", "b"]
     assert [loss.reason for loss in page.losses] == ["text.not_a_string"]
     assert (page.images_kept, page.texts) == (2, 3)
 
 
-def test_bad_input_56_lone_surrogates() -> None:
+def test_lone_surrogates() -> None:
     payload = json.dumps(wat_document((image_link("/a\ud83d.jpg", "a \ud83d dog \ude00"),))).encode()
     assert b"\\ud83d" in payload
     outcome = extract_bytes(wat_record(payload))
@@ -171,11 +163,11 @@ def test_bad_input_56_lone_surrogates() -> None:
 
 
 @pytest.mark.parametrize("uri", ["", "  ", "<>"])
-def test_bad_input_57_missing_target_uri(uri: str) -> None:
+def test_missing_target_uri(uri: str) -> None:
     assert lost(wat_document((LINK,), uri=uri)) == "record.no_target_uri"
 
 
-def test_bad_input_58_arc_based_wat() -> None:
+def test_arc_based_wat() -> None:
     envelope = wat_document((LINK,))["Envelope"]
     del envelope["WARC-Header-Metadata"]
     envelope["ARC-Header-Metadata"] = {"Target-URI": "http://example.org/page", "Date": "20100101000000"}
@@ -189,12 +181,12 @@ def test_bad_input_58_arc_based_wat() -> None:
     ("base", "expected"),
     [("", "http://example.org/dir/a"), ("/b/", "http://example.org/b/a"), ("http://c.example/", "http://c.example/a")],
 )
-def test_bad_input_59_base(base: str, expected: str) -> None:
+def test_base(base: str, expected: str) -> None:
     page = read(wat_document((image_link("a", "x"),), uri="http://example.org/dir/page", base=base))
     assert [pair.image_url for pair in page.pairs] == [expected]
 
 
-def test_bad_input_59_odd_bases() -> None:
+def test_odd_bases() -> None:
     assert read(wat_document((LINK,), base="http://[bad")).pairs[0].image_url == EXPECTED[0][1]
     assert lost(wat_document((LINK,), base=["/x/"])) == "record.bad_envelope"
     payload = json.dumps(wat_document((image_link("a", "x"),), base="/one/")).encode()
@@ -202,13 +194,13 @@ def test_bad_input_59_odd_bases() -> None:
     assert [pair.image_url for pair in read(twice).pairs] == ["http://example.org/two/a"]
 
 
-def test_bad_input_60_huge_data_urls() -> None:
+def test_huge_data_urls() -> None:
     page = read(wat_document((image_link("data:image/png;base64," + "A" * 3_000_000, "x"), LINK)))
     assert [loss.reason for loss in page.losses] == ["image.data_url"]
     assert len(page.pairs) == 2
 
 
-def test_bad_input_61_invalid_utf_8_and_control_characters() -> None:
+def test_invalid_utf_8_and_control_characters() -> None:
     payload = json.dumps(wat_document((image_link("/a.jpg", "a DOG"),))).encode()
     assert [pair.alt_text for pair in read(payload.replace(b"DOG", b"d\xffg")).pairs] == ["a d\ufffdg"]
     assert [pair.alt_text for pair in read(payload.replace(b"DOG", b"d\ng")).pairs] == ["a d g"]
@@ -220,21 +212,21 @@ def test_entities_are_left_as_they_are() -> None:
     assert [pair.alt_text for pair in page.pairs] == ["AT&amp;T &#39;x&#39;"]
 
 
-def test_bad_input_62_headers_that_are_lists() -> None:
+def test_headers_that_are_lists() -> None:
     document = wat_document((LINK,))
     response = document["Envelope"]["Payload-Metadata"]["HTTP-Response-Metadata"]
     response["Headers"] = {"Content-Type": ["text/html", "text/html"], "Set-Cookie": ["a", "b"]}
     assert [tuple(pair) for pair in read(document).pairs] == EXPECTED
 
 
-def test_bad_input_63_statuses() -> None:
+def test_statuses() -> None:
     for good in ("200", 200, "206"):
         assert len(read(wat_document((LINK,), status=good)).pairs) == 2
     for bad in ("404", 301, "2", "2000", "", "OK", True):
         assert lost(wat_document((LINK,), status=bad)) in {"record.skipped_status", "record.bad_envelope"}
 
 
-def test_bad_input_64_deep_or_huge_values() -> None:
+def test_deep_or_huge_values() -> None:
     deep = b'{"Envelope":' + b"[" * 100_000
     assert lost(deep) == "record.invalid_json"
     payload = json.dumps(wat_document((LINK,))).encode()

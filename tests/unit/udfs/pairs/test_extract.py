@@ -1,13 +1,4 @@
-"""Extraction over archives: damage, forms, statuses, sums and streaming.
-
-Numbered cases of bad input in this file:
-01 truncated gzip member        02 corrupt gzip member           03 XML error page saved as .gz
-04 file re-gzipped as one       05 empty archive                 06 record-free gzip
-07 missing file                 08 error while reading           09 garbage between records
-10 wrong Content-Length         11 truncated plain WARC          12 truncated record in the middle
-13 wrong CRC                    14 bytes that are no archive     15 stream shorter than its size
-16 corrupt first member         17 ARC cut off                   18 ARC with a corrupt member
-"""
+"""Extraction over archives: damage, forms, statuses, sums and streaming."""
 
 import gzip
 import pickle
@@ -63,7 +54,7 @@ def replaced(data: bytes, at: int, new: bytes) -> bytes:
     return data[:at] + new + data[at + len(new) :]
 
 
-def test_bad_input_01_truncated_gzip_keeps_complete_records() -> None:
+def test_truncated_gzip_keeps_complete_records() -> None:
     outcome = extract_bytes(ARCHIVE[: STARTS[5] - 100])
     assert (outcome.status, kept(outcome)) == ("damaged", [0, 1, 2, 3])
     assert outcome.reasons("archive") == [("archive.truncated", f"skipped bytes {STARTS[4]}-end")]
@@ -72,20 +63,20 @@ def test_bad_input_01_truncated_gzip_keeps_complete_records() -> None:
     assert cut_header.reasons("archive") == outcome.reasons("archive")
 
 
-def test_bad_input_01_a_missing_gzip_trailer_is_damage_but_the_record_is_whole() -> None:
+def test_a_missing_gzip_trailer_is_damage_but_the_record_is_whole() -> None:
     outcome = extract_bytes(ARCHIVE[:-4])
     assert (outcome.status, kept(outcome)) == ("damaged", [0, 1, 2, 3, 4])
     assert outcome.rejected["archive.truncated"] == 1
 
 
-def test_bad_input_02_corrupt_member_loses_itself_only() -> None:
+def test_corrupt_member_loses_itself_only() -> None:
     outcome = extract_bytes(replaced(ARCHIVE, STARTS[2] + 300, b"\xff" * 40))
     assert (outcome.status, kept(outcome)) == ("damaged", [0, 1, 3, 4])
     assert outcome.reasons("archive") == [("archive.corrupt", f"skipped bytes {STARTS[2]}-{STARTS[3]}")]
     assert [pair["record_offset"] for pair in outcome.pairs] == [0, STARTS[1], STARTS[3], STARTS[4]]
 
 
-def test_bad_input_02_corrupt_members_larger_than_any_buffer() -> None:
+def test_corrupt_members_larger_than_any_buffer() -> None:
     """The reader hands out such a record before it comes to the damage in its block."""
     parts = members([page_record(number, padding=400_000) for number in range(4)])
     starts = [sum(map(len, parts[:number])) for number in range(5)]
@@ -97,7 +88,7 @@ def test_bad_input_02_corrupt_members_larger_than_any_buffer() -> None:
         assert outcome.reasons("archive") == [("archive.corrupt", f"skipped bytes {starts[number]}-{end}")]
 
 
-def test_bad_input_02_two_corrupt_members() -> None:
+def test_two_corrupt_members() -> None:
     data = replaced(replaced(ARCHIVE, STARTS[1] + 300, b"\xff" * 40), STARTS[3], b"XXXX")
     outcome = extract_bytes(data)
     assert kept(outcome) == [0, 2, 4]
@@ -111,7 +102,7 @@ def test_bad_input_02_two_corrupt_members() -> None:
 @pytest.mark.parametrize(
     "page", [b"<?xml version='1.0'?><Error><Code>SlowDown</Code></Error>", b"<!DOCTYPE html><h1>403 Forbidden</h1>"]
 )
-def test_bad_input_03_error_page_is_a_transport_failure(page: bytes, packed: bool) -> None:
+def test_error_page_is_a_transport_failure(page: bytes, packed: bool) -> None:
     outcome = extract_bytes(gzip.compress(page) if packed else page)
     assert (outcome.status, outcome.archive["records"]) == ("failed", 0)
     assert outcome.reasons("archive") == [("archive.error_page", page.decode())]
@@ -119,14 +110,14 @@ def test_bad_input_03_error_page_is_a_transport_failure(page: bytes, packed: boo
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
 @pytest.mark.parametrize("inner", [RECORDS, MEMBERS])
-def test_bad_input_04_re_gzipped_as_one_member(pack: object, inner: list[bytes]) -> None:
+def test_re_gzipped_as_one_member(pack: object, inner: list[bytes]) -> None:
     assert callable(pack)
     outcome = extract_bytes(pack(b"".join(inner)))
     assert (outcome.status, kept(outcome), outcome.rejected) == ("ok", [0, 1, 2, 3, 4], {})
     assert len({pair["record_offset"] for pair in outcome.pairs}) == 5
 
 
-def test_bad_input_04_re_gzipped_and_truncated() -> None:
+def test_re_gzipped_and_truncated() -> None:
     outcome = extract_bytes(gzip.compress(b"".join(RECORDS))[:-1500])
     assert outcome.status == "damaged"
     assert outcome.rejected["archive.truncated"] == 1
@@ -135,17 +126,17 @@ def test_bad_input_04_re_gzipped_and_truncated() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", gzip.compress(b""), gzip.compress(gzip.compress(b""))])
-def test_bad_input_05_empty_archive_is_ok(data: bytes) -> None:
+def test_empty_archive_is_ok(data: bytes) -> None:
     outcome = extract_bytes(data)
     assert (outcome.status, outcome.archive["records"], outcome.rejected) == ("ok", 0, {})
 
 
-def test_bad_input_06_archive_without_pages_is_ok() -> None:
+def test_archive_without_pages_is_ok() -> None:
     outcome = extract_bytes(gzip.compress(warc_record(b"software: x", None, "warcinfo", "application/warc-fields")))
     assert (outcome.status, outcome.archive["records"], outcome.rejected) == ("ok", 1, {"record.skipped_warcinfo": 1})
 
 
-def test_bad_input_07_missing_file_fails_alone(tmp_path: Path) -> None:
+def test_missing_file_fails_alone(tmp_path: Path) -> None:
     good = tmp_path / "good.warc.gz"
     good.write_bytes(ARCHIVE)
     missing, read = extract_outcomes([str(tmp_path / "missing.warc.gz"), str(good)], ExtractOptions())
@@ -166,7 +157,7 @@ class BrokenStream(MemoryStream):
 
 
 @pytest.mark.parametrize("wrap", [b"".join, lambda _: gzip.compress(b"".join(RECORDS))])
-def test_bad_input_08_error_while_reading_fails_the_archive(wrap: object) -> None:
+def test_error_while_reading_fails_the_archive(wrap: object) -> None:
     assert callable(wrap)
     outcome = extract_outcomes(["a"], ExtractOptions(), open_archive=lambda _: BrokenStream(wrap(MEMBERS)))[0]
     assert outcome.status == "failed"
@@ -187,14 +178,14 @@ def test_a_surprise_in_a_reader_fails_its_archive_only() -> None:
 
 
 @pytest.mark.parametrize("parts", [MEMBERS, RECORDS])
-def test_bad_input_09_garbage_between_records_is_skipped_and_named(parts: list[bytes]) -> None:
+def test_garbage_between_records_is_skipped_and_named(parts: list[bytes]) -> None:
     outcome = extract_bytes(b"".join([*parts[:2], b"garbage!", *parts[2:], b"more"]))
     assert (outcome.status, kept(outcome)) == ("damaged", [0, 1, 2, 3, 4])
     assert outcome.rejected == {"archive.corrupt": 2}
 
 
 @pytest.mark.parametrize("pack", [list, members])
-def test_bad_input_10_wrong_content_length_costs_one_record(pack: object) -> None:
+def test_wrong_content_length_costs_one_record(pack: object) -> None:
     assert callable(pack)
     too_long = RECORDS[1].replace(b"Content-Length: ", b"Content-Length: 9", 1)
     none = RECORDS[3].replace(b"Content-Length: ", b"Content-Width: ", 1)
@@ -203,7 +194,7 @@ def test_bad_input_10_wrong_content_length_costs_one_record(pack: object) -> Non
     assert outcome.rejected["record.truncated"] + outcome.rejected["record.bad_content_length"] == 2
 
 
-def test_bad_input_10_a_length_that_ends_inside_the_block() -> None:
+def test_a_length_that_ends_inside_the_block() -> None:
     """The rest of the block stands in a member of its own, so the record is known to be cut; plain, it is garbage."""
     short = RECORDS[1].replace(b"Content-Length: 4", b"Content-Length: ", 1)
     assert short != RECORDS[1]
@@ -214,33 +205,33 @@ def test_bad_input_10_a_length_that_ends_inside_the_block() -> None:
 
 
 @pytest.mark.parametrize("cut", [500, 3100, 3200])
-def test_bad_input_11_truncated_plain_warc(cut: int) -> None:
+def test_truncated_plain_warc(cut: int) -> None:
     outcome = extract_bytes(b"".join(RECORDS)[:-cut])
     assert (outcome.status, kept(outcome)) == ("damaged", [0, 1, 2, 3])
     assert outcome.rejected["archive.truncated"] == 1
 
 
 @pytest.mark.parametrize("parts", [MEMBERS, RECORDS])
-def test_bad_input_12_truncated_archive_with_another_behind_it(parts: list[bytes]) -> None:
+def test_truncated_archive_with_another_behind_it(parts: list[bytes]) -> None:
     outcome = extract_bytes(b"".join([*parts[:2], parts[2][:-400], *parts[3:]]))
     assert (outcome.status, kept(outcome)) == ("damaged", [0, 1, 3, 4])
     assert outcome.rejected["record.truncated"] + outcome.rejected["archive.corrupt"] == 1
 
 
 @pytest.mark.parametrize("number", [1, 4])
-def test_bad_input_13_wrong_crc(number: int) -> None:
+def test_wrong_crc(number: int) -> None:
     outcome = extract_bytes(replaced(ARCHIVE, STARTS[number + 1] - 8, b"\0\0\0\0"))
     assert (outcome.status, kept(outcome)) == ("damaged", [n for n in range(5) if n != number])
 
 
-def test_bad_input_14_bytes_that_are_no_archive() -> None:
+def test_bytes_that_are_no_archive() -> None:
     outcome = extract_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
     assert outcome.status == "failed"
     assert outcome.reasons("archive")[0][0] == "archive.not_an_archive"
     assert extract_bytes(gzip.compress(b"just a text")).status == "failed"
 
 
-def test_bad_input_15_stream_shorter_than_its_size() -> None:
+def test_stream_shorter_than_its_size() -> None:
     def short(_: str) -> ArchiveStream:
         return ArchiveStream("short", BytesIO(ARCHIVE[: STARTS[3]]), ArchiveStat(len(ARCHIVE), "tag"))
 
@@ -266,7 +257,7 @@ def test_damage_behind_which_nothing_is_read_is_counted_once(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("parts", [MEMBERS, RECORDS])
-def test_bad_input_16_corrupt_first_record(parts: list[bytes]) -> None:
+def test_corrupt_first_record(parts: list[bytes]) -> None:
     outcome = extract_bytes(replaced(b"".join(parts), 0, b"XXXX"))
     assert (outcome.status, kept(outcome)) == ("damaged", [1, 2, 3, 4])
     assert outcome.reasons("archive") == [("archive.corrupt", f"skipped bytes 0-{len(parts[0])}")]
@@ -286,14 +277,14 @@ def test_arc_archives_are_read(pack: object) -> None:
 
 
 @pytest.mark.parametrize("pack", [list, members])
-def test_bad_input_17_arc_cut_off(pack: object) -> None:
+def test_arc_cut_off(pack: object) -> None:
     assert callable(pack)
     outcome = extract_bytes(b"".join(pack([ARC_HEADER, *map(arc_record, range(3))]))[:-50])
     assert (outcome.status, kept(outcome)) == ("damaged", [0, 1])
     assert outcome.rejected["archive.truncated"] == 1
 
 
-def test_bad_input_18_arc_with_a_corrupt_member() -> None:
+def test_arc_with_a_corrupt_member() -> None:
     parts = members([ARC_HEADER, *map(arc_record, range(3))])
     start = len(parts[0]) + len(parts[1])
     outcome = extract_bytes(replaced(b"".join(parts), start + 40, b"\xff" * 30))
