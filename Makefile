@@ -5,7 +5,7 @@ SPARK35 := .venv-spark35
 BENCHMARK := .venv-benchmark
 OUTPUT := demo-output
 ARCHIVES := tests/data/sample/*.warc.gz
-ENVIRONMENT := setup.py constraints.txt
+ENVIRONMENT := setup.py pyproject.toml constraints.txt
 SYNONYMS := $(if $(wildcard /usr/share/wordnet/data.noun),--synonyms /usr/share/wordnet)
 
 # One java for every target that starts Spark, and the same Python on the driver and in the workers.
@@ -15,97 +15,96 @@ WITH_SPARK = home="$$($(VENV)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home
 WITH_TORCH = home="$$($(BENCHMARK)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home" OMP_NUM_THREADS=1 \
 	PYSPARK_PYTHON="$(CURDIR)/$(BENCHMARK)/bin/python" PYSPARK_DRIVER_PYTHON="$(CURDIR)/$(BENCHMARK)/bin/python"
 
-.PHONY: help demo test check format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-faults test-pack \
+# The first pip that installs dependency groups.
+PIP_WITH_GROUPS := 'pip>=25.1'
+RESOLVE := UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compile --quiet pyproject.toml \
+	--python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links
+# The tests of a file share what they made, so that a file stays with one process.
+TWO_AT_ONCE := -n 2 --dist loadfile
+
+.PHONY: help demo test test-fast check constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-faults test-pack \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
-help:
-	@echo "make demo    curate the sample into $(OUTPUT)/ (the first run installs everything into $(VENV)/)"
-	@echo "make test    check, then every test"
-	@echo "make check   ruff, mypy, import-linter"
-	@echo "make format  let ruff format the sources"
-	@echo "make zip     build/metaclip_spark.zip, for spark-submit --py-files"
-	@echo "make wheel   the wheel that deploy/bootstrap.sh installs"
-	@echo "make pack    an archive with Python and the dependencies, for spark-submit --archives"
-	@echo "make test-s3      tables on S3 (moto, or METACLIP_S3_ENDPOINT) and a faulty network"
-	@echo "make test-pack     builds the pack and runs executors on it"
-	@echo "make test-kills    twenty kills -9 on the pseudo-cluster, the long form"
-	@echo "make test-faults   the whole job through a faulty proxy, on both Spark lines"
-	@echo "make unit-benchmark  the short tests of the CLIP benchmark; test runs them too"
-	@echo "make test-benchmark  one training of each variant on drawn shapes, some 10 minutes"
-	@echo "make benchmark-grid  the CLIP benchmark's grid, hours; it goes on where it was stopped"
-	@echo "make bench   the benchmarks and their chart, hours on a small machine; BENCH='--only P1 P3' for some"
-	@echo "make bench-scale  one run of 50 million pairs, 12 minutes on two cores, 20 GB of disk"
-	@echo "make bench-choices  the steps' ways of working and the session's settings, each beside its alternative"
-	@echo "make clean   delete what the other targets built, but not the environments"
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/installed-spark
+demo: $(VENV)/installed-spark ## curate the sample into demo-output/ (the first run installs everything into .venv/)
 	@$(WITH_SPARK) $(VENV)/bin/python jobs/curate.py --archives '$(ARCHIVES)' \
 		--metadata tests/data/wordnet_lemmas.txt.gz --output $(OUTPUT) --threshold-t 20 --seed 0 --overwrite
 
-test: check unit-benchmark $(SPARK35)/installed-spark
-	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -m "not slow"
+test: check unit-benchmark $(SPARK35)/installed-spark ## check, then every test
+	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest $(TWO_AT_ONCE) -m "not slow"
 
-check: $(VENV)/installed-tests
+test-fast: $(VENV)/installed-tests ## every test that needs no JVM, some minutes
+	@$(VENV)/bin/python -m pytest $(TWO_AT_ONCE) -m "not slow and not spark"
+
+check: $(VENV)/installed-tests ## ruff, mypy, import-linter
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-format: $(VENV)/installed-tests
+format: $(VENV)/installed-tests ## let ruff format the sources
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-zip: $(VENV)/installed-spark
+zip: $(VENV)/installed-spark ## build/metaclip_spark.zip, for spark-submit --py-files
 	$(VENV)/bin/python .ci/build_zip.py build/metaclip_spark.zip
 
-wheel: $(VENV)/installed-spark
+wheel: $(VENV)/installed-spark ## the wheel that deploy/bootstrap.sh installs
 	$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir build .
 
-pack: $(VENV)/installed-spark
+pack: $(VENV)/installed-spark ## an archive with Python and the dependencies, for spark-submit --archives
 	$(VENV)/bin/python -m pip install --quiet packaging
 	$(VENV)/bin/python .ci/pack.py build
 
-test-s3: $(VENV)/installed-tests $(SPARK35)/installed-spark
+test-s3: $(VENV)/installed-tests $(SPARK35)/installed-spark ## tables on S3 (moto, or METACLIP_S3_ENDPOINT) and a faulty network
 	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest \
 		tests/end_to_end/test_s3.py
 
-test-kills: $(VENV)/installed-tests
+test-kills: $(VENV)/installed-tests ## twenty kills -9 on the pseudo-cluster, the long form
 	@$(WITH_SPARK) $(VENV)/bin/python -m tests.end_to_end.kill_runs 20 1
 
-test-pack: $(VENV)/installed-tests
+test-pack: $(VENV)/installed-tests ## build the pack and run executors on it
 	$(VENV)/bin/python -m pip install --quiet packaging
 	@$(WITH_SPARK) $(VENV)/bin/python -m pytest tests/end_to_end/test_pack.py
 
-test-faults: $(VENV)/installed-tests $(SPARK35)/installed-spark
+test-faults: $(VENV)/installed-tests $(SPARK35)/installed-spark ## the whole job through a faulty proxy, on both Spark lines
 	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -s \
 		tests/end_to_end/test_s3.py -k faulty
 
-unit-benchmark: $(BENCHMARK)/installed-benchmark
-	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest tests/unit/metaclip_spark/clip_benchmark
+unit-benchmark: $(BENCHMARK)/installed-benchmark ## the short tests of the CLIP benchmark; test runs them too
+	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest $(TWO_AT_ONCE) tests/unit/metaclip_spark/clip_benchmark
 
-test-benchmark: $(BENCHMARK)/installed-benchmark
+test-benchmark: $(BENCHMARK)/installed-benchmark ## one training of each variant on drawn shapes, some 10 minutes
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-test --grid product \
 		--variants clip slip filip declip defilip --seeds 1 --steps 300 --must-learn
 
-benchmark-grid: $(BENCHMARK)/installed-benchmark
+benchmark-grid: $(BENCHMARK)/installed-benchmark ## the CLIP benchmark's grid, hours; it resumes where it was stopped
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-grid --grid fractional \
 		--seeds 3 --primary-seeds 5 --steps 400 $(SYNONYMS)
 
-bench: $(VENV)/installed-tests
+bench: $(VENV)/installed-tests ## the benchmarks and their chart, hours on a small machine; BENCH='--only P1 P3' for some
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt matplotlib
 	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/run_benchmarks.py $(BENCH)
 
-bench-scale: $(VENV)/installed-tests
+bench-scale: $(VENV)/installed-tests ## one run of 50 million pairs, 12 minutes on two cores, 20 GB of disk
 	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/bench_scale.py $(BENCH)
 
-bench-choices: $(VENV)/installed-tests
+bench-choices: $(VENV)/installed-tests ## the steps' ways of working and the session's settings, each beside its alternative
 	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/bench_choices.py $(BENCH)
 	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/bench_settings.py
 
-clean:
+clean: ## delete what the other targets built, but not the environments
 	rm -rf build dist $(OUTPUT) *.egg-info spark-warehouse metastore_db derby.log
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+constraints: ## resolve the dependencies anew, as near as possible to the versions pinned now
+	$(VENV)/bin/python -m pip install --quiet uv
+	$(RESOLVE) --extra spark --extra notebooks --group tests --output-file constraints.txt
+	$(RESOLVE) --extra spark --extra benchmark --group benchmark-tests --constraint constraints.txt \
+		--output-file constraints-benchmark.txt
 
 # An environment is made anew only when what it is made from has changed.
 $(VENV)/bin/python $(SPARK35)/bin/python $(BENCHMARK)/bin/python:
@@ -116,7 +115,8 @@ $(VENV)/installed-spark: $(ENVIRONMENT) | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/installed-tests: $(ENVIRONMENT) | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,tests]'
+	$(VENV)/bin/python -m pip install --quiet $(PIP_WITH_GROUPS)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,notebooks]' --group tests
 	$(VENV)/bin/python -m pip install --quiet --no-deps img2dataset==1.47.0
 	@touch $@ $(VENV)/installed-spark
 
@@ -128,6 +128,7 @@ $(SPARK35)/installed-spark: $(ENVIRONMENT) | $(SPARK35)/bin/python
 
 # Torch alone is 5 GB, so it has an environment of its own.
 $(BENCHMARK)/installed-benchmark: $(ENVIRONMENT) constraints-benchmark.txt | $(BENCHMARK)/bin/python
-	$(BENCHMARK)/bin/python -m pip install --quiet --constraint constraints.txt --constraint constraints-benchmark.txt \
-		--editable '.[spark,benchmark,benchmark-tests]'
+	$(BENCHMARK)/bin/python -m pip install --quiet $(PIP_WITH_GROUPS)
+	$(BENCHMARK)/bin/python -m pip install --quiet --constraint constraints-benchmark.txt \
+		--editable '.[spark,benchmark]' --group benchmark-tests
 	@touch $@

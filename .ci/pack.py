@@ -104,7 +104,7 @@ def copy_packages(target: Path) -> list[str]:
 
 
 def project_requirements() -> list[str]:
-    """Reads what setup.py asks for at run time."""
+    """Reads what pyproject.toml asks for at run time."""
     found = importlib.metadata.requires("metaclip-spark") or []
     return [str(item) for item in found if Requirement(item).marker is None]
 
