@@ -13,11 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip_spark.errors import ConfigError
+from udfs.balancing.probability import PROBABILITY_UNITS
 
 Counts = npt.NDArray[np.int64]
-
-PROBABILITY_UNITS = 2**32
-"""Sums of probabilities are integers in units of 2^-32 (`udfs.balancing.sample`), whatever the partitioning."""
 
 LARGEST_COUNT = 2**63 - 1
 """What a 64-bit count can be; sums of counts are Python integers, which never wrap around."""

@@ -21,7 +21,7 @@ from metaclip_spark.balance import LARGEST_COUNT
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.inputs.remote import files_of_url
 from metaclip_spark.stores.storage import driver_options
-from udfs.matching.engine import entries_as_json
+from udfs.matching.entries import entries_as_json
 from udfs.sources.credentials import bare_url, without_credentials
 from udfs.sources.fetch import local_path, open_archive, scheme_of, stat_archive
 

@@ -4,12 +4,15 @@
 memory and time of each worker.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def arrow_numbers(numbers: npt.NDArray[np.number[Any]], valid: npt.NDArray[np.bool_] | None = None) -> pa.Array:
@@ -75,3 +78,19 @@ def string_bytes(strings: pa.Array) -> tuple[memoryview, npt.NDArray[np.int64]]:
         return memoryview(b""), np.zeros(len(strings) + 1, np.int64)
     offsets = np.frombuffer(offset_buffer, width)[strings.offset : strings.offset + len(strings) + 1].astype(np.int64)
     return memoryview(data_buffer)[offsets[0] : offsets[-1]], offsets - offsets[0]
+
+
+def replace_lone_surrogates(text: str) -> str:
+    """Puts U+FFFD in place of each lone surrogate, which UTF-8 and Arrow cannot hold.
+
+    Args:
+        text: Any string, such as one decoded from JSON with cut UTF-16 escapes.
+
+    Returns:
+        A string that can be encoded as UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _LONE_SURROGATE.sub("\ufffd", text)
+    return text

@@ -14,8 +14,6 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
-from udfs.pairs.text import SEPARATOR_MARKS
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # numba annotates a part of itself, so that the rest would count as wrong.
@@ -26,7 +24,6 @@ _intrinsic: Any = numba.extending.intrinsic
 
 WORD_BYTES = 8
 BLOCK_BYTES = 64
-SEPARATORS = f"\t\n\r {SEPARATOR_MARKS}".encode()
 ONES = np.uint64(0x0101010101010101)
 """A one in each byte of a word."""
 
@@ -145,10 +142,6 @@ def bits_of(wanted: bytes) -> Any:
         return types.uint64(array, types.int64), code
 
     return _instruction(find)
-
-
-separator_bits = bits_of(SEPARATORS)
-"""Finds spaces, tabs, LF, CR and the seven marks."""
 
 
 @part_of_kernel

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from metaclip_spark.stores.storage import Storage
-from udfs.matching.engine import entries_as_json
-from udfs.metadata_schemas import ENTRIES
+from udfs.matching.entries import entries_as_json
+from udfs.schemas import ENTRIES
 
 SOURCES = ("number", "wordnet", "unigram", "bigram", "title")
 """In the order of the list; an entry belongs to the first source that gives it."""

@@ -11,7 +11,8 @@ from metaclip_spark.entries import read_unchecked_entries
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.metadata_builder.entry_list import digest_of
 from metaclip_spark.stores.object_store import LocalStore
-from udfs.pairs.text import SEPARATOR_MARKS, clean_text, matches_entry, spacing
+from udfs.matching.spacing import SEPARATOR_MARKS, matches_entry, spacing
+from udfs.pairs.text import clean_text
 
 LONGEST_USUAL_ENTRY = 80
 """Characters above which an entry is called very long."""

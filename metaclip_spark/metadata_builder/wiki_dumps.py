@@ -25,7 +25,7 @@ _HOURLY_NAME = re.compile(r"pageviews-\d{8}-\d{6}")
 
 @dataclass(frozen=True)
 class DumpPart:
-    """A byte range of an article dump, as `udfs.metadata_schemas.DUMP_PARTS`."""
+    """A byte range of an article dump, as `udfs.schemas.DUMP_PARTS`."""
 
     dump: str
     path: str

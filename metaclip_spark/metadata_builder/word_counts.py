@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from metaclip_spark.errors import InputError
 from metaclip_spark.metadata_builder.wiki_dumps import DumpPart
 from metaclip_spark.steps.schemas import spark_schema
-from udfs.metadata_schemas import COUNT_FILES, DUMP_PARTS, VIEW_FILES, WORD_COUNTS
+from udfs.schemas import COUNT_FILES, DUMP_PARTS, VIEW_FILES, WORD_COUNTS
 from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive
 from udfs.sources.resume import FetchOptions
 from udfs.wikipedia.articles import ArticleRules, count_articles
@@ -75,7 +75,7 @@ def read_ready_counts(
 
     Args:
         spark: The session.
-        files: Name, path and kind (one of `udfs.metadata_schemas.COUNTED`) of each file: Parquet with the columns of
+        files: Name, path and kind (one of `udfs.schemas.COUNTED`) of each file: Parquet with the columns of
             `udfs.wikipedia.count_files.COLUMNS_OF_COUNTS`, or tab-separated text, plain or packed. Each becomes a task.
         options: How remote stores are reached.
 

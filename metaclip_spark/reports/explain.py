@@ -14,8 +14,10 @@ from metaclip_spark.config.curation import ExplainConfig, LanguageConfig
 from metaclip_spark.reports.entry_tables import read_entry_counts
 from metaclip_spark.reports.profile import gate_of, read_balance
 from metaclip_spark.runs.run import Run
-from udfs.balancing.draw import keep_probabilities, pair_draws
-from udfs.pairs.text import clean_text, spacing
+from udfs.balancing.draw import pair_draws
+from udfs.balancing.probability import keep_probabilities
+from udfs.matching.spacing import spacing
+from udfs.pairs.text import clean_text
 from udfs.schemas import ARCHIVES, MATCHED, PAIRS, REJECTS
 
 MOST_PAIRS = 20

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from metaclip_spark.steps.schemas import spark_schema
-from udfs.balancing.count import BLOCK_SIZE, add_partial_counts
+from udfs.balancing.count import add_partial_counts
+from udfs.balancing.entry_blocks import BLOCK_SIZE
 from udfs.schemas import PARTIAL_COUNTS
 
 

@@ -15,8 +15,9 @@ from pyspark.sql import functions as F
 from metaclip_spark.entries import Metadata
 from metaclip_spark.steps.arrow_udf import arrow_function
 from metaclip_spark.steps.schemas import require_columns, spark_schema
-from udfs.matching.engine import build_token_tables, write_entries, write_token_tables
+from udfs.matching.entries import write_entries
 from udfs.matching.match import match_batches, match_texts
+from udfs.matching.token_automaton import build_token_tables, write_token_tables
 from udfs.schemas import MATCHED, PAIRS
 
 

@@ -13,10 +13,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from metaclip_spark.balance import LARGEST_COUNT, PROBABILITY_UNITS, ExpectedSize
+from metaclip_spark.balance import LARGEST_COUNT, ExpectedSize
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.steps.schemas import spark_schema
 from udfs.balancing.expected_sizes import expected_sizes_batches
+from udfs.balancing.probability import PROBABILITY_UNITS
 from udfs.schemas import THRESHOLD_SUMS
 
 MOST_PASSES = 3

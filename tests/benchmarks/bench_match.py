@@ -23,8 +23,9 @@ import numpy as np
 import pyarrow as pa
 
 from tests.benchmarks.peers import CHECKOUT, compare, peers_python
-from udfs.matching.engine import TokenAutomaton, build_token_tables, entries_as_json
-from udfs.pairs.text import spacing
+from udfs.matching.entries import entries_as_json
+from udfs.matching.spacing import spacing
+from udfs.matching.token_automaton import TokenAutomaton, build_token_tables
 
 FUNCTION_WORDS = re.findall(r"\w+", "of in and for the The with to photo a image A on by from at is an new as")
 SYLLABLES = re.findall(r"\w+", "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu an er in or un st el ch om")

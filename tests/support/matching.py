@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from udfs.pairs.text import matches_entry, spacing
+from udfs.matching.spacing import matches_entry, spacing
 
 PIECES = ["a", "b", "A", " ", " ", "  ", ",", ".", "!", "`", "\t", "\n", "\r", "\0", "é", "東", "(", "\u00a0"]
 LONG_PIECES = ["sevenxx", "eightxxx", "fifteenxxxxxxxx", "sixteenxxxxxxxxx", "x" * 64, "x" * 65]

@@ -10,8 +10,12 @@ import pytest
 from metaclip_spark.balance import entry_probabilities, threshold_for_tail_share
 from tests.support import oracle
 from tests.support.paths import DATA
-from udfs.balancing.draw import keep_probabilities, pair_draws
-from udfs.matching.engine import CharacterAutomaton, MatchEngine, TokenAutomaton, build_token_tables, entries_as_json
+from udfs.balancing.draw import pair_draws
+from udfs.balancing.probability import keep_probabilities
+from udfs.matching.aho_corasick import CharacterAutomaton
+from udfs.matching.engine import MatchEngine
+from udfs.matching.entries import entries_as_json
+from udfs.matching.token_automaton import TokenAutomaton, build_token_tables
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from udfs.balancing.count import nonzero_blocks, partial_batch
-from udfs.balancing.draw import PairFactors
-from udfs.balancing.sample import probability_units
+from udfs.balancing.entry_blocks import nonzero_blocks, partial_batch
+from udfs.balancing.probability import PairFactors, probability_units
 
 SHARE_UNITS = 2**20
 """Sums per entry are in units of 2^-20: those of 2^43 pairs stay below 2^63."""

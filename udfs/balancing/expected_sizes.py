@@ -7,9 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from udfs.arrow import arrow_numbers
-from udfs.balancing.draw import flat_entry_ids
 from udfs.balancing.expected_sizes_kernel import CERTAIN, EXPECTED, VARIANCE, plan_kernel
-from udfs.balancing.sample import PROBABILITY_UNITS
+from udfs.balancing.probability import PROBABILITY_UNITS, flat_entry_ids
 from udfs.schemas import THRESHOLD_SUMS
 
 _PAIRS_PER_ROW = 1 << 30

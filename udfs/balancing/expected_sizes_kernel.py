@@ -1,6 +1,6 @@
 """The compiled loop that sums the keep probabilities of pairs at many thresholds.
 
-Its products are those of `udfs.balancing.draw.PairFactors` to the bit: the factors of a pair in the order of its list.
+Its products are those of `probability.PairFactors` to the bit: the factors of a pair in the order of its list.
 """
 
 from functools import cache

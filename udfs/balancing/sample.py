@@ -7,11 +7,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from udfs.arrow import arrow_numbers
-from udfs.balancing.draw import keep_probabilities, pair_draws
+from udfs.balancing.draw import pair_draws
+from udfs.balancing.probability import keep_probabilities
 from udfs.schemas import CURATED, MATCHED
-
-PROBABILITY_UNITS = 2**32
-"""Sums of probabilities are made in integers, in units of 2^-32, so that partitioning cannot change them."""
 
 
 def sample_batches(
@@ -58,15 +56,3 @@ def kept_probabilities(
     """
     keep = keep_probabilities(entry_ids, entry_probability)
     return arrow_numbers(keep, valid=pair_draws(pair_ids, seed) < keep)
-
-
-def probability_units(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Rounds probabilities to units of 2^-32, whose sums are exact.
-
-    Args:
-        probabilities: Numbers from 0 to 1.
-
-    Returns:
-        As many whole numbers from 0 to 2^32.
-    """
-    return np.rint(probabilities * PROBABILITY_UNITS).astype(np.int64)

@@ -7,32 +7,15 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from udfs.matching.aho_corasick import CharacterAutomaton, entries_as_json, read_entries, write_entries
+from udfs.matching.aho_corasick import CharacterAutomaton
+from udfs.matching.entries import read_entries
 from udfs.matching.token_automaton import (
     TokenAutomaton,
-    TokenTables,
-    build_token_tables,
     open_token_tables,
-    write_token_tables,
 )
 
 ENGINES = ("token", "pyahocorasick")
 """The token automaton reads a file of `write_token_tables`; pyahocorasick reads one of `write_entries`."""
-
-__all__ = [
-    "ENGINES",
-    "CharacterAutomaton",
-    "MatchEngine",
-    "TokenAutomaton",
-    "TokenTables",
-    "build_token_tables",
-    "entries_as_json",
-    "load_engine",
-    "open_token_tables",
-    "read_entries",
-    "write_entries",
-    "write_token_tables",
-]
 
 
 class MatchEngine(Protocol):

@@ -24,15 +24,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from udfs.matching.spacing import SEPARATOR_MARKS
 from udfs.numba_intrinsics import (
+    bits_of,
     compiled,
     load_word,
     part_of_kernel,
     prefetch_word,
-    separator_bits,
     trailing_zeros,
     types,
 )
+
+separator_bits = bits_of(f"\t\n\r {SEPARATOR_MARKS}".encode())
+"""Finds what `spacing` turns into a space or sets apart, and spaces."""
 
 PADDING = 80
 """Bytes that must follow the last byte of a scanned array, since words and blocks are read whole."""

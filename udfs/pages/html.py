@@ -10,7 +10,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from udfs.pages.html_kernel import tag_kernel
 from udfs.pages.image_table import HREF, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
-from udfs.pairs.image_urls import join_base
+from udfs.pages.page_url import join_base
 from udfs.pairs.rules import ImageValues, PagePairs, page_tags
 from udfs.schemas import SOURCES
 

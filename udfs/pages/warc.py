@@ -7,7 +7,7 @@ from udfs.archives.recovery import ArchiveRecord
 from udfs.pages.charset import page_to_utf8
 from udfs.pages.html import read_html
 from udfs.pages.http import HttpMessage, decode_body, looks_like_html, split_http_message
-from udfs.pairs.image_urls import clean_page_url
+from udfs.pages.page_url import clean_page_url
 from udfs.pairs.rules import LostRecordError, PagePairs
 
 _OK = 200

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from udfs.pages.image_table import TAG_COLUMNS, UNMODELLED
+from udfs.pages.page_url import clean_page_url, join_base
 from udfs.pages.wat_kernel import link_kernel
-from udfs.pairs.image_urls import clean_page_url, join_base
 from udfs.pairs.rules import ImageValues, LostRecordError, PagePairs, page_tags
 
 IMAGE_PATH = "IMG@/src"

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from udfs.archives.source import ArchiveReadError, NotAnArchiveError
+from udfs.arrow import replace_lone_surrogates
 from udfs.pairs.columns import PairColumns
 from udfs.pairs.rules import PagePairs, PageTags
-from udfs.pairs.text import pair_id, replace_lone_surrogates
+from udfs.pairs.text import pair_id
 from udfs.schemas import EXTRACTED
 from udfs.sources import fetch
 

@@ -1,4 +1,4 @@
-"""Rules for URLs: a page's own, the base that its links start from, and an image's.
+"""Rules for the URL of an image.
 
 `image_url` is what `urllib.parse.urljoin` returns, so that other tools can repeat it.
 """
@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from udfs.pairs.text import replace_lone_surrogates
+from udfs.arrow import replace_lone_surrogates
 
 _SEGMENT = "[A-Za-z0-9_.~%+,@=-]+"
 _NAME = "[A-Za-z0-9_~%+,@=-][A-Za-z0-9_.~%+,@=-]*"
@@ -27,39 +27,6 @@ _BASE_WITH_FOLDER = re.compile(
 _PLAIN_FOLDER = re.compile(rf"(/?)((?:\.\./)*)((?:{_NAME}/)*)")
 _REMEMBERED_FOLDERS = 4096
 _LONGEST_FOLDER = 1024
-
-
-def clean_page_url(target_uri: str) -> str:
-    """Removes what writers put around a record's target URI.
-
-    Args:
-        target_uri: The header's value; GNU Wget writes it as `<uri>`.
-
-    Returns:
-        The URI without white space at its ends and without one pair of angle brackets. Spaces inside stay.
-    """
-    uri = target_uri.strip()
-    if uri.startswith("<") and uri.endswith(">"):
-        uri = uri[1:-1].strip()
-    return replace_lone_surrogates(uri)
-
-
-def join_base(page_url: str, base_href: str | None) -> str:
-    """Finds the URL that a page's links start from.
-
-    Args:
-        page_url: The page's own URL.
-        base_href: The `href` of its `<base>`, or None where there is none.
-
-    Returns:
-        The base resolved against the page; the page's URL where there is no base or it cannot be parsed.
-    """
-    if base_href is None:
-        return page_url
-    try:
-        return urljoin(page_url, base_href)
-    except ValueError:
-        return page_url
 
 
 def plain_folder(base_url: str) -> tuple[npt.NDArray[np.uint8], int]:

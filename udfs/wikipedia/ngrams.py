@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pyarrow as pa
 
-from udfs.metadata_schemas import WORD_COUNTS
-from udfs.pairs.text import SEPARATOR_MARKS
+from udfs.matching.spacing import SEPARATOR_MARKS
+from udfs.schemas import WORD_COUNTS
 
 SURROUNDING = "\"'" + "".join(
     character

@@ -7,7 +7,7 @@ import sys
 import pyarrow as pa
 from loop import Pair, compete
 
-from udfs.matching.engine import TokenAutomaton, build_token_tables
+from udfs.matching.token_automaton import TokenAutomaton, build_token_tables
 
 BATCH = 10_000
 INPUT = json.loads(pathlib.Path(sys.argv[1]).read_text("utf-8"))

@@ -18,7 +18,7 @@ NUMBERS = arrays.arrays(st.sampled_from([np.int32, np.int64, np.uint8]), st.inte
 MATCH = """
 import sys
 import pyarrow as pa
-from udfs.matching.engine import TokenAutomaton, build_token_tables
+from udfs.matching.token_automaton import TokenAutomaton, build_token_tables
 automaton = TokenAutomaton(build_token_tables(["photo"], "digest"))
 texts = pa.ipc.open_stream(sys.stdin.buffer).read_next_batch().column(0)
 print(automaton.match(texts).to_pylist(), "pandas" in sys.modules)

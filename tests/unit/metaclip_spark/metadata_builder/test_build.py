@@ -29,7 +29,7 @@ from tests.support.jobs import SAMPLE, call, run_json
 from tests.support.metadata_builds import FILES, build, described, write_multistream
 from tests.unit.udfs.wikipedia.test_dumps import page
 from tests.unit.udfs.wikipedia.test_wikitext import independent_text, page_xml
-from udfs.pairs.text import SEPARATOR_MARKS
+from udfs.matching.spacing import SEPARATOR_MARKS
 from udfs.wikipedia.articles import ArticleRules
 from udfs.wikipedia.ngrams import SURROUNDING
 from udfs.wikipedia.pages import parse_page

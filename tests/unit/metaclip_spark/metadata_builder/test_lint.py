@@ -10,7 +10,8 @@ import pytest
 from metaclip_spark.metadata_builder.diff import compare_lists, load_sourced_list
 from metaclip_spark.metadata_builder.lint import can_match, clean_entries, lint_entries, lint_file
 from tests.support.jobs import call
-from udfs.pairs.text import clean_text, matches_entry, spacing
+from udfs.matching.spacing import matches_entry, spacing
+from udfs.pairs.text import clean_text
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ from metaclip_spark.steps.language_filter import pass_language_gate
 from metaclip_spark.steps.match import match_pairs, ship_automaton
 from metaclip_spark.steps.sample import expect, sample_pairs
 from metaclip_spark.steps.schemas import require_columns, spark_schema
-from udfs.balancing.count import BLOCK_SIZE
-from udfs.matching.aho_corasick import entries_as_json
-from udfs.pairs.text import matches_entry, pair_id, spacing
+from udfs.balancing.entry_blocks import BLOCK_SIZE
+from udfs.matching.entries import entries_as_json
+from udfs.matching.spacing import matches_entry, spacing
+from udfs.pairs.text import pair_id
 from udfs.schemas import CURATED, MATCHED, PAIRS
 
 ENTRIES = ("a", "dog", "A", "new york", "york", "!", "東京", "St . Louis", "never met")

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udfs.balancing import count
-from udfs.balancing.count import BLOCK_SIZE, add_partial_counts, partial_batch, partial_counts
+from udfs.balancing.count import add_partial_counts, partial_counts
+from udfs.balancing.entry_blocks import BLOCK_SIZE, partial_batch
 from udfs.schemas import PARTIAL_COUNTS
 
 SCHEMA = pa.schema([("entry_ids", pa.list_(pa.int32()))])

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from metaclip_spark.balance import ExpectedSize, entry_probabilities
 from udfs.balancing.count import add_partial_counts
-from udfs.balancing.draw import keep_probabilities, pair_draws
+from udfs.balancing.draw import pair_draws
 from udfs.balancing.expected_kept import SIZE_BLOCK, partial_expectations, size_sums
-from udfs.balancing.sample import PROBABILITY_UNITS, sample_batches
+from udfs.balancing.probability import PROBABILITY_UNITS, keep_probabilities
+from udfs.balancing.sample import sample_batches
 from udfs.pairs.text import pair_id
 from udfs.schemas import CURATED, MATCHED
 

@@ -14,19 +14,16 @@ from hypothesis import strategies as st
 
 from tests.support.matching import entry_lists, naive_ids, texts
 from tests.support.paths import CHECKOUT
-from udfs.matching.engine import (
-    ENGINES,
-    CharacterAutomaton,
+from udfs.matching.aho_corasick import CharacterAutomaton
+from udfs.matching.engine import ENGINES, load_engine
+from udfs.matching.entries import entries_as_json, read_entries, write_entries
+from udfs.matching.token_automaton import (
+    MULTIPLIER,
     TokenAutomaton,
     build_token_tables,
-    entries_as_json,
-    load_engine,
     open_token_tables,
-    read_entries,
-    write_entries,
     write_token_tables,
 )
-from udfs.matching.token_automaton import MULTIPLIER
 from udfs.matching.token_kernel import Tables
 
 ENTRIES = ["dog", "new", "york", "new york", "new york city", "!", "U.S.", "St . Louis", " dog", "dog ", "a\tb", "a  b"]
@@ -220,10 +217,10 @@ def test_an_engine_is_loaded_once_per_process(tmp_path):
 def test_matches_from_a_zip_with_a_home_that_cannot_be_written(tmp_path):
     archive = tmp_path / "packages.zip"
     with zipfile.ZipFile(archive, "w") as packed:
-        for module in sorted((CHECKOUT / "udfs").glob("*.py")):
-            packed.write(module, f"udfs/{module.name}")
+        for module in sorted((CHECKOUT / "udfs").rglob("*.py")):
+            packed.write(module, module.relative_to(CHECKOUT))
     script = (
-        "import json, pyarrow as pa, udfs.matching.engine as a\n"
+        "import json, pyarrow as pa, udfs.matching.token_automaton as a\n"
         "assert '.zip' in a.__file__\n"
         "ids = a.TokenAutomaton(a.build_token_tables(['dog', 'a dog'], 'd')).match(pa.array(['a dog']))\n"
         "print(json.dumps(ids.to_pylist()))"

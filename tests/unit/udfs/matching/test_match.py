@@ -3,10 +3,11 @@ import pytest
 
 from tests.support.matching import naive_ids
 from udfs.matching import match as match_module
-from udfs.matching.aho_corasick import entries_as_json
-from udfs.matching.engine import ENGINES, build_token_tables, write_entries, write_token_tables
+from udfs.matching.engine import ENGINES
+from udfs.matching.entries import entries_as_json, write_entries
 from udfs.matching.language import identify_languages
 from udfs.matching.match import match_batches
+from udfs.matching.token_automaton import build_token_tables, write_token_tables
 from udfs.pairs.text import pair_id
 from udfs.schemas import MATCHED, PAIRS
 

@@ -4,7 +4,8 @@ import pytest
 
 from tests.support.archive_files import extract_bytes, http_response, read_tags, warc_record
 from udfs.pages.html import read_html
-from udfs.pairs.image_urls import clean_page_url, join_base, resolve_image_url
+from udfs.pages.page_url import clean_page_url, join_base
+from udfs.pairs.image_urls import resolve_image_url
 from udfs.pairs.rules import PagePairs
 
 PAGE_URL = "https://example.org/dir/page.html"

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import zstandard
 
-from udfs.metadata_schemas import DUMP_PARTS, WORD_COUNTS
+from udfs.schemas import DUMP_PARTS, WORD_COUNTS
 from udfs.sources.compression import LARGEST_LINE_BYTES, LARGEST_OUTPUT_BYTES, read_chunks, unpack, unpacked_lines
 from udfs.wikipedia.articles import ArticleRules, count_articles
 from udfs.wikipedia.ngrams import NgramCounts, count_batches, token_runs
