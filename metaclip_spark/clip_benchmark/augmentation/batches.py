@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from metaclip_spark.clip_benchmark.augmentation.image import VIEWS, random_view
 from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator_for
+from metaclip_spark.clip_benchmark.augmentation.sample_order import SampleOrder, draw_sample
 from metaclip_spark.clip_benchmark.augmentation.synonyms import NoSynonyms, Synonyms, WordNetSynonyms
 from metaclip_spark.clip_benchmark.augmentation.text import (
     Protected,
@@ -21,7 +22,7 @@ from metaclip_spark.clip_benchmark.augmentation.text import (
     protects_nothing,
 )
 from metaclip_spark.clip_benchmark.augmentation.tokenizer import Vocabulary
-from metaclip_spark.clip_benchmark.data.samples import Sample, SampleOrder, ShardFolder, draw_sample
+from metaclip_spark.clip_benchmark.data.samples import Sample, ShardFolder
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.settings.variants import CAPTION, EDITED, MASKED
 

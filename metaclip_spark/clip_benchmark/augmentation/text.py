@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from metaclip_spark.clip_benchmark.augmentation.synonyms import Synonyms
 from metaclip_spark.clip_benchmark.augmentation.tokenizer import SpecialTokens
-from metaclip_spark.clip_benchmark.losses.supervision import IGNORED
 
 Protected = Callable[[str], bool]
 """Tells of a word, in lower case without marks around it, whether an edit must leave it where and as it is."""
@@ -23,6 +22,9 @@ _STOP_WORDS = (
 )
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 """Words that EDA does not replace."""
+
+IGNORE_INDEX = -100
+"""Label of a position whose word is not asked for, as torch's cross-entropy has it."""
 
 _DELETION_CHANCE = 0.1
 _MASKED_SHARE = 0.15
@@ -90,8 +92,8 @@ def mask_words(
         ordinary_replacements: Whether a random word is never a special token.
 
     Returns:
-        The masked ids (T,), and the labels (T,): the id that stood at a masked position, `IGNORED` elsewhere. Start,
-        end, mask and padding are never masked.
+        The masked ids (T,), and the labels (T,): the id that stood at a masked position, `IGNORE_INDEX` elsewhere.
+        Start, end, mask and padding are never masked.
     """
     end = int(np.argmax(ids == special.end))
     chosen = generator.random(len(ids)) < _MASKED_SHARE
@@ -102,7 +104,7 @@ def mask_words(
     chosen &= (np.arange(len(ids)) < end) & (ids < special.start)
     masked = np.where(chosen & (fate < _MASK_SHARE), special.mask, ids)
     random_word = chosen & (fate >= _MASK_SHARE) & (fate < _MASK_SHARE + _RANDOM_SHARE)
-    return np.where(random_word, replacements, masked), np.where(chosen, ids, IGNORED)
+    return np.where(random_word, replacements, masked), np.where(chosen, ids, IGNORE_INDEX)
 
 
 def _one_replaced(words: list[str], free: list[bool], generator: np.random.Generator, synonyms: Synonyms) -> list[str]:

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from metaclip_spark.clip_benchmark.cells import CAPTION_KINDS
 from metaclip_spark.clip_benchmark.data.captions import filter_captions
 from metaclip_spark.clip_benchmark.files import put_json, put_table
+from metaclip_spark.clip_benchmark.settings.grid import CAPTION_KINDS
 from metaclip_spark.config.curation import (
     ExtractConfig,
     LanguageConfig,

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from metaclip_spark.clip_benchmark.cells import Cell
 from metaclip_spark.clip_benchmark.evaluation.paired_tests import (
     FEWEST_SEEDS,
     FEWEST_SEEDS_PRIMARY,
@@ -19,6 +18,7 @@ from metaclip_spark.clip_benchmark.evaluation.paired_tests import (
     lower_bound_of_mean,
     paired_difference,
 )
+from metaclip_spark.clip_benchmark.settings.grid import Cell
 
 METRICS = {"top1": "zero-shot top-1", "macro_head": "head classes", "macro_tail": "tail classes"}
 ARM_PAIRS = {

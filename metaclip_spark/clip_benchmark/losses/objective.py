@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from metaclip_spark.clip_benchmark.augmentation.text import IGNORE_INDEX
 from metaclip_spark.clip_benchmark.losses import supervision
 from metaclip_spark.clip_benchmark.losses.all_gather import gather, gather_fixed, rank
 from metaclip_spark.clip_benchmark.losses.neighbour_queue import NeighbourQueue
-from metaclip_spark.clip_benchmark.losses.supervision import IGNORED, Tokens, Views, unit
+from metaclip_spark.clip_benchmark.losses.supervision import Tokens, Views, unit
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.model.towers import ImageFeatures, TextFeatures
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
@@ -183,7 +184,7 @@ class Objective(nn.Module):
     def _masked_words(self, text: TextFeatures, labels: Tensor | None) -> Tensor:
         if labels is None:
             raise ValueError("the batch has no masked words: give labels")
-        asked = labels != IGNORED
+        asked = labels != IGNORE_INDEX
         if not asked.any():
             self.notes.skipped_terms.append("masked_words")
         # Only the masked positions meet the head: all of them would take gigabytes at full size.

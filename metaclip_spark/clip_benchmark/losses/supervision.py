@@ -15,9 +15,6 @@ from torch.nn import functional
 SIMCLR_TEMPERATURE = 0.1
 """SLIP, arXiv 2112.12750, section 3: the temperature of SimCLR's loss."""
 
-IGNORED = -100
-"""Label of a position whose word is not asked for."""
-
 
 def unit(vectors: Tensor) -> Tensor:
     """Scales vectors to length 1.

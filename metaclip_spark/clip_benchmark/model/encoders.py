@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from metaclip_spark.clip_benchmark.augmentation.tokenizer import Vocabulary
-from metaclip_spark.clip_benchmark.losses.supervision import unit
 from metaclip_spark.clip_benchmark.model.towers import (
     ImageFeatures,
     ResNetTower,
@@ -105,7 +105,7 @@ class ContrastiveModel(nn.Module):
         Returns:
             (B, T, D) unit vectors.
         """
-        return unit(self.image_token_head(tokens))
+        return normalize(self.image_token_head(tokens), dim=-1)
 
     def dense_text(self, tokens: Tensor) -> Tensor:
         """Embeds text tokens for FILIP's comparison.
@@ -116,7 +116,7 @@ class ContrastiveModel(nn.Module):
         Returns:
             (B, T, D) unit vectors.
         """
-        return unit(self.text_token_head(tokens))
+        return normalize(self.text_token_head(tokens), dim=-1)
 
     def scales(self) -> list[nn.Parameter]:
         """Gives the logarithms of the scales that are trained."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from metaclip_spark.clip_benchmark.cells import Cell, data_arms, expand, fractional
+from metaclip_spark.clip_benchmark.settings.grid import Cell, data_arms, expand, fractional
 from metaclip_spark.clip_benchmark.settings.model_sizes import MODEL_SIZES
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.config.curation import PATH

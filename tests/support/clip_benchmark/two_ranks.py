@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from metaclip_spark.clip_benchmark.augmentation.text import IGNORE_INDEX
 from metaclip_spark.clip_benchmark.losses import supervision
 from metaclip_spark.clip_benchmark.losses.all_gather import rank
 from metaclip_spark.clip_benchmark.losses.objective import Inputs
@@ -73,7 +74,7 @@ def batch_of(config: TrainingConfig) -> Inputs:
     inputs = inputs_of(TrainingRun(config, Place(0, "cpu")).batches[0], "cpu")
     labels: Tensor | None = None
     if inputs.labels is not None:
-        labels = torch.full_like(inputs.labels, supervision.IGNORED)
+        labels = torch.full_like(inputs.labels, IGNORE_INDEX)
         labels[:, 2] = inputs.texts["caption"][:, 2]
     return replace(inputs, labels=labels)
 

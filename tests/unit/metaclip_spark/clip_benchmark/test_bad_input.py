@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from metaclip_spark.clip_benchmark.losses.supervision import IGNORED
+from metaclip_spark.clip_benchmark.augmentation.text import IGNORE_INDEX
 from metaclip_spark.clip_benchmark.training.checkpoints import load_model
 from metaclip_spark.clip_benchmark.training.processes import Place
 from metaclip_spark.clip_benchmark.training.train import TOTAL, TrainingRun, train
@@ -80,7 +80,7 @@ def test_a_folder_that_is_no_shards_is_an_error(config, tmp_path, files, error, 
 def test_a_batch_without_a_masked_word_skips_the_term(config, preset):
     run = TrainingRun(config("declip", preset=preset), Place(0, "cpu"))
     batch = run.batches[0]
-    run.train_step(replace(batch, labels=torch.full_like(batch.labels, IGNORED)))
+    run.train_step(replace(batch, labels=torch.full_like(batch.labels, IGNORE_INDEX)))
     run.train_step(run.batches[1])
     skipped, computed = run.losses["masked_words"]
     assert math.isnan(skipped)

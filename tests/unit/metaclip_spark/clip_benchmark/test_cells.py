@@ -3,15 +3,8 @@
 import pyarrow.parquet as pq
 import pytest
 
-from metaclip_spark.clip_benchmark.cells import (
-    ARMS,
-    Cell,
-    data_arms,
-    expand,
-    fractional,
-    read_rows,
-    run_cells,
-)
+from metaclip_spark.clip_benchmark.cells import read_rows, run_cells
+from metaclip_spark.clip_benchmark.settings.grid import ARMS, Cell, data_arms, expand, fractional
 from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS
 from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError

@@ -12,8 +12,10 @@ from PIL import Image
 
 from metaclip_spark.clip_benchmark.augmentation.image import VIEWS, evaluation_view, random_box, random_view
 from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator_for
+from metaclip_spark.clip_benchmark.augmentation.sample_order import SampleOrder
 from metaclip_spark.clip_benchmark.augmentation.synonyms import NoSynonyms, WordNetSynonyms
 from metaclip_spark.clip_benchmark.augmentation.text import (
+    IGNORE_INDEX,
     STOP_WORDS,
     edit_caption,
     mask_words,
@@ -21,8 +23,7 @@ from metaclip_spark.clip_benchmark.augmentation.text import (
     protects_nothing,
 )
 from metaclip_spark.clip_benchmark.augmentation.tokenizer import Vocabulary, valid_tokens
-from metaclip_spark.clip_benchmark.data.samples import SampleOrder, ShardFolder
-from metaclip_spark.clip_benchmark.losses.supervision import IGNORED
+from metaclip_spark.clip_benchmark.data.samples import ShardFolder
 from metaclip_spark.clip_benchmark.settings.variants import STRONG, WEAK
 from tests.support.clip_benchmark.small_shards import write_shards
 
@@ -190,7 +191,7 @@ def test_masking_has_the_published_shares(vocabulary, ordinary):
     fates = Counter()
     for place in range(4000):
         masked, labels = mask_words(ids, special, drawn(place), ordinary_replacements=ordinary)
-        chosen = labels != IGNORED
+        chosen = labels != IGNORE_INDEX
         assert np.array_equal(masked[~chosen], ids[~chosen])
         assert np.array_equal(labels[chosen], ids[chosen])
         assert not chosen[0]

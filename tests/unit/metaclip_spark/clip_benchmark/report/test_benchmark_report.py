@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from metaclip_spark.clip_benchmark.cells import Cell, fractional
 from metaclip_spark.clip_benchmark.evaluation.significance import comparisons, summaries
 from metaclip_spark.clip_benchmark.report.html import PUBLISHED, write_report
+from metaclip_spark.clip_benchmark.settings.grid import Cell, fractional
 from tests.support.clip_benchmark.rows import GAIN, made_up_row
 
 NOISE = (0.004, -0.003, 0.001, -0.002, 0.0)
