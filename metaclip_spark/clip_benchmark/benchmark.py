@@ -23,7 +23,6 @@ from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.training.checkpoints import load_model
 from metaclip_spark.clip_benchmark.training.train import TrainingResult, train, train_distributed
-from metaclip_spark.config.curation import digest
 from metaclip_spark.stores.session import get_session
 
 _POINTS = 100
@@ -91,7 +90,7 @@ class Benchmark:
         self._prepare_arms(cells)
         settings = self._settings()
         run_cells(cells, self.folder, settings, self._run_cell, self.say)
-        return [row for row in read_rows(self.folder) if row["settings_digest"] == digest(settings)]
+        return read_rows(self.folder, settings)
 
     def facts(self) -> dict[str, Any]:
         """Gives what holds for all rows, for the report."""

@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip_spark.clip_benchmark.files import put_table
 from metaclip_spark.clip_benchmark.settings.grid import Cell
 from metaclip_spark.config.curation import digest
 from metaclip_spark.errors import InputError, OutputExistsError
+from metaclip_spark.stores.storage import Storage
 
 CELLS_FOLDER = "cells"
 RESULTS_FILE = "results.parquet"
@@ -59,21 +59,15 @@ def run_cells(
                 f"{path} was made with other settings (steps, data, batch): give another --output, or the same ones"
             )
         rows.append(row)
-    write_rows(read_rows(folder), folder / RESULTS_FILE)
+    write_rows(read_rows(folder, settings), folder / RESULTS_FILE)
     return rows
 
 
-def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """Reads the rows of all finished cells, by file name.
-
-    Args:
-        folder: The grid's folder.
-
-    Returns:
-        The rows, with nested values as they were given.
-    """
+def read_rows(folder: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Reads the rows of all finished cells that were made with these settings, in the order of their file names."""
     rows = (_row_of(path) for path in sorted((folder / CELLS_FOLDER).glob("*.parquet")))
-    return [row for row in rows if row is not None]
+    wanted = digest(dict(settings))
+    return [row for row in rows if row is not None and row["settings_digest"] == wanted]
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -85,7 +79,7 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """
     names = dict.fromkeys(name for row in rows for name in row)
     flat = [{name: _flat(row.get(name)) for name in names} for row in rows]
-    put_table(path, pa.Table.from_pylist(flat))
+    Storage(str(path.parent)).put_table(path.name, pa.Table.from_pylist(flat))
 
 
 def _row_of(path: Path) -> dict[str, Any] | None:

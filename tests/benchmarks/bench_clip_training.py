@@ -24,7 +24,7 @@ from PIL import Image
 from metaclip_spark.clip_benchmark.augmentation.image import normalized
 from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS, TrainingConfig
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
-from metaclip_spark.clip_benchmark.training.processes import Place
+from metaclip_spark.clip_benchmark.training.processes import TrainingProcess
 from metaclip_spark.clip_benchmark.training.train import TrainingRun
 
 SAMPLES = 1280
@@ -124,7 +124,7 @@ def main(repeats: int, steps: int) -> None:
             config = TrainingConfig(
                 variant, folder, f"{folder}/unused", image_tower=tower, steps=100_000, queue_size=1024
             )
-            return TrainingRun(config, Place(0, "cpu"))
+            return TrainingRun(config, TrainingProcess(0, "cpu"))
 
         ours = run("clip", "vit")
         samples = ours.config.samples_per_step

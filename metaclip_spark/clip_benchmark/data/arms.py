@@ -21,7 +21,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from metaclip_spark.clip_benchmark.data.captions import filter_captions
-from metaclip_spark.clip_benchmark.files import put_json, put_table
 from metaclip_spark.clip_benchmark.settings.grid import CAPTION_KINDS
 from metaclip_spark.config.curation import (
     ExtractConfig,
@@ -94,7 +93,6 @@ def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
     pending = [seed for seed in seeds if str(seed) not in made["sizes"]]
     if not pending:
         return made
-    folder.mkdir(parents=True, exist_ok=True)
     pool_file, made["filtered"] = filtered_pool(config)
     output = OutputConfig(output=str(folder / "run"), resume=True)
     extract = ExtractConfig(pool=(str(pool_file),), url_column="image_url", text_column="alt_text")
@@ -117,10 +115,11 @@ def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
                 "balanced": balanced,
             }
             for name, arm in arms.items():
-                put_table(arm_file(folder, seed, name), arm)
+                path = arm_file(folder, seed, name)
+                Storage(str(path.parent)).put_table(path.name, arm)
             made["sizes"][str(seed)] = len(balanced)
             made["threshold_t"] = numbers["threshold_t"]
-            put_json(folder / ARMS_FILE, made)
+            Storage(config.output).put_json(ARMS_FILE, made)
     return made
 
 
@@ -141,9 +140,9 @@ def filtered_pool(config: ArmsConfig) -> tuple[Path, dict[str, int]]:
         return pool, {}
     table = _read(pool)
     kept, reasons = filter_captions(text or "" for text in table["alt_text"].to_pylist())
-    path = Path(config.output) / "pool-v2.parquet"
-    put_table(path, table.filter(pa.array(kept)))
-    return path, reasons
+    name = "pool-v2.parquet"
+    Storage(config.output).put_table(name, table.filter(pa.array(kept)))
+    return Path(config.output) / name, reasons
 
 
 def arm_file(folder: Path, seed: int, arm: str) -> Path:

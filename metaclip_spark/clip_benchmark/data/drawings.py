@@ -20,17 +20,17 @@ from pathlib import Path
 import pyarrow as pa
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.data.pool_folder import METADATA_FILE, PAIRS_FILE, TEST_FOLDER
-from metaclip_spark.clip_benchmark.data.shards import ShardSample, write_shards
-from metaclip_spark.clip_benchmark.files import put_json, put_lines, put_table
+from metaclip_spark.clip_benchmark.data.pool_folder import METADATA_FILE, PAIRS_FILE, POOL_FILE, TEST_FOLDER
+from metaclip_spark.clip_benchmark.data.shards import ShardSample
+from metaclip_spark.clip_benchmark.data.test_split import write_test_split
 from metaclip_spark.config.curation import PATH
 from metaclip_spark.errors import ConfigError
+from metaclip_spark.stores.storage import Storage
 from udfs.pairs.text import pair_id
 
 PACKAGES = {"openclipart": "openclipart-svg", "tuxpaint": "tuxpaint-stamps-default"}
 _FOLDERS = {"openclipart": "usr/share/openclipart/svg", "tuxpaint": "usr/share/tuxpaint/stamps"}
 TEMPLATES = ("a drawing about {}", "a picture of {}", "clip art: {}", "a stamp about {}", "{}", "an image of {}")
-POOL_FILE = "pool.json"
 
 _TITLE = re.compile(rb"<dc:title[^>]*>([^<]{1,300})</dc:title>")
 _OTHER_LANGUAGE = re.compile(r"([a-zA-Z_@]+)\.utf8=(.+)")
@@ -110,11 +110,14 @@ def make_drawings(folder: Path, config: DrawingsConfig) -> dict[str, int]:
     if len({drawing.class_name for drawing in test}) < 2:  # noqa: PLR2004 - one class tells nothing
         raise ConfigError(f"{len(found)} drawings give fewer than two classes: lower --drawing-test-titles")
     rows = list(_pool_rows(folder, pool, config.drawing_pixels, counts))
-    put_table(folder / PAIRS_FILE, pa.Table.from_pylist(rows))
-    put_json(folder / METADATA_FILE, metadata_words([str(row["alt_text"]) for row in rows if not row["language"]]))
-    frequencies = Counter(drawing.class_name for drawing in pool)
-    _write_test(folder / TEST_FOLDER, test, frequencies, config.drawing_pixels, counts)
-    put_json(folder / POOL_FILE, {"settings": settings, "counts": dict(counts)})
+    storage = Storage(str(folder))
+    storage.put_table(PAIRS_FILE, pa.Table.from_pylist(rows))
+    storage.put_json(METADATA_FILE, metadata_words([str(row["alt_text"]) for row in rows if not row["language"]]))
+    in_pool = Counter(drawing.class_name for drawing in pool)
+    classes = sorted({drawing.class_name for drawing in test})
+    samples = _test_samples(test, classes, config.drawing_pixels, counts)
+    write_test_split(folder / TEST_FOLDER, classes, TEMPLATES, [in_pool[name] for name in classes], samples)
+    storage.put_json(POOL_FILE, {"settings": settings, "counts": dict(counts)})
     return dict(counts)
 
 
@@ -271,28 +274,17 @@ def _pool_rows(folder: Path, pool: Sequence[Drawing], pixels: int, counts: Count
             yield {"image_url": url, "alt_text": text, "image_path": name, "language": "other" if other else ""}
 
 
-def _write_test(
-    folder: Path, test: Sequence[Drawing], frequencies: Counter[str], pixels: int, counts: Counter[str]
-) -> None:
-    classes = sorted({drawing.class_name for drawing in test})
-    order = sorted(classes, key=lambda name: (-frequencies[name], name))
-    third = max(1, len(classes) // 3)
-    put_lines(folder / "classnames.txt", tuple(classes))
-    put_lines(folder / "templates.txt", TEMPLATES)
-    put_lines(folder / "head_classes.txt", tuple(sorted(map(classes.index, order[:third]))))
-    put_lines(folder / "tail_classes.txt", tuple(sorted(map(classes.index, order[-third:]))))
-
-    def samples() -> Iterator[ShardSample]:
-        for drawing in test:
-            picture = rendered(drawing.file, pixels)
-            if picture is None:
-                counts["test_not_rendered"] += 1
-                continue
-            counts["test"] += 1
-            name = pair_id(_URL.format(name=f"test/{drawing.class_name}/{drawing.title}"), drawing.title)
-            yield ShardSample(name, picture, "png", drawing.title, classes.index(drawing.class_name))
-
-    write_shards(folder, samples(), lost={})
+def _test_samples(
+    test: Sequence[Drawing], classes: Sequence[str], pixels: int, counts: Counter[str]
+) -> Iterator[ShardSample]:
+    for drawing in test:
+        picture = rendered(drawing.file, pixels)
+        if picture is None:
+            counts["test_not_rendered"] += 1
+            continue
+        counts["test"] += 1
+        name = pair_id(_URL.format(name=f"test/{drawing.class_name}/{drawing.title}"), drawing.title)
+        yield ShardSample(name, picture, "png", drawing.title, classes.index(drawing.class_name))
 
 
 def _name_as_title(file: Path) -> str:

@@ -1,6 +1,6 @@
 """Downloaded pictures, found by URL or pair: img2dataset's output, or a folder with a mapping.
 
-The index holds a place per URL in memory: for millions of pictures, not for billions.
+The index holds a location per URL in memory: for millions of pictures, not for billions.
 """
 
 import json
@@ -22,7 +22,7 @@ _PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
-class Place:
+class ImageLocation:
     """Where a picture's bytes lie: a file, or a part of a tar."""
 
     path: Path
@@ -31,16 +31,16 @@ class Place:
 
 
 @dataclass
-class PictureIndex:
+class ImageIndex:
     """Where the pictures are.
 
     Attributes:
-        places: URL or pair_id -> place.
+        locations: URL or pair_id -> where its image is.
         failed: URLs whose download failed.
         missing: URLs that were downloaded, but whose picture is not where it should be.
     """
 
-    places: dict[str, Place] = field(default_factory=dict)
+    locations: dict[str, ImageLocation] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
 
@@ -54,21 +54,21 @@ class PictureIndex:
         Returns:
             The encoded picture; or why there is none: download_failed, image_missing or not_downloaded.
         """
-        place = self.places.get(pair_id) or self.places.get(url)
-        if place is None:
+        location = self.locations.get(pair_id) or self.locations.get(url)
+        if location is None:
             if url in self.missing:
                 return "image_missing"
             return "download_failed" if url in self.failed else "not_downloaded"
         try:
-            with place.path.open("rb") as file:
-                file.seek(place.offset)
-                content = file.read(place.size)
+            with location.path.open("rb") as file:
+                file.seek(location.offset)
+                content = file.read(location.size)
         except OSError:
             return "image_missing"
         return content if content else "image_corrupt"
 
 
-def find_pictures(folder: Path) -> PictureIndex:
+def index_images(folder: Path) -> ImageIndex:
     """Finds out where pictures are.
 
     Args:
@@ -83,7 +83,7 @@ def find_pictures(folder: Path) -> PictureIndex:
     """
     if not folder.is_dir():
         raise InputError(f"--images {folder} is no folder: give img2dataset's output or a folder with a mapping")
-    index = PictureIndex()
+    index = ImageIndex()
     known = 0
     for tar in sorted(folder.rglob("*.tar")):
         _index_tar(tar, index)
@@ -95,20 +95,20 @@ def find_pictures(folder: Path) -> PictureIndex:
         raise InputError(
             f"--images {folder} holds neither img2dataset's output nor a Parquet mapping with image_url and {_MAPPING}"
         )
-    index.failed -= index.places.keys()
-    index.missing -= index.places.keys()
+    index.failed -= index.locations.keys()
+    index.missing -= index.locations.keys()
     return index
 
 
-def _index_tar(path: Path, index: PictureIndex) -> None:
+def _index_tar(path: Path, index: ImageIndex) -> None:
     """Notes the pictures of one tar by the URL in their JSON member; a damaged end loses what lies behind it."""
-    pictures: dict[str, Place] = {}
+    pictures: dict[str, ImageLocation] = {}
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 key, _, extension = member.name.rpartition(".")
                 if f".{extension.lower()}" in _PICTURES:
-                    pictures[key] = Place(path, member.offset_data, member.size)
+                    pictures[key] = ImageLocation(path, member.offset_data, member.size)
                 elif extension == "json" and (content := tar.extractfile(member)) is not None:
                     _note(index, _row_of_member(path, member.name, content.read()), pictures.get(key))
     except (tarfile.TarError, EOFError):
@@ -172,7 +172,7 @@ def _below(parquet: Path, number: int, named: object, folders: _Folders) -> Path
     return path
 
 
-def _index_parquet(path: Path, index: PictureIndex, folders: _Folders) -> int:
+def _index_parquet(path: Path, index: ImageIndex, folders: _Folders) -> int:
     try:
         names = set(pq.read_schema(path).names)
         by = [name for name in ("pair_id", "image_url", "url") if name in names]
@@ -192,26 +192,26 @@ def _index_parquet(path: Path, index: PictureIndex, folders: _Folders) -> int:
     return 1 if columns else 0
 
 
-def _note_mapped(index: PictureIndex, path: Path, number: int, row: dict[str, Any], folders: _Folders) -> None:
+def _note_mapped(index: ImageIndex, path: Path, number: int, row: dict[str, Any], folders: _Folders) -> None:
     if row[_MAPPING]:
-        place = Place(_below(path, number, row[_MAPPING], folders))
+        location = ImageLocation(_below(path, number, row[_MAPPING], folders))
         for name, value in row.items():
             if name != _MAPPING and value:
-                index.places.setdefault(value, place)
+                index.locations.setdefault(value, location)
 
 
-def _note(index: PictureIndex, row: dict[str, Any], place: Place | None) -> None:
+def _note(index: ImageIndex, row: dict[str, Any], location: ImageLocation | None) -> None:
     url = row.get("url")
     if not isinstance(url, str):
         return
     if row.get("status", _SUCCESS) != _SUCCESS:
         index.failed.add(url)
-    elif place is None:
+    elif location is None:
         index.missing.add(url)
     else:
-        index.places.setdefault(url, place)
+        index.locations.setdefault(url, location)
 
 
-def _picture_file(stem: Path) -> Place | None:
+def _picture_file(stem: Path) -> ImageLocation | None:
     found = (stem.with_name(stem.name + extension) for extension in _PICTURES)
-    return next((Place(path) for path in found if path.is_file()), None)
+    return next((ImageLocation(path) for path in found if path.is_file()), None)

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.data.image_index import PictureIndex, find_pictures
+from metaclip_spark.clip_benchmark.data.image_index import ImageIndex, index_images
 from metaclip_spark.clip_benchmark.data.shards import (
+    IMAGE_EXTENSIONS,
     INDEX_FILE,
-    PICTURE_FORMATS,
     SAMPLES_PER_SHARD,
     ShardSample,
     write_shards,
@@ -95,8 +95,8 @@ def make_shards(config: ShardsConfig) -> MadeShards:
     """
     output = Path(config.output)
     _check_output(output, config)
-    pairs = read_pairs(Path(config.pairs))
-    pictures = find_pictures(Path(config.images))
+    pairs = read_image_text_pairs(Path(config.pairs))
+    pictures = index_images(Path(config.images))
     # Only now, when there is something to put in its place.
     shutil.rmtree(output, ignore_errors=True)
     lost: Counter[str] = Counter()
@@ -107,7 +107,7 @@ def make_shards(config: ShardsConfig) -> MadeShards:
     return made
 
 
-def read_pairs(path: Path) -> list[tuple[str, str, str]]:
+def read_image_text_pairs(path: Path) -> list[tuple[str, str, str]]:
     """Reads pairs.
 
     Args:
@@ -130,7 +130,7 @@ def read_pairs(path: Path) -> list[tuple[str, str, str]]:
     return sorted(pairs)
 
 
-def check_picture(content: bytes) -> tuple[bytes, str] | str:
+def check_image(content: bytes) -> tuple[bytes, str] | str:
     """Decodes a picture once, so that the trainer need not fear it.
 
     Args:
@@ -147,8 +147,8 @@ def check_picture(content: bytes) -> tuple[bytes, str] | str:
                 if picture.width * picture.height > MOST_PIXELS:
                     return "image_too_large"
                 picture.load()
-                if picture.format in PICTURE_FORMATS:
-                    return content, PICTURE_FORMATS[picture.format]
+                if picture.format in IMAGE_EXTENSIONS:
+                    return content, IMAGE_EXTENSIONS[picture.format]
                 buffer = io.BytesIO()
                 picture.convert("RGB").save(buffer, "PNG")
                 return buffer.getvalue(), "png"
@@ -189,7 +189,7 @@ def _pairs_of(file: Path) -> list[tuple[str, str, str]]:
     return list(zip(named, urls, texts, strict=True))
 
 
-def _samples(pairs: list[tuple[str, str, str]], pictures: PictureIndex, lost: Counter[str]) -> Iterator[ShardSample]:
+def _samples(pairs: list[tuple[str, str, str]], pictures: ImageIndex, lost: Counter[str]) -> Iterator[ShardSample]:
     before = ""
     for name, url, text in pairs:
         found = _sample(name, url, text, pictures) if name != before else "duplicate_pair"
@@ -200,11 +200,11 @@ def _samples(pairs: list[tuple[str, str, str]], pictures: PictureIndex, lost: Co
             yield found
 
 
-def _sample(name: str, url: str, text: str, pictures: PictureIndex) -> ShardSample | str:
+def _sample(name: str, url: str, text: str, pictures: ImageIndex) -> ShardSample | str:
     if not text.strip():
         return "caption_empty"
     content = pictures.read(name, url)
     if isinstance(content, str):
         return content
-    checked = check_picture(content)
+    checked = check_image(content)
     return checked if isinstance(checked, str) else ShardSample(name, *checked, text)

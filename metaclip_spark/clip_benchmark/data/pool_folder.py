@@ -9,6 +9,8 @@ from metaclip_spark.errors import ConfigError
 PAIRS_FILE = "pairs.parquet"
 METADATA_FILE = "metadata.json"
 PROTECTED_FILE = "protected_words.txt"
+POOL_FILE = "pool.json"
+"""Written last by those who make a pool: it is finished."""
 TEST_FOLDER = "test"
 
 

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from metaclip_spark.clip_benchmark.data.shards import IMAGE_EXTENSIONS, INDEX_FILE
 from metaclip_spark.errors import ConfigError, InputError
 
-SHARDS_FILE = "shards.json"
 IMAGE_MEMBERS = frozenset({"png", "jpg", "jpeg", "webp"})
-IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
 TEXT_MEMBER = "txt"
 _ABSENT = -1
 
@@ -109,7 +108,7 @@ class ShardFolder:
         return self._places[path.name]
 
     def _counted(self) -> tuple[list[str], list[int]]:
-        described = self.folder / SHARDS_FILE
+        described = self.folder / INDEX_FILE
         if described.is_file():
             try:
                 shards = json.loads(described.read_text(encoding="utf-8"))["shards"]
@@ -162,7 +161,7 @@ def _read_at(file: io.BufferedReader, start: int, size: int) -> bytes:
 
 def _decoded(content: bytes) -> Image.Image | None:
     try:
-        with Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=tuple(IMAGE_EXTENSIONS)) as image:
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         # Pillow reports a broken PNG as a SyntaxError.

@@ -24,17 +24,23 @@ from metaclip_spark.clip_benchmark.data.captions import (
     clean_caption,
     corrupt_caption,
 )
-from metaclip_spark.clip_benchmark.data.pool_folder import METADATA_FILE, PAIRS_FILE, PROTECTED_FILE, TEST_FOLDER
+from metaclip_spark.clip_benchmark.data.pool_folder import (
+    METADATA_FILE,
+    PAIRS_FILE,
+    POOL_FILE,
+    PROTECTED_FILE,
+    TEST_FOLDER,
+)
 from metaclip_spark.clip_benchmark.data.shape_pictures import draw_shape
-from metaclip_spark.clip_benchmark.data.shards import ShardSample, write_shards
+from metaclip_spark.clip_benchmark.data.shards import ShardSample
 from metaclip_spark.clip_benchmark.data.silhouettes import SILHOUETTES
-from metaclip_spark.clip_benchmark.files import put_json, put_lines, put_table
+from metaclip_spark.clip_benchmark.data.test_split import as_lines, head_and_tail, write_test_split
 from metaclip_spark.errors import ConfigError, OutputExistsError
+from metaclip_spark.stores.storage import Storage
 from udfs.pairs.text import pair_id
 
 LARGEST_EXPONENT = 100
 IMAGES_FOLDER = "images"
-POOL_FILE = "pool.json"
 _OURS = {PAIRS_FILE, IMAGES_FOLDER, TEST_FOLDER, POOL_FILE, METADATA_FILE, PROTECTED_FILE}
 FURTHER_ENTRIES = ("horse", "boat", "bridge", "lamp", "river", "guitar", "bread", "clock", "camel", "violin")
 """Entries of the metadata list that no caption holds, as most of a real list's are rare."""
@@ -138,20 +144,6 @@ def class_frequencies(pairs: int, classes: int, exponent: float, seed: int) -> t
     return tuple(int(by_rank[rank]) + 1 for rank in ranks)
 
 
-def head_and_tail(frequencies: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Names the most frequent and the rarest third of the classes.
-
-    Args:
-        frequencies: Pairs of each class by index.
-
-    Returns:
-        Indices of the head's classes and of the tail's, ascending; ties go by index.
-    """
-    order = sorted(range(len(frequencies)), key=lambda index: (-frequencies[index], index))
-    third = max(1, len(order) // 3)
-    return tuple(sorted(order[:third])), tuple(sorted(order[-third:]))
-
-
 def make_shapes(folder: Path, config: ShapesConfig) -> ShapesPool:
     """Writes the pool: pictures, pairs, test shards and metadata list; `pool.json` last, which makes it count.
 
@@ -177,9 +169,11 @@ def make_shapes(folder: Path, config: ShapesConfig) -> ShapesPool:
     frequencies = class_frequencies(config.pool_pairs, config.pool_classes, config.zipf_exponent, config.pool_seed)
     head, tail = head_and_tail(frequencies)
     pictures = _write_pool(folder, config, classes, frequencies)
-    _write_test(folder, config, (classes, head, tail), pictures)
-    put_json(folder / METADATA_FILE, [*classes, *FURTHER_ENTRIES])
-    put_lines(folder / PROTECTED_FILE, (*classes, *GROUND_WORDS))
+    samples = _test_samples(config, classes, pictures)
+    write_test_split(folder / TEST_FOLDER, classes, TEMPLATES, frequencies, samples)
+    storage = Storage(str(folder))
+    storage.put_json(METADATA_FILE, [*classes, *FURTHER_ENTRIES])
+    storage.put_text(PROTECTED_FILE, as_lines((*classes, *GROUND_WORDS)))
     corrupted = pq.read_table(folder / PAIRS_FILE, columns=["corruption"])["corruption"].to_pylist()
     content = {
         "settings": settings,
@@ -189,7 +183,7 @@ def make_shapes(folder: Path, config: ShapesConfig) -> ShapesPool:
         "tail_classes": list(tail),
         "corrupted": {kind: corrupted.count(kind) for kind in CORRUPTIONS},
     }
-    put_json(folder / POOL_FILE, content)
+    storage.put_json(POOL_FILE, content)
     return read_shapes(folder, settings)
 
 
@@ -268,36 +262,16 @@ def _write_pool(
                 "corruption": kind,
             }
         )
-    put_table(folder / PAIRS_FILE, pa.Table.from_pylist(rows))
+    Storage(str(folder)).put_table(PAIRS_FILE, pa.Table.from_pylist(rows))
     return frozenset(seen)
 
 
-def _write_test(
-    folder: Path,
-    config: ShapesConfig,
-    lists: tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]],
-    pool: frozenset[bytes],
-) -> None:
-    """Writes as many test pictures of each class, none of which is in the pool."""
-    classes, head, tail = lists
-
-    def samples() -> Iterator[ShardSample]:
-        for number, (label, generator) in enumerate(
-            _instances(config, (config.test_pictures,) * len(classes), _TEST_STREAM)
-        ):
+def _test_samples(config: ShapesConfig, classes: tuple[str, ...], pool: frozenset[bytes]) -> Iterator[ShardSample]:
+    """Draws as many test pictures of each class, none of which is in the pool."""
+    frequencies = (config.test_pictures,) * len(classes)
+    for number, (label, generator) in enumerate(_instances(config, frequencies, _TEST_STREAM)):
+        picture, caption = _drawn(config, classes[label], generator)
+        while picture in pool:
             picture, caption = _drawn(config, classes[label], generator)
-            while picture in pool:
-                picture, caption = _drawn(config, classes[label], generator)
-            name = pair_id(_URL.format(name=f"test/{number:06d}.png"), caption)
-            yield ShardSample(name, picture, "png", caption, label)
-
-    test = folder / TEST_FOLDER
-    lines: dict[str, tuple[object, ...]] = {
-        "classnames.txt": classes,
-        "templates.txt": TEMPLATES,
-        "head_classes.txt": head,
-        "tail_classes.txt": tail,
-    }
-    for name, content in lines.items():
-        put_lines(test / name, content)
-    write_shards(test, samples(), lost={})
+        name = pair_id(_URL.format(name=f"test/{number:06d}.png"), caption)
+        yield ShardSample(name, picture, "png", caption, label)

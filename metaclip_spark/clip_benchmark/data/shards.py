@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metaclip_spark.clip_benchmark.files import put_json
 from metaclip_spark.errors import InputError
+from metaclip_spark.stores.storage import Storage
 
 INDEX_FILE = "shards.json"
 SAMPLES_PER_SHARD = 1000
-PICTURE_FORMATS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
+IMAGE_EXTENSIONS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 """Pillow's name of a format -> its extension."""
 
 
@@ -69,7 +69,8 @@ def write_shards(
                 _add_sample(tar, f"{number:09d}", sample)
                 number += 1
         shards.append({"name": name, "samples": number - before})
-    put_json(folder / INDEX_FILE, {"samples": number, "shards": shards, "lost": dict(sorted(lost.items()))})
+    index = {"samples": number, "shards": shards, "lost": dict(sorted(lost.items()))}
+    Storage(str(folder)).put_json(INDEX_FILE, index)
     return number
 
 
@@ -129,7 +130,7 @@ def read_samples(folder: Path) -> Iterator[ShardSample]:
 
 
 def _sample_of(path: Path, key: str, parts: dict[str, bytes]) -> ShardSample:
-    picture = next((extension for extension in PICTURE_FORMATS.values() if extension in parts), None)
+    picture = next((extension for extension in IMAGE_EXTENSIONS.values() if extension in parts), None)
     missing = [name for name in ("txt", "json") if name not in parts] + ([] if picture else ["image"])
     if missing or picture is None:
         raise InputError(f"{path}: the sample {key} lacks its member {missing[0]}: make the shards again")

@@ -17,21 +17,16 @@ from metaclip_spark.clip_benchmark.evaluation.significance import (
     in_words,
     summaries,
 )
-from metaclip_spark.clip_benchmark.files import put_json, put_text
 from metaclip_spark.clip_benchmark.report.charts import loss_chart, spread_chart
+from metaclip_spark.clip_benchmark.report.published import published_table
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
 from metaclip_spark.reports.charts import inline_svg
 from metaclip_spark.reports.html import page_environment, seconds, visible_text
+from metaclip_spark.stores.storage import Storage
 
 PAGE = "benchmark.html"
 NUMBERS = "benchmark.json"
 
-PUBLISHED = {"clip": 32.8, "slip": 34.3, "filip": 39.5, "declip": 43.2, "defilip": 45.0}
-"""Zero-shot top-1 in per cent, as published with arXiv 2203.05796: ViT-B/32, YFCC15M-V2, ImageNet-1k, 80 prompts."""
-PUBLISHED_LABEL = (
-    "ViT-B/32 on YFCC15M-V2, zero-shot on ImageNet-1k with 80 prompts, preset `published`, 128,001 steps: another "
-    "data set and size; no target for what stands beside it"
-)
 CONDITIONS = (
     "data_pairs",
     "steps",
@@ -60,8 +55,9 @@ def write_report(folder: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping
         The page.
     """
     report = build_report(rows, facts)
-    put_text(folder / PAGE, render(report))
-    put_json(folder / NUMBERS, _json_ready(report))
+    storage = Storage(str(folder))
+    storage.put_text(PAGE, render(report))
+    storage.put_json(NUMBERS, _json_ready(report))
     return folder / PAGE
 
 
@@ -140,6 +136,7 @@ def render(report: dict[str, Any]) -> str:
     Returns:
         An HTML document without script or request.
     """
+    published = published_table()
     environment = page_environment()
     environment.filters.update(
         points=_points, signed=_signed, duration=seconds, visible=visible_text, plain=_plain, name=_setting_name
@@ -148,8 +145,8 @@ def render(report: dict[str, Any]) -> str:
         report=report,
         pictures=_pictures(report["settings"]),
         metrics=METRICS,
-        published=PUBLISHED,
-        published_label=PUBLISHED_LABEL,
+        published=published.top1_percent,
+        published_label=published.label,
         conditions=CONDITIONS,
     )
 
@@ -250,11 +247,12 @@ def _json_ready(report: dict[str, Any]) -> dict[str, Any]:
         kept = {"seeds": list(summary.seeds), "lower_bound": summary.lower_bound, "passes": summary.passes}
         return _finite({**summary.setting, **means, **kept, "chance": summary.chance, "bar": summary.bar})
 
+    published = published_table()
     return {
         "facts": report["facts"],
         "settings": [setting(summary) for summary in report["settings"]],
         "comparisons": [comparison(asked) for asked in report["comparisons"]],
-        "published": {"label": PUBLISHED_LABEL, "top1_per_cent": PUBLISHED},
+        "published": {"label": published.label, "top1_per_cent": published.top1_percent},
     }
 
 

@@ -3,6 +3,7 @@
 The weights are those of the CLIP benchmark (arXiv 2203.05796) and its YFCC15M recipes.
 """
 
+import math
 from dataclasses import dataclass
 
 TERMS = ("contrast", "simclr", "simsiam", "masked_words", "neighbours", "tokens")
@@ -97,7 +98,6 @@ class Preset:
     wide_embedding: bool
 
 
-_LOG_100 = 4.605170185988092
 PRESETS = ("clean", "published")
 """clean: one recipe for all variants. published: as the benchmark's YFCC15M runs were configured, quirks included."""
 
@@ -121,7 +121,7 @@ def preset_of(name: str, variant_name: str) -> Preset:
         return Preset(
             learning_rate=1e-3,
             weight_decay=0.1,
-            log_scale_bounds=(0.0, _LOG_100),
+            log_scale_bounds=(0.0, math.log(100)),
             scale_cap=None,
             image_views=_clean_views(variant),
             contrasted_images=(0, 1) if variant.many_views else (0,),

@@ -14,8 +14,8 @@ from metaclip_spark.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where this process stands.
+class TrainingProcess:
+    """One of the processes that train together.
 
     Attributes:
         rank: Its number, from 0.
@@ -27,14 +27,14 @@ class Place:
 
 
 @contextmanager
-def joined(config: TrainingConfig) -> Iterator[Place]:
+def joined(config: TrainingConfig) -> Iterator[TrainingProcess]:
     """Joins the other processes for a while: gloo on the CPU, nccl on GPUs.
 
     Args:
         config: The run.
 
     Yields:
-        This process's place.
+        This process's rank and device.
 
     Raises:
         ConfigError: If there are more or fewer processes than the configuration says, or no GPU where it wants one.
@@ -49,13 +49,13 @@ def joined(config: TrainingConfig) -> Iterator[Place]:
         raise ConfigError("--device cuda, but torch finds no GPU: give --device cpu")
     device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0'))}" if config.device == "cuda" else "cpu"
     if config.processes == 1:
-        yield Place(0, device)
+        yield TrainingProcess(0, device)
         return
     if config.device == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if config.device == "cuda" else "gloo")
     try:
-        yield Place(dist.get_rank(), device)
+        yield TrainingProcess(dist.get_rank(), device)
     finally:
         dist.destroy_process_group()
 

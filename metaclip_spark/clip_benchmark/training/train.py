@@ -29,7 +29,7 @@ from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfi
 from metaclip_spark.clip_benchmark.training import checkpoints
 from metaclip_spark.clip_benchmark.training.optimizer import learning_rate_at, make_optimizer, set_learning_rate
 from metaclip_spark.clip_benchmark.training.processes import (
-    Place,
+    TrainingProcess,
     joined,
     mean_over_processes,
     sum_over_processes,
@@ -76,8 +76,8 @@ def train(config: TrainingConfig) -> TrainingResult:
         The result, the same in each process but for its time.
     """
     torch.set_num_threads(config.threads)
-    with joined(config) as place:
-        run = TrainingRun(config, place)
+    with joined(config) as process:
+        run = TrainingRun(config, process)
         run.resume()
         return run.finish()
 
@@ -104,7 +104,7 @@ class TrainingRun:
 
     Attributes:
         config: The run.
-        place: This process.
+        process: This process.
         queue: DeCLIP's queue, or None.
         batches: The batch of each step.
         objective: Model and loss.
@@ -117,23 +117,23 @@ class TrainingRun:
         embedding_deviation: Of the last step.
     """
 
-    def __init__(self, config: TrainingConfig, place: Place) -> None:
+    def __init__(self, config: TrainingConfig, process: TrainingProcess) -> None:
         """Builds the model from the seed and opens the samples.
 
         Args:
             config: The run.
-            place: This process.
+            process: This process.
 
         Raises:
             ConfigError: If the queue would hold every sample of the data.
         """
         self.config = config
-        self.place = place
+        self.process = process
         folder = ShardFolder(config.train_shards)
-        self.queue = _queue(config, place, len(folder))
-        self.batches = Batches(config, place.rank, folder)
+        self.queue = _queue(config, process, len(folder))
+        self.batches = Batches(config, process.rank, folder)
         torch.manual_seed(config.seed)
-        model = ContrastiveModel(config).to(place.device)
+        model = ContrastiveModel(config).to(process.device)
         if config.device == "cuda" and config.processes > 1:
             model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
         self.objective = Objective(config, model, self.queue)
@@ -152,7 +152,7 @@ class TrainingRun:
         path = checkpoints.latest(self.config.output)
         if path is None:
             return
-        shared, own = checkpoints.load(path, self.place.rank, self.place.device)
+        shared, own = checkpoints.load(path, self.process.rank, self.process.device)
         checkpoints.check_same_run(self.config, shared["config"], path)
         self.objective.model.load_state_dict(shared["model"])
         self.optimizer.load_state_dict(shared["optimizer"])
@@ -191,7 +191,7 @@ class TrainingRun:
             TrainingDivergedError: If the loss is no finite number.
         """
         set_learning_rate(self.optimizer, learning_rate_at(self.config, self.step))
-        inputs = inputs_of(batch, self.place.device)
+        inputs = inputs_of(batch, self.process.device)
         terms = self.distributed(inputs)
         loss = self.objective.weighted_sum(terms)
         self.optimizer.zero_grad(set_to_none=True)
@@ -214,7 +214,7 @@ class TrainingRun:
             "counts": dict(self.counts),
             "embedding_deviation": self.embedding_deviation,
         }
-        return checkpoints.save(self.config, self.step, self.place.rank, self._shared, own, wait_for_all)
+        return checkpoints.save(self.config, self.step, self.process.rank, self._shared, own, wait_for_all)
 
     def _shared(self) -> dict[str, Any]:
         return {
@@ -277,7 +277,7 @@ def inputs_of(batch: Batch, device: str) -> Inputs:
     )
 
 
-def _queue(config: TrainingConfig, place: Place, samples: int) -> NeighbourQueue | None:
+def _queue(config: TrainingConfig, process: TrainingProcess, samples: int) -> NeighbourQueue | None:
     if not config.weights.neighbours:
         return None
     if config.queue_entries >= samples:
@@ -285,8 +285,8 @@ def _queue(config: TrainingConfig, place: Place, samples: int) -> NeighbourQueue
             f"--queue-size is {config.queue_entries}, but there are {samples} samples: give fewer, since each text "
             "would find its own earlier embedding"
         )
-    seed = config.seed if config.facts.gathers_queue else config.seed + place.rank
-    return NeighbourQueue(config.queue_entries, config.embedding_width, seed, place.device)
+    seed = config.seed if config.facts.gathers_queue else config.seed + process.rank
+    return NeighbourQueue(config.queue_entries, config.embedding_width, seed, process.device)
 
 
 def _counted(counts: Counter[str], prefix: str) -> dict[str, int]:

@@ -14,7 +14,7 @@ from metaclip_spark.clip_benchmark.losses.all_gather import rank
 from metaclip_spark.clip_benchmark.losses.objective import Inputs
 from metaclip_spark.clip_benchmark.losses.supervision import unit
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
-from metaclip_spark.clip_benchmark.training.processes import Place, joined
+from metaclip_spark.clip_benchmark.training.processes import TrainingProcess, joined
 from metaclip_spark.clip_benchmark.training.train import TrainingRun, inputs_of
 
 
@@ -41,7 +41,7 @@ def step(config: TrainingConfig, whole: Inputs) -> dict:
         return chosen[-1]
 
     with exact_and_not_normalised():
-        run = TrainingRun(config, Place(rank(), "cpu"))
+        run = TrainingRun(config, TrainingProcess(rank(), "cpu"))
     objective = run.objective
     if run.queue:
         run.queue.embeddings = run.queue.embeddings.double()
@@ -71,7 +71,7 @@ def step(config: TrainingConfig, whole: Inputs) -> dict:
 
 def batch_of(config: TrainingConfig) -> Inputs:
     """Gives a batch with one masked word in each caption, so that the mean over words is one over captions."""
-    inputs = inputs_of(TrainingRun(config, Place(0, "cpu")).batches[0], "cpu")
+    inputs = inputs_of(TrainingRun(config, TrainingProcess(0, "cpu")).batches[0], "cpu")
     labels: Tensor | None = None
     if inputs.labels is not None:
         labels = torch.full_like(inputs.labels, IGNORE_INDEX)

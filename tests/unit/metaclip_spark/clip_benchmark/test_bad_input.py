@@ -8,7 +8,7 @@ import torch
 
 from metaclip_spark.clip_benchmark.augmentation.text import IGNORE_INDEX
 from metaclip_spark.clip_benchmark.training.checkpoints import load_model
-from metaclip_spark.clip_benchmark.training.processes import Place
+from metaclip_spark.clip_benchmark.training.processes import TrainingProcess
 from metaclip_spark.clip_benchmark.training.train import TOTAL, TrainingRun, train
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError, TrainingDivergedError
 from tests.support.clip_benchmark.small_shards import members, write_tar
@@ -45,7 +45,7 @@ def test_a_bad_sample_is_replaced_and_counted(config, tmp_path, damage):
     assert len(result.losses[TOTAL]) == STEPS
     again = train(replace(bad, output=str(tmp_path / "again")))
     assert again.losses == result.losses
-    whole = TrainingRun(bad, Place(0, "cpu")).batches
+    whole = TrainingRun(bad, TrainingProcess(0, "cpu")).batches
     assert all(0 not in whole[step].samples.tolist() for step in range(STEPS))
 
 
@@ -78,7 +78,7 @@ def test_a_folder_that_is_no_shards_is_an_error(config, tmp_path, files, error, 
 
 @pytest.mark.parametrize("preset", ["clean", "published"])
 def test_a_batch_without_a_masked_word_skips_the_term(config, preset):
-    run = TrainingRun(config("declip", preset=preset), Place(0, "cpu"))
+    run = TrainingRun(config("declip", preset=preset), TrainingProcess(0, "cpu"))
     batch = run.batches[0]
     run.train_step(replace(batch, labels=torch.full_like(batch.labels, IGNORE_INDEX)))
     run.train_step(run.batches[1])
@@ -146,7 +146,7 @@ def test_a_missing_checkpoint_is_an_error(tmp_path):
 
 
 def test_a_loss_that_is_no_number_ends_the_run(config):
-    run = TrainingRun(config(), Place(0, "cpu"))
+    run = TrainingRun(config(), TrainingProcess(0, "cpu"))
     with torch.no_grad():
         run.objective.model.logit_scale.fill_(math.nan)
     with pytest.raises(TrainingDivergedError, match=r"step 0 of .*run gives the losses"):

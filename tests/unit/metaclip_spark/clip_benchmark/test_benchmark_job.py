@@ -7,7 +7,7 @@ import re
 import pyarrow.parquet as pq
 import pytest
 
-from metaclip_spark.clip_benchmark.cells import CELLS_FOLDER, read_rows
+from metaclip_spark.clip_benchmark.cells import CELLS_FOLDER
 from metaclip_spark.clip_benchmark.data.arms import arm_file
 from tests.support.paths import CHECKOUT
 
@@ -48,7 +48,8 @@ def test_a_row_per_cell_with_what_it_must_be_read_with(finished):
 
 def test_arms_have_equal_size_and_come_from_the_curation(finished):
     made = json.loads((finished / "arms" / "v1" / "arms.json").read_text())
-    rows = {(row["arm"], row["seed"]): row["data_pairs"] for row in read_rows(finished)}
+    results = pq.read_table(finished / "results.parquet").to_pylist()
+    rows = {(row["arm"], row["seed"]): row["data_pairs"] for row in results}
     pool = {row["image_url"]: row for row in pq.read_table(finished / "data/shapes/pairs.parquet").to_pylist()}
     matched = [row for row in pool.values() if row["corruption"] in {"", "shuffled"}]
     assert (made["pool"], made["matched"]) == (120, len(matched))

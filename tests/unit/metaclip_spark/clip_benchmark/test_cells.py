@@ -75,12 +75,15 @@ def test_a_killed_grid_goes_on_with_what_is_missing(tmp_path):
     assert rows[0]["classes"] == [1, 2]
     assert done == [cell.variant for cell in cells][:2]
     assert pq.read_table(tmp_path / "results.parquet").num_rows == 5
-    assert [row["cell"] for row in read_rows(tmp_path)] == sorted(cell.name for cell in cells)
+    assert [row["cell"] for row in read_rows(tmp_path, {"steps": 3})] == sorted(cell.name for cell in cells)
 
 
 def test_rows_of_other_settings_are_never_mixed(tmp_path):
     cells = expand({"seed": (0,)})
     run_cells(cells, tmp_path, {"steps": 3}, lambda _cell: {"top1": 0.5})
+    run_cells([Cell(seed=1)], tmp_path, {"steps": 4}, lambda _cell: {"top1": 0.9})
+    assert pq.read_table(tmp_path / "results.parquet")["seed"].to_pylist() == [1]
+    assert [row["top1"] for row in read_rows(tmp_path, {"steps": 3})] == [0.5]
     with pytest.raises(OutputExistsError, match="other settings"):
         run_cells(cells, tmp_path, {"steps": 4}, lambda _cell: {"top1": 0.9})
     (tmp_path / "cells" / f"{cells[0].name}.parquet").write_bytes(b"not a row")

@@ -25,11 +25,11 @@ from metaclip_spark.clip_benchmark.data.shapes import (
     ShapesConfig,
     class_frequencies,
     class_words,
-    head_and_tail,
     make_shapes,
 )
 from metaclip_spark.clip_benchmark.data.shards import read_samples
 from metaclip_spark.clip_benchmark.data.silhouettes import SILHOUETTES
+from metaclip_spark.clip_benchmark.data.test_split import head_and_tail
 from metaclip_spark.clip_benchmark.settings.variants import STRONG, WEAK
 from metaclip_spark.errors import ConfigError, OutputExistsError
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.data.make_shards import ShardsConfig, make_shards, read_pairs
+from metaclip_spark.clip_benchmark.data.make_shards import ShardsConfig, make_shards, read_image_text_pairs
 from metaclip_spark.clip_benchmark.data.shards import read_index, read_samples
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from tests.support.paths import CHECKOUT
@@ -169,12 +169,12 @@ def test_bad_input_is_told_in_one_line(mapped, tmp_path):
     with pytest.raises(InputError, match="neither img2dataset's output nor a Parquet mapping"):
         make_shards(ShardsConfig(str(pairs), str(pairs), str(output)))
     with pytest.raises(InputError, match="holds no Parquet file"):
-        read_pairs(output)
+        read_image_text_pairs(output)
     with pytest.raises(InputError, match="lacks the column alt_text"):
-        read_pairs(images / "map.parquet")
+        read_image_text_pairs(images / "map.parquet")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(InputError, match="cannot be read as Parquet"):
-        read_pairs(tmp_path / "bad.parquet")
+        read_image_text_pairs(tmp_path / "bad.parquet")
     make_shards(ShardsConfig(str(pairs), str(images), str(output)))
     with pytest.raises(OutputExistsError, match="give --overwrite"):
         make_shards(ShardsConfig(str(pairs), str(images), str(output)))

@@ -6,7 +6,7 @@ import torch
 from metaclip_spark.clip_benchmark.losses.supervision import unit
 from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS
 from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS
-from metaclip_spark.clip_benchmark.training.processes import Place
+from metaclip_spark.clip_benchmark.training.processes import TrainingProcess
 from metaclip_spark.clip_benchmark.training.train import TrainingRun, inputs_of
 
 POOLING = {"vit": {"ln_post"}, "resnet": {"attnpool"}}
@@ -44,7 +44,7 @@ REACHED = {
 @pytest.mark.parametrize("tower", IMAGE_TOWERS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_each_term_reaches_exactly_its_parameters(config, variant, tower, preset):
-    run = TrainingRun(config(variant, image_tower=tower, preset=preset), Place(0, "cpu"))
+    run = TrainingRun(config(variant, image_tower=tower, preset=preset), TrainingProcess(0, "cpu"))
     if run.queue:
         run.queue.enter(unit(torch.randn(16, run.config.embedding_width)), torch.arange(16))
     terms = run.objective(inputs_of(run.batches[0], "cpu"))
@@ -68,7 +68,7 @@ def test_each_term_reaches_exactly_its_parameters(config, variant, tower, preset
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_training_leaves_the_patch_convolution_and_moves_the_rest(config, variant):
-    run = TrainingRun(config(variant), Place(0, "cpu"))
+    run = TrainingRun(config(variant), TrainingProcess(0, "cpu"))
     before = {name: parameter.detach().clone() for name, parameter in run.objective.model.named_parameters()}
     for step in range(3):
         run.train_step(run.batches[step])

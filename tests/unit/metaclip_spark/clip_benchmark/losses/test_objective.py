@@ -8,7 +8,7 @@ import torch
 
 from metaclip_spark.clip_benchmark.losses.objective import Inputs
 from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS
-from metaclip_spark.clip_benchmark.training.processes import Place
+from metaclip_spark.clip_benchmark.training.processes import TrainingProcess
 from metaclip_spark.clip_benchmark.training.train import TrainingRun, inputs_of
 from tests.support.clip_benchmark import slow_losses as slow
 
@@ -86,7 +86,7 @@ def array(tensor):
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_terms_equal_the_slow_losses(config, variant, preset):
-    run = TrainingRun(config(variant, preset=preset, batch_size=5, filip_topk=TOPK), Place(0, "cpu"))
+    run = TrainingRun(config(variant, preset=preset, batch_size=5, filip_topk=TOPK), TrainingProcess(0, "cpu"))
     model = run.objective.model.double()
     drawn = inputs_of(run.batches[0], "cpu")
     inputs = Inputs(tuple(view.double() for view in drawn.images), drawn.texts, drawn.labels, drawn.samples)
@@ -119,7 +119,7 @@ def test_the_views_are_those_of_the_recipe(config):
 
 
 def test_texts_enter_the_queue_after_they_looked_into_it(config):
-    run = TrainingRun(config("declip", preset="published", batch_size=5), Place(0, "cpu"))
+    run = TrainingRun(config("declip", preset="published", batch_size=5), TrainingProcess(0, "cpu"))
     start = run.queue.embeddings.clone()
     batch = run.batches[0]
     run.train_step(batch)

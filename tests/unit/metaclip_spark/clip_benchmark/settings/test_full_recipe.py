@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from metaclip_spark.clip_benchmark.published import YFCC15M_RECIPE, published_table
+from metaclip_spark.clip_benchmark.report.published import RECIPES, published_table
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
 from metaclip_spark.clip_benchmark.training.train import TOTAL, train_distributed
 from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.stores.session import get_session
+
+YFCC15M_RECIPE = RECIPES / "yfcc15m_vit_b32.yaml"
 
 
 def recipe(*options):

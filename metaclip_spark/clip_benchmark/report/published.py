@@ -1,12 +1,10 @@
-"""The published run at full size: its recipe, and the figures it reached, to stand beside ours."""
+"""The figures that the paper's runs reached, to stand beside ours."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-RECIPES = Path(__file__).with_name("recipes")
-YFCC15M_RECIPE = RECIPES / "yfcc15m_vit_b32.yaml"
-"""For `--config`: 128,001 steps of 4,096 pairs in 32 processes."""
+RECIPES = Path(__file__).parents[1] / "recipes"
 
 
 @dataclass(frozen=True)
@@ -17,7 +15,7 @@ class PublishedTable:
         source: The paper.
         image_tower: The image encoder.
         data: What was trained on.
-        evaluation: What was measured.
+        evaluation: What was measured, and how.
         preset: The preset whose recipe it was.
         steps: Length of each run.
         note: What the figures are not.
@@ -33,8 +31,16 @@ class PublishedTable:
     note: str
     top1_percent: dict[str, float]
 
+    @property
+    def label(self) -> str:
+        """The conditions in one line, as the page shows them."""
+        conditions = (
+            f"{self.image_tower} on {self.data}, {self.evaluation}, preset `{self.preset}`, {self.steps:,} steps"
+        )
+        return f"{conditions}: {self.note}"
+
 
 def published_table() -> PublishedTable:
-    """Reads the published figures of the recipe."""
+    """Reads the published figures of the recipe `yfcc15m_vit_b32`."""
     path = RECIPES / "yfcc15m_vit_b32_published.json"
     return PublishedTable(**json.loads(path.read_text(encoding="utf-8")))
