@@ -32,20 +32,7 @@ _POINTS = 100
 def open_data(
     grid: GridConfig, shapes: ShapesConfig, drawings: DrawingsConfig, say: Callable[[str], None]
 ) -> DataFolder:
-    """Opens the pool, and makes it where it is one of ours and not there.
-
-    Args:
-        grid: Names it.
-        shapes: What the shapes pool holds.
-        drawings: What the pool of drawings is made from.
-        say: Takes lines of progress.
-
-    Returns:
-        The pool.
-
-    Raises:
-        ConfigError: If the folder that is named is no pool.
-    """
+    """Opens the pool; one of ours (shapes, drawings) is made first where it is not there."""
     folder = Path(grid.output) / "data" / grid.data
     if grid.data == "shapes":
         pool = make_shapes(folder, shapes)
@@ -62,13 +49,7 @@ def open_data(
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One benchmark over one pool.
-
-    Attributes:
-        config: Which cells, and how they are trained.
-        data: The pool.
-        say: Takes lines of progress.
-    """
+    """One benchmark over one pool; `say` takes lines of progress."""
 
     config: GridConfig
     data: DataFolder
@@ -80,11 +61,7 @@ class Benchmark:
         return Path(self.config.output)
 
     def run(self) -> list[dict[str, Any]]:
-        """Trains and evaluates the cells that are not done.
-
-        Returns:
-            The rows of all cells in the folder that were made with these settings, by name.
-        """
+        """Trains and evaluates the cells that are not done; returns the rows of all cells made with these settings."""
         cells = self.config.cells()
         self.say(f"{len(cells)} cells, {self.config.steps} steps each")
         self._prepare_arms(cells)
@@ -93,7 +70,7 @@ class Benchmark:
         return read_rows(self.folder, settings)
 
     def facts(self) -> dict[str, Any]:
-        """Gives what holds for all rows, for the report."""
+        """What holds for all rows, for the report."""
         return {**self._settings(), "device": self.config.device, "threads": self.config.threads}
 
     def _settings(self) -> dict[str, Any]:
@@ -109,7 +86,7 @@ class Benchmark:
         )
 
     def _prepare_arms(self, cells: Sequence[Cell]) -> None:
-        """Draws the arms of all cells at once: a session that this starts is stopped before a model is trained."""
+        """Draws the arms of all cells at once; a session that this starts is stopped before a model is trained."""
         found = SparkSession.getActiveSession()
         for kind in sorted({cell.caption_kind for cell in cells if cell.arm != "all"}):
             seeds = sorted({cell.seed for cell in cells if cell.caption_kind == kind and cell.arm != "all"})
@@ -149,7 +126,7 @@ class Benchmark:
             self.data.test_shards,
             config.pixels,
             device=config.device,
-            masks_padding=config.facts.masks_padding,
+            masks_padding=config.recipe.masks_padding,
         )
         if not self.config.keep_checkpoints:
             shutil.rmtree(checkpoints)
@@ -166,16 +143,8 @@ class Benchmark:
 
 
 def conditions(config: TrainingConfig, shards: Path) -> dict[str, Any]:
-    """Gives what a figure must be read with.
-
-    Args:
-        config: A training run.
-        shards: What it was trained on.
-
-    Returns:
-        Column -> value: data, steps, samples, recipe, views, clamps, normalisation.
-    """
-    facts, index = config.facts, read_index(shards)
+    """What the figures of a run must be read with: data, steps, samples, recipe, views, clamps, normalisation."""
+    recipe, index = config.recipe, read_index(shards)
     return {
         "data_pairs": index["samples"],
         "data_lost": index["lost"],
@@ -187,11 +156,11 @@ def conditions(config: TrainingConfig, shards: Path) -> dict[str, Any]:
         "warmup_steps": config.warmup_steps,
         "image_pixels": config.pixels,
         "view_set": config.view_set,
-        "image_views": list(facts.image_views),
-        "contrasted_texts": list(facts.contrasted_texts),
-        "log_scale_bounds": list(facts.log_scale_bounds),
-        "scale_cap": facts.scale_cap,
-        "masks_padding": facts.masks_padding,
+        "image_views": list(recipe.image_views),
+        "contrasted_texts": list(recipe.contrasted_texts),
+        "log_scale_bounds": list(recipe.log_scale_bounds),
+        "scale_cap": recipe.scale_cap,
+        "masks_padding": recipe.masks_padding,
         "batch_norm": "of all processes" if config.device == "cuda" and config.processes > 1 else "of each process",
         "sampling_seed": config.seed,
         "processes": config.processes,

@@ -29,29 +29,29 @@ def run_cells(
     run: Callable[[Cell], Mapping[str, Any]],
     say: Callable[[str], None] = lambda _line: None,
 ) -> list[dict[str, Any]]:
-    """Runs the cells that are not done, one after another, and stores a row of each.
+    """Runs the cells that are not done, in the order given, and stores a row of each.
 
     Args:
-        cells: What to run, in this order.
-        folder: Where rows are kept: cells/<name>.parquet, and all of them in results.parquet.
-        settings: What holds for all cells (steps, data, ...): JSON-ready. Rows that were made with other settings are
-            refused, never mixed.
-        run: Trains and evaluates one cell; gives what its row holds besides.
+        cells: What to run.
+        folder: Where rows are kept: cells/<name>.parquet, and those of these settings together in results.parquet.
+        settings: What holds for all cells (steps, data, ...), JSON-ready. A cell that was run with other settings is
+            refused, and its row is never mixed with these.
+        run: Trains and evaluates one cell; returns what its row holds besides.
         say: Takes a line of progress.
 
     Returns:
-        The rows of these cells, in their order.
+        The rows of these cells.
 
     Raises:
-        OutputExistsError: If a row was made with other settings.
+        OutputExistsError: If a cell was run with other settings.
     """
     rows = []
     settings_digest = digest(dict(settings))
-    for place, cell in enumerate(cells):
+    for index, cell in enumerate(cells):
         path = folder / CELLS_FOLDER / f"{cell.name}.parquet"
         row = _row_of(path)
         if row is None:
-            say(f"{place + 1} of {len(cells)}: {cell.name}")
+            say(f"{index + 1} of {len(cells)}: {cell.name}")
             row = {**asdict(cell), "cell": cell.name, "settings_digest": settings_digest, **run(cell)}
             write_rows([row], path)
         elif row["settings_digest"] != settings_digest:
@@ -71,12 +71,7 @@ def read_rows(folder: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Puts rows as a Parquet file, whole or not at all; values that are lists or objects as JSON text.
-
-    Args:
-        rows: They may have different columns; what a row lacks is null.
-        path: The file.
-    """
+    """Writes rows as a Parquet file, whole or not at all: lists and objects as JSON text, null for what a row lacks."""
     names = dict.fromkeys(name for row in rows for name in row)
     flat = [{name: _flat(row.get(name)) for name in names} for row in rows]
     Storage(str(path.parent)).put_table(path.name, pa.Table.from_pylist(flat))

@@ -8,11 +8,7 @@ _NEEDED = ("torch", "open_clip", "torchmetrics", "webdataset", "sklearn", "scipy
 
 
 def require_extra() -> None:
-    """Checks for what training needs.
-
-    Raises:
-        ConfigError: If a package of the extra is not installed.
-    """
+    """Checks for what training needs."""
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(

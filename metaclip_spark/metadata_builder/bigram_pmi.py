@@ -20,7 +20,7 @@ _WIDE = "decimal(38,0)"
 
 
 def power_of_two(exponent: float) -> Fraction:
-    """Gives 2 to a power as a fraction that integers can be compared with.
+    """2 to a power as a fraction that integers can be compared with.
 
     Args:
         exponent: Bits, from `SMALLEST_PMI` to `LARGEST_PMI`.
@@ -106,13 +106,5 @@ def _product(*factors: Column) -> Column:
 
 
 def pmi_of_ratio(ratio: float, total: int) -> float:
-    """Gives a bigram's PMI for reports.
-
-    Args:
-        ratio: From `score_bigrams`.
-        total: The sum of all unigram counts.
-
-    Returns:
-        Bits, rounded to nine decimals so that the mathematics library of the machine does not show.
-    """
+    """A bigram's PMI in bits for reports, rounded so that the machine's mathematics library does not show."""
     return round(math.log2(ratio) + math.log2(total), 9)

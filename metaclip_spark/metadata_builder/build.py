@@ -30,9 +30,9 @@ from metaclip_spark.metadata_builder.entry_list import (
 )
 from metaclip_spark.metadata_builder.wiki_dumps import (
     dropped_prefixes,
+    file_name,
     find_files,
-    form_of_view_file,
-    last_part,
+    page_view_format,
     plan_article_dumps,
     refuse_unreadable,
 )
@@ -98,13 +98,10 @@ def build_metadata(
     The same inputs and thresholds give the same bytes, however the input is partitioned.
 
     Args:
-        spark: The session.
+        spark: The session that counts.
         sources: Where entries come from.
         thresholds: Which candidates become entries.
         output: Where the list goes.
-
-    Returns:
-        The list and its reports.
 
     Raises:
         OutputExistsError: If the output holds a list and may not be overwritten, or another build writes to it.
@@ -145,7 +142,7 @@ def _built(
 
 
 def describe(built: BuiltMetadata, sources: MetadataSources, thresholds: MetadataThresholds) -> dict[str, Any]:
-    """Gives what metadata.run.json says, which holds neither time nor machine."""
+    """What metadata.run.json says, which holds neither time nor machine."""
     return {
         "entries": len(built.entries),
         "digest": digest_of(built.entries),
@@ -212,7 +209,7 @@ def _views(
         return None
     files = find_files("--pageviews", sources.pageviews, options)
     _note_inputs(built, files, options)
-    rows = [(name, path, form_of_view_file(last_part(name))) for name, path in files]
+    rows = [(name, path, page_view_format(file_name(name))) for name, path in files]
     if any(form != HOURLY for _, _, form in rows):
         built.notes.append("--min-hourly-views does not apply to complete (monthly or daily) dumps of page views")
     rules = ViewRules(sources.wiki_language, sources.include_mobile, thresholds.min_hourly_views)
@@ -328,11 +325,7 @@ def _reached(
     report: SourceReport,
     strength_of: Strength,
 ) -> list[Candidate]:
-    """Collects the candidates that reach the thresholds, strongest first, and fills in the report of the others.
-
-    Raises:
-        ConfigError: If they are too many for the driver.
-    """
+    """Collects the candidates that reach the thresholds, strongest first, and fills in the report of the others."""
     split = table.withColumn("reached", condition)
     numbers = split.agg(F.count("*").alias("seen"), F.count_if("reached").alias("reached")).first()
     assert numbers is not None

@@ -47,17 +47,7 @@ class SourceDifference:
 
 
 def load_sourced_list(path: str) -> SourcedList:
-    """Reads a list, and its sources from its own columns or from the metadata.parquet beside it.
-
-    Args:
-        path: A metadata list in any form.
-
-    Returns:
-        The list. A metadata.parquet beside it that holds another list is not used.
-
-    Raises:
-        MetadataError: If the list cannot be used, or the metadata.parquet beside it cannot be read.
-    """
+    """Reads a list with its sources, from its own columns or from a metadata.parquet of the same list beside it."""
     metadata = load_metadata(path)
     file = Path(path)
     beside = file if file.suffix == ".parquet" else file.with_name("metadata.parquet")
@@ -74,15 +64,7 @@ def load_sourced_list(path: str) -> SourcedList:
 
 
 def compare_lists(old: SourcedList, new: SourcedList) -> list[SourceDifference]:
-    """Compares two lists.
-
-    Args:
-        old: A list.
-        new: Another.
-
-    Returns:
-        One difference per source of either list, in the order in which the sources first occur (the new list's first).
-    """
+    """One difference per source of either list, in the order in which they first occur, the new list's first."""
     old_sources = _with_sources_of(old, new)
     new_sources = _with_sources_of(new, old)
     olds, news = Counter(old_sources.values()), Counter(new_sources.values())
@@ -100,7 +82,7 @@ def compare_lists(old: SourcedList, new: SourcedList) -> list[SourceDifference]:
 
 
 def _with_sources_of(this: SourcedList, other: SourcedList) -> dict[str, str]:
-    """Gives a list's sources; where it has none itself, those of the other list."""
+    """A list's sources; where it has none itself, those of the other list."""
     return {
         entry: other.sources.get(entry, UNKNOWN_SOURCE) if source == UNKNOWN_SOURCE else source
         for entry, source in this.sources.items()

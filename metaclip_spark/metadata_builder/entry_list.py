@@ -24,12 +24,7 @@ NUMBERS = tuple(str(number) for number in range(100))
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a source offers.
-
-    Attributes:
-        text: The entry.
-        strength: Count, PMI in bits, or views; None where the source has no measure.
-    """
+    """What a source offers: an entry, and its count, PMI in bits or views where the source has a measure."""
 
     text: str
     strength: float | None = None
@@ -81,14 +76,9 @@ BORDER_HALF = 5
 def add_source(
     entries: dict[str, Entry], candidates: Sequence[Candidate], report: SourceReport, most: int | None
 ) -> None:
-    """Puts a source's candidates at the end of the list.
+    """Puts a source's candidates (strongest first, ties by text) at the end of the list, at most `most` of them.
 
-    Args:
-        entries: The list so far, by text; gets the new entries.
-        candidates: Those that reached the thresholds, strongest first, ties by text.
-        report: Of this source; `overlap`, `dropped`, `over_budget`, `kept`, `lowest_kept` and the kept half of the
-            border are filled in.
-        most: Most entries of this source; None is no limit.
+    Fills in `overlap`, `dropped`, `over_budget`, `kept`, `lowest_kept` and the kept half of the border of the report.
     """
     kept: list[Candidate] = []
     for candidate in candidates:
@@ -114,18 +104,12 @@ def is_dropped(text: str) -> bool:
 
 
 def digest_of(texts: Iterable[str]) -> str:
-    """Gives the metadata digest: sha256 of the list as compact UTF-8 JSON."""
+    """The metadata digest: sha256 of the list as compact UTF-8 JSON."""
     return hashlib.sha256(entries_as_json(list(texts))).hexdigest()
 
 
 def write_list(storage: Storage, entries: Sequence[Entry], description: dict[str, Any]) -> None:
-    """Writes the list's three files, each whole or not at all, the description last.
-
-    Args:
-        storage: Where, locked by the caller.
-        entries: The list.
-        description: What goes to metadata.run.json.
-    """
+    """Writes the list's three files, each whole or not at all, the description last; the caller holds the lock."""
     table = pa.table(
         {
             "entry_id": pa.array(range(len(entries)), pa.int32()),
@@ -143,5 +127,5 @@ def write_list(storage: Storage, entries: Sequence[Entry], description: dict[str
 
 
 def as_dict(report: SourceReport) -> dict[str, Any]:
-    """Gives a report as JSON holds it."""
+    """A report as JSON holds it."""
     return asdict(report)

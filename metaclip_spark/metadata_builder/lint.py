@@ -17,126 +17,24 @@ from udfs.pairs.text import clean_text
 LONGEST_USUAL_ENTRY = 80
 """Characters above which an entry is called very long."""
 
-STOP_WORDS = frozenset(
-    [
-        "a",
-        "about",
-        "after",
-        "all",
-        "also",
-        "an",
-        "and",
-        "any",
-        "are",
-        "as",
-        "at",
-        "be",
-        "because",
-        "been",
-        "before",
-        "but",
-        "by",
-        "can",
-        "could",
-        "did",
-        "do",
-        "does",
-        "down",
-        "each",
-        "every",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "he",
-        "her",
-        "here",
-        "him",
-        "his",
-        "how",
-        "i",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "just",
-        "may",
-        "me",
-        "more",
-        "most",
-        "my",
-        "no",
-        "nor",
-        "not",
-        "of",
-        "off",
-        "on",
-        "one",
-        "only",
-        "or",
-        "other",
-        "our",
-        "out",
-        "over",
-        "own",
-        "same",
-        "she",
-        "should",
-        "so",
-        "some",
-        "such",
-        "than",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "through",
-        "to",
-        "too",
-        "under",
-        "until",
-        "up",
-        "us",
-        "very",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "while",
-        "who",
-        "why",
-        "will",
-        "with",
-        "would",
-        "you",
-        "your",
-    ]
+_STOP_WORDS = (
+    "a about after all also an and any are as at be because been before but by can could did do does down each "
+    "every for from had has have he her here him his how i if in into is it its just may me more most my no nor "
+    "not of off on one only or other our out over own same she should so some such than that the their them "
+    "then there these they this those through to too under until up us very was we were what when where which "
+    "while who why will with would you your"
 )
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 _MARK_AND_NEIGHBOURS = re.compile(f" ?([{re.escape(SEPARATOR_MARKS)}]) ?")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Entries that share a trait.
+    """Entries that share a trait, by their indices in the list, ascending.
 
-    Attributes:
-        name: The trait.
-        severity: `error` (the entry is useless and `--fix` takes it away), `warning`, or `info` (by design in the
-            published list, but good to know).
-        ids: The entries' places in the list, ascending.
+    The severity is `error` (the entry is useless and `--fix` takes it away), `warning`, or `info` (by design in the
+    published list, but good to know).
     """
 
     name: str
@@ -150,39 +48,30 @@ def can_match(entry: str) -> bool:
     The text is built from the entry itself: spacing puts a space on both sides of a mark, so the witness leaves one out
     on either side, and has a word before and behind, since cleaning strips a text's ends. No other text would do where
     this one does not: each mark in a spaced text has two spaces of its own.
-
-    Args:
-        entry: A metadata entry.
-
-    Returns:
-        Whether its witness matches.
     """
     witness = f"a {_MARK_AND_NEIGHBOURS.sub(lambda found: found[1], entry)} a"
     return matches_entry(spacing(clean_text(witness)), entry)
 
 
 def lint_entries(entries: Sequence[object]) -> list[Finding]:
-    """Looks at every entry.
-
-    Args:
-        entries: A list as it was read, checked by nothing.
-
-    Returns:
-        The findings that have entries: errors first, then warnings, then infos.
-    """
-    texts = {place: entry for place, entry in enumerate(entries) if isinstance(entry, str)}
+    """Looks at every entry of an unchecked list; the findings are errors first, then warnings, then infos."""
+    texts = {index: entry for index, entry in enumerate(entries) if isinstance(entry, str)}
     findings = [
-        Finding("not a string", "error", tuple(place for place in range(len(entries)) if place not in texts)),
-        _such("empty or white space only", "error", texts, lambda text: not text.strip()),
+        Finding("not a string", "error", tuple(index for index in range(len(entries)) if index not in texts)),
+        _entries_where("empty or white space only", "error", texts, lambda text: not text.strip()),
         Finding("repeats an earlier entry", "error", _repeated(texts)),
-        _such("can never match", "error", texts, lambda text: bool(text.strip()) and not can_match(text)),
+        _entries_where("can never match", "error", texts, lambda text: bool(text.strip()) and not can_match(text)),
         Finding("has the spaced form of an earlier entry", "warning", _repeated_after_spacing(texts)),
-        _such("not in Unicode's form NFC", "warning", texts, lambda text: not unicodedata.is_normalized("NFC", text)),
-        _such("very long", "warning", texts, lambda text: len(text) > LONGEST_USUAL_ENTRY),
+        _entries_where(
+            "not in Unicode's form NFC", "warning", texts, lambda text: not unicodedata.is_normalized("NFC", text)
+        ),
+        _entries_where("very long", "warning", texts, lambda text: len(text) > LONGEST_USUAL_ENTRY),
         Finding("differs from an earlier entry in case only", "info", _case_twins(texts)),
-        _such("one character", "info", texts, lambda text: len(text) == 1 and not text.isspace()),
-        _such("stop word", "info", texts, lambda text: text.lower() in STOP_WORDS),
-        _such("number", "info", texts, lambda text: text.replace(",", "").replace(".", "").strip().isdecimal()),
+        _entries_where("one character", "info", texts, lambda text: len(text) == 1 and not text.isspace()),
+        _entries_where("stop word", "info", texts, lambda text: text.lower() in STOP_WORDS),
+        _entries_where(
+            "number", "info", texts, lambda text: text.replace(",", "").replace(".", "").strip().isdecimal()
+        ),
     ]
     return [finding for finding in findings if finding.ids]
 
@@ -190,17 +79,13 @@ def lint_entries(entries: Sequence[object]) -> list[Finding]:
 def clean_entries(entries: Sequence[object], findings: Sequence[Finding]) -> tuple[list[str], list[int | None]]:
     """Takes the entries of severity error away.
 
-    Args:
-        entries: The list.
-        findings: What `lint_entries` found in it.
-
     Returns:
         The list without them, and for each old id the new one: of the entry itself, for a repeated one of its first
         occurrence, and None for what is gone.
     """
-    gone = {place for finding in findings if finding.severity == "error" for place in finding.ids}
-    cleaned = [str(entry) for place, entry in enumerate(entries) if place not in gone]
-    new_ids = {entry: place for place, entry in enumerate(cleaned)}
+    gone = {index for finding in findings if finding.severity == "error" for index in finding.ids}
+    cleaned = [str(entry) for index, entry in enumerate(entries) if index not in gone]
+    new_ids = {entry: index for index, entry in enumerate(cleaned)}
     return cleaned, [new_ids.get(entry) if isinstance(entry, str) else None for entry in entries]
 
 
@@ -231,14 +116,14 @@ def lint_file(path: str, fix: str = "") -> tuple[list[object], list[Finding], st
     return entries, findings, digest_of(cleaned)
 
 
-def _such(name: str, severity: str, texts: dict[int, str], condition: Callable[[str], bool]) -> Finding:
-    return Finding(name, severity, tuple(place for place, text in texts.items() if condition(text)))
+def _entries_where(name: str, severity: str, texts: dict[int, str], condition: Callable[[str], bool]) -> Finding:
+    return Finding(name, severity, tuple(index for index, text in texts.items() if condition(text)))
 
 
 def _later_with_key(texts: dict[int, str], key: Callable[[str], str]) -> dict[int, int]:
-    """Gives, for each text whose key an earlier one has, the place of the first."""
+    """For each text whose key an earlier one has, the index of the first."""
     first: dict[str, int] = {}
-    return {place: first[key(text)] for place, text in texts.items() if first.setdefault(key(text), place) != place}
+    return {index: first[key(text)] for index, text in texts.items() if first.setdefault(key(text), index) != index}
 
 
 def _repeated(texts: dict[int, str]) -> tuple[int, ...]:
@@ -247,9 +132,9 @@ def _repeated(texts: dict[int, str]) -> tuple[int, ...]:
 
 def _repeated_after_spacing(texts: dict[int, str]) -> tuple[int, ...]:
     pairs = _later_with_key(texts, lambda text: " ".join(spacing(text).split()))
-    return tuple(place for place, first in pairs.items() if texts[place] != texts[first])
+    return tuple(index for index, first in pairs.items() if texts[index] != texts[first])
 
 
 def _case_twins(texts: dict[int, str]) -> tuple[int, ...]:
     pairs = _later_with_key(texts, str.casefold)
-    return tuple(place for place, first in pairs.items() if texts[place] != texts[first])
+    return tuple(index for index, first in pairs.items() if texts[index] != texts[first])

@@ -12,15 +12,7 @@ _COUNTS_HEAD = ("source", "seen", "reached", "overlap", "dropped", "over budget"
 
 
 def build_lines(built: BuiltMetadata) -> Iterator[str]:
-    """Describes a built list.
-
-    Args:
-        built: The list.
-
-    Yields:
-        Lines: facts, the tally of each file, the table of counts per source, the border of each threshold, notes and
-        warnings.
-    """
+    """Describes a built list: facts, tallies, counts per source, the border of each threshold, notes and warnings."""
     yield from (f"{name.replace('_', ' ')}: {value}" for name, value in built.facts.items())
     for file, reasons in built.tally.items():
         yield f"{file}: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items())
@@ -48,33 +40,16 @@ def _border_lines(report: SourceReport) -> Iterator[str]:
 
 
 def lint_lines(entries: Sequence[object], findings: Sequence[Finding], examples: int) -> Iterator[str]:
-    """Describes what the linter found.
-
-    Args:
-        entries: The list.
-        findings: What was found.
-        examples: Entries to show per finding.
-
-    Yields:
-        One line per finding, and a last one with the number of errors.
-    """
+    """Describes what the linter found: a line per finding, then the number of errors."""
     for finding in findings:
-        shown = ", ".join(f"{place} {_shown(entries[place])}" for place in finding.ids[:examples])
+        shown = ", ".join(f"{index} {_shown(entries[index])}" for index in finding.ids[:examples])
         yield f"{finding.severity}: {len(finding.ids)} entries: {finding.name}" + (f": {shown}" if shown else "")
-    errors = {place for finding in findings if finding.severity == "error" for place in finding.ids}
+    errors = {index for finding in findings if finding.severity == "error" for index in finding.ids}
     yield f"{len(entries)} entries, {len(errors)} with errors"
 
 
 def diff_lines(differences: Sequence[SourceDifference], examples: int) -> Iterator[str]:
-    """Describes how two lists differ.
-
-    Args:
-        differences: Per source.
-        examples: Entries to show per source and direction.
-
-    Yields:
-        A table, then examples.
-    """
+    """Describes how two lists differ: a table, then examples per source and direction."""
     rows = [(item.source, *map(str, (item.old, item.new, len(item.added), len(item.removed)))) for item in differences]
     yield from _table([("source", "old", "new", "added", "removed"), *rows])
     for item in differences:

@@ -35,19 +35,7 @@ class DumpPart:
 
 
 def find_files(option: str, items: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) -> list[tuple[str, str]]:
-    """Finds the files that an option names.
-
-    Args:
-        option: The option, for messages.
-        items: Files, folders or globs, local or URLs; see `metaclip_spark.inputs.files.resolve_files`.
-        options: How remote stores are reached.
-
-    Returns:
-        (name, path) of the files, sorted by name, each once.
-
-    Raises:
-        InputError: If an item names no file, or two files have one name.
-    """
+    """Finds the files that an option names: (name, path), sorted by name, each once."""
     try:
         return resolve_files(items, options)
     except InputError as error:
@@ -55,16 +43,7 @@ def find_files(option: str, items: Sequence[str], options: FetchOptions = DEFAUL
 
 
 def refuse_unreadable(option: str, files: Sequence[tuple[str, str]], options: FetchOptions = DEFAULT_OPTIONS) -> None:
-    """Refuses files that are packed in a form that is not read: by their content, whatever their names.
-
-    Args:
-        option: The option that names them, for messages.
-        files: Name and path of each.
-        options: How remote stores are reached.
-
-    Raises:
-        InputError: If there is one.
-    """
+    """Refuses files that are packed in a form that is not read: by their content, whatever their names."""
     for name, path in files:
         with open_archive(path, options) as stream:
             start = stream.read(START_BYTES)
@@ -79,22 +58,8 @@ def refuse_unreadable(option: str, files: Sequence[tuple[str, str]], options: Fe
 def plan_article_dumps(
     items: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS
 ) -> tuple[list[DumpPart], list[str]]:
-    """Cuts article dumps into parts.
-
-    A multistream dump with its index beside it is cut at streams; any other dump is one part.
-
-    Args:
-        items: Dumps, folders or globs; indexes among them are left out.
-        options: How remote stores are reached.
-
-    Returns:
-        The parts, and notes for the user.
-
-    Raises:
-        ConfigError: If the items name only indexes.
-        InputError: If an item names no file, or an index does not fit its dump.
-    """
-    dumps = [(name, path) for name, path in find_files("--articles", items, options) if "-index" not in last_part(path)]
+    """Cuts multistream dumps with an index beside them at streams; any other dump is one part, with a note."""
+    dumps = [(name, path) for name, path in find_files("--articles", items, options) if "-index" not in file_name(path)]
     if not dumps:
         raise ConfigError(f"--articles {' '.join(items)} names only indexes: give the dumps, too")
     parts: list[DumpPart] = []
@@ -109,13 +74,13 @@ def plan_article_dumps(
     return parts, notes
 
 
-def last_part(path: str) -> str:
-    """Gives the file's name at the end of a path or URL."""
+def file_name(path: str) -> str:
+    """The file name at the end of a path or URL."""
     return path.rpartition("/")[2]
 
 
 def _index_beside(dump: str, options: FetchOptions) -> str | None:
-    name = last_part(dump)
+    name = file_name(dump)
     if "-multistream" not in name:
         return None
     index = name.replace("-multistream", "-multistream-index").replace(".xml", ".txt")
@@ -130,17 +95,10 @@ def _index_beside(dump: str, options: FetchOptions) -> str | None:
 def cut_by_index(
     name: str, dump: str, index: str, part_bytes: int, options: FetchOptions = DEFAULT_OPTIONS
 ) -> list[DumpPart]:
-    """Cuts a multistream dump where its index says that streams begin.
+    """Cuts a multistream dump where its index says that streams begin, without its head, which holds no page.
 
-    Args:
-        name: The dump's name.
-        dump: Its path or URL.
-        index: Its index: lines of offset, page id and title with colons between, packed or plain.
-        part_bytes: Least size of a part but the last.
-        options: How remote stores are reached.
-
-    Returns:
-        The parts, without the dump's head, which holds no page.
+    The index has lines of offset, page id and title with colons between, packed or plain. Each part but the last has at
+    least `part_bytes`.
 
     Raises:
         InputError: If the index cannot be read or does not fit the dump.
@@ -173,11 +131,7 @@ def _misfit(name: str, index: str, why: str) -> str:
 
 
 def _streams_of_index(index: str, options: FetchOptions) -> Iterator[tuple[int, int]]:
-    """Reads where streams begin, and how many pages each holds.
-
-    Raises:
-        InputError: If the index cannot be read.
-    """
+    """Reads where streams begin, and how many pages each holds."""
     losses: Counter[str] = Counter()
     offset, pages = -1, 0
     with open_archive(index, options) as stream:
@@ -196,14 +150,9 @@ def _streams_of_index(index: str, options: FetchOptions) -> Iterator[tuple[int, 
 
 
 def dropped_prefixes(paths: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) -> frozenset[str]:
-    """Collects the prefixes of links to files and categories, in each dump's language.
+    """The prefixes of links to files and categories, in lower case, in each dump's language and in English.
 
-    Args:
-        paths: Article dumps; their first bytes are read.
-        options: How remote stores are reached.
-
-    Returns:
-        The prefixes, in lower case, with the English ones, which are valid in every wiki.
+    They are read from the first bytes of the dumps; the English ones are valid in every wiki.
     """
     names = set(FILE_NAMESPACES)
     for path in sorted(set(paths)):
@@ -218,18 +167,8 @@ def dropped_prefixes(paths: Sequence[str], options: FetchOptions = DEFAULT_OPTIO
     return frozenset(names)
 
 
-def form_of_view_file(name: str) -> str:
-    """Tells the form of a page-view dump by its name, as the dumps' server gives it.
-
-    Args:
-        name: The file's name.
-
-    Returns:
-        One of `udfs.wikipedia.page_views.FORMS`.
-
-    Raises:
-        ConfigError: If the name is no such dump's.
-    """
+def page_view_format(name: str) -> str:
+    """The form, one of `udfs.wikipedia.page_views.FORMS`, that the name of a page-view dump tells."""
     if _HOURLY_NAME.match(name):
         return HOURLY
     if _COMPLETE_NAME.match(name):

@@ -25,17 +25,7 @@ WordCounter = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 def count_article_words(
     spark: SparkSession, parts: Sequence[DumpPart], rules: ArticleRules, options: FetchOptions = DEFAULT_OPTIONS
 ) -> DataFrame:
-    """Counts the tokens and bigrams of article dumps.
-
-    Args:
-        spark: The session.
-        parts: The dumps, cut into parts; each becomes a task.
-        rules: Which pages count.
-        options: How remote stores are reached.
-
-    Returns:
-        `WORD_COUNTS`, each key once.
-    """
+    """Counts the tokens and bigrams of article dumps as `WORD_COUNTS`, each key once; each part is a task."""
     rows = [(part.dump, part.path, part.start, part.end, part.pages) for part in parts]
     opener = partial(open_archive, options=options)
 
@@ -53,17 +43,7 @@ def count_title_views(
     rules: ViewRules,
     options: FetchOptions = DEFAULT_OPTIONS,
 ) -> DataFrame:
-    """Sums the views of titles.
-
-    Args:
-        spark: The session.
-        files: Name, path and form of each dump; each becomes a task.
-        rules: Which lines count.
-        options: How remote stores are reached.
-
-    Returns:
-        `WORD_COUNTS`, each key once.
-    """
+    """Sums the views of titles as `WORD_COUNTS`, each key once; each of the files (name, path, form) is a task."""
     opener = partial(open_archive, options=options)
     return sum_by_key(_counted(spark, files, VIEW_FILES, partial(count_views, opener=opener, rules=rules)))
 
@@ -101,15 +81,7 @@ def read_ready_counts(
 
 
 def refuse_large_sums(counts: DataFrame, sources: str) -> None:
-    """Refuses counts of which one exceeds its type. Triggers a Spark job.
-
-    Args:
-        counts: What `sum_by_key` returned, kept somewhere.
-        sources: Where they come from, for the message.
-
-    Raises:
-        InputError: If a sum is too large.
-    """
+    """Refuses sums of `sum_by_key` of which one exceeds its type. Triggers a Spark job."""
     found = counts.where("count is null").orderBy("word", "next_word").first()
     if found is not None:
         words = " ".join(filter(None, (found["word"], found["next_word"])))
@@ -127,17 +99,9 @@ def _counted(
 
 
 def sum_by_key(partial_counts: DataFrame) -> DataFrame:
-    """Sums partial counts: `reduceByKey`, in the form that sums in each worker's JVM first, without rows in Python.
+    """Sums partial counts by key, within each worker's JVM first; a sum that does not fit its type is null.
 
-    3 million partial counts of 1.7 million keys were made by Python workers and summed, in three rounds, by an RDD's
-    reduceByKey (62 to 78 s) and by this (45 to 65 s): the former takes 1.36 times as long (best of each, two busy
-    cores, making the counts included; `bench_build_metadata.py --sums 3000000`).
-
-    Args:
-        partial_counts: `WORD_COUNTS`.
-
-    Returns:
-        The same, each key once; a sum that does not fit its type is null, see `refuse_large_sums`.
+    `refuse_large_sums` refuses those. Rows do not pass through Python, as an RDD's would.
     """
     # sum() wraps a sum that does not fit its type, or fails, as Spark is set.
     return partial_counts.groupBy("kind", "word", "next_word").agg(F.try_sum("count").alias("count"))

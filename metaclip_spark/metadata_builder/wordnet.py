@@ -52,9 +52,6 @@ def read_wordnet(path: str, form: str = "published", options: FetchOptions = DEF
         form: One of `NAME_FORMS`.
         options: How remote stores are reached.
 
-    Returns:
-        Version, number of synsets and names.
-
     Raises:
         ConfigError: If there are no such files.
         InputError: If a line of them is no synset; the message names it.
@@ -75,15 +72,7 @@ def read_wordnet(path: str, form: str = "published", options: FetchOptions = DEF
 
 
 def synset_name(lemma: str, form: str) -> str:
-    """Turns a lemma into an entry.
-
-    Args:
-        lemma: As it stands in the data files, such as `Washington_D.C.` or `galore(ip)`.
-        form: One of `NAME_FORMS`.
-
-    Returns:
-        The entry; it may be empty.
-    """
+    """Turns a lemma of the data files, such as `Washington_D.C.` or `galore(ip)`, into an entry; it may be empty."""
     name = _ADJECTIVE_MARKER.sub("", lemma).lower()
     return (name.partition(".")[0] if form == "published" else name).replace("_", " ")
 
@@ -94,7 +83,7 @@ def _data_files(path: str, options: FetchOptions) -> Iterator[tuple[str, bytes]]
     except InputError as error:
         raise ConfigError(f"--wordnet: {error}; {_ADVICE}") from None
     # Of several files of one name the first is taken.
-    contents = {PurePosixPath(name).name: _content(place, options) for name, place in reversed(found)}
+    contents = {PurePosixPath(name).name: _content(location, options) for name, location in reversed(found)}
     if len(contents) == 1 and not contents.keys() & set(DATA_FILES):
         contents = _files_of_tar(path, *contents.values())
     missing = [name for name in DATA_FILES if name not in contents]

@@ -35,7 +35,7 @@ class Batch:
         images: For each image view (B, H, W, 3) uint8.
         texts: Kind of text -> (B, T) token ids.
         labels: (B, T) the masked words' ids, -100 elsewhere; None where nothing is masked.
-        samples: (B,) the samples' numbers.
+        samples: (B,) the samples' indices.
         lost: Samples that were replaced, by reason.
     """
 
@@ -50,13 +50,7 @@ class Batches(Dataset[Batch]):
     """The batch of each step, by the step's number."""
 
     def __init__(self, config: TrainingConfig, rank: int, folder: ShardFolder) -> None:
-        """Opens the samples.
-
-        Args:
-            config: The run.
-            rank: The process's number.
-            folder: The samples.
-        """
+        """Opens the samples for the process of this rank."""
         self._config = config
         self._rank = rank
         self._folder = folder
@@ -67,32 +61,32 @@ class Batches(Dataset[Batch]):
         self._protected = protection(config, folder)
 
     def __getitem__(self, step: int) -> Batch:
-        """Makes a step's batch: this process's share of the step's places in the order of samples."""
+        """Makes a step's batch: this process's share of the step's positions in the order of samples."""
         config = self._config
         size = config.samples_per_process
         first = step * config.samples_per_step + self._rank * size
-        places = range(first, first + size)
+        positions = range(first, first + size)
         lost: Counter[str] = Counter()
-        samples = [draw_sample(self._folder, self._order, config.seed, place, lost) for place in places]
-        drawn = list(zip(places, samples, strict=True))
-        views = [self._image_views(place, sample) for place, sample in drawn]
+        samples = [draw_sample(self._folder, self._order, config.seed, position, lost) for position in positions]
+        drawn = list(zip(positions, samples, strict=True))
+        views = [self._image_views(position, sample) for position, sample in drawn]
         texts = {kind: self._texts(kind, drawn) for kind in self._kinds if kind != MASKED}
         labels = None
         if MASKED in self._kinds:
-            texts[MASKED], labels = self._masked(texts[CAPTION], places)
+            texts[MASKED], labels = self._masked(texts[CAPTION], positions)
         return Batch(
             tuple(torch.from_numpy(np.stack(of_kind)) for of_kind in zip(*views, strict=True)),
             texts,
             labels,
-            torch.tensor([sample.number for sample in samples]),
+            torch.tensor([sample.index for sample in samples]),
             lost,
         )
 
-    def _image_views(self, place: int, sample: Sample) -> list[NDArray[np.uint8]]:
+    def _image_views(self, position: int, sample: Sample) -> list[NDArray[np.uint8]]:
         config = self._config
         made = []
-        for number, kind in enumerate(config.facts.image_views):
-            generator = generator_for(config.seed, Purpose.IMAGE_VIEW + number, place)
+        for number, kind in enumerate(config.recipe.image_views):
+            generator = generator_for(config.seed, Purpose.IMAGE_VIEW + number, position)
             made.append(random_view(sample.image, VIEWS[config.view_set][kind], config.pixels, generator))
         return made
 
@@ -102,38 +96,31 @@ class Batches(Dataset[Batch]):
         edited = [
             edit_caption(
                 sample.caption,
-                generator_for(self._config.seed, Purpose.EDIT, place),
+                generator_for(self._config.seed, Purpose.EDIT, position),
                 self._synonyms,
                 self._protected,
             )
-            for place, sample in drawn
+            for position, sample in drawn
         ]
         return self._vocabulary.ids(edited)
 
-    def _masked(self, captions: Tensor, places: range) -> tuple[Tensor, Tensor]:
+    def _masked(self, captions: Tensor, positions: range) -> tuple[Tensor, Tensor]:
         masked = [
             mask_words(
                 ids,
                 self._vocabulary.special,
-                generator_for(self._config.seed, Purpose.MASK, place),
-                ordinary_replacements=self._config.facts.ordinary_replacements,
+                generator_for(self._config.seed, Purpose.MASK, position),
+                ordinary_replacements=self._config.recipe.ordinary_replacements,
             )
-            for ids, place in zip(captions.numpy(), places, strict=True)
+            for ids, position in zip(captions.numpy(), positions, strict=True)
         ]
         ids, labels = zip(*masked, strict=True)
         return torch.from_numpy(np.stack(ids)), torch.from_numpy(np.stack(labels))
 
 
 def text_kinds(config: TrainingConfig) -> tuple[str, ...]:
-    """Gives the kinds of texts that a run encodes, the caption always first, since masking starts from it.
-
-    Args:
-        config: The run.
-
-    Returns:
-        Some of caption, edited and masked.
-    """
-    wanted = {CAPTION, *config.facts.contrasted_texts}
+    """The kinds of texts that a run encodes, the caption always first, since masking starts from it."""
+    wanted = {CAPTION, *config.recipe.contrasted_texts}
     if config.weights.masked_words:
         wanted.add(MASKED)
     return tuple(kind for kind in (CAPTION, EDITED, MASKED) if kind in wanted)
@@ -142,12 +129,7 @@ def text_kinds(config: TrainingConfig) -> tuple[str, ...]:
 def protection(config: TrainingConfig, folder: ShardFolder) -> Protected:
     """Tells which words an edit must not touch.
 
-    Args:
-        config: The run.
-        folder: The samples, which may name their protected words.
-
-    Returns:
-        None of the words for `paper`; for `label_safe` those the folder names, or else all but stop words.
+    None for `paper`; for `label_safe` those that the folder names, or else all but stop words.
     """
     if config.view_set == "paper":
         return protects_nothing
@@ -156,17 +138,7 @@ def protection(config: TrainingConfig, folder: ShardFolder) -> Protected:
 
 
 def batches_from(config: TrainingConfig, batches: Batches, first_step: int, end_step: int) -> Iterator[Batch]:
-    """Makes the batches of some steps, in worker processes where the configuration asks for them.
-
-    Args:
-        config: The run.
-        batches: Makes each.
-        first_step: The first step.
-        end_step: The step to stop before.
-
-    Yields:
-        The batches in order.
-    """
+    """Makes the batches up to `end_step`, in worker processes where the configuration asks for them."""
     if not config.loader_workers:
         for step in range(first_step, end_step):
             yield batches[step]

@@ -79,17 +79,7 @@ VIEWS = {
 
 
 def random_view(image: Image.Image, view: View, pixels: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Draws a view of an image.
-
-    Args:
-        image: An RGB image.
-        view: How.
-        pixels: Side of the square view.
-        generator: Gives the numbers; with the same numbers the view is the same.
-
-    Returns:
-        (pixels, pixels, 3) values.
-    """
+    """Draws a square view (pixels, pixels, 3) of an RGB image; the same numbers give the same view."""
     box = random_box(image.width, image.height, view.smallest_crop, generator)
     made = image.resize((pixels, pixels), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
     if view.jitter_chance and generator.random() < view.jitter_chance:
@@ -107,17 +97,7 @@ def random_view(image: Image.Image, view: View, pixels: int, generator: np.rando
 def random_box(
     width: int, height: int, smallest_share: float, generator: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """Draws a part of an image, with the distribution of torchvision's RandomResizedCrop.
-
-    Args:
-        width: Of the image.
-        height: Of the image.
-        smallest_share: Smallest share of its area.
-        generator: Gives the numbers.
-
-    Returns:
-        Left, upper, right and lower edge in pixels; the largest part of allowed aspect where none drawn fits.
-    """
+    """Draws a part of an image, with the distribution of torchvision's RandomResizedCrop."""
     for _ in range(_CROP_ATTEMPTS):
         area = width * height * generator.uniform(smallest_share, 1.0)
         aspect = math.exp(generator.uniform(math.log(_ASPECTS[0]), math.log(_ASPECTS[1])))
@@ -132,14 +112,7 @@ def random_box(
 
 
 def evaluation_view(pixels: int) -> Callable[[Image.Image], Tensor]:
-    """Makes the view that is evaluated: the middle square, without any draw.
-
-    Args:
-        pixels: Side of the square view.
-
-    Returns:
-        A function from an image to (3, pixels, pixels).
-    """
+    """Makes the view that is evaluated, (3, pixels, pixels): the middle square, without any draw."""
 
     def view(image: Image.Image) -> Tensor:
         square = ImageOps.fit(image.convert("RGB"), (pixels, pixels), Image.Resampling.BICUBIC)
@@ -171,10 +144,10 @@ def _jittered(image: Image.Image, view: View, generator: np.random.Generator) ->
     )
     factors = [generator.uniform(1 - strength, 1 + strength) for _, strength in enhancers]
     turn = generator.uniform(-view.hue, view.hue)
-    for place in generator.permutation(len(enhancers) + 1):
-        if place < len(enhancers):
-            enhancer, strength = enhancers[place]
-            image = enhancer(image).enhance(factors[place]) if strength else image
+    for index in generator.permutation(len(enhancers) + 1):
+        if index < len(enhancers):
+            enhancer, strength = enhancers[index]
+            image = enhancer(image).enhance(factors[index]) if strength else image
         elif view.hue:
             image = _turned(image, turn)
     return image

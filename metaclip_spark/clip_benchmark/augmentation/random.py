@@ -1,4 +1,4 @@
-"""Random numbers as a function of what they are for: the seed, the place in the order of samples and the purpose."""
+"""Random numbers as a function of what they are for: the seed, the position in the order of samples and the purpose."""
 
 from enum import IntEnum
 
@@ -16,15 +16,12 @@ class Purpose(IntEnum):
     """The first view's; the second has the next number, and so on."""
 
 
-def generator_for(seed: int, purpose: int, place: int) -> np.random.Generator:
-    """Makes a generator that depends on its arguments only (Philox, Salmon et al. 2011, a counter-based generator).
+def generator_for(seed: int, purpose: int, position: int) -> np.random.Generator:
+    """A generator that depends on its arguments only (Philox, Salmon et al. 2011, a counter-based generator).
 
     Args:
-        seed: The run's seed.
+        seed: The run's.
         purpose: What is drawn; a `Purpose`, or a number above all of them.
-        place: Place in the order of all samples of the run, or the number of an epoch.
-
-    Returns:
-        The generator.
+        position: Position in the order of all samples of the run, or the number of an epoch.
     """
-    return np.random.Generator(np.random.Philox(key=[seed, purpose], counter=[0, place, 0, 0]))
+    return np.random.Generator(np.random.Philox(key=[seed, purpose], counter=[0, position, 0, 0]))

@@ -16,26 +16,14 @@ class SampleOrder:
     """One permutation of all samples after another, each a function of the seed and its epoch."""
 
     def __init__(self, samples: int, seed: int) -> None:
-        """Takes what the order depends on.
-
-        Args:
-            samples: Number of samples.
-            seed: The run's seed.
-        """
+        """The order of so many samples, as a seed tells it."""
         self._samples = samples
         self._seed = seed
         self._permutations: dict[int, NDArray[np.int64]] = {}
 
-    def number_at(self, place: int) -> int:
-        """Gives the sample at a place of the order.
-
-        Args:
-            place: From 0; place p belongs to epoch p // samples.
-
-        Returns:
-            Its number.
-        """
-        epoch, within = divmod(place, self._samples)
+    def index_at(self, position: int) -> int:
+        """The index of the sample at a position of the order; position p belongs to epoch p // samples."""
+        epoch, within = divmod(position, self._samples)
         if epoch not in self._permutations:
             # A batch reaches into two epochs, unless there are fewer samples than it takes.
             self._permutations = {known: self._permutations[known] for known in list(self._permutations)[-1:]}
@@ -43,31 +31,17 @@ class SampleOrder:
         return int(self._permutations[epoch][within])
 
 
-def draw_sample(folder: ShardFolder, order: SampleOrder, seed: int, place: int, lost: Counter[str]) -> Sample:
-    """Reads the sample at a place of the order, or where it is lost, one that the seed and the place tell.
-
-    Args:
-        folder: The samples.
-        order: Their order.
-        seed: The run's seed.
-        place: Place in the order.
-        lost: Counts the lost samples by reason, each time they are met.
-
-    Returns:
-        A sample.
-
-    Raises:
-        InputError: If a hundred samples in a row are lost.
-    """
-    number = order.number_at(place)
+def draw_sample(folder: ShardFolder, order: SampleOrder, seed: int, position: int, lost: Counter[str]) -> Sample:
+    """Reads the sample at a position; where it is lost, which is counted, another that seed and position tell."""
+    index = order.index_at(position)
     replacements = None
     for _ in range(_REPLACEMENTS):
-        sample = folder.read(number)
+        sample = folder.read(index)
         if isinstance(sample, Sample):
             return sample
         lost[sample.reason] += 1
-        replacements = replacements or generator_for(seed, Purpose.REPLACEMENT, place)
-        number = int(replacements.integers(len(folder)))
+        replacements = replacements or generator_for(seed, Purpose.REPLACEMENT, position)
+        index = int(replacements.integers(len(folder)))
     raise InputError(
         f"{_REPLACEMENTS} samples of {folder.folder} in a row cannot be used ({dict(lost)}): make it again"
     )

@@ -14,21 +14,14 @@ class Synonyms(Protocol):
     """Anything that knows words of the same meaning."""
 
     def of(self, word: str) -> tuple[str, ...]:
-        """Gives the synonyms of a word.
-
-        Args:
-            word: In lower case.
-
-        Returns:
-            Other words, in an order that is always the same; none where it knows none.
-        """
+        """Other words with the meaning of a word in lower case, in an order that is always the same."""
 
 
 class NoSynonyms:
     """Knows no synonyms, so that no word is replaced."""
 
     def of(self, word: str) -> tuple[str, ...]:  # noqa: ARG002
-        """Gives no synonyms."""
+        """No synonyms."""
         return ()
 
 
@@ -36,15 +29,7 @@ class WordNetSynonyms:
     """The single words that share a synset with a word."""
 
     def __init__(self, folder: str) -> None:
-        """Reads WordNet's data files, a second or two.
-
-        Args:
-            folder: Holds them at any depth, such as Debian's /usr/share/wordnet.
-
-        Raises:
-            ConfigError: If there are no such files.
-            InputError: If a line of them is no synset.
-        """
+        """Reads WordNet's data files, at any depth of a folder such as Debian's /usr/share/wordnet."""
         found: dict[str, set[str]] = defaultdict(set)
         for file in _data_files(Path(folder)):
             for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -54,7 +39,7 @@ class WordNetSynonyms:
         self._synonyms = {word: tuple(sorted(words - {word})) for word, words in found.items()}
 
     def of(self, word: str) -> tuple[str, ...]:
-        """Gives the synonyms of a word, in the order of the alphabet."""
+        """The synonyms of a word, in the order of the alphabet."""
         return self._synonyms.get(word, ())
 
 
@@ -69,11 +54,7 @@ def _data_files(folder: Path) -> list[Path]:
 
 
 def _single_words(line: str, file: Path) -> set[str]:
-    """Reads the words of a synset: byte offset, file number, kind, count (hexadecimal), then word and number by turns.
-
-    Raises:
-        InputError: If the line is no synset.
-    """
+    """Reads the words of a synset: offset, file, kind, count (hexadecimal), then word and number by turns."""
     fields = line.split(" ")
     try:
         count = int(fields[_WORD_COUNT_FIELD], 16)

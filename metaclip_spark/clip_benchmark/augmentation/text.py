@@ -33,18 +33,10 @@ _MARKS = ".,;:!?\"'()[]"
 
 
 def edit_caption(caption: str, generator: np.random.Generator, synonyms: Synonyms, protected: Protected) -> str:
-    """Replaces a word by a synonym, swaps two words, or deletes some, by chance one of the three.
+    """Replaces a word by a synonym, swaps two words, or deletes some: by chance one of the three, as EDA does.
 
-    A swap crosses no protected word, so that an attribute stays with its noun.
-
-    Args:
-        caption: Any text; one of less than two words stays as it is.
-        generator: Gives the numbers.
-        synonyms: Where synonyms come from.
-        protected: Which words stay.
-
-    Returns:
-        The edited caption, at least one word long.
+    A swap crosses no protected word, so that an attribute stays with its noun. At least one word stays, and a caption
+    of fewer than two words stays as it is.
     """
     words = caption.split()
     if len(words) < 2:  # noqa: PLR2004
@@ -59,14 +51,7 @@ def edit_caption(caption: str, generator: np.random.Generator, synonyms: Synonym
 
 
 def bare(word: str) -> str:
-    """Gives a word in lower case without the marks around it.
-
-    Args:
-        word: As it stands in a caption.
-
-    Returns:
-        The word; empty where it is marks only.
-    """
+    """A word in lower case without the marks around it; empty where it is marks only."""
     return word.strip(_MARKS).lower()
 
 
@@ -108,16 +93,16 @@ def mask_words(
 
 
 def _one_replaced(words: list[str], free: list[bool], generator: np.random.Generator, synonyms: Synonyms) -> list[str]:
-    places = [
-        place
-        for place, word in enumerate(words)
-        if free[place] and bare(word) not in STOP_WORDS and synonyms.of(bare(word))
+    indices = [
+        index
+        for index, word in enumerate(words)
+        if free[index] and bare(word) not in STOP_WORDS and synonyms.of(bare(word))
     ]
-    if not places:
+    if not indices:
         return words
-    place = places[generator.integers(len(places))]
-    known = synonyms.of(bare(words[place]))
-    return [*words[:place], known[generator.integers(len(known))], *words[place + 1 :]]
+    index = indices[generator.integers(len(indices))]
+    known = synonyms.of(bare(words[index]))
+    return [*words[:index], known[generator.integers(len(known))], *words[index + 1 :]]
 
 
 def _two_swapped(words: list[str], free: list[bool], generator: np.random.Generator) -> list[str]:
@@ -132,11 +117,11 @@ def _two_swapped(words: list[str], free: list[bool], generator: np.random.Genera
 
 
 def _runs(free: list[bool]) -> list[list[int]]:
-    """Finds the places of neighbouring free words, two at least."""
+    """Finds the indices of neighbouring free words, two at least."""
     runs: list[list[int]] = [[]]
-    for place, is_free in enumerate(free):
+    for index, is_free in enumerate(free):
         if is_free:
-            runs[-1].append(place)
+            runs[-1].append(index)
         else:
             runs.append([])
     return [run for run in runs if len(run) > 1]

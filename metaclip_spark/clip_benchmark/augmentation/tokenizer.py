@@ -36,11 +36,7 @@ class Vocabulary:
     """Open CLIP's tokenizer; padding has the id 0, which is also the word "!"."""
 
     def __init__(self, context_length: int) -> None:
-        """Reads the encoding that comes with open_clip.
-
-        Args:
-            context_length: Tokens of a text, with start and end.
-        """
+        """Reads the encoding that comes with open_clip; `context_length` counts the start and the end token."""
         self._tokenizer = SimpleTokenizer(context_length=context_length, additional_special_tokens=[MASK])
         start, end, mask = self._tokenizer.all_special_ids
         self.special = SpecialTokens(start, end, mask)
@@ -48,14 +44,7 @@ class Vocabulary:
         self._remembered = lru_cache(_REMEMBERED_TEXTS)(self._encoded)
 
     def ids(self, texts: Sequence[str]) -> Tensor:
-        """Encodes texts; what is too long loses its last words, never the end token.
-
-        Args:
-            texts: B texts.
-
-        Returns:
-            (B, context length), int64.
-        """
+        """Encodes B texts as (B, T) int64; what is too long loses its last words, never the end token."""
         rows = [self._remembered(text) for text in texts]
         return torch.stack(rows) if rows else torch.zeros(0, self._tokenizer.context_length, dtype=torch.long)
 
@@ -64,14 +53,6 @@ class Vocabulary:
 
 
 def valid_tokens(ids: Tensor, end: int) -> Tensor:
-    """Tells a text's tokens from the padding by the position of the end token, since padding's id is a word's too.
-
-    Args:
-        ids: (B, T).
-        end: Id of the end token.
-
-    Returns:
-        (B, T) bool, True up to the first end token.
-    """
+    """True for the tokens of a text, (B, T), up to its first end token; the padding's id is a word's, too."""
     is_end = (ids == end).int()
     return (is_end.cumsum(dim=1) - is_end) == 0

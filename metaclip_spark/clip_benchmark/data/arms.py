@@ -62,11 +62,7 @@ class ArmsConfig:
     arm_share: float = 0.4
 
     def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            ConfigError: If a value is out of range.
-        """
+        """Checks the values."""
         if self.caption_kind not in CAPTION_KINDS:
             raise ConfigError(f"caption_kind is {self.caption_kind!r}: it must be one of {', '.join(CAPTION_KINDS)}")
         if not 0 < self.arm_share < 1:
@@ -74,11 +70,7 @@ class ArmsConfig:
 
 
 def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
-    """Makes the arms of equal size for each seed, as `<output>/seed<seed>/<arm>.parquet`.
-
-    Args:
-        config: What they are made from.
-        seeds: The sampling seeds.
+    """Makes the arms of equal size for each sampling seed, as `<output>/seed<seed>/<arm>.parquet`.
 
     Returns:
         What arms.json holds: the pairs of each arm by seed, of pool and matched, and what the caption filter left out.
@@ -124,17 +116,7 @@ def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def filtered_pool(config: ArmsConfig) -> tuple[Path, dict[str, int]]:
-    """Gives the pairs that the arms are drawn from: the arm "all".
-
-    Args:
-        config: What the arms are made from.
-
-    Returns:
-        The file: the pool itself for v1, its filtered pairs for v2; and reason -> pairs that the filter left out.
-
-    Raises:
-        InputError: If the pool cannot be read.
-    """
+    """The file that the arms are drawn from, the arm "all", and reason -> pairs that the caption filter left out."""
     pool = Path(config.pool)
     if config.caption_kind == "v1":
         return pool, {}
@@ -146,7 +128,7 @@ def filtered_pool(config: ArmsConfig) -> tuple[Path, dict[str, int]]:
 
 
 def arm_file(folder: Path, seed: int, arm: str) -> Path:
-    """Names the pairs of an arm."""
+    """The file of the pairs of an arm."""
     return folder / f"seed{seed}" / f"{arm}.parquet"
 
 

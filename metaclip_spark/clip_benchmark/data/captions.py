@@ -54,17 +54,7 @@ _NOTHINGS = ("-", "...", "untitled", "image", "photo", "click to enlarge", "1 of
 
 
 def clean_caption(word: str, ground: str, generator: np.random.Generator, ground_share: float = 0.5) -> str:
-    """Writes a caption that is true: the class word, and in some of them the ground.
-
-    Args:
-        word: The class word.
-        ground: One of `GROUNDS`.
-        generator: The source of chance.
-        ground_share: Share of the captions that name the ground.
-
-    Returns:
-        A caption of at most eleven words.
-    """
+    """A true caption of at most eleven words: with the class word, and in a share of the captions the ground."""
     templates = TEMPLATES + _FURTHER_TEMPLATES
     text = templates[generator.integers(len(templates))].format(word)
     phrases = _GROUND_PHRASES[ground]
@@ -73,21 +63,15 @@ def clean_caption(word: str, ground: str, generator: np.random.Generator, ground
 
 
 def corrupt_caption(caption: str, kind: str, generator: np.random.Generator) -> str:
-    """Writes what a crawl has in place of a caption.
+    """What a crawl has in place of a caption; `kind` is one of `CORRUPTIONS`.
 
-    Args:
-        caption: The clean caption.
-        kind: One of `CORRUPTIONS`.
-        generator: The source of chance.
-
-    Returns:
-        A text without any word of the caption, save for "shuffled", which has them all in another order.
+    No word of the caption stays, save for "shuffled", which has them all in another order.
     """
     number = int(generator.integers(1, 10_000))
 
     def shuffled() -> str:
         words = caption.split()
-        return " ".join(words[place] for place in generator.permutation(len(words)))
+        return " ".join(words[index] for index in generator.permutation(len(words)))
 
     writers: dict[str, Callable[[], str]] = {
         "camera_name": lambda: ("IMG_{:04d}.JPG", "DSC{:05d}", "P{:07d}", "DSCN{:04d}.jpg")[number % 4].format(number),
@@ -116,14 +100,7 @@ _ENGLISH = frozenset(_ENGLISH_WORDS.split())
 
 
 def filter_reason(text: str) -> str | None:
-    """Tells why a V2-like filter leaves a caption out; the selection of YFCC15M-V2 itself is not published.
-
-    Args:
-        text: An alternative text.
-
-    Returns:
-        camera_name, date, markup, words, letters or language; None for a caption that stays.
-    """
+    """Why a V2-like filter leaves a caption out, or None; the rules of YFCC15M-V2 itself are not published."""
     words = text.split()
     letters = sum(character.isalpha() for character in text) / max(
         1, sum(not character.isspace() for character in text)
@@ -140,15 +117,7 @@ def filter_reason(text: str) -> str | None:
 
 
 def filter_captions(texts: Iterable[str], most_repeats: int = MOST_REPEATS) -> tuple[list[bool], dict[str, int]]:
-    """Filters captions in the manner of YFCC15M-V2, each rule counted.
-
-    Args:
-        texts: Alternative texts, in a fixed order.
-        most_repeats: How often the same caption may stay.
-
-    Returns:
-        Whether each stays, and reason -> captions left out.
-    """
+    """Filters captions as YFCC15M-V2 does: whether each stays, and reason -> captions left out."""
     kept: list[bool] = []
     reasons: Counter[str] = Counter()
     seen: Counter[str] = Counter()

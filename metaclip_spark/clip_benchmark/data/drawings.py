@@ -58,11 +58,7 @@ class DrawingsConfig:
     other_languages: int = 1
 
     def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            ConfigError: If a value is out of range.
-        """
+        """Checks the values."""
         for name, least in (("drawing_pixels", 16), ("drawing_test_titles", 2), ("other_languages", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"--{name.replace('_', '-')} is {getattr(self, name)}: it must be at least {least}")
@@ -84,10 +80,6 @@ class Drawing:
 
 def make_drawings(folder: Path, config: DrawingsConfig) -> dict[str, int]:
     """Renders the drawings into a pool with a test split; `pool.json` last, which makes it count.
-
-    Args:
-        folder: For the pool.
-        config: What it is made from.
 
     Returns:
         Drawings found, and reason -> drawings left out: found = pool + test + the reasons.
@@ -146,15 +138,10 @@ def tuxpaint_stamps(folder: Path, config: DrawingsConfig) -> Iterator[Drawing]:
 def split_by_title(
     drawings: Sequence[Drawing], test_titles: int, counts: Counter[str]
 ) -> tuple[list[Drawing], list[Drawing]]:
-    """Splits drawings so that no title is on both sides.
+    """Splits drawings, one for each class and title, into pool and test split so that no title is in both.
 
-    Args:
-        drawings: One drawing for each class and title.
-        test_titles: Test drawings of each class.
-        counts: Takes the drawings of classes that are too small, and those whose title is in another class's test.
-
-    Returns:
-        Pool and test split; the latter has equally many drawings of each class.
+    The test split has `test_titles` drawings of each class. `counts` gets the drawings of classes that are too small,
+    and those whose title is in another class's test.
     """
     by_class: dict[str, list[Drawing]] = defaultdict(list)
     for drawing in drawings:
@@ -174,43 +161,31 @@ def split_by_title(
 
 
 def metadata_words(captions: Sequence[str]) -> list[str]:
-    """Makes a metadata list from English captions: words of three letters or more that two captions have."""
+    """A metadata list from English captions: words of at least three letters that two captions have."""
     counts = Counter(word for caption in captions for word in set(_WORD.findall(caption)))
     return sorted(word for word, count in counts.items() if count > 1)
 
 
 def check_renderer() -> None:
-    """Checks that SVG files can be drawn.
-
-    Raises:
-        ConfigError: If neither renderer is there.
-    """
+    """Refuses to go on without a renderer of SVG files."""
     if importlib.util.find_spec("cairosvg") is None and shutil.which("rsvg-convert") is None:
         raise ConfigError("no SVG renderer found: apt-get install librsvg2-bin, or pip install cairosvg")
 
 
 def rendered(file: Path, pixels: int) -> bytes | None:
-    """Renders a drawing on white, whole, in the middle of a square.
-
-    Args:
-        file: SVG or a picture.
-        pixels: The square's side.
-
-    Returns:
-        A PNG; None where the file cannot be rendered, or shows nothing.
-    """
+    """A PNG of a drawing, whole, in the middle of a white square; None where it cannot be rendered or shows nothing."""
     try:
         content = _svg_as_png(file, 2 * pixels) if file.suffix == ".svg" else file.read_bytes()
         with Image.open(io.BytesIO(content)) as opened:
-            picture = opened.convert("RGBA")
+            image = opened.convert("RGBA")
     except Exception:
         # Broken drawings make the renderers raise nearly anything; the caller counts them.
         return None
-    if picture.getchannel("A").getextrema()[1] == 0:
+    if image.getchannel("A").getextrema()[1] == 0:
         return None
-    picture.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
+    image.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
     square = Image.new("RGBA", (pixels, pixels), "white")
-    square.alpha_composite(picture, ((pixels - picture.width) // 2, (pixels - picture.height) // 2))
+    square.alpha_composite(image, ((pixels - image.width) // 2, (pixels - image.height) // 2))
     buffer = io.BytesIO()
     square.convert("RGB").save(buffer, "PNG")
     return buffer.getvalue()
@@ -227,7 +202,7 @@ def _svg_as_png(file: Path, pixels: int) -> bytes:
 
 
 def _source(folder: Path, name: str, given: str) -> Path:
-    """Gives the folder of a package's files, fetched where none is given."""
+    """The folder of a package's files, fetched where none is given."""
     if given:
         return Path(given)
     unpacked = folder / "packages" / name
@@ -260,14 +235,14 @@ def _distinct_titles(found: Sequence[Drawing], counts: Counter[str]) -> list[Dra
 
 def _pool_rows(folder: Path, pool: Sequence[Drawing], pixels: int, counts: Counter[str]) -> Iterator[dict[str, object]]:
     for number, drawing in enumerate(pool):
-        picture = rendered(drawing.file, pixels)
-        if picture is None:
+        image = rendered(drawing.file, pixels)
+        if image is None:
             counts["not_rendered"] += 1
             continue
         counts["pool"] += 1
         name = f"images/{number:06d}.png"
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(picture)
+        (folder / name).write_bytes(image)
         for text in (drawing.title, *drawing.others):
             other = text != drawing.title
             url = _URL.format(name=f"{number:06d}.png")
@@ -278,13 +253,13 @@ def _test_samples(
     test: Sequence[Drawing], classes: Sequence[str], pixels: int, counts: Counter[str]
 ) -> Iterator[ShardSample]:
     for drawing in test:
-        picture = rendered(drawing.file, pixels)
-        if picture is None:
+        image = rendered(drawing.file, pixels)
+        if image is None:
             counts["test_not_rendered"] += 1
             continue
         counts["test"] += 1
         name = pair_id(_URL.format(name=f"test/{drawing.class_name}/{drawing.title}"), drawing.title)
-        yield ShardSample(name, picture, "png", drawing.title, classes.index(drawing.class_name))
+        yield ShardSample(name, image, "png", drawing.title, classes.index(drawing.class_name))
 
 
 def _name_as_title(file: Path) -> str:

@@ -1,6 +1,6 @@
-"""Downloaded pictures, found by URL or pair: img2dataset's output, or a folder with a mapping.
+"""Downloaded images, found by URL or pair: img2dataset's output, or a folder with a mapping.
 
-The index holds a location per URL in memory: for millions of pictures, not for billions.
+The index holds a location per URL in memory: for millions of images, not for billions.
 """
 
 import json
@@ -18,12 +18,12 @@ from metaclip_spark.errors import InputError
 _SUCCESS = "success"
 _MAPPING = "image_path"
 _SIDECAR = {"url", "key", "status"}
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+_EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
 class ImageLocation:
-    """Where a picture's bytes lie: a file, or a part of a tar."""
+    """Where an image's bytes lie: a file, or a part of a tar."""
 
     path: Path
     offset: int = 0
@@ -32,12 +32,12 @@ class ImageLocation:
 
 @dataclass
 class ImageIndex:
-    """Where the pictures are.
+    """Where the images are.
 
     Attributes:
-        locations: URL or pair_id -> where its image is.
+        locations: URL or pair_id -> location.
         failed: URLs whose download failed.
-        missing: URLs that were downloaded, but whose picture is not where it should be.
+        missing: URLs that were downloaded, but whose image is not where it should be.
     """
 
     locations: dict[str, ImageLocation] = field(default_factory=dict)
@@ -45,15 +45,7 @@ class ImageIndex:
     missing: set[str] = field(default_factory=set)
 
     def read(self, pair_id: str, url: str) -> bytes | str:
-        """Reads the picture of a pair.
-
-        Args:
-            pair_id: The pair.
-            url: Its picture's URL.
-
-        Returns:
-            The encoded picture; or why there is none: download_failed, image_missing or not_downloaded.
-        """
+        """The bytes of a pair's image, or why there are none."""
         location = self.locations.get(pair_id) or self.locations.get(url)
         if location is None:
             if url in self.missing:
@@ -69,17 +61,17 @@ class ImageIndex:
 
 
 def index_images(folder: Path) -> ImageIndex:
-    """Finds out where pictures are.
+    """Finds out where images are.
 
     Args:
         folder: With any of: img2dataset's tars (and their Parquet lists), its folders of files with their Parquet
             lists, Parquet files with image_path (relative to the folder) and image_url, url or pair_id.
 
     Returns:
-        The index; of several pictures of one URL the first by file name.
+        The index; of several images of one URL the first by file name.
 
     Raises:
-        InputError: If there is nothing of that kind, or a row names a picture outside the folder.
+        InputError: If there is nothing of that kind, or a row names an image outside the folder.
     """
     if not folder.is_dir():
         raise InputError(f"--images {folder} is no folder: give img2dataset's output or a folder with a mapping")
@@ -101,27 +93,23 @@ def index_images(folder: Path) -> ImageIndex:
 
 
 def _index_tar(path: Path, index: ImageIndex) -> None:
-    """Notes the pictures of one tar by the URL in their JSON member; a damaged end loses what lies behind it."""
-    pictures: dict[str, ImageLocation] = {}
+    """Notes the images of one tar by the URL in their JSON member; a damaged end loses what lies behind it."""
+    images: dict[str, ImageLocation] = {}
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 key, _, extension = member.name.rpartition(".")
-                if f".{extension.lower()}" in _PICTURES:
-                    pictures[key] = ImageLocation(path, member.offset_data, member.size)
+                if f".{extension.lower()}" in _EXTENSIONS:
+                    images[key] = ImageLocation(path, member.offset_data, member.size)
                 elif extension == "json" and (content := tar.extractfile(member)) is not None:
-                    _note(index, _row_of_member(path, member.name, content.read()), pictures.get(key))
+                    _note(index, _row_of_member(path, member.name, content.read()), images.get(key))
     except (tarfile.TarError, EOFError):
-        # The pictures that could not be reached are in the list beside the tar, and count as missing.
+        # The images that could not be reached are in the list beside the tar, and count as missing.
         return
 
 
 def _row_of_member(path: Path, name: str, content: bytes) -> dict[str, Any]:
-    """Reads what a tar says of one picture.
-
-    Raises:
-        InputError: If it is no JSON object.
-    """
+    """Reads what a tar says of one image."""
     try:
         row = json.loads(content)
     except (ValueError, RecursionError):
@@ -154,11 +142,7 @@ class _Folders:
 
 
 def _below(parquet: Path, number: int, named: object, folders: _Folders) -> Path:
-    """Finds what a row of a table names, relative to the table.
-
-    Raises:
-        InputError: If it does not lie in the folder of the pictures.
-    """
+    """Finds what a row of a table names, relative to the table."""
     if not isinstance(named, str) or "\0" in named:
         raise InputError(
             f"{parquet}: row {number} names the picture {named!r}: it must be a path relative to the table"
@@ -185,7 +169,7 @@ def _index_parquet(path: Path, index: ImageIndex, folders: _Folders) -> int:
             _note_mapped(index, path, number, row, folders)
         else:
             key = _below(path, number, str(Path(path.stem, str(row["key"]))), folders)
-            found = _picture_file(key)
+            found = _image_file(key)
             if found is not None:
                 _below(path, number, str(found.path.relative_to(path.parent)), folders)
             _note(index, row, found)
@@ -212,6 +196,6 @@ def _note(index: ImageIndex, row: dict[str, Any], location: ImageLocation | None
         index.locations.setdefault(url, location)
 
 
-def _picture_file(stem: Path) -> ImageLocation | None:
-    found = (stem.with_name(stem.name + extension) for extension in _PICTURES)
+def _image_file(stem: Path) -> ImageLocation | None:
+    found = (stem.with_name(stem.name + extension) for extension in _EXTENSIONS)
     return next((ImageLocation(path) for path in found if path.is_file()), None)

@@ -1,6 +1,6 @@
-"""From pairs and downloaded pictures to shards: every pair is a sample, or is counted with a reason.
+"""From pairs and downloaded images to shards: every pair is a sample, or is counted with a reason.
 
-Samples lie in the order of their pair_id, so the same pairs and pictures give the same bytes.
+Samples lie in the order of their pair_id, so the same pairs and images give the same bytes.
 """
 
 import io
@@ -28,7 +28,7 @@ from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from udfs.pairs.text import pair_id as pair_id_of
 
 MOST_PIXELS = 2**26
-"""Pictures above it (67 megapixels) are left out: a trainer would decode each of them in every pass."""
+"""Images above it (67 megapixels) are left out: a trainer would decode each of them in every pass."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ShardsConfig:
 
     Attributes:
         pairs: Folder or file of Parquet pairs (image_url, alt_text): curated/, matched/ or pool/ of a run, or an arm.
-        images: Downloaded pictures: img2dataset's output (webdataset or files), or a folder with a Parquet mapping from
+        images: Downloaded images: img2dataset's output (webdataset or files), or a folder with a Parquet mapping from
             image_url (or pair_id) to image_path.
         output: Folder for the shards.
         samples_per_shard: Samples in a shard, at most.
@@ -51,11 +51,7 @@ class ShardsConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            ConfigError: If a value is out of range, or a path is a URL.
-        """
+        """Checks the values."""
         for option in ("pairs", "images", "output"):
             if "://" in getattr(self, option):
                 raise ConfigError(f"--{option} {getattr(self, option)} must be a local path: copy what is elsewhere")
@@ -72,7 +68,7 @@ class MadeShards:
     lost: dict[str, int]
 
     def lines(self) -> list[str]:
-        """Gives the funnel as lines for a console."""
+        """The funnel, as lines for a console."""
         return [
             f"{self.pairs:,} pairs -> {self.samples:,} samples",
             *(f"  {number:,} - {reason}" for reason, number in self.lost.items()),
@@ -80,27 +76,24 @@ class MadeShards:
 
 
 def make_shards(config: ShardsConfig) -> MadeShards:
-    """Writes the shards of the pairs whose pictures are there.
-
-    Args:
-        config: What becomes shards.
+    """Writes the shards of the pairs whose images are there.
 
     Returns:
         The numbers, which are in shards.json, too.
 
     Raises:
-        ConfigError: If no pair has a picture.
-        InputError: If pairs or pictures cannot be read.
+        ConfigError: If no pair has an image.
+        InputError: If pairs or images cannot be read.
         OutputExistsError: If the output holds something that may not be replaced.
     """
     output = Path(config.output)
     _check_output(output, config)
     pairs = read_image_text_pairs(Path(config.pairs))
-    pictures = index_images(Path(config.images))
+    images = index_images(Path(config.images))
     # Only now, when there is something to put in its place.
     shutil.rmtree(output, ignore_errors=True)
     lost: Counter[str] = Counter()
-    write_shards(output, _samples(pairs, pictures, lost), lost, config.samples_per_shard)
+    write_shards(output, _samples(pairs, images, lost), lost, config.samples_per_shard)
     made = MadeShards(len(pairs), len(pairs) - lost.total(), dict(sorted(lost.items())))
     if made.samples == 0:
         raise ConfigError(f"no pair of {config.pairs} has a picture in {config.images}: {'; '.join(made.lines())}")
@@ -108,17 +101,7 @@ def make_shards(config: ShardsConfig) -> MadeShards:
 
 
 def read_image_text_pairs(path: Path) -> list[tuple[str, str, str]]:
-    """Reads pairs.
-
-    Args:
-        path: A Parquet file, or a folder with Parquet files at any depth.
-
-    Returns:
-        (pair_id, image_url, alt_text), sorted.
-
-    Raises:
-        InputError: If there are none, or they lack a column.
-    """
+    """Reads (pair_id, image_url, alt_text), sorted, from a Parquet file or a folder with files at any depth."""
     hidden = "._"
     files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
     files = [file for file in files if not any(part[0] in hidden for part in file.relative_to(path).parts)]
@@ -131,26 +114,22 @@ def read_image_text_pairs(path: Path) -> list[tuple[str, str, str]]:
 
 
 def check_image(content: bytes) -> tuple[bytes, str] | str:
-    """Decodes a picture once, so that the trainer need not fear it.
+    """Decodes an image once, so that training cannot fail on it.
 
-    Args:
-        content: An encoded picture.
-
-    Returns:
-        (content, extension), as PNG where the format is none of a shard's; or why the picture is left out.
+    Returns (content, extension), as PNG where a shard does not take the format; or why the image is left out.
     """
     try:
         with warnings.catch_warnings():
-            # Some odd but harmless pictures warn at each decoding; what is too large is decided below.
+            # Some odd but harmless images warn at each decoding; what is too large is decided below.
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content)) as picture:
-                if picture.width * picture.height > MOST_PIXELS:
+            with Image.open(io.BytesIO(content)) as image:
+                if image.width * image.height > MOST_PIXELS:
                     return "image_too_large"
-                picture.load()
-                if picture.format in IMAGE_EXTENSIONS:
-                    return content, IMAGE_EXTENSIONS[picture.format]
+                image.load()
+                if image.format in IMAGE_EXTENSIONS:
+                    return content, IMAGE_EXTENSIONS[image.format]
                 buffer = io.BytesIO()
-                picture.convert("RGB").save(buffer, "PNG")
+                image.convert("RGB").save(buffer, "PNG")
                 return buffer.getvalue(), "png"
     except Image.DecompressionBombError:
         return "image_too_large"
@@ -189,10 +168,10 @@ def _pairs_of(file: Path) -> list[tuple[str, str, str]]:
     return list(zip(named, urls, texts, strict=True))
 
 
-def _samples(pairs: list[tuple[str, str, str]], pictures: ImageIndex, lost: Counter[str]) -> Iterator[ShardSample]:
+def _samples(pairs: list[tuple[str, str, str]], images: ImageIndex, lost: Counter[str]) -> Iterator[ShardSample]:
     before = ""
     for name, url, text in pairs:
-        found = _sample(name, url, text, pictures) if name != before else "duplicate_pair"
+        found = _sample(name, url, text, images) if name != before else "duplicate_pair"
         before = name
         if isinstance(found, str):
             lost[found] += 1
@@ -200,10 +179,10 @@ def _samples(pairs: list[tuple[str, str, str]], pictures: ImageIndex, lost: Coun
             yield found
 
 
-def _sample(name: str, url: str, text: str, pictures: ImageIndex) -> ShardSample | str:
+def _sample(name: str, url: str, text: str, images: ImageIndex) -> ShardSample | str:
     if not text.strip():
         return "caption_empty"
-    content = pictures.read(name, url)
+    content = images.read(name, url)
     if isinstance(content, str):
         return content
     checked = check_image(content)

@@ -16,21 +16,16 @@ TEST_FOLDER = "test"
 
 @dataclass(frozen=True)
 class DataFolder:
-    """A pool of pairs with pictures, a metadata list and a test split.
+    """A pool of pairs with images, a metadata list and a test split.
 
-    Attributes:
-        folder: The folder: pairs.parquet (image_url, alt_text, image_path), the pictures, metadata.json, test/, and
-            where there is one protected_words.txt: words that edited captions must keep.
+    The folder has pairs.parquet (image_url, alt_text, image_path), the images, metadata.json, test/, and where there is
+    one protected_words.txt: words that edited captions must keep.
     """
 
     folder: Path
 
     def __post_init__(self) -> None:
-        """Checks that everything is there.
-
-        Raises:
-            ConfigError: If something is missing.
-        """
+        """Checks that everything is there."""
         for path in (self.pairs_file, self.metadata_file, self.test_shards / "shards.json"):
             if not path.is_file():
                 raise ConfigError(
@@ -40,7 +35,7 @@ class DataFolder:
 
     @property
     def pairs_file(self) -> Path:
-        """The pairs, as `--pool` of the curation reads them and as the mapping from URL to picture."""
+        """The pairs, as `--pool` of the curation reads them and as the mapping from URL to image."""
         return self.folder / PAIRS_FILE
 
     @property

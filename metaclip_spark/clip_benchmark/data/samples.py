@@ -1,6 +1,6 @@
-"""Reads samples from webdataset tars by their number.
+"""Reads samples from webdataset tars by their index.
 
-A tar is read at the places that its headers name, so any sample can be fetched without the ones before it: a resumed
+A tar is read at the offsets that its headers name, so any sample can be fetched without the ones before it: a resumed
 run needs no replay, and each process reads its own.
 """
 
@@ -24,45 +24,27 @@ _ABSENT = -1
 
 @dataclass(frozen=True)
 class Sample:
-    """A pair to train on.
+    """A pair to train on: its index in the folder, an RGB image and a caption that is not empty."""
 
-    Attributes:
-        number: Its number in the folder, from 0.
-        image: RGB.
-        caption: Not empty.
-    """
-
-    number: int
+    index: int
     image: Image.Image
     caption: str
 
 
 @dataclass(frozen=True)
 class LostSample:
-    """A sample that cannot be trained on.
-
-    Attributes:
-        reason: member.missing, caption.empty or image.corrupt.
-    """
+    """A sample that cannot be trained on: member.missing, caption.empty or image.corrupt."""
 
     reason: str
 
 
 class ShardFolder:
-    """The samples of a folder of tars, numbered in the order of names and places."""
+    """The samples of a folder of tars, numbered in the order of their tars and members."""
 
     def __init__(self, folder: str) -> None:
-        """Finds out how many samples each tar has: from shards.json, or where there is none, from the tars.
-
-        Args:
-            folder: Holds the tars.
-
-        Raises:
-            ConfigError: If there are no tars, or no samples in them.
-            InputError: If shards.json or a tar cannot be read.
-        """
+        """Finds how many samples each tar has: from shards.json, or where there is none, from the tars."""
         self.folder = Path(folder)
-        self._places: dict[str, NDArray[np.int64]] = {}
+        self._offsets: dict[str, NDArray[np.int64]] = {}
         names, counts = self._counted()
         if not sum(counts):
             raise ConfigError(f"--train-shards {folder} holds no samples: make shards first (jobs/make_shards.py)")
@@ -70,42 +52,35 @@ class ShardFolder:
         self._ends = np.cumsum(counts)
 
     def __len__(self) -> int:
-        """Gives the number of samples."""
+        """The number of samples."""
         return int(self._ends[-1])
 
-    def read(self, number: int) -> Sample | LostSample:
-        """Reads a sample.
-
-        Args:
-            number: From 0 to below the folder's length.
-
-        Returns:
-            The sample, or why it is lost: a member is missing, the caption is empty or the image cannot be decoded.
-        """
-        shard = int(np.searchsorted(self._ends, number, side="right"))
-        place = number - int(self._ends[shard - 1] if shard else 0)
+    def read(self, index: int) -> Sample | LostSample:
+        """Reads a sample by its index, or tells why it is lost."""
+        shard = int(np.searchsorted(self._ends, index, side="right"))
+        position = index - int(self._ends[shard - 1] if shard else 0)
         path = self.folder / self._names[shard]
         members = self._members(path)
-        if place >= len(members) or (members[place] == _ABSENT).any():
+        if position >= len(members) or (members[position] == _ABSENT).any():
             return LostSample("member.missing")
-        image_start, image_size, text_start, text_size = (int(value) for value in members[place])
+        image_start, image_size, text_start, text_size = (int(value) for value in members[position])
         with path.open("rb") as file:
             caption = _read_at(file, text_start, text_size).decode("utf-8", "replace").strip()
             if not caption:
                 return LostSample("caption.empty")
             image = _decoded(_read_at(file, image_start, image_size))
-        return LostSample("image.corrupt") if image is None else Sample(number, image, caption)
+        return LostSample("image.corrupt") if image is None else Sample(index, image, caption)
 
     def protected_words(self) -> frozenset[str] | None:
-        """Reads the words that a label-safe edit of a caption must not touch, one a line of protected_words.txt."""
+        """The words that a label-safe edit of a caption must not touch, one a line of protected_words.txt."""
         path = self.folder / "protected_words.txt"
         return frozenset(path.read_text(encoding="utf-8").lower().split()) if path.is_file() else None
 
     def _members(self, path: Path) -> NDArray[np.int64]:
         """Reads a tar's headers when its first sample is asked for."""
-        if path.name not in self._places:
-            self._places[path.name] = member_places(path)
-        return self._places[path.name]
+        if path.name not in self._offsets:
+            self._offsets[path.name] = member_offsets(path)
+        return self._offsets[path.name]
 
     def _counted(self) -> tuple[list[str], list[int]]:
         described = self.folder / INDEX_FILE
@@ -121,8 +96,8 @@ class ShardFolder:
         return [path.name for path in paths], [len(self._members(path)) for path in paths]
 
 
-def member_places(path: Path) -> NDArray[np.int64]:
-    """Finds where a tar's samples lie.
+def member_offsets(path: Path) -> NDArray[np.int64]:
+    """Finds where a tar's samples are.
 
     Args:
         path: A tar whose members are named key.extension, those of a key one after another.
@@ -140,18 +115,18 @@ def member_places(path: Path) -> NDArray[np.int64]:
                 name = PurePosixPath(member.name).name
                 key, _, extension = name.partition(".")
                 if member.isfile() and key:
-                    places = found.setdefault(key, [_ABSENT] * 4)
-                    _note(places, extension.lower(), member.offset_data, member.size)
+                    offsets = found.setdefault(key, [_ABSENT] * 4)
+                    _note(offsets, extension.lower(), member.offset_data, member.size)
     except (tarfile.TarError, OSError) as error:
         raise InputError(f"{path} is no readable tar ({error}): make it again") from None
     return np.array(list(found.values()), np.int64).reshape(-1, 4)
 
 
-def _note(places: list[int], extension: str, start: int, size: int) -> None:
+def _note(offsets: list[int], extension: str, start: int, size: int) -> None:
     if extension in IMAGE_MEMBERS:
-        places[:2] = start, size
+        offsets[:2] = start, size
     elif extension == TEXT_MEMBER:
-        places[2:] = start, size
+        offsets[2:] = start, size
 
 
 def _read_at(file: io.BufferedReader, start: int, size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Pictures of the shapes pool: one dark outline on a lighter ground, by a generator's numbers."""
+"""Images of the shapes pool: one dark outline on a lighter ground, by a generator's numbers."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -10,44 +10,29 @@ _LEAST_CONTRAST = 90
 
 
 def draw_shape(word: str, ground: str, generator: np.random.Generator, pixels: int) -> Image.Image:
-    """Draws one picture of a class: colours, size, place and a slight turn are drawn.
+    """Draws one image of a class: colours, size, position and a slight turn are drawn by the generator.
 
-    Args:
-        word: A class word.
-        ground: One of `captions.GROUNDS`.
-        generator: The source of chance.
-        pixels: Side of the picture.
-
-    Returns:
-        An RGB picture whose outline differs from its ground in luminance, so that it is there in grey, too.
+    The outline differs from its ground in luminance, so that it is there in grey, too.
     """
     side = pixels * _OVERSAMPLED
     ink, first, second = _colours(generator)
-    picture = _ground(ground, side, first, second, generator)
-    # Most of the picture's side, near its middle: a crop of half the area still shows the outline.
+    image = _ground(ground, side, first, second, generator)
+    # Most of the image's side, near its middle: a crop of half the area still shows the outline.
     half = side / 2 * generator.uniform(0.7, 0.88)
     reach = side / 2 - half
     middle = (side / 2 + generator.uniform(-0.6, 0.6) * reach, side / 2 + generator.uniform(-0.6, 0.6) * reach)
     turn = np.deg2rad(generator.uniform(-8, 8))
     mask = shape_mask(SILHOUETTES[word], side, middle, half, turn)
-    picture.paste(ink, mask=mask)
-    picture = picture.resize((pixels, pixels), Image.Resampling.BOX)
+    image.paste(ink, mask=mask)
+    image = image.resize((pixels, pixels), Image.Resampling.BOX)
     noise = generator.normal(0, 6, (pixels, pixels, 3))
-    return Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
 
 
 def shape_mask(shape: Silhouette, side: int, middle: Point, half: float, turn: float) -> Image.Image:
-    """Draws where a shape is.
+    """Draws where a shape is, as 255 in a grey image.
 
-    Args:
-        shape: The outline.
-        side: Pixels of the mask's side.
-        middle: The shape's middle in pixels.
-        half: Pixels from its middle to its edge.
-        turn: Radians, clockwise.
-
-    Returns:
-        A grey picture: 255 in the shape, else 0.
+    `middle` and `half`, from there to the edge, are in pixels, `turn` in radians, clockwise.
     """
 
     def placed(point: Point) -> Point:

@@ -1,7 +1,7 @@
-"""The shapes pool: procedural pictures with captions, for judging curation without any download.
+"""The shapes pool: procedural images with captions, for judging curation without any download.
 
 Like a crawl, it has few frequent classes and many rare ones (Zipf), and three captions of ten are corrupted. Unlike a
-crawl, the truth is known: a test split with as many pictures of each class, drawn apart from the pool.
+crawl, the truth is known: a test split with as many images of each class, drawn apart from the pool.
 A class is an outline (`silhouettes.SILHOUETTES`): no colour, size, position or handedness, which the views change.
 """
 
@@ -47,7 +47,7 @@ FURTHER_ENTRIES = ("horse", "boat", "bridge", "lamp", "river", "guitar", "bread"
 
 _POOL_STREAM, _TEST_STREAM = 0, 1
 _URL = "https://shapes.invalid/{name}"
-"""A name that never resolves (RFC 2606), so that nobody asks for these pictures on the network."""
+"""A name that never resolves (RFC 2606), so that nobody asks for these images on the network."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class ShapesConfig:
     Attributes:
         pool_pairs: Pairs in the pool.
         pool_classes: Classes, at most 24.
-        test_pictures: Test pictures of each class.
+        test_pictures: Test images of each class.
         zipf_exponent: The class of rank r has a share in proportion to 1 / r to this power.
         corrupted_share: Share of the pairs whose caption is corrupted.
         ground_share: Share of the clean captions that name the ground, too. Tiny models learn the grounds first: there
             are only four.
-        picture_pixels: Side of a picture.
+        picture_pixels: Side of an image.
         pool_seed: Seed of the pool and of its test split.
     """
 
@@ -76,11 +76,7 @@ class ShapesConfig:
     pool_seed: int = 0
 
     def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            ConfigError: If a value is out of range.
-        """
+        """Checks the values."""
         most = len(SILHOUETTES)
         checks = {
             "pool_classes": (1 < self.pool_classes <= most, f"from 2 to {most}"),
@@ -119,21 +115,14 @@ class ShapesPool:
 
 
 def class_words(classes: int = len(SILHOUETTES)) -> tuple[str, ...]:
-    """Gives the words of the first classes, by index."""
+    """The words of the first classes, by index."""
     return tuple(SILHOUETTES)[:classes]
 
 
 def class_frequencies(pairs: int, classes: int, exponent: float, seed: int) -> tuple[int, ...]:
-    """Shares pairs out among classes by Zipf's law; which class gets which rank is drawn.
+    """Shares pairs out among classes by Zipf's law, at least one each; which class gets which rank is drawn.
 
-    Args:
-        pairs: At least `classes`.
-        classes: Their number.
-        exponent: Of the law.
-        seed: Of the draw.
-
-    Returns:
-        Pairs of each class by index: they add up to `pairs`, and each is at least 1.
+    Returns the pairs of each class by index, which add up to `pairs`.
     """
     shares = 1.0 / np.arange(1, classes + 1) ** exponent
     exact = shares / shares.sum() * (pairs - classes)
@@ -145,14 +134,11 @@ def class_frequencies(pairs: int, classes: int, exponent: float, seed: int) -> t
 
 
 def make_shapes(folder: Path, config: ShapesConfig) -> ShapesPool:
-    """Writes the pool: pictures, pairs, test shards and metadata list; `pool.json` last, which makes it count.
+    """Writes the pool: images, pairs, test shards and metadata list; `pool.json` last, which makes it count.
 
     Args:
-        folder: For the pool; a part of one that a killed run left is replaced.
-        config: What it holds.
-
-    Returns:
-        The pool; one that the same configuration wrote before is read instead.
+        folder: A part of a pool that a killed run left in it is replaced.
+        config: What the pool holds; where the same configuration wrote it before, it is read.
 
     Raises:
         OutputExistsError: If the folder holds anything else.
@@ -168,8 +154,8 @@ def make_shapes(folder: Path, config: ShapesConfig) -> ShapesPool:
     classes = class_words(config.pool_classes)
     frequencies = class_frequencies(config.pool_pairs, config.pool_classes, config.zipf_exponent, config.pool_seed)
     head, tail = head_and_tail(frequencies)
-    pictures = _write_pool(folder, config, classes, frequencies)
-    samples = _test_samples(config, classes, pictures)
+    images = _write_pool(folder, config, classes, frequencies)
+    samples = _test_samples(config, classes, images)
     write_test_split(folder / TEST_FOLDER, classes, TEMPLATES, frequencies, samples)
     storage = Storage(str(folder))
     storage.put_json(METADATA_FILE, [*classes, *FURTHER_ENTRIES])
@@ -188,19 +174,7 @@ def make_shapes(folder: Path, config: ShapesConfig) -> ShapesPool:
 
 
 def read_shapes(folder: Path, settings: dict[str, object] | None = None) -> ShapesPool:
-    """Opens a pool that was written before.
-
-    Args:
-        folder: Its folder.
-        settings: What it must have been made with; None for anything.
-
-    Returns:
-        The pool.
-
-    Raises:
-        ConfigError: If there is no finished pool.
-        OutputExistsError: If it was made with other settings.
-    """
+    """Opens a pool that was written before, and where settings are given, with these."""
     try:
         content = json.loads((folder / POOL_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -221,7 +195,7 @@ def read_shapes(folder: Path, settings: dict[str, object] | None = None) -> Shap
 def _instances(
     config: ShapesConfig, frequencies: tuple[int, ...], stream: int
 ) -> Iterator[tuple[int, np.random.Generator]]:
-    """Gives (class index, generator) for each picture in an order that mixes the classes."""
+    """(class index, generator) for each image, in an order that mixes the classes."""
     labels = np.repeat(np.arange(len(frequencies)), frequencies)
     np.random.default_rng([config.pool_seed, stream]).shuffle(labels)
     for number, label in enumerate(labels):
@@ -238,21 +212,21 @@ def _drawn(config: ShapesConfig, word: str, generator: np.random.Generator) -> t
 def _write_pool(
     folder: Path, config: ShapesConfig, classes: tuple[str, ...], frequencies: tuple[int, ...]
 ) -> frozenset[bytes]:
-    """Writes pictures and pairs; returns the pictures, from which the test split must differ."""
+    """Writes images and pairs; returns the images, from which the test split must differ."""
     corrupted = round(config.corrupted_share * config.pool_pairs)
     is_corrupted = np.zeros(config.pool_pairs, bool)
     is_corrupted[np.random.default_rng([config.pool_seed, 2]).permutation(config.pool_pairs)[:corrupted]] = True
     rows: list[dict[str, object]] = []
     seen = set()
     for number, (label, generator) in enumerate(_instances(config, frequencies, _POOL_STREAM)):
-        picture, caption = _drawn(config, classes[label], generator)
+        image, caption = _drawn(config, classes[label], generator)
         kind = CORRUPTIONS[generator.integers(len(CORRUPTIONS))] if is_corrupted[number] else ""
         text = corrupt_caption(caption, kind, generator) if kind else caption
         name = f"{number // 1000:03d}/{number:06d}.png"
         path = folder / IMAGES_FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture)
-        seen.add(picture)
+        path.write_bytes(image)
+        seen.add(image)
         rows.append(
             {
                 "image_url": _URL.format(name=name),
@@ -267,11 +241,11 @@ def _write_pool(
 
 
 def _test_samples(config: ShapesConfig, classes: tuple[str, ...], pool: frozenset[bytes]) -> Iterator[ShardSample]:
-    """Draws as many test pictures of each class, none of which is in the pool."""
+    """Draws as many test images of each class, none of which is in the pool."""
     frequencies = (config.test_pictures,) * len(classes)
     for number, (label, generator) in enumerate(_instances(config, frequencies, _TEST_STREAM)):
-        picture, caption = _drawn(config, classes[label], generator)
-        while picture in pool:
-            picture, caption = _drawn(config, classes[label], generator)
+        image, caption = _drawn(config, classes[label], generator)
+        while image in pool:
+            image, caption = _drawn(config, classes[label], generator)
         name = pair_id(_URL.format(name=f"test/{number:06d}.png"), caption)
-        yield ShardSample(name, picture, "png", caption, label)
+        yield ShardSample(name, image, "png", caption, label)

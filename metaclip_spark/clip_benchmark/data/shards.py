@@ -24,18 +24,10 @@ IMAGE_EXTENSIONS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 
 @dataclass(frozen=True)
 class ShardSample:
-    """One sample.
-
-    Attributes:
-        pair_id: The pair's name.
-        picture: The encoded picture.
-        extension: png, jpg or webp.
-        caption: The text.
-        class_index: Its class, in a test split.
-    """
+    """One sample: a pair, its encoded image (png, jpg or webp), and in a test split its class."""
 
     pair_id: str
-    picture: bytes
+    image: bytes
     extension: str
     caption: str
     class_index: int | None = None
@@ -46,14 +38,7 @@ def write_shards(
 ) -> int:
     """Writes samples in the order given; `shards.json` last, which makes the shards count.
 
-    Args:
-        folder: Where to.
-        samples: The samples.
-        lost: Reason -> pairs that are no sample; read when all samples were given.
-        samples_per_shard: Samples in a shard, at most.
-
-    Returns:
-        The number of samples.
+    `lost` (reason -> pairs that became no sample) is read after the last sample. Returns the number of samples.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / INDEX_FILE).unlink(missing_ok=True)
@@ -75,17 +60,7 @@ def write_shards(
 
 
 def read_index(folder: Path) -> dict[str, Any]:
-    """Reads what shards.json says.
-
-    Args:
-        folder: A folder of shards.
-
-    Returns:
-        samples, shards and lost.
-
-    Raises:
-        InputError: If the folder holds no finished shards.
-    """
+    """What shards.json says: samples, shards and lost."""
     try:
         content: dict[str, Any] = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
         readable = all(
@@ -99,17 +74,7 @@ def read_index(folder: Path) -> dict[str, Any]:
 
 
 def read_samples(folder: Path) -> Iterator[ShardSample]:
-    """Reads every sample once, in order: for evaluation, which must leave none out.
-
-    Args:
-        folder: A folder of finished shards.
-
-    Yields:
-        The samples.
-
-    Raises:
-        InputError: If a shard is missing or damaged, or a sample lacks a member.
-    """
+    """Reads every sample once, in order: for evaluation, which must leave none out."""
     for shard in read_index(folder)["shards"]:
         path = folder / shard["name"]
         members: dict[str, dict[str, bytes]] = {}
@@ -130,9 +95,9 @@ def read_samples(folder: Path) -> Iterator[ShardSample]:
 
 
 def _sample_of(path: Path, key: str, parts: dict[str, bytes]) -> ShardSample:
-    picture = next((extension for extension in IMAGE_EXTENSIONS.values() if extension in parts), None)
-    missing = [name for name in ("txt", "json") if name not in parts] + ([] if picture else ["image"])
-    if missing or picture is None:
+    image = next((extension for extension in IMAGE_EXTENSIONS.values() if extension in parts), None)
+    missing = [name for name in ("txt", "json") if name not in parts] + ([] if image else ["image"])
+    if missing or image is None:
         raise InputError(f"{path}: the sample {key} lacks its member {missing[0]}: make the shards again")
     try:
         class_index = int(parts["cls"]) if "cls" in parts else None
@@ -142,12 +107,12 @@ def _sample_of(path: Path, key: str, parts: dict[str, bytes]) -> ShardSample:
         raise InputError(
             f"{path}: the sample {key} has a member that cannot be read ({error!r}): make the shards again"
         ) from None
-    return ShardSample(name, parts[picture], picture, caption, class_index)
+    return ShardSample(name, parts[image], image, caption, class_index)
 
 
 def _add_sample(tar: tarfile.TarFile, key: str, sample: ShardSample) -> None:
     members = {
-        sample.extension: sample.picture,
+        sample.extension: sample.image,
         "txt": sample.caption.encode(),
         "json": json.dumps({"pair_id": sample.pair_id}).encode(),
     }

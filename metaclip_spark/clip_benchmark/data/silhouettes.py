@@ -1,6 +1,6 @@
 """The outlines of the shapes pool: a mirrored one keeps its class, and none is another one stretched or recoloured.
 
-So the class of a picture is true under crops, mirroring, colour changes, grey and blur: all that the views do.
+So the class of an image is true under crops, mirroring, colour changes, grey and blur: all that the views do.
 """
 
 import math
@@ -12,12 +12,7 @@ Polygon = tuple[Point, ...]
 
 @dataclass(frozen=True)
 class Silhouette:
-    """A shape in the square from (-1, -1), top left, to (1, 1).
-
-    Attributes:
-        filled: Polygons that are painted.
-        cut: Polygons that are taken out again.
-    """
+    """A shape in the square from (-1, -1), top left, to (1, 1): polygons that are filled, then those cut out again."""
 
     filled: tuple[Polygon, ...]
     cut: tuple[Polygon, ...] = ()

@@ -32,9 +32,7 @@ class TestSplit:
 
     Attributes:
         images: (N, 3, H, W), normalised.
-        captions: N texts.
         labels: (N,) class indices.
-        classes: Class names.
         templates: Prompts with a pair of braces each.
         head_classes: Indices of the classes that are frequent in the pool.
         tail_classes: Indices of the rare ones.
@@ -56,16 +54,11 @@ class EvaluationResult:
     """The figures of one model; all but the counts are shares from 0 to 1.
 
     Attributes:
-        items: Test items.
-        classes: Classes.
-        prompts: Prompts per class.
         chance: Top-1 of guessing.
         top1: Zero-shot accuracy.
         top1_lower: Lower 95 % bound of it, over the items.
         top5: Share of the items whose class is among the five best.
-        macro_top1: Mean over the classes of each class's accuracy.
-        macro_head: The same over the head's classes.
-        macro_tail: The same over the tail's.
+        macro_top1: Mean over the classes of each class's accuracy; macro_head and macro_tail over a part of them.
         image_to_text: k -> recall@k of an image's caption.
         text_to_image: k -> recall@k of a caption's image.
         linear_probe: Top-1 of a logistic regression on half of each class's items, over the other half.
@@ -91,17 +84,14 @@ class EvaluationResult:
 def evaluate(
     model: ContrastiveModel, test_shards: Path, pixels: int, *, device: str = "cpu", masks_padding: bool = True
 ) -> EvaluationResult:
-    """Evaluates a model.
+    """Evaluates a model on a test split.
 
     Args:
-        model: The model, on the device.
+        model: On the device.
         test_shards: Folder of the test split.
         pixels: Side of the images that the model takes.
         device: cpu or cuda.
         masks_padding: Whether token-wise scores leave padding out, as the preset trained it.
-
-    Returns:
-        The figures.
 
     Raises:
         InputError: If the test split is damaged or lacks a file.
@@ -135,18 +125,7 @@ def evaluate(
 
 
 def load_test_split(folder: Path, pixels: int) -> TestSplit:
-    """Reads a test split.
-
-    Args:
-        folder: Its shards, classnames.txt, templates.txt, head_classes.txt and tail_classes.txt.
-        pixels: Side of the images.
-
-    Returns:
-        The split.
-
-    Raises:
-        InputError: If a file is missing, or a sample has no class.
-    """
+    """Reads shards, classnames.txt, templates.txt, head_classes.txt and tail_classes.txt of a folder."""
     classes, templates = _lines(folder / "classnames.txt"), _lines(folder / "templates.txt")
     head, tail = (tuple(map(int, _lines(folder / f"{part}_classes.txt"))) for part in ("head", "tail"))
     view = evaluation_view(pixels)
@@ -154,8 +133,8 @@ def load_test_split(folder: Path, pixels: int) -> TestSplit:
     for sample in read_samples(folder):
         if sample.class_index is None or not 0 <= sample.class_index < len(classes):
             raise InputError(f"{folder}: a sample's class is {sample.class_index}, not one of {len(classes)} classes")
-        with Image.open(BytesIO(sample.picture)) as picture:
-            images.append(view(picture.convert("RGB")))
+        with Image.open(BytesIO(sample.image)) as image:
+            images.append(view(image.convert("RGB")))
         captions.append(sample.caption)
         labels.append(sample.class_index)
     if not labels:
@@ -176,12 +155,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def image_side(model: ContrastiveModel, images: Tensor, device: str) -> tuple[Tensor, Tensor]:
-    """Encodes images for comparison.
-
-    Args:
-        model: The model.
-        images: (N, 3, H, W).
-        device: Where the model is.
+    """Encodes (N, 3, H, W) images for comparison.
 
     Returns:
         (N, D) unit embeddings, or (N, P, D) unit patch embeddings where the model compares tokens; and (N, W) features
@@ -198,13 +172,7 @@ def image_side(model: ContrastiveModel, images: Tensor, device: str) -> tuple[Te
 
 
 def text_side(model: ContrastiveModel, texts: Sequence[str], device: str, *, masks_padding: bool) -> Tensor:
-    """Encodes texts for comparison.
-
-    Args:
-        model: The model.
-        texts: N texts.
-        device: Where the model is.
-        masks_padding: Whether padding is left out.
+    """Encodes N texts for comparison.
 
     Returns:
         (N, D) unit embeddings, or (N, T, D) unit token embeddings, zero where padding is left out.
@@ -222,20 +190,11 @@ def text_side(model: ContrastiveModel, texts: Sequence[str], device: str, *, mas
 
 
 def class_side(model: ContrastiveModel, split: TestSplit, device: str, *, masks_padding: bool) -> Tensor:
-    """Encodes each class by its prompts.
+    """Encodes each class by its prompts: (C, D) or (C, T, D).
 
     Global embeddings are averaged and normalised. Token embeddings are averaged position by position, and the class's
     matrix is divided by its Frobenius norm; with padding left out by the root mean square of its tokens, which is the
     same up to a factor for all classes, but does not favour names of fewer tokens.
-
-    Args:
-        model: The model.
-        split: Classes and templates.
-        device: Where the model is.
-        masks_padding: Whether padding is left out.
-
-    Returns:
-        (C, D) or (C, T, D).
     """
     sides = []
     for name in split.classes:

@@ -67,9 +67,9 @@ def linear_probe(features: NDArray[np.float32], labels: NDArray[np.int64]) -> fl
     Returns:
         Top-1 on the second halves; not a number where a class has one item only.
     """
-    places = np.concatenate([np.arange(np.sum(labels == label)) for label in np.unique(labels)])
+    indices = np.concatenate([np.arange(np.sum(labels == label)) for label in np.unique(labels)])
     within = np.empty(len(labels), int)
-    within[np.argsort(labels, kind="stable")] = places
+    within[np.argsort(labels, kind="stable")] = indices
     fitted = within < (np.bincount(labels)[labels] // 2)
     if len(np.unique(labels[fitted])) != len(np.unique(labels)):
         return math.nan

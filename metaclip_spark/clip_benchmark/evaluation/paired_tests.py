@@ -66,7 +66,7 @@ def paired_difference(
 
 
 def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float, float]:
-    """Gives a mean and its two-sided Student t-interval.
+    """A mean and its two-sided Student t-interval.
 
     Args:
         values: n numbers, n at least 1.
@@ -98,18 +98,10 @@ def lower_bound_of_share(hits: int, items: int, level: float = LEVEL) -> float:
 
 
 def lower_bound_of_mean(values: Sequence[float], level: float = LEVEL) -> float:
-    """Bounds a mean over seeds from below, one-sided by Student's t.
-
-    Args:
-        values: A figure per seed.
-        level: Coverage.
-
-    Returns:
-        The bound; minus infinity for one seed.
-    """
+    """Bounds a mean over seeds from below, one-sided by Student's t; minus infinity for one seed."""
     return t_interval(values, 2 * level - 1)[1]
 
 
 def bar_over_chance(classes: int) -> float:
-    """Gives the zero-shot accuracy that the lower bound must pass: `TIMES_CHANCE` times that of guessing."""
+    """The zero-shot accuracy that the lower bound must pass: `TIMES_CHANCE` times that of guessing."""
     return TIMES_CHANCE / classes

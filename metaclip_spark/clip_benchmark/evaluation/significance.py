@@ -36,12 +36,10 @@ class Comparison:
     """One question to the rows.
 
     Attributes:
-        question: What is asked.
         where: What both sides have in common.
         metric: A column of the rows.
         first: The setting that is judged.
         second: The setting that it is judged against.
-        difference: The answer.
         primary: Whether it is the comparison that the benchmark is for.
     """
 
@@ -59,13 +57,11 @@ class SettingSummary:
     """One setting over its seeds.
 
     Attributes:
-        setting: Column -> value, as of `grid.Cell`, without the seed.
-        seeds: The seeds.
+        setting: Field of `Cell` -> value, without the seed.
         values: Metric -> its value by seed.
         chance: Top-1 of guessing.
         bar: What the lower bound must pass.
         lower_bound: Lower 95 % bound of top-1: over seeds from three on, else the weakest seed's over the test items.
-        rows: The rows themselves.
     """
 
     setting: dict[str, Any]
@@ -82,25 +78,18 @@ class SettingSummary:
         return self.lower_bound > self.bar
 
     def mean(self, metric: str) -> float:
-        """Gives the mean of a column over the seeds."""
+        """The mean of a column over the seeds."""
         values = [row[metric] for row in self.rows if row.get(metric) is not None]
         return math.fsum(values) / len(values) if values else math.nan
 
     def spread(self, metric: str) -> tuple[float, float]:
-        """Gives the smallest and the largest value over the seeds."""
+        """The smallest and the largest value over the seeds."""
         values = [row[metric] for row in self.rows if row.get(metric) is not None]
         return (min(values), max(values)) if values else (math.nan, math.nan)
 
 
 def summaries(rows: Sequence[Mapping[str, Any]]) -> list[SettingSummary]:
-    """Groups rows by setting.
-
-    Args:
-        rows: Rows of finished cells.
-
-    Returns:
-        One summary per setting, in the order of the rows.
-    """
+    """Groups rows of finished cells by setting, in the order of the rows."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         groups[tuple(row[name] for name in _SETTING)].append(row)
@@ -108,14 +97,7 @@ def summaries(rows: Sequence[Mapping[str, Any]]) -> list[SettingSummary]:
 
 
 def comparisons(rows: Sequence[Mapping[str, Any]]) -> list[Comparison]:
-    """Asks every question that the rows can answer.
-
-    Args:
-        rows: Rows of finished cells.
-
-    Returns:
-        The answers, the primary comparison first.
-    """
+    """Asks every question that the rows can answer, the primary comparison first."""
     found = summaries(rows)
     depths = sorted({summary.setting["text_depth"] for summary in found} - {0})
     asked: list[Comparison] = []
@@ -206,13 +188,6 @@ def _where(summary: SettingSummary, axis: str) -> str:
 
 
 def in_words(setting: Mapping[str, Any]) -> str:
-    """Names a setting, or a part of one.
-
-    Args:
-        setting: Column -> value; the depth of the text tower is left out where it is the size's own.
-
-    Returns:
-        Such as clip, vit, all, v2, clean, tiny.
-    """
+    """Names a setting, such as "clip, vit, all, v2, clean, tiny"; without a text depth that is the size's own."""
     words = [f"text depth {value}" if name == "text_depth" else str(value) for name, value in setting.items() if value]
     return ", ".join(words)

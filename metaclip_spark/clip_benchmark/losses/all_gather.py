@@ -8,16 +8,16 @@ from torch import Tensor
 
 
 def world_size() -> int:
-    """Gives the number of processes that train together."""
+    """The number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Gives this process's number, from 0."""
+    """This process's number, from 0."""
     return dist.get_rank() if world_size() > 1 else 0
 
 
-def gather(features: Tensor) -> Tensor:
+def all_gather(features: Tensor) -> Tensor:
     """Joins the features of all processes, in the order of their ranks.
 
     The gradient that all processes have for these features comes back summed, so that a mean over the processes'
@@ -29,10 +29,10 @@ def gather(features: Tensor) -> Tensor:
     Returns:
         (N, ...) with N = B times the processes; `features` itself where there is one process.
     """
-    return _Gather.apply(features) if world_size() > 1 else features
+    return _AllGather.apply(features) if world_size() > 1 else features
 
 
-def gather_fixed(values: Tensor) -> Tensor:
+def all_gather_detached(values: Tensor) -> Tensor:
     """Joins values of all processes that have no gradient.
 
     Args:
@@ -55,7 +55,7 @@ def _joined(values: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-class _Gather(torch.autograd.Function):
+class _AllGather(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, features: Tensor) -> Tensor:
         context.rows = len(features)

@@ -28,19 +28,12 @@ class NeighbourQueue:
     """First in, first out; no parameter and no buffer of a model, so that nothing synchronises or trains it."""
 
     def __init__(self, entries: int, width: int, seed: int, device: torch.device | str = "cpu") -> None:
-        """Fills the queue with random unit vectors.
-
-        Args:
-            entries: How many embeddings it holds.
-            width: Their width.
-            seed: Of the start values.
-            device: Where it lives.
-        """
+        """Fills the queue with random unit vectors, drawn by the seed."""
         generator = torch.Generator().manual_seed(seed)
         start = unit(torch.randn(entries, width, generator=generator))
         self.embeddings = start.to(device)
         self.samples = torch.full((entries,), UNKNOWN_SAMPLE, dtype=torch.long, device=device)
-        self.next_place = 0
+        self.next_index = 0
 
     @property
     def full(self) -> bool:
@@ -49,19 +42,12 @@ class NeighbourQueue:
 
     @torch.no_grad()
     def nearest(self, texts: Tensor) -> Neighbours:
-        """Finds the entry with the largest cosine to each text.
-
-        Args:
-            texts: (B, D) unit vectors.
-
-        Returns:
-            The neighbours.
-        """
-        places = (texts.to(self.embeddings.dtype) @ self.embeddings.T).argmax(dim=1)
-        return Neighbours(unit(self.embeddings[places]).to(texts.dtype), self.samples[places])
+        """Finds the entry with the largest cosine to each of (B, D) unit vectors."""
+        indices = (texts.to(self.embeddings.dtype) @ self.embeddings.T).argmax(dim=1)
+        return Neighbours(unit(self.embeddings[indices]).to(texts.dtype), self.samples[indices])
 
     @torch.no_grad()
-    def enter(self, texts: Tensor, samples: Tensor) -> None:
+    def enqueue(self, texts: Tensor, samples: Tensor) -> None:
         """Replaces the oldest entries.
 
         Args:
@@ -70,21 +56,17 @@ class NeighbourQueue:
         """
         entries = len(self.embeddings)
         first = max(0, len(texts) - entries)
-        places = (self.next_place + torch.arange(first, len(texts), device=texts.device)) % entries
-        self.embeddings[places] = texts[first:].detach().to(self.embeddings.dtype)
-        self.samples[places] = samples[first:].to(self.samples.device)
-        self.next_place = (self.next_place + len(texts)) % entries
+        indices = (self.next_index + torch.arange(first, len(texts), device=texts.device)) % entries
+        self.embeddings[indices] = texts[first:].detach().to(self.embeddings.dtype)
+        self.samples[indices] = samples[first:].to(self.samples.device)
+        self.next_index = (self.next_index + len(texts)) % entries
 
-    def state(self) -> dict[str, Tensor | int]:
-        """Gives what a checkpoint keeps."""
-        return {"embeddings": self.embeddings, "samples": self.samples, "next_place": self.next_place}
+    def state_dict(self) -> dict[str, Tensor | int]:
+        """What a checkpoint keeps."""
+        return {"embeddings": self.embeddings, "samples": self.samples, "next_place": self.next_index}
 
-    def restore(self, state: dict[str, Tensor | int]) -> None:
-        """Takes over what a checkpoint kept.
-
-        Args:
-            state: What `state` gave.
-        """
+    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
+        """Restores what `state_dict` returned."""
         self.embeddings.copy_(torch.as_tensor(state["embeddings"]))
         self.samples.copy_(torch.as_tensor(state["samples"]))
-        self.next_place = int(state["next_place"])
+        self.next_index = int(state["next_place"])

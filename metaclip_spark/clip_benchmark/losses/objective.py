@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from metaclip_spark.clip_benchmark.augmentation.text import IGNORE_INDEX
 from metaclip_spark.clip_benchmark.losses import supervision
-from metaclip_spark.clip_benchmark.losses.all_gather import gather, gather_fixed, rank
+from metaclip_spark.clip_benchmark.losses.all_gather import all_gather, all_gather_detached, rank
 from metaclip_spark.clip_benchmark.losses.neighbour_queue import NeighbourQueue
 from metaclip_spark.clip_benchmark.losses.supervision import Tokens, Views, unit
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
@@ -25,7 +25,7 @@ class Inputs:
         images: For each image view (B, 3, H, W), normalised.
         texts: Kind of text -> (B, T) token ids.
         labels: (B, T) the masked words' ids, -100 elsewhere; None where nothing is masked.
-        samples: (B,) the samples' numbers.
+        samples: (B,) the samples' indices.
     """
 
     images: tuple[Tensor, ...]
@@ -58,33 +58,23 @@ class Objective(nn.Module):
     """The model with its loss, so that all that is trained runs within one forward pass.
 
     Attributes:
-        model: What is trained.
         queue: DeCLIP's queue; None where the variant has none.
         term_weights: The variant's row of weights.
         notes: Of the last step.
     """
 
     def __init__(self, config: TrainingConfig, model: ContrastiveModel, queue: NeighbourQueue | None) -> None:
-        """Takes what the terms are computed from.
-
-        Args:
-            config: The run.
-            model: What is trained.
-            queue: DeCLIP's queue, for variants that have one.
-        """
+        """Holds what the terms are computed from."""
         super().__init__()
         self.model = model
         self.queue = queue
         self.notes = StepNotes()
         self._config = config
         self.term_weights = config.weights
-        self._facts = config.facts
+        self._recipe = config.recipe
 
     def forward(self, inputs: Inputs) -> dict[str, Tensor]:
         """Computes each term of the variant.
-
-        Args:
-            inputs: The batch.
 
         Returns:
             Term -> its value before weighting; a term that this step skips is 0 with a gradient of zeros.
@@ -98,42 +88,33 @@ class Objective(nn.Module):
         return self._terms(images, texts, inputs)
 
     def weighted_sum(self, terms: dict[str, Tensor]) -> Tensor:
-        """Adds up the terms with the variant's weights.
-
-        Args:
-            terms: What `forward` gave.
-
-        Returns:
-            The loss.
-        """
+        """The loss: the terms that `forward` returned, added up with the variant's weights."""
         return torch.stack([self.term_weights.weight(name) * value for name, value in terms.items()]).sum()
 
-    def enter_queue(self, samples: Tensor) -> None:
-        """Puts the step's texts into the queue, the edited captions first, as DeCLIP does.
-
-        Args:
-            samples: (B,) the samples' numbers.
-        """
+    def enqueue_texts(self, samples: Tensor) -> None:
+        """Puts the step's texts into the queue, the edited captions first, as DeCLIP does; `samples` is (B,)."""
         if self.queue is None:
             return
         for texts in reversed(self.notes.queue_texts):
-            everywhere = (gather_fixed(texts), gather_fixed(samples)) if self._facts.gathers_queue else (texts, samples)
-            self.queue.enter(*everywhere)
+            if self._recipe.gathers_queue:
+                self.queue.enqueue(all_gather_detached(texts), all_gather_detached(samples))
+            else:
+                self.queue.enqueue(texts, samples)
 
     @torch.no_grad()
     def clamp_scales(self) -> None:
         """Keeps the logarithms of the scales within the preset's bounds."""
         for scale in self.model.scales():
-            scale.clamp_(*self._facts.log_scale_bounds)
+            scale.clamp_(*self._recipe.log_scale_bounds)
 
     def _encoded_texts(self) -> tuple[str, ...]:
-        extra = (MASKED,) if self.term_weights.masked_words and MASKED not in self._facts.contrasted_texts else ()
-        return (*self._facts.contrasted_texts, *extra)
+        extra = (MASKED,) if self.term_weights.masked_words and MASKED not in self._recipe.contrasted_texts else ()
+        return (*self._recipe.contrasted_texts, *extra)
 
     def _terms(self, images: list[ImageFeatures], texts: dict[str, TextFeatures], inputs: Inputs) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
-        contrasted = [images[place] for place in self._facts.contrasted_images]
-        captions = [texts[kind] for kind in self._facts.contrasted_texts]
+        contrasted = [images[index] for index in self._recipe.contrasted_images]
+        captions = [texts[kind] for kind in self._recipe.contrasted_texts]
         self._note_spread(contrasted[0])
         if self.term_weights.contrast:
             terms.update(self._contrast_terms(contrasted, captions, inputs))
@@ -161,19 +142,19 @@ class Objective(nn.Module):
 
     def _neighbours(self, queue: NeighbourQueue, images: Views, texts: Views, scale: Tensor, samples: Tensor) -> Tensor:
         self.notes.queue_texts = [text.detach() for text in texts.own]
-        if self._facts.waits_for_queue and not queue.full:
+        if self._recipe.waits_for_queue and not queue.full:
             self.notes.skipped_terms.append("neighbours")
             return 0 * images.own[0].sum()
         found = [queue.nearest(text.detach()) for text in texts.own]
         self.notes.neighbours = sum(len(neighbours.samples) for neighbours in found)
         self.notes.stale_neighbours = sum(int((neighbours.samples == samples).sum()) for neighbours in found)
-        everywhere = [gather_fixed(neighbours.embeddings) for neighbours in found]
+        everywhere = [all_gather_detached(neighbours.embeddings) for neighbours in found]
         return supervision.neighbour_contrast(images.own, everywhere, scale, rank() * len(samples))
 
     def _simclr(self, first: ImageFeatures, second: ImageFeatures) -> Tensor:
         one, other = (unit(self.model.simclr_head(view.pooled)) for view in (first, second))
         return supervision.view_contrast(
-            one, other, gather(one), gather(other), supervision.SIMCLR_TEMPERATURE, rank() * len(one)
+            one, other, all_gather(one), all_gather(other), supervision.SIMCLR_TEMPERATURE, rank() * len(one)
         )
 
     def _simsiam(self, images: list[ImageFeatures]) -> Tensor:
@@ -193,7 +174,7 @@ class Objective(nn.Module):
     def _token_contrast(self, image: ImageFeatures, text: TextFeatures) -> Tensor:
         patches, words = self.model.dense_image(image.tokens), self.model.dense_text(text.tokens)
         patches_valid = torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)
-        words_valid = text.valid if self._facts.masks_padding else torch.ones_like(text.valid)
+        words_valid = text.valid if self._recipe.masks_padding else torch.ones_like(text.valid)
         images = self._selected(patches, patches_valid, words, words_valid)
         texts = self._selected(words, words_valid, patches, patches_valid)
         scale = self.model.token_logit_scale.exp()
@@ -204,11 +185,11 @@ class Objective(nn.Module):
         positions = supervision.select_tokens(tokens, others, valid, others_valid, count)
         selected = supervision.take_tokens(tokens, positions)
         selected_valid = supervision.take_tokens(valid, positions)
-        return Tokens(tokens, valid, gather(selected), gather_fixed(selected_valid))
+        return Tokens(tokens, valid, all_gather(selected), all_gather_detached(selected_valid))
 
     def _scale(self) -> Tensor:
         scale = self.model.logit_scale.exp()
-        cap = self._facts.scale_cap
+        cap = self._recipe.scale_cap
         # The cap holds for the value only: the gradient is that of the scale without it.
         return scale if cap is None else scale + (scale.clamp(max=cap) - scale).detach()
 
@@ -220,9 +201,9 @@ class Objective(nn.Module):
 
 def _views(embeddings: list[Tensor]) -> Views:
     own = [unit(embedding) for embedding in embeddings]
-    return Views(own, [gather(view) for view in own])
+    return Views(own, [all_gather(view) for view in own])
 
 
 def _exact(features: Tensor) -> Tensor:
-    """Gives features at least single precision, in which losses are computed."""
+    """Features in at least single precision, in which losses are computed."""
     return features.float() if features.dtype in {torch.bfloat16, torch.float16} else features

@@ -203,8 +203,8 @@ def take_tokens(tokens: Tensor, positions: Tensor) -> Tensor:
     Returns:
         (B, K, D), or (B, K).
     """
-    places = positions[..., None].expand(-1, -1, tokens.shape[-1]) if tokens.dim() == 3 else positions  # noqa: PLR2004
-    return tokens.gather(1, places)
+    indices = positions[..., None].expand(-1, -1, tokens.shape[-1]) if tokens.dim() == 3 else positions  # noqa: PLR2004
+    return tokens.gather(1, indices)
 
 
 def token_similarity(

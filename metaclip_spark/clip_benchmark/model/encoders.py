@@ -32,11 +32,7 @@ class ContrastiveModel(nn.Module):
     """
 
     def __init__(self, config: TrainingConfig) -> None:
-        """Builds the model with random weights from torch's global generator.
-
-        Args:
-            config: The run.
-        """
+        """Builds the model with random weights from torch's global generator."""
         super().__init__()
         self.vocabulary = Vocabulary(config.size.context_length)
         self.image_tower = VisionTower(config) if config.image_tower == "vit" else ResNetTower(config)
@@ -64,104 +60,44 @@ class ContrastiveModel(nn.Module):
             self.word_head = nn.Linear(self.text_tower.width, self.vocabulary.special.vocabulary_size)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Encodes texts as token ids.
-
-        Args:
-            texts: B texts.
-
-        Returns:
-            (B, T) int64.
-        """
+        """Encodes B texts as token ids: (B, T), int64."""
         return self.vocabulary.ids(texts)
 
     def encode_image(self, images: Tensor) -> ImageFeatures:
-        """Encodes images.
-
-        Args:
-            images: (B, 3, H, W), normalised as the views are.
-
-        Returns:
-            The features; the embedding is not normalised.
-        """
+        """Encodes (B, 3, H, W) images, normalised as the views are; the embedding is not normalised."""
         return self.image_tower(images)
 
     def encode_text(self, ids: Tensor) -> TextFeatures:
-        """Encodes texts.
-
-        Args:
-            ids: (B, T) token ids.
-
-        Returns:
-            The features; the embedding is not normalised.
-        """
+        """Encodes (B, T) token ids; the embedding is not normalised."""
         return self.text_tower(ids)
 
     def dense_image(self, tokens: Tensor) -> Tensor:
-        """Embeds image tokens for FILIP's comparison.
-
-        Args:
-            tokens: (B, T, W) of `ImageFeatures`.
-
-        Returns:
-            (B, T, D) unit vectors.
-        """
+        """Embeds the image tokens (B, T, W) of `ImageFeatures` for FILIP's comparison: (B, T, D) unit vectors."""
         return normalize(self.image_token_head(tokens), dim=-1)
 
     def dense_text(self, tokens: Tensor) -> Tensor:
-        """Embeds text tokens for FILIP's comparison.
-
-        Args:
-            tokens: (B, T, W) of `TextFeatures`.
-
-        Returns:
-            (B, T, D) unit vectors.
-        """
+        """Embeds the text tokens (B, T, W) of `TextFeatures` for FILIP's comparison: (B, T, D) unit vectors."""
         return normalize(self.text_token_head(tokens), dim=-1)
 
     def scales(self) -> list[nn.Parameter]:
-        """Gives the logarithms of the scales that are trained."""
+        """The logarithms of the scales that are trained."""
         named = dict(self.named_parameters(recurse=False))
         return [parameter for parameter in named.values() if parameter.requires_grad]
 
 
 def simclr_head(width: int, hidden: int, output: int) -> nn.Sequential:
-    """Builds SLIP's head (arXiv 2112.12750, section 3): three layers, the last one not normalised.
-
-    Args:
-        width: Of the pooled image features.
-        hidden: Width of both hidden layers.
-        output: Width of the output.
-
-    Returns:
-        (B, width) to (B, output).
-    """
+    """SLIP's head (arXiv 2112.12750, section 3), (B, width) to (B, output): three layers, the last not normalised."""
     return nn.Sequential(*_normalised(width, hidden), *_normalised(hidden, hidden), nn.Linear(hidden, output))
 
 
 def simsiam_projector(width: int, hidden: int) -> nn.Sequential:
-    """Builds SimSiam's projector (arXiv 2011.10566, section 3), with a normalised output.
-
-    Args:
-        width: Of the image embedding.
-        hidden: Width of every layer.
-
-    Returns:
-        (B, width) to (B, hidden).
-    """
+    """SimSiam's projector (arXiv 2011.10566, section 3), (B, width) to (B, hidden), with a normalised output."""
     layers = [*_normalised(width, hidden), *_normalised(hidden, hidden)]
     return nn.Sequential(*layers, nn.Linear(hidden, hidden), nn.BatchNorm1d(hidden))
 
 
 def simsiam_predictor(width: int, bottleneck: int) -> nn.Sequential:
-    """Builds SimSiam's predictor (arXiv 2011.10566, section 3).
-
-    Args:
-        width: Of the projection.
-        bottleneck: Width of the hidden layer.
-
-    Returns:
-        (B, width) to (B, width).
-    """
+    """SimSiam's predictor (arXiv 2011.10566, section 3), (B, width) to (B, width)."""
     return nn.Sequential(*_normalised(width, bottleneck), nn.Linear(bottleneck, width))
 
 

@@ -12,7 +12,7 @@ from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfi
 
 
 class ImageFeatures(NamedTuple):
-    """What an image tower gives.
+    """The output of an image tower.
 
     Attributes:
         embedding: (B, D), not normalised.
@@ -26,7 +26,7 @@ class ImageFeatures(NamedTuple):
 
 
 class TextFeatures(NamedTuple):
-    """What the text tower gives.
+    """The output of the text tower.
 
     Attributes:
         embedding: (B, D), not normalised.
@@ -43,11 +43,7 @@ class VisionTower(nn.Module):
     """A vision transformer whose patch convolution stays as it starts (MoCo v3, arXiv 2104.02057, section 4)."""
 
     def __init__(self, config: TrainingConfig) -> None:
-        """Builds it with random weights.
-
-        Args:
-            config: The run.
-        """
+        """Builds it with random weights."""
         super().__init__()
         size = config.size
         self.width = size.vit_width
@@ -66,14 +62,7 @@ class VisionTower(nn.Module):
         freeze(self.body.conv1)
 
     def forward(self, images: Tensor) -> ImageFeatures:
-        """Encodes images.
-
-        Args:
-            images: (B, 3, H, W).
-
-        Returns:
-            The features; the tokens are the last block's output.
-        """
+        """Encodes (B, 3, H, W) images; the tokens are the last block's output."""
         body = self.body
         patches = body.conv1(images).flatten(2).transpose(1, 2)
         class_token = body.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
@@ -91,11 +80,7 @@ class ResNetTower(nn.Module):
     """CLIP's modified ResNet; its attention pooling gives the pooled features, a projection the embedding."""
 
     def __init__(self, config: TrainingConfig) -> None:
-        """Builds it with random weights.
-
-        Args:
-            config: The run.
-        """
+        """Builds it with random weights."""
         super().__init__()
         size = config.size
         self.width = 32 * size.resnet_width
@@ -110,14 +95,7 @@ class ResNetTower(nn.Module):
         self.projection = nn.Parameter(self.width**-0.5 * torch.randn(self.width, config.embedding_width))
 
     def forward(self, images: Tensor) -> ImageFeatures:
-        """Encodes images.
-
-        Args:
-            images: (B, 3, H, W).
-
-        Returns:
-            The features; the tokens are the last stage's map.
-        """
+        """Encodes (B, 3, H, W) images; the tokens are the last stage's feature map."""
         body = self.body
         grid = body.layer4(body.layer3(body.layer2(body.layer1(body.stem(images)))))
         pooled = body.attnpool(grid)
@@ -132,12 +110,7 @@ class TextTower(nn.Module):
     """A causal text transformer, read at the end token."""
 
     def __init__(self, config: TrainingConfig, special: SpecialTokens) -> None:
-        """Builds it with random weights.
-
-        Args:
-            config: The run.
-            special: The special tokens' ids.
-        """
+        """Builds it with random weights."""
         super().__init__()
         size = config.size
         self.width = size.text_width
@@ -155,14 +128,7 @@ class TextTower(nn.Module):
         )
 
     def forward(self, ids: Tensor) -> TextFeatures:
-        """Encodes texts.
-
-        Args:
-            ids: (B, T) token ids.
-
-        Returns:
-            The features; the tokens are normalised by the last layer norm.
-        """
+        """Encodes (B, T) token ids; the tokens are normalised by the last layer norm."""
         body = self.body
         hidden = body.token_embedding(ids) + body.positional_embedding
         tokens = body.ln_final(body.transformer(hidden, attn_mask=body.attn_mask))
@@ -176,11 +142,7 @@ class TextTower(nn.Module):
 
 
 def freeze(*parts: nn.Module | nn.Parameter) -> None:
-    """Leaves parameters out of the training.
-
-    Args:
-        *parts: Parameters, or modules with all of theirs.
-    """
+    """Leaves parameters, or all of a module, out of the training."""
     for part in parts:
         for parameter in part.parameters() if isinstance(part, nn.Module) else (part,):
             parameter.requires_grad = False

@@ -1,4 +1,4 @@
-"""The benchmark page's pictures."""
+"""The benchmark page's images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,15 +9,7 @@ from metaclip_spark.reports.charts import IN_PAGE, Palette, finished, new_figure
 
 
 def loss_chart(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], palette: Palette = IN_PAGE) -> Figure:
-    """Draws a loss against the step.
-
-    Args:
-        curves: Name -> steps and values; at most three.
-        palette: The colours.
-
-    Returns:
-        A line chart; steps whose value is not a number are left open.
-    """
+    """Draws at most three losses against the step; steps without a value are left open."""
     figure, axes = new_figure(palette, height=2.6)
     for (name, (steps, values)), colour in zip(
         curves.items(), (palette.first, palette.second, palette.mark), strict=False
@@ -29,15 +21,7 @@ def loss_chart(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], pale
 
 
 def spread_chart(groups: Mapping[str, SettingSummary], palette: Palette = IN_PAGE) -> Figure:
-    """Draws every seed of every setting, with its mean, the chance and the bar.
-
-    Args:
-        groups: Name -> setting, from top to bottom; of one test split.
-        palette: The colours.
-
-    Returns:
-        A chart with a row for each setting.
-    """
+    """Draws every seed of every setting of one test split, with its mean, the chance and the bar."""
     figure, axes = new_figure(palette, height=0.9 + 0.3 * len(groups))
     for row, summary in enumerate(groups.values()):
         values = list(summary.values["top1"].values())

@@ -44,16 +44,7 @@ CONDITIONS = (
 
 
 def write_report(folder: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> Path:
-    """Writes the page, and beside it the same numbers as JSON.
-
-    Args:
-        folder: Where to.
-        rows: Rows of finished cells, of one test split.
-        facts: Name -> value: what holds for all of them.
-
-    Returns:
-        The page.
-    """
+    """Writes the page, and beside it the same numbers as JSON; `facts` are what holds for all rows."""
     report = build_report(rows, facts)
     storage = Storage(str(folder))
     storage.put_text(PAGE, render(report))
@@ -62,15 +53,7 @@ def write_report(folder: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping
 
 
 def build_report(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Gathers what the page shows.
-
-    Args:
-        rows: Rows of finished cells.
-        facts: Name -> value.
-
-    Returns:
-        Settings, comparisons, tables and facts.
-    """
+    """Gathers what the page shows: settings, comparisons, tables and facts."""
     found = summaries(rows)
     return {
         "facts": dict(facts),
@@ -89,14 +72,7 @@ def build_report(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) ->
 
 
 def summary_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Says in lines for a console what each setting reached and what the comparisons showed.
-
-    Args:
-        rows: Rows of finished cells.
-
-    Returns:
-        A line per setting, with its seeds, chance and bar, and one per comparison.
-    """
+    """What each setting reached, and what the comparisons showed, as lines for a console."""
     lines = []
     for found in summaries(rows):
         seeds = ", ".join(map(str, found.seeds))
@@ -116,26 +92,12 @@ def summary_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def not_learnt(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names the settings whose lower bound is not above the bar.
-
-    Args:
-        rows: Rows of finished cells.
-
-    Returns:
-        Their names.
-    """
+    """Names the settings whose lower bound is not above the bar."""
     return [_setting_name(found.setting) for found in summaries(rows) if not found.passes]
 
 
 def render(report: dict[str, Any]) -> str:
-    """Renders the page.
-
-    Args:
-        report: What `build_report` gave.
-
-    Returns:
-        An HTML document without script or request.
-    """
+    """Renders what `build_report` returned as an HTML document without script or request."""
     published = published_table()
     environment = page_environment()
     environment.filters.update(
@@ -152,7 +114,7 @@ def render(report: dict[str, Any]) -> str:
 
 
 def _variant_table(found: list[SettingSummary]) -> list[dict[str, Any]]:
-    """Gives a line per variant with one cell per tower, where anything else is as in the most common setting."""
+    """A line per variant with a cell per tower, where anything else is as in the most common setting."""
     rest = {"arm": "all", "caption_kind": "v2", "text_depth": 0, "preset": "clean"}
     lines = []
     costs = {
@@ -173,7 +135,7 @@ def _variant_table(found: list[SettingSummary]) -> list[dict[str, Any]]:
 
 
 def _table_of(found: list[SettingSummary], axis: str, **fixed: str) -> list[SettingSummary]:
-    """Gives the settings that some other setting differs from in one column only."""
+    """The settings that some other setting differs from in one column only."""
 
     def rest(summary: SettingSummary) -> tuple[Any, ...]:
         return tuple(value for name, value in summary.setting.items() if name != axis)
@@ -198,10 +160,10 @@ def _pictures(found: list[SettingSummary]) -> dict[str, Any]:
     groups = {_setting_name(summary.setting): summary for summary in found}
     figures = {"spread": Markup(inline_svg(spread_chart(groups), "spread", "Zero-shot top-1 of each seed"))}  # noqa: S704 - our own drawing
     losses = []
-    for place, (name, summary) in enumerate(groups.items()):
+    for index, (name, summary) in enumerate(groups.items()):
         row = summary.rows[0]
         curves = {f"seed {row['seed']}": _curve(row, "total")}
-        svg = inline_svg(loss_chart(curves), f"loss{place}", f"Loss of {name}")
+        svg = inline_svg(loss_chart(curves), f"loss{index}", f"Loss of {name}")
         losses.append((name, Markup(svg)))  # noqa: S704 - our own drawing
     return {**figures, "losses": losses}
 
@@ -209,7 +171,7 @@ def _pictures(found: list[SettingSummary]) -> dict[str, Any]:
 def _curve(row: Mapping[str, Any], term: str) -> tuple[list[int], list[float]]:
     values = [math.nan if value is None else value for value in row["losses"][term]]
     stride = max(1, row["steps"] // max(1, len(values)))
-    return [place * stride for place in range(len(values))], values
+    return [index * stride for index in range(len(values))], values
 
 
 def _setting_name(setting: Mapping[str, Any]) -> str:

@@ -9,18 +9,7 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """Figures of a paper, with all that they must be read with.
-
-    Attributes:
-        source: The paper.
-        image_tower: The image encoder.
-        data: What was trained on.
-        evaluation: What was measured, and how.
-        preset: The preset whose recipe it was.
-        steps: Length of each run.
-        note: What the figures are not.
-        top1_percent: Variant -> zero-shot top-1 in percent.
-    """
+    """Figures of a paper, with all that they must be read with."""
 
     source: str
     image_tower: str

@@ -19,13 +19,9 @@ class Cell:
     """One training run.
 
     Attributes:
-        variant: Supervision.
-        image_tower: vit or resnet.
-        arm: Which pairs.
+        arm: Which pairs are trained on.
         caption_kind: v1, the pool's captions; v2, the filtered ones.
         text_depth: Layers of the text tower; 0 for the model size's own.
-        preset: clean or published.
-        model_size: unit, tiny, small or full.
         seed: Of the initial weights, the order of samples, and the sampling of the arm.
     """
 
@@ -39,11 +35,7 @@ class Cell:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            ConfigError: If a value is unknown.
-        """
+        """Checks the values."""
         known = {
             "variant": VARIANTS,
             "image_tower": IMAGE_TOWERS,
@@ -82,13 +74,9 @@ class Cell:
 
 
 def expand(values: Mapping[str, Iterable[Any]]) -> list[Cell]:
-    """Gives every cell of a product.
+    """Every cell of a product, each once, by seed first, so that a grid cut short has whole seeds.
 
-    Args:
-        values: Field of `Cell` -> its values; a field that is left out has its default.
-
-    Returns:
-        The cells, each once, ordered by seed first, so that a grid cut short has whole seeds.
+    `values` are those of each field of `Cell`; a field that is left out has its default.
     """
     product = itertools.product(*values.values())
     return by_seed(Cell(**dict(zip(values, chosen, strict=True))) for chosen in product)
@@ -100,26 +88,18 @@ def by_seed(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def data_arms(seeds: Sequence[int], model_size: str = "tiny") -> list[Cell]:
-    """Gives the primary comparison: one learner on the four data arms of the pool's own captions."""
+    """The primary comparison: one learner on the four data arms of the pool's own captions."""
     return expand({"arm": ARMS, "caption_kind": ("v1",), "model_size": (model_size,), "seed": seeds})
 
 
 def fractional(
     seeds: Sequence[int], model_size: str = "tiny", primary_seeds: Sequence[int] = (), own_depth: int = 2
 ) -> list[Cell]:
-    """Gives a grid that shows each effect without the whole product.
+    """A grid that shows each effect without the whole product.
 
     All variants on both towers; three variants on both kinds of captions; three depths of the text tower for two
-    variants; the two presets for FILIP; the data arms.
-
-    Args:
-        seeds: Of all but the data arms.
-        model_size: The models' size.
-        primary_seeds: Of the data arms; as `seeds` where empty.
-        own_depth: Text layers that the model size has by itself, which are not asked for once more.
-
-    Returns:
-        The cells, each once, by seed first.
+    variants; the two presets for FILIP; the data arms, with `primary_seeds` where there are any. `own_depth` is the
+    depth of the text tower that the model size has by itself, which is not asked for once more.
     """
     depths = [0 if depth == own_depth else depth for depth in (1, 2, 4)]
     base: dict[str, Iterable[Any]] = {"model_size": (model_size,), "seed": tuple(seeds)}

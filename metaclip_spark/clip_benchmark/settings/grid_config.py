@@ -80,12 +80,7 @@ class GridConfig:
     must_learn: bool = False
 
     def __post_init__(self) -> None:
-        """Checks the values, each cell's training among them, before any work.
-
-        Raises:
-            ConfigError: If a value is unknown or out of range.
-            InputError: If there is no such folder of synonyms.
-        """
+        """Checks the values, each cell's training among them, before any work."""
         self._check_paths()
         if self.grid not in GRIDS:
             raise ConfigError(f"--grid is {self.grid!r}: it must be one of {', '.join(GRIDS)}")
@@ -111,14 +106,7 @@ class GridConfig:
             raise InputError(f"--synonyms {self.synonyms} is not there: install wordnet-base or leave the option out")
 
     def cells(self) -> list[Cell]:
-        """Gives the cells, by seed first.
-
-        Returns:
-            Distinct cells.
-
-        Raises:
-            ConfigError: If a value is unknown.
-        """
+        """The cells, by seed first."""
         seeds, primary = range(self.seeds), range(self.primary_seeds)
         if self.grid == "arms":
             return data_arms(primary, self.model_size)
@@ -138,19 +126,7 @@ class GridConfig:
         return expand(values)
 
     def training(self, cell: Cell, shards: Path, checkpoints: Path) -> TrainingConfig:
-        """Gives the training run of a cell.
-
-        Args:
-            cell: The cell.
-            shards: Its training shards.
-            checkpoints: Where it keeps checkpoints.
-
-        Returns:
-            The run.
-
-        Raises:
-            ConfigError: If the options do not fit together.
-        """
+        """The training run of a cell."""
         return TrainingConfig(
             variant=cell.variant,
             train_shards=str(shards),
@@ -175,11 +151,7 @@ class GridConfig:
         )
 
     def shared_settings(self) -> dict[str, Any]:
-        """Gives what all cells have in common and their figures depend on.
-
-        Returns:
-            Option -> value, JSON-ready.
-        """
+        """What all cells have in common and their figures depend on, JSON-ready."""
         names = ["steps", "batch_size", "warmup_steps", "learning_rate", "weight_decay", "view_set"]
         names += ["arm_share", "processes", "precision"]
         return {**{name: getattr(self, name) for name in names}, "synonyms": bool(self.synonyms)}

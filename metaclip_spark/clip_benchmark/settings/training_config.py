@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metaclip_spark.clip_benchmark.settings.model_sizes import MODEL_SIZES, ModelSize
-from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS, Preset, Variant, preset_of
+from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS, Recipe, Variant, recipe_of
 from metaclip_spark.config.curation import OPERATIONAL, PATH
 from metaclip_spark.errors import ConfigError
 
@@ -76,11 +76,7 @@ class TrainingConfig:
     stop_at_step: int | None = field(default=None, metadata=OPERATIONAL)
 
     def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            ConfigError: If an option is out of range or contradicts another.
-        """
+        """Checks the values."""
         self._check_names()
         self._check_numbers()
         self._check_image()
@@ -92,9 +88,9 @@ class TrainingConfig:
         return VARIANTS[self.variant]
 
     @property
-    def facts(self) -> Preset:
-        """The preset's facts for the variant."""
-        return preset_of(self.preset, self.variant)
+    def recipe(self) -> Recipe:
+        """The preset's recipe for the variant."""
+        return recipe_of(self.preset, self.variant)
 
     @property
     def size(self) -> ModelSize:
@@ -125,7 +121,7 @@ class TrainingConfig:
         """Width of the embedding that image and text share."""
         if self.image_tower == "resnet":
             return self.size.resnet_embedding
-        return self.size.vit_width if self.facts.wide_embedding else self.size.vit_embedding
+        return self.size.vit_width if self.recipe.wide_embedding else self.size.vit_embedding
 
     @property
     def queue_entries(self) -> int:
@@ -135,27 +131,20 @@ class TrainingConfig:
     @property
     def peak_learning_rate(self) -> float:
         """The highest learning rate."""
-        return self.facts.learning_rate if self.learning_rate is None else self.learning_rate
+        return self.recipe.learning_rate if self.learning_rate is None else self.learning_rate
 
     @property
     def decay(self) -> float:
         """The weight decay."""
-        return self.facts.weight_decay if self.weight_decay is None else self.weight_decay
+        return self.recipe.weight_decay if self.weight_decay is None else self.weight_decay
 
     def selected_tokens(self, tokens: int) -> int:
-        """Gives how many tokens FILIP selects.
-
-        Args:
-            tokens: How many there are.
-
-        Returns:
-            A number from 1 to `tokens`.
-        """
+        """How many of so many tokens FILIP selects: at least 1."""
         wanted = float(self.size.filip_topk if self.filip_topk is None else self.filip_topk)
         return max(1, min(tokens, int(wanted * tokens) if wanted < 1 else int(wanted)))
 
     def result_options(self) -> dict[str, Any]:
-        """Gives the options that the result depends on, as a resumed run must have them again."""
+        """The options that the result depends on, which a resumed run must have again."""
         return {
             option.name: getattr(self, option.name)
             for option in dataclasses.fields(self)

@@ -1,4 +1,4 @@
-"""A variant is a row of weights, a preset a row of recipe facts; together they say what a step computes.
+"""A variant is a row of weights, a preset a recipe for each; together they say what a step computes.
 
 The weights are those of the CLIP benchmark (arXiv 2203.05796) and its YFCC15M recipes.
 """
@@ -39,18 +39,11 @@ class Variant:
         return self.neighbours > 0
 
     def weight(self, term: str) -> float:
-        """Gives the weight of a term.
-
-        Args:
-            term: One of `TERMS`.
-
-        Returns:
-            Its weight, 0 where the variant does not use it.
-        """
+        """The weight of one of `TERMS`; 0 where the variant does not use it."""
         return float(getattr(self, term))
 
     def terms(self) -> tuple[str, ...]:
-        """Gives the terms that are computed, in the order of `TERMS`."""
+        """The terms that are computed, in the order of `TERMS`."""
         return tuple(term for term in TERMS if self.weight(term))
 
 
@@ -64,8 +57,8 @@ VARIANTS = {
 
 
 @dataclass(frozen=True)
-class Preset:
-    """Facts of the recipe, for one variant.
+class Recipe:
+    """What a preset sets for one variant.
 
     Attributes:
         learning_rate: Peak of the learning rate.
@@ -73,7 +66,7 @@ class Preset:
         log_scale_bounds: Bounds of the logarithm of each similarity scale.
         scale_cap: Largest scale of the global contrast in the forward pass, where the gradient ignores it; or None.
         image_views: Kinds of the image views, in order.
-        contrasted_images: Places of the views that are contrasted with texts.
+        contrasted_images: Indices of the views that are contrasted with texts.
         contrasted_texts: Kinds of the texts that they are contrasted with.
         masks_padding: Whether FILIP leaves padding out of the mean, the maximum and the selection.
         waits_for_queue: Whether the neighbour term waits until the queue holds only real texts.
@@ -102,23 +95,16 @@ PRESETS = ("clean", "published")
 """clean: one recipe for all variants. published: as the benchmark's YFCC15M runs were configured, quirks included."""
 
 
-def preset_of(name: str, variant_name: str) -> Preset:
-    """Gives the recipe facts of a preset for a variant.
+def recipe_of(name: str, variant_name: str) -> Recipe:
+    """The recipe of a preset for a variant.
 
     In `clean` the first contrasted pair is the weak crop and the whole caption, for every variant; what a variant adds
     comes on top. In `published` DeCLIP, FILIP and DeFILIP contrast strong views with a masked caption, and SLIP and
     FILIP use half the learning rate and five times the decay of the others.
-
-    Args:
-        name: One of `PRESETS`.
-        variant_name: One of `VARIANTS`.
-
-    Returns:
-        The facts.
     """
     variant = VARIANTS[variant_name]
     if name == "clean":
-        return Preset(
+        return Recipe(
             learning_rate=1e-3,
             weight_decay=0.1,
             log_scale_bounds=(0.0, math.log(100)),
@@ -134,7 +120,7 @@ def preset_of(name: str, variant_name: str) -> Preset:
             wide_embedding=False,
         )
     other_rate = variant_name in {"slip", "filip"}
-    return Preset(
+    return Recipe(
         learning_rate=5e-4 if other_rate else 1e-3,
         weight_decay=0.5 if other_rate else 0.1,
         log_scale_bounds=(3.0, 6.0),

@@ -25,27 +25,12 @@ _KEPT = 2
 
 
 def folder_of(output: str, step: int) -> Path:
-    """Names the folder of a step's checkpoint.
-
-    Args:
-        output: Folder of the run.
-        step: Steps that were trained.
-
-    Returns:
-        The folder.
-    """
+    """The folder of a step's checkpoint."""
     return Path(output) / f"checkpoint-{step:08d}"
 
 
 def latest(output: str) -> Path | None:
-    """Finds the newest whole checkpoint of a run.
-
-    Args:
-        output: Folder of the run.
-
-    Returns:
-        Its folder; None where there is none.
-    """
+    """The folder of the newest whole checkpoint of a run, or None."""
     whole = [path for path in Path(output).glob("checkpoint-*") if _NAME.fullmatch(path.name)]
     return max(whole, default=None)
 
@@ -60,16 +45,8 @@ def save(
 ) -> Path:
     """Saves a checkpoint and deletes all but the last two.
 
-    Args:
-        config: The run.
-        step: Steps that were trained.
-        rank: This process's number; rank 0 saves what all share.
-        shared: Gives what all processes share.
-        own: What this process has of its own.
-        wait: Returns when every process has called it.
-
-    Returns:
-        The checkpoint's folder.
+    Rank 0 saves what all processes share, each process what it has of its own; `wait` returns when every process has
+    called it.
     """
     target = folder_of(config.output, step)
     partial = target.with_name(f".{target.name}.partial")
@@ -89,33 +66,12 @@ def save(
 
 
 def load(path: Path, rank: int, device: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Reads a checkpoint to go on from.
-
-    Args:
-        path: Its folder.
-        rank: This process's number.
-        device: Where the tensors go.
-
-    Returns:
-        What all processes share, and what this one has of its own.
-
-    Raises:
-        InputError: If a file is missing or damaged.
-    """
+    """Reads what all processes share, on the device, and what this process has of its own."""
     return _read(path / _MODEL, device), _read(path / _rank_file(rank), "cpu")
 
 
 def check_same_run(config: TrainingConfig, saved: dict[str, Any], path: Path) -> None:
-    """Checks that a checkpoint is of the run that would go on from it.
-
-    Args:
-        config: The run.
-        saved: The checkpoint's configuration.
-        path: The checkpoint.
-
-    Raises:
-        OutputExistsError: If an option differs that the result depends on.
-    """
+    """Refuses a checkpoint of a run that differs in an option that the result depends on."""
     differing = [name for name, value in config.result_options().items() if saved.get(name) != value]
     if differing:
         name = differing[0]

@@ -17,16 +17,8 @@ _NORMS = (nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
 def make_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.AdamW:
-    """Makes AdamW for everything that is trained.
-
-    Args:
-        config: The run.
-        model: Its parameters are trained, unless they are frozen.
-
-    Returns:
-        The optimizer; norms, biases and scales do not decay.
-    """
-    undecayed = set(_undecayed(model, keeps_embeddings=not config.facts.decays_embeddings))
+    """AdamW for everything that is trained; norms, biases and scales do not decay."""
+    undecayed = set(_undecayed(model, keeps_embeddings=not config.recipe.decays_embeddings))
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     groups = [
         {"params": [parameter for name, parameter in trained if name not in undecayed], "weight_decay": config.decay},
@@ -36,15 +28,7 @@ def make_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Adam
 
 
 def learning_rate_at(config: TrainingConfig, step: int) -> float:
-    """Gives the learning rate of a step: a linear rise to the peak, then a cosine to 0.
-
-    Args:
-        config: The run.
-        step: From 0.
-
-    Returns:
-        The rate.
-    """
+    """The learning rate of a step, from 0: a linear rise to the peak, then a cosine to 0."""
     peak = config.peak_learning_rate
     first = min(FIRST_LEARNING_RATE, peak)
     if step < config.warmup_steps:
@@ -54,21 +38,13 @@ def learning_rate_at(config: TrainingConfig, step: int) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Sets the rate of every group.
-
-    Args:
-        optimizer: The optimizer.
-        rate: The learning rate.
-    """
+    """Sets the learning rate of every group of parameters."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 
 
 def _undecayed(model: nn.Module, *, keeps_embeddings: bool) -> Iterable[str]:
-    """Names the parameters without decay: norms, the biases of modules and scales; embeddings if they are kept.
-
-    An attention's in_proj_bias is a parameter of its own, and as in the published recipe decays with the embeddings.
-    """
+    """Names the parameters without decay: norms, the biases of modules and scales; embeddings if they are kept."""
     for path, module in model.named_modules():
         prefix = f"{path}." if path else ""
         for name, parameter in module.named_parameters(recurse=False):

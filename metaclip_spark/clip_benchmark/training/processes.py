@@ -15,12 +15,7 @@ from metaclip_spark.errors import ConfigError
 
 @dataclass(frozen=True)
 class TrainingProcess:
-    """One of the processes that train together.
-
-    Attributes:
-        rank: Its number, from 0.
-        device: What it computes on.
-    """
+    """One of the processes that train together: its rank, from 0, and the device it computes on."""
 
     rank: int
     device: str
@@ -28,17 +23,7 @@ class TrainingProcess:
 
 @contextmanager
 def joined(config: TrainingConfig) -> Iterator[TrainingProcess]:
-    """Joins the other processes for a while: gloo on the CPU, nccl on GPUs.
-
-    Args:
-        config: The run.
-
-    Yields:
-        This process's rank and device.
-
-    Raises:
-        ConfigError: If there are more or fewer processes than the configuration says, or no GPU where it wants one.
-    """
+    """Joins the other processes for a while: gloo on the CPU, nccl on GPUs."""
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != config.processes:
         raise ConfigError(
@@ -61,14 +46,7 @@ def joined(config: TrainingConfig) -> Iterator[TrainingProcess]:
 
 
 def mean_over_processes(values: Mapping[str, float]) -> dict[str, float]:
-    """Averages numbers that every process has.
-
-    Args:
-        values: The same names in each process.
-
-    Returns:
-        The means, in double precision; not a number where one of the processes has none.
-    """
+    """Averages the numbers of all processes in double precision; not a number where a process has none."""
     if not dist.is_initialized():
         return dict(values)
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -78,14 +56,7 @@ def mean_over_processes(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def sum_over_processes(counts: Counter[str]) -> Counter[str]:
-    """Adds up the counts of all processes.
-
-    Args:
-        counts: This process's.
-
-    Returns:
-        The sums.
-    """
+    """Adds up the counts of all processes."""
     if not dist.is_initialized():
         return counts
     everywhere: list[Counter[str]] = [Counter() for _ in range(dist.get_world_size())]

@@ -103,13 +103,10 @@ class TrainingRun:
     """The state of one run in one process.
 
     Attributes:
-        config: The run.
-        process: This process.
         queue: DeCLIP's queue, or None.
         batches: The batch of each step.
         objective: Model and loss.
         distributed: The objective, with gradients averaged over the processes.
-        optimizer: Its state.
         step: Steps that were trained.
         seconds: Time that they took.
         losses: Term -> value in each step.
@@ -118,15 +115,7 @@ class TrainingRun:
     """
 
     def __init__(self, config: TrainingConfig, process: TrainingProcess) -> None:
-        """Builds the model from the seed and opens the samples.
-
-        Args:
-            config: The run.
-            process: This process.
-
-        Raises:
-            ConfigError: If the queue would hold every sample of the data.
-        """
+        """Builds the model from the seed and opens the samples."""
         self.config = config
         self.process = process
         folder = ShardFolder(config.train_shards)
@@ -158,17 +147,13 @@ class TrainingRun:
         self.optimizer.load_state_dict(shared["optimizer"])
         self.step, self.seconds, self.losses = shared["step"], shared["seconds"], shared["losses"]
         if self.queue is not None:
-            self.queue.restore(own["queue"])
+            self.queue.load_state_dict(own["queue"])
         torch.set_rng_state(own["generator"])
         self.counts = Counter(own["counts"])
         self.embedding_deviation = own["embedding_deviation"]
 
     def finish(self) -> TrainingResult:
-        """Trains the steps that are left.
-
-        Returns:
-            The result.
-        """
+        """Trains the steps that are left."""
         end = min(self.config.steps, self.config.stop_at_step or self.config.steps)
         self.objective.train()
         saved_at = self.step
@@ -182,14 +167,7 @@ class TrainingRun:
         return self._result(saved_at)
 
     def train_step(self, batch: Batch) -> None:
-        """Trains one step.
-
-        Args:
-            batch: This process's samples.
-
-        Raises:
-            TrainingDivergedError: If the loss is no finite number.
-        """
+        """Trains one step; a loss that is not finite ends the run."""
         set_learning_rate(self.optimizer, learning_rate_at(self.config, self.step))
         inputs = inputs_of(batch, self.process.device)
         terms = self.distributed(inputs)
@@ -198,18 +176,14 @@ class TrainingRun:
         loss.backward()
         self.optimizer.step()
         self.objective.clamp_scales()
-        self.objective.enter_queue(inputs.samples)
+        self.objective.enqueue_texts(inputs.samples)
         self._note(terms, loss, batch)
         self.step += 1
 
     def save(self) -> Path:
-        """Saves a checkpoint of the steps so far.
-
-        Returns:
-            Its folder.
-        """
+        """Saves a checkpoint of the steps so far, and returns its folder."""
         own = {
-            "queue": self.queue.state() if self.queue else {},
+            "queue": self.queue.state_dict() if self.queue else {},
             "generator": torch.get_rng_state(),
             "counts": dict(self.counts),
             "embedding_deviation": self.embedding_deviation,
@@ -260,15 +234,7 @@ class TrainingRun:
 
 
 def inputs_of(batch: Batch, device: str) -> Inputs:
-    """Brings a batch to its device.
-
-    Args:
-        batch: As the samples were drawn.
-        device: Where the model is.
-
-    Returns:
-        What the objective takes.
-    """
+    """Brings a batch to its device."""
     return Inputs(
         images=tuple(normalized(views.to(device, non_blocking=True)) for views in batch.images),
         texts={kind: ids.to(device, non_blocking=True) for kind, ids in batch.texts.items()},
@@ -285,7 +251,7 @@ def _queue(config: TrainingConfig, process: TrainingProcess, samples: int) -> Ne
             f"--queue-size is {config.queue_entries}, but there are {samples} samples: give fewer, since each text "
             "would find its own earlier embedding"
         )
-    seed = config.seed if config.facts.gathers_queue else config.seed + process.rank
+    seed = config.seed if config.recipe.gathers_queue else config.seed + process.rank
     return NeighbourQueue(config.queue_entries, config.embedding_width, seed, process.device)
 
 
@@ -294,14 +260,7 @@ def _counted(counts: Counter[str], prefix: str) -> dict[str, int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Trains what a command line says.
-
-    Args:
-        argv: The arguments without the program's name; None reads `sys.argv`.
-
-    Returns:
-        0 when done, 2 for what the user must change, 1 for anything else.
-    """
+    """Trains what a command line says."""
     return run_job(partial(_train, argv))
 
 

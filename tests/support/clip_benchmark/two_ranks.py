@@ -47,7 +47,7 @@ def step(config: TrainingConfig, whole: Inputs) -> dict:
         run.queue.embeddings = run.queue.embeddings.double()
         start = torch.Generator().manual_seed(5)
         texts = unit(torch.randn(16, config.embedding_width, generator=start, dtype=torch.float64))
-        run.queue.enter(texts, whole.samples[:1].repeat(16))
+        run.queue.enqueue(texts, whole.samples[:1].repeat(16))
     supervision.select_tokens = recorded
     rows = slice(rank() * config.samples_per_process, (rank() + 1) * config.samples_per_process)
     mine = Inputs(
@@ -58,7 +58,7 @@ def step(config: TrainingConfig, whole: Inputs) -> dict:
     )
     loss = objective.weighted_sum(run.distributed(mine))
     loss.backward()
-    objective.enter_queue(mine.samples)
+    objective.enqueue_texts(mine.samples)
     supervision.select_tokens = choose
     gradients = {name: part.grad for name, part in objective.model.named_parameters() if part.grad is not None}
     return {

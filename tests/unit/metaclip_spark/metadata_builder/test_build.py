@@ -21,7 +21,7 @@ from metaclip_spark.metadata_builder.wiki_dumps import (
     DumpPart,
     cut_by_index,
     find_files,
-    form_of_view_file,
+    page_view_format,
     plan_article_dumps,
 )
 from metaclip_spark.metadata_builder.word_counts import count_article_words
@@ -151,11 +151,11 @@ def test_files_are_found_once_and_named_when_missing(tmp_path):
     with pytest.raises(InputError, match=r"--pageviews: .* does not exist"):
         find_files("--pageviews", [str(tmp_path / "b.gz")])
     with pytest.raises(ConfigError, match="keep the dumps' own names"):
-        form_of_view_file("views.gz")
-    assert form_of_view_file("pageviews-202601-user.bz2") == "complete"
+        page_view_format("views.gz")
+    assert page_view_format("pageviews-202601-user.bz2") == "complete"
     for ending in ("", ".zst", ".xz"):
-        assert form_of_view_file(f"pageviews-20260101-000000{ending}") == "hourly"
-        assert form_of_view_file(f"pageviews-202601-user{ending}") == "complete"
+        assert page_view_format(f"pageviews-20260101-000000{ending}") == "hourly"
+        assert page_view_format(f"pageviews-202601-user{ending}") == "complete"
 
 
 def test_a_damaged_dump_keeps_what_can_be_read_and_warns(tmp_path, capsys):

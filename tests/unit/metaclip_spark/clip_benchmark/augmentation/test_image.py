@@ -208,13 +208,13 @@ def test_masking_has_the_published_shares(vocabulary, ordinary):
 
 def test_an_epoch_holds_every_sample_once_in_an_order_of_its_own():
     order = SampleOrder(17, seed=3)
-    epochs = [[order.number_at(epoch * 17 + place) for place in range(17)] for epoch in range(3)]
+    epochs = [[order.index_at(epoch * 17 + place) for place in range(17)] for epoch in range(3)]
     assert all(sorted(epoch) == list(range(17)) for epoch in epochs)
     assert epochs[0] != epochs[1]
     # The order does not depend on where one starts to read it.
-    assert SampleOrder(17, seed=3).number_at(40) == epochs[2][6]
+    assert SampleOrder(17, seed=3).index_at(40) == epochs[2][6]
     other = SampleOrder(17, seed=4)
-    assert [other.number_at(place) for place in range(17)] != epochs[0]
+    assert [other.index_at(place) for place in range(17)] != epochs[0]
 
 
 def test_samples_are_found_with_and_without_shards_json(tmp_path):

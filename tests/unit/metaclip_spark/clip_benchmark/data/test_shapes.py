@@ -118,7 +118,7 @@ def test_the_test_split_is_balanced_and_shares_no_picture_with_the_pool(pool):
     assert [sum(sample.class_index == index for sample in samples) for index in range(6)] == [2] * 6
     pictures = {path.read_bytes() for path in (pool.folder / "images").rglob("*.png")}
     assert len(pictures) == 60
-    assert not pictures & {sample.picture for sample in samples}
+    assert not pictures & {sample.image for sample in samples}
     for sample in samples:
         assert pool.classes[sample.class_index] in sample.caption.split()
     lists = {

@@ -46,7 +46,7 @@ REACHED = {
 def test_each_term_reaches_exactly_its_parameters(config, variant, tower, preset):
     run = TrainingRun(config(variant, image_tower=tower, preset=preset), TrainingProcess(0, "cpu"))
     if run.queue:
-        run.queue.enter(unit(torch.randn(16, run.config.embedding_width)), torch.arange(16))
+        run.queue.enqueue(unit(torch.randn(16, run.config.embedding_width)), torch.arange(16))
     terms = run.objective(inputs_of(run.batches[0], "cpu"))
     assert set(terms) == set(VARIANTS[variant].terms())
     model = run.objective.model

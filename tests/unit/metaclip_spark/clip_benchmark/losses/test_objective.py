@@ -107,7 +107,7 @@ def test_terms_equal_the_slow_losses(config, variant, preset):
 
 def test_the_views_are_those_of_the_recipe(config):
     views = {
-        (variant, preset): config(variant, preset=preset).facts.image_views
+        (variant, preset): config(variant, preset=preset).recipe.image_views
         for variant in VARIANTS
         for preset in PRESETS
     }
@@ -128,7 +128,7 @@ def test_texts_enter_the_queue_after_they_looked_into_it(config):
     # The edited captions first, then the others; six start values are left.
     assert run.queue.samples[:10].tolist() == batch.samples.tolist() * 2
     assert torch.equal(run.queue.embeddings[10:], start[10:])
-    assert run.queue.next_place == 10
+    assert run.queue.next_index == 10
     run.queue.samples.fill_(int(batch.samples[0]))
     run.train_step(batch)
     assert run.counts["stale"] == 2

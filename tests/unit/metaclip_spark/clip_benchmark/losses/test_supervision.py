@@ -167,8 +167,8 @@ def test_the_queue_gives_the_nearest_entry_and_forgets_the_oldest(draw):
     assert not queue.full
     assert (queue.samples == UNKNOWN_SAMPLE).all()
     texts = unit(draw(6, WIDTH)).float()
-    queue.enter(texts[:3], torch.arange(3))
-    queue.enter(texts[3:], torch.arange(3, 6))
+    queue.enqueue(texts[:3], torch.arange(3))
+    queue.enqueue(texts[3:], torch.arange(3, 6))
     assert queue.full
     assert sorted(queue.samples.tolist()) == [2, 3, 4, 5]
     queries = unit(draw(5, WIDTH)).float()
@@ -180,7 +180,7 @@ def test_the_queue_gives_the_nearest_entry_and_forgets_the_oldest(draw):
 
 def test_more_texts_than_the_queue_holds_leave_the_last(draw):
     queue = NeighbourQueue(4, WIDTH, seed=0)
-    queue.enter(unit(draw(9, WIDTH)), torch.arange(9))
+    queue.enqueue(unit(draw(9, WIDTH)), torch.arange(9))
     assert sorted(queue.samples.tolist()) == [5, 6, 7, 8]
 
 
