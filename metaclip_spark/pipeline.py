@@ -9,15 +9,8 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from metaclip_spark import balance
-from metaclip_spark.config.curation import (
-    ExtractConfig,
-    LanguageConfig,
-    MatchConfig,
-    SampleConfig,
-    as_dict,
-    digest,
-    result_fields,
-)
+from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, SampleConfig
+from metaclip_spark.config.fields import as_dict, digest, result_fields
 from metaclip_spark.entries import Metadata, load_summed_counts
 from metaclip_spark.errors import InputError, MetadataError
 from metaclip_spark.inputs.files import check_pool_files, resolve_archives, resolve_pool

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 import docstring_parser
@@ -17,6 +17,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped, unused-ignore]
 from pyspark.errors import PySparkException
 
+from metaclip_spark.config.fields import limit_of, option_of, parser_type, refusal
 from metaclip_spark.errors import (
     ConfigError,
     CurationError,
@@ -37,6 +38,13 @@ _WEB_SCHEMES = ("http", "https", "ftp")
 _BUCKET_SCHEMES = ("s3", "s3a", "s3n", "gs")
 
 _RAISED = re.compile(r"(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): ")
+
+_REFUSED_NAME = re.compile(r'Parser key "(\w+)"')
+_REFUSED_VALUE = re.compile(
+    r"(?:Got|Given) value: (.*)$|: (\S*) does not (?:conform|match)"
+    r"|base 10: '(.*)'$|to float: '(.*)'$|: (\S*) not an? \w+$"
+)
+"""Where jsonargparse's messages hold the option and the value that its type refused."""
 
 _USER_MUST_CHANGE = (ConfigError, InputError, MetadataError, OutputExistsError, SchemaMismatchError)
 
@@ -68,13 +76,7 @@ def parse_configs(argv: Sequence[str] | None, description: str, *config_classes:
     try:
         values = parser.parse_args(arguments).as_dict()
     except (ArgumentError, TypeError, ValueError, RuntimeError) as error:
-        message = _one_line(str(error))
-        if "Unexpected config" in message or isinstance(error, RecursionError):
-            message = "the file of --config holds no options: write lines of them, such as output: folder"
-        if "item assignment" in message or "changed size" in message:
-            # What jsonargparse says of one value, or of keys, where an option takes several values.
-            message = "the file of --config gives no list where one is wanted: write a list, such as [x.warc.gz]"
-        raise ConfigError(f"{message} (see --help)") from None
+        raise ConfigError(f"{_explained(error, config_classes)} (see --help)") from None
     return tuple(config_class(**_values_of(config_class, values)) for config_class in config_classes)
 
 
@@ -200,14 +202,14 @@ def _checked(field: Field[Any], value: Any) -> Any:
     Raises:
         ConfigError: If one is no text that a file or a message can hold, or an empty path.
     """
-    if value is None and field.default == ():
+    if value is None and isinstance(field.default, tuple):
         # A file may say so of an option that is left out.
-        return ()
+        return field.default
     if isinstance(value, list):
         return tuple(_checked(field, item) for item in value)
     if not isinstance(value, str):
         return value
-    option = _option_of(field.name)
+    option = option_of(field.name)
     text = _checked_text(option, value)
     # What is empty by default is left out by an empty text, as a printed configuration says it.
     is_path = field.metadata.get("path") and not text == field.default == ""
@@ -267,22 +269,38 @@ def _is_url(text: str) -> bool:
     return True
 
 
-def _option_of(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def _explained(error: Exception, config_classes: tuple[type, ...]) -> str:
+    """What the parser of options found wrong, in the words of `check_types` where one value is out of its range."""
+    message = _one_line(str(error))
+    if "Unexpected config" in message or isinstance(error, RecursionError):
+        return "the file of --config holds no options: write lines of them, such as output: folder"
+    if "item assignment" in message or "changed size" in message:
+        # What jsonargparse says of one value, or of keys, where an option takes several values.
+        return "the file of --config gives no list where one is wanted: write a list, such as [x.warc.gz]"
+    name, value = _REFUSED_NAME.match(message), _REFUSED_VALUE.search(message)
+    found = _distinct_fields(config_classes).get(name[1]) if name else None
+    if name is None or value is None or found is None:
+        return message
+    hint = get_type_hints(found[0], include_extras=True)[name[1]]
+    text = value[value.lastindex or 0]
+    return refusal(name[1], text, hint) if limit_of(hint) else message
 
 
 def _add_option(parser: ArgumentParser, config_class: type, field: Field[Any], name: str) -> None:
-    option = _option_of(name)
-    value_type = get_type_hints(config_class)[name]
+    option = option_of(name)
+    hint = get_type_hints(config_class, include_extras=True)[name]
     described = _help_of(config_class).get(name, "")
-    if value_type is bool:
+    if hint is bool:
         parser.add_argument(option, action="store_true", help=described)
-    elif get_origin(value_type) is tuple:
-        parser.add_argument(option, type=str, nargs="+", default=[], help=described)
+    elif get_origin(hint) is tuple:
+        kind = parser_type(get_args(hint)[0])
+        parser.add_argument(
+            option, type=kind, nargs="+", default=list(cast(tuple[Any, ...], field.default)), help=described
+        )
     elif field.default is MISSING:
-        parser.add_argument(option, type=value_type, required=True, help=described)
+        parser.add_argument(option, type=parser_type(hint), required=True, help=described)
     else:
-        parser.add_argument(option, type=value_type, default=field.default, help=described)
+        parser.add_argument(option, type=parser_type(hint), default=field.default, help=described)
 
 
 def _help_of(config_class: type) -> dict[str, str]:

@@ -1,16 +1,17 @@
 """What building, checking and comparing metadata lists can be told, one frozen dataclass per part."""
 
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from metaclip_spark.balance import LARGEST_COUNT
-from metaclip_spark.config.curation import PATH
+from metaclip_spark.config.fields import PATH, Count, NonNegativeInt, S3Access, check_types, integers, numbers
 from metaclip_spark.errors import ConfigError
-from metaclip_spark.metadata_builder.bigram_pmi import LARGEST_PMI, SMALLEST_PMI
-from metaclip_spark.metadata_builder.wordnet import NAME_FORMS
-from udfs.sources.resume import S3_ACCESS
 
+SMALLEST_PMI, LARGEST_PMI = -40, 60
 LARGEST_BUDGET = 20_000_000
 """More than the driver takes of all sources together; Spark's workers make room for as many rows."""
+
+Budget = Annotated[int, integers(0, LARGEST_BUDGET)]
+Bits = Annotated[float, numbers(SMALLEST_PMI, LARGEST_PMI)]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class MetadataSources:
 
     Attributes:
         wordnet: Folder or tar with WordNet's data files (Debian's wordnet-base has them in /usr/share/wordnet).
-        wordnet_names: What of a name with a dot is taken: "published" cuts it at the first dot, "whole" keeps it.
+        wordnet_names: What of a name with a dot is taken: "published" cuts it at the first dot, as the published list
+            does; "whole" keeps it, so that it cannot match, since the matching sets dots apart.
         articles: Article dumps (*-pages-articles*.xml.bz2, multistream with the index beside it or plain), folders or
             globs.
         pageviews: Page-view dumps (pageviews-YYYYMMDD-HH0000.gz or pageviews-YYYYMM-user.bz2), folders or globs.
@@ -34,8 +36,8 @@ class MetadataSources:
         s3_access: How files on S3 are read: signed, anonymous or requester-pays.
     """
 
-    wordnet: str = field(default="", metadata=PATH)
-    wordnet_names: str = NAME_FORMS[0]
+    wordnet: str | None = field(default=None, metadata=PATH)
+    wordnet_names: Literal["published", "whole"] = "published"
     articles: tuple[str, ...] = field(default=(), metadata=PATH)
     pageviews: tuple[str, ...] = field(default=(), metadata=PATH)
     unigram_counts: tuple[str, ...] = field(default=(), metadata=PATH)
@@ -44,14 +46,11 @@ class MetadataSources:
     wiki_language: str = "en"
     include_mobile: bool = False
     disambiguation_templates: tuple[str, ...] = ()
-    s3_access: str = S3_ACCESS[0]
+    s3_access: S3Access = "signed"
 
     def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            ConfigError: If there is no source, or one is given twice.
-        """
+        """Checks the values."""
+        check_types(self)
         if not (self.wordnet or self.articles or self.pageviews or self.unigram_counts or self.title_views):
             raise ConfigError("no source given: give --wordnet, --articles, --pageviews or ready counts")
         if self.articles and (self.unigram_counts or self.bigram_counts):
@@ -60,10 +59,6 @@ class MetadataSources:
             raise ConfigError("--bigram-counts needs --unigram-counts: PMI compares a pair with its words")
         if self.pageviews and self.title_views:
             raise ConfigError("--pageviews is summed, --title-views is ready: give one of them")
-        if self.wordnet_names not in NAME_FORMS:
-            raise ConfigError(f"--wordnet-names is {self.wordnet_names!r}: give one of {', '.join(NAME_FORMS)}")
-        if self.s3_access not in S3_ACCESS:
-            raise ConfigError(f"--s3-access is {self.s3_access!r}: give one of {', '.join(S3_ACCESS)}")
 
 
 @dataclass(frozen=True)
@@ -83,28 +78,19 @@ class MetadataThresholds:
         max_entries: Most entries in all; titles fill the list by views until it is full; 0 is no limit.
     """
 
-    min_unigram_count: int = 100
-    unigram_budget: int = 0
-    min_pmi: float = 30.0
-    min_bigram_count: int = 1
-    bigram_budget: int = 0
-    min_title_views: int = 70
-    min_hourly_views: int = 50
-    title_budget: int = 0
-    max_entries: int = 0
+    min_unigram_count: Count = 100
+    unigram_budget: Budget = 0
+    min_pmi: Bits = 30.0
+    min_bigram_count: Count = 1
+    bigram_budget: Budget = 0
+    min_title_views: Count = 70
+    min_hourly_views: Count = 50
+    title_budget: Budget = 0
+    max_entries: Budget = 0
 
     def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            ConfigError: If a value is out of range.
-        """
-        for name in ("min_unigram_count", "min_bigram_count", "min_title_views", "min_hourly_views"):
-            _check_within(name, getattr(self, name), 1, LARGEST_COUNT)
-        for name in ("unigram_budget", "bigram_budget", "title_budget", "max_entries"):
-            _check_within(name, getattr(self, name), 0, LARGEST_BUDGET)
-        if not SMALLEST_PMI <= self.min_pmi <= LARGEST_PMI:
-            raise ConfigError(f"--min-pmi is {self.min_pmi}: give bits from {SMALLEST_PMI} to {LARGEST_PMI}")
+        """Checks the values."""
+        check_types(self)
 
 
 @dataclass(frozen=True)
@@ -136,16 +122,12 @@ class LintConfig:
     """
 
     metadata: str = field(metadata=PATH)
-    fix: str = field(default="", metadata=PATH)
-    examples: int = 5
+    fix: str | None = field(default=None, metadata=PATH)
+    examples: NonNegativeInt = 5
 
     def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            ConfigError: If a value is out of range.
-        """
-        _check_least("examples", self.examples, 0)
+        """Checks the values."""
+        check_types(self)
         _check_local("fix", self.fix)
         if self.fix and not self.fix.endswith(".json"):
             raise ConfigError(f"--fix {self.fix} must end with .json, the form that it writes")
@@ -164,34 +146,15 @@ class DiffConfig:
 
     old: str = field(metadata=PATH)
     new: str = field(metadata=PATH)
-    output: str = field(default="", metadata=PATH)
-    examples: int = 5
+    output: str | None = field(default=None, metadata=PATH)
+    examples: NonNegativeInt = 5
 
     def __post_init__(self) -> None:
-        """Checks the values.
-
-        Raises:
-            ConfigError: If a value is out of range.
-        """
-        _check_least("examples", self.examples, 0)
+        """Checks the values."""
+        check_types(self)
         _check_local("output", self.output)
 
 
-def _check_local(option: str, path: str) -> None:
-    if "://" in path:
+def _check_local(option: str, path: str | None) -> None:
+    if path and "://" in path:
         raise ConfigError(f"--{option} {path} is written to a local path only: give one, and copy the file")
-
-
-def _check_within(name: str, value: int, least: int, most: int) -> None:
-    _check_least(name, value, least)
-    if value > most:
-        raise ConfigError(f"{_option(name)} is {value}: give a whole number of at most {most}")
-
-
-def _check_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ConfigError(f"{_option(name)} is {value}: give a whole number of at least {least}")
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

@@ -9,9 +9,6 @@ from pyspark.sql import functions as F
 
 from metaclip_spark.errors import InputError
 
-SMALLEST_PMI, LARGEST_PMI = -40, 60
-"""Bounds of a threshold, in bits."""
-
 LARGEST_TOTAL = 2**43
 """Sum of all unigram counts up to which all products fit 38 digits; English Wikipedia has some 2 ** 32 words."""
 
@@ -23,7 +20,7 @@ def power_of_two(exponent: float) -> Fraction:
     """2 to a power as a fraction that integers can be compared with.
 
     Args:
-        exponent: Bits, from `SMALLEST_PMI` to `LARGEST_PMI`.
+        exponent: Bits, from -40 to 60.
 
     Returns:
         Exactly 2 ** exponent for a whole exponent; for another the next multiple of 2 ** -32 above it, less than

@@ -12,7 +12,7 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from metaclip_spark.config.curation import as_dict as config_as_dict
+from metaclip_spark.config.fields import as_dict as config_as_dict
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.errors import ConfigError, MetadataError, OutputExistsError
 from metaclip_spark.metadata_builder.bigram_pmi import pmi_of_ratio, reaches_pmi, score_bigrams

@@ -13,9 +13,6 @@ from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive
 from udfs.sources.resume import FetchOptions
 
 DATA_FILES = ("data.noun", "data.verb", "data.adj", "data.adv")
-NAME_FORMS = ("published", "whole")
-"""`published`: what follows a name's first dot is cut off, as in the published list. `whole`: it stays, so that the
-name cannot match, since the matching sets dots apart."""
 
 _VERSION = re.compile(r"WordNet (\d+\.\d+)")
 _ADJECTIVE_MARKER = re.compile(r"\((?:a|p|ip)\)$")
@@ -49,7 +46,7 @@ def read_wordnet(path: str, form: str = "published", options: FetchOptions = DEF
     Args:
         path: A folder, at any depth, or a tar (plain or packed) with WordNet's `data.noun`, `data.verb`, `data.adj`
             and `data.adv`; local or a URL.
-        form: One of `NAME_FORMS`.
+        form: published or whole.
         options: How remote stores are reached.
 
     Raises:

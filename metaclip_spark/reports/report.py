@@ -14,7 +14,8 @@ import pyspark
 
 from metaclip_spark import __version__
 from metaclip_spark.balance import check_threshold
-from metaclip_spark.config.curation import PRESETS, OutputConfig, as_dict
+from metaclip_spark.config.curation import PRESETS, OutputConfig
+from metaclip_spark.config.fields import as_dict
 from metaclip_spark.errors import InputError, SuspectSampleError
 from metaclip_spark.pipeline import BUCKET
 from metaclip_spark.reports.charts import curves_of

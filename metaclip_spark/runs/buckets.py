@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from metaclip_spark.config.curation import digest
+from metaclip_spark.config.fields import digest
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.stores.storage import MANIFESTS, Storage, manifest_digest, manifest_name
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from metaclip_spark.config.curation import digest
+from metaclip_spark.config.fields import digest
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.stores.storage import LEDGER, Storage
 from udfs.sources.credentials import without_credentials

@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip_spark.config.curation import digest
+from metaclip_spark.config.fields import digest
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from metaclip_spark.stores.object_store import HadoopStore, LocalStore, ObjectStore, S3Store
 from udfs.sources.credentials import without_credentials

@@ -22,14 +22,8 @@ import pyarrow.parquet as pq
 
 from metaclip_spark.clip_benchmark.data.captions import filter_captions
 from metaclip_spark.clip_benchmark.settings.grid import CAPTION_KINDS
-from metaclip_spark.config.curation import (
-    ExtractConfig,
-    LanguageConfig,
-    MatchConfig,
-    OutputConfig,
-    SampleConfig,
-    digest,
-)
+from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
+from metaclip_spark.config.fields import digest
 from metaclip_spark.entries import load_metadata
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.pipeline import resolve_inputs, run_count, run_extract, run_match, run_sample

@@ -23,7 +23,7 @@ from PIL import Image
 from metaclip_spark.clip_benchmark.data.pool_folder import METADATA_FILE, PAIRS_FILE, POOL_FILE, TEST_FOLDER
 from metaclip_spark.clip_benchmark.data.shards import ShardSample
 from metaclip_spark.clip_benchmark.data.test_split import write_test_split
-from metaclip_spark.config.curation import PATH
+from metaclip_spark.config.fields import PATH
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.stores.storage import Storage
 from udfs.pairs.text import pair_id

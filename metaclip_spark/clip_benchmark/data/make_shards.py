@@ -23,7 +23,7 @@ from metaclip_spark.clip_benchmark.data.shards import (
     ShardSample,
     write_shards,
 )
-from metaclip_spark.config.curation import PATH
+from metaclip_spark.config.fields import PATH
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from udfs.pairs.text import pair_id as pair_id_of
 

@@ -10,7 +10,7 @@ from typing import Any
 from metaclip_spark.clip_benchmark.settings.grid import Cell, data_arms, expand, fractional
 from metaclip_spark.clip_benchmark.settings.model_sizes import MODEL_SIZES
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
-from metaclip_spark.config.curation import PATH
+from metaclip_spark.config.fields import PATH
 from metaclip_spark.errors import ConfigError, InputError
 
 GRIDS = ("arms", "fractional", "product")

@@ -7,7 +7,7 @@ from typing import Any
 
 from metaclip_spark.clip_benchmark.settings.model_sizes import MODEL_SIZES, ModelSize
 from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS, Recipe, Variant, recipe_of
-from metaclip_spark.config.curation import OPERATIONAL, PATH
+from metaclip_spark.config.fields import OPERATIONAL, PATH
 from metaclip_spark.errors import ConfigError
 
 IMAGE_TOWERS = ("vit", "resnet")

@@ -18,10 +18,8 @@ from metaclip_spark.config.curation import (
     PlanConfig,
     ReportConfig,
     SampleConfig,
-    as_dict,
-    digest,
-    result_fields,
 )
+from metaclip_spark.config.fields import as_dict, digest, result_fields
 from metaclip_spark.config.metadata import DiffConfig, LintConfig, MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.errors import ConfigError, SuspectSampleError, TooManyRejectsError
 
@@ -83,7 +81,7 @@ def test_help_describes_every_option(capsys):
         (["--threshold-t", "many"], "threshold"),
         (["--engine", "regex"], "--engine is 'regex': it must be one of token, pyahocorasick"),
         (["--max-rejects", "1.5"], "--max-rejects is 1.5"),
-        (["--max-rejects", "few"], "max_rejects"),
+        (["--max-rejects", "few"], "--max-rejects is 'few': it must be a number from 0 to 1"),
         (["--rows-per-file", "0"], "--rows-per-file is 0"),
         (["--archives-per-wave", "0"], "--archives-per-wave is 0"),
         (["--seed", "-1"], "--seed is -1"),
@@ -97,15 +95,18 @@ def test_help_describes_every_option(capsys):
         (["--config", "/does/not/exist.yaml"], "does not exist"),
         (
             ["--page-timeout-seconds", "1e300"],
-            "--page-timeout-seconds is 1e+300: it must be above 0 and at most 86,400",
+            "--page-timeout-seconds is 1e300: it must be a number above 0 and at most 86,400 (a day)",
         ),
-        (["--page-timeout-seconds", "0"], "--page-timeout-seconds is 0.0"),
-        (["--page-timeout-seconds", "inf"], "page_timeout_seconds"),
-        (["--page-timeout-seconds", "nan"], "page_timeout_seconds"),
+        (["--page-timeout-seconds", "0"], "--page-timeout-seconds is 0: "),
+        (["--page-timeout-seconds", "inf"], "--page-timeout-seconds is inf: "),
+        (["--page-timeout-seconds", "nan"], "--page-timeout-seconds is nan: "),
         (["--threshold-t", "99999999999999999999"], "at most 2^63"),
         (["--threshold-t", "9" * 5000], "at least 1, or inf"),
-        (["--rows-per-file", "99999999999999999999"], "at most 2^63 - 1"),
-        (["--attempts", "99999999999999999999"], "--attempts is 99999999999999999999: it must be from 1 to 1,000"),
+        (["--rows-per-file", "99999999999999999999"], "it must be an integer from 1 to 2^63 - 1"),
+        (
+            ["--attempts", "99999999999999999999"],
+            "--attempts is 99999999999999999999: it must be an integer from 1 to 1,000",
+        ),
         (["--languages", ""], "--languages names no language"),
     ],
 )
@@ -273,7 +274,9 @@ def test_what_is_empty_by_default_may_be_given_so():
     "option", ["min_unigram_count", "min_hourly_views", "unigram_budget", "title_budget", "max_entries"]
 )
 def test_numbers_that_spark_cannot_hold_are_refused(option):
-    with pytest.raises(ConfigError, match=f"--{option.replace('_', '-')} is 9{{20}}: give a whole number of at most"):
+    with pytest.raises(
+        ConfigError, match=f"--{option.replace('_', '-')} is 9{{20}}: it must be an integer from [01] to "
+    ):
         MetadataThresholds(**{option: int("9" * 20)})
 
 

@@ -132,13 +132,21 @@ def test_two_lists_side_by_side(tmp_path, capsys):
             ("--metadata", "a.json", "--fix", "s3://bucket/b.json"),
             "--fix s3://bucket/b.json is written",
         ),
-        ("lint_metadata", ("--metadata", "a.json", "--examples", -1), "--examples is -1: give a whole number"),
+        (
+            "lint_metadata",
+            ("--metadata", "a.json", "--examples", -1),
+            "--examples is -1: it must be an integer of at least 0",
+        ),
         (
             "diff_metadata",
             ("--old", "a", "--new", "b", "--output", "s3://b/c"),
             "--output s3://b/c is written to a local",
         ),
-        ("diff_metadata", ("--old", "a", "--new", "b", "--examples", -1), "--examples is -1: give a whole number"),
+        (
+            "diff_metadata",
+            ("--old", "a", "--new", "b", "--examples", -1),
+            "--examples is -1: it must be an integer of at least 0",
+        ),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(capsys, job, options, message):

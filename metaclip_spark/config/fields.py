@@ -1,0 +1,195 @@
+"""What the fields of all configurations share: their types, their marks, how they are checked and how they are saved.
+
+`attempts: Attempts` is an int to a type checker. jsonargparse checks it on the command line and shows its range in
+`--help`; `check_types` checks it in a configuration that is made in Python, so that both say the same of a bad value.
+"""
+
+import dataclasses
+import hashlib
+import json
+from numbers import Real
+from reprlib import Repr
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from jsonargparse import typing as checked
+from jsonargparse.typing import restricted_number_type, restricted_string_type
+
+from metaclip_spark.balance import LARGEST_COUNT
+from metaclip_spark.errors import ConfigError
+from udfs.sources.credentials import without_credentials
+
+OPERATIONAL = {"operational": True}
+"""Marks a field that changes how a run goes but not its result: it stays out of the configuration's digest."""
+
+PATH = {"path": True}
+"""Marks a field of paths or URLs: on the command line an empty one is refused, and "~" is the home folder."""
+
+_BRIEFLY = Repr()
+_BRIEFLY.maxstring = 80
+_LONGEST_PAGE_SECONDS = 86_400
+_LIMITS: dict[Any, str] = {
+    int: "an integer",
+    float: "a number",
+    checked.PositiveInt: "an integer of at least 1",
+    checked.NonNegativeInt: "an integer of at least 0",
+    checked.PositiveFloat: "a number above 0",
+    checked.NonNegativeFloat: "a number of at least 0",
+    checked.ClosedUnitInterval: "a number from 0 to 1",
+    checked.OpenUnitInterval: "a number between 0 and 1",
+}
+"""What a value must be, by the type that checks it."""
+
+
+def _restricted(base: type, limit: str, *restrictions: tuple[str, float]) -> Any:
+    """A type of jsonargparse for a range that it has no name for; `--help` shows the limit."""
+    made: Any = restricted_number_type(limit, base, list(restrictions))
+    _LIMITS[made] = f"{'an' if limit[0] in 'aeiou' else 'a'} {limit}"
+    return made
+
+
+def _hex_digits(number: int) -> Any:
+    limit = f"{number} hex digits 0-9 and a-f"
+    made: Any = restricted_string_type(limit, rf"^[0-9a-f]{{{number}}}\Z")
+    _LIMITS[made] = limit
+    return made
+
+
+def integers(least: int, most: int, most_shown: str = "") -> Any:
+    """The type of the integers from `least` to `most`, for `Annotated`."""
+    return _restricted(int, f"integer from {least} to {most_shown or f'{most:,}'}", (">=", least), ("<=", most))
+
+
+def numbers(least: float, most: float) -> Any:
+    """The type of the numbers from `least` to `most`, for `Annotated`."""
+    return _restricted(float, f"number from {least} to {most}", (">=", least), ("<=", most))
+
+
+PositiveInt = Annotated[int, checked.PositiveInt]
+NonNegativeInt = Annotated[int, checked.NonNegativeInt]
+PositiveFloat = Annotated[float, checked.PositiveFloat]
+NonNegativeFloat = Annotated[float, checked.NonNegativeFloat]
+ClosedUnitInterval = Annotated[float, checked.ClosedUnitInterval]
+OpenUnitInterval = Annotated[float, checked.OpenUnitInterval]
+Attempts = Annotated[int, integers(1, 1000)]
+Buckets = Annotated[int, integers(0, 256)]
+Count = Annotated[int, integers(1, LARGEST_COUNT, "2^63 - 1")]
+Seed = Annotated[int, integers(0, 2**64 - 1, "2^64 - 1")]
+PageSeconds = Annotated[
+    float, _restricted(float, "number above 0 and at most 86,400 (a day)", (">", 0), ("<=", _LONGEST_PAGE_SECONDS))
+]
+PairId = Annotated[str, _hex_digits(32)]
+Engine = Literal["token", "pyahocorasick"]
+S3Access = Literal["signed", "anonymous", "requester-pays"]
+
+
+def check_types(config: Any) -> None:
+    """Checks a configuration's values against the types of its fields, with the types' own checks.
+
+    Raises:
+        ConfigError: If a value is none that its field may have.
+    """
+    hints = get_type_hints(type(config), include_extras=True)
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        try:
+            object.__setattr__(config, field.name, _checked(hints[field.name], value))
+        except _RefusedError as refused:
+            raise ConfigError(refusal(field.name, refused.value, hints[field.name])) from None
+
+
+def refusal(name: str, value: object, hint: Any) -> str:
+    """What is said of a value that a field cannot have."""
+    kind = parser_type(_element(hint) or hint)
+    wants_number = isinstance(kind, type) and issubclass(kind, int | float)
+    shown = str(value) if wants_number and _is_number(value) else _BRIEFLY.repr(without_credentials(str(value)))
+    return f"{option_of(name)} is {shown}: it must be {limit_of(hint)}"
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
+
+
+def limit_of(hint: Any) -> str:
+    """What a field's values must be, in words; empty where any value will do."""
+    kind = parser_type(_element(hint) or hint)
+    if get_origin(kind) is Literal:
+        first, *others = get_args(kind)
+        return f"one of {', '.join([first, *others])}" if others else str(first)
+    return _LIMITS.get(kind, "")
+
+
+def parser_type(hint: Any) -> Any:
+    """The type that jsonargparse checks a field with: None, which says "not given", needs no word in `--help`."""
+    if get_origin(hint) in {Union, UnionType}:
+        kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+        return parser_type(kinds[0]) if len(kinds) == 1 else hint
+    return get_args(hint)[1] if get_origin(hint) is Annotated else hint
+
+
+def option_of(name: str) -> str:
+    """A field's option on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """A configuration as JSON-ready values: infinity as "inf", URLs without the credentials that they may hold."""
+    return {name: _json_ready(value) for name, value in dataclasses.asdict(config).items()}
+
+
+def result_fields(config: Any) -> dict[str, Any]:
+    """The fields that change results, JSON-ready: all but the operational ones."""
+    operational = {item.name for item in dataclasses.fields(config) if item.metadata.get("operational")}
+    return {name: value for name, value in as_dict(config).items() if name not in operational}
+
+
+def digest(content: Any) -> str:
+    """The sha256, in hex, of JSON-ready content in its canonical form (sorted keys, compact, UTF-8)."""
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class _RefusedError(Exception):
+    def __init__(self, value: object) -> None:
+        super().__init__(value)
+        self.value = value
+
+
+def _element(hint: Any) -> Any:
+    """What a tuple of any length holds; None for any other type."""
+    return get_args(hint)[0] if get_origin(hint) is tuple else None
+
+
+def _checked(hint: Any, value: Any) -> Any:
+    if value is None or (element := _element(hint)) is None:
+        return value if value is None else _checked_one(parser_type(hint), value)
+    return tuple(_checked(element, item) for item in value)
+
+
+def _checked_one(kind: Any, value: Any) -> Any:
+    """Gives back the value, a number as the plain one that json and msgspec know."""
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise _RefusedError(value)
+    elif kind in _LIMITS and kind not in {int, float}:
+        base = next(plain for plain in (int, float, str) if issubclass(kind, plain))
+        if not isinstance(value, str if base is str else Real):
+            raise _RefusedError(value)
+        try:
+            plain = base(kind(value))
+        except (TypeError, ValueError, OverflowError):
+            raise _RefusedError(value) from None
+        return value if type(value) in {int, float} else plain
+    return value
+
+
+def _json_ready(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_json_ready(item) for item in value]
+    if isinstance(value, str):
+        return without_credentials(value)
+    return "inf" if value == float("inf") else value
