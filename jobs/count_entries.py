@@ -1,37 +1,8 @@
 """Count the metadata entries in the matched pairs of a run."""
 
 import sys
-from collections.abc import Sequence
-from functools import partial
 
-from metaclip_spark.config.command_line import parse_configs, run_job
-from metaclip_spark.config.curation import LanguageConfig, MatchConfig, OutputConfig
-from metaclip_spark.entries import load_metadata
-from metaclip_spark.pipeline import BUCKET, run_count
-from metaclip_spark.runs.run import open_run, prepare_step
-from metaclip_spark.stores.storage import manifest_name
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job.
-
-    Args:
-        argv: The arguments without the program's name; None reads `sys.argv`.
-
-    Returns:
-        0 when done, 2 for what the user must change, 1 for anything else.
-    """
-    return run_job(partial(_count, argv))
-
-
-def _count(argv: Sequence[str] | None) -> None:
-    output, match, language = parse_configs(argv, __doc__, OutputConfig, MatchConfig, LanguageConfig)
-    metadata = load_metadata(match.metadata)
-    with open_run(
-        output, "metaclip-spark count", partial(prepare_step, step="count", needs=[manifest_name("match", BUCKET)])
-    ) as run:
-        run_count(run, language, metadata)
-
+from metaclip_spark.commands.curation import count_entries as main
 
 if __name__ == "__main__":
     sys.exit(main())

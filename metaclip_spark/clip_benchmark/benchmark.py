@@ -12,12 +12,13 @@ from pyspark.sql import SparkSession
 
 from metaclip_spark.clip_benchmark.cells import read_rows, run_cells
 from metaclip_spark.clip_benchmark.data.arms import ArmsConfig, arm_file, filtered_pool, make_arms
-from metaclip_spark.clip_benchmark.data.drawings import DrawingsConfig, make_drawings
-from metaclip_spark.clip_benchmark.data.make_shards import ShardsConfig, make_shards
+from metaclip_spark.clip_benchmark.data.drawings import make_drawings
+from metaclip_spark.clip_benchmark.data.make_shards import make_shards
 from metaclip_spark.clip_benchmark.data.pool_folder import DataFolder
-from metaclip_spark.clip_benchmark.data.shapes import ShapesConfig, make_shapes
+from metaclip_spark.clip_benchmark.data.shapes import make_shapes
 from metaclip_spark.clip_benchmark.data.shards import INDEX_FILE, read_index
 from metaclip_spark.clip_benchmark.evaluation.evaluate import EvaluationResult, evaluate
+from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig, ShapesConfig, ShardsConfig
 from metaclip_spark.clip_benchmark.settings.grid import Cell
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig

@@ -1,11 +1,8 @@
-"""From configuration dataclasses to a command line, a YAML file and `--help`, and from errors to exit codes."""
+"""From configuration dataclasses to a command line, a YAML file and `--help`."""
 
 import re
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
 from itertools import pairwise
 from pathlib import Path
@@ -14,30 +11,13 @@ from urllib.parse import urlsplit
 
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
-from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped, unused-ignore]
-from pyspark.errors import PySparkException
 
 from metaclip_spark.config.fields import limit_of, option_of, parser_type, refusal
-from metaclip_spark.errors import (
-    ConfigError,
-    CurationError,
-    InputError,
-    MetadataError,
-    OutputExistsError,
-    SchemaMismatchError,
-)
-from udfs.sources.credentials import urls_without_credentials, without_credentials
-
-EXIT_DONE = 0
-EXIT_FAILED = 1
-EXIT_USER_MUST_CHANGE = 2
-EXIT_TERMINATED = 128 + signal.SIGTERM
-EXIT_INTERRUPTED = 128 + signal.SIGINT
+from metaclip_spark.errors import ConfigError
+from udfs.sources.credentials import without_credentials
 
 _WEB_SCHEMES = ("http", "https", "ftp")
 _BUCKET_SCHEMES = ("s3", "s3a", "s3n", "gs")
-
-_RAISED = re.compile(r"(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): ")
 
 _REFUSED_NAME = re.compile(r'Parser key "(\w+)"')
 _REFUSED_VALUE = re.compile(
@@ -46,10 +26,10 @@ _REFUSED_VALUE = re.compile(
 )
 """Where jsonargparse's messages hold the option and the value that its type refused."""
 
-_USER_MUST_CHANGE = (ConfigError, InputError, MetadataError, OutputExistsError, SchemaMismatchError)
 
-
-def parse_configs(argv: Sequence[str] | None, description: str, *config_classes: type) -> tuple[Any, ...]:
+def parse_configs(
+    argv: Sequence[str] | None, description: str, *config_classes: type, program: str | None = None
+) -> tuple[Any, ...]:
     """Reads one instance of each configuration class from a command line and, with `--config`, a YAML file.
 
     A field `rows_per_file` becomes the option `--rows-per-file` and the YAML key `rows_per_file`; its help is its line
@@ -59,6 +39,7 @@ def parse_configs(argv: Sequence[str] | None, description: str, *config_classes:
         argv: The arguments without the program's name; None reads `sys.argv`.
         description: What the job does, for `--help`.
         *config_classes: Dataclasses; a field that several of them have is one option.
+        program: The program's name for `--help`; None takes the script's.
 
     Returns:
         An instance of each class, in the order given.
@@ -66,7 +47,7 @@ def parse_configs(argv: Sequence[str] | None, description: str, *config_classes:
     Raises:
         ConfigError: If an option is unknown, mistyped, missing or refused by its dataclass.
     """
-    parser = ArgumentParser(description=description, exit_on_error=False, print_config="--print-config")
+    parser = ArgumentParser(prog=program, description=description, exit_on_error=False, print_config="--print-config")
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     for name, (config_class, field) in _distinct_fields(config_classes).items():
         _add_option(parser, config_class, field, name)
@@ -78,92 +59,6 @@ def parse_configs(argv: Sequence[str] | None, description: str, *config_classes:
     except (ArgumentError, TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{_explained(error, config_classes)} (see --help)") from None
     return tuple(config_class(**_values_of(config_class, values)) for config_class in config_classes)
-
-
-def run_job(job: Callable[[], int | None], *, resumes: bool = True) -> int:
-    """Runs a job and turns its errors into an exit code and one line.
-
-    Args:
-        job: What to run; may return an exit code.
-        resumes: Whether what was done stays and `--resume` goes on from there.
-
-    Returns:
-        0 when done, 2 for what the user must change, 1 for any other error that this package, a store or Spark raises,
-        143 when a SIGTERM ended it, 130 when the user did.
-    """
-    try:
-        with _ended_by_sigterm():
-            return job() or EXIT_DONE
-    except (KeyboardInterrupt, _TerminatedError, CurationError, OSError, Py4JJavaError, PySparkException) as error:
-        code, text = _ending(error, resumes=resumes)
-        sys.stderr.write(f"{text}\n")
-        return code
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Lets SIGTERM end the block cleanly, and gives the caller's own handler back afterwards."""
-    if threading.current_thread() is not threading.main_thread():
-        # Only the main thread may set a handler.
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _ending(error: BaseException, *, resumes: bool) -> tuple[int, str]:
-    """Gives the exit code for an error, and what the user is told."""
-    again = "--resume goes on" if resumes else "run it again"
-    if isinstance(error, KeyboardInterrupt | _TerminatedError):
-        why, code = (
-            ("interrupted", EXIT_INTERRUPTED) if isinstance(error, KeyboardInterrupt) else ("SIGTERM", EXIT_TERMINATED)
-        )
-        kept = "committed waves and finished steps are kept" if resumes else "nothing is half written"
-        return code, f"stopped ({why}): {kept}; {again}"
-    if isinstance(error, Py4JJavaError | PySparkException):
-        # The whole story first, for who needs it; the line that says what went wrong last, where it is seen.
-        cause = root_cause(str(error))
-        return EXIT_FAILED, f"{error}\nerror: a Spark job failed: {cause}{_remedy(str(error))}; {again}"
-    line = f"error: {urls_without_credentials(_one_line(str(error)))}"
-    if isinstance(error, (*_USER_MUST_CHANGE, FileNotFoundError, PermissionError)):
-        return EXIT_USER_MUST_CHANGE, line
-    retry = "run again with --resume" if resumes else "run it again"
-    return EXIT_FAILED, f"{line}: see to it and {retry}" if isinstance(error, OSError) else line
-
-
-def root_cause(trace: str) -> str:
-    """Finds what went wrong in the text of a Java exception.
-
-    Args:
-        trace: What py4j shows, with the causes one after another.
-
-    Returns:
-        The innermost cause, or the last line of a Python worker's traceback, in one line.
-    """
-    lines = [line.strip() for line in trace.splitlines()]
-    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    raised = [line for line in lines if _RAISED.match(line)]
-    # Without a cause py4j shows what was called, then the exception after a colon, then its stack.
-    thrown = [line.removeprefix(": ") for line in lines if line.startswith(": ")][:1]
-    return (raised or causes or thrown or lines or [""])[-1][:500]
-
-
-def _remedy(trace: str) -> str:
-    """Says what helps against a failure that only the cluster's owner can mend."""
-    if "No space left on device" in trace:
-        return " (a local disk is full: free it, or set spark.local.dir to a larger one)"
-    return ""
-
-
-class _TerminatedError(BaseException):
-    """A SIGTERM arrived. Not an Exception, which py4j would take for a fault of its connection."""
-
-
-def _terminate(_signal: int, _frame: object) -> None:
-    raise _TerminatedError
 
 
 def _distinct_fields(config_classes: tuple[type, ...]) -> dict[str, tuple[type, Field[Any]]]:
@@ -271,7 +166,7 @@ def _is_url(text: str) -> bool:
 
 def _explained(error: Exception, config_classes: tuple[type, ...]) -> str:
     """What the parser of options found wrong, in the words of `check_types` where one value is out of its range."""
-    message = _one_line(str(error))
+    message = one_line(str(error))
     if "Unexpected config" in message or isinstance(error, RecursionError):
         return "the file of --config holds no options: write lines of them, such as output: folder"
     if "item assignment" in message or "changed size" in message:
@@ -308,5 +203,6 @@ def _help_of(config_class: type) -> dict[str, str]:
     return {entry.arg_name: " ".join((entry.description or "").split()) for entry in parsed.params}
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """The text with each run of white space as one space."""
     return " ".join(text.split())

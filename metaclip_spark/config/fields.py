@@ -55,14 +55,17 @@ def _hex_digits(number: int) -> Any:
     return made
 
 
-def integers(least: int, most: int, most_shown: str = "") -> Any:
+def integers(least: int, most: int | None = None, most_shown: str = "") -> Any:
     """The type of the integers from `least` to `most`, for `Annotated`."""
+    if most is None:
+        return _restricted(int, f"integer of at least {least}", (">=", least))
     return _restricted(int, f"integer from {least} to {most_shown or f'{most:,}'}", (">=", least), ("<=", most))
 
 
-def numbers(least: float, most: float) -> Any:
-    """The type of the numbers from `least` to `most`, for `Annotated`."""
-    return _restricted(float, f"number from {least} to {most}", (">=", least), ("<=", most))
+def numbers(least: float, most: float, *, below: bool = False) -> Any:
+    """The type of the numbers from `least` to `most`, for `Annotated`; `below` leaves `most` out."""
+    upper = f"at least {least} and below {most}" if below else f"from {least} to {most}"
+    return _restricted(float, f"number {upper}", (">=", least), ("<" if below else "<=", most))
 
 
 PositiveInt = Annotated[int, checked.PositiveInt]

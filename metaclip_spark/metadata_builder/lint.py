@@ -89,12 +89,12 @@ def clean_entries(entries: Sequence[object], findings: Sequence[Finding]) -> tup
     return cleaned, [new_ids.get(entry) if isinstance(entry, str) else None for entry in entries]
 
 
-def lint_file(path: str, fix: str = "") -> tuple[list[object], list[Finding], str]:
+def lint_file(path: str, fix: str | None = None) -> tuple[list[object], list[Finding], str]:
     """Lints a file, and writes a cleaned list where asked.
 
     Args:
         path: A metadata list in any form that `metaclip_spark.entries` reads.
-        fix: Where the cleaned list goes; the id map goes beside it. Empty writes nothing.
+        fix: Where the cleaned list goes; the id map goes beside it. None writes nothing.
 
     Returns:
         The entries as they stand in the file, the findings, and the digest of the cleaned list (empty without `fix`).

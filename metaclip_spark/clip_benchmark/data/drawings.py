@@ -14,7 +14,7 @@ import shutil
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,7 +23,7 @@ from PIL import Image
 from metaclip_spark.clip_benchmark.data.pool_folder import METADATA_FILE, PAIRS_FILE, POOL_FILE, TEST_FOLDER
 from metaclip_spark.clip_benchmark.data.shards import ShardSample
 from metaclip_spark.clip_benchmark.data.test_split import write_test_split
-from metaclip_spark.config.fields import PATH
+from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.stores.storage import Storage
 from udfs.pairs.text import pair_id
@@ -37,35 +37,6 @@ _OTHER_LANGUAGE = re.compile(r"([a-zA-Z_@]+)\.utf8=(.+)")
 _WORD = re.compile(r"[A-Za-z][a-z]{2,}")
 _URL = "https://drawings.invalid/{name}"
 _RENDER_SECONDS = 20
-
-
-@dataclass(frozen=True)
-class DrawingsConfig:
-    """What the pool of drawings is made from.
-
-    Attributes:
-        openclipart: Folder of openclipart's SVG files; without it the Debian package is fetched by apt-get.
-        tuxpaint: Folder of Tux Paint's stamps; without it the Debian package is fetched.
-        drawing_pixels: Side of a rendered drawing.
-        drawing_test_titles: Test drawings of each class; a class with fewer than four times as many titles is left out.
-        other_languages: Captions in other languages that each stamp adds to the pool, at most.
-    """
-
-    openclipart: str = field(default="", metadata=PATH)
-    tuxpaint: str = field(default="", metadata=PATH)
-    drawing_pixels: int = 64
-    drawing_test_titles: int = 20
-    other_languages: int = 1
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        for name, least in (("drawing_pixels", 16), ("drawing_test_titles", 2), ("other_languages", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"--{name.replace('_', '-')} is {getattr(self, name)}: it must be at least {least}")
-        for name in PACKAGES:
-            given = getattr(self, name)
-            if given and not Path(given).is_dir():
-                raise ConfigError(f"--{name} {given} is no folder: give that of the package's files, or leave it out")
 
 
 @dataclass(frozen=True, order=True)

@@ -8,7 +8,7 @@ import shutil
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,44 +19,15 @@ from metaclip_spark.clip_benchmark.data.image_index import ImageIndex, index_ima
 from metaclip_spark.clip_benchmark.data.shards import (
     IMAGE_EXTENSIONS,
     INDEX_FILE,
-    SAMPLES_PER_SHARD,
     ShardSample,
     write_shards,
 )
-from metaclip_spark.config.fields import PATH
+from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from udfs.pairs.text import pair_id as pair_id_of
 
 MOST_PIXELS = 2**26
 """Images above it (67 megapixels) are left out: a trainer would decode each of them in every pass."""
-
-
-@dataclass(frozen=True)
-class ShardsConfig:
-    """What becomes shards.
-
-    Attributes:
-        pairs: Folder or file of Parquet pairs (image_url, alt_text): curated/, matched/ or pool/ of a run, or an arm.
-        images: Downloaded images: img2dataset's output (webdataset or files), or a folder with a Parquet mapping from
-            image_url (or pair_id) to image_path.
-        output: Folder for the shards.
-        samples_per_shard: Samples in a shard, at most.
-        overwrite: Replace the shards that are there.
-    """
-
-    pairs: str = field(metadata=PATH)
-    images: str = field(metadata=PATH)
-    output: str = field(metadata=PATH)
-    samples_per_shard: int = SAMPLES_PER_SHARD
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        for option in ("pairs", "images", "output"):
-            if "://" in getattr(self, option):
-                raise ConfigError(f"--{option} {getattr(self, option)} must be a local path: copy what is elsewhere")
-        if self.samples_per_shard < 1:
-            raise ConfigError(f"--samples-per-shard is {self.samples_per_shard}: it must be at least 1")
 
 
 @dataclass(frozen=True)

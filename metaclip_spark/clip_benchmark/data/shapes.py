@@ -35,11 +35,11 @@ from metaclip_spark.clip_benchmark.data.shape_pictures import draw_shape
 from metaclip_spark.clip_benchmark.data.shards import ShardSample
 from metaclip_spark.clip_benchmark.data.silhouettes import SILHOUETTES
 from metaclip_spark.clip_benchmark.data.test_split import as_lines, head_and_tail, write_test_split
+from metaclip_spark.clip_benchmark.settings.data_config import ShapesConfig
 from metaclip_spark.errors import ConfigError, OutputExistsError
 from metaclip_spark.stores.storage import Storage
 from udfs.pairs.text import pair_id
 
-LARGEST_EXPONENT = 100
 IMAGES_FOLDER = "images"
 _OURS = {PAIRS_FILE, IMAGES_FOLDER, TEST_FOLDER, POOL_FILE, METADATA_FILE, PROTECTED_FILE}
 FURTHER_ENTRIES = ("horse", "boat", "bridge", "lamp", "river", "guitar", "bread", "clock", "camel", "violin")
@@ -48,49 +48,6 @@ FURTHER_ENTRIES = ("horse", "boat", "bridge", "lamp", "river", "guitar", "bread"
 _POOL_STREAM, _TEST_STREAM = 0, 1
 _URL = "https://shapes.invalid/{name}"
 """A name that never resolves (RFC 2606), so that nobody asks for these images on the network."""
-
-
-@dataclass(frozen=True)
-class ShapesConfig:
-    """What the shapes pool holds.
-
-    Attributes:
-        pool_pairs: Pairs in the pool.
-        pool_classes: Classes, at most 24.
-        test_pictures: Test images of each class.
-        zipf_exponent: The class of rank r has a share in proportion to 1 / r to this power.
-        corrupted_share: Share of the pairs whose caption is corrupted.
-        ground_share: Share of the clean captions that name the ground, too. Tiny models learn the grounds first: there
-            are only four.
-        picture_pixels: Side of an image.
-        pool_seed: Seed of the pool and of its test split.
-    """
-
-    pool_pairs: int = 6000
-    pool_classes: int = 24
-    test_pictures: int = 20
-    zipf_exponent: float = 1.0
-    corrupted_share: float = 0.3
-    ground_share: float = 0.1
-    picture_pixels: int = 32
-    pool_seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        most = len(SILHOUETTES)
-        checks = {
-            "pool_classes": (1 < self.pool_classes <= most, f"from 2 to {most}"),
-            "pool_pairs": (self.pool_pairs >= self.pool_classes, "at least --pool-classes, one pair of each class"),
-            "test_pictures": (self.test_pictures >= 1, "at least 1"),
-            "zipf_exponent": (0 <= self.zipf_exponent <= LARGEST_EXPONENT, f"from 0 to {LARGEST_EXPONENT}"),
-            "corrupted_share": (0 <= self.corrupted_share < 1, "at least 0 and below 1"),
-            "ground_share": (0 <= self.ground_share <= 1, "from 0 to 1"),
-            "picture_pixels": (self.picture_pixels >= 16, "at least 16"),  # noqa: PLR2004 - smaller shows no outline
-            "pool_seed": (self.pool_seed >= 0, "at least 0"),
-        }
-        for name, (holds, limit) in checks.items():
-            if not holds:
-                raise ConfigError(f"--{name.replace('_', '-')} is {getattr(self, name)!r}: it must be {limit}")
 
 
 @dataclass(frozen=True)

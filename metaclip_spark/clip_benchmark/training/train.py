@@ -35,7 +35,8 @@ from metaclip_spark.clip_benchmark.training.processes import (
     sum_over_processes,
     wait_for_all,
 )
-from metaclip_spark.config.command_line import parse_configs, run_job
+from metaclip_spark.config.command_line import parse_configs
+from metaclip_spark.config.job import run_job
 from metaclip_spark.errors import ConfigError, TrainingDivergedError
 
 TOTAL = "total"

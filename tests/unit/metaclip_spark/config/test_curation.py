@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pyspark.errors import PySparkException
 
-from metaclip_spark.clip_benchmark.data.make_shards import ShardsConfig
+from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
-from metaclip_spark.config.command_line import parse_configs, root_cause, run_job
+from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.config.curation import (
     ExplainConfig,
     ExtractConfig,
@@ -20,6 +20,7 @@ from metaclip_spark.config.curation import (
     SampleConfig,
 )
 from metaclip_spark.config.fields import as_dict, digest, result_fields
+from metaclip_spark.config.job import root_cause, run_job
 from metaclip_spark.config.metadata import DiffConfig, LintConfig, MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.errors import ConfigError, SuspectSampleError, TooManyRejectsError
 

@@ -30,6 +30,7 @@ from metaclip_spark.clip_benchmark.data.shapes import (
 from metaclip_spark.clip_benchmark.data.shards import read_samples
 from metaclip_spark.clip_benchmark.data.silhouettes import SILHOUETTES
 from metaclip_spark.clip_benchmark.data.test_split import head_and_tail
+from metaclip_spark.clip_benchmark.settings.data_config import SHAPE_CLASSES
 from metaclip_spark.clip_benchmark.settings.variants import STRONG, WEAK
 from metaclip_spark.errors import ConfigError, OutputExistsError
 
@@ -250,3 +251,7 @@ def test_the_pictures_stand_out_in_grey():
         draw_shape(word, "checked", generator, 32).convert("L").save(buffer, "PNG")
         grey = np.asarray(Image.open(buffer), float)
         assert np.percentile(grey, 97) - np.percentile(grey, 3) > 50
+
+
+def test_every_silhouette_is_a_class_that_can_be_asked_for():
+    assert len(SILHOUETTES) == SHAPE_CLASSES

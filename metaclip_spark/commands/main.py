@@ -1,0 +1,65 @@
+"""`metaclip-spark VERB`, or `python -m metaclip_spark VERB`: every job under one name."""
+
+import sys
+from collections.abc import Sequence
+
+from metaclip_spark import __version__
+from metaclip_spark.commands.clip_benchmark import benchmark_clip, make_shards
+from metaclip_spark.commands.curation import (
+    check_cluster,
+    count_entries,
+    curate,
+    extract_pool,
+    match_pool,
+    report_curation,
+    sample_pairs,
+)
+from metaclip_spark.commands.inspection import explain_pair, plan_threshold
+from metaclip_spark.commands.metadata import build_metadata, diff_metadata, lint_metadata
+from metaclip_spark.commands.show import show
+from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, Job
+
+PROGRAM = "metaclip-spark"
+VERBS: dict[str, Job] = {
+    "curate": curate,
+    "extract": extract_pool,
+    "match": match_pool,
+    "count": count_entries,
+    "sample": sample_pairs,
+    "report": report_curation,
+    "plan": plan_threshold,
+    "explain": explain_pair,
+    "build-metadata": build_metadata,
+    "lint-metadata": lint_metadata,
+    "diff-metadata": diff_metadata,
+    "check-cluster": check_cluster,
+    "make-shards": make_shards,
+    "benchmark": benchmark_clip,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the verb that the arguments begin with, and gives its exit code."""
+    verb, *options = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if verb in {"--help", "-h"}:
+        show(_help_lines())
+        return EXIT_DONE
+    if verb == "--version":
+        show([f"{PROGRAM} {__version__}"])
+        return EXIT_DONE
+    if verb not in VERBS:
+        sys.stderr.write(f"error: {PROGRAM} has no verb {verb!r}: use one of {', '.join(VERBS)}\n")
+        return EXIT_USER_MUST_CHANGE
+    return VERBS[verb](options, program=f"{PROGRAM} {verb}")
+
+
+def _help_lines() -> list[str]:
+    width = max(map(len, VERBS))
+    verbs = [f"  {verb:{width}}  {job.description}" for verb, job in VERBS.items()]
+    return [
+        f"usage: {PROGRAM} VERB [options]",
+        "",
+        *verbs,
+        "",
+        f"{PROGRAM} VERB --help lists a verb's options; {PROGRAM} --version shows the version.",
+    ]

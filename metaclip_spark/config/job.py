@@ -1,0 +1,163 @@
+"""The frame around every command: its options, the end that a signal asks for, and exit codes in place of errors."""
+
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from metaclip_spark.config.command_line import one_line, parse_configs
+from metaclip_spark.errors import (
+    ConfigError,
+    CurationError,
+    InputError,
+    MetadataError,
+    OutputExistsError,
+    SchemaMismatchError,
+)
+from udfs.sources.credentials import urls_without_credentials
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USER_MUST_CHANGE = 2
+EXIT_TERMINATED = 128 + signal.SIGTERM
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+
+_RAISED = re.compile(r"(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): ")
+
+_USER_MUST_CHANGE = (ConfigError, InputError, MetadataError, OutputExistsError, SchemaMismatchError)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command: called with arguments it parses its options, does its work and gives an exit code.
+
+    Attributes:
+        work: Takes an instance of each configuration; may return an exit code.
+        configs: The configuration classes whose fields are its options.
+        resumes: Whether what was done stays and `--resume` goes on from there.
+    """
+
+    work: Callable[..., int | None]
+    configs: tuple[type, ...]
+    resumes: bool
+
+    @property
+    def description(self) -> str:
+        """What the command does, for `--help`."""
+        return one_line(self.work.__doc__ or "")
+
+    def __call__(self, argv: Sequence[str] | None = None, *, program: str | None = None) -> int:
+        """Runs the command with these arguments; None reads `sys.argv`."""
+        return run_job(partial(self._run, argv, program), resumes=self.resumes)
+
+    def _run(self, argv: Sequence[str] | None, program: str | None) -> int | None:
+        return self.work(*parse_configs(argv, self.description, *self.configs, program=program))
+
+
+def job(*configs: type, resumes: bool = True) -> Callable[[Callable[..., int | None]], Job]:
+    """Makes a command of a function that takes an instance of each configuration class."""
+    return partial(Job, configs=configs, resumes=resumes)
+
+
+def run_job(job: Callable[[], int | None], *, resumes: bool = True) -> int:
+    """Runs a job and turns its errors into an exit code and one line.
+
+    Args:
+        job: What to run; may return an exit code.
+        resumes: Whether what was done stays and `--resume` goes on from there.
+
+    Returns:
+        0 when done, 2 for what the user must change, 1 for any other error that this package, a store or Spark raises,
+        143 when a SIGTERM ended it, 130 when the user did.
+    """
+    try:
+        with _ended_by_sigterm():
+            return job() or EXIT_DONE
+    except _expected() as error:
+        code, text = _ending(error, resumes=resumes)
+        sys.stderr.write(f"{text}\n")
+        return code
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the block cleanly, and gives the caller's own handler back afterwards."""
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread may set a handler.
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _expected() -> tuple[type[BaseException], ...]:
+    return (KeyboardInterrupt, _TerminatedError, CurationError, OSError, *_spark_errors())
+
+
+def _spark_errors() -> tuple[type[Exception], ...]:
+    """What Spark raises; where Spark is not loaded, nobody can have raised it."""
+    if "pyspark" not in sys.modules:
+        return ()
+    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped, unused-ignore]  # noqa: PLC0415
+    from pyspark.errors import PySparkException  # noqa: PLC0415
+
+    return Py4JJavaError, PySparkException
+
+
+def _ending(error: BaseException, *, resumes: bool) -> tuple[int, str]:
+    """Gives the exit code for an error, and what the user is told."""
+    again = "--resume goes on" if resumes else "run it again"
+    if isinstance(error, KeyboardInterrupt | _TerminatedError):
+        why, code = (
+            ("interrupted", EXIT_INTERRUPTED) if isinstance(error, KeyboardInterrupt) else ("SIGTERM", EXIT_TERMINATED)
+        )
+        kept = "committed waves and finished steps are kept" if resumes else "nothing is half written"
+        return code, f"stopped ({why}): {kept}; {again}"
+    if isinstance(error, _spark_errors()):
+        # The whole story first, for who needs it; the line that says what went wrong last, where it is seen.
+        cause = root_cause(str(error))
+        return EXIT_FAILED, f"{error}\nerror: a Spark job failed: {cause}{_remedy(str(error))}; {again}"
+    line = f"error: {urls_without_credentials(one_line(str(error)))}"
+    if isinstance(error, (*_USER_MUST_CHANGE, FileNotFoundError, PermissionError)):
+        return EXIT_USER_MUST_CHANGE, line
+    retry = "run again with --resume" if resumes else "run it again"
+    return EXIT_FAILED, f"{line}: see to it and {retry}" if isinstance(error, OSError) else line
+
+
+def root_cause(trace: str) -> str:
+    """Finds what went wrong in the text of a Java exception.
+
+    Args:
+        trace: What py4j shows, with the causes one after another.
+
+    Returns:
+        The innermost cause, or the last line of a Python worker's traceback, in one line.
+    """
+    lines = [line.strip() for line in trace.splitlines()]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    raised = [line for line in lines if _RAISED.match(line)]
+    # Without a cause py4j shows what was called, then the exception after a colon, then its stack.
+    thrown = [line.removeprefix(": ") for line in lines if line.startswith(": ")][:1]
+    return (raised or causes or thrown or lines or [""])[-1][:500]
+
+
+def _remedy(trace: str) -> str:
+    """Says what helps against a failure that only the cluster's owner can mend."""
+    if "No space left on device" in trace:
+        return " (a local disk is full: free it, or set spark.local.dir to a larger one)"
+    return ""
+
+
+class _TerminatedError(BaseException):
+    """A SIGTERM arrived. Not an Exception, which py4j would take for a fault of its connection."""
+
+
+def _terminate(_signal: int, _frame: object) -> None:
+    raise _TerminatedError

@@ -1,0 +1,97 @@
+"""The console script `metaclip-spark VERB`, the scripts in jobs/ beside it, and what their help costs."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from metaclip_spark import __version__
+from metaclip_spark.commands.main import VERBS, main
+from tests.support.jobs import CHECKOUT, load
+
+HEAVY = ("numba", "llvmlite", "pyspark", "py4j", "ahocorasick", "matplotlib", "torch", "PIL", "boto3")
+JOBS = sorted((CHECKOUT / "jobs").glob("*.py"))
+ASK_FOR_HELP = """
+import json, runpy, sys
+from metaclip_spark.commands.main import VERBS, main
+scripts = sys.argv[1:]
+for script in scripts:
+    sys.argv = [script, "--help"]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as stop:
+        assert stop.code == 0, script
+main(["--help"])
+sys.stderr.write(json.dumps(sorted(sys.modules)))
+"""
+
+
+def python(*arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=CHECKOUT, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_the_help_of_every_job_loads_neither_spark_nor_numba():
+    done = python("-c", ASK_FOR_HELP, *JOBS)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("usage: ") == len(JOBS) + 1
+    loaded = json.loads(done.stderr)
+    assert "metaclip_spark.commands.curation" in loaded
+    assert [name for name in HEAVY if name in loaded] == []
+
+
+def test_the_help_lists_every_verb_in_one_line(capsys):
+    assert main(["--help"]) == main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for verb, job in VERBS.items():
+        assert sum(line.startswith(f"  {verb} ") and line.endswith(job.description) for line in lines) == 2
+    assert max(map(len, lines)) <= 140
+
+
+def test_the_version_is_shown(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"metaclip-spark {__version__}\n"
+
+
+def test_a_verb_that_does_not_exist_is_refused_in_one_line(capsys):
+    assert main(["curat", "--help"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: metaclip-spark has no verb 'curat': use one of curate, extract, ")
+    assert said.count("\n") == 1
+
+
+def test_a_verb_takes_the_options_of_its_job_and_refuses_in_one_line(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["count", "--help"])
+    assert stop.value.code == 0
+    assert "usage: metaclip-spark count [--config" in capsys.readouterr().out
+    assert main(["lint-metadata", "--metadata", "none.json", "--examples", "-1"]) == 2
+    assert capsys.readouterr().err == "error: --examples is -1: it must be an integer of at least 0 (see --help)\n"
+
+
+def test_the_package_itself_runs_a_verb(tmp_path):
+    (tmp_path / "list.json").write_text('["a dog", "house"]')
+    done = python("-m", "metaclip_spark", "lint-metadata", "--metadata", tmp_path / "list.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 entries" in done.stdout
+
+
+def test_every_job_is_a_verb_and_nothing_more():
+    assert {id(load(path).main) for path in JOBS} == {id(job) for job in VERBS.values()}
+    for path in JOBS:
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+        assert {name.rpartition(".")[0] for name in imported} == {"metaclip_spark.commands"}
+        assert [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names] == ["sys"]
+        assert ast.get_docstring(ast.parse(path.read_text())) == load(path).main.description
+
+
+def test_the_console_script_is_declared():
+    import tomllib
+
+    project = tomllib.loads((Path(CHECKOUT) / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"metaclip-spark": "metaclip_spark.commands.main:main"}
