@@ -1,15 +1,98 @@
-"""Driver side of metaclip-spark: curation of image-text pairs as in "Demystifying CLIP Data".
+"""metaclip-spark as a library: curation of image-text pairs as in "Demystifying CLIP Data", with Spark.
+
+What this package exports follows semantic versioning; its modules may move. A name is loaded when it is first used, so
+that importing the package needs neither Spark nor numba.
 
 Raises:
     ImportError: If another project's top-level package `udfs` hides ours.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 import udfs
 
+if TYPE_CHECKING:
+    from metaclip_spark.balance import entry_probabilities, tail_share, threshold_for_tail_share
+    from metaclip_spark.errors import (
+        ConfigError,
+        CurationError,
+        InputError,
+        MetadataError,
+        OutputExistsError,
+        SchemaMismatchError,
+        SuspectSampleError,
+        TooManyRejectsError,
+    )
+    from metaclip_spark.library.matcher import Matcher
+    from metaclip_spark.library.metadata import Metadata
+    from metaclip_spark.library.pages import Pair, pairs_from_html, pairs_from_record, read_archive
+    from udfs.archives.recovery import ArchiveRecord, Damage
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "ArchiveRecord",
+    "ConfigError",
+    "CurationError",
+    "Damage",
+    "InputError",
+    "Matcher",
+    "Metadata",
+    "MetadataError",
+    "OutputExistsError",
+    "Pair",
+    "SchemaMismatchError",
+    "SuspectSampleError",
+    "TooManyRejectsError",
+    "entry_probabilities",
+    "pairs_from_html",
+    "pairs_from_record",
+    "read_archive",
+    "tail_share",
+    "threshold_for_tail_share",
+]
+
+_MODULES = {
+    "metaclip_spark.balance": ("entry_probabilities", "tail_share", "threshold_for_tail_share"),
+    "metaclip_spark.errors": (
+        "ConfigError",
+        "CurationError",
+        "InputError",
+        "MetadataError",
+        "OutputExistsError",
+        "SchemaMismatchError",
+        "SuspectSampleError",
+        "TooManyRejectsError",
+    ),
+    "metaclip_spark.library.matcher": ("Matcher",),
+    "metaclip_spark.library.metadata": ("Metadata",),
+    "metaclip_spark.library.pages": ("Pair", "pairs_from_html", "pairs_from_record", "read_archive"),
+    "udfs.archives.recovery": ("ArchiveRecord", "Damage"),
+}
+"""Module -> the public names that it holds."""
+
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 if getattr(udfs, "OWNER", None) != "metaclip_spark":
     raise ImportError(
         f"the package 'udfs' at {list(udfs.__path__)} belongs to another project and hides metaclip-spark's: "
         "install metaclip-spark into an environment of its own"
     )
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name when it is first used (PEP 562).
+
+    Raises:
+        AttributeError: If there is no such public name.
+    """
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'metaclip_spark' has no attribute {name!r}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -74,17 +74,23 @@ def exact_sum(counts: Counts) -> int:
 
 
 def entry_probabilities(counts: Counts, threshold_t: float) -> npt.NDArray[np.float64]:
-    """Gives each metadata entry's probability, min(1, t / count).
+    """Computes each metadata entry's probability, min(1, t / count) ("Demystifying CLIP Data", Algorithm 1).
 
     Args:
-        counts: One count per metadata entry, over the whole pool.
-        threshold_t: The threshold t: at least 1, or infinity.
+        counts: int64, shape (entries,): in how many pairs of the whole pool each entry occurs.
+        threshold_t: The threshold t: a whole number of at least 1, or infinity.
 
     Returns:
-        As many float64 numbers above 0 and up to 1; 1 where the count is 0 or at most t, never NaN.
+        float64, shape (entries,): above 0 and up to 1; 1 where the count is at most t, never NaN.
 
     Raises:
-        ConfigError: If there are no counts, a count is negative, or the threshold is none.
+        ConfigError: If there are no counts, a count is negative, or the threshold is not one.
+
+    Example:
+        >>> import numpy as np
+        >>> from metaclip_spark import entry_probabilities
+        >>> entry_probabilities(np.array([0, 20, 80]), 20).tolist()
+        [1.0, 1.0, 0.25]
     """
     _check_counts(counts)
     limit = _comparable(threshold_t)
@@ -95,17 +101,23 @@ def entry_probabilities(counts: Counts, threshold_t: float) -> npt.NDArray[np.fl
 
 
 def tail_share(counts: Counts, threshold_t: float) -> float:
-    """Gives the tail's share of all matches: of the entries whose count is below t.
+    """Computes the tail's share of all matches: the matches of entries whose count is below t.
 
     Args:
-        counts: One count per metadata entry.
-        threshold_t: The threshold t.
+        counts: int64, shape (entries,): in how many pairs of the whole pool each entry occurs.
+        threshold_t: The threshold t: a whole number of at least 1, or infinity.
 
     Returns:
         A number from 0 to 1; 0 where nothing was matched. The paper's English pool has about 0.055 at t = 20,000.
 
     Raises:
-        ConfigError: If there are no counts, a count is negative, or the threshold is none.
+        ConfigError: If there are no counts, a count is negative, or the threshold is not one.
+
+    Example:
+        >>> import numpy as np
+        >>> from metaclip_spark import tail_share
+        >>> tail_share(np.array([0, 20, 80]), 21)
+        0.2
     """
     _check_counts(counts)
     limit = _comparable(threshold_t)
@@ -136,14 +148,20 @@ def threshold_for_tail_share(counts: Counts, share: float) -> int:
     The tail share grows with t, in steps just above each count that occurs; the smallest t of the nearest is taken.
 
     Args:
-        counts: One count per metadata entry; zero counts play no part.
+        counts: int64, shape (entries,): in how many pairs of the whole pool each entry occurs; zeros play no part.
         share: The wanted share, from 0 to 1.
 
     Returns:
-        A whole number of at least 1.
+        The threshold t, a whole number of at least 1.
 
     Raises:
-        ConfigError: If there are no counts above zero, a count is negative, or the share lies outside 0 to 1.
+        ConfigError: If there are no counts above zero, a count is negative, or the share is outside 0 to 1.
+
+    Example:
+        >>> import numpy as np
+        >>> from metaclip_spark import threshold_for_tail_share
+        >>> threshold_for_tail_share(np.array([0, 6, 14, 80]), 0.06)
+        7
     """
     _check_counts(counts)
     if not 0 <= share <= 1:

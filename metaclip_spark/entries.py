@@ -62,7 +62,7 @@ def load_metadata(path: str) -> Metadata:
         MetadataError: If the file is missing or has another form, the list is empty, or entries are no strings, empty,
             white space only, repeated, or not valid Unicode; the message names their ids.
     """
-    return _checked(read_unchecked_entries(path), without_credentials(path))
+    return check_entries(read_unchecked_entries(path), without_credentials(path))
 
 
 def read_unchecked_entries(path: str) -> list[Any]:
@@ -268,8 +268,15 @@ def _parquet_entries(content: bytes, path: str) -> list[Any]:
     return entries
 
 
-def _checked(entries: list[Any], path: str) -> Metadata:
+def check_entries(entries: list[Any], path: str) -> Metadata:
     """Checks every entry, and makes the digest.
+
+    Args:
+        entries: What a file or a user gave.
+        path: How messages name the list.
+
+    Returns:
+        The list and its digest.
 
     Raises:
         MetadataError: If the list cannot be used.

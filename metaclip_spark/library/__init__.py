@@ -1,0 +1,1 @@
+"""What `metaclip_spark` exports: whole runs, steps on DataFrames, metadata lists, and single pages and texts."""

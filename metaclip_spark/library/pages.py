@@ -1,0 +1,165 @@
+"""Pages and archives read in this process, without Spark."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike, fspath
+
+from metaclip_spark.errors import ConfigError, InputError
+from metaclip_spark.stores.storage import driver_options
+from udfs.archives import reader
+from udfs.archives.recovery import ArchiveRecord, Damage
+from udfs.archives.source import ArchiveReadError, NotAnArchiveError
+from udfs.pages.charset import page_to_utf8
+from udfs.pages.html import read_html
+from udfs.pages.parse import page_in
+from udfs.pages.wat import NO_ENVELOPE
+from udfs.pairs.extract import ExtractOptions
+from udfs.pairs.image_urls import clean_page_url
+from udfs.pairs.rules import LostRecordError, PagePairs
+from udfs.pairs.text import pair_id
+from udfs.sources.credentials import without_credentials
+from udfs.sources.fetch import ArchiveStream, open_archive
+
+_LIMITS = ExtractOptions()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image of a page with one of its texts.
+
+    Attributes:
+        pair_id: md5 of URL and text, 32 hex digits; the same pair has the same id wherever it was found.
+        image_url: Absolute URL of the image.
+        alt_text: The cleaned text, never empty.
+        source: The attribute that held the text: "alt", "title" or "data-image-title".
+        page_url: URL of the page.
+        image_index: Position of the image among all images of the page, from 0.
+
+    Example:
+        >>> from metaclip_spark import pairs_from_html
+        >>> pair, = pairs_from_html(b'<img src="/dog.jpg" alt=" a dog ">', "https://example.org/")
+        >>> pair.image_url, pair.alt_text, pair.source
+        ('https://example.org/dog.jpg', 'a dog', 'alt')
+    """
+
+    pair_id: str
+    image_url: str
+    alt_text: str
+    source: str
+    page_url: str
+    image_index: int
+
+
+def pairs_from_html(html: bytes, url: str, *, content_type: str = "") -> list[Pair]:
+    """Extracts the image-text pairs of one HTML page, as the extract step does.
+
+    Images are seen as by a browser with scripting off. Each non-empty `alt`, `title` and `data-image-title` of an image
+    with a usable URL is a pair; duplicates stay.
+
+    Args:
+        html: The page's bytes in whatever encoding; it is found as a browser finds it.
+        url: The page's own URL, which relative URLs of images are resolved against.
+        content_type: The HTTP header Content-Type, if known; it may name the encoding.
+
+    Returns:
+        The pairs, in the page's order.
+
+    Raises:
+        ConfigError: If `url` is empty, or `html` is text instead of bytes.
+
+    Example:
+        >>> from metaclip_spark import pairs_from_html
+        >>> html = b'<base href="/img/"><img src="dog.jpg" alt="a dog" title="Rex"><img src="no-text.jpg">'
+        >>> for pair in pairs_from_html(html, "https://example.org/page"):
+        ...     print(pair.image_url, pair.source, pair.alt_text)
+        https://example.org/img/dog.jpg alt a dog
+        https://example.org/img/dog.jpg title Rex
+    """
+    if not isinstance(html, bytes):
+        raise ConfigError(f"html is {type(html).__name__}: pass the page's bytes, such as text.encode()")
+    page_url = clean_page_url(url)
+    if not page_url:
+        raise ConfigError("url is empty: pass the page's own URL, such as 'https://example.org/page'")
+    in_utf8, _ = page_to_utf8(html, content_type)
+    return _pairs_of(read_html(in_utf8, page_url))
+
+
+def read_archive(path: str | PathLike[str]) -> Iterator[ArchiveRecord | Damage]:
+    """Reads the records of one WARC, WAT or ARC archive, before and after damage.
+
+    Args:
+        path: A file or a URL (s3://, https:// ...), plain or compressed with gzip or zstd.
+
+    Returns:
+        An iterator over the complete records and the damaged parts, in the archive's order; empty for an empty archive.
+        The archive stays open until the iterator ends. At most 64 MiB of a record's block are read.
+
+    Raises:
+        InputError: If there is no such archive, it cannot be read, or it is not an archive. What is found out only
+            while reading is raised by the iterator.
+
+    Example:
+        >>> from metaclip_spark import ArchiveRecord, Damage, read_archive
+        >>> items = list(read_archive("tests/data/sample/sample-00000.warc.gz"))
+        >>> records = [item for item in items if isinstance(item, ArchiveRecord)]
+        >>> len(records), sum(isinstance(item, Damage) for item in items)
+        (133, 0)
+        >>> records[2].offset, records[2].record_type, records[2].target_uri
+        (615, 'response', 'http://en3.example.org/a/b/page-0.html')
+    """
+    shown = without_credentials(fspath(path))
+    try:
+        stream = open_archive(fspath(path), driver_options())
+    except FileNotFoundError:
+        raise InputError(f"the archive {shown} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"the archive {shown} cannot be read: {error}") from error
+    return _records(stream, shown)
+
+
+def pairs_from_record(record: ArchiveRecord | Damage) -> list[Pair]:
+    """Extracts the image-text pairs of one record of an archive, as the extract step does.
+
+    Args:
+        record: A record that `read_archive` gave: a page with its HTTP header, or the metadata of a page (WAT).
+
+    Returns:
+        The pairs, in the page's order; none for a record that holds no page, and for a damaged part.
+
+    Raises:
+        InputError: If the record should hold a page and cannot be read; the message begins with the reason that the
+            table `rejects` of a run has for it, such as record.page_too_large.
+
+    Example:
+        >>> from metaclip_spark import pairs_from_record, read_archive
+        >>> records = read_archive("tests/data/sample/sample-00000.warc.gz")
+        >>> sum(len(pairs_from_record(record)) for record in records)
+        1456
+    """
+    if isinstance(record, Damage):
+        return []
+    try:
+        return _pairs_of(page_in(record, _LIMITS.max_page_bytes))
+    except LostRecordError as lost:
+        if lost.reason.startswith("record.skipped_") or lost.reason == NO_ENVELOPE:
+            return []
+        raise InputError(f"{lost.reason}: {lost.example!r}") from None
+
+
+def _records(stream: ArchiveStream, shown: str) -> Iterator[ArchiveRecord | Damage]:
+    with stream:
+        try:
+            yield from reader.read_archive(stream, size=stream.size, max_block_bytes=_LIMITS.max_record_bytes)
+        except NotAnArchiveError as error:
+            raise InputError(f"{shown} is not an archive: it begins with {error.example!r}") from None
+        except ArchiveReadError as error:
+            raise InputError(f"the archive {shown} cannot be read: {error}") from None
+
+
+def _pairs_of(page: PagePairs) -> list[Pair]:
+    for index in range(len(page.tags.rows) if page.tags else 0):
+        page.read_tag(index)
+    return [
+        Pair(pair_id(image_url, alt_text), image_url, alt_text, source, page.page_url, image_index)
+        for image_index, image_url, source, alt_text in page.pairs
+    ]
