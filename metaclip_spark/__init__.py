@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import udfs
 
 if TYPE_CHECKING:
-    from metaclip_spark.balance import entry_probabilities, tail_share, threshold_for_tail_share
+    from metaclip_spark.balance import ExpectedSize, entry_probabilities, tail_share, threshold_for_tail_share
+    from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
     from metaclip_spark.errors import (
         ConfigError,
         CurationError,
@@ -24,9 +25,20 @@ if TYPE_CHECKING:
         SuspectSampleError,
         TooManyRejectsError,
     )
+    from metaclip_spark.library.entry_counts import EntryCounts
     from metaclip_spark.library.matcher import Matcher
     from metaclip_spark.library.metadata import Metadata
     from metaclip_spark.library.pages import Pair, pairs_from_html, pairs_from_record, read_archive
+    from metaclip_spark.library.steps import (
+        ExtractedArchives,
+        count_entries,
+        deduplicate_pairs,
+        expected_sizes,
+        extract_archives,
+        filter_languages,
+        match_pairs,
+        sample_pairs,
+    )
     from udfs.archives.recovery import ArchiveRecord, Damage
 
 __version__ = "0.1.0"
@@ -36,25 +48,52 @@ __all__ = [
     "ConfigError",
     "CurationError",
     "Damage",
+    "EntryCounts",
+    "ExpectedSize",
+    "ExtractConfig",
+    "ExtractedArchives",
     "InputError",
+    "LanguageConfig",
+    "MatchConfig",
     "Matcher",
     "Metadata",
     "MetadataError",
+    "OutputConfig",
     "OutputExistsError",
     "Pair",
+    "SampleConfig",
     "SchemaMismatchError",
     "SuspectSampleError",
     "TooManyRejectsError",
+    "count_entries",
+    "deduplicate_pairs",
     "entry_probabilities",
+    "expected_sizes",
+    "extract_archives",
+    "filter_languages",
+    "match_pairs",
     "pairs_from_html",
     "pairs_from_record",
     "read_archive",
+    "sample_pairs",
     "tail_share",
     "threshold_for_tail_share",
 ]
 
 _MODULES = {
-    "metaclip_spark.balance": ("entry_probabilities", "tail_share", "threshold_for_tail_share"),
+    "metaclip_spark.balance": (
+        "ExpectedSize",
+        "entry_probabilities",
+        "tail_share",
+        "threshold_for_tail_share",
+    ),
+    "metaclip_spark.config.curation": (
+        "ExtractConfig",
+        "LanguageConfig",
+        "MatchConfig",
+        "OutputConfig",
+        "SampleConfig",
+    ),
     "metaclip_spark.errors": (
         "ConfigError",
         "CurationError",
@@ -65,10 +104,29 @@ _MODULES = {
         "SuspectSampleError",
         "TooManyRejectsError",
     ),
+    "metaclip_spark.library.entry_counts": ("EntryCounts",),
     "metaclip_spark.library.matcher": ("Matcher",),
     "metaclip_spark.library.metadata": ("Metadata",),
-    "metaclip_spark.library.pages": ("Pair", "pairs_from_html", "pairs_from_record", "read_archive"),
-    "udfs.archives.recovery": ("ArchiveRecord", "Damage"),
+    "metaclip_spark.library.pages": (
+        "Pair",
+        "pairs_from_html",
+        "pairs_from_record",
+        "read_archive",
+    ),
+    "metaclip_spark.library.steps": (
+        "ExtractedArchives",
+        "count_entries",
+        "deduplicate_pairs",
+        "expected_sizes",
+        "extract_archives",
+        "filter_languages",
+        "match_pairs",
+        "sample_pairs",
+    ),
+    "udfs.archives.recovery": (
+        "ArchiveRecord",
+        "Damage",
+    ),
 }
 """Module -> the public names that it holds."""
 

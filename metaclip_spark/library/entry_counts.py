@@ -1,0 +1,136 @@
+"""Entry counts: in how many pairs of a pool each metadata entry occurs."""
+
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from metaclip_spark import balance
+from metaclip_spark.entries import Metadata, load_entry_counts
+from metaclip_spark.errors import MetadataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EntryCounts:
+    """In how many pairs of a pool each entry of a metadata list occurs.
+
+    Counts of disjoint pools are added with `+`: curate each part with the counts of the whole.
+
+    Attributes:
+        entries: The metadata list, in the order of the ids.
+        counts: int64, shape (entries,): the number of pairs that contain the entry; zero where none does.
+
+    Example:
+        >>> import numpy as np
+        >>> from metaclip_spark import EntryCounts
+        >>> counts = EntryCounts(("dog", "axolotl"), np.array([80, 20]))
+        >>> (counts + counts).counts.tolist()
+        [160, 40]
+        >>> counts.probabilities(20).tolist(), counts.tail_share(21)
+        ([0.25, 1.0], 0.2)
+        >>> counts.to_pandas().entry_text.tolist()
+        ['dog', 'axolotl']
+    """
+
+    entries: tuple[str, ...]
+    counts: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            MetadataError: If there is not one count per entry, or counts are not non-negative integers.
+        """
+        counts = np.asarray(self.counts)
+        if counts.shape != (len(self.entries),):
+            raise MetadataError(f"counts has the shape {counts.shape}: it must be ({len(self.entries)},), as the list")
+        if counts.dtype.kind not in "iu" or (counts.size and counts.min() < 0):
+            raise MetadataError("counts must hold integers of at least 0")
+        if counts.size and counts.max() > balance.LARGEST_COUNT:
+            raise MetadataError("a count must be at most 2^63 - 1")
+        object.__setattr__(self, "entries", tuple(self.entries))
+        object.__setattr__(self, "counts", counts.astype(np.int64))
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], metadata: Metadata) -> "EntryCounts":
+        """Reads entry counts made over another pool.
+
+        Args:
+            path: A JSON object (entry to count), or Parquet with the columns `entry_text` and `entry_count`: a file, or
+                a folder of part files such as a run's `entry_counts`; on this machine or in a store.
+            metadata: The list that the counts must belong to.
+
+        Returns:
+            The counts, in the order of the list.
+
+        Raises:
+            MetadataError: If the file is missing or has another form, belongs to another list, lacks an entry or has it
+                twice, or a count is not a non-negative integer.
+        """
+        return cls(metadata.entries, load_entry_counts(fspath(path), metadata))
+
+    def probabilities(self, threshold_t: float) -> npt.NDArray[np.float64]:
+        """Computes each entry's probability, min(1, t / count).
+
+        Args:
+            threshold_t: The threshold t: a whole number of at least 1, or infinity.
+
+        Returns:
+            float64, shape (entries,), above 0 and up to 1.
+
+        Raises:
+            ConfigError: If the threshold is not one.
+        """
+        return balance.entry_probabilities(self.counts, threshold_t)
+
+    def tail_share(self, threshold_t: float) -> float:
+        """Computes the tail's share of all matches: the matches of entries whose count is below t.
+
+        Args:
+            threshold_t: The threshold t: a whole number of at least 1, or infinity.
+
+        Returns:
+            A number from 0 to 1.
+
+        Raises:
+            ConfigError: If the threshold is not one.
+        """
+        return balance.tail_share(self.counts, threshold_t)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Gives the counts as a pandas DataFrame.
+
+        Returns:
+            Columns entry_text and entry_count; the index is the entry's id.
+        """
+        import pandas as pd  # noqa: PLC0415 - slow to import, and needed here only
+
+        index = pd.RangeIndex(len(self.entries), name="entry_id")
+        return pd.DataFrame({"entry_text": self.entries, "entry_count": self.counts}, index)
+
+    def __add__(self, other: "EntryCounts") -> "EntryCounts":
+        """Adds the counts of another pool that has no pair in common with this one's.
+
+        Raises:
+            MetadataError: If they are of another metadata list, or a sum exceeds 2^63 - 1.
+        """
+        if not isinstance(other, EntryCounts):
+            return NotImplemented
+        if self.entries != other.entries:
+            raise MetadataError(
+                f"counts of two metadata lists ({len(self.entries):,} and {len(other.entries):,} entries) cannot be "
+                "added: count both pools with the same list"
+            )
+        wrapping = np.flatnonzero(other.counts > balance.LARGEST_COUNT - self.counts)
+        if wrapping.size:
+            raise MetadataError(f"the counts of the entry {self.entries[wrapping[0]]!r} add up to more than 2^63 - 1")
+        return EntryCounts(self.entries, self.counts + other.counts)
+
+    def __repr__(self) -> str:
+        """Shows the sums, not the entries: there may be 500,000."""
+        return f"EntryCounts({len(self.entries):,} entries, {balance.exact_sum(self.counts):,} matches)"

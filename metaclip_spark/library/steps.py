@@ -1,0 +1,290 @@
+"""The steps of a curation as functions on DataFrames, for pipelines of your own; nothing is stored."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+
+import numpy as np
+import numpy.typing as npt
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from metaclip_spark.balance import ExpectedSize, check_threshold
+from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, SampleConfig
+from metaclip_spark.entries import Metadata
+from metaclip_spark.errors import ConfigError
+from metaclip_spark.inputs.files import resolve_archives
+from metaclip_spark.inputs.remote import fetch_options
+from metaclip_spark.library.arguments import arguments_named, configurations
+from metaclip_spark.library.entry_counts import EntryCounts
+from metaclip_spark.library.session import session_for
+from metaclip_spark.steps import count, deduplicate, extract, language_filter, match, sample
+from metaclip_spark.steps import thresholds as threshold_steps
+from metaclip_spark.steps.schemas import require_columns
+from udfs.matching.engine import ENGINES
+from udfs.pairs.extract import ExtractOptions
+from udfs.schemas import ARCHIVES, MATCHED, PAIRS, REJECTS
+
+
+@dataclass(frozen=True)
+class ExtractedArchives:
+    """What extraction gave: three views of one DataFrame, which each action on one of them computes anew.
+
+    Call `rows.cache()` to look at several views, or at one several times.
+
+    Attributes:
+        rows: One DataFrame with all rows; its column `kind` says which view a row belongs to.
+    """
+
+    rows: DataFrame
+
+    @property
+    def pairs(self) -> DataFrame:
+        """Raw pairs, duplicates among them."""
+        return self.rows.where(F.col("kind") == "pair").select(*PAIRS.names)
+
+    @property
+    def archives(self) -> DataFrame:
+        """One row per archive: its state, and what was read, found and rejected."""
+        return self.rows.where(F.col("kind") == "archive").select(*ARCHIVES.names)
+
+    @property
+    def rejects(self) -> DataFrame:
+        """One row per rejected archive or record, and the first few rejected images and texts per reason."""
+        return self.rows.where(F.col("kind") == "reject").select(*REJECTS.names)
+
+
+def extract_archives(
+    archives: str | PathLike[str] | Sequence[str | PathLike[str]],
+    *,
+    max_page_bytes: int = 32 * 1024 * 1024,
+    page_timeout_seconds: float = 60.0,
+    s3_access: str = "signed",
+    spark: SparkSession | None = None,
+) -> ExtractedArchives:
+    """Extracts the image-text pairs of WARC, WAT and ARC archives.
+
+    Bad input never raises in a worker: it becomes rejects and counts.
+
+    Args:
+        archives: Files, globs, folders, or path lists (*.paths, *.txt, plain or .gz); on this machine or in a store.
+        max_page_bytes: Size above which a page or a record's body is rejected, in bytes.
+        page_timeout_seconds: Time after which a page is given up, in seconds.
+        s3_access: How archives on S3 are read: "signed", "anonymous" or "requester-pays".
+        spark: The session; None takes the active one, or starts a local one.
+
+    Returns:
+        An `ExtractedArchives`, not computed yet: one task per archive.
+
+    Raises:
+        InputError: If an archive that is named does not exist.
+        ConfigError: If an argument is out of range, or a session must be started and there is no Java.
+
+    Example:
+        >>> from metaclip_spark import extract_archives
+        >>> extracted = extract_archives("tests/data/sample/*.warc.gz")
+        >>> extracted.pairs.count()
+        8723
+        >>> extracted.pairs.columns[:4]
+        ['pair_id', 'image_url', 'alt_text', 'source']
+    """
+    given = {
+        "archives": archives,
+        "max_page_bytes": max_page_bytes,
+        "page_timeout_seconds": page_timeout_seconds,
+        "s3_access": s3_access,
+    }
+    with arguments_named(ExtractConfig):
+        (config,) = configurations("extract_archives", given, ExtractConfig)
+        options = fetch_options(config)
+        paths = resolve_archives(config.archives, options=options)
+    limits = ExtractOptions(
+        max_page_bytes=config.max_page_bytes, page_timeout_seconds=float(config.page_timeout_seconds)
+    )
+    placed = extract.archive_paths(session_for(spark), paths)
+    return ExtractedArchives(extract.extract_archives(placed, limits, options))
+
+
+def deduplicate_pairs(pairs: DataFrame, *, partitions: int | None = None) -> DataFrame:
+    """Keeps one row of each pair; the result does not depend on the order of rows or their partitions.
+
+    Two rows are the same pair where image URL and text are. The one from the first archive, record and image stays.
+
+    Args:
+        pairs: Raw pairs, such as `ExtractedArchives.pairs`.
+        partitions: Number of partitions of the result; None takes spark.sql.shuffle.partitions.
+
+    Returns:
+        The pool: the same columns, one row per pair_id, sorted by it within each partition.
+
+    Raises:
+        SchemaMismatchError: If `pairs` lacks a column, or has it with another type.
+        ConfigError: If `partitions` is below 1.
+
+    Example:
+        >>> from metaclip_spark import deduplicate_pairs, extract_archives
+        >>> pairs = extract_archives("tests/data/sample/*.warc.gz").pairs
+        >>> deduplicate_pairs(pairs).count()
+        8401
+    """
+    if partitions is None:
+        partitions = int(pairs.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
+    if partitions < 1:
+        raise ConfigError(f"partitions is {partitions}: it must be an integer of at least 1")
+    return deduplicate.deduplicate_pairs(pairs, partitions)
+
+
+def match_pairs(
+    pool: DataFrame, metadata: Metadata, *, engine: str = "token", identify_language: bool = False
+) -> DataFrame:
+    """Finds the metadata entries in each text and keeps the pairs that have one.
+
+    The automaton is built here and distributed to the executors, each of which holds it once.
+
+    Args:
+        pool: Distinct pairs, such as `deduplicate_pairs` gives.
+        metadata: The metadata list.
+        engine: "token" (compiled) or "pyahocorasick" (the published way); both find the same entries.
+        identify_language: Whether to fill the columns `language` and `language_probability`, which are null otherwise.
+
+    Returns:
+        The columns of the pool, `language`, `language_probability`, and `entry_ids`: sorted and distinct ids.
+
+    Raises:
+        SchemaMismatchError: If `pool` lacks a column, or has it with another type.
+        ConfigError: If there is no such engine.
+
+    Example:
+        >>> from metaclip_spark import Metadata, match_pairs, open_run
+        >>> metadata = Metadata.from_entries(["dog", "New York"])
+        >>> matched = match_pairs(open_run("demo-output").pool, metadata)
+        >>> matched.count()
+        5
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"engine is {engine!r}: it must be one of {', '.join(ENGINES)}")
+    require_columns(pool, PAIRS)
+    shipped = match.ship_automaton(pool.sparkSession, metadata, engine)
+    return match.match_pairs(pool, shipped, identify_language=identify_language)
+
+
+def filter_languages(
+    matched: DataFrame, languages: str | Iterable[str], *, min_language_probability: float = 0.0
+) -> DataFrame:
+    """Keeps the pairs whose text is in one of the languages.
+
+    Args:
+        matched: Pairs that `match_pairs` gave with `identify_language=True`.
+        languages: fastText codes, such as ["en", "de"]; without any, every pair is kept.
+        min_language_probability: Smallest probability of the text's language, from 0 to 1.
+
+    Returns:
+        The same columns.
+
+    Raises:
+        SchemaMismatchError: If `matched` lacks a column, or has it with another type.
+        ConfigError: If a language is not a code, or the probability is out of range.
+
+    Example:
+        >>> from metaclip_spark import filter_languages, open_run
+        >>> filter_languages(open_run("demo-output").matched, ["en"]).count()
+        5
+    """
+    given = {
+        "languages": languages if isinstance(languages, str) else tuple(languages),
+        "min_language_probability": min_language_probability,
+    }
+    with arguments_named(LanguageConfig):
+        (config,) = configurations("filter_languages", given, LanguageConfig)
+    return language_filter.pass_language_gate(
+        matched, languages=config.languages, min_language_probability=config.min_language_probability
+    )
+
+
+def count_entries(matched: DataFrame, metadata: Metadata) -> EntryCounts:
+    """Counts in how many pairs each entry occurs; runs a Spark job.
+
+    Args:
+        matched: Pairs that `match_pairs` gave with the same metadata list.
+        metadata: The metadata list.
+
+    Returns:
+        The counts, zeros too.
+
+    Raises:
+        SchemaMismatchError: If `matched` lacks a column, or has it with another type.
+
+    Example:
+        >>> from metaclip_spark import Metadata, count_entries, match_pairs, open_run
+        >>> metadata = Metadata.from_entries(["dog", "New York"])
+        >>> matched = match_pairs(open_run("demo-output").pool, metadata)
+        >>> count_entries(matched, metadata).counts.tolist()
+        [5, 0]
+    """
+    pairs = require_columns(matched, MATCHED)
+    return EntryCounts(metadata.entries, count.count_entries(pairs, len(metadata.entries)))
+
+
+def sample_pairs(matched: DataFrame, probabilities: npt.NDArray[np.float64], *, seed: int = 0) -> DataFrame:
+    """Balances the matched pairs: keeps each with its keep probability ("Demystifying CLIP Data", Algorithm 1).
+
+    A pair is kept where one of its entries draws it, so its keep probability is 1 - prod(1 - p) over its entries. The
+    draw depends on nothing but the seed and the pair's id: the same rows are kept under any partitioning or retry.
+
+    Args:
+        matched: Pairs that `match_pairs` gave.
+        probabilities: float64, shape (entries,): each entry's probability, such as `EntryCounts.probabilities(t)`.
+        seed: Seed of the draws, from 0 to 2^64 - 1.
+
+    Returns:
+        The columns of `matched`, and `keep_probability`.
+
+    Raises:
+        SchemaMismatchError: If `matched` lacks a column, or has it with another type.
+        ConfigError: If the seed is out of range, or the probabilities are not numbers from 0 to 1.
+
+    Example:
+        >>> from metaclip_spark import open_run, sample_pairs
+        >>> run = open_run("demo-output")
+        >>> probabilities = run.entry_counts.probabilities(20)
+        >>> sample_pairs(run.matched, probabilities, seed=0).count() == run.curated.count()
+        True
+    """
+    values = np.asarray(probabilities, dtype=np.float64)
+    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
+        raise ConfigError(
+            "probabilities must be one number from 0 to 1 for each entry, such as EntryCounts.probabilities(t)"
+        )
+    with arguments_named(SampleConfig):
+        (config,) = configurations("sample_pairs", {"seed": seed, "threshold_t": 1}, SampleConfig)
+    return sample.sample_pairs(matched, values, config.seed)
+
+
+def expected_sizes(matched: DataFrame, entry_counts: EntryCounts, thresholds: Iterable[int]) -> dict[int, ExpectedSize]:
+    """Computes how many pairs each threshold would keep, without sampling; runs one Spark job.
+
+    Args:
+        matched: Pairs that `match_pairs` gave.
+        entry_counts: The counts to balance with.
+        thresholds: Thresholds t: integers of at least 1.
+
+    Returns:
+        Threshold to `ExpectedSize` (its `size` and `standard_error` are in pairs), in ascending order.
+
+    Raises:
+        SchemaMismatchError: If `matched` lacks a column, or has it with another type.
+        ConfigError: If a threshold is not an integer of at least 1.
+
+    Example:
+        >>> from metaclip_spark import expected_sizes, open_run
+        >>> run = open_run("demo-output")
+        >>> sizes = expected_sizes(run.matched, run.entry_counts, [1, 20])
+        >>> round(sizes[20].size)
+        1
+    """
+    wanted = [check_threshold(threshold) for threshold in thresholds]
+    if math.inf in wanted:
+        raise ConfigError("thresholds holds inf, which keeps every matched pair: pass integers of at least 1")
+    pairs = require_columns(matched, MATCHED)
+    return threshold_steps.expected_sizes(pairs, entry_counts.counts, [int(threshold) for threshold in wanted])
