@@ -11,6 +11,7 @@ from pyspark import SparkFiles
 
 from metaclip_spark.config.curation import ExtractConfig, MatchConfig
 from metaclip_spark.entries import Metadata
+from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import fetch_options
 from metaclip_spark.runs.run import Run
 from metaclip_spark.steps.extract import archive_paths, extract_archives
@@ -51,7 +52,7 @@ class Verdict:
 
 
 def check_cluster(
-    run: Run, extract: ExtractConfig, match: MatchConfig, metadata: Metadata, paths: list[tuple[str, str]]
+    run: Run, extract: ExtractConfig, match: MatchConfig, metadata: Metadata, paths: list[ArchivePath]
 ) -> Verdict:
     """Checks workers, inputs and output, and times one archive per executor core.
 
@@ -79,7 +80,7 @@ def check_cluster(
 
 
 def _probe(
-    run: Run, extract: ExtractConfig, match: MatchConfig, metadata: Metadata, paths: list[tuple[str, str]]
+    run: Run, extract: ExtractConfig, match: MatchConfig, metadata: Metadata, paths: list[ArchivePath]
 ) -> list[dict[str, Any]]:
     automaton = ship_automaton(run.spark, metadata, match.engine)
     first = [path for _, path in paths[:_PATHS_PER_PROBE]]
@@ -173,7 +174,7 @@ def _check_output(verdict: Verdict, run: Run) -> None:
     )
 
 
-def _canary(verdict: Verdict, run: Run, extract: ExtractConfig, paths: list[tuple[str, str]]) -> None:
+def _canary(verdict: Verdict, run: Run, extract: ExtractConfig, paths: list[ArchivePath]) -> None:
     cores = run.spark.sparkContext.defaultParallelism
     chosen = paths[:: max(1, len(paths) // cores)][:cores]
     begun = time.monotonic()

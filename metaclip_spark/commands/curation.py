@@ -1,7 +1,5 @@
 """The commands that write a run: all of it, or one step after another."""
 
-from functools import partial
-
 from metaclip_spark.commands.show import show
 from metaclip_spark.config.curation import (
     ExtractConfig,
@@ -29,14 +27,14 @@ def curate(
         run_sample,
     )
     from metaclip_spark.reports.report import finish_run
-    from metaclip_spark.runs.run import open_run, prepare_output
-    from metaclip_spark.stores.storage import check_apart
+    from metaclip_spark.runs.layout import check_apart
+    from metaclip_spark.runs.open import begin_run
 
     metadata = load_metadata(match.metadata)
     check_before_start(sample, metadata)
     paths = resolve_inputs(extract)
     check_apart(output.output, paths)
-    with open_run(output, "metaclip-spark curate", prepare_output, begins=True) as run:
+    with begin_run(output, "curate") as run:
         run_extract(run, extract, paths)
         run_match(run, match, language, metadata)
         run_count(run, language, metadata)
@@ -48,12 +46,12 @@ def curate(
 def extract_pool(output: OutputConfig, extract: ExtractConfig) -> None:
     """Extract pairs from archives (or read them from files) and deduplicate them into the pool."""
     from metaclip_spark.pipeline import resolve_inputs, run_extract
-    from metaclip_spark.runs.run import open_run, prepare_output
-    from metaclip_spark.stores.storage import check_apart
+    from metaclip_spark.runs.layout import check_apart
+    from metaclip_spark.runs.open import begin_run
 
     paths = resolve_inputs(extract)
     check_apart(output.output, paths)
-    with open_run(output, "metaclip-spark extract", prepare_output, begins=True) as run:
+    with begin_run(output, "extract") as run:
         run_extract(run, extract, paths)
 
 
@@ -61,13 +59,11 @@ def extract_pool(output: OutputConfig, extract: ExtractConfig) -> None:
 def match_pool(output: OutputConfig, match: MatchConfig, language: LanguageConfig) -> None:
     """Match the pool of a run against a metadata list."""
     from metaclip_spark.entries import load_metadata
-    from metaclip_spark.pipeline import BUCKET, run_match
-    from metaclip_spark.runs.run import open_run, prepare_step
-    from metaclip_spark.stores.storage import manifest_name
+    from metaclip_spark.pipeline import run_match
+    from metaclip_spark.runs.open import continue_run
 
     metadata = load_metadata(match.metadata)
-    prepare = partial(prepare_step, step="match", bucket=BUCKET, needs=[manifest_name("deduplicate", BUCKET)])
-    with open_run(output, "metaclip-spark match", prepare) as run:
+    with continue_run(output, step="match") as run:
         run_match(run, match, language, metadata)
 
 
@@ -75,13 +71,11 @@ def match_pool(output: OutputConfig, match: MatchConfig, language: LanguageConfi
 def count_entries(output: OutputConfig, match: MatchConfig, language: LanguageConfig) -> None:
     """Count the metadata entries in the matched pairs of a run."""
     from metaclip_spark.entries import load_metadata
-    from metaclip_spark.pipeline import BUCKET, run_count
-    from metaclip_spark.runs.run import open_run, prepare_step
-    from metaclip_spark.stores.storage import manifest_name
+    from metaclip_spark.pipeline import run_count
+    from metaclip_spark.runs.open import continue_run
 
     metadata = load_metadata(match.metadata)
-    prepare = partial(prepare_step, step="count", needs=[manifest_name("match", BUCKET)])
-    with open_run(output, "metaclip-spark count", prepare) as run:
+    with continue_run(output, step="count") as run:
         run_count(run, language, metadata)
 
 
@@ -89,11 +83,9 @@ def count_entries(output: OutputConfig, match: MatchConfig, language: LanguageCo
 def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageConfig) -> None:
     """Draw the curated set of a run from its matched pairs and entry counts."""
     from metaclip_spark.pipeline import run_sample
-    from metaclip_spark.runs.run import open_run, prepare_step
-    from metaclip_spark.stores.storage import manifest_name
+    from metaclip_spark.runs.open import continue_run
 
-    prepare = partial(prepare_step, step="sample", needs=[manifest_name("count")])
-    with open_run(output, "metaclip-spark sample", prepare) as run:
+    with continue_run(output, step="sample") as run:
         run_sample(run, sample, language)
 
 
@@ -102,11 +94,11 @@ def report_curation(output: OutputConfig, report: ReportConfig) -> None:
     """Write the report of a run and run.json, which makes the run finished."""
     from metaclip_spark.reports.compare import check_other
     from metaclip_spark.reports.report import finish_run
-    from metaclip_spark.runs.run import open_run, prepare_nothing
+    from metaclip_spark.runs.open import continue_run
 
     if report.against:
         check_other(report.against)
-    with open_run(output, "metaclip-spark report", prepare_nothing) as run:
+    with continue_run(output) as run:
         finish_run(run, report.against)
 
 
@@ -116,11 +108,11 @@ def check_cluster(output: OutputConfig, extract: ExtractConfig, match: MatchConf
     from metaclip_spark.cluster_check import check_cluster as check
     from metaclip_spark.entries import load_metadata
     from metaclip_spark.pipeline import resolve_inputs
-    from metaclip_spark.runs.run import open_run, prepare_nothing
+    from metaclip_spark.runs.open import hold_output
 
     metadata = load_metadata(match.metadata)
     paths = resolve_inputs(extract)
-    with open_run(output, "metaclip-spark check_cluster", prepare_nothing, begins=True) as run:
+    with hold_output(output, "check_cluster") as run:
         verdict = check(run, extract, match, metadata, paths)
     failed = f"{verdict.failures} checks failed: a run would fail" if verdict.failures else "a run would work here"
     show([*verdict.lines, failed])

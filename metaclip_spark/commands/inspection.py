@@ -10,11 +10,11 @@ def plan_threshold(config: PlanConfig) -> None:
     """Show which size, tail share and head each threshold t would give, without sampling."""
     from metaclip_spark.reports.charts import check_chart_path
     from metaclip_spark.reports.plan import plan_lines, plan_thresholds, save_curve
-    from metaclip_spark.runs.open import open_to_read
+    from metaclip_spark.runs.open import open_run
 
     if config.curve:
         check_chart_path(config.curve)
-    run = open_to_read(config.run, "metaclip-spark plan", s3_packages=config.s3_packages)
+    run = open_run(config.run, name="plan", s3_packages=config.s3_packages, finished=False)
     run.spark.sparkContext.setJobDescription("plan")
     plan = plan_thresholds(run, config)
     show(plan_lines(plan))
@@ -26,9 +26,10 @@ def plan_threshold(config: PlanConfig) -> None:
 def explain_pair(config: ExplainConfig) -> None:
     """Say why a pair is in the curated set of a run, or at which step it left."""
     from metaclip_spark.reports.explain import explain, explain_lines
-    from metaclip_spark.runs.open import open_finished
+    from metaclip_spark.runs.open import open_run
+    from metaclip_spark.runs.step import SAMPLE
 
-    run = open_finished(config.run, "metaclip-spark explain", s3_packages=config.s3_packages)
+    run = open_run(config.run, name="explain", s3_packages=config.s3_packages)
     run.spark.sparkContext.setJobDescription("explain")
-    threshold = run.manifest("sample")["numbers"]["threshold_t"]
+    threshold = run.manifest(SAMPLE).numbers.threshold_t
     show(explain_lines(explain(run, config), threshold))

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_spark.errors import InputError, SchemaMismatchError
+from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import files_of_url, in_words, matches_pattern, read_path_list
 from udfs.pairs.tables import RawStream
 from udfs.sources.credentials import bare_url, has_ending, without_credentials
@@ -29,7 +30,7 @@ _ATTEMPTS_AT_FOOTER = 2
 
 def resolve_archives(
     named: Sequence[str], prefix: str = "", options: FetchOptions = DEFAULT_OPTIONS
-) -> list[tuple[str, str]]:
+) -> list[ArchivePath]:
     """Finds the archives that `--archives` names.
 
     Args:
@@ -46,7 +47,7 @@ def resolve_archives(
         InputError: If something named is not there, or two paths have one name. A missing line of a path list is no
             error here: it becomes a failed archive.
     """
-    found: list[tuple[str, str]] = []
+    found: list[ArchivePath] = []
     for item in named:
         if has_ending(item, PATH_LIST_ENDINGS):
             found += _lines_of_path_list(item, prefix, options)
@@ -55,7 +56,7 @@ def resolve_archives(
     return _distinct(found)
 
 
-def resolve_pool(named: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) -> list[tuple[str, str]]:
+def resolve_pool(named: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) -> list[ArchivePath]:
     """Finds the files that `--pool` names.
 
     Args:
@@ -78,7 +79,7 @@ def resolve_pool(named: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) 
 
 
 def check_pool_files(
-    paths: list[tuple[str, str]], *, url_column: str, text_column: str, options: FetchOptions = DEFAULT_OPTIONS
+    paths: list[ArchivePath], *, url_column: str, text_column: str, options: FetchOptions = DEFAULT_OPTIONS
 ) -> None:
     """Checks the footers of all Parquet files before work starts.
 
@@ -135,7 +136,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def resolve_files(
     named: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS, endings: tuple[str, ...] = ("",)
-) -> list[tuple[str, str]]:
+) -> list[ArchivePath]:
     """Finds files of any kind.
 
     Args:
@@ -152,7 +153,7 @@ def resolve_files(
     return _distinct([pair for item in named for pair in _files_named(item, endings, options)])
 
 
-def _files_named(item: str, endings: tuple[str, ...], options: FetchOptions) -> list[tuple[str, str]]:
+def _files_named(item: str, endings: tuple[str, ...], options: FetchOptions) -> list[ArchivePath]:
     if scheme_of(item) != "file":
         return files_of_url(item, endings, options)
     try:
@@ -162,15 +163,15 @@ def _files_named(item: str, endings: tuple[str, ...], options: FetchOptions) -> 
     if path.is_dir():
         return _files_below(path, endings)
     if path.exists():
-        return [(path.name, str(path.absolute()))]
+        return [ArchivePath(path.name, str(path.absolute()))]
     if glob.has_magic(str(path)):
         return _files_of_glob(path, endings)
     raise InputError(f"{item} does not exist: check the path")
 
 
-def _files_below(folder: Path, endings: tuple[str, ...]) -> list[tuple[str, str]]:
+def _files_below(folder: Path, endings: tuple[str, ...]) -> list[ArchivePath]:
     files = [
-        (path.relative_to(folder).as_posix(), str(path.absolute()))
+        ArchivePath(path.relative_to(folder).as_posix(), str(path.absolute()))
         for path in _walk(folder)
         if path.name.lower().endswith(endings) and path.is_file()
     ]
@@ -207,14 +208,14 @@ def _is_hidden(below: Path) -> bool:
     return any(part[0] in "._" for part in below.parts)
 
 
-def _files_of_glob(pattern: Path, endings: tuple[str, ...]) -> list[tuple[str, str]]:
+def _files_of_glob(pattern: Path, endings: tuple[str, ...]) -> list[ArchivePath]:
     first_magic = next(place for place, part in enumerate(pattern.parts) if glob.has_magic(part))
     root = Path(*pattern.parts[:first_magic])
     parts = pattern.parts[first_magic:]
-    found: list[tuple[str, str]] = []
+    found: list[ArchivePath] = []
     if "**" in parts:
         found = [
-            (path.relative_to(root).as_posix(), str(path.absolute()))
+            ArchivePath(path.relative_to(root).as_posix(), str(path.absolute()))
             for path in _walk(root)
             if matches_pattern(path.relative_to(root).parts, parts) and path.is_file()
         ]
@@ -226,19 +227,19 @@ def _files_of_glob(pattern: Path, endings: tuple[str, ...]) -> list[tuple[str, s
         for path in paths:
             below = path.relative_to(root)
             if path.is_dir():
-                found += [((below / name).as_posix(), inner) for name, inner in _files_below(path, endings)]
+                found += [ArchivePath((below / name).as_posix(), inner) for name, inner in _files_below(path, endings)]
             elif path.is_file() and not _is_hidden(below):
-                found.append((below.as_posix(), str(path.absolute())))
+                found.append(ArchivePath(below.as_posix(), str(path.absolute())))
     if not found:
         raise InputError(f"{pattern} matches no file: check the pattern")
     return found
 
 
-def _lines_of_path_list(item: str, prefix: str, options: FetchOptions) -> list[tuple[str, str]]:
+def _lines_of_path_list(item: str, prefix: str, options: FetchOptions) -> list[ArchivePath]:
     if scheme_of(item) == "file" and not Path(item.removeprefix("file://")).is_file():
         raise InputError(f"the path list {item} does not exist: check the path")
     lines = [line for line in read_path_list(item, options) if not line.startswith("#")]
-    return [(bare_url(line), _located(line, prefix)) for line in lines]
+    return [ArchivePath(bare_url(line), _located(line, prefix)) for line in lines]
 
 
 def _located(line: str, prefix: str) -> str:
@@ -247,14 +248,14 @@ def _located(line: str, prefix: str) -> str:
     return f"{prefix.rstrip('/')}/{line}"
 
 
-def _distinct(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _distinct(found: list[ArchivePath]) -> list[ArchivePath]:
     located: dict[str, str] = {}
     for archive, path in _once_each(found):
         if located.setdefault(archive, path) != path:
             raise InputError(_of_one_name(archive, located[archive], path))
     if not located:
         raise InputError("the input names no file: check --archives or --pool")
-    return sorted(located.items(), key=lambda item: item[0].encode())
+    return [ArchivePath(*item) for item in sorted(located.items(), key=lambda item: item[0].encode())]
 
 
 def _of_one_name(archive: str, first: str, second: str) -> str:
@@ -269,7 +270,7 @@ def _of_one_name(archive: str, first: str, second: str) -> str:
     )
 
 
-def _once_each(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _once_each(found: list[ArchivePath]) -> list[ArchivePath]:
     """Keeps one name of each file, however many ways led to it: read twice it would count twice.
 
     A name by which fewest links to folders are followed stays, whatever links are made; of those the smallest.
@@ -277,18 +278,19 @@ def _once_each(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
     Raises:
         InputError: If a name is not UTF-8.
     """
-    names: dict[str, tuple[str, str]] = {}
-    for archive, path in found:
+    names: dict[str, ArchivePath] = {}
+    for each in found:
+        archive, path = each
         try:
             real = path if "://" in path else os.path.realpath(path)
-            before = names.get(real, (archive, path))
+            before = names.get(real, each)
             archive.encode()
         except UnicodeEncodeError:
             raise InputError(f"the file name {archive!r} is not UTF-8: rename the file") from None
-        names[real] = before if before[0] == archive else min(before, (archive, path), key=_rank)
+        names[real] = before if before[0] == archive else min(before, each, key=_rank)
     return list(names.values())
 
 
-def _rank(named: tuple[str, str]) -> tuple[int, bytes]:
+def _rank(named: ArchivePath) -> tuple[int, bytes]:
     archive, path = named
     return sum(map(os.path.islink, Path(path).parents)), archive.encode()

@@ -15,6 +15,7 @@ import fsspec
 
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.errors import InputError
+from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.stores.storage import s3_endpoint
 from udfs.sources import https as fetch_https
 from udfs.sources import s3 as fetch_s3
@@ -40,7 +41,7 @@ def fetch_options(config: ExtractConfig) -> FetchOptions:
     return FetchOptions(s3_access=config.s3_access, s3_endpoint=s3_endpoint())
 
 
-def files_of_url(item: str, endings: tuple[str, ...], options: FetchOptions) -> list[tuple[str, str]]:
+def files_of_url(item: str, endings: tuple[str, ...], options: FetchOptions) -> list[ArchivePath]:
     """Finds the archives behind a URL: a file, a glob or, with "/" at its end or no file of that name, a folder.
 
     Args:
@@ -58,7 +59,7 @@ def files_of_url(item: str, endings: tuple[str, ...], options: FetchOptions) -> 
     try:
         if scheme in fetch_https.SCHEMES:
             stat_archive(item, options)
-            return [(PurePosixPath(bare_url(item)).name, item)]
+            return [ArchivePath(PurePosixPath(bare_url(item)).name, item)]
         if scheme in fetch_s3.SCHEMES:
             found = _files_of_s3(item, endings, options)
         else:
@@ -83,17 +84,19 @@ def in_words(endings: tuple[str, ...]) -> str:
     return "" if "" in endings else f" that ends with one of {', '.join(endings)}"
 
 
-def _files_of_s3(item: str, endings: tuple[str, ...], options: FetchOptions) -> list[tuple[str, str]]:
+def _files_of_s3(item: str, endings: tuple[str, ...], options: FetchOptions) -> list[ArchivePath]:
     bucket, key = fetch_s3.split_s3(item)
     start = f"{scheme_of(item)}://{bucket}"
     listed = list(fetch_s3.list_s3(f"{start}/{_fixed_part(key)}", options))
     if key in {name for name, _ in listed}:
         # A name may hold what looks like a pattern.
-        return [(PurePosixPath(key).name, item)]
-    return [(below, f"{start}/{name}") for name, below in _chosen([name for name, _ in listed], key, endings)]
+        return [ArchivePath(PurePosixPath(key).name, item)]
+    return [
+        ArchivePath(below, f"{start}/{name}") for name, below in _chosen([name for name, _ in listed], key, endings)
+    ]
 
 
-def _files_of_fsspec(item: str, endings: tuple[str, ...]) -> list[tuple[str, str]]:
+def _files_of_fsspec(item: str, endings: tuple[str, ...]) -> list[ArchivePath]:
     try:
         filesystem, key = fsspec.core.url_to_fs(item)
     except ImportError:
@@ -104,11 +107,11 @@ def _files_of_fsspec(item: str, endings: tuple[str, ...]) -> list[tuple[str, str
         # A file system that knows no query takes it for a part of the name.
         key = key.partition("?")[0]
     if is_file:
-        return [(PurePosixPath(key).name, item)]
+        return [ArchivePath(PurePosixPath(key).name, item)]
     fixed = _fixed_part(key)
     root = fixed if fixed.endswith("/") else f"{fixed.rpartition('/')[0]}/"
     names = filesystem.find(root if glob.has_magic(key) else key)
-    return [(below, _located(filesystem, name, item, key)) for name, below in _chosen(names, key, endings)]
+    return [ArchivePath(below, _located(filesystem, name, item, key)) for name, below in _chosen(names, key, endings)]
 
 
 def _located(filesystem: Any, name: str, item: str, key: str) -> str:
@@ -213,7 +216,7 @@ def read_path_list(path: str, options: FetchOptions) -> list[str]:
     return [line for line in lines if line]
 
 
-def resolve_crawl(config: ExtractConfig, options: FetchOptions) -> list[tuple[str, str]]:
+def resolve_crawl(config: ExtractConfig, options: FetchOptions) -> list[ArchivePath]:
     """Finds the archives of a crawl by Common Crawl's own path list.
 
     Args:
@@ -237,7 +240,7 @@ def resolve_crawl(config: ExtractConfig, options: FetchOptions) -> list[tuple[st
     if not chosen:
         shown = without_credentials(path_list)
         raise InputError(f"{shown} has {len(lines)} lines: --offset {config.offset} leaves none")
-    return sorted(((line, f"{base}/{line}") for line in chosen), key=lambda item: item[0].encode())
+    return sorted((ArchivePath(line, f"{base}/{line}") for line in chosen), key=lambda item: item.archive.encode())
 
 
 def _common_crawl() -> str:
@@ -245,7 +248,7 @@ def _common_crawl() -> str:
     return COMMON_CRAWL_S3 if boto3.session.Session().get_credentials() else COMMON_CRAWL_HTTPS
 
 
-def region_warning(paths: list[tuple[str, str]]) -> str | None:
+def region_warning(paths: list[ArchivePath]) -> str | None:
     """Warns where Common Crawl is read from another region than its own.
 
     Args:

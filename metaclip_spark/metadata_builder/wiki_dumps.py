@@ -34,7 +34,7 @@ class DumpPart:
     pages: int | None
 
 
-def find_files(option: str, items: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) -> list[tuple[str, str]]:
+def find_files(option: str, items: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) -> Sequence[tuple[str, str]]:
     """Finds the files that an option names: (name, path), sorted by name, each once."""
     try:
         return resolve_files(items, options)

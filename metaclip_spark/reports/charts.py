@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from metaclip_spark.errors import ConfigError
+from metaclip_spark.reports.records import Curves, PlanRow, RankPoints, SharePoints
 
 CURVE_POINTS = 240
 WIDTH, HEIGHT = 6.4, 3.8
@@ -53,7 +54,7 @@ IN_PAGE = Palette(ink="#010101", line="#010102", first="#010103", second="#01010
 """Colours that nothing else has: each is replaced by the page's CSS variable of its name."""
 
 
-def head_tail_chart(curves: dict[str, Any], palette: Palette = IN_PAGE) -> Figure:
+def head_tail_chart(curves: Curves, palette: Palette = IN_PAGE) -> Figure:
     """Draws entry counts against their rank, before and after balancing: the paper's figure of head and tail.
 
     Args:
@@ -64,13 +65,12 @@ def head_tail_chart(curves: dict[str, Any], palette: Palette = IN_PAGE) -> Figur
         A log-log figure with t marked where t is finite.
     """
     figure, axes = new_figure(palette)
-    for name, colour, label in (("before", palette.first, "matched"), ("after", palette.second, "curated")):
-        points = curves[name]
-        if points["ranks"]:
-            axes.plot(points["ranks"], points["counts"], color=colour, label=f"{label} pairs", linewidth=1.8)
-    if curves["threshold_t"] is not None:
-        axes.axhline(curves["threshold_t"], color=palette.mark, linestyle="--", linewidth=1.1)
-        _label_line(axes, (0.995, curves["threshold_t"]), f"t = {short_number(curves['threshold_t'])}", palette)
+    for points, colour, label in ((curves.before, palette.first, "matched"), (curves.after, palette.second, "curated")):
+        if points.ranks:
+            axes.plot(points.ranks, points.counts, color=colour, label=f"{label} pairs", linewidth=1.8)
+    if curves.threshold_t is not None:
+        axes.axhline(curves.threshold_t, color=palette.mark, linestyle="--", linewidth=1.1)
+        _label_line(axes, (0.995, curves.threshold_t), f"t = {short_number(curves.threshold_t)}", palette)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("entries, sorted by count")
@@ -78,7 +78,7 @@ def head_tail_chart(curves: dict[str, Any], palette: Palette = IN_PAGE) -> Figur
     return finished(figure, axes, palette)
 
 
-def cumulative_chart(curves: dict[str, Any], palette: Palette = IN_PAGE) -> Figure:
+def cumulative_chart(curves: Curves, palette: Palette = IN_PAGE) -> Figure:
     """Draws the share of all matches that entries below a count have; at t it is the tail share.
 
     Args:
@@ -89,11 +89,11 @@ def cumulative_chart(curves: dict[str, Any], palette: Palette = IN_PAGE) -> Figu
         A figure with t and its tail share marked where t is finite.
     """
     figure, axes = new_figure(palette)
-    axes.step(curves["cumulative"]["counts"], curves["cumulative"]["shares"], where="post", color=palette.first)
-    if curves["threshold_t"] is not None:
-        axes.axvline(curves["threshold_t"], color=palette.mark, linestyle="--", linewidth=1.1)
-        axes.axhline(curves["tail_share"], color=palette.mark, linestyle=":", linewidth=1.1)
-        _label_line(axes, (0.995, curves["tail_share"]), f"tail share {curves['tail_share']:.1%}", palette)
+    axes.step(curves.cumulative.counts, curves.cumulative.shares, where="post", color=palette.first)
+    if curves.threshold_t is not None:
+        axes.axvline(curves.threshold_t, color=palette.mark, linestyle="--", linewidth=1.1)
+        axes.axhline(curves.tail_share, color=palette.mark, linestyle=":", linewidth=1.1)
+        _label_line(axes, (0.995, curves.tail_share), f"tail share {curves.tail_share:.1%}", palette)
     axes.set_xscale("log")
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("entry count")
@@ -126,7 +126,7 @@ def bars_chart(groups: Sequence[str], series: Mapping[str, Sequence[int]], palet
     return finished(figure, axes, palette, log_ticks=False)
 
 
-def size_chart(rows: Sequence[dict[str, Any]], chosen: int | None, palette: Palette = ON_PAPER) -> Figure:
+def size_chart(rows: Sequence[PlanRow], chosen: int | None, palette: Palette = ON_PAPER) -> Figure:
     """Draws the expected size against t: the threshold explorer's curve.
 
     Args:
@@ -138,7 +138,7 @@ def size_chart(rows: Sequence[dict[str, Any]], chosen: int | None, palette: Pale
         A figure with both axes in logarithm.
     """
     figure, axes = new_figure(palette)
-    axes.plot([row["threshold_t"] for row in rows], [row["expected_size"] for row in rows], color=palette.first)
+    axes.plot([row.threshold_t for row in rows], [row.expected_size for row in rows], color=palette.first)
     if chosen is not None:
         axes.axvline(chosen, color=palette.mark, linestyle="--", linewidth=1.1)
         axes.annotate(
@@ -151,9 +151,7 @@ def size_chart(rows: Sequence[dict[str, Any]], chosen: int | None, palette: Pale
     return finished(figure, axes, palette, legend=False)
 
 
-def curves_of(
-    before: NDArray[np.int64], after: NDArray[np.int64], threshold_t: float, tail_share: float
-) -> dict[str, Any]:
+def curves_of(before: NDArray[np.int64], after: NDArray[np.int64], threshold_t: float, tail_share: float) -> Curves:
     """Thins sorted counts out to the few points that a curve needs.
 
     Args:
@@ -163,22 +161,20 @@ def curves_of(
         tail_share: The tail's share of the matches at it.
 
     Returns:
-        JSON-ready points of both rank curves and of the cumulative share; `threshold_t` is None where it is infinite.
+        Points of both rank curves and of the cumulative share.
     """
     ascending = np.sort(before[before > 0])
     matches = np.cumsum(ascending)
     places = _spread_places(ascending.size)
-    return {
-        "before": _rank_points(before),
-        "after": _rank_points(after),
-        "cumulative": {
-            # The share below a count just above this one: a step function that rises at each count.
-            "counts": ascending[places].tolist(),
-            "shares": (matches[places] / matches[-1]).tolist() if places else [],
-        },
-        "threshold_t": None if math.isinf(threshold_t) else int(threshold_t),
-        "tail_share": tail_share,
-    }
+    # The share below a count just above this one: a step function that rises at each count.
+    shares = (matches[places] / matches[-1]).tolist() if places else []
+    return Curves(
+        before=_rank_points(before),
+        after=_rank_points(after),
+        cumulative=SharePoints(counts=ascending[places].tolist(), shares=shares),
+        threshold_t=None if math.isinf(threshold_t) else int(threshold_t),
+        tail_share=tail_share,
+    )
 
 
 def inline_svg(figure: Figure, name: str, description: str) -> str:
@@ -302,10 +298,10 @@ def _label_line(axes: Axes, where: tuple[float, float], text: str, palette: Pale
     axes.text(*where, text, transform=transform, ha="right", va="bottom", color=palette.mark)
 
 
-def _rank_points(counts: NDArray[np.int64]) -> dict[str, list[int]]:
+def _rank_points(counts: NDArray[np.int64]) -> RankPoints:
     descending = -np.sort(-counts[counts > 0])
     places = _spread_places(descending.size)
-    return {"ranks": [place + 1 for place in places], "counts": descending[places].tolist()}
+    return RankPoints(ranks=[place + 1 for place in places], counts=descending[places].tolist())
 
 
 def _spread_places(size: int) -> list[int]:

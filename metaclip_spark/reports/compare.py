@@ -1,17 +1,19 @@
 """Two runs, or a run and a file of entry counts, side by side."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaclip_spark.balance import exact_sum
 from metaclip_spark.entries import load_entry_counts, load_metadata
-from metaclip_spark.reports.entry_tables import read_entry_counts
+from metaclip_spark.reports.records import ComparedFigure, Comparison, MissingEntries, Move, Report
+from metaclip_spark.runs.entry_tables import read_entry_counts
+from metaclip_spark.runs.layout import REPORT_JSON
 from metaclip_spark.runs.open import is_run, open_beside, read_finished
+from metaclip_spark.runs.records import read_record
 from metaclip_spark.runs.run import Run
-from metaclip_spark.stores.storage import REPORT, Storage
+from metaclip_spark.stores.storage import Storage
 from udfs.sources.credentials import without_credentials
 
 LISTED_MOVES = 20
@@ -50,9 +52,6 @@ def read_count_file(path: str) -> tuple[list[str], Counts]:
 def check_other(path: str) -> None:
     """Refuses what the report cannot be compared with, before Spark starts work.
 
-    Args:
-        path: What --against names.
-
     Raises:
         InputError: If it is a run that is unfinished or from another version.
         MetadataError: If it is no file of entry counts.
@@ -60,12 +59,12 @@ def check_other(path: str) -> None:
     storage = Storage(path)
     if is_run(storage):
         read_finished(storage)
-        storage.read_json(f"{REPORT}/report.json")
+        read_record(storage, REPORT_JSON, Report)
     else:
         read_count_file(path)
 
 
-def compare_with(run: Run, report: dict[str, Any], path: str, texts: Sequence[str], counts: Counts) -> dict[str, Any]:
+def compare_with(run: Run, report: Report, path: str, texts: Sequence[str], counts: Counts) -> Comparison:
     """Compares a run with another one, or with a file of entry counts.
 
     Args:
@@ -76,24 +75,35 @@ def compare_with(run: Run, report: dict[str, Any], path: str, texts: Sequence[st
         counts: Its entry counts.
 
     Returns:
-        JSON-ready values, as `compare_counts` gives them, with `name` and the figures of two runs.
+        What `compare_counts` gives, with the figures of two runs.
     """
     if not is_run(Storage(path)):
-        other_texts, other_counts = read_count_file(path)
-        compared = compare_counts(texts, counts, other_texts, other_counts)
-        return {"name": without_credentials(path), "runs": [], **compared}
+        return compare_counts(texts, counts, *read_count_file(path), name=without_credentials(path))
     other = open_beside(run, path)
-    other_report = other.storage.read_json(f"{REPORT}/report.json") or {}
+    other_report = read_record(other.storage, REPORT_JSON, Report)
     figures = [
-        {"figure": name.replace("_", " "), "this": form.format(report[name]), "other": form.format(other_report[name])}
+        ComparedFigure(
+            figure=name.replace("_", " "),
+            this=form.format(getattr(report, name)),
+            other=form.format(getattr(other_report, name)),
+        )
         for name, form in _FIGURES.items()
-        if name in other_report
+        if other_report
     ]
-    thresholds = {"figure": "threshold t", "this": report["threshold_t"], "other": other_report.get("threshold_t", "–")}
-    return {"name": path, "runs": [thresholds, *figures], **compare_counts(texts, counts, *read_entry_counts(other))}
+    threshold = other_report.threshold_t if other_report else "–"
+    thresholds = ComparedFigure(figure="threshold t", this=report.threshold_t, other=threshold)
+    return compare_counts(texts, counts, *read_entry_counts(other), name=path, runs=[thresholds, *figures])
 
 
-def compare_counts(texts: Sequence[str], counts: Counts, other_texts: Sequence[str], other_counts: Counts) -> Any:
+def compare_counts(
+    texts: Sequence[str],
+    counts: Counts,
+    other_texts: Sequence[str],
+    other_counts: Counts,
+    *,
+    name: str = "",
+    runs: Sequence[ComparedFigure] = (),
+) -> Comparison:
     """Compares two sets of entry counts by the entries' texts.
 
     Args:
@@ -101,10 +111,12 @@ def compare_counts(texts: Sequence[str], counts: Counts, other_texts: Sequence[s
         counts: Its counts.
         other_texts: Another list, or the same.
         other_counts: Its counts.
+        name: What the other counts are called.
+        runs: Figures of two runs.
 
     Returns:
-        JSON-ready values: entries in both, Spearman's rank correlation of their counts, entries that one lacks, and the
-        entries whose share of all matches differs most.
+        Entries in both, Spearman's rank correlation of their counts, entries that one lacks, and the entries whose
+        share of all matches differs most.
     """
     there = {text: place for place, text in enumerate(other_texts)}
     here = set(texts)
@@ -113,14 +125,16 @@ def compare_counts(texts: Sequence[str], counts: Counts, other_texts: Sequence[s
     theirs = other_counts[[place for _, place in shared]] if shared else np.empty(0, np.int64)
     only_here = [place for place, text in enumerate(texts) if text not in there]
     only_there = [place for place, text in enumerate(other_texts) if text not in here]
-    return {
-        "sentence": _sentence(len(shared), len(texts), len(other_texts)),
-        "shared": len(shared),
-        "rank_correlation": rank_correlation(ours, theirs),
-        "missing_there": _missing(texts, counts, only_here),
-        "missing_here": _missing(other_texts, other_counts, only_there),
-        "moves": _moves([texts[place] for place, _ in shared], ours, theirs),
-    }
+    return Comparison(
+        name=name,
+        runs=list(runs),
+        sentence=_sentence(len(shared), len(texts), len(other_texts)),
+        shared=len(shared),
+        rank_correlation=rank_correlation(ours, theirs),
+        missing_there=_missing(texts, counts, only_here),
+        missing_here=_missing(other_texts, other_counts, only_there),
+        moves=_moves([texts[place] for place, _ in shared], ours, theirs),
+    )
 
 
 def rank_correlation(first: Counts, second: Counts) -> float | None:
@@ -162,27 +176,27 @@ def _sentence(shared: int, here: int, there: int) -> str:
     return ""
 
 
-def _missing(texts: Sequence[str], counts: Counts, places: list[int]) -> dict[str, Any]:
+def _missing(texts: Sequence[str], counts: Counts, places: list[int]) -> MissingEntries:
     frequent = sorted(places, key=lambda place: (-int(counts[place]), place))[:LISTED_MISSING]
-    return {"entries": len(places), "first": [texts[place] for place in frequent]}
+    return MissingEntries(entries=len(places), first=[texts[place] for place in frequent])
 
 
-def _moves(texts: list[str], ours: Counts, theirs: Counts) -> list[dict[str, Any]]:
+def _moves(texts: list[str], ours: Counts, theirs: Counts) -> list[Move]:
     shares = [counts / float(max(1, exact_sum(counts))) for counts in (ours, theirs)]
     if not texts:
         return []
     difference = np.abs(shares[0] - shares[1])
     ranks = [_mean_ranks(ours), _mean_ranks(theirs)]
     return [
-        {
-            "entry_text": texts[place],
-            "count_here": int(ours[place]),
-            "count_there": int(theirs[place]),
-            "rank_here": float(ranks[0][place]),
-            "rank_there": float(ranks[1][place]),
-            "share_here": float(shares[0][place]),
-            "share_there": float(shares[1][place]),
-        }
+        Move(
+            entry_text=texts[place],
+            count_here=int(ours[place]),
+            count_there=int(theirs[place]),
+            rank_here=float(ranks[0][place]),
+            rank_there=float(ranks[1][place]),
+            share_here=float(shares[0][place]),
+            share_there=float(shares[1][place]),
+        )
         for place in np.argsort(-difference, kind="stable")[:LISTED_MOVES]
         if difference[place] > 0
     ]

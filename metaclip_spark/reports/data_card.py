@@ -1,9 +1,9 @@
 """The data card: a dataset card in the usual form, filled from the run's numbers, to publish `curated/` with."""
 
-from typing import Any
-
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from metaclip_spark.reports.records import Report
 from metaclip_spark.steps.schemas import spark_schema
 from udfs.schemas import CURATED
 
@@ -25,15 +25,8 @@ _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "
 _LARGER_SIZES = ((10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B"))
 
 
-def render_data_card(report: dict[str, Any]) -> str:
-    """Renders the data card.
-
-    Args:
-        report: The content of report.json.
-
-    Returns:
-        Markdown with a YAML head.
-    """
+def render_data_card(report: Report) -> str:
+    """Renders the data card: Markdown with a YAML head."""
     environment = Environment(  # noqa: S701 - Markdown of numbers and options; the names of archives in warnings are escaped
         loader=PackageLoader("metaclip_spark.reports", "templates"),
         undefined=StrictUndefined,
@@ -43,26 +36,19 @@ def render_data_card(report: dict[str, Any]) -> str:
     )
     columns = [(field.name, field.dataType.simpleString(), _COLUMNS[field.name]) for field in spark_schema(CURATED)]
     return environment.get_template("DATA_CARD.md.j2").render(
-        report=report,
+        report=msgspec.to_builtins(report),
         columns=columns,
-        size=size_category(report["real_size"]),
+        size=size_category(report.real_size),
         settings=[
             (step, name, value)
-            for step, settings in report["settings"].items()
+            for step, settings in report.settings.items()
             for name, value in settings.items()
             if value not in (None, [], "", False)
         ],
-        gate=report["settings"]["sample"]["languages"],
+        gate=report.settings["sample"]["languages"],
     )
 
 
 def size_category(pairs: int) -> str:
-    """Gives the size class that dataset cards use.
-
-    Args:
-        pairs: Number of rows.
-
-    Returns:
-        Such as 1K<n<10K.
-    """
+    """Gives the size class that dataset cards use, such as 1K<n<10K."""
     return next((name for limit, name in (*_SIZES, *_LARGER_SIZES) if pairs < limit), "100B<n<1T")

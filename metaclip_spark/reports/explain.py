@@ -10,10 +10,20 @@ from numpy.typing import NDArray
 from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
-from metaclip_spark.config.curation import ExplainConfig, LanguageConfig
-from metaclip_spark.reports.entry_tables import read_entry_counts
-from metaclip_spark.reports.profile import gate_of, read_balance
+from metaclip_spark.config.curation import ExplainConfig
+from metaclip_spark.reports.profile import read_balance
+from metaclip_spark.reports.records import (
+    ExplainedEntry,
+    ExplainedPair,
+    ExplainedText,
+    Explanation,
+    Rejected,
+    RejectExample,
+)
+from metaclip_spark.runs.entry_tables import read_entry_counts
+from metaclip_spark.runs.records import Gate
 from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.step import SAMPLE
 from udfs.balancing.draw import pair_draws
 from udfs.balancing.probability import keep_probabilities
 from udfs.matching.spacing import spacing
@@ -45,20 +55,13 @@ class Curation:
     probabilities: NDArray[np.float64]
     seed: int
     threshold: int | str
-    gate: LanguageConfig
+    gate: Gate
     longest: int
 
 
 def read_curation(run: Run) -> Curation:
-    """Reads what a run decided with.
-
-    Args:
-        run: A run whose sample step is done.
-
-    Returns:
-        Its entries, counts, probabilities, seed and gate.
-    """
-    sampled = run.manifest("sample")
+    """Reads what a run whose sample step is done decided with."""
+    sampled = run.manifest(SAMPLE)
     entries, own_counts = read_entry_counts(run)
     counts, probabilities = read_balance(run, sampled, own_counts)
     return Curation(
@@ -66,9 +69,9 @@ def read_curation(run: Run) -> Curation:
         ids={entry: place for place, entry in enumerate(entries)},
         counts=counts,
         probabilities=probabilities,
-        seed=sampled["settings"]["seed"],
-        threshold=sampled["numbers"]["threshold_t"],
-        gate=gate_of(sampled),
+        seed=sampled.config.sample.seed,
+        threshold=sampled.numbers.threshold_t,
+        gate=sampled.config.gate,
         longest=max(entry.count(" ") + 1 for entry in entries),
     )
 
@@ -94,38 +97,31 @@ def matched_entries(text: str, curation: Curation) -> dict[int, list[int]]:
     return dict(sorted(found.items()))
 
 
-def explain_text(text: str, curation: Curation) -> dict[str, Any]:
-    """Explains what a text matches, and with which chance a pair that has it stays.
-
-    Args:
-        text: A raw or cleaned alternative text.
-        curation: What the run decided with.
-
-    Returns:
-        JSON-ready values: text, spaced, entries (entry_text, entry_id, places, entry_count, entry_probability) and
-        keep_probability.
-    """
+def explain_text(text: str, curation: Curation) -> ExplainedText:
+    """Explains what a raw or cleaned alternative text matches, and with which chance a pair that has it stays."""
     cleaned = clean_text(text)
     places = matched_entries(cleaned, curation)
     ids = pa.array([list(places)], pa.list_(pa.int32()))
-    return {
-        "text": cleaned,
-        "spaced": spacing(cleaned),
-        "entries": [
-            {
-                "entry_text": curation.entries[entry],
-                "entry_id": entry,
-                "places": found,
-                "entry_count": int(curation.counts[entry]),
-                "entry_probability": float(curation.probabilities[entry]),
-            }
+    return ExplainedText(
+        text=cleaned,
+        spaced=spacing(cleaned),
+        entries=[
+            ExplainedEntry(
+                entry_text=curation.entries[entry],
+                entry_id=entry,
+                places=found,
+                entry_count=int(curation.counts[entry]),
+                entry_probability=float(curation.probabilities[entry]),
+            )
             for entry, found in places.items()
         ],
-        "keep_probability": float(keep_probabilities(ids, curation.probabilities)[0]),
-    }
+        keep_probability=float(keep_probabilities(ids, curation.probabilities)[0]),
+    )
 
 
-def explain_pair(pair: Mapping[str, Any], language: tuple[str | None, float | None], curation: Curation) -> Any:
+def explain_pair(
+    pair: Mapping[str, Any], language: tuple[str | None, float | None], curation: Curation
+) -> ExplainedPair:
     """Explains one pair of the pool.
 
     Args:
@@ -134,90 +130,65 @@ def explain_pair(pair: Mapping[str, Any], language: tuple[str | None, float | No
         curation: What the run decided with.
 
     Returns:
-        What `explain_text` returns, with pair_id, image_url, archive, record_offset, language, draw, stage (where the
-        pair left: match, count or sample; or curated) and verdict.
+        Its way through the job.
     """
     explained = explain_text(pair["alt_text"], curation)
     draw = float(pair_draws(pa.array([pair["pair_id"]]), curation.seed)[0])
     stage, verdict = _verdict(explained, language, draw, curation)
-    return {
+    return ExplainedPair(
         **{name: pair[name] for name in ("pair_id", "image_url", "archive", "record_offset")},
-        **explained,
-        "language": language[0],
-        "language_probability": language[1],
-        "draw": draw,
-        "stage": stage,
-        "verdict": verdict,
-    }
+        text=explained,
+        language=language[0],
+        language_probability=language[1],
+        draw=draw,
+        stage=stage,
+        verdict=verdict,
+    )
 
 
-def explain(run: Run, config: ExplainConfig) -> dict[str, Any]:
+def explain(run: Run, config: ExplainConfig) -> Explanation:
     """Finds the pairs that a user asks about, and explains them; triggers Spark jobs, and writes nothing.
 
     A pair_id is found through row-group statistics, since files are sorted by it; a URL or a text by scanning one
-    column.
-
-    Args:
-        run: A finished run.
-        config: What to explain.
-
-    Returns:
-        `pairs` (at most `MOST_PAIRS`), `pairs_in_all`, `text` (what `explain_text` says of the
-        given text), and
-        `rejected` (what extraction left out), where the pool has no such pair.
+    column. At most `MOST_PAIRS` are explained.
     """
     curation = read_curation(run)
     condition = _condition(config)
     pool = run.read_buckets("pool", PAIRS).where(condition)
     pairs = pool.orderBy("pair_id").limit(MOST_PAIRS).collect()
     languages = _languages(run, condition) if pairs else {}
-    return {
-        "pairs": [explain_pair(row.asDict(), languages.get(row.pair_id, (None, None)), curation) for row in pairs],
-        "pairs_in_all": len(pairs) if len(pairs) < MOST_PAIRS else pool.count(),
-        "text": explain_text(config.text, curation) if config.text is not None else None,
-        "rejected": None if pairs else _rejected(run, config),
-    }
+    return Explanation(
+        pairs=[explain_pair(row.asDict(), languages.get(row.pair_id, (None, None)), curation) for row in pairs],
+        pairs_in_all=len(pairs) if len(pairs) < MOST_PAIRS else pool.count(),
+        text=explain_text(config.text, curation) if config.text is not None else None,
+        rejected=None if pairs else _rejected(run, config),
+    )
 
 
-def explain_lines(explained: dict[str, Any], curation_threshold: int | str) -> list[str]:
-    """Puts an explanation into plain text; control characters of strangers' texts are escaped.
-
-    Args:
-        explained: What `explain` returned.
-        curation_threshold: The threshold t of the run.
-
-    Returns:
-        Lines.
-    """
+def explain_lines(explained: Explanation, curation_threshold: int | str) -> list[str]:
+    """Puts an explanation into plain text; control characters of strangers' texts are escaped."""
     lines = []
-    for pair in explained["pairs"]:
+    for pair in explained.pairs:
         lines += [
-            f"pair {pair['pair_id']}",
-            f"  URL              {shown(pair['image_url'])}",
-            f"  from             {shown(pair['archive'])}, record at {pair['record_offset']}",
-            *_text_lines(pair, curation_threshold),
+            f"pair {pair.pair_id}",
+            f"  URL              {shown(pair.image_url)}",
+            f"  from             {shown(pair.archive)}, record at {pair.record_offset}",
+            *_text_lines(pair.text, curation_threshold),
         ]
-        if pair["language"] is not None:
-            lines.append(f"  language         {pair['language']} with probability {pair['language_probability']:.3f}")
-        lines += [f"  draw             {pair['draw']!r}", f"  verdict          {pair['verdict']}", ""]
-    if explained["pairs_in_all"] > len(explained["pairs"]):
-        lines += [f"{explained['pairs_in_all']:,} pairs in all; the first {len(explained['pairs'])} are shown", ""]
-    if explained["rejected"] is not None:
-        if explained["text"]:
-            lines += ["the text alone", *_text_lines(explained["text"], curation_threshold), ""]
-        lines += _rejected_lines(explained["rejected"])
+        if pair.language is not None:
+            lines.append(f"  language         {pair.language} with probability {pair.language_probability:.3f}")
+        lines += [f"  draw             {pair.draw!r}", f"  verdict          {pair.verdict}", ""]
+    if explained.pairs_in_all > len(explained.pairs):
+        lines += [f"{explained.pairs_in_all:,} pairs in all; the first {len(explained.pairs)} are shown", ""]
+    if explained.rejected is not None:
+        if explained.text:
+            lines += ["the text alone", *_text_lines(explained.text, curation_threshold), ""]
+        lines += _rejected_lines(explained.rejected)
     return lines
 
 
-def shown(text: str) -> str:
-    """Shows a stranger's text on a terminal.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        The text in quotes, with what does not print (controls, bidirectional marks) escaped.
-    """
+def shown(text: str | None) -> str:
+    """Puts a stranger's text in quotes, with what does not print (controls, bidirectional marks) escaped."""
     return repr(text)
 
 
@@ -235,35 +206,35 @@ def _languages(run: Run, condition: Column) -> dict[str, tuple[str | None, float
 
 
 def _verdict(
-    explained: dict[str, Any], language: tuple[str | None, float | None], draw: float, curation: Curation
+    explained: ExplainedText, language: tuple[str | None, float | None], draw: float, curation: Curation
 ) -> tuple[str, str]:
-    if not explained["entries"]:
+    if not explained.entries:
         return "match", "out: it left at match, since no metadata entry occurs in its text"
     gate = curation.gate
     if gate.languages and (
         language[0] not in gate.languages or (language[1] or 0.0) < np.float32(gate.min_language_probability)
     ):
         return "count", f"out: it left at the language gate ({', '.join(gate.languages)}), before counting"
-    keep = explained["keep_probability"]
+    keep = explained.keep_probability
     if draw < keep:
         return "curated", f"in: its draw {draw:.6f} is below its keep probability {keep:.6f}"
     return "sample", f"out: it left at sample, since its draw {draw:.6f} is not below its keep probability {keep:.6f}"
 
 
-def _text_lines(explained: dict[str, Any], threshold: int | str) -> list[str]:
-    lines = [f"  text, cleaned    {shown(explained['text'])}", f"  text, spaced     {shown(explained['spaced'])}"]
-    for entry in explained["entries"]:
-        places = ", ".join(map(str, entry["places"]))
+def _text_lines(explained: ExplainedText, threshold: int | str) -> list[str]:
+    lines = [f"  text, cleaned    {shown(explained.text)}", f"  text, spaced     {shown(explained.spaced)}"]
+    for entry in explained.entries:
+        places = ", ".join(map(str, entry.places))
         lines.append(
-            f"  entry            {shown(entry['entry_text'])} at {places}: count {entry['entry_count']:,}, probability "
-            f"{entry['entry_probability']:.6f} = min(1, {threshold} / count)"
+            f"  entry            {shown(entry.entry_text)} at {places}: count {entry.entry_count:,}, probability "
+            f"{entry.entry_probability:.6f} = min(1, {threshold} / count)"
         )
-    if not explained["entries"]:
+    if not explained.entries:
         lines.append("  entry            none")
-    return [*lines, f"  keep probability {explained['keep_probability']!r}"]
+    return [*lines, f"  keep probability {explained.keep_probability!r}"]
 
 
-def _rejected(run: Run, config: ExplainConfig) -> dict[str, Any]:
+def _rejected(run: Run, config: ExplainConfig) -> Rejected:
     archives = run.read("archives", ARCHIVES)
     rejects = run.read("rejects", REJECTS)
     if config.archive is not None:
@@ -274,23 +245,23 @@ def _rejected(run: Run, config: ExplainConfig) -> dict[str, Any]:
     examples: list[Row] = []
     if wanted:
         examples = rejects.where(F.contains("example", F.lit(wanted[:200]))).orderBy(*REJECTS.names).limit(5).collect()
-    return {
-        "archive": config.archive,
-        "archives": archives.count(),
-        "reasons": {reason: int(number) for reason, number in sorted(reasons.collect())},
-        "examples": [row.asDict() for row in examples],
-    }
+    return Rejected(
+        archive=config.archive,
+        archives=archives.count(),
+        reasons={reason: int(number) for reason, number in sorted(reasons.collect())},
+        examples=[RejectExample(**row.asDict()) for row in examples],
+    )
 
 
-def _rejected_lines(rejected: dict[str, Any]) -> list[str]:
-    where = shown(rejected["archive"]) if rejected["archive"] else f"{rejected['archives']:,} archives"
-    if not rejected["archives"]:
+def _rejected_lines(rejected: Rejected) -> list[str]:
+    where = shown(rejected.archive) if rejected.archive else f"{rejected.archives:,} archives"
+    if not rejected.archives:
         return [f"out: the run read no archive {where}"]
     lines = [f"out: it left at extract, or was never there: the pool has no such pair. Extraction of {where} left out:"]
-    lines += [f"  {number:>14,}   {reason}" for reason, number in rejected["reasons"].items()]
-    for example in rejected["examples"]:
+    lines += [f"  {number:>14,}   {reason}" for reason, number in rejected.reasons.items()]
+    for example in rejected.examples:
         lines.append(
-            f"  example with it: {example['reason']} in {shown(example['archive'])} at {example['record_offset']}: "
-            f"{shown(example['example'])}"
+            f"  example with it: {example.reason} in {shown(example.archive)} at {example.record_offset}: "
+            f"{shown(example.example)}"
         )
     return lines

@@ -2,17 +2,19 @@
 
 import io
 import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from metaclip_spark import balance
 from metaclip_spark.errors import InputError
-from metaclip_spark.reports.entry_tables import read_entry_counts
-from metaclip_spark.runs.open import is_run, open_finished
+from metaclip_spark.reports.records import ListedEntry, Report, SamplePair
+from metaclip_spark.runs.entry_tables import read_entry_counts
+from metaclip_spark.runs.layout import REPORT_JSON
+from metaclip_spark.runs.open import is_run, open_run
+from metaclip_spark.runs.records import read_record
 from metaclip_spark.runs.run import Run
-from metaclip_spark.stores.storage import REPORT, RUN, Storage
+from metaclip_spark.runs.step import COUNT, SAMPLE
+from metaclip_spark.stores.storage import Storage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +49,8 @@ class Picture:
         return buffer.getvalue()
 
 
-def find_or_make_run(path: str | None = None) -> Run:
-    """Opens a finished run, or curates the sample first where there is none.
+def find_run(path: str | None = None) -> Run:
+    """Opens a finished run.
 
     Args:
         path: The run's folder; otherwise the environment variable METACLIP_RUN, otherwise demo-output in the checkout.
@@ -57,28 +59,27 @@ def find_or_make_run(path: str | None = None) -> Run:
         The run, in the session that is running (on EMR, Dataproc or Databricks) or in a new local one.
 
     Raises:
-        InputError: If there is no run, and no checkout with the sample to make one from.
+        InputError: If there is no run.
     """
-    checkout = Path(__file__).resolve().parents[2]
-    folder = path or os.environ.get(RUN_VARIABLE) or str(checkout / "demo-output")
+    folder = path or os.environ.get(RUN_VARIABLE) or str(Path(__file__).resolve().parents[2] / "demo-output")
     if not is_run(Storage(folder)):
-        _make_run(checkout, folder)
-    return open_finished(folder, "metaclip-spark notebook")
+        raise InputError(f"{folder} holds no run: set {RUN_VARIABLE} to the folder of a finished run, or run make demo")
+    return open_run(folder, name="notebook")
 
 
-def read_report(run: Run) -> dict[str, Any]:
-    """Reads a run's report.
+def read_report(run: Run) -> Report:
+    """Reads the report of a finished run.
 
-    Args:
-        run: A finished run.
-
-    Returns:
-        The content of report.json.
+    Raises:
+        InputError: If it is gone.
     """
-    return dict(run.storage.read_json(f"{REPORT}/report.json") or {})
+    report = read_record(run.storage, REPORT_JSON, Report)
+    if report is None:
+        raise InputError(f"{run.storage.root} has no {REPORT_JSON}: run report_curation on that folder again")
+    return report
 
 
-def funnel_frame(report: dict[str, Any]) -> "pd.DataFrame":
+def funnel_frame(report: Report) -> "pd.DataFrame":
     """Lists what came in, what went on, and what left at each stage.
 
     Args:
@@ -90,14 +91,14 @@ def funnel_frame(report: dict[str, Any]) -> "pd.DataFrame":
     import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
 
     rows = []
-    for line in report["funnel"]:
-        left = {f"- {reason}": number for reason, number in line["reasons"].items() if number}
-        for name, number in {line["out"]: line["out_number"], **left}.items():
-            rows.append((line["in"], name, number, number / max(1, line["in_number"])))
+    for line in report.funnel:
+        left = {f"- {reason}": number for reason, number in line.reasons.items() if number}
+        for name, number in {line.went_out: line.out_number, **left}.items():
+            rows.append((line.came_in, name, number, number / max(1, line.in_number)))
     return pd.DataFrame(rows, columns=["from", "to", "pieces", "share"])
 
 
-def entries_frame(rows: list[dict[str, Any]]) -> "pd.DataFrame":
+def entries_frame(rows: list[ListedEntry]) -> "pd.DataFrame":
     """Lists entries of the report, such as the most cut ones.
 
     Args:
@@ -110,7 +111,7 @@ def entries_frame(rows: list[dict[str, Any]]) -> "pd.DataFrame":
 
     named = ("entry_text", "entry_count", "entry_probability", "expected_kept", "kept")
     return pd.DataFrame(
-        [{name: row[name] for name in named} | {"such as": _first_text(row["pairs"])} for row in rows],
+        [{name: getattr(row, name) for name in named} | {"such as": _first_text(row.pairs)} for row in rows],
         columns=[*named, "such as"],
     )
 
@@ -128,15 +129,15 @@ def paper_frame(run: Run) -> "pd.DataFrame":
 
     report = read_report(run)
     entries, counts = read_entry_counts(run)
-    threshold = balance.check_threshold(report["threshold_t"])
+    threshold = balance.check_threshold(report.threshold_t)
     ours = {
-        "matches per matched pair": report["matches_per_matched_pair"],
-        "entries never matched": report["entries_never_matched"] / len(entries),
+        "matches per matched pair": report.matches_per_matched_pair,
+        "entries never matched": report.entries_never_matched / len(entries),
         "entries that exceed t": balance.head_entries_cut(counts, threshold) / len(entries),
         "tail share at t": balance.tail_share(counts, threshold),
     }
     rows: list[tuple[str, float | str, float | str]] = [(fact, PAPER[fact], ours[fact]) for fact in PAPER]
-    head = ", ".join(entry["entry_text"] for entry in report["head_entries"][: len(PAPER_HEAD)])
+    head = ", ".join(entry.entry_text for entry in report.head_entries[: len(PAPER_HEAD)])
     rows.append(("most frequent entries", ", ".join(PAPER_HEAD), head))
     return pd.DataFrame(rows, columns=["fact", "paper", "run"])
 
@@ -150,9 +151,8 @@ def paper_verdict(run: Run) -> str:
     Returns:
         A sentence that begins with "Void" where the metadata list or the language differs from the paper's.
     """
-    summary = run.storage.read_json(RUN) or {}
-    entries = summary["steps"]["count"]["numbers"]["entries"]
-    languages = summary["steps"]["sample"]["settings"]["languages"]
+    entries = run.manifest(COUNT).numbers.entries
+    languages = run.manifest(SAMPLE).config.gate.languages
     reasons = []
     if entries != PAPER_ENTRIES:
         reasons.append(f"the metadata list has {entries:,} entries, not {PAPER_ENTRIES:,}")
@@ -163,23 +163,5 @@ def paper_verdict(run: Run) -> str:
     return "The metadata list has 500,000 entries and the texts are English: the paper's figures should be near."
 
 
-def _first_text(pairs: list[dict[str, Any]]) -> str:
-    return pairs[0]["alt_text"] if pairs else ""
-
-
-def _make_run(checkout: Path, folder: str) -> None:
-    data = checkout / "tests" / "data"
-    if not (data / "sample").is_dir():
-        raise InputError(f"{folder} holds no run: set {RUN_VARIABLE} to the folder of a finished run")
-    options = ["--archives", str(data / "sample" / "*.warc.gz"), "--metadata", str(data / "wordnet_lemmas.txt.gz")]
-    options += ["--threshold-t", "20", "--identify-language", "--output", folder]
-    made = subprocess.run(  # noqa: S603 - our own job
-        [sys.executable, str(checkout / "jobs" / "curate.py"), *options],
-        env={**os.environ, "PYTHONPATH": str(checkout)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode:
-        last = made.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise InputError(f"the sample could not be curated into {folder}: {last[0]}")
+def _first_text(pairs: list[SamplePair]) -> str:
+    return pairs[0].alt_text if pairs else ""

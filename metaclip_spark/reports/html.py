@@ -7,13 +7,14 @@ forbids scripts and requests should both fail.
 
 import unicodedata
 from collections.abc import Callable
-from typing import Any
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from metaclip_spark.reports import charts
 from metaclip_spark.reports.profile import LONGEST_SHOWN, MOST_ENTRIES_PER_PAIR, TEXT_LENGTHS
+from metaclip_spark.reports.records import Report
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 """Unicode categories that show as nothing or act on other characters: controls, formats, line separators."""
@@ -22,15 +23,8 @@ _MOST_MARKS = 3
 """Combining marks on one character that are shown; more of them climb over the lines above."""
 
 
-def render_html(report: dict[str, Any]) -> str:
-    """Renders a report.
-
-    Args:
-        report: The content of report.json.
-
-    Returns:
-        An HTML document.
-    """
+def render_html(report: Report) -> str:
+    """Renders a report as an HTML document."""
     environment = page_environment()
     filters: dict[str, Callable[..., str]] = {
         "visible": visible_text,
@@ -40,7 +34,9 @@ def render_html(report: dict[str, Any]) -> str:
         "seconds": seconds,
     }
     environment.filters.update(filters)
-    return environment.get_template("report.html.j2").render(report=report, pictures=_pictures(report))
+    return environment.get_template("report.html.j2").render(
+        report=msgspec.to_builtins(report), pictures=_pictures(report)
+    )
 
 
 def page_environment() -> Environment:
@@ -120,21 +116,27 @@ def _shown_characters(text: str) -> list[str | Markup]:
     return shown
 
 
-def _pictures(report: dict[str, Any]) -> dict[str, Markup]:
+def _pictures(report: Report) -> dict[str, Markup]:
     """Draws the charts that have something to show."""
-    profile, curves = report["profile"], report["curves"]
     figures = {}
-    if report["matches"]:
-        figures["head_tail"] = (charts.head_tail_chart(curves), "Entry counts by rank, before and after balancing")
-        figures["cumulative"] = (charts.cumulative_chart(curves), "Share of all matches below each entry count")
-    for name, description, class_name in (
-        ("entries_per_pair", "Pairs by number of matched entries", _entries_per_pair_name),
-        ("text_lengths", "Pairs by length of their text", _length_name),
+    if report.matches:
+        figures["head_tail"] = (
+            charts.head_tail_chart(report.curves),
+            "Entry counts by rank, before and after balancing",
+        )
+        figures["cumulative"] = (charts.cumulative_chart(report.curves), "Share of all matches below each entry count")
+    for name, rows, description, class_name in (
+        (
+            "entries_per_pair",
+            report.profile.entries_per_pair,
+            "Pairs by number of matched entries",
+            _entries_per_pair_name,
+        ),
+        ("text_lengths", report.profile.text_lengths, "Pairs by length of their text", _length_name),
     ):
-        rows = profile[name]
         if rows:
-            groups = [class_name(row["group"]) for row in rows]
-            series = {table: [row[table] for row in rows] for table in ("matched", "curated")}
+            groups = [class_name(int(row.group)) for row in rows]
+            series = {"matched": [row.matched for row in rows], "curated": [row.curated for row in rows]}
             figures[name] = (charts.bars_chart(groups, series), description)
     return {
         name: Markup(charts.inline_svg(figure, name, description))  # noqa: S704 - our own drawing

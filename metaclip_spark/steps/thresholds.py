@@ -6,6 +6,7 @@ bisection with many points at once is exact.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from metaclip_spark.balance import LARGEST_COUNT, ExpectedSize
+from metaclip_spark.balance import LARGEST_COUNT, ExpectedSize, threshold_for_tail_share
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.steps.schemas import spark_schema
 from udfs.balancing.expected_sizes import expected_sizes_batches
@@ -92,6 +93,30 @@ def threshold_for_target_pairs(evaluate: Evaluate, target_pairs: int, largest_co
         reached = min((t for t in points if sizes[t].expected_units >= target), default=reached)
         below = max((t for t in points if sizes[t].expected_units < target), default=below)
     return reached
+
+
+def choose_threshold(
+    counts: npt.NDArray[np.int64], passed: DataFrame, *, tail_share: float | None, target_pairs: int | str | None
+) -> int:
+    """Finds t by the tail share that it gives or by the size that it reaches; one of the two is given.
+
+    Args:
+        counts: The counts to balance with.
+        passed: The matched pairs that pass the language gate; a target reads them up to three times.
+        tail_share: The share of all matches that entries below t have.
+        target_pairs: The expected size of the curated set.
+
+    Returns:
+        A whole number of at least 1.
+
+    Raises:
+        ConfigError: If no entry was matched, so that no t has a tail share.
+    """
+    if target_pairs is not None:
+        evaluate = partial(expected_sizes, passed, counts)
+        return threshold_for_target_pairs(evaluate, int(target_pairs), int(counts.max()))
+    assert tail_share is not None
+    return threshold_for_tail_share(counts, tail_share)
 
 
 def check_target_pairs(target_pairs: int, pairs: int) -> None:

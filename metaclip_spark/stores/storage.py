@@ -1,18 +1,4 @@
-"""The layout of a run, and the driver's reads and writes in it.
-
-    extracted/wave=NNNNN-<nonce>/kind=<kind>/   raw rows of one attempt at one wave of archives
-    ledger/NNNNN-<nonce>.json                   makes that attempt count
-    archives/ rejects/                          rewritten from the ledgered waves when extraction ends
-    pool/bucket=BBB/ matched/bucket=BBB/        distinct pairs; those with an entry
-    entry_counts/ curated/ expected_kept/ report/
-    balance_counts/                             the counts that --entry-counts gave, where it did
-    manifests/<step>[-BBB].json                 makes a step's table count
-    output.json                                 says that the folder holds a run
-    lock.json run.json
-
-A Spark job's commit is not atomic on any store, so a table counts only by one object that is put after its write
-returned: the ledger entry of a wave, the manifest of a step, run.json of the run.
-"""
+"""A folder of a run, of a built list or of anything else that is written whole: objects, and Parquet files of Spark."""
 
 import json
 import os
@@ -23,8 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip_spark.config.fields import digest
-from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
+from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.stores.object_store import HadoopStore, LocalStore, ObjectStore, S3Store
 from udfs.sources.credentials import without_credentials
 from udfs.sources.fetch import scheme_of
@@ -33,51 +18,12 @@ from udfs.sources.resume import FetchOptions
 from udfs.sources.s3 import SCHEMES as S3_SCHEMES
 from udfs.sources.s3 import split_s3
 
-TABLES = (
-    "extracted",
-    "archives",
-    "rejects",
-    "pool",
-    "matched",
-    "entry_counts",
-    "balance_counts",
-    "curated",
-    "expected_kept",
-)
-LEDGER = "ledger"
-MANIFESTS = "manifests"
-REPORT = "report"
-LOCK = "lock.json"
-RUN = "run.json"
-MARKER = "output.json"
-LAYOUT = 1
-"""The version of tables, manifests and run.json. A change that an older reader would misread raises it."""
+JsonObject = dict[str, Any]
+"""Any JSON object: options of a command, facts that are printed only."""
 
-_OURS = (*TABLES, LEDGER, MANIFESTS, REPORT, RUN)
 _GLOB_CHARACTERS = frozenset("*?[]{}\\")
 
 ENDPOINT_VARIABLES = ("METACLIP_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-
-_CONTENT_OF_MANIFEST = ("step", "config", "input", "numbers")
-_KEYS_OF_MANIFEST: dict[str, Any] = {
-    "step": str,
-    "config": dict,
-    "input": str,
-    "numbers": dict,
-    "settings": dict,
-    "seconds": int | float,
-}
-_KEYS: dict[str, dict[str, Any]] = {
-    f"{MANIFESTS}/buckets.json": {"buckets": int},
-    f"{REPORT}/report.json": {"funnel": list},
-}
-"""What must stand in an object that is read, and as what."""
-
-_ADVICE = {
-    LOCK: "delete it if no run works there",
-    RUN: "run report_curation on that folder again",
-    f"{REPORT}/report.json": "run report_curation on that folder again",
-}
 
 
 def s3_endpoint() -> str | None:
@@ -99,14 +45,14 @@ def driver_options() -> FetchOptions:
 
 
 class Storage:
-    """One run's folder: objects put whole, and folders of Parquet files that Spark writes.
+    """A folder: objects put whole, and folders of Parquet files that Spark writes.
 
     Attributes:
         root: The folder: an absolute path, or the URL that the user gave.
         uploads: The store, where it is S3 and can leave parts of uploads behind; else None.
         committer_required: The S3A committer whose name must stand in the _SUCCESS of each table that Spark writes;
             None for any.
-        guard: Called before each put and delete; raises where the run has lost its lock.
+        guard: Called before each put and delete, where the folder is locked; raises where its lock was lost.
     """
 
     def __init__(self, output: str, options: FetchOptions | None = None) -> None:
@@ -128,7 +74,7 @@ class Storage:
         scheme = scheme_of(output)
         self.uploads: S3Store | None = None
         self.committer_required: str | None = None
-        self.guard: Callable[[], None] = _always_held
+        self.guard: Callable[[], None] | None = None
         self.root: Path | str = output.rstrip("/")
         self._objects: ObjectStore
         if scheme == "file":
@@ -209,7 +155,8 @@ class Storage:
             name: A relative path.
             content: All of it.
         """
-        self.guard()
+        if self.guard:
+            self.guard()
         self._objects.put(name, content)
 
     def put_table(self, name: str, rows: pa.Table) -> None:
@@ -261,33 +208,21 @@ class Storage:
             raise InputError(f"{self.root}/{name} is gone: run the step that wrote it again")
         return content
 
-    def read_json(self, name: str) -> dict[str, Any] | None:
-        """Reads a JSON object.
-
-        Args:
-            name: A relative path.
-
-        Returns:
-            Its content, or None where there is none.
+    def read_json(self, name: str, advice: str = "restore it, or use --overwrite to start anew") -> JsonObject | None:
+        """Reads a JSON object; None where there is none.
 
         Raises:
-            InputError: If it is no JSON object, or lacks what an object of its folder holds.
+            InputError: If it is no JSON object; the message ends in `advice`.
         """
         content = self._objects.read(name)
         if content is None:
             return None
-        advice = _ADVICE.get(name, "restore it, or use --overwrite to start anew")
         try:
             found = json.loads(content)
         except (ValueError, RecursionError):
             raise InputError(f"{self.root}/{name} is not JSON: {advice}") from None
         if not isinstance(found, dict):
             raise InputError(f"{self.root}/{name} is no JSON object: {advice}")
-        # A manifest without content says of its step what no manifest says.
-        keys = _KEYS.get(name) or (_KEYS_OF_MANIFEST if name.startswith(f"{MANIFESTS}/") and found else {})
-        wrong = sorted(key for key, kind in keys.items() if not isinstance(found.get(key), kind))
-        if wrong:
-            raise InputError(f"{self.root}/{name} lacks {', '.join(wrong)}, or has another kind of it: {advice}")
         return found
 
     def names(self, folder: str) -> list[str]:
@@ -337,91 +272,6 @@ class Storage:
         Args:
             name: A relative path.
         """
-        self.guard()
+        if self.guard:
+            self.guard()
         self._objects.delete(name)
-
-    def holds_a_run(self) -> bool:
-        """Tells whether a run was begun in the folder."""
-        return MARKER in self.names("")
-
-    def begin_run(self) -> None:
-        """Marks the folder as a run's, before anything else is written: only such a folder is ever deleted from."""
-        self.put_json(MARKER, {"holds": "a metaclip-spark run", "layout": LAYOUT})
-
-    def check_usable(self) -> None:
-        """Refuses a folder with files in it that no run wrote, which `--overwrite` must not delete.
-
-        Raises:
-            OutputExistsError: If the output is a file or such a folder.
-        """
-        if isinstance(self.root, Path) and self.root.exists() and not self.root.is_dir():
-            raise OutputExistsError(f"--output {self.root} is a file: give a folder")
-        strangers = [name for name in self.names("") if name != LOCK]
-        if strangers and not self.holds_a_run():
-            raise OutputExistsError(
-                f"--output {self.root} holds {strangers[0]}, which no run wrote: give another folder"
-            )
-
-    def delete_run(self) -> None:
-        """Deletes a run's tables and objects, the objects that make them count first, and leaves anything else."""
-        for name in reversed(_OURS):
-            self.delete(name)
-
-
-def check_apart(output: str, paths: list[tuple[str, str]]) -> None:
-    """Refuses inputs that lie where a run writes, and would be deleted by it.
-
-    Args:
-        output: The run's folder, as the user gave it.
-        paths: (archive, path).
-
-    Raises:
-        ConfigError: If a path lies in one of the run's folders.
-    """
-    root = Storage(output).root
-    inside = tuple(f"{root}/{name}/" for name in _OURS)
-    for _, path in paths:
-        if path.removeprefix("file://").startswith(inside):
-            raise ConfigError(f"the input {path} lies in the output's own folders: give another --output")
-
-
-def _always_held() -> None:
-    """The guard of a folder that nobody has locked."""
-
-
-def manifest_name(step: str, bucket: int | None = None) -> str:
-    """Names the object that makes a step's table count.
-
-    Args:
-        step: The step.
-        bucket: The bucket, where the step works by bucket.
-
-    Returns:
-        A path relative to the run's folder.
-    """
-    return f"{MANIFESTS}/{step}.json" if bucket is None else f"{MANIFESTS}/{step}-{bucket:03d}.json"
-
-
-def bucket_folder(table: str, bucket: int) -> str:
-    """Names the folder of one bucket of a table.
-
-    Args:
-        table: pool or matched.
-        bucket: The bucket.
-
-    Returns:
-        A path relative to the run's folder.
-    """
-    return f"{table}/bucket={bucket:03d}"
-
-
-def manifest_digest(manifest: dict[str, Any]) -> str:
-    """Digests what a step's result depends on: its step, configuration, input and numbers, not its time or file names.
-
-    Args:
-        manifest: A step's manifest.
-
-    Returns:
-        A sha256 in hex.
-    """
-    return digest({key: manifest[key] for key in _CONTENT_OF_MANIFEST})

@@ -1,7 +1,10 @@
 """Texts that try to act on whoever looks at them, and a report that is full of them. Used by the tests."""
 
+import msgspec
+
 from metaclip_spark.reports.charts import curves_of
 from metaclip_spark.reports.profile import LONGEST_SHOWN, EntryFigures, entry_coverage
+from metaclip_spark.reports.records import Report
 from tests.support.browser import HOSTILE_HOST
 
 MARK = "was-here"
@@ -62,7 +65,7 @@ def hostile_report():
     ]
     groups = [{"group": text[:200], "matched": 3, "curated": 2} for text in HOSTILE]
     stages = ("records", "pages", "images", "texts", "pairs", "pool", "matched", "curated")
-    return {
+    report = {
         "funnel": [
             {"in": stage, "in_number": 9, "out": "next", "out_number": 8, "reasons": {"record.bad": 1}}
             for stage in stages[:7]
@@ -79,7 +82,7 @@ def hostile_report():
         "size_bound": 9.0,
         "tail_share": 0.06,
         "head_entries_cut": 2,
-        "curves": curves_of(figures.counts, figures.kept, 20, 0.06),
+        "curves": msgspec.to_builtins(curves_of(figures.counts, figures.kept, 20, 0.06)),
         "real_size": 8,
         "suspect": False,
         "warnings": list(HOSTILE[:4]),
@@ -93,7 +96,7 @@ def hostile_report():
             "domains": groups,
             "text_lengths": [{"group": 10, "matched": 3, "curated": 2}],
             "entries_per_pair": [{"group": 20, "matched": 3, "curated": 2}],
-            "coverage": entry_coverage(figures),
+            "coverage": msgspec.to_builtins(entry_coverage(figures)),
             "most_cut": rows,
             "most_kept": rows,
         },
@@ -119,3 +122,4 @@ def hostile_report():
             ],
         },
     }
+    return msgspec.convert(report, Report)

@@ -27,7 +27,7 @@ from metaclip_spark.config.fields import digest
 from metaclip_spark.entries import load_metadata
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.pipeline import resolve_inputs, run_count, run_extract, run_match, run_sample
-from metaclip_spark.runs.run import open_run, prepare_output
+from metaclip_spark.runs.open import begin_run
 from metaclip_spark.stores.storage import Storage
 from udfs.balancing.draw import pair_draws
 
@@ -83,7 +83,7 @@ def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
     output = OutputConfig(output=str(folder / "run"), resume=True)
     extract = ExtractConfig(pool=(str(pool_file),), url_column="image_url", text_column="alt_text")
     metadata = load_metadata(config.metadata)
-    with open_run(output, "metaclip-spark arms", prepare_output, begins=True) as run:
+    with begin_run(output, "arms") as run:
         run_extract(run, extract, resolve_inputs(extract))
         run_match(run, MatchConfig(metadata=config.metadata), LanguageConfig(), metadata)
         run_count(run, LanguageConfig(), metadata)
@@ -93,7 +93,7 @@ def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
             raise ConfigError(f"{len(matched)} of {len(pool)} pairs match {config.metadata}: too few to draw arms from")
         made["pool"], made["matched"] = len(pool), len(matched)
         for seed in pending:
-            numbers = run_sample(run, SampleConfig(target_pairs=target, seed=seed), LanguageConfig())["numbers"]
+            numbers = run_sample(run, SampleConfig(target_pairs=target, seed=seed), LanguageConfig()).numbers
             balanced = _table(run.storage, "curated")
             arms = {
                 "random": _drawn(pool, len(balanced), seed, "random"),
@@ -104,7 +104,7 @@ def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
                 path = arm_file(folder, seed, name)
                 Storage(str(path.parent)).put_table(path.name, arm)
             made["sizes"][str(seed)] = len(balanced)
-            made["threshold_t"] = numbers["threshold_t"]
+            made["threshold_t"] = numbers.threshold_t
             Storage(config.output).put_json(ARMS_FILE, made)
     return made
 

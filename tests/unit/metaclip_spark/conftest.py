@@ -1,5 +1,13 @@
 import pytest
 
+from metaclip_spark.stores.storage import Storage
+
+
+@pytest.fixture
+def storage(tmp_path):
+    """A folder that nobody has written to."""
+    return Storage(str(tmp_path / "out"))
+
 
 @pytest.fixture(scope="session")
 def metadata_sources(tmp_path_factory):

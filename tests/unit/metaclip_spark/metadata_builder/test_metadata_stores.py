@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from metaclip_spark.entries import load_metadata
-from metaclip_spark.stores.storage import LOCK
+from metaclip_spark.runs.layout import LOCK
 from tests.support.jobs import call
 from tests.support.metadata_builds import FILES, build, described
 from tests.support.s3_server import CREDENTIALS, new_bucket, s3_server

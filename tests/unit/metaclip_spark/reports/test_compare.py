@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip_spark.reports.compare import compare_counts, rank_correlation
+from metaclip_spark.reports.records import MissingEntries
 
 TEXTS = ["a", "dog", "cat", "house"]
 COUNTS = np.array([100, 10, 5, 0])
@@ -27,16 +28,16 @@ def test_the_rank_correlation_is_pearsons_of_mean_ranks(pairs):
 
 def test_the_same_counts_have_nothing_to_tell():
     told = compare_counts(TEXTS, COUNTS, TEXTS[::-1], COUNTS[::-1])
-    assert (told["shared"], told["rank_correlation"], told["moves"], told["sentence"]) == (4, pytest.approx(1), [], "")
+    assert (told.shared, told.rank_correlation, told.moves, told.sentence) == (4, pytest.approx(1), [], "")
 
 
 def test_another_list_is_compared_over_what_is_shared():
     told = compare_counts(TEXTS, COUNTS, ["cat", "dog", "zebra"], np.array([90, 10, 7]))
-    assert told["sentence"].startswith("The metadata lists differ: 2 entries are in both, of 4 here and 3 there.")
-    assert told["rank_correlation"] == pytest.approx(-1)
-    assert told["missing_there"] == {"entries": 2, "first": ["a", "house"]}
-    assert told["missing_here"] == {"entries": 1, "first": ["zebra"]}
-    assert {move["entry_text"]: (move["rank_here"], move["rank_there"]) for move in told["moves"]} == {
+    assert told.sentence.startswith("The metadata lists differ: 2 entries are in both, of 4 here and 3 there.")
+    assert told.rank_correlation == pytest.approx(-1)
+    assert told.missing_there == MissingEntries(entries=2, first=["a", "house"])
+    assert told.missing_here == MissingEntries(entries=1, first=["zebra"])
+    assert {move.entry_text: (move.rank_here, move.rank_there) for move in told.moves} == {
         "cat": (2, 1),
         "dog": (1, 2),
     }
@@ -44,18 +45,18 @@ def test_another_list_is_compared_over_what_is_shared():
 
 def test_a_list_without_a_common_entry_is_said_to_be_another():
     told = compare_counts(TEXTS, COUNTS, ["x"], np.array([1]))
-    assert told["sentence"].startswith("The two have no metadata entry in common")
-    assert (told["shared"], told["rank_correlation"], told["moves"]) == (0, None, [])
+    assert told.sentence.startswith("The two have no metadata entry in common")
+    assert (told.shared, told.rank_correlation, told.moves) == (0, None, [])
 
 
 def test_shares_of_counts_that_add_up_beyond_64_bits():
     huge = np.array([2**63 - 1, 2**63 - 1, 2, 0])
     told = compare_counts(TEXTS, COUNTS, TEXTS, huge)
-    shares = {move["entry_text"]: move["share_there"] for move in told["moves"]}
+    shares = {move.entry_text: move.share_there for move in told.moves}
     assert shares["dog"] == pytest.approx(0.5)
     assert shares["cat"] == pytest.approx(2**-63)
 
 
 def test_counts_of_nothing_are_compared():
     told = compare_counts(TEXTS, np.zeros(4, np.int64), TEXTS, np.zeros(4, np.int64))
-    assert (told["rank_correlation"], told["moves"]) == (None, [])
+    assert (told.rank_correlation, told.moves) == (None, [])

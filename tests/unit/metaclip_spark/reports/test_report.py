@@ -16,7 +16,8 @@ from bs4 import BeautifulSoup
 from metaclip_spark.config.curation import LanguageConfig
 from metaclip_spark.reports.explain import Curation, explain_pair, explain_text, read_curation
 from metaclip_spark.reports.profile import TEXT_LENGTHS
-from metaclip_spark.runs.open import open_finished
+from metaclip_spark.runs.open import open_run
+from metaclip_spark.runs.records import Gate
 from tests.support import oracle
 from tests.support.jobs import METADATA, SAMPLE, call, rows, run_json
 from udfs.balancing.draw import pair_draws
@@ -111,28 +112,28 @@ def test_the_page_shows_the_numbers_of_run_json(output, report):
 
 
 def test_explain_agrees_with_the_job_on_every_pair(output, tables, report):
-    curation = read_curation(open_finished(str(output), "test"))
+    curation = read_curation(open_run(str(output)))
     matched = {row["pair_id"]: row for row in tables["matched"]}
     kept = {row["pair_id"]: row for row in tables["curated"]}
     stages = Counter()
     for pair in tables["pool"]:
         found = matched.get(pair["pair_id"], {})
         told = explain_pair(pair, (found.get("language"), found.get("language_probability")), curation)
-        stages[told["stage"]] += 1
-        assert [entry["entry_id"] for entry in told["entries"]] == found.get("entry_ids", [])
-        assert (told["stage"] == "match") == (not found)
-        assert (told["stage"] == "count") == (found.get("language", "en") != "en")
-        assert (told["stage"] == "curated") == (pair["pair_id"] in kept)
-        if told["stage"] == "curated":
-            assert told["keep_probability"] == kept[pair["pair_id"]]["keep_probability"]
-        for entry in told["entries"]:
-            for place in entry["places"]:
-                assert told["spaced"][place - 1 :].startswith(f" {entry['entry_text']} ")
+        stages[told.stage] += 1
+        assert [entry.entry_id for entry in told.text.entries] == found.get("entry_ids", [])
+        assert (told.stage == "match") == (not found)
+        assert (told.stage == "count") == (found.get("language", "en") != "en")
+        assert (told.stage == "curated") == (pair["pair_id"] in kept)
+        if told.stage == "curated":
+            assert told.text.keep_probability == kept[pair["pair_id"]]["keep_probability"]
+        for entry in told.text.entries:
+            for place in entry.places:
+                assert told.text.spaced[place - 1 :].startswith(f" {entry.entry_text} ")
     funnel = {line["out"]: line for line in report["funnel"]}
     assert stages["match"] == funnel["matched"]["reasons"]["no_entry"]
     assert stages["count"] == funnel["counted"]["reasons"]["language_gate"]
     assert stages["sample"] == funnel["curated"]["reasons"]["not_drawn"]
-    assert explain_text("a , a !", curation)["entries"][0]["places"] == [1, 7]
+    assert explain_text("a , a !", curation).entries[0].places == [1, 7]
 
 
 def test_explain_has_a_draw_that_equals_the_keep_probability_left_out_as_the_job_does():
@@ -141,13 +142,13 @@ def test_explain_has_a_draw_that_equals_the_keep_probability_left_out_as_the_job
     draw = pair_draws(pa.array([pair["pair_id"]]), SEED)
 
     def stage_at(probability):
-        gate = LanguageConfig()
+        gate = Gate.of(LanguageConfig())
         curation = Curation(
             ("dog",), {"dog": 0}, np.array([9]), probability, seed=SEED, threshold=1, gate=gate, longest=1
         )
         told = explain_pair(pair, (None, None), curation)
-        assert told["keep_probability"] == probability[0]
-        return told["stage"]
+        assert told.text.keep_probability == probability[0]
+        return told.stage
 
     assert [stage_at(draw), stage_at(draw + 2.0**-53)] == ["sample", "curated"]
 

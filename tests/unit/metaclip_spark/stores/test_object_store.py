@@ -7,8 +7,10 @@ import pytest
 
 from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.errors import ConfigError, InputError
+from metaclip_spark.runs.layout import check_usable, mark_as_run
 from metaclip_spark.runs.lock import locked
-from metaclip_spark.runs.run import prepare_output, session_settings
+from metaclip_spark.runs.open import prepare_output, session_settings
+from metaclip_spark.runs.records import read_object
 from metaclip_spark.stores.object_store import HadoopStore, LocalStore, S3Store
 from metaclip_spark.stores.storage import Storage
 from tests.support.fault_server import FaultProxy
@@ -76,9 +78,9 @@ def test_a_run_on_s3_is_locked_listed_and_emptied(bucket):
     options = FetchOptions(s3_endpoint=bucket.endpoint)
     storage = Storage(f"s3://{bucket.name}/some/run/", options)
     assert storage.location("pool") == f"s3a://{bucket.name}/some/run/pool"
-    storage.check_usable()
+    check_usable(storage)
     with locked(storage, "first"):
-        storage.begin_run()
+        mark_as_run(storage)
         storage.put_json("ledger/00000-aa.json", {})
         bucket.put("some/run/pool/", b"")
         bucket.put("some/run/pool/_temporary/0/part-0.parquet", b"")
@@ -148,14 +150,14 @@ def test_an_error_page_with_status_200_is_no_object(bucket):
 def test_a_missing_bucket_is_named(bucket):
     storage = Storage("s3://no-such-bucket-anywhere/run", FetchOptions(s3_endpoint=bucket.endpoint))
     with pytest.raises(FileNotFoundError, match=r"s3://no-such-bucket-anywhere/run.*NoSuchBucket"):
-        storage.check_usable()
+        check_usable(storage)
 
 
 def test_a_broken_object_on_s3_is_named(bucket):
     storage = Storage(f"s3://{bucket.name}/broken", FetchOptions(s3_endpoint=bucket.endpoint))
     bucket.put("broken/run.json", b'{"a": ')
     with pytest.raises(InputError, match=r"broken/run\.json is not JSON"):
-        storage.read_json("run.json")
+        read_object(storage, "run.json")
 
 
 def test_packages_are_refused_under_spark_submit_with_the_line_to_give(monkeypatch):
