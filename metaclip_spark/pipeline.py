@@ -13,8 +13,7 @@ from metaclip_spark.config.fields import as_dict, digest, result_fields
 from metaclip_spark.entries import Metadata, load_summed_counts
 from metaclip_spark.errors import InputError, MetadataError
 from metaclip_spark.inputs.archive_path import ArchivePath
-from metaclip_spark.inputs.files import check_pool_files, resolve_archives, resolve_pool
-from metaclip_spark.inputs.remote import fetch_options, region_warning, resolve_crawl
+from metaclip_spark.inputs.remote import fetch_options, region_warning
 from metaclip_spark.runs.buckets import fix_buckets
 from metaclip_spark.runs.entry_tables import entry_table, read_entry_counts
 from metaclip_spark.runs.extraction import extract_pending, finish_extraction
@@ -52,23 +51,6 @@ from metaclip_spark.steps.match import ShippedAutomaton, match_pairs, ship_autom
 from metaclip_spark.steps.sample import expect, sample_pairs
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold
 from udfs.schemas import CURATED, ENTRY_COUNTS, EXPECTED_KEPT, MATCHED, PAIRS
-
-
-def resolve_inputs(config: ExtractConfig) -> list[ArchivePath]:
-    """Finds and checks the input before Spark starts work.
-
-    Raises:
-        InputError: If an input is missing.
-        SchemaMismatchError: If a file of --pool lacks a column.
-    """
-    options = fetch_options(config)
-    if config.crawl:
-        return resolve_crawl(config, options)
-    if config.archives:
-        return resolve_archives(config.archives, config.archives_prefix, options)
-    paths = resolve_pool(config.pool, options)
-    check_pool_files(paths, url_column=config.url_column, text_column=config.text_column, options=options)
-    return paths
 
 
 def check_before_start(config: SampleConfig, metadata: Metadata) -> None:

@@ -18,14 +18,8 @@ def curate(
 ) -> None:
     """Curate a balanced image-text dataset: extract, match, count, sample and report in one command."""
     from metaclip_spark.entries import load_metadata
-    from metaclip_spark.pipeline import (
-        check_before_start,
-        resolve_inputs,
-        run_count,
-        run_extract,
-        run_match,
-        run_sample,
-    )
+    from metaclip_spark.inputs.resolve import resolve_inputs
+    from metaclip_spark.pipeline import check_before_start, run_count, run_extract, run_match, run_sample
     from metaclip_spark.reports.report import finish_run
     from metaclip_spark.runs.layout import check_apart
     from metaclip_spark.runs.open import begin_run
@@ -45,7 +39,8 @@ def curate(
 @job(OutputConfig, ExtractConfig)
 def extract_pool(output: OutputConfig, extract: ExtractConfig) -> None:
     """Extract pairs from archives (or read them from files) and deduplicate them into the pool."""
-    from metaclip_spark.pipeline import resolve_inputs, run_extract
+    from metaclip_spark.inputs.resolve import resolve_inputs
+    from metaclip_spark.pipeline import run_extract
     from metaclip_spark.runs.layout import check_apart
     from metaclip_spark.runs.open import begin_run
 
@@ -107,7 +102,7 @@ def check_cluster(output: OutputConfig, extract: ExtractConfig, match: MatchConf
     """Check on the executors whether a run would work there, and how long it would take, before hours are spent."""
     from metaclip_spark.cluster_check import check_cluster as check
     from metaclip_spark.entries import load_metadata
-    from metaclip_spark.pipeline import resolve_inputs
+    from metaclip_spark.inputs.resolve import resolve_inputs
     from metaclip_spark.runs.open import hold_output
 
     metadata = load_metadata(match.metadata)

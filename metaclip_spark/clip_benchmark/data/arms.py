@@ -26,7 +26,8 @@ from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchC
 from metaclip_spark.config.fields import digest
 from metaclip_spark.entries import load_metadata
 from metaclip_spark.errors import ConfigError, InputError
-from metaclip_spark.pipeline import resolve_inputs, run_count, run_extract, run_match, run_sample
+from metaclip_spark.inputs.resolve import resolve_inputs
+from metaclip_spark.pipeline import run_count, run_extract, run_match, run_sample
 from metaclip_spark.runs.open import begin_run
 from metaclip_spark.stores.storage import Storage
 from udfs.balancing.draw import pair_draws
