@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
+import msgspec
 from pyspark import SparkFiles
 
 from metaclip_spark.config.curation import ExtractConfig, MatchConfig
@@ -27,6 +27,17 @@ CHECK_FOLDER = "check"
 _PATHS_PER_PROBE = 2
 
 
+class Worker(msgspec.Struct, kw_only=True):
+    """What `udfs.probe.probe_worker` found; `resident_bytes` before and after it loaded the automaton."""
+
+    host: str
+    python: str = ""
+    packages: dict[str, str] = {}
+    resident_bytes: tuple[int, int] = (0, 0)
+    free_scratch_bytes: int
+    problems: list[str] = []
+
+
 @dataclass
 class Verdict:
     """What was found.
@@ -40,13 +51,7 @@ class Verdict:
     failures: int = 0
 
     def add(self, name: str, problem: str | None, fine: str) -> None:
-        """Adds a check.
-
-        Args:
-            name: What was checked.
-            problem: What is wrong and what to do, or None.
-            fine: What to say where nothing is wrong.
-        """
+        """Adds a check: what is wrong and what to do, or None and what to say then."""
         self.lines.append(f"{'FAIL' if problem else 'ok  '} {name}: {problem or fine}")
         self.failures += problem is not None
 
@@ -71,7 +76,7 @@ def check_cluster(
     _check_versions(verdict, workers)
     _check_memory(verdict, run, workers)
     _check_scratch(verdict, workers)
-    problems = sorted({problem for worker in workers for problem in worker["problems"]})
+    problems = sorted({problem for worker in workers for problem in worker.problems})
     verdict.add("archives", problems[0] if problems else None, f"the first of {len(paths):,} can be read")
     _check_output(verdict, run)
     if not problems:
@@ -81,12 +86,12 @@ def check_cluster(
 
 def _probe(
     run: Run, extract: ExtractConfig, match: MatchConfig, metadata: Metadata, paths: list[ArchivePath]
-) -> list[dict[str, Any]]:
+) -> list[Worker]:
     automaton = ship_automaton(run.spark, metadata, match.engine)
     first = [path for _, path in paths[:_PATHS_PER_PROBE]]
     options = fetch_options(extract)
 
-    def probe(_partition: Iterable[int]) -> Iterable[dict[str, Any]]:
+    def probe(_partition: Iterable[int]) -> Iterable[object]:
         load = partial(load_engine, automaton.engine, SparkFiles.get(automaton.file_name), automaton.metadata_digest)
         # Slow enough that every core of every executor gets one.
         time.sleep(1.0)
@@ -95,31 +100,31 @@ def _probe(
     context = run.spark.sparkContext
     context.setJobDescription("check_cluster")
     cores = context.defaultParallelism
-    found: list[dict[str, Any]] = context.parallelize(range(cores), cores).mapPartitions(probe).collect()
-    return found
+    found = context.parallelize(range(cores), cores).mapPartitions(probe).collect()
+    return msgspec.convert(found, list[Worker])
 
 
-def _check_versions(verdict: Verdict, workers: list[dict[str, Any]]) -> None:
+def _check_versions(verdict: Verdict, workers: list[Worker]) -> None:
     wanted = {"python": platform.python_version(), **installed_packages()}
     for worker in workers:
-        has = {"python": worker["python"], **worker["packages"]}
+        has = {"python": worker.python, **worker.packages}
         # Python's minor version must be the driver's, or functions cannot be handed over.
         has["python"], mine = has["python"].rpartition(".")[0], wanted["python"].rpartition(".")[0]
         wrong = [f"{name} {has[name]} (driver: {version})" for name, version in {**wanted, "python": mine}.items()
                  if has[name] != version]  # fmt: skip
         if wrong:
             problem = (
-                f"on {worker['host']}: {', '.join(wrong)}: give all machines one environment (make pack, or an image)"
+                f"on {worker.host}: {', '.join(wrong)}: give all machines one environment (make pack, or an image)"
             )
             verdict.add("versions", problem, "")
             return
-    hosts = len({worker["host"] for worker in workers})
+    hosts = len({worker.host for worker in workers})
     verdict.add("versions", None, f"Python {wanted['python']} and packages are the same on {hosts} hosts")
 
 
-def _check_memory(verdict: Verdict, run: Run, workers: list[dict[str, Any]]) -> None:
-    largest = max(max(worker["resident_bytes"]) for worker in workers)
-    table = max(after - before for before, after in (worker["resident_bytes"] for worker in workers))
+def _check_memory(verdict: Verdict, run: Run, workers: list[Worker]) -> None:
+    largest = max(max(worker.resident_bytes) for worker in workers)
+    table = max(after - before for before, after in (worker.resident_bytes for worker in workers))
     conf = run.spark.sparkContext.getConf()
     cores = int(conf.get("spark.executor.cores", "1") or 1)
     heap = _bytes_of(conf.get("spark.executor.memory", "1g") or "1g")
@@ -145,12 +150,12 @@ def _bytes_of(setting: str) -> int:
     return int(float(text[:-1]) * units[text[-1]]) if text[-1:] in units else int(text) << 20
 
 
-def _check_scratch(verdict: Verdict, workers: list[dict[str, Any]]) -> None:
-    worst = min(workers, key=lambda worker: int(worker["free_scratch_bytes"]))
-    free = int(worst["free_scratch_bytes"])
+def _check_scratch(verdict: Verdict, workers: list[Worker]) -> None:
+    worst = min(workers, key=lambda worker: worker.free_scratch_bytes)
+    free = worst.free_scratch_bytes
     problem = None
     if free < SMALLEST_SCRATCH_BYTES:
-        problem = f"{worst['host']} has {free >> 20} MiB left: free it, or set spark.local.dir to a larger disk"
+        problem = f"{worst.host} has {free >> 20} MiB left: free it, or set spark.local.dir to a larger disk"
     verdict.add("scratch space", problem, f"{free >> 30} GiB at least")
 
 

@@ -55,15 +55,7 @@ IN_PAGE = Palette(ink="#010101", line="#010102", first="#010103", second="#01010
 
 
 def head_tail_chart(curves: Curves, palette: Palette = IN_PAGE) -> Figure:
-    """Draws entry counts against their rank, before and after balancing: the paper's figure of head and tail.
-
-    Args:
-        curves: What `curves_of` returned.
-        palette: The colours.
-
-    Returns:
-        A log-log figure with t marked where t is finite.
-    """
+    """Draws entry counts by rank, before and after balancing, both axes in logarithm: the paper's figure."""
     figure, axes = new_figure(palette)
     for points, colour, label in ((curves.before, palette.first, "matched"), (curves.after, palette.second, "curated")):
         if points.ranks:
@@ -79,15 +71,7 @@ def head_tail_chart(curves: Curves, palette: Palette = IN_PAGE) -> Figure:
 
 
 def cumulative_chart(curves: Curves, palette: Palette = IN_PAGE) -> Figure:
-    """Draws the share of all matches that entries below a count have; at t it is the tail share.
-
-    Args:
-        curves: What `curves_of` returned.
-        palette: The colours.
-
-    Returns:
-        A figure with t and its tail share marked where t is finite.
-    """
+    """Draws the share of all matches that entries below a count have; at t it is the tail share."""
     figure, axes = new_figure(palette)
     axes.step(curves.cumulative.counts, curves.cumulative.shares, where="post", color=palette.first)
     if curves.threshold_t is not None:
@@ -103,16 +87,7 @@ def cumulative_chart(curves: Curves, palette: Palette = IN_PAGE) -> Figure:
 
 
 def bars_chart(groups: Sequence[str], series: Mapping[str, Sequence[int]], palette: Palette = IN_PAGE) -> Figure:
-    """Draws shares of pairs by group, side by side.
-
-    Args:
-        groups: Names of ours, not of strangers.
-        series: Name to numbers, one per group; at most two series.
-        palette: The colours.
-
-    Returns:
-        A bar chart of each series' shares.
-    """
+    """Draws shares of pairs by group (names of ours, not of strangers) side by side, at most two series."""
     figure, axes = new_figure(palette, height=2.9)
     width = 0.8 / len(series)
     for place, ((name, numbers), colour) in enumerate(
@@ -127,16 +102,7 @@ def bars_chart(groups: Sequence[str], series: Mapping[str, Sequence[int]], palet
 
 
 def size_chart(rows: Sequence[PlanRow], chosen: int | None, palette: Palette = ON_PAPER) -> Figure:
-    """Draws the expected size against t: the threshold explorer's curve.
-
-    Args:
-        rows: `threshold_t` and `expected_size`, ascending.
-        chosen: The threshold that was asked for or solved.
-        palette: The colours.
-
-    Returns:
-        A figure with both axes in logarithm.
-    """
+    """Draws the expected size against t, both axes in logarithm: the threshold explorer's curve."""
     figure, axes = new_figure(palette)
     axes.plot([row.threshold_t for row in rows], [row.expected_size for row in rows], color=palette.first)
     if chosen is not None:
@@ -152,17 +118,7 @@ def size_chart(rows: Sequence[PlanRow], chosen: int | None, palette: Palette = O
 
 
 def curves_of(before: NDArray[np.int64], after: NDArray[np.int64], threshold_t: float, tail_share: float) -> Curves:
-    """Thins sorted counts out to the few points that a curve needs.
-
-    Args:
-        before: Entry counts of the matched pairs.
-        after: Entry counts of the curated pairs.
-        threshold_t: The threshold, or infinity.
-        tail_share: The tail's share of the matches at it.
-
-    Returns:
-        Points of both rank curves and of the cumulative share.
-    """
+    """Thins sorted counts out to the few points that a curve needs."""
     ascending = np.sort(before[before > 0])
     matches = np.cumsum(ascending)
     places = _spread_places(ascending.size)
@@ -178,16 +134,7 @@ def curves_of(before: NDArray[np.int64], after: NDArray[np.int64], threshold_t: 
 
 
 def inline_svg(figure: Figure, name: str, description: str) -> str:
-    """Renders a figure for an HTML page, in the page's colours.
-
-    Args:
-        figure: A figure drawn with the default palette.
-        name: Unique in the page: it prefixes the SVG's ids.
-        description: What a screen reader says; a text of ours.
-
-    Returns:
-        An <svg> element, the same bytes from the same figure.
-    """
+    """Renders a figure as an <svg> element in the page's colours; `name` prefixes its ids, unique in the page."""
     buffer = io.StringIO()
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -203,11 +150,7 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
 
 
 def save_chart(figure: Figure, path: str) -> None:
-    """Writes a figure to a file.
-
-    Args:
-        figure: A figure drawn with the palette `ON_PAPER`.
-        path: A path that ends in .png or .svg.
+    """Writes a figure, drawn with the palette `ON_PAPER`, to a .png or .svg file.
 
     Raises:
         ConfigError: If it has another ending, or cannot be written.
@@ -222,10 +165,7 @@ def save_chart(figure: Figure, path: str) -> None:
 
 
 def check_chart_path(path: str) -> None:
-    """Checks a picture's name before the work that it is to show.
-
-    Args:
-        path: A path.
+    """Checks a picture's ending before the work that it is to show.
 
     Raises:
         ConfigError: If it does not end in .png or .svg.
@@ -235,14 +175,7 @@ def check_chart_path(path: str) -> None:
 
 
 def short_number(number: float) -> str:
-    """Writes a number with at most four characters before its prefix: 20000 is 20k.
-
-    Args:
-        number: A number of at least 0.
-
-    Returns:
-        Such as 7, 1.5k, 20k, 170k, 2.5G.
-    """
+    """Writes a number with at most four characters before its prefix: 7, 1.5k, 20k, 2.5G."""
     for size, prefix in _PREFIXES:
         if number >= size:
             return f"{number / size:.4g}{prefix}"
@@ -250,15 +183,7 @@ def short_number(number: float) -> str:
 
 
 def new_figure(palette: Palette, height: float = HEIGHT) -> tuple[Figure, Axes]:
-    """Begins a figure of one chart.
-
-    Args:
-        palette: The colours.
-        height: Inches.
-
-    Returns:
-        The figure and its axes.
-    """
+    """Begins a figure of one chart, `height` inches high."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(WIDTH, height), layout="tight")
         axes = figure.add_subplot()
@@ -268,18 +193,7 @@ def new_figure(palette: Palette, height: float = HEIGHT) -> tuple[Figure, Axes]:
 
 
 def finished(figure: Figure, axes: Axes, palette: Palette, *, legend: bool = True, log_ticks: bool = True) -> Figure:
-    """Colours axes, ticks and legend.
-
-    Args:
-        figure: A figure.
-        axes: Its axes, drawn.
-        palette: The colours.
-        legend: Show a legend where there are labels.
-        log_ticks: Write the ticks of logarithmic axes as short numbers.
-
-    Returns:
-        The figure.
-    """
+    """Colours axes, ticks and legend; logarithmic axes have short numbers."""
     for axis in (axes.xaxis, axes.yaxis):
         axis.label.set_color(palette.ink)
         axis.set_tick_params(colors=palette.ink, which="both")

@@ -36,12 +36,6 @@ Counts = NDArray[np.int64]
 def read_count_file(path: str) -> tuple[list[str], Counts]:
     """Reads a file of entry counts of any metadata list.
 
-    Args:
-        path: A JSON object (entry to count), or Parquet with the columns of `udfs.schemas.ENTRY_COUNTS`.
-
-    Returns:
-        The entries and their counts.
-
     Raises:
         MetadataError: If it is missing, has another form, or its counts are no whole numbers.
     """
@@ -65,18 +59,7 @@ def check_other(path: str) -> None:
 
 
 def compare_with(run: Run, report: Report, path: str, texts: Sequence[str], counts: Counts) -> Comparison:
-    """Compares a run with another one, or with a file of entry counts.
-
-    Args:
-        run: The run.
-        report: Its report.
-        path: The other run's folder, or the file.
-        texts: The run's metadata list.
-        counts: Its entry counts.
-
-    Returns:
-        What `compare_counts` gives, with the figures of two runs.
-    """
+    """Compares a run with another one (its folder), or with a file of entry counts."""
     if not is_run(Storage(path)):
         return compare_counts(texts, counts, *read_count_file(path), name=without_credentials(path))
     other = open_beside(run, path)
@@ -138,15 +121,7 @@ def compare_counts(
 
 
 def rank_correlation(first: Counts, second: Counts) -> float | None:
-    """Computes Spearman's rank correlation; equal counts have the mean of their ranks.
-
-    Args:
-        first: n counts.
-        second: n counts.
-
-    Returns:
-        A number from -1 to 1; None where either does not vary.
-    """
+    """Computes Spearman's rank correlation of n counts each; None where either does not vary."""
     ranks = [_mean_ranks(counts) for counts in (first, second)]
     centred = [rank - rank.mean() for rank in ranks if rank.size]
     if not centred or any(not part.any() for part in centred):

@@ -77,15 +77,7 @@ def read_curation(run: Run) -> Curation:
 
 
 def matched_entries(text: str, curation: Curation) -> dict[int, list[int]]:
-    """Finds the metadata entries in a text by looking up every run of its tokens.
-
-    Args:
-        text: A cleaned alternative text.
-        curation: What the run decided with.
-
-    Returns:
-        Entry id to the places, in the spaced text, where the entry begins; ascending ids.
-    """
+    """Finds the entries in a text by looking up every run of its tokens: id to places in the spaced text."""
     tokens = spacing(text).split(" ")[1:-1]
     starts = np.cumsum([1, *(len(token) + 1 for token in tokens)]).tolist()
     found: dict[int, list[int]] = {}
@@ -122,16 +114,7 @@ def explain_text(text: str, curation: Curation) -> ExplainedText:
 def explain_pair(
     pair: Mapping[str, Any], language: tuple[str | None, float | None], curation: Curation
 ) -> ExplainedPair:
-    """Explains one pair of the pool.
-
-    Args:
-        pair: Columns of `PAIRS`.
-        language: Its language and the language's probability, as match stored them.
-        curation: What the run decided with.
-
-    Returns:
-        Its way through the job.
-    """
+    """Explains one pair, a row of `PAIRS`, with the language and its probability that match stored."""
     explained = explain_text(pair["alt_text"], curation)
     draw = float(pair_draws(pa.array([pair["pair_id"]]), curation.seed)[0])
     stage, verdict = _verdict(explained, language, draw, curation)

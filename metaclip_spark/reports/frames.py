@@ -80,14 +80,7 @@ def read_report(run: Run) -> Report:
 
 
 def funnel_frame(report: Report) -> "pd.DataFrame":
-    """Lists what came in, what went on, and what left at each stage.
-
-    Args:
-        report: What `read_report` returned.
-
-    Returns:
-        Columns from, to, pieces and share (of what came in); one row per result and per reason.
-    """
+    """Lists what came in, what went on, and what left at each stage; one row per result and per reason."""
     import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
 
     rows = []
@@ -99,14 +92,7 @@ def funnel_frame(report: Report) -> "pd.DataFrame":
 
 
 def entries_frame(rows: list[ListedEntry]) -> "pd.DataFrame":
-    """Lists entries of the report, such as the most cut ones.
-
-    Args:
-        rows: `most_cut` or `most_kept` of a report's profile.
-
-    Returns:
-        One row per entry, with its first sample pair's text.
-    """
+    """Lists entries of the report, such as the most cut ones, with their first sample pair's text."""
     import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
 
     named = ("entry_text", "entry_count", "entry_probability", "expected_kept", "kept")
@@ -117,14 +103,7 @@ def entries_frame(rows: list[ListedEntry]) -> "pd.DataFrame":
 
 
 def paper_frame(run: Run) -> "pd.DataFrame":
-    """Puts the paper's facts about its pool beside a run's.
-
-    Args:
-        run: A finished run.
-
-    Returns:
-        Columns fact, paper and run.
-    """
+    """Puts the paper's facts about its pool beside a run's: columns fact, paper and run."""
     import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
 
     report = read_report(run)

@@ -40,11 +40,7 @@ def render_html(report: Report) -> str:
 
 
 def page_environment() -> Environment:
-    """Gives what pages are rendered with: every value is escaped, and a value that is not there is an error.
-
-    Returns:
-        Jinja2's environment, with the package's templates.
-    """
+    """Gives Jinja2's environment for pages: every value is escaped, and one that is not there is an error."""
     return Environment(
         loader=PackageLoader("metaclip_spark.reports", "templates"),
         autoescape=True,
@@ -74,28 +70,14 @@ def visible_text(text: str | None, characters: int | None = None) -> Markup:
 
 
 def percent(share: float) -> str:
-    """Writes a share so that small ones do not look like none.
-
-    Args:
-        share: From 0 to 1.
-
-    Returns:
-        Such as 5.5 %, 0 %, or <0.1 %.
-    """
+    """Writes a share so that small ones do not look like none: 5.5 %, 0 %, or <0.1 %."""
     if 0 < share < 0.001:  # noqa: PLR2004 - the smallest share that one decimal shows
         return "<0.1 %"
     return f"{share:.1%}".replace("%", "\u00a0%").replace(".0\u00a0", "\u00a0")
 
 
 def seconds(duration: float) -> str:
-    """Writes a duration.
-
-    Args:
-        duration: Seconds.
-
-    Returns:
-        Such as 0.4 s, 12 min 5 s, or 3 h 20 min.
-    """
+    """Writes a duration, such as 0.4 s, 12 min 5 s, or 3 h 20 min."""
     minutes, rest = divmod(duration, 60)
     if not minutes:
         return f"{duration:.1f}\u00a0s"

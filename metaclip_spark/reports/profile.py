@@ -70,16 +70,7 @@ def entry_figures(run: Run, sampled: SampleManifest) -> EntryFigures:
 def read_balance(
     run: Run, sampled: SampleManifest, counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Gives what the sample step balanced with.
-
-    Args:
-        run: A run whose sample step is done.
-        sampled: The manifest of that step.
-        counts: The run's own entry counts.
-
-    Returns:
-        The counts (the run's own, or those of --entry-counts) and the entry probabilities, shape (entries,) each.
-    """
+    """Gives the counts that the sample step balanced with (the run's own or --entry-counts') and the probabilities."""
     balanced = read_entry_counts(run, "balance_counts")[1] if sampled.settings["entry_counts"] else counts
     threshold = balance.check_threshold(sampled.numbers.threshold_t)
     return balanced, balance.entry_probabilities(balanced, threshold)
@@ -133,11 +124,7 @@ def entry_coverage(figures: EntryFigures) -> list[Coverage]:
 
 
 def _group_counts(matched: DataFrame, curated: DataFrame) -> DataFrame:
-    """Counts the pairs of both tables by domain, and by the three keys with few values together, in one pass.
-
-    Returns:
-        Columns is_domain, domain, language, text_length, entries, matched and curated.
-    """
+    """Counts the pairs of both tables by domain, and by the three keys with few values together, in one pass."""
     keyed = [
         table.select(
             _domain(F.col("image_url")).alias("domain"),
@@ -207,16 +194,7 @@ def _listed(figures: EntryFigures, entry: int, pairs: list[SamplePair]) -> Liste
 
 
 def sample_pairs_of(curated: DataFrame, entries: Sequence[int], curated_pairs: int) -> dict[int, list[SamplePair]]:
-    """Finds the first pairs, by pair_id, that contain each of some frequent entries.
-
-    Args:
-        curated: Columns of `CURATED`.
-        entries: Entry ids.
-        curated_pairs: The number of rows of `curated`.
-
-    Returns:
-        Entry id to at most `PAIRS_PER_ENTRY` pairs.
-    """
+    """Finds the first `PAIRS_PER_ENTRY` pairs, by pair_id, that contain each of some frequent entries."""
     if not entries or not curated_pairs:
         return {}
     searched = curated

@@ -23,8 +23,7 @@ Numbers = TypeVar("Numbers", bound=Record)
 
 MOST_BUCKETS = 256
 ARCHIVES_PER_BUCKET = 512
-"""Of these, some 3 million pairs each come from a WAT archive: at most 3 x 10^9 raw rows of 200 bytes meet in a bucket
-of the largest pools, and far fewer in usual ones."""
+"""So many that no shuffle of a bucket outgrows a cluster's disks."""
 
 
 def buckets_of(storage: Storage) -> int:

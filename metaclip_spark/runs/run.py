@@ -132,7 +132,7 @@ class Run:
         check_committed(self.storage, folder)
 
     def write_rows(self, rows: pa.Table, folder: str) -> None:
-        """Empties a table's folder and puts one file, where the driver has all rows: a Spark job takes seconds more."""
+        """Empties a table's folder and puts one file, where the driver has all rows, without a Spark job."""
         self.storage.delete(folder)
         # As Spark names its files, so that a manifest's list of files tells this write from any other.
         self.storage.put_table(f"{folder}/part-00000-{uuid.uuid4()}.zstd.parquet", rows)

@@ -207,11 +207,7 @@ class S3Store:
                 raise PermissionError(f"s3://{self._bucket}/{first['Key']}: cannot be deleted: {first['Code']}")
 
     def unfinished_uploads(self) -> list[tuple[str, str]]:
-        """Lists multipart uploads below the root that were neither completed nor aborted.
-
-        Returns:
-            (key, upload id).
-        """
+        """Lists (key, upload id) of the multipart uploads below the root that were neither completed nor aborted."""
         found: list[tuple[str, str]] = []
         markers: dict[str, str] = {}
         while True:
@@ -222,20 +218,12 @@ class S3Store:
             markers = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     def abort_uploads(self, uploads: list[tuple[str, str]]) -> None:
-        """Aborts multipart uploads, whose parts are billed until then.
-
-        Args:
-            uploads: (key, upload id).
-        """
+        """Aborts multipart uploads, given as (key, upload id): their parts are billed until then."""
         for key, upload in uploads:
             self._call("", "abort_multipart_upload", Key=key, UploadId=upload)
 
     def region(self) -> str:
-        """Gives the region of the bucket.
-
-        Returns:
-            Such as us-east-1.
-        """
+        """Gives the region of the bucket, such as us-east-1."""
         return str(self._call("", "get_bucket_location").get("LocationConstraint") or "us-east-1")
 
 

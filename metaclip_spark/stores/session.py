@@ -17,8 +17,7 @@ SETTINGS = {
     # Extraction writes three kinds of rows per task; with open writers for each, Spark need not sort by kind first.
     "spark.sql.maxConcurrentOutputFileWriters": "8",
     "spark.sql.parquet.compression.codec": "zstd",
-    # Rows of alternative texts are small: a batch takes few megabytes. The match step takes the same time from 4,096 to
-    # 65,536 rows (tests/benchmarks/bench_settings.py).
+    # Rows of alternative texts are small: a batch takes few megabytes.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "16384",
     # Large results come to the driver in Arrow batches, not row by row.
     "spark.sql.execution.arrow.pyspark.enabled": "true",

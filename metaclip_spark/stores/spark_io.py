@@ -95,14 +95,13 @@ _MAGIC = {
 }
 
 _PARQUET = {
-    # Against zstd's level 3, which Parquet takes by itself: 30 % less time to copy a pool, 9 % more bytes
-    # (tests/benchmarks/bench_settings.py).
+    # Less time to write than zstd's level 3, Parquet's own choice, for a few more bytes.
     "parquet.compression.codec.zstd.level": "1",
 }
 
 _FAULTS = {
-    # Of runs through a proxy that cut 10 % of the bodies, vectored reads and the newer input streams lost most; the
-    # classic stream, which opens the body again where it broke off, lost none. Either setting alone does not help.
+    # The classic stream opens a body again where it broke off; vectored reads and the newer streams fail. Either
+    # setting alone does not help.
     "fs.s3a.input.stream.type": "classic",
     "parquet.hadoop.vectored.io.enabled": "false",
     # SlowDown is answered by waiting: a busy prefix recovers within seconds to minutes.
@@ -115,10 +114,7 @@ _FAULTS = {
 
 
 def jar_set() -> JarSet:
-    """Gives the jars for the Spark that runs here.
-
-    Returns:
-        One of `JAR_SETS`.
+    """Gives the one of `JAR_SETS` for the Spark that runs here.
 
     Raises:
         ConfigError: If none was tried with this Spark.
@@ -133,35 +129,19 @@ def jar_set() -> JarSet:
 
 
 def packages_line() -> str:
-    """Gives the options of spark-submit that bring the S3 jars.
-
-    Returns:
-        One line.
-    """
+    """Gives the options of spark-submit that bring the S3 jars, as one line."""
     jars = jar_set()
     return f"--packages {','.join(jars.packages)} --exclude-packages {','.join(jars.excludes)}"
 
 
 def package_settings() -> dict[str, str]:
-    """Gives the settings that bring the S3 jars to a session that plain python starts.
-
-    Returns:
-        Setting -> value.
-    """
+    """Gives the settings that bring the S3 jars to a session that plain python starts."""
     jars = jar_set()
     return {"spark.jars.packages": ",".join(jars.packages), "spark.jars.excludes": ",".join(jars.excludes)}
 
 
 def prepare_tables(session: SparkSession, storage: Storage, *, allow_rename_committer: bool) -> str:
-    """Sets up how a session writes a run's tables, and says what it found.
-
-    Args:
-        session: The session.
-        storage: The run's folder.
-        allow_rename_committer: Accept a committer that renames on S3.
-
-    Returns:
-        One line: the class of the file system and the committer.
+    """Sets up how a session writes a run's tables, and names the file system's class and the committer in one line.
 
     Raises:
         ConfigError: If the file system's class is missing, or S3A would commit by renaming.
@@ -193,21 +173,13 @@ def prepare_tables(session: SparkSession, storage: Storage, *, allow_rename_comm
 
 
 def prepare_compression(session: SparkSession) -> None:
-    """Sets how a session that writes a run's tables packs them, unless the user has.
-
-    Args:
-        session: The session.
-    """
+    """Sets how a session that writes a run's tables packs them, unless the user has."""
     context: Any = session.sparkContext
     _set_unless_given(session, context._jsc.hadoopConfiguration(), _PARQUET)
 
 
 def check_committed(storage: Storage, folder: str) -> None:
     """Checks, after a write to S3A, that the committer did it that was asked for.
-
-    Args:
-        storage: The run.
-        folder: What was written.
 
     Raises:
         ConfigError: If another committer wrote it.
@@ -224,14 +196,7 @@ def check_committed(storage: Storage, folder: str) -> None:
 
 
 def warn_of_region(storage: Storage) -> str | None:
-    """Compares the bucket's region with this machine's.
-
-    Args:
-        storage: The run.
-
-    Returns:
-        A warning where they differ: traffic between regions is slow and billed.
-    """
+    """Warns where the bucket's region is not this machine's: traffic between regions is slow and billed."""
     here = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if storage.uploads is None or here is None:
         return None
@@ -290,9 +255,6 @@ def _platform_committer(hadoop: Any) -> str:
 
 def refuse_packages_under_submit(*, submitted: bool) -> None:
     """Refuses --s3-packages under spark-submit, which ignores what a session's builder says about packages.
-
-    Args:
-        submitted: Whether spark-submit started this process.
 
     Raises:
         ConfigError: If so, with the options to give instead.

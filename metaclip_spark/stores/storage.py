@@ -112,93 +112,43 @@ class Storage:
         return isinstance(self._objects, HadoopStore)
 
     def use_scheme(self, scheme: str) -> None:
-        """Changes the scheme that Spark reads and writes with: EMR has a file system of its own behind s3.
-
-        Args:
-            scheme: s3 or s3a.
-        """
+        """Changes the scheme that Spark reads and writes with: EMR has a file system of its own behind s3."""
         self._spark_root = f"{scheme}://{self._spark_root.partition('://')[2]}"
 
     def location(self, name: str) -> str:
-        """Gives what Spark reads or writes for a name in the run's folder.
-
-        Args:
-            name: A relative path.
-
-        Returns:
-            Scheme and absolute path.
-        """
+        """Gives scheme and absolute path of what Spark reads or writes for a name in the folder."""
         return f"{self._spark_root}/{name}" if name else self._spark_root
 
     def put_json(self, name: str, content: Any) -> None:
-        """Puts a JSON object whole or not at all, over one that is there.
-
-        Args:
-            name: A relative path.
-            content: JSON-ready values.
-        """
+        """Puts a JSON object whole or not at all, over one that is there."""
         self.put_text(name, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
 
     def put_text(self, name: str, content: str) -> None:
-        """Puts an object of text whole or not at all, over one that is there.
-
-        Args:
-            name: A relative path.
-            content: The text.
-        """
+        """Puts an object of text whole or not at all, over one that is there."""
         self.put_bytes(name, content.encode())
 
     def put_bytes(self, name: str, content: bytes) -> None:
-        """Puts an object whole or not at all, over one that is there.
-
-        Args:
-            name: A relative path.
-            content: All of it.
-        """
+        """Puts an object whole or not at all, over one that is there."""
         if self.guard:
             self.guard()
         self._objects.put(name, content)
 
     def put_table(self, name: str, rows: pa.Table) -> None:
-        """Puts a Parquet file whole or not at all, over one that is there.
-
-        Args:
-            name: A relative path.
-            rows: All of it.
-        """
+        """Puts a Parquet file whole or not at all, over one that is there."""
         sink = pa.BufferOutputStream()
         pq.write_table(rows, sink, compression="zstd")
         self.put_bytes(name, sink.getvalue().to_pybytes())
 
     def put_unguarded(self, name: str, content: Any) -> None:
-        """Puts a JSON object without asking the guard: for the lock itself.
-
-        Args:
-            name: A relative path.
-            content: JSON-ready values.
-        """
+        """Puts a JSON object without asking the guard: for the lock itself."""
         self._objects.put(name, json.dumps(content).encode())
 
     def create_json(self, name: str, content: Any) -> bool:
-        """Writes a JSON object unless there is one.
-
-        Args:
-            name: A relative path.
-            content: JSON-ready values.
-
-        Returns:
-            False if the name was taken; then nothing is written.
-        """
+        """Writes a JSON object unless there is one; False if the name was taken."""
         return self._objects.create(name, json.dumps(content).encode())
 
     def read_bytes(self, name: str) -> bytes:
         """Reads an object.
-
-        Args:
-            name: A relative path.
-
-        Returns:
-            Its content.
 
         Raises:
             InputError: If there is none.
@@ -226,25 +176,11 @@ class Storage:
         return found
 
     def names(self, folder: str) -> list[str]:
-        """Lists the entries of a folder.
-
-        Args:
-            folder: A relative path.
-
-        Returns:
-            The names in it, hidden ones left out, sorted; empty where there is no such folder.
-        """
+        """Lists the names in a folder, sorted, hidden ones left out; empty where there is no such folder."""
         return [name for name in self._objects.names(folder) if name[0] != "."]
 
     def data_files(self, folder: str) -> list[str]:
-        """Lists the Parquet files below a folder.
-
-        Args:
-            folder: A relative path.
-
-        Returns:
-            Paths relative to the run's folder, sorted, without what committers keep while they work.
-        """
+        """Lists the Parquet files below a folder, sorted, without what committers keep meanwhile."""
         return [
             file
             for file in self._objects.files(folder)
@@ -252,14 +188,7 @@ class Storage:
         ]
 
     def committer(self, folder: str) -> str | None:
-        """Names the committer that wrote a folder, by its _SUCCESS.
-
-        Args:
-            folder: A relative path.
-
-        Returns:
-            S3A's committers write their name there; None for any other, or where nothing was committed.
-        """
+        """Names the committer that wrote a folder: S3A's write their name into _SUCCESS; None for any other."""
         content = self._objects.read(f"{folder}/_SUCCESS")
         try:
             return str(json.loads(content)["committer"]) if content else None
@@ -267,11 +196,7 @@ class Storage:
             return None
 
     def delete(self, name: str) -> None:
-        """Deletes an object, or a folder with all that is in it; no error where there is none.
-
-        Args:
-            name: A relative path.
-        """
+        """Deletes an object, or a folder with all that is in it; no error where there is none."""
         if self.guard:
             self.guard()
         self._objects.delete(name)
