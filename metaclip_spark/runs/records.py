@@ -124,7 +124,7 @@ class Gate(Record):
     @classmethod
     def of(cls, language: LanguageConfig) -> Self:
         """Takes the gate out of what the user configured."""
-        return cls(languages=list(language.languages), min_language_probability=language.min_language_probability)
+        return msgspec.convert(language.gate, cls)
 
 
 class CountSettings(Record):
@@ -297,7 +297,7 @@ def read_record(storage: Storage, name: str, kind: type[Kind]) -> Kind | None:
     if found is None:
         return None
     check_layout(storage, name, found)
-    wrong = wrong_keys(found, kind)
+    wrong = _wrong_keys(found, kind)
     if wrong:
         raise InputError(
             f"{storage.root}/{name} lacks {', '.join(wrong)}, or has another kind of it: {_ADVICE.get(name, _RESTORE)}"
@@ -317,7 +317,7 @@ def read_manifest(storage: Storage, name: str, config: type[Config], numbers: ty
         return None
     check_layout(storage, name, found)
     told = found.get("numbers")
-    missing = wrong_keys(told, numbers, missing_only=True) if isinstance(told, dict) else []
+    missing = _wrong_keys(told, numbers, missing_only=True) if isinstance(told, dict) else []
     if missing and isinstance(found.get("step"), str):
         raise InputError(
             f"the manifest of the step '{found['step']}' lacks {', '.join(missing)}: it was done by another version of "
@@ -334,7 +334,7 @@ def read_ledger_entry(storage: Storage, name: str) -> LedgerEntry:
     """
     found = read_object(storage, name) or {}
     check_layout(storage, name, found)
-    lacks = ", ".join(wrong_keys(found, LedgerEntry))
+    lacks = ", ".join(_wrong_keys(found, LedgerEntry))
     try:
         return msgspec.convert(found, LedgerEntry)
     except msgspec.ValidationError as error:
@@ -377,7 +377,7 @@ def check_layout(storage: Storage, name: str, found: JsonObject) -> None:
     )
 
 
-def wrong_keys(found: JsonObject, kind: type[msgspec.Struct], *, missing_only: bool = False) -> list[str]:
+def _wrong_keys(found: JsonObject, kind: type[msgspec.Struct], *, missing_only: bool = False) -> list[str]:
     """Names the keys that a JSON object must have and lacks, or holds another kind of value at."""
     return [
         field.encode_name
