@@ -12,8 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from udfs.pages.image_table import Loss, PageImages
 from udfs.pairs.extract import ExtractOptions, extract_batches
-from udfs.pairs.rules import PagePairs
+from udfs.pairs.rules import Pairs, pair_images
 from udfs.schemas import ARCHIVE_PATHS, EXTRACTED, SOURCES
 from udfs.sources.fetch import ArchiveStat, ArchiveStream
 
@@ -120,12 +121,18 @@ class Outcome:
         assert all(len(reject["example"]) <= 200 for reject in self.rejects)
 
 
-def read_tags(page: PagePairs) -> PagePairs:
+@dataclass
+class ReadPage(Pairs):
+    """What the images of a page give, and where the page is."""
+
+    page_url: str = ""
+    base_url: str = ""
+
+
+def read_images(page: PageImages | Loss) -> ReadPage:
     """Reads all images of a page one by one, by the rules that the compiled loop keeps."""
-    for index in range(len(page.tags.rows) if page.tags else 0):
-        page.read_tag(index)
-    page.tags = None
-    return page
+    assert isinstance(page, PageImages), page
+    return ReadPage(**vars(pair_images(page, range(len(page.rows)))), page_url=page.page_url, base_url=page.base_url)
 
 
 def _place(pair: dict[str, Any]) -> tuple[int, int, int]:

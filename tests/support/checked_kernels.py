@@ -69,7 +69,14 @@ from udfs.pages import wat_kernel as link_kernels  # noqa: E402 - as above
 from udfs.pages.image_table import TAG_COLUMNS  # noqa: E402 - as above
 from udfs.pairs import kernel as pair_kernels  # noqa: E402 - as above
 from udfs.pairs.image_urls import plain_folder  # noqa: E402 - as above
-from udfs.pairs.kernel import BYTES_USED, PAIR_COLUMNS, ROWS_USED, STATE_LENGTH, TEXT_BEGIN  # noqa: E402 - as above
+from udfs.pairs.kernel import (  # noqa: E402 - as above
+    BYTES_USED,
+    PAIR_COLUMNS,
+    ROWS_USED,
+    STATE_LENGTH,
+    STRIPPED_LENGTH,
+    TEXT_BEGIN,
+)
 
 PIECES = [
     b"<img",
@@ -120,16 +127,15 @@ PIECES += [b"<plaintext", b"x" * 20, b"<![C", b"=", b"<textarea>", b"</textarea"
 def check_pairs(random: Random) -> int:
     """Runs pages through columns that are too small, and gives the number of pairs."""
     page = page_of([make_image(random) for _ in range(random.randint(1, 6))], make_base(random))
-    assert page.tags is not None
-    content, tags, _ = page.tags
+    content, tags = page.content, page.rows
     base, root_end = plain_folder(page.base_url)
     data, rows = bytearray(random.choice([60, 100, 200, 400])), np.zeros((random.randint(1, 5), PAIR_COLUMNS), np.int64)
-    state, refused = np.zeros(STATE_LENGTH, np.int64), np.zeros(len(tags), np.int64)
+    state, refused, stripped = (np.zeros(length, np.int64) for length in (STATE_LENGTH, len(tags), STRIPPED_LENGTH))
     start, pairs = 0, 0
     while start < len(tags):
         arguments = CheckedRows(tags), start, Checked(bytes(base)), root_end, random.randrange(16), Checked(data)
         start = pair_kernels._add_pairs(
-            Checked(content), *arguments, CheckedRows(rows), Checked(state), Checked(refused)
+            Checked(content), *arguments, CheckedRows(rows), Checked(state), Checked(refused), Checked(stripped)
         )
         used = int(state[ROWS_USED])
         assert all(data[place - 1] == 0 for place in rows[:used, TEXT_BEGIN].tolist())

@@ -4,8 +4,7 @@ from random import Random
 
 import numpy as np
 
-from udfs.pages.image_table import HREF, IS_PLAIN, SRC, TAG_COLUMNS
-from udfs.pairs.rules import PagePairs, PageTags
+from udfs.pages.image_table import HREF, IS_PLAIN, SRC, TAG_COLUMNS, PageImages
 from udfs.schemas import SOURCES
 
 Image = tuple[str | None, dict[str, str]]
@@ -105,7 +104,7 @@ def make_base(random: Random) -> str:
     return pick(random, BASES, ODD_BASES, 0.2)
 
 
-def page_of(images: list[Image], base: str, *, are_plain: bool = True) -> PagePairs:
+def page_of(images: list[Image], base: str, *, are_plain: bool = True) -> PageImages:
     """Lays the values of images down as the scanners find them."""
     content = b"<"
     rows = np.full((len(images), TAG_COLUMNS), -1, np.int64)
@@ -115,4 +114,4 @@ def page_of(images: list[Image], base: str, *, are_plain: bool = True) -> PagePa
             if value is not None:
                 row[at], row[at + 1] = len(content), len(content) + len(value.encode())
                 content += value.encode() + b'"'
-    return PagePairs("http://page.org/", base, PageTags(content, rows, {}))
+    return PageImages("http://page.org/", base, content, rows)

@@ -1,4 +1,4 @@
-"""The pairs of an HTML page, as a browser with scripting off would see its images.
+"""The images of an HTML page, as a browser with scripting off would see them.
 
 `<noscript>` is read as markup; what stands in comments, templates, scripts, styles and text areas is not.
 """
@@ -9,57 +9,47 @@ import numpy as np
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from udfs.pages.html_kernel import tag_kernel
-from udfs.pages.image_table import HREF, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
+from udfs.pages.image_table import (
+    HREF,
+    TAG_BEGIN,
+    TAG_COLUMNS,
+    TAG_END,
+    UNMODELLED,
+    ImageValues,
+    PageImages,
+    decoded_images,
+    images_in_rows,
+)
 from udfs.pages.page_url import join_base
-from udfs.pairs.rules import ImageValues, PagePairs, page_tags
 from udfs.schemas import SOURCES
 
 _IMAGE_TAG = re.compile(rb"<im(?:g|age)[\s/>]", re.IGNORECASE)
 _MOST_IMAGES = 1024
 
 
-def read_html(html: bytes, page_url: str) -> PagePairs:
-    """Finds every `<img>` of a page.
+def read_html(html: bytes, page_url: str) -> PageImages:
+    """Finds every `<img>` of a page in UTF-8, whose invalid bytes become U+FFFD.
 
     A compiled loop finds the tags; only a page that it does not model is parsed as a whole (`udfs.pages.html_kernel`).
-
-    Args:
-        html: The page in UTF-8; invalid bytes become U+FFFD.
-        page_url: The page's own URL. A `<base href>` (the first one) is resolved against it.
-
-    Returns:
-        The page with its images as tags to be read, or with its pairs and losses.
     """
     images, base = np.empty((_MOST_IMAGES, TAG_COLUMNS), np.int64), np.empty(TAG_COLUMNS, np.int64)
     found = tag_kernel()(np.frombuffer(html, np.uint8), images, base)
     if found == UNMODELLED:
         return read_whole_page(html, page_url)
-    page = PagePairs(page_url, page_url)
-    if found:
-        page.base_url = join_base(page_url, None if base[HREF] < 0 else _href(html[base[TAG_BEGIN] : base[TAG_END]]))
-        page.tags = page_tags(html, images[:found], lambda tag: _values_of_node(_node(tag)))
-    return page
+    if not found:
+        return PageImages(page_url, page_url)
+    base_url = join_base(page_url, None if base[HREF] < 0 else _href(html[base[TAG_BEGIN] : base[TAG_END]]))
+    return images_in_rows(page_url, base_url, html, images[:found], lambda tag: _values_of_node(_node(tag)))
 
 
-def read_whole_page(html: bytes, page_url: str) -> PagePairs:
-    """Does what `read_html` does with a tree of the whole page.
-
-    Args:
-        html: The page in UTF-8.
-        page_url: The page's own URL.
-
-    Returns:
-        The page with its pairs and losses.
-    """
-    page = PagePairs(page_url, page_url)
-    if _IMAGE_TAG.search(html) is not None:
-        nodes = LexborHTMLParser(html).css("img, base")
-        bases = (node.attributes["href"] or "" for node in nodes if node.tag == "base" and "href" in node.attributes)
-        page.base_url = join_base(page_url, next(bases, None))
-        for node in nodes:
-            if node.tag != "base":
-                page.add_image(*_values_of_node(node))
-    return page
+def read_whole_page(html: bytes, page_url: str) -> PageImages:
+    """Does what `read_html` does with a tree of the whole page."""
+    if _IMAGE_TAG.search(html) is None:
+        return PageImages(page_url, page_url)
+    nodes = LexborHTMLParser(html).css("img, base")
+    bases = (node.attributes["href"] or "" for node in nodes if node.tag == "base" and "href" in node.attributes)
+    base_url = join_base(page_url, next(bases, None))
+    return decoded_images(page_url, base_url, [_values_of_node(node) for node in nodes if node.tag != "base"])
 
 
 def _href(tag: bytes) -> str:
@@ -76,4 +66,4 @@ def _values_of_node(node: LexborNode) -> ImageValues:
     """Takes an image's values from a tree; an attribute without a value is an empty one."""
     attributes = node.attributes
     texts = [(source, attributes[source] or "") for source in SOURCES if source in attributes]
-    return (attributes["src"] or "") if "src" in attributes else None, texts
+    return ImageValues((attributes["src"] or "") if "src" in attributes else None, texts)

@@ -111,7 +111,7 @@ def _find_less(html: Bytes, start: int) -> int:
 
 
 @part_of_kernel
-def _is_space(byte: int) -> bool:
+def _is_html_space(byte: int) -> bool:
     return byte == 32 or byte == 10 or byte == 9 or byte == 13 or byte == 12
 
 
@@ -122,7 +122,7 @@ def _is_letter(byte: int) -> bool:
 
 @part_of_kernel
 def _name_end(html: Bytes, start: int) -> int:
-    while start < html.size and not (_is_space(html[start]) or html[start] == _SLASH or html[start] == _GREATER):
+    while start < html.size and not (_is_html_space(html[start]) or html[start] == _SLASH or html[start] == _GREATER):
         start += 1
     return start
 
@@ -155,27 +155,27 @@ def _next_attribute(html: Bytes, at: int) -> tuple[int, int, int, int, int]:
         is 0; where the page ends before, the last is 0.
     """
     end = html.size
-    while at < end and (_is_space(html[at]) or html[at] == _SLASH):
+    while at < end and (_is_html_space(html[at]) or html[at] == _SLASH):
         at += 1
     if at >= end or html[at] == _GREATER:
         return 0, 0, 0, 0, at + 1 if at < end else 0
     name_start = at
     at += 1  # whatever begins a name belongs to it, an equals sign too
-    while at < end and not (_is_space(html[at]) or html[at] in (_SLASH, _GREATER, _EQUALS)):
+    while at < end and not (_is_html_space(html[at]) or html[at] in (_SLASH, _GREATER, _EQUALS)):
         at += 1
     name_end = at
-    while at < end and _is_space(html[at]):
+    while at < end and _is_html_space(html[at]):
         at += 1
     if at >= end or html[at] != _EQUALS:
         return name_start, name_end, name_end, name_end, name_end if at < end else 0
     at += 1
-    while at < end and _is_space(html[at]):
+    while at < end and _is_html_space(html[at]):
         at += 1
     if at < end and (html[at] == _DOUBLE_QUOTE or html[at] == _SINGLE_QUOTE):
         value_end = _find(html, at + 1, int(html[at]))
         return name_start, name_end, at + 1, value_end, value_end + 1 if value_end < end else 0
     value_start = at
-    while at < end and not (_is_space(html[at]) or html[at] == _GREATER):
+    while at < end and not (_is_html_space(html[at]) or html[at] == _GREATER):
         at += 1
     return name_start, name_end, value_start, at, at if at < end else 0
 
@@ -311,7 +311,7 @@ def _svg_end(html: Bytes, at: int) -> int:
                 return 0
             in_title = not is_end
         elif kind == _SVG:
-            if has_slash and not _is_space(html[at - 3]):
+            if has_slash and not _is_html_space(html[at - 3]):
                 return 0  # the slash may belong to a value
             depth += -1 if is_end else 0 if has_slash else 1
             if depth == 0:
@@ -339,7 +339,7 @@ def _text_end(html: Bytes, start: int, name_start: int, name_end: int, kind: int
 def _find_tags(html: Bytes, images: Tags, base: Tag) -> int:
     """Writes a row for each image, and one for the first base; the rules stand in the module's docstring."""
     if images.shape[1] != TAG_COLUMNS:
-        return UNMODELLED  # compiled for another layout, see `tag_layout`
+        return UNMODELLED  # compiled for another layout, see `image_table`
     base[:] = _ABSENT
     at, found, in_gap = 0, 0, False
     while True:

@@ -15,7 +15,7 @@ from fastwarc.stream_io import BrotliReader
 
 from udfs.archives.source import ZSTD
 from udfs.pages.charset import is_utf8
-from udfs.pairs.rules import LostRecordError
+from udfs.pages.image_table import LostRecordError
 
 _STATUS_LINE = re.compile(rb"\s*HTTP(?:/\d+(?:\.\d+)?)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
 _HEADER_END = re.compile(rb"\r?\n\r?\n")

@@ -1,8 +1,14 @@
-"""The rows in which compiled loops hand on the image tags that they find.
+"""The images of a page as they were found: rows of places in its bytes, which compiled loops fill and read.
 
-After a change here, delete the kernels' `__pycache__`: numba's cache on disk notices changes of a kernel's own file
-only.
+After a change of the layout, delete the kernels' `__pycache__`: numba's cache on disk notices changes of a kernel's own
+file only.
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from udfs.schemas import SOURCES
 
@@ -15,3 +21,80 @@ TAG_COLUMNS = HREF + 2
 
 UNMODELLED = -1
 """What a loop returns for a page that it cannot read, and that must be parsed as a whole."""
+
+_NO_ROWS = np.empty((0, TAG_COLUMNS), np.int64)
+_NOTHING_DECODED: dict[int, Any] = {}
+
+
+class Loss(NamedTuple):
+    """A record, image or text that gave no pair: the reason that counts it (`record.*`, ...) and what was seen."""
+
+    reason: str
+    example: str = ""
+
+
+class LostRecordError(ValueError):
+    """Ends the reading of a record that gives no page; `parse_page` returns the loss."""
+
+    def __init__(self, reason: str, example: str = "") -> None:
+        """`record.skipped_*` is for what is normally no page, another `record.*` for what could not be read."""
+        super().__init__(f"{reason}: {example}" if example else reason)
+        self.loss = Loss(reason, example)
+
+
+class ImageValues(NamedTuple):
+    """An image's `src`, None where it has none, and (source, value) of its texts in the order of `schemas.SOURCES`."""
+
+    src: str | None
+    texts: Sequence[tuple[str, Any]]
+
+
+class PageImages(NamedTuple):
+    """The images of a page, found and not yet read.
+
+    Attributes:
+        page_url: The page's own URL.
+        base_url: What the URLs of its images are resolved against.
+        content: The bytes that the rows point into.
+        rows: int64[n, TAG_COLUMNS].
+        decoded: By index, the values of those images whose values are not what the bytes say; a loss for those that
+            cannot be read at all.
+    """
+
+    page_url: str
+    base_url: str
+    content: bytes = b""
+    rows: npt.NDArray[np.int64] = _NO_ROWS
+    decoded: dict[int, ImageValues | Loss] = _NOTHING_DECODED
+
+    def values(self, index: int) -> ImageValues | Loss:
+        """Reads one image."""
+        if index in self.decoded:
+            return self.decoded[index]
+        row = self.rows[index].tolist()
+        src, *texts = (
+            self.content[row[at] : row[at + 1]].decode() if row[at] >= 0 else None for at in range(SRC, HREF, 2)
+        )
+        return ImageValues(
+            src, [(source, text) for source, text in zip(SOURCES, texts, strict=True) if text is not None]
+        )
+
+
+def images_in_rows(
+    page_url: str,
+    base_url: str,
+    content: bytes,
+    rows: npt.NDArray[np.int64],
+    decode: Callable[[bytes], ImageValues],
+) -> PageImages:
+    """Gathers the images that a compiled loop found; `decode` reads the markup of those that are not plain."""
+    encoded = [index for index, is_plain in enumerate(rows[:, IS_PLAIN].tolist()) if not is_plain]
+    markup = ((index, content[rows[index, TAG_BEGIN] : rows[index, TAG_END]]) for index in encoded)
+    return PageImages(page_url, base_url, content, rows, {index: decode(tag) for index, tag in markup})
+
+
+def decoded_images(page_url: str, base_url: str, values: Sequence[ImageValues | Loss]) -> PageImages:
+    """Gathers images whose values a parser has decoded."""
+    rows = np.full((len(values), TAG_COLUMNS), -1, np.int64)
+    rows[:, IS_PLAIN] = 0
+    return PageImages(page_url, base_url, b"", rows, dict(enumerate(values)))

@@ -11,13 +11,11 @@ import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from udfs.pairs.rules import LostRecordError
-
 LENGTH = struct.Struct(">Q")
 
 
 def serve(parse: Callable[..., Any], requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answers each call with ("result", result), ("lost", reason, example) or ("error", repr), until the input ends.
+    """Answers each call with ("result", result) or ("error", repr), until the input ends.
 
     Args:
         parse: What is called.
@@ -32,8 +30,6 @@ def serve(parse: Callable[..., Any], requests: BinaryIO, answers: BinaryIO) -> N
         answer: tuple[object, ...]
         try:
             answer = ("result", parse(*arguments))
-        except LostRecordError as lost:
-            answer = ("lost", lost.reason, lost.example)
         except Exception as error:  # the parent counts it as it would its own
             answer = ("error", repr(error))
         content = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)

@@ -19,9 +19,10 @@ from functools import partial
 from typing import Any
 
 from udfs.archives.recovery import ArchiveRecord
+from udfs.pages.image_table import Loss, PageImages
 from udfs.pages.isolated_worker import LENGTH
-from udfs.pages.parse import is_json_metadata, page_in
-from udfs.pairs.rules import LostRecordError, PagePairs
+from udfs.pages.parse import parse_page
+from udfs.pages.wat import is_json_metadata
 
 _START_SECONDS = 300.0
 
@@ -46,7 +47,7 @@ class LostPageError(RuntimeError):
         self.fate = fate
 
 
-PageReader = Callable[[ArchiveRecord], PagePairs]
+PageReader = Callable[[ArchiveRecord], PageImages | Loss]
 
 
 def page_reader(attempt: int, max_page_bytes: int, timeout_seconds: float) -> PageReader:
@@ -58,24 +59,24 @@ def page_reader(attempt: int, max_page_bytes: int, timeout_seconds: float) -> Pa
         timeout_seconds: Longest time for a page: the one clock that a result may depend on.
 
     Returns:
-        Reads the page of a record; raises LostRecordError for what gives none.
+        What `parse_page` does, for one record.
     """
     if attempt > 0:
         return IsolatedPages(max_page_bytes, timeout_seconds)
     if _can_watch():
         return partial(_watched_page, max_page_bytes=max_page_bytes, timeout_seconds=timeout_seconds)
-    return partial(page_in, max_page_bytes=max_page_bytes)
+    return partial(parse_page, max_page_bytes=max_page_bytes)
 
 
 def _can_watch() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _watched_page(record: ArchiveRecord, max_page_bytes: int, timeout_seconds: float) -> PagePairs:
+def _watched_page(record: ArchiveRecord, max_page_bytes: int, timeout_seconds: float) -> PageImages | Loss:
     if is_json_metadata(record):
         # JSON is read in time that grows with its length, so it needs no clock, which costs a tenth of reading it.
-        return page_in(record, max_page_bytes)
-    return watched(page_in, timeout_seconds, record, max_page_bytes)  # type: ignore[no-any-return]
+        return parse_page(record, max_page_bytes)
+    return watched(parse_page, timeout_seconds, record, max_page_bytes)  # type: ignore[no-any-return]
 
 
 def watched(parse: Parse, timeout_seconds: float, *arguments: Any) -> Any:
@@ -134,16 +135,13 @@ class IsolatedParser:
 
         Raises:
             LostPageError: It killed its process, or it took too long.
-            LostRecordError: It raised this.
-            ValueError: It raised anything else.
+            ValueError: It raised any error.
             ParserNotStartedError: The child cannot be started.
         """
-        kind, *content = self._ask(arguments)
-        if kind == "lost":
-            raise LostRecordError(*content)
+        kind, content = self._ask(arguments)
         if kind == "error":
-            raise ValueError(content[0])
-        return content[0]
+            raise ValueError(content)
+        return content
 
     def close(self) -> None:
         """Ends the child; a later call starts another."""
@@ -205,17 +203,13 @@ class IsolatedPages(IsolatedParser):
 
     def __init__(self, max_page_bytes: int, timeout_seconds: float, command: Sequence[str] | None = None) -> None:
         """Takes the limits, and the child's command where it is not `udfs.pages.isolated_worker`."""
-        super().__init__(page_in, timeout_seconds, command)
+        super().__init__(parse_page, timeout_seconds, command)
         self._max_page_bytes = max_page_bytes
 
-    def __call__(self, record: ArchiveRecord) -> PagePairs:
-        """Reads the page of a record.
-
-        Raises:
-            LostRecordError: It gives none, it killed the parser, or it took too long.
-        """
+    def __call__(self, record: ArchiveRecord) -> PageImages | Loss:
+        """Does what `parse_page` does; a page that killed the parser, or took too long, is a loss."""
         try:
-            page: PagePairs = self.call(record, self._max_page_bytes)
+            page: PageImages | Loss = self.call(record, self._max_page_bytes)
         except LostPageError as lost:
-            raise LostRecordError(f"record.{lost.fate}", f"{lost}: {record.target_uri or ''}") from None
+            return Loss(f"record.{lost.fate}", f"{lost}: {record.target_uri or ''}")
         return page

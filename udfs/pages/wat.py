@@ -1,4 +1,4 @@
-"""The pairs of a WAT record: the JSON description of one capture that Common Crawl derives from its WARC files.
+"""The images that a WAT record describes: JSON on one capture, which Common Crawl derives from its WARC files.
 
 Typed decoding is fast and stops at the first surprise; such a record is read again by a tolerant reader that guards
 every level, so that one odd value never costs more than itself. Entities are not decoded: the writer did that, but
@@ -11,10 +11,19 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import numpy as np
 
-from udfs.pages.image_table import TAG_COLUMNS, UNMODELLED
+from udfs.archives.recovery import ArchiveRecord
+from udfs.pages.image_table import (
+    TAG_COLUMNS,
+    UNMODELLED,
+    ImageValues,
+    Loss,
+    LostRecordError,
+    PageImages,
+    decoded_images,
+    images_in_rows,
+)
 from udfs.pages.page_url import clean_page_url, join_base
 from udfs.pages.wat_kernel import link_kernel
-from udfs.pairs.rules import ImageValues, LostRecordError, PagePairs, page_tags
 
 IMAGE_PATH = "IMG@/src"
 """The path of an image's `src` among the links; an image's other attributes have other paths."""
@@ -22,6 +31,7 @@ IMAGE_PATH = "IMG@/src"
 _MOST_IMAGES = 4096
 _FEWEST_BYTES = len('{"path":"IMG@/src"},')
 _NULL = b"null"
+_ENVELOPE_BYTES = 4096
 
 NO_ENVELOPE = "record.no_envelope"
 """The reason of a JSON record that is no description of a capture: bad in a WAT archive, normal in a WARC."""
@@ -88,14 +98,20 @@ _LINK = msgspec.json.Decoder(_Link)
 _DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def read_wat_record(payload: bytes) -> PagePairs:
-    """Finds the pairs that a WAT record describes.
+def is_json_metadata(record: ArchiveRecord) -> bool:
+    """Tells whether a record is of the kind that WAT archives hold."""
+    return record.record_type == "metadata" and "json" in (record.content_type or "").lower()
 
-    Args:
-        payload: The block of a metadata record of type application/json.
 
-    Returns:
-        The pairs and losses of the page. `images` counts the `IMG@/src` links, so images without `src` are unknown.
+def describes_capture(record: ArchiveRecord) -> bool:
+    """Tells by its first bytes whether a record shows that its archive is a WAT archive."""
+    return is_json_metadata(record) and b'"Envelope"' in record.block[:_ENVELOPE_BYTES]
+
+
+def read_wat_record(payload: bytes) -> PageImages:
+    """Finds the images that a WAT record describes, from the block of a metadata record of type application/json.
+
+    Only the `IMG@/src` links count, so images without `src` are unknown.
 
     Raises:
         LostRecordError: The record describes no page (`record.skipped_*`), or cannot be read.
@@ -107,14 +123,14 @@ def read_wat_record(payload: bytes) -> PagePairs:
     if _lacks_names(document):
         return _read_all_links(payload)
     page_url, html = _page_of(document)
-    page = PagePairs(page_url, join_base(page_url, html.head.base if html.head else None))
-    if html.links is not None and (links := bytes(html.links)) != _NULL:
-        rows = np.empty((min(len(links) // _FEWEST_BYTES + 1, _MOST_IMAGES), TAG_COLUMNS), np.int64)
-        found = link_kernel()(np.frombuffer(links, np.uint8), rows)
-        if found == UNMODELLED:
-            return _read_all_links(payload)
-        page.tags = page_tags(links, rows[:found], _decoded)
-    return page
+    base_url = join_base(page_url, html.head.base if html.head else None)
+    if html.links is None or (links := bytes(html.links)) == _NULL:
+        return PageImages(page_url, base_url)
+    rows = np.empty((min(len(links) // _FEWEST_BYTES + 1, _MOST_IMAGES), TAG_COLUMNS), np.int64)
+    found = link_kernel()(np.frombuffer(links, np.uint8), rows)
+    if found == UNMODELLED:
+        return _read_all_links(payload)
+    return images_in_rows(page_url, base_url, links, rows[:found], _decoded)
 
 
 def _decoded(content: bytes) -> ImageValues:
@@ -123,10 +139,10 @@ def _decoded(content: bytes) -> ImageValues:
         link = _LINK.decode(content)
     except _DECODE_ERRORS:
         link = _LINK.decode(content.decode("utf-8", "replace"))
-    return link.url, _texts(link)
+    return ImageValues(link.url, _texts(link))
 
 
-def _read_all_links(payload: bytes) -> PagePairs:
+def _read_all_links(payload: bytes) -> PageImages:
     """Reads a record whose links need more than the compiled loop.
 
     Raises:
@@ -139,21 +155,18 @@ def _read_all_links(payload: bytes) -> PagePairs:
     if _lacks_names(document):
         document = _decode_tolerantly(payload)
     page_url, html = _page_of(document)
-    page = PagePairs(page_url, join_base(page_url, html.head.base if html.head else None))
-    for link in html.links or ():
-        if link is None:
-            page.add_bad_image("image.bad_link", page_url)
-        elif link.path == IMAGE_PATH:
-            _add_link(page, link)
-    return page
+    base_url = join_base(page_url, html.head.base if html.head else None)
+    images = [link for link in html.links or () if link is None or link.path == IMAGE_PATH]
+    return decoded_images(page_url, base_url, [_values_of_link(link, page_url) for link in images])
 
 
-def _add_link(page: PagePairs, link: _Link) -> None:
+def _values_of_link(link: _Link | None, page_url: str) -> ImageValues | Loss:
+    if link is None:
+        return Loss("image.bad_link", page_url)
     url: object = link.url  # the tolerant reader does not check types
     if url is None or isinstance(url, str):
-        page.add_image(url, _texts(link))
-    else:
-        page.add_bad_image("image.bad_link", str(url))
+        return ImageValues(url, _texts(link))
+    return Loss("image.bad_link", str(url))
 
 
 def _texts(link: _Link) -> list[tuple[str, Any]]:

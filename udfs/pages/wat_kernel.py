@@ -120,7 +120,7 @@ def _read_link(links: Bytes, at: int, tag: npt.NDArray[np.int64]) -> tuple[int, 
 def _find_images(links: Bytes, tags: Tags) -> int:
     """Writes a row for each image; the rules stand in the module's docstring."""
     found, at = 0, 1
-    if links[0] != _OPEN_LIST or tags.shape[1] != TAG_COLUMNS:  # the layout that it was compiled for: `tag_layout`
+    if links[0] != _OPEN_LIST or tags.shape[1] != TAG_COLUMNS:  # the layout that it was compiled for: `image_table`
         return UNMODELLED
     at = _skip_space(links, at)
     while links[at] != _CLOSE_LIST:

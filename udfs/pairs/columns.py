@@ -1,18 +1,19 @@
-"""The columns of pairs while a compiled loop fills them, without a string or a tuple per pair.
+"""The columns of pairs while they are filled: by a compiled loop, without a string or a tuple per pair, or one by one.
 
-It reads the images that are easy, and leaves the others to `udfs.pairs.rules` (`udfs.pairs.kernel` says which).
+The loop reads the images that are easy, and leaves the others to `udfs.pairs.rules` (`udfs.pairs.kernel` says which).
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from udfs.arrow import arrow_numbers
-from udfs.pages.image_table import UNMODELLED
+from udfs.pages.image_table import UNMODELLED, PageImages
 from udfs.pairs.image_urls import plain_folder
 from udfs.pairs.kernel import (
     BYTES_USED,
@@ -27,12 +28,13 @@ from udfs.pairs.kernel import (
     ROWS_USED,
     SOURCE,
     STATE_LENGTH,
+    STRIPPED_LENGTH,
     TEXT_BEGIN,
     TEXTS_SEEN,
     URL_BEGIN,
     pair_kernel,
 )
-from udfs.pairs.rules import PagePairs
+from udfs.pairs.rules import FoundPair
 from udfs.schemas import SOURCES
 
 _DATA_BYTES = 1 << 22
@@ -43,46 +45,54 @@ _BITS = {reason: 1 << place for place, reason in enumerate(REASONS)}
 _SOURCES = pa.array(SOURCES)
 
 
+class _Page(NamedTuple):
+    page_url: str | None
+    record_offset: int
+    are_records: bool
+
+
 class PairColumns:
-    """Columns of at most so many pairs, and what was counted while they were filled."""
+    """Columns of at most so many pairs, and what was counted while a compiled loop filled them."""
 
     def __init__(self, most_rows: int) -> None:
-        """Takes the largest number of pairs."""
+        """Makes room."""
         self._data = np.empty(_DATA_BYTES, np.uint8)
         self._rows = np.empty((most_rows, PAIR_COLUMNS), np.int64)
         self._state = np.zeros(STATE_LENGTH, np.int64)
         self._refused = np.empty(_MOST_IMAGES, np.int64)
-        self._pages: list[tuple[str | None, int, int, bool]] = []
+        self._stripped = np.empty(STRIPPED_LENGTH, np.int64)
+        self._pages: list[_Page] = []
+        self._first_rows: list[int] = []
         self._known = 0
 
     def __len__(self) -> int:
         """The number of pairs."""
         return int(self._state[ROWS_USED])
 
-    def add(
-        self, page: PagePairs, record_offset: int, start: int, *, are_records: bool = False
+    def add_page(
+        self, page: PageImages, record_offset: int, start: int, *, are_records: bool = False
     ) -> tuple[int, list[int]]:
-        """Adds the pairs of a page's images, whose texts are stripped in their rows, too.
+        """Adds the pairs of a page's images.
 
         Args:
-            page: A page with `tags`.
+            page: The images.
             record_offset: Where its record begins.
             start: The image to begin with.
             are_records: True where each image is a record of its own, and their offsets count up from the first.
 
         Returns:
-            The image to go on with once the columns have been taken, the number of images at the end; and the images
-            before it that `PagePairs.read_tag` must read.
+            The image to go on with after a `flush`, the number of images at the end; and the images before it whose
+            pairs must be made by `rules.pair_images`.
         """
-        assert page.tags is not None
+        if len(page.decoded) == len(page.rows):
+            return len(page.rows), list(range(start, len(page.rows)))
         base, root_end = plain_folder(page.base_url)
-        content, rows, _ = page.tags
-        if len(rows) > len(self._refused):
-            self._refused = np.empty(len(rows), np.int64)
+        if len(page.rows) > len(self._refused):
+            self._refused = np.empty(len(page.rows), np.int64)
         first = len(self)
         done = pair_kernel()(
-            np.frombuffer(content, np.uint8),
-            rows,
+            np.frombuffer(page.content, np.uint8),
+            page.rows,
             start,
             base,
             root_end,
@@ -91,23 +101,42 @@ class PairColumns:
             self._rows,
             self._state,
             self._refused,
+            self._stripped,
         )
         if done == UNMODELLED:
-            return len(rows), list(range(start, len(rows)))
+            return len(page.rows), list(range(start, len(page.rows)))
         if len(self) > first:
-            self._pages.append((page.page_url or None, record_offset, first, are_records))
+            self._begin_page(_Page(page.page_url or None, record_offset, are_records), first)
         return done, self._refused[: self._state[REFUSED]].tolist()
 
-    def need_no_more_examples(self, reason: str) -> None:
+    def add_pair(self, pair: FoundPair, page_url: str | None, record_offset: int, *, are_records: bool = False) -> bool:
+        """Adds one pair, which is not counted; False where there is room only after a `flush`."""
+        url, text = pair.image_url.encode(), pair.alt_text.encode()
+        content = np.frombuffer(b"%b\0%b" % (url, text), np.uint8)
+        row, begin = len(self), int(self._state[BYTES_USED])
+        if row and (row == len(self._rows) or begin + len(content) > len(self._data)):
+            return False
+        if len(content) > len(self._data):
+            self._data = np.empty(len(content), np.uint8)
+        self._data[begin : begin + len(content)] = content
+        # In the order of URL_BEGIN, TEXT_BEGIN, SOURCE and IMAGE_INDEX.
+        self._rows[row] = begin, begin + len(url) + 1, SOURCES.index(pair.source), pair.image_index
+        self._state[BYTES_USED] += len(content)
+        self._state[ROWS_USED] += 1
+        self._begin_page(_Page(page_url, record_offset, are_records), row)
+        return True
+
+    def _begin_page(self, page: _Page, first_row: int) -> None:
+        if not self._pages or self._pages[-1] != page:
+            self._pages.append(page)
+            self._first_rows.append(first_row)
+
+    def stop_sampling(self, reason: str) -> None:
         """Lets the loop count an image or text that is lost for a reason without handing it back."""
         self._known |= _BITS.get(reason, 0)
 
-    def take(self) -> dict[str, pa.Array]:
-        """Takes the pairs out.
-
-        Returns:
-            Columns of `schemas.PAIRS` but for the archive.
-        """
+    def flush(self) -> dict[str, pa.Array]:
+        """Takes the pairs out, as columns of `schemas.PAIRS` but for the archive."""
         number, used = len(self), int(self._state[BYTES_USED])
         rows, data = self._rows[:number], self._data[:used].tobytes()
         # A pair lies there as URL, NUL, text, and the next one behind it: three strings each.
@@ -116,8 +145,8 @@ class PairColumns:
         offsets[-1] = used
         strings = pa.StringArray.from_buffers(3 * number, pa.py_buffer(offsets), pa.py_buffer(data))
         urls, texts = (strings.take(arrow_numbers(np.arange(first, 3 * number, 3))) for first in (0, 2))
-        page_urls, record_offsets, firsts, are_records = zip(*self._pages, strict=True)
-        pages = np.repeat(np.arange(len(firsts)), np.diff([*firsts, number]))
+        page_urls, record_offsets, are_records = zip(*self._pages, strict=True)
+        pages = np.repeat(np.arange(len(page_urls)), np.diff([*self._first_rows, number]))
         images = rows[:, IMAGE_INDEX]
         records = np.where(np.array(are_records)[pages], images, 0)
         columns = {
@@ -131,9 +160,10 @@ class PairColumns:
         }
         self._state[BYTES_USED] = self._state[ROWS_USED] = 0
         self._pages.clear()
+        self._first_rows.clear()
         return columns
 
-    def take_numbers(self, numbers: Counter[str], rejected: Counter[str]) -> None:
+    def flush_numbers(self, numbers: Counter[str], rejected: Counter[str]) -> None:
         """Adds what was counted to an archive's sums."""
         for name, place in _NUMBERS.items():
             numbers[name] += int(self._state[place])

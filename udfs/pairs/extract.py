@@ -5,20 +5,16 @@ Nothing that an archive holds may raise here: bad input becomes rows and counts.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import pyarrow as pa
 
 from udfs.archives.reader import read_archive
 from udfs.archives.recovery import ArchiveRecord, Damage
+from udfs.pages.image_table import Loss, PageImages
 from udfs.pages.isolation import IsolatedPages, PageReader, ParserNotStartedError, page_reader
-from udfs.pages.parse import is_json_metadata
-from udfs.pages.wat import NO_ENVELOPE
+from udfs.pages.wat import NO_ENVELOPE, describes_capture
 from udfs.pairs.archive_batch import ArchiveRows, OpenArchive
-from udfs.pairs.rules import LostRecordError
 from udfs.sources import fetch
-
-_ENVELOPE_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -56,46 +52,45 @@ def extract_batches(
         archive, for each archive.
     """
     read_page = page_reader(attempt, options.max_page_bytes, options.page_timeout_seconds)
-    items = partial(_items, options=options)
     try:
         for batch in batches:
             for row in batch.to_pylist():
-                rows = ArchiveRows(row["archive"])
-                yield from rows.read(row["path"], open_archive, items, _RecordAdder(read_page))
+                yield from _extract_archive(row["archive"], row["path"], read_page, options, open_archive)
     finally:
         if isinstance(read_page, IsolatedPages):
             read_page.close()
 
 
-class _RecordAdder:
-    """Adds records to the rows of one archive, and knows whether it is a WAT archive."""
-
-    def __init__(self, read_page: PageReader) -> None:
-        self._read_page = read_page
-        self._in_wat = False
-
-    def __call__(self, rows: ArchiveRows, item: ArchiveRecord | Damage) -> None:
-        if isinstance(item, Damage):
-            rows.status = "damaged"
-            end = "end" if item.end is None else item.end
-            rows.reject("archive", item.reason, f"skipped bytes {item.start}-{end}", item.start)
-            return
-        rows.numbers["records"] += 1
-        self._in_wat = self._in_wat or (is_json_metadata(item) and b'"Envelope"' in item.block[:_ENVELOPE_BYTES])
-        try:
-            page = self._read_page(item)
-        except LostRecordError as lost:
-            is_other_json = lost.reason == NO_ENVELOPE and not self._in_wat
-            rows.lose_record(item.offset, "record.skipped_metadata" if is_other_json else lost.reason, lost.example)
-        except ParserNotStartedError:
-            raise
-        except Exception as error:  # a parser's surprise costs one record, not the archive
-            rows.lose_record(item.offset, "record.parser_error", repr(error))
-        else:
-            rows.add_page(item.offset, page)
-        if item.is_truncated:
-            rows.status = "damaged"
+def _extract_archive(
+    archive: str, path: str, read_page: PageReader, options: ExtractOptions, open_archive: OpenArchive
+) -> Iterator[pa.RecordBatch]:
+    rows, in_wat = ArchiveRows(archive), False
+    with rows.failures_counted(), rows.opened(path, open_archive) as stream:
+        for item in read_archive(stream, size=stream.size, max_block_bytes=options.max_record_bytes):
+            if isinstance(item, Damage):
+                end = "end" if item.end is None else item.end
+                rows.damage(item.reason, f"skipped bytes {item.start}-{end}", item.start)
+            else:
+                in_wat = in_wat or describes_capture(item)
+                rows.add_record(item.offset, _page_of(item, read_page, in_wat=in_wat))
+                if item.is_truncated:
+                    rows.status = "damaged"
+            yield from rows.full_batches()
+    yield from rows.closing_batches()
 
 
-def _items(stream: fetch.ArchiveStream, options: ExtractOptions) -> Iterator[ArchiveRecord | Damage]:
-    return read_archive(stream, size=stream.size, max_block_bytes=options.max_record_bytes)
+def _page_of(record: ArchiveRecord, read_page: PageReader, *, in_wat: bool) -> PageImages | Loss:
+    """Reads a record's page; a parser's surprise costs the record, not the archive.
+
+    Raises:
+        ParserNotStartedError: The parser's process does not start.
+    """
+    try:
+        page = read_page(record)
+    except ParserNotStartedError:
+        raise
+    except Exception as error:  # what no parser foresees
+        return Loss("record.parser_error", repr(error))
+    if isinstance(page, Loss) and page.reason == NO_ENVELOPE and not in_wat:
+        return Loss("record.skipped_metadata")
+    return page

@@ -35,6 +35,9 @@ BYTES_USED, ROWS_USED, REFUSED, IMAGES, IMAGES_KEPT, TEXTS_SEEN, PAIRS, FIRST_RE
 STATE_LENGTH = FIRST_REASON + len(REASONS)
 """The numbers that the loop keeps: bytes and rows in use, images refused in one call, and sums since they were 0."""
 
+STRIPPED_LENGTH = 2 * len(SOURCES)
+"""Begin and end of each text of one image."""
+
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
 
@@ -192,7 +195,7 @@ def _write_text(content: Bytes, begin: int, end: int, data: Bytes, at: int) -> i
 
 
 @part_of_kernel
-def _is_space(byte: int) -> bool:
+def _is_stripped(byte: int) -> bool:
     """Tells whether str.strip removes an ASCII character."""
     return byte == _SPACE or 9 <= byte <= 13 or 28 <= byte <= 31
 
@@ -200,9 +203,9 @@ def _is_space(byte: int) -> bool:
 @part_of_kernel
 def _strip(content: Bytes, begin: int, end: int) -> tuple[int, int]:
     """Finds where a text begins and ends without white space; `_INVALID` for texts that are not taken."""
-    while begin < end and _is_space(content[begin]):
+    while begin < end and _is_stripped(content[begin]):
         begin += 1
-    while begin < end and _is_space(content[end - 1]):
+    while begin < end and _is_stripped(content[end - 1]):
         end -= 1
     if begin < end and _has_wide_space(content, begin, end):
         return _INVALID, _INVALID
@@ -210,8 +213,8 @@ def _strip(content: Bytes, begin: int, end: int) -> tuple[int, int]:
 
 
 @part_of_kernel
-def _strip_texts(content: Bytes, tag: Numbers) -> tuple[int, int, int]:
-    """Strips the texts of an image where they stand in its row, which changes nothing for who strips them again.
+def _strip_texts(content: Bytes, tag: Numbers, stripped: Numbers) -> tuple[int, int, int]:
+    """Writes where the texts of an image begin and end without white space; a missing one is as an empty one.
 
     Returns:
         The number of texts, of those that are not empty, and the bytes of these; `_INVALID` first where one is not
@@ -219,14 +222,15 @@ def _strip_texts(content: Bytes, tag: Numbers) -> tuple[int, int, int]:
     """
     texts, filled, size = 0, 0, 0
     for place in range(FIRST_TEXT, HREF, 2):
+        begin, end = 0, 0
         if tag[place] >= 0:
             begin, end = _strip(content, tag[place], tag[place + 1])
             if begin == _INVALID:
                 return _INVALID, 0, 0
-            tag[place], tag[place + 1] = begin, end
             texts += 1
             filled += begin < end
             size += end - begin
+        stripped[place - FIRST_TEXT], stripped[place - FIRST_TEXT + 1] = begin, end
     return texts, filled, size
 
 
@@ -253,6 +257,7 @@ def _add_pairs(
     rows: Numbers,
     state: Numbers,
     refused: Numbers,
+    stripped: Numbers,
 ) -> int:
     """Appends the pairs of images; the arguments stand at `pair_kernel`."""
     state[REFUSED] = 0
@@ -265,7 +270,7 @@ def _add_pairs(
         if tag[IS_PLAIN] and root_end >= 0:
             form, name, lost = _form_of_image(content, tag, base)
         if form != _REFUSED:
-            texts, filled, size = _strip_texts(content, tag)
+            texts, filled, size = _strip_texts(content, tag, stripped)
             if texts == 0:
                 form, lost = _REFUSED, _NO_TEXT
             elif texts == _INVALID or (filled < texts and not known >> _EMPTY_TEXT & 1):
@@ -283,13 +288,13 @@ def _add_pairs(
             state[PAIRS] += filled
             state[FIRST_REASON + _EMPTY_TEXT] += texts - filled
             for source in range(_SOURCES):
-                place = FIRST_TEXT + 2 * source
-                if tag[place] < tag[place + 1]:
+                text, text_end = stripped[2 * source], stripped[2 * source + 1]
+                if text < text_end:
                     row = rows[state[ROWS_USED]]
                     begin = state[BYTES_USED]
                     url_end = _write_url(content, tag[SRC], name, tag[SRC + 1], form, base, root_end, data, begin)
                     data[url_end] = 0
-                    end = _write_text(content, tag[place], tag[place + 1], data, url_end + 1)
+                    end = _write_text(content, text, text_end, data, url_end + 1)
                     row[URL_BEGIN], row[TEXT_BEGIN], row[SOURCE], row[IMAGE_INDEX] = begin, url_end + 1, source, image
                     state[BYTES_USED] = end
                     state[ROWS_USED] += 1
@@ -310,9 +315,10 @@ def pair_kernel() -> Any:
         A function (content: the page's bytes, tags: int64[n, TAG_COLUMNS], start: the row to begin with, base and
         root_end: what `urls.plain_folder` gave, known: a bit for each of `REASONS` that needs no more examples, data:
         bytes to write to, rows: int64[m, PAIR_COLUMNS], state: int64[STATE_LENGTH], refused: int64[n], filled with the
-        images that it did not take) -> the row to go on with once data and rows are free again; n at the end;
+        images that it did not take, stripped: room, int64[STRIPPED_LENGTH]) -> the row to go on with once data and
+        rows are free again; n at the end;
         `UNMODELLED` for tags of another layout.
     """
     page, numbers = types.Array(types.uint8, 1, "C", readonly=True), types.int64[:, ::1]
     arguments = (page, numbers, types.int64, page, types.int64, types.int64, types.uint8[::1], numbers)
-    return compiled(_add_pairs, types.int64(*arguments, types.int64[::1], types.int64[::1]))
+    return compiled(_add_pairs, types.int64(*arguments, *[types.int64[::1]] * 3))

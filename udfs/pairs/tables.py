@@ -18,9 +18,17 @@ import pyarrow.parquet as pq
 from udfs.archives.recovery import Damage
 from udfs.archives.source import GZIP, ZSTD, ArchiveReadError, MemberDecompressor
 from udfs.arrow import string_bytes
-from udfs.pages.image_table import FIRST_TEXT, IS_PLAIN, SRC, TAG_COLUMNS
+from udfs.pages.image_table import (
+    FIRST_TEXT,
+    IS_PLAIN,
+    SRC,
+    TAG_COLUMNS,
+    ImageValues,
+    Loss,
+    PageImages,
+    decoded_images,
+)
 from udfs.pairs.archive_batch import ArchiveRows, OpenArchive
-from udfs.pairs.rules import LostRecordError, PagePairs, PageTags
 from udfs.sources import fetch
 from udfs.sources.compression import ReadableBytes
 from udfs.sources.credentials import has_ending
@@ -43,14 +51,14 @@ class Row(NamedTuple):
     number: int
     url: object = None
     text: object = None
-    lost: LostRecordError | None = None
+    lost: Loss | None = None
 
 
 class Rows(NamedTuple):
     """Rows of a file that follow one another and hold nothing but strings and nulls."""
 
     first: int
-    images: PageTags
+    images: PageImages
 
 
 Item = Row | Rows | Damage
@@ -76,39 +84,28 @@ def read_pool_batches(
     """
     for batch in batches:
         for row in batch.to_pylist():
-            rows = ArchiveRows(row["archive"])
-
-            def items(stream: fetch.ArchiveStream, path: str = row["path"]) -> Iterator[Item]:
-                read = _parquet_rows if has_ending(path, (".parquet",)) else _json_rows
-                return read(stream, url_column, text_column)
-
-            yield from rows.read(row["path"], open_archive, items, _add_row)
+            rows, path = ArchiveRows(row["archive"]), row["path"]
+            read_rows = _parquet_rows if has_ending(path, (".parquet",)) else _json_rows
+            with rows.failures_counted(), rows.opened(path, open_archive) as stream:
+                for item in read_rows(stream, url_column, text_column):
+                    _add_row(rows, item)
+                    yield from rows.full_batches()
+            yield from rows.closing_batches()
 
 
 def _add_row(rows: ArchiveRows, row: Item) -> None:
     if isinstance(row, Damage):
-        rows.status = "damaged"
-        rows.reject("archive", row.reason, f"nothing can be read after byte {row.start}", row.start)
-        return
-    if isinstance(row, Rows):
+        rows.damage(row.reason, f"nothing can be read after byte {row.start}", row.start)
+    elif isinstance(row, Rows):
         rows.add_records(row.first, row.images)
-        return
-    rows.numbers["records"] += 1
-    try:
-        rows.add_page(row.number, _page_of(row))
-    except LostRecordError as lost:
-        rows.lose_record(row.number, lost.reason, lost.example)
-
-
-def _page_of(row: Row) -> PagePairs:
-    if row.lost is not None:
-        raise row.lost
-    page = PagePairs("", "")
-    if row.url is not None and not isinstance(row.url, str):
-        page.add_bad_image("image.not_a_string", str(row.url))
     else:
-        page.add_image(row.url, [] if row.text is None else [("alt", row.text)])
-    return page
+        rows.add_record(row.number, row.lost or decoded_images("", "", [_image_of(row)]))
+
+
+def _image_of(row: Row) -> ImageValues | Loss:
+    if row.url is not None and not isinstance(row.url, str):
+        return Loss("image.not_a_string", str(row.url))
+    return ImageValues(row.url, [] if row.text is None else [("alt", row.text)])
 
 
 def _parquet_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row | Rows]:
@@ -129,7 +126,7 @@ def _parquet_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str
         raise ArchiveReadError(f"row {number}: {error}") from None
 
 
-def _images_of(urls: pa.Array, texts: pa.Array) -> PageTags | None:
+def _images_of(urls: pa.Array, texts: pa.Array) -> PageImages | None:
     """Lays columns of strings out as the tags of images; None for other types, and for strings that are no UTF-8."""
     rows = np.full((len(urls), TAG_COLUMNS), -1, np.int64)
     rows[:, IS_PLAIN] = 1
@@ -143,7 +140,7 @@ def _images_of(urls: pa.Array, texts: pa.Array) -> PageTags | None:
         rows[is_there, place] = offsets[:-1][is_there] + len(content)
         rows[is_there, place + 1] = offsets[1:][is_there] + len(content)
         content += data
-    return PageTags(content, rows, {})
+    return PageImages("", "", content, rows)
 
 
 def _spans_of(column: pa.Array) -> tuple[memoryview, npt.NDArray[np.int64]] | None:
@@ -170,19 +167,17 @@ def _json_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -
 
 def _json_row(number: int, line: bytes, url_column: str, text_column: str) -> Row:
     if len(line) > MAX_LINE_BYTES:
-        return Row(
-            number, lost=LostRecordError("record.line_too_long", f"line {number + 1} exceeds {MAX_LINE_BYTES} bytes")
-        )
+        return Row(number, lost=Loss("record.line_too_long", f"line {number + 1} exceeds {MAX_LINE_BYTES} bytes"))
     try:
         value = _decoded(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Row(number, lost=LostRecordError("record.invalid_json", f"line {number + 1}: {error}"))
+        return Row(number, lost=Loss("record.invalid_json", f"line {number + 1}: {error}"))
     if not isinstance(value, dict):
-        return Row(number, lost=LostRecordError("record.not_an_object", f"line {number + 1}: {line[:100]!r}"))
+        return Row(number, lost=Loss("record.not_an_object", f"line {number + 1}: {line[:100]!r}"))
     if url_column not in value:
-        return Row(number, lost=LostRecordError("record.no_url_key", f"line {number + 1}: {sorted(value)}"))
+        return Row(number, lost=Loss("record.no_url_key", f"line {number + 1}: {sorted(value)}"))
     if text_column not in value:
-        return Row(number, lost=LostRecordError("record.no_text_key", f"line {number + 1}: {sorted(value)}"))
+        return Row(number, lost=Loss("record.no_text_key", f"line {number + 1}: {sorted(value)}"))
     return Row(number, value[url_column], value[text_column])
 
 

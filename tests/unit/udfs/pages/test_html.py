@@ -2,18 +2,16 @@
 
 import pytest
 
-from tests.support.archive_files import extract_bytes, http_response, read_tags, warc_record
+from tests.support.archive_files import ReadPage, extract_bytes, http_response, read_images, warc_record
 from udfs.pages.html import read_html
 from udfs.pages.page_url import clean_page_url, join_base
 from udfs.pairs.image_urls import resolve_image_url
-from udfs.pairs.rules import PagePairs
 
 PAGE_URL = "https://example.org/dir/page.html"
 
 
-def read(html: str, page_url: str = PAGE_URL) -> PagePairs:
-    page = read_html(html.encode(), page_url)
-    read_tags(page)
+def read(html: str, page_url: str = PAGE_URL) -> ReadPage:
+    page = read_images(read_html(html.encode(), page_url))
     lost_images = sum(loss.reason.startswith("image.") for loss in page.losses)
     lost_texts = sum(loss.reason.startswith("text.") for loss in page.losses)
     assert page.images == page.images_kept + lost_images

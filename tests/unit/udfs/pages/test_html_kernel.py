@@ -10,13 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.archive_files import extract_path, read_tags
+from tests.support.archive_files import extract_path, read_images
 from tests.support.paths import SAMPLE_FOLDER
-from udfs.pages import warc as warc_pairs
+from udfs.pages import parse
 from udfs.pages.html import read_html, read_whole_page
 from udfs.pages.html_kernel import tag_kernel
-from udfs.pages.image_table import TAG_COLUMNS, UNMODELLED
-from udfs.pairs.rules import PagePairs
+from udfs.pages.image_table import TAG_COLUMNS, UNMODELLED, PageImages
 
 DATA = os.environ.get("METACLIP_TEST_DATA")
 SAMPLES = sorted(path.name for path in SAMPLE_FOLDER.glob("*.warc.gz"))
@@ -57,12 +56,12 @@ def scan(html: bytes) -> int:
     return int(tag_kernel()(np.frombuffer(html, np.uint8), images, base))
 
 
-def check(html: bytes, page_url: str = PAGE_URL) -> PagePairs:
-    page, whole = read_html(html, page_url), read_whole_page(html, page_url)
-    read_tags(page)
+def check(html: bytes, page_url: str = PAGE_URL) -> PageImages:
+    found = read_html(html, page_url)
+    page, whole = read_images(found), read_images(read_whole_page(html, page_url))
     # The base of a page without images is of no use, and not always looked for.
     assert page == (whole if whole.images else replace(whole, base_url=page.base_url))
-    return page
+    return found
 
 
 @settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
@@ -135,8 +134,8 @@ def test_every_beginning_of_a_page() -> None:
 
 
 def test_images_between_cells_come_before_the_table() -> None:
-    page = check(b"<table><tr><td><img src=1 alt=a></td></tr><img src=2 alt=b></table>")
-    assert [pair.alt_text for pair in page.pairs] == ["b", "a"]
+    images = check(b"<table><tr><td><img src=1 alt=a></td></tr><img src=2 alt=b></table>")
+    assert [pair.alt_text for pair in read_images(images).pairs] == ["b", "a"]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +147,7 @@ def test_real_pages(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         if DATA is None:
             pytest.skip("METACLIP_TEST_DATA is not set")
         folder = Path(DATA) / "archives"
-    monkeypatch.setattr(warc_pairs, "read_html", check)
+    monkeypatch.setattr(parse, "read_html", check)
     outcome = extract_path(folder / name)
     assert outcome.archive["pages"] > 0
     assert outcome.rejected.get("record.parser_error", 0) == 0

@@ -6,9 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.support.archive_files import extract_bytes, image_link, read_tags, warc_record, wat_document, wat_record
+from tests.support.archive_files import (
+    ReadPage,
+    extract_bytes,
+    image_link,
+    read_images,
+    warc_record,
+    wat_document,
+    wat_record,
+)
+from udfs.pages.image_table import LostRecordError
 from udfs.pages.wat import read_wat_record
-from udfs.pairs.rules import LostRecordError, PagePairs
 
 LINK = image_link("/a.jpg", "a dog", title="Rex")
 EXPECTED = [
@@ -17,10 +25,9 @@ EXPECTED = [
 ]
 
 
-def read(document: object) -> PagePairs:
+def read(document: object) -> ReadPage:
     payload = document if isinstance(document, bytes) else json.dumps(document).encode()
-    page = read_wat_record(payload)
-    read_tags(page)
+    page = read_images(read_wat_record(payload))
     assert page.images == page.images_kept + sum(loss.reason.startswith("image.") for loss in page.losses)
     assert page.texts == len(page.pairs) + sum(loss.reason.startswith("text.") for loss in page.losses)
     return page
@@ -29,7 +36,7 @@ def read(document: object) -> PagePairs:
 def lost(document: object) -> str:
     with pytest.raises(LostRecordError) as loss:
         read(document)
-    return loss.value.reason
+    return loss.value.loss.reason
 
 
 def tolerantly(document: dict[str, Any]) -> dict[str, Any]:

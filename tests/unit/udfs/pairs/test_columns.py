@@ -18,7 +18,7 @@ from tests.support.archive_files import (
     extract_bytes,
     http_response,
     image_link,
-    read_tags,
+    read_images,
     warc_record,
     wat_document,
     wat_record,
@@ -41,19 +41,18 @@ from tests.support.page_grammar import (
 )
 from tests.support.paths import CHECKOUT
 from udfs.pages.html import read_html
-from udfs.pages.image_table import IS_PLAIN, TAG_COLUMNS, UNMODELLED
+from udfs.pages.image_table import IS_PLAIN, TAG_COLUMNS, UNMODELLED, PageImages
 from udfs.pages.wat import read_wat_record
 from udfs.pages.wat_kernel import link_kernel
 from udfs.pairs import archive_batch as archive_rows
 from udfs.pairs import columns as pair_columns
 from udfs.pairs import image_urls as urls_module
-from udfs.pairs import rules as page_pairs
+from udfs.pairs import rules
 from udfs.pairs.archive_batch import BATCH_ROWS, ArchiveRows
 from udfs.pairs.columns import PairColumns
 from udfs.pairs.extract import ExtractOptions
 from udfs.pairs.image_urls import plain_folder
 from udfs.pairs.kernel import REASONS
-from udfs.pairs.rules import PagePairs
 from udfs.pairs.text import pair_id
 from udfs.schemas import PAIRS, SOURCES
 
@@ -65,12 +64,12 @@ texts = st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from(ODD_WORDS)), 
 images = st.tuples(st.none() | urls, st.dictionaries(st.sampled_from(SOURCES), texts, max_size=3))
 
 
-def rows_of(pages: list[PagePairs]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], Counter[str], Counter[str]]:
+def rows_of(pages: list[PageImages]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], Counter[str], Counter[str]]:
     """Adds pages to an archive and gives its pairs, rejects, numbers and reasons."""
     rows = ArchiveRows("a")
     for number, page in enumerate(pages):
-        rows.add_page(number, page)
-    batches = list(rows._close(0, "", 0))
+        rows.add_record(number, page)
+    batches = list(rows.closing_batches())
     found: dict[str, list[dict[str, Any]]] = {"pair": [], "reject": [], "archive": []}
     for batch in batches:
         batch.validate(full=True)
@@ -86,8 +85,8 @@ def check(pages: list[tuple[list[Image], str]]) -> None:
     compiled = rows_of([page_of(*page) for page in pages])
     with pytest.MonkeyPatch.context() as patch:
         # urljoin itself, without what is remembered of folders.
-        patch.setattr(page_pairs, "resolve_image_url", urls_module._resolve)
-        assert compiled == rows_of([read_tags(page_of(*page)) for page in pages])
+        patch.setattr(rules, "resolve_image_url", urls_module._resolve)
+        assert compiled == rows_of([page_of(*page, are_plain=False) for page in pages])
     assert all(row[0] == pair_id(row[1], row[2]) for row in compiled[0])
 
 
@@ -105,8 +104,8 @@ def test_pages_of_a_grammar(seed: int) -> None:
     check(pages)
     columns = PairColumns(4000)
     for reason in REASONS:
-        columns.need_no_more_examples(reason)
-    refused = [place for page in pages for place in columns.add(page_of(*page), 0, 0)[1]]
+        columns.stop_sampling(reason)
+    refused = [place for page in pages for place in columns.add_page(page_of(*page), 0, 0)[1]]
     assert len(columns) > 3000
     assert 200 < len(refused) < 1500
 
@@ -120,8 +119,8 @@ def test_columns_that_are_too_small(seed: int, monkeypatch: pytest.MonkeyPatch) 
     check(pages)
     rows = ArchiveRows("a")
     for page in pages:
-        rows.add_page(0, page_of(*page))
-    assert len(rows._full) > 10
+        rows.add_record(0, page_of(*page))
+    assert len(list(rows.full_batches())) > 10
 
 
 def test_no_kernel_reads_or_writes_beyond_its_arrays() -> None:
@@ -148,9 +147,9 @@ def test_no_kernel_reads_or_writes_beyond_its_arrays() -> None:
 )
 def test_what_the_loop_takes(base: str, src: str, expected: str) -> None:
     columns = PairColumns(10)
-    done, refused = columns.add(page_of([(src, {"alt": " a\ndog "})], base), 7, 0)
+    done, refused = columns.add_page(page_of([(src, {"alt": " a\ndog "})], base), 7, 0)
     assert (done, refused) == (1, [])
-    row = {name: column.to_pylist()[0] for name, column in columns.take().items()}
+    row = {name: column.to_pylist()[0] for name, column in columns.flush().items()}
     assert (row["image_url"], row["alt_text"], row["record_offset"]) == (expected, "a dog", 7)
     assert len(columns) == 0
 
@@ -160,12 +159,12 @@ def test_what_is_left_to_the_rules_for_one_image() -> None:
     left: list[Image] = [(src, {"alt": "a"}) for src in ("a;b", "a#b", "a b", "x:y", "a/", "..", "a/./b", "HTTP://h/a")]
     left += [("a", {}), ("a", {"alt": ""}), ("", {}), (None, {}), ("data:x", {}), ("a", {"alt": "\xa0a"})]
     page = page_of([("a", {"alt": "a"}), *left], "http://h.org/")
-    assert columns.add(page, 0, 0) == (len(left) + 1, list(range(1, len(left) + 1)))
+    assert columns.add_page(page, 0, 0) == (len(left) + 1, list(range(1, len(left) + 1)))
     for reason in REASONS:
-        columns.need_no_more_examples(reason)
+        columns.stop_sampling(reason)
     kept = [1 + place for place, (src, named) in enumerate(left) if named.get("alt") and src != "data:x"]
-    assert columns.add(page, 0, 0)[1] == kept
-    assert columns.add(page_of(left, "http://h.org/", are_plain=False), 0, 0)[1] == list(range(len(left)))
+    assert columns.add_page(page, 0, 0)[1] == kept
+    assert columns.add_page(page_of(left, "http://h.org/", are_plain=False), 0, 0)[1] == list(range(len(left)))
 
 
 def test_a_folder_is_plain_only_where_urljoin_keeps_it() -> None:
@@ -179,8 +178,8 @@ def test_a_folder_is_plain_only_where_urljoin_keeps_it() -> None:
 def test_more_pairs_than_a_batch_holds_stay_in_batches() -> None:
     page = page_of([(f"{number}.png", {"alt": "a", "title": "b"}) for number in range(BATCH_ROWS)], "http://h.org/")
     rows = ArchiveRows("a")
-    rows.add_page(0, page)
-    batches = [batch for batch in rows._close(0, "", 0) if batch["kind"][0].as_py() == "pair"]
+    rows.add_record(0, page)
+    batches = [batch for batch in rows.closing_batches() if batch["kind"][0].as_py() == "pair"]
     assert [batch.num_rows for batch in batches] == [BATCH_ROWS, BATCH_ROWS]
     assert pa.Table.from_batches(batches)["image_index"].to_pylist() == [n // 2 for n in range(2 * BATCH_ROWS)]
 
@@ -212,9 +211,7 @@ def test_any_links(links: list[Any], is_ascii: bool, separators: tuple[str, str]
     pages = []
     for document in documents:
         text = json.dumps(document, ensure_ascii=is_ascii, separators=separators)
-        page = read_wat_record(text.encode("utf-8", "surrogatepass"))
-        read_tags(page)
-        pages.append(page)
+        pages.append(read_images(read_wat_record(text.encode("utf-8", "surrogatepass"))))
     assert pages[0] == pages[1]
 
 
@@ -258,9 +255,8 @@ def test_the_scanners_call_valid_texts_plain() -> None:
     page = read_html(f"<img src=a alt='{text}'>".encode(), "http://h.org/")
     link = read_wat_record(json.dumps(wat_document((image_link("/a", text),)), ensure_ascii=False).encode())
     for found in (page, link):
-        assert found.tags is not None
-        assert found.tags.rows[:, IS_PLAIN].tolist() == [1]
-        assert found.tags.values(0)[1] == [("alt", text)]
+        assert found.rows[:, IS_PLAIN].tolist() == [1]
+        assert found.values(0)[1] == [("alt", text)]
 
 
 def test_a_long_base_before_many_images_is_refused() -> None:

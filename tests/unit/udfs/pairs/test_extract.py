@@ -27,7 +27,7 @@ from tests.support.archive_files import (
 )
 from udfs.archives.recovery import Damage
 from udfs.pairs import extract
-from udfs.pairs.archive_batch import BATCH_ROWS, ArchiveRows
+from udfs.pairs.archive_batch import BATCH_ROWS
 from udfs.pairs.extract import ExtractOptions, extract_batches
 from udfs.pairs.text import pair_id
 from udfs.schemas import ARCHIVE_PATHS
@@ -165,16 +165,17 @@ def test_error_while_reading_fails_the_archive(wrap: object) -> None:
     assert "reset by peer" in outcome.reasons("archive")[0][1]
 
 
-def test_a_surprise_in_a_reader_fails_its_archive_only() -> None:
-    def items(_: ArchiveStream) -> Iterator[int]:
-        yield 1
+def test_a_surprise_in_a_reader_fails_its_archive_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_archive = extract.read_archive
+
+    def records(stream: ArchiveStream, **options: int) -> Iterator[object]:
+        yield next(iter(read_archive(stream, **options)))
         raise KeyError("surprise")
 
-    rows = ArchiveRows("a")
-    batches = list(rows.read("a", lambda _: MemoryStream(b""), items, lambda rows, _: rows.numbers.update(records=1)))
-    closing = batches[-1].to_pylist()[-1]
-    assert (closing["kind"], closing["status"], closing["records"]) == ("archive", "failed", 1)
-    assert closing["rejected"] == [("archive.reader_error", 1)]
+    monkeypatch.setattr(extract, "read_archive", records)
+    for outcome in extract_outcomes(["a", "b"], ExtractOptions(), open_archive=lambda _: MemoryStream(ARCHIVE)):
+        assert (outcome.status, outcome.archive["records"], kept(outcome)) == ("failed", 1, [0])
+        assert outcome.rejected == {"archive.reader_error": 1}
 
 
 @pytest.mark.parametrize("parts", [MEMBERS, RECORDS])
