@@ -11,11 +11,12 @@ from udfs.archives.recovery import ArchiveRecord, Damage
 from udfs.archives.source import ArchiveReadError, NotAnArchiveError
 from udfs.pages.charset import page_to_utf8
 from udfs.pages.html import read_html
-from udfs.pages.parse import page_in
+from udfs.pages.image_table import Loss, PageImages
+from udfs.pages.page_url import clean_page_url
+from udfs.pages.parse import parse_page
 from udfs.pages.wat import NO_ENVELOPE
 from udfs.pairs.extract import ExtractOptions
-from udfs.pairs.image_urls import clean_page_url
-from udfs.pairs.rules import LostRecordError, PagePairs
+from udfs.pairs.rules import pair_images
 from udfs.pairs.text import pair_id
 from udfs.sources.credentials import without_credentials
 from udfs.sources.fetch import ArchiveStream, open_archive
@@ -138,12 +139,12 @@ def pairs_from_record(record: ArchiveRecord | Damage) -> list[Pair]:
     """
     if isinstance(record, Damage):
         return []
-    try:
-        return _pairs_of(page_in(record, _LIMITS.max_page_bytes))
-    except LostRecordError as lost:
-        if lost.reason.startswith("record.skipped_") or lost.reason == NO_ENVELOPE:
-            return []
-        raise InputError(f"{lost.reason}: {lost.example!r}") from None
+    page = parse_page(record, _LIMITS.max_page_bytes)
+    if not isinstance(page, Loss):
+        return _pairs_of(page)
+    if page.reason.startswith("record.skipped_") or page.reason == NO_ENVELOPE:
+        return []
+    raise InputError(f"{page.reason}: {page.example!r}")
 
 
 def _records(stream: ArchiveStream, shown: str) -> Iterator[ArchiveRecord | Damage]:
@@ -156,10 +157,8 @@ def _records(stream: ArchiveStream, shown: str) -> Iterator[ArchiveRecord | Dama
             raise InputError(f"the archive {shown} cannot be read: {error}") from None
 
 
-def _pairs_of(page: PagePairs) -> list[Pair]:
-    for index in range(len(page.tags.rows) if page.tags else 0):
-        page.read_tag(index)
+def _pairs_of(page: PageImages) -> list[Pair]:
     return [
         Pair(pair_id(image_url, alt_text), image_url, alt_text, source, page.page_url, image_index)
-        for image_index, image_url, source, alt_text in page.pairs
+        for image_index, image_url, source, alt_text in pair_images(page, range(len(page.rows))).pairs
     ]

@@ -6,7 +6,7 @@ The archive is the file, record_offset the row or line number from 0, image_inde
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -37,6 +37,7 @@ MAX_LINE_BYTES = 16 << 20
 _READ_BYTES = 1 << 16
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ROWS_PER_BATCH = 8192
+_CHARACTERS_PER_RUN = 1 << 22
 _LINE = re.compile(rb"\S[^\n]*")
 """A line without the blanks before it; runs of blank lines are passed over without a piece for each."""
 _ESCAPE = re.compile(
@@ -52,6 +53,14 @@ class Row(NamedTuple):
     url: object = None
     text: object = None
     lost: Loss | None = None
+
+    @property
+    def plain_characters(self) -> int | None:
+        """The length of URL and text where they are strings or null, else None."""
+        url, text = self.url, self.text
+        if self.lost is not None or not (isinstance(url, str | None) and isinstance(text, str | None)):
+            return None
+        return len(url or "") + len(text or "")
 
 
 class Rows(NamedTuple):
@@ -87,10 +96,39 @@ def read_pool_batches(
             rows, path = ArchiveRows(row["archive"]), row["path"]
             read_rows = _parquet_rows if has_ending(path, (".parquet",)) else _json_rows
             with rows.failures_counted(), rows.opened(path, open_archive) as stream:
-                for item in read_rows(stream, url_column, text_column):
+                for item in _in_runs(read_rows(stream, url_column, text_column)):
                     _add_row(rows, item)
                     yield from rows.full_batches()
             yield from rows.closing_batches()
+
+
+def _in_runs(items: Iterable[Item]) -> Iterator[Item]:
+    """Joins rows of strings and nulls that follow one another, so that a compiled loop reads them together."""
+    run: list[Row] = []
+    characters = 0
+    for item in items:
+        size = item.plain_characters if isinstance(item, Row) else None
+        if not isinstance(item, Row) or size is None:
+            if run:
+                yield _joined(run)
+            yield item
+            run, characters = [], 0
+            continue
+        is_full = len(run) == _ROWS_PER_BATCH or characters > _CHARACTERS_PER_RUN
+        if run and (is_full or item.number != run[-1].number + 1):
+            yield _joined(run)
+            run, characters = [], 0
+        run.append(item)
+        characters += size
+    if run:
+        yield _joined(run)
+
+
+def _joined(run: Sequence[Row]) -> Rows:
+    urls, texts = (pa.array(values, pa.string()) for values in zip(*((row.url, row.text) for row in run), strict=True))
+    images = _images_of(urls, texts)
+    assert images is not None, "decoded JSON holds valid strings"
+    return Rows(run[0].number, images)
 
 
 def _add_row(rows: ArchiveRows, row: Item) -> None:

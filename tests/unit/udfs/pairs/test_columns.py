@@ -46,8 +46,6 @@ from udfs.pages.wat import read_wat_record
 from udfs.pages.wat_kernel import link_kernel
 from udfs.pairs import archive_batch as archive_rows
 from udfs.pairs import columns as pair_columns
-from udfs.pairs import image_urls as urls_module
-from udfs.pairs import rules
 from udfs.pairs.archive_batch import BATCH_ROWS, ArchiveRows
 from udfs.pairs.columns import PairColumns
 from udfs.pairs.extract import ExtractOptions
@@ -83,10 +81,7 @@ def rows_of(pages: list[PageImages]) -> tuple[list[tuple[Any, ...]], list[tuple[
 
 def check(pages: list[tuple[list[Image], str]]) -> None:
     compiled = rows_of([page_of(*page) for page in pages])
-    with pytest.MonkeyPatch.context() as patch:
-        # urljoin itself, without what is remembered of folders.
-        patch.setattr(rules, "resolve_image_url", urls_module._resolve)
-        assert compiled == rows_of([page_of(*page, are_plain=False) for page in pages])
+    assert compiled == rows_of([page_of(*page, are_plain=False) for page in pages])
     assert all(row[0] == pair_id(row[1], row[2]) for row in compiled[0])
 
 

@@ -1,4 +1,4 @@
-"""The remembered way to resolve an image's URL against the plain one, over URLs that both can get wrong."""
+"""What is kept of URLs, and that it is what urljoin returns."""
 
 from urllib.parse import urljoin, urlsplit
 
