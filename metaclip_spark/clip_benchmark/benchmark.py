@@ -11,15 +11,15 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from metaclip_spark.clip_benchmark.cells import read_rows, run_cells
-from metaclip_spark.clip_benchmark.data.arms import ArmsConfig, arm_file, filtered_pool, make_arms
+from metaclip_spark.clip_benchmark.data.arms import arm_file, filtered_pool, make_arms
 from metaclip_spark.clip_benchmark.data.drawings import make_drawings
 from metaclip_spark.clip_benchmark.data.make_shards import make_shards
 from metaclip_spark.clip_benchmark.data.pool_folder import DataFolder
 from metaclip_spark.clip_benchmark.data.shapes import make_shapes
 from metaclip_spark.clip_benchmark.data.shards import INDEX_FILE, read_index
 from metaclip_spark.clip_benchmark.evaluation.evaluate import EvaluationResult, evaluate
-from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig, ShapesConfig, ShardsConfig
-from metaclip_spark.clip_benchmark.settings.grid import Cell
+from metaclip_spark.clip_benchmark.settings.data_config import ArmsConfig, DrawingsConfig, ShapesConfig, ShardsConfig
+from metaclip_spark.clip_benchmark.settings.grid import CaptionKind, Cell
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.training.checkpoints import load_model
@@ -77,7 +77,7 @@ class Benchmark:
     def _settings(self) -> dict[str, Any]:
         return {**self.config.shared_settings(), "data": self.data.digest}
 
-    def _arms_config(self, caption_kind: str) -> ArmsConfig:
+    def _arms_config(self, caption_kind: CaptionKind) -> ArmsConfig:
         return ArmsConfig(
             pool=str(self.data.pairs_file),
             metadata=str(self.data.metadata_file),

@@ -83,7 +83,7 @@ def _row_of(path: Path) -> dict[str, Any] | None:
     try:
         (row,) = pq.read_table(path).to_pylist()
     except (pa.ArrowException, OSError, ValueError):
-        raise InputError(f"{path} is no row of a finished cell: delete it, and the cell runs again") from None
+        raise InputError(f"{path} is not the row of a finished cell: delete it, and the cell runs again") from None
     return {name: _nested(value) for name, value in row.items()}
 
 

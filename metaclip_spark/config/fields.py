@@ -7,6 +7,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from numbers import Real
 from reprlib import Repr
 from types import NoneType, UnionType
@@ -74,6 +75,8 @@ PositiveFloat = Annotated[float, checked.PositiveFloat]
 NonNegativeFloat = Annotated[float, checked.NonNegativeFloat]
 ClosedUnitInterval = Annotated[float, checked.ClosedUnitInterval]
 OpenUnitInterval = Annotated[float, checked.OpenUnitInterval]
+FinitePositive = Annotated[float, _restricted(float, "finite number above 0", (">", 0), ("<", math.inf))]
+FiniteNonNegative = Annotated[float, _restricted(float, "finite number of at least 0", (">=", 0), ("<", math.inf))]
 Attempts = Annotated[int, integers(1, 1000)]
 Buckets = Annotated[int, integers(0, 256)]
 Count = Annotated[int, integers(1, LARGEST_COUNT, "2^63 - 1")]

@@ -6,7 +6,7 @@ filtered there; only those that reach the thresholds come to the driver.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -280,7 +280,9 @@ def _add(
         )
 
 
-def _add_counted(counts: DataFrame, source: str, thresholds: MetadataThresholds, built: BuiltMetadata) -> None:
+def _add_counted(
+    counts: DataFrame, source: Literal["unigram", "title"], thresholds: MetadataThresholds, built: BuiltMetadata
+) -> None:
     """Adds unigrams by count, or titles by views."""
     is_title = source == "title"
     least = thresholds.min_title_views if is_title else thresholds.min_unigram_count

@@ -5,7 +5,7 @@ import json
 import string
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -13,8 +13,8 @@ from metaclip_spark.stores.storage import Storage
 from udfs.matching.entries import entries_as_json
 from udfs.schemas import ENTRIES
 
-SOURCES = ("number", "wordnet", "unigram", "bigram", "title")
-"""In the order of the list; an entry belongs to the first source that gives it."""
+EntrySource = Literal["number", "wordnet", "unigram", "bigram", "title"]
+"""In the order of the list; an entry belongs to the first source that has it."""
 
 LIST_FILE = "metadata.json"
 DESCRIPTION_FILE = "metadata.run.json"
@@ -35,7 +35,6 @@ class SourceReport:
     """What became of one source's candidates: reached = kept + overlap + dropped + over_budget.
 
     Attributes:
-        source: One of `SOURCES`.
         seen: Distinct candidates.
         reached: Those that reached the thresholds.
         overlap: Of these, entries of an earlier source.
@@ -48,7 +47,7 @@ class SourceReport:
         border: Up to five of the weakest kept and five of the strongest not kept, strongest first.
     """
 
-    source: str
+    source: EntrySource
     seen: int = 0
     reached: int = 0
     overlap: int = 0
@@ -66,7 +65,7 @@ class Entry:
     """One line of the built list."""
 
     text: str
-    source: str
+    source: EntrySource
     strength: float | None
 
 
@@ -99,7 +98,7 @@ def add_source(
 
 
 def is_dropped(text: str) -> bool:
-    """Tells whether a candidate is no entry: white space only, or a single ASCII punctuation mark."""
+    """Tells whether a candidate cannot be an entry: white space only, or a single ASCII punctuation mark."""
     return not text.strip() or text in set(string.punctuation)
 
 

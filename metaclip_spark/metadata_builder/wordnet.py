@@ -25,7 +25,7 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class WordNet:
-    """What WordNet gives to the metadata.
+    """What the metadata takes from WordNet.
 
     Attributes:
         version: As its licence text says, such as `3.0`; `unknown` where it does not.
@@ -51,7 +51,7 @@ def read_wordnet(path: str, form: str = "published", options: FetchOptions = DEF
 
     Raises:
         ConfigError: If there are no such files.
-        InputError: If a line of them is no synset; the message names it.
+        InputError: If a line of them is not a synset; the message names it.
     """
     version, synsets, names = "unknown", 0, set()
     for file, content in _data_files(path, options):

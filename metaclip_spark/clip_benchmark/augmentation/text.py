@@ -73,7 +73,7 @@ def mask_words(
     Args:
         ids: (T,) token ids from start to end token, then padding.
         special: The special tokens' ids.
-        generator: Gives the numbers.
+        generator: Draws the numbers.
         ordinary_replacements: Whether a random word is never a special token.
 
     Returns:

@@ -11,7 +11,6 @@ the spread over seeds has the draw of the data in it.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from metaclip_spark.clip_benchmark.data.captions import filter_captions
-from metaclip_spark.clip_benchmark.settings.grid import CAPTION_KINDS
+from metaclip_spark.clip_benchmark.settings.data_config import ArmsConfig
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
 from metaclip_spark.config.fields import digest
 from metaclip_spark.entries import load_metadata
@@ -36,32 +35,6 @@ ARMS_FILE = "arms.json"
 _COLUMNS = ["pair_id", "image_url", "alt_text"]
 _STREAMS = {"random": 1, "matched": 2}
 """Added to the seed's upper bits: no arm's draw may repeat another's, or the curation's own."""
-
-
-@dataclass(frozen=True)
-class ArmsConfig:
-    """What the arms are made from.
-
-    Attributes:
-        pool: Parquet files with image_url and alt_text.
-        metadata: Metadata list.
-        caption_kind: v1 takes the captions as they are, v2 filters them first.
-        arm_share: The balanced arm's expected size, as a share of the matched pairs.
-        output: Folder for the arms; finished ones are kept.
-    """
-
-    pool: str
-    metadata: str
-    output: str
-    caption_kind: str = "v1"
-    arm_share: float = 0.4
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        if self.caption_kind not in CAPTION_KINDS:
-            raise ConfigError(f"caption_kind is {self.caption_kind!r}: it must be one of {', '.join(CAPTION_KINDS)}")
-        if not 0 < self.arm_share < 1:
-            raise ConfigError(f"--arm-share is {self.arm_share}: it must be a share between 0 and 1")
 
 
 def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:

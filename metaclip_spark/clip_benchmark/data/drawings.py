@@ -23,12 +23,11 @@ from PIL import Image
 from metaclip_spark.clip_benchmark.data.pool_folder import METADATA_FILE, PAIRS_FILE, POOL_FILE, TEST_FOLDER
 from metaclip_spark.clip_benchmark.data.shards import ShardSample
 from metaclip_spark.clip_benchmark.data.test_split import write_test_split
-from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig
+from metaclip_spark.clip_benchmark.settings.data_config import PACKAGES, DrawingsConfig
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.stores.storage import Storage
 from udfs.pairs.text import pair_id
 
-PACKAGES = {"openclipart": "openclipart-svg", "tuxpaint": "tuxpaint-stamps-default"}
 _FOLDERS = {"openclipart": "usr/share/openclipart/svg", "tuxpaint": "usr/share/tuxpaint/stamps"}
 TEMPLATES = ("a drawing about {}", "a picture of {}", "clip art: {}", "a stamp about {}", "{}", "an image of {}")
 
@@ -58,7 +57,8 @@ def make_drawings(folder: Path, config: DrawingsConfig) -> dict[str, int]:
     Raises:
         ConfigError: If the packages or the renderer are not there, or a finished pool has other settings.
     """
-    settings = asdict(config)
+    # A folder that is not given is written as it was before it could be None.
+    settings = {name: "" if value is None else value for name, value in asdict(config).items()}
     if (folder / POOL_FILE).exists():
         made = json.loads((folder / POOL_FILE).read_text(encoding="utf-8"))
         if made["settings"] != settings:
@@ -172,7 +172,7 @@ def _svg_as_png(file: Path, pixels: int) -> bytes:
     return bytes(cairosvg.svg2png(bytestring=file.read_bytes(), output_width=pixels))
 
 
-def _source(folder: Path, name: str, given: str) -> Path:
+def _source(folder: Path, name: str, given: str | None) -> Path:
     """The folder of a package's files, fetched where none is given."""
     if given:
         return Path(given)

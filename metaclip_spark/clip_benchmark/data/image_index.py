@@ -93,7 +93,7 @@ def index_images(folder: Path) -> ImageIndex:
 
 
 def _index_tar(path: Path, index: ImageIndex) -> None:
-    """Notes the images of one tar by the URL in their JSON member; a damaged end loses what lies behind it."""
+    """Notes the images of one tar by the URL in their JSON member; a damaged end loses what is behind it."""
     images: dict[str, ImageLocation] = {}
     try:
         with tarfile.open(path, "r:") as tar:

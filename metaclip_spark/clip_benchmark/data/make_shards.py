@@ -116,9 +116,9 @@ def _check_output(output: Path, config: ShardsConfig) -> None:
     if output.exists() and not output.is_dir():
         raise OutputExistsError(f"--output {output} is a file: give a folder")
     found = sorted(path.name for path in output.iterdir()) if output.exists() else []
-    strangers = [name for name in found if not (name.endswith(".tar") or name.startswith((INDEX_FILE, ".")))]
-    if strangers:
-        raise OutputExistsError(f"--output {output} holds {strangers[0]}, which is no shard: give another folder")
+    unexpected = [name for name in found if not (name.endswith(".tar") or name.startswith((INDEX_FILE, ".")))]
+    if unexpected:
+        raise OutputExistsError(f"--output {output} holds {unexpected[0]}, which is no shard: give another folder")
     if found and not config.overwrite:
         raise OutputExistsError(f"--output {output} holds shards: give --overwrite to replace them")
 

@@ -103,9 +103,9 @@ def make_shapes(folder: Path, config: ShapesConfig) -> ShapesPool:
     settings = asdict(config)
     if (folder / POOL_FILE).exists():
         return read_shapes(folder, settings)
-    strangers = sorted({path.name for path in folder.glob("[!.]*")} - _OURS)
-    if strangers:
-        raise OutputExistsError(f"{folder} holds {strangers[0]}, which is no part of a pool: give an empty folder")
+    unexpected = sorted({path.name for path in folder.glob("[!.]*")} - _OURS)
+    if unexpected:
+        raise OutputExistsError(f"{folder} holds {unexpected[0]}, which is no part of a pool: give an empty folder")
     for partial in (IMAGES_FOLDER, TEST_FOLDER):
         shutil.rmtree(folder / partial, ignore_errors=True)
     classes = class_words(config.pool_classes)

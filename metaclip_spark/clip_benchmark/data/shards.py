@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metaclip_spark.clip_benchmark.settings.data_config import SAMPLES_PER_SHARD
 from metaclip_spark.errors import InputError
 from metaclip_spark.stores.storage import Storage
 
 INDEX_FILE = "shards.json"
-SAMPLES_PER_SHARD = 1000
 IMAGE_EXTENSIONS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 """Pillow's name of a format -> its extension."""
 

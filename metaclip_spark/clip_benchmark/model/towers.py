@@ -77,7 +77,7 @@ class VisionTower(nn.Module):
 
 
 class ResNetTower(nn.Module):
-    """CLIP's modified ResNet; its attention pooling gives the pooled features, a projection the embedding."""
+    """CLIP's modified ResNet; pooled features from its attention pooling, the embedding from a projection."""
 
     def __init__(self, config: TrainingConfig) -> None:
         """Builds it with random weights."""

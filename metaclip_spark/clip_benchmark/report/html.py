@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,23 +52,41 @@ def write_report(folder: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping
     return folder / PAGE
 
 
-def build_report(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Gathers what the page shows: settings, comparisons, tables and facts."""
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """What the page shows; `facts` hold for all rows, and the tables list the settings that differ in one column."""
+
+    facts: Mapping[str, Any]
+    settings: list[SettingSummary]
+    variants: list[dict[str, Any]]
+    arms: list[SettingSummary]
+    captions: list[SettingSummary]
+    depths: list[SettingSummary]
+    presets: list[SettingSummary]
+    comparisons: list[Comparison]
+    items: int
+    classes: int
+    seconds: float
+    runs: int
+
+
+def build_report(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> BenchmarkReport:
+    """Gathers what the page shows from the rows of finished cells."""
     found = summaries(rows)
-    return {
-        "facts": dict(facts),
-        "settings": found,
-        "variants": _variant_table(found),
-        "arms": _table_of(found, "arm", variant="clip", caption_kind="v1"),
-        "captions": _table_of(found, "caption_kind"),
-        "depths": _table_of(found, "text_depth", caption_kind="v2"),
-        "presets": _table_of(found, "preset"),
-        "comparisons": comparisons(rows),
-        "items": rows[0]["items"],
-        "classes": rows[0]["classes"],
-        "seconds": math.fsum(row["seconds"] for row in rows),
-        "runs": len(rows),
-    }
+    return BenchmarkReport(
+        facts=facts,
+        settings=found,
+        variants=_variant_table(found),
+        arms=_table_of(found, "arm", variant="clip", caption_kind="v1"),
+        captions=_table_of(found, "caption_kind"),
+        depths=_table_of(found, "text_depth", caption_kind="v2"),
+        presets=_table_of(found, "preset"),
+        comparisons=comparisons(rows),
+        items=rows[0]["items"],
+        classes=rows[0]["classes"],
+        seconds=math.fsum(row["seconds"] for row in rows),
+        runs=len(rows),
+    )
 
 
 def summary_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -96,8 +114,8 @@ def not_learnt(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [_setting_name(found.setting) for found in summaries(rows) if not found.passes]
 
 
-def render(report: dict[str, Any]) -> str:
-    """Renders what `build_report` returned as an HTML document without script or request."""
+def render(report: BenchmarkReport) -> str:
+    """Renders a report as an HTML document without script or request."""
     published = published_table()
     environment = page_environment()
     environment.filters.update(
@@ -105,7 +123,7 @@ def render(report: dict[str, Any]) -> str:
     )
     return environment.get_template("benchmark.html.j2").render(
         report=report,
-        pictures=_pictures(report["settings"]),
+        pictures=_pictures(report.settings),
         metrics=METRICS,
         published=published.top1_percent,
         published_label=published.label,
@@ -199,7 +217,7 @@ def _plain(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _json_ready(report: dict[str, Any]) -> dict[str, Any]:
+def _json_ready(report: BenchmarkReport) -> dict[str, Any]:
     def comparison(asked: Comparison) -> dict[str, Any]:
         found = _finite(asdict(asked))
         return {**found, "verdict": asked.difference.verdict}
@@ -211,9 +229,9 @@ def _json_ready(report: dict[str, Any]) -> dict[str, Any]:
 
     published = published_table()
     return {
-        "facts": report["facts"],
-        "settings": [setting(summary) for summary in report["settings"]],
-        "comparisons": [comparison(asked) for asked in report["comparisons"]],
+        "facts": dict(report.facts),
+        "settings": [setting(summary) for summary in report.settings],
+        "comparisons": [comparison(asked) for asked in report.comparisons],
         "published": {"label": published.label, "top1_per_cent": published.top1_percent},
     }
 

@@ -1,13 +1,15 @@
-"""What the pools and shards of the benchmark are made of, apart from what makes them: `--help` needs only these."""
+"""What pools, arms and shards are made from."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from metaclip_spark.clip_benchmark.settings.grid import CaptionKind
 from metaclip_spark.config.fields import (
     PATH,
     ClosedUnitInterval,
     NonNegativeInt,
+    OpenUnitInterval,
     PositiveInt,
     check_types,
     integers,
@@ -15,14 +17,16 @@ from metaclip_spark.config.fields import (
 )
 from metaclip_spark.errors import ConfigError
 
+SAMPLES_PER_SHARD = 1000
 SHAPE_CLASSES = 24
-"""Outlines that there are to draw (`data.silhouettes`)."""
+"""As many silhouettes as there are."""
 
-Classes = Annotated[int, integers(2, SHAPE_CLASSES)]
-Exponent = Annotated[float, numbers(0, 100)]
+LARGEST_EXPONENT = 100
+PACKAGES = {"openclipart": "openclipart-svg", "tuxpaint": "tuxpaint-stamps-default"}
+"""Option of the drawings -> Debian package that it replaces."""
+
 Pixels = Annotated[int, integers(16)]
-TestTitles = Annotated[int, integers(2)]
-CorruptedShare = Annotated[float, numbers(0, 1, below=True)]
+"""A side of an image; a smaller one shows no outline."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,10 @@ class ShapesConfig:
     """
 
     pool_pairs: PositiveInt = 6000
-    pool_classes: Classes = 24
+    pool_classes: Annotated[int, integers(2, SHAPE_CLASSES)] = 24
     test_pictures: PositiveInt = 20
-    zipf_exponent: Exponent = 1.0
-    corrupted_share: CorruptedShare = 0.3
+    zipf_exponent: Annotated[float, numbers(0, LARGEST_EXPONENT)] = 1.0
+    corrupted_share: Annotated[float, numbers(0, 1, below=True)] = 0.3
     ground_share: ClosedUnitInterval = 0.1
     picture_pixels: Pixels = 32
     pool_seed: NonNegativeInt = 0
@@ -54,9 +58,7 @@ class ShapesConfig:
         """Checks the values."""
         check_types(self)
         if self.pool_pairs < self.pool_classes:
-            raise ConfigError(
-                f"--pool-pairs is {self.pool_pairs}: it must be at least --pool-classes, one pair of each class"
-            )
+            raise ConfigError(f"--pool-pairs is {self.pool_pairs}: it must be at least --pool-classes, a pair of each")
 
 
 @dataclass(frozen=True)
@@ -71,19 +73,42 @@ class DrawingsConfig:
         other_languages: Captions in other languages that each stamp adds to the pool, at most.
     """
 
-    openclipart: str = field(default="", metadata=PATH)
-    tuxpaint: str = field(default="", metadata=PATH)
+    openclipart: str | None = field(default=None, metadata=PATH)
+    tuxpaint: str | None = field(default=None, metadata=PATH)
     drawing_pixels: Pixels = 64
-    drawing_test_titles: TestTitles = 20
+    drawing_test_titles: Annotated[int, integers(2)] = 20
     other_languages: NonNegativeInt = 1
 
     def __post_init__(self) -> None:
         """Checks the values."""
         check_types(self)
-        for name in ("openclipart", "tuxpaint"):
+        for name in PACKAGES:
             given = getattr(self, name)
             if given and not Path(given).is_dir():
                 raise ConfigError(f"--{name} {given} is no folder: give that of the package's files, or leave it out")
+
+
+@dataclass(frozen=True)
+class ArmsConfig:
+    """What the arms are made from.
+
+    Attributes:
+        pool: Parquet files with image_url and alt_text.
+        metadata: Metadata list.
+        output: Folder for the arms; finished ones are kept.
+        caption_kind: v1 takes the captions as they are, v2 filters them first.
+        arm_share: The balanced arm's expected size, as a share of the matched pairs.
+    """
+
+    pool: str
+    metadata: str
+    output: str
+    caption_kind: CaptionKind = "v1"
+    arm_share: OpenUnitInterval = 0.4
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
 
 
 @dataclass(frozen=True)
@@ -102,12 +127,18 @@ class ShardsConfig:
     pairs: str = field(metadata=PATH)
     images: str = field(metadata=PATH)
     output: str = field(metadata=PATH)
-    samples_per_shard: PositiveInt = 1000
+    samples_per_shard: PositiveInt = SAMPLES_PER_SHARD
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         """Checks the values."""
         check_types(self)
-        for option in ("pairs", "images", "output"):
-            if "://" in getattr(self, option):
-                raise ConfigError(f"--{option} {getattr(self, option)} must be a local path: copy what is elsewhere")
+        check_local(self, "pairs", "images", "output")
+
+
+def check_local(config: object, *options: str) -> None:
+    """Refuses options that are URLs, where only local paths are worked with."""
+    for option in options:
+        value = getattr(config, option)
+        if value is not None and "://" in value:
+            raise ConfigError(f"--{option} {value} must be a local path: copy what is elsewhere")

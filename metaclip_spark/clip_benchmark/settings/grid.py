@@ -3,15 +3,17 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
-from metaclip_spark.clip_benchmark.settings.model_sizes import MODEL_SIZES
-from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS
-from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.clip_benchmark.settings.model_sizes import ModelSizeName
+from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS, ImageTower
+from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS, PresetName, VariantName
+from metaclip_spark.config.fields import NonNegativeInt, check_types
 
-ARMS = ("random", "matched", "balanced", "all")
-CAPTION_KINDS = ("v1", "v2")
+Arm = Literal["random", "matched", "balanced", "all"]
+ARMS: tuple[Arm, ...] = get_args(Arm)
+CaptionKind = Literal["v1", "v2"]
+CAPTION_KINDS: tuple[CaptionKind, ...] = get_args(CaptionKind)
 
 
 @dataclass(frozen=True, order=True)
@@ -25,30 +27,18 @@ class Cell:
         seed: Of the initial weights, the order of samples, and the sampling of the arm.
     """
 
-    variant: str = "clip"
-    image_tower: str = "vit"
-    arm: str = "all"
-    caption_kind: str = "v2"
-    text_depth: int = 0
-    preset: str = "clean"
-    model_size: str = "tiny"
-    seed: int = 0
+    variant: VariantName = "clip"
+    image_tower: ImageTower = "vit"
+    arm: Arm = "all"
+    caption_kind: CaptionKind = "v2"
+    text_depth: NonNegativeInt = 0
+    preset: PresetName = "clean"
+    model_size: ModelSizeName = "tiny"
+    seed: NonNegativeInt = 0
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        known = {
-            "variant": VARIANTS,
-            "image_tower": IMAGE_TOWERS,
-            "arm": ARMS,
-            "caption_kind": CAPTION_KINDS,
-            "preset": PRESETS,
-            "model_size": MODEL_SIZES,
-        }
-        for name, values in known.items():
-            if getattr(self, name) not in values:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}: it must be one of {', '.join(values)}")
-        if self.text_depth < 0 or self.seed < 0:
-            raise ConfigError(f"text_depth {self.text_depth} and seed {self.seed} must be at least 0")
+        check_types(self)
 
     @property
     def name(self) -> str:

@@ -1,19 +1,32 @@
 """What a benchmark is asked for: which cells, and what all of them have in common."""
 
-import math
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from metaclip_spark.clip_benchmark.settings.grid import Cell, data_arms, expand, fractional
-from metaclip_spark.clip_benchmark.settings.model_sizes import MODEL_SIZES
-from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
-from metaclip_spark.config.fields import PATH
-from metaclip_spark.errors import ConfigError, InputError
-
-GRIDS = ("arms", "fractional", "product")
+from metaclip_spark.clip_benchmark.settings.data_config import check_local
+from metaclip_spark.clip_benchmark.settings.grid import Arm, CaptionKind, Cell, data_arms, expand, fractional
+from metaclip_spark.clip_benchmark.settings.model_sizes import MODEL_SIZES, ModelSizeName
+from metaclip_spark.clip_benchmark.settings.training_config import (
+    Device,
+    ImageTower,
+    Precision,
+    TrainingConfig,
+    ViewSet,
+)
+from metaclip_spark.clip_benchmark.settings.variants import PresetName, VariantName
+from metaclip_spark.config.fields import (
+    PATH,
+    FiniteNonNegative,
+    FinitePositive,
+    NonNegativeInt,
+    OpenUnitInterval,
+    PositiveInt,
+    check_types,
+)
+from metaclip_spark.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -34,12 +47,12 @@ class GridConfig:
         primary_seeds: For arms and fractional: number of seeds of the data arms.
         model_size: unit, tiny, small or full.
         steps: Steps of each training.
-        batch_size: Samples per process and step; 0 for the size's own.
+        batch_size: Samples per process and step; without it the size's.
         warmup_steps: Steps in which the learning rate rises.
-        learning_rate: Peak; 0 for the preset's.
-        weight_decay: Below 0 for the preset's.
+        learning_rate: Peak; without it the preset's.
+        weight_decay: Without it the preset's.
         view_set: label_safe or paper.
-        synonyms: WordNet's folder, for edited captions.
+        synonyms: WordNet's folder, for edited captions; without it no word is replaced.
         arm_share: Expected size of the balanced arm, as a share of the matched pairs; the other arms get as many pairs.
         processes: Processes of each training; more than one go through Spark's TorchDistributor.
         threads: CPU threads of each process.
@@ -53,57 +66,44 @@ class GridConfig:
 
     output: str = field(metadata=PATH)
     data: str = field(default="shapes", metadata=PATH)
-    grid: str = "arms"
-    variants: tuple[str, ...] = ("clip",)
-    image_towers: tuple[str, ...] = ("vit",)
-    arms: tuple[str, ...] = ("all",)
-    caption_kinds: tuple[str, ...] = ("v2",)
-    text_depths: tuple[str, ...] = ("0",)
-    presets: tuple[str, ...] = ("clean",)
-    seeds: int = 3
-    primary_seeds: int = 5
-    model_size: str = "tiny"
-    steps: int = 400
-    batch_size: int = 0
-    warmup_steps: int = 20
-    learning_rate: float = 0.0
-    weight_decay: float = -1.0
-    view_set: str = "label_safe"
-    synonyms: str = field(default="", metadata=PATH)
-    arm_share: float = 0.4
-    processes: int = 1
-    threads: int = 1
-    loader_workers: int = 0
-    precision: str = "float32"
-    device: str = "cpu"
+    grid: Literal["arms", "fractional", "product"] = "arms"
+    variants: tuple[VariantName, ...] = ("clip",)
+    image_towers: tuple[ImageTower, ...] = ("vit",)
+    arms: tuple[Arm, ...] = ("all",)
+    caption_kinds: tuple[CaptionKind, ...] = ("v2",)
+    text_depths: tuple[NonNegativeInt, ...] = (0,)
+    presets: tuple[PresetName, ...] = ("clean",)
+    seeds: PositiveInt = 3
+    primary_seeds: PositiveInt = 5
+    model_size: ModelSizeName = "tiny"
+    steps: PositiveInt = 400
+    batch_size: PositiveInt | None = None
+    warmup_steps: NonNegativeInt = 20
+    learning_rate: FinitePositive | None = None
+    weight_decay: FiniteNonNegative | None = None
+    view_set: ViewSet = "label_safe"
+    synonyms: str | None = field(default=None, metadata=PATH)
+    arm_share: OpenUnitInterval = 0.4
+    processes: PositiveInt = 1
+    threads: PositiveInt = 1
+    loader_workers: NonNegativeInt = 0
+    precision: Precision = "float32"
+    device: Device = "cpu"
     keep_checkpoints: bool = False
     must_learn: bool = False
 
     def __post_init__(self) -> None:
         """Checks the values, each cell's training among them, before any work."""
-        self._check_paths()
-        if self.grid not in GRIDS:
-            raise ConfigError(f"--grid is {self.grid!r}: it must be one of {', '.join(GRIDS)}")
-        for name in ("seeds", "primary_seeds"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"--{name.replace('_', '-')} is {getattr(self, name)}: it must be at least 1")
-        if math.isnan(self.weight_decay):
-            raise ConfigError("--weight-decay is nan: it must be a number, below 0 for the preset's")
-        if not 0 < self.arm_share < 1:
-            raise ConfigError(f"--arm-share is {self.arm_share}: it must be a share between 0 and 1")
-        defaults = {name: field.default for name, field in self.__dataclass_fields__.items()}
-        for name in ("variants", "image_towers", "arms", "caption_kinds", "text_depths", "presets"):
-            # The command line gives nothing for a list that is left out.
-            object.__setattr__(self, name, tuple(getattr(self, name)) or defaults[name])
+        for item in fields(self):
+            # A file says of a list that is left out that it is empty.
+            if getattr(self, item.name) == ():
+                object.__setattr__(self, item.name, item.default)
+        check_types(self)
+        check_local(self, "output", "data", "synonyms")
+        if self.synonyms is not None and not os.path.exists(self.synonyms):  # noqa: PTH110 - a check only
+            raise InputError(f"--synonyms {self.synonyms} is not there: install wordnet-base or leave the option out")
         for cell in self.cells():
             self.training(cell, Path("shards"), Path("checkpoints"))
-
-    def _check_paths(self) -> None:
-        for name in ("output", "data", "synonyms"):
-            if "://" in getattr(self, name):
-                raise ConfigError(f"--{name} {getattr(self, name)} must be a local path: copy what is elsewhere")
-        if self.synonyms and not os.path.exists(self.synonyms):  # noqa: PTH110 - a check only
-            raise InputError(f"--synonyms {self.synonyms} is not there: install wordnet-base or leave the option out")
 
     def cells(self) -> list[Cell]:
         """The cells, by seed first."""
@@ -111,14 +111,13 @@ class GridConfig:
         if self.grid == "arms":
             return data_arms(primary, self.model_size)
         if self.grid == "fractional":
-            own = MODEL_SIZES[self.model_size].text_layers if self.model_size in MODEL_SIZES else 0
-            return fractional(seeds, self.model_size, primary, own)
+            return fractional(seeds, self.model_size, primary, MODEL_SIZES[self.model_size].text_layers)
         values: dict[str, Iterable[Any]] = {
             "variant": self.variants,
             "image_tower": self.image_towers,
             "arm": self.arms,
             "caption_kind": self.caption_kinds,
-            "text_depth": [_whole(depth) for depth in self.text_depths],
+            "text_depth": self.text_depths,
             "preset": self.presets,
             "model_size": (self.model_size,),
             "seed": seeds,
@@ -138,11 +137,11 @@ class GridConfig:
             view_set=self.view_set,
             seed=cell.seed,
             steps=self.steps,
-            batch_size=self.batch_size or None,
+            batch_size=self.batch_size,
             warmup_steps=self.warmup_steps,
-            learning_rate=self.learning_rate or None,
-            weight_decay=self.weight_decay if self.weight_decay >= 0 else None,
-            synonyms=self.synonyms or None,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            synonyms=self.synonyms,
             processes=self.processes,
             threads=self.threads,
             loader_workers=self.loader_workers,
@@ -152,12 +151,16 @@ class GridConfig:
 
     def shared_settings(self) -> dict[str, Any]:
         """What all cells have in common and their figures depend on, JSON-ready."""
-        names = ["steps", "batch_size", "warmup_steps", "learning_rate", "weight_decay", "view_set"]
-        names += ["arm_share", "processes", "precision"]
-        return {**{name: getattr(self, name) for name in names}, "synonyms": bool(self.synonyms)}
-
-
-def _whole(text: str) -> int:
-    if not str(text).isdigit():
-        raise ConfigError(f"--text-depths has {text}: give whole numbers of layers, or 0 for the size's own")
-    return int(text)
+        # What is not given stands as it always did in rows of finished cells, whose settings must stay the same.
+        return {
+            "steps": self.steps,
+            "batch_size": self.batch_size or 0,
+            "warmup_steps": self.warmup_steps,
+            "learning_rate": self.learning_rate or 0.0,
+            "weight_decay": -1.0 if self.weight_decay is None else self.weight_decay,
+            "view_set": self.view_set,
+            "arm_share": self.arm_share,
+            "processes": self.processes,
+            "precision": self.precision,
+            "synonyms": bool(self.synonyms),
+        }

@@ -1,7 +1,7 @@
 """The sizes a model comes in: from one that a unit test trains to the published ViT-B/32 and ResNet-50."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ModelSize:
     batch_size: int
 
 
-_NAMES = ("unit", "tiny", "small", "full")
+ModelSizeName = Literal["unit", "tiny", "small", "full"]
 _TABLE: dict[str, tuple[Any, ...]] = {
     "vit_pixels": (32, 32, 64, 224),
     "patch_pixels": (8, 8, 8, 32),
@@ -88,7 +88,8 @@ _TABLE: dict[str, tuple[Any, ...]] = {
     "filip_topk": (3, 4, 16, 16),
     "batch_size": (8, 64, 64, 128),
 }
-MODEL_SIZES = {
-    name: ModelSize(**{field: values[column] for field, values in _TABLE.items()}) for column, name in enumerate(_NAMES)
+MODEL_SIZES: dict[ModelSizeName, ModelSize] = {
+    name: ModelSize(**{field: values[column] for field, values in _TABLE.items()})
+    for column, name in enumerate(get_args(ModelSizeName))
 }
 """`full` is the published model of arXiv 2203.05796; the others keep its proportions."""

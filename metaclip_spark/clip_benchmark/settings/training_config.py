@@ -1,20 +1,37 @@
 """What one training run is: every choice, checked once, and saved in each checkpoint."""
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
-from metaclip_spark.clip_benchmark.settings.model_sizes import MODEL_SIZES, ModelSize
-from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS, Recipe, Variant, recipe_of
-from metaclip_spark.config.fields import OPERATIONAL, PATH
+from metaclip_spark.clip_benchmark.settings.model_sizes import MODEL_SIZES, ModelSize, ModelSizeName
+from metaclip_spark.clip_benchmark.settings.variants import (
+    VARIANTS,
+    PresetName,
+    Recipe,
+    Variant,
+    VariantName,
+    recipe_of,
+)
+from metaclip_spark.config.fields import (
+    OPERATIONAL,
+    PATH,
+    FiniteNonNegative,
+    FinitePositive,
+    NonNegativeInt,
+    PositiveInt,
+    check_types,
+    integers,
+    option_of,
+)
 from metaclip_spark.errors import ConfigError
 
-IMAGE_TOWERS = ("vit", "resnet")
-VIEW_SETS = ("label_safe", "paper")
-PRECISIONS = ("float32", "bfloat16")
+ImageTower = Literal["vit", "resnet"]
+IMAGE_TOWERS: tuple[ImageTower, ...] = get_args(ImageTower)
+ViewSet = Literal["label_safe", "paper"]
+Precision = Literal["float32", "bfloat16"]
+Device = Literal["cpu", "cuda"]
 _RESNET_STRIDE = 32
-_LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -49,36 +66,38 @@ class TrainingConfig:
         stop_at_step: Stop there although the schedule goes on; the next run goes on from it.
     """
 
-    variant: str
+    variant: VariantName
     train_shards: str = field(metadata=OPERATIONAL | PATH)
     output: str = field(metadata=OPERATIONAL | PATH)
-    image_tower: str = "vit"
-    model_size: str = "tiny"
-    text_depth: int | None = None
-    preset: str = "clean"
-    view_set: str = "label_safe"
-    seed: int = 0
-    steps: int = 300
-    batch_size: int | None = None
-    warmup_steps: int = 20
-    checkpoint_every_steps: int = field(default=100, metadata=OPERATIONAL)
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    image_pixels: int | None = None
-    filip_topk: float | None = None
-    queue_size: int | None = None
+    image_tower: ImageTower = "vit"
+    model_size: ModelSizeName = "tiny"
+    text_depth: PositiveInt | None = None
+    preset: PresetName = "clean"
+    view_set: ViewSet = "label_safe"
+    seed: Annotated[int, integers(0, 2**63 - 1, "2^63 - 1")] = 0
+    steps: PositiveInt = 300
+    batch_size: PositiveInt | None = None
+    warmup_steps: NonNegativeInt = 20
+    checkpoint_every_steps: PositiveInt = field(default=100, metadata=OPERATIONAL)
+    learning_rate: FinitePositive | None = None
+    weight_decay: FiniteNonNegative | None = None
+    image_pixels: PositiveInt | None = None
+    filip_topk: FinitePositive | None = None
+    queue_size: PositiveInt | None = None
     synonyms: str | None = field(default=None, metadata=PATH)
-    processes: int = 1
-    threads: int = field(default=1, metadata=OPERATIONAL)
-    loader_workers: int = field(default=0, metadata=OPERATIONAL)
-    precision: str = "float32"
-    device: str = field(default="cpu", metadata=OPERATIONAL)
-    stop_at_step: int | None = field(default=None, metadata=OPERATIONAL)
+    processes: PositiveInt = 1
+    threads: PositiveInt = field(default=1, metadata=OPERATIONAL)
+    loader_workers: NonNegativeInt = field(default=0, metadata=OPERATIONAL)
+    precision: Precision = "float32"
+    device: Device = field(default="cpu", metadata=OPERATIONAL)
+    stop_at_step: PositiveInt | None = field(default=None, metadata=OPERATIONAL)
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        self._check_names()
-        self._check_numbers()
+        check_types(self)
+        for name in ("train_shards", "output"):
+            _require(name, getattr(self, name), "a folder", holds=bool(getattr(self, name).strip()))
+        _require("warmup_steps", self.warmup_steps, "from 0 to below --steps", holds=self.warmup_steps < self.steps)
         self._check_image()
         self._check_batch()
 
@@ -151,46 +170,13 @@ class TrainingConfig:
             if not option.metadata.get("operational")
         }
 
-    def _check_names(self) -> None:
-        named = {
-            "variant": VARIANTS,
-            "image_tower": IMAGE_TOWERS,
-            "model_size": MODEL_SIZES,
-            "preset": PRESETS,
-            "view_set": VIEW_SETS,
-            "precision": PRECISIONS,
-            "device": ("cpu", "cuda"),
-        }
-        for name, allowed in named.items():
-            value = getattr(self, name)
-            _require(name, value, f"one of {', '.join(allowed)}", holds=value in allowed)
-        for name in ("train_shards", "output"):
-            _require(name, getattr(self, name), "a folder", holds=bool(getattr(self, name).strip()))
-
-    def _check_numbers(self) -> None:
-        for name in ("steps", "checkpoint_every_steps", "processes", "threads"):
-            _require(name, getattr(self, name), "at least 1", holds=getattr(self, name) >= 1)
-        for name in ("text_depth", "batch_size", "queue_size", "stop_at_step"):
-            value = getattr(self, name)
-            _require(name, value, "at least 1", holds=value is None or value >= 1)
-        for name in ("learning_rate", "filip_topk"):
-            value = getattr(self, name)
-            _require(name, value, "above 0 and finite", holds=value is None or 0 < value < math.inf)
-        given = self.weight_decay
-        _require("weight_decay", given, "at least 0 and finite", holds=given is None or 0 <= given < math.inf)
-        _require("loader_workers", self.loader_workers, "at least 0", holds=self.loader_workers >= 0)
-        _require("seed", self.seed, "from 0 to 2^63 - 1", holds=0 <= self.seed <= _LARGEST_SEED)
-        _require(
-            "warmup_steps", self.warmup_steps, "from 0 to below --steps", holds=0 <= self.warmup_steps < self.steps
-        )
-
     def _check_image(self) -> None:
         step = self.size.patch_pixels if self.image_tower == "vit" else _RESNET_STRIDE
         _require(
             "image_pixels",
             self.pixels,
             f"a multiple of {step} for a {self.model_size} {self.image_tower}",
-            holds=self.pixels > 0 and self.pixels % step == 0,
+            holds=self.pixels % step == 0,
         )
 
     def _check_batch(self) -> None:
@@ -211,4 +197,4 @@ class TrainingConfig:
 
 def _require(name: str, value: object, condition: str, *, holds: bool) -> None:
     if not holds:
-        raise ConfigError(f"--{name.replace('_', '-')} is {value}: it must be {condition}")
+        raise ConfigError(f"{option_of(name)} is {value}: it must be {condition}")

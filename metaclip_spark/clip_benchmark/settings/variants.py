@@ -5,6 +5,7 @@ The weights are those of the CLIP benchmark (arXiv 2203.05796) and its YFCC15M r
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 TERMS = ("contrast", "simclr", "simsiam", "masked_words", "neighbours", "tokens")
 """The supervision signals, in the order in which they are added up."""
@@ -47,7 +48,8 @@ class Variant:
         return tuple(term for term in TERMS if self.weight(term))
 
 
-VARIANTS = {
+VariantName = Literal["clip", "slip", "filip", "declip", "defilip"]
+VARIANTS: dict[VariantName, Variant] = {
     "clip": Variant(contrast=1.0),
     "slip": Variant(contrast=1.0, simclr=1.0),
     "filip": Variant(tokens=1.0),
@@ -91,11 +93,12 @@ class Recipe:
     wide_embedding: bool
 
 
-PRESETS = ("clean", "published")
+PresetName = Literal["clean", "published"]
+PRESETS: tuple[PresetName, ...] = get_args(PresetName)
 """clean: one recipe for all variants. published: as the benchmark's YFCC15M runs were configured, quirks included."""
 
 
-def recipe_of(name: str, variant_name: str) -> Recipe:
+def recipe_of(name: PresetName, variant_name: VariantName) -> Recipe:
     """The recipe of a preset for a variant.
 
     In `clean` the first contrasted pair is the weak crop and the whole caption, for every variant; what a variant adds

@@ -126,8 +126,8 @@ def test_bad_input_is_told_in_one_line(finished, tmp_path, capsys):
     for options, message in [
         ([*OPTIONS, "--steps", "4"], "other settings"),
         (["--grid", "some"], "--grid is 'some'"),
-        (["--grid", "product", "--variants", "blip"], "variant is 'blip'"),
-        (["--grid", "product", "--text-depths", "two"], "--text-depths has two"),
+        (["--grid", "product", "--variants", "blip"], "--variants is 'blip'"),
+        (["--grid", "product", "--text-depths", "two"], "--text-depths is"),
         (["--data", str(tmp_path)], "lacks pairs.parquet"),
         (["--data", "drawings", "--openclipart", str(tmp_path / "none")], "is no folder"),
         (["--warmup-steps", "400"], "--warmup-steps"),

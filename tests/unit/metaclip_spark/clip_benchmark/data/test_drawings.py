@@ -12,7 +12,6 @@ from PIL import Image
 from metaclip_spark.clip_benchmark.data import drawings
 from metaclip_spark.clip_benchmark.data.drawings import (
     Drawing,
-    DrawingsConfig,
     make_drawings,
     metadata_words,
     rendered,
@@ -20,6 +19,7 @@ from metaclip_spark.clip_benchmark.data.drawings import (
 )
 from metaclip_spark.clip_benchmark.data.pool_folder import DataFolder
 from metaclip_spark.clip_benchmark.data.shards import read_samples
+from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig
 from metaclip_spark.errors import ConfigError
 
 WORDS = (

@@ -22,7 +22,6 @@ from metaclip_spark.clip_benchmark.data.captions import (
 )
 from metaclip_spark.clip_benchmark.data.shape_pictures import draw_shape, shape_mask
 from metaclip_spark.clip_benchmark.data.shapes import (
-    ShapesConfig,
     class_frequencies,
     class_words,
     make_shapes,
@@ -30,7 +29,7 @@ from metaclip_spark.clip_benchmark.data.shapes import (
 from metaclip_spark.clip_benchmark.data.shards import read_samples
 from metaclip_spark.clip_benchmark.data.silhouettes import SILHOUETTES
 from metaclip_spark.clip_benchmark.data.test_split import head_and_tail
-from metaclip_spark.clip_benchmark.settings.data_config import SHAPE_CLASSES
+from metaclip_spark.clip_benchmark.settings.data_config import SHAPE_CLASSES, ShapesConfig
 from metaclip_spark.clip_benchmark.settings.variants import STRONG, WEAK
 from metaclip_spark.errors import ConfigError, OutputExistsError
 
@@ -63,6 +62,10 @@ def test_a_pool_is_kept_and_another_one_refused(pool, tmp_path):
     (tmp_path / "mine.doc").write_text("mine")
     with pytest.raises(OutputExistsError, match=r"mine\.doc"):
         make_shapes(tmp_path, SMALL)
+
+
+def test_the_largest_number_of_classes_is_that_of_the_silhouettes():
+    assert len(SILHOUETTES) == SHAPE_CLASSES
 
 
 @pytest.mark.parametrize(
@@ -251,7 +254,3 @@ def test_the_pictures_stand_out_in_grey():
         draw_shape(word, "checked", generator, 32).convert("L").save(buffer, "PNG")
         grey = np.asarray(Image.open(buffer), float)
         assert np.percentile(grey, 97) - np.percentile(grey, 3) > 50
-
-
-def test_every_silhouette_is_a_class_that_can_be_asked_for():
-    assert len(SILHOUETTES) == SHAPE_CLASSES

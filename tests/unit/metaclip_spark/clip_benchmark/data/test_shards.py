@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.data.make_shards import ShardsConfig, make_shards, read_image_text_pairs
+from metaclip_spark.clip_benchmark.data.make_shards import make_shards, read_image_text_pairs
 from metaclip_spark.clip_benchmark.data.shards import read_index, read_samples
+from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from tests.support.paths import CHECKOUT
 from udfs.pairs.text import pair_id

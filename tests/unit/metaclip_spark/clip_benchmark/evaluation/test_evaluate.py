@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from metaclip_spark.clip_benchmark.data.shapes import ShapesConfig, make_shapes
+from metaclip_spark.clip_benchmark.data.shapes import make_shapes
 from metaclip_spark.clip_benchmark.evaluation.evaluate import (
     TestSplit,
     class_side,
@@ -21,6 +21,7 @@ from metaclip_spark.clip_benchmark.evaluation.evaluate import (
 from metaclip_spark.clip_benchmark.evaluation.metrics import images_to_texts, linear_probe, recalls, texts_to_images
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.model.towers import ImageFeatures, TextFeatures
+from metaclip_spark.clip_benchmark.settings.data_config import ShapesConfig
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.errors import InputError
 

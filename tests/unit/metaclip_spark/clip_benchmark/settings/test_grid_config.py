@@ -1,0 +1,49 @@
+"""What a benchmark is asked for, and what earlier versions made of the same command."""
+
+import pytest
+
+from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig
+from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
+from metaclip_spark.config.command_line import parse_configs
+from metaclip_spark.config.fields import digest
+from metaclip_spark.errors import ConfigError
+
+
+def test_a_grid_of_an_earlier_version_can_be_continued():
+    # The digest of the same command, and so of the rows of its cells, before options could be None.
+    settings = GridConfig(output="benchmark").shared_settings()
+    assert digest(settings) == "1c84c7f4785652ee893c03d044f41373d57ae9bba598eda4f384b5ebe1a61a5c"
+
+
+def test_what_is_given_changes_the_settings():
+    left_out = GridConfig(output="benchmark").shared_settings()
+    for option in ({"batch_size": 8}, {"learning_rate": 0.01}, {"weight_decay": 0.0}, {"arm_share": 0.5}):
+        assert GridConfig(output="benchmark", **option).shared_settings() == {**left_out, **option}
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"batch_size": 0}, "--batch-size is 0: it must be an integer of at least 1"),
+        ({"learning_rate": 0.0}, "--learning-rate is 0.0: it must be a finite number above 0"),
+        ({"weight_decay": -1.0}, "--weight-decay is -1.0: it must be a finite number of at least 0"),
+        ({"arm_share": 1.0}, "--arm-share is 1.0: it must be a number between 0 and 1"),
+        ({"text_depths": (-1,)}, "--text-depths is -1: it must be an integer of at least 0"),
+        ({"arms": ("best",)}, "--arms is 'best': it must be one of random, matched, balanced, all"),
+        ({"primary_seeds": 0}, "--primary-seeds is 0: it must be an integer of at least 1"),
+    ],
+)
+def test_an_option_out_of_range_is_named_as_it_was_typed(option, message):
+    with pytest.raises(ConfigError) as raised:
+        GridConfig(output="benchmark", **option)
+    assert str(raised.value) == message
+
+
+def test_an_empty_list_in_a_file_is_one_left_out(tmp_path):
+    (tmp_path / "grid.yaml").write_text("output: benchmark\nvariants: []\ntext_depths: []\n")
+    (grid,) = parse_configs(["--config", str(tmp_path / "grid.yaml")], "test", GridConfig)
+    assert (grid.variants, grid.text_depths) == (("clip",), (0,))
+
+
+def test_the_drawings_need_no_folder():
+    assert DrawingsConfig().openclipart is DrawingsConfig().tuxpaint is None
