@@ -102,14 +102,20 @@ def comparisons(rows: Sequence[Mapping[str, Any]]) -> list[Comparison]:
     depths = sorted({summary.setting["text_depth"] for summary in found} - {0})
     asked: list[Comparison] = []
     for pair, question in ARM_PAIRS.items():
-        asked += _asked(found, "arm", pair, question, METRICS)
-    asked += _asked(found, "caption_kind", ("v2", "v1"), "data quality: filtered against raw captions", METRICS)
+        asked += _compared_along(found, "arm", pair, question, METRICS)
+    asked += _compared_along(
+        found, "caption_kind", ("v2", "v1"), "data quality: filtered against raw captions", METRICS
+    )
     for pair, question in VARIANT_PAIRS.items():
-        asked += _asked(found, "variant", pair, question, ("top1",))
-    asked += _interplay(found)
+        asked += _compared_along(found, "variant", pair, question, ("top1",))
+    asked += _interactions(found)
     for depth in depths:
-        asked += _asked(found, "text_depth", (depth, 0), "text depth: layers against the size's own", ("top1",))
-    asked += _asked(found, "preset", ("published", "clean"), "recipe: the published one against one for all", ("top1",))
+        asked += _compared_along(
+            found, "text_depth", (depth, 0), "text depth: layers against the size's own", ("top1",)
+        )
+    asked += _compared_along(
+        found, "preset", ("published", "clean"), "recipe: the published one against one for all", ("top1",)
+    )
     return sorted(asked, key=lambda comparison: not comparison.primary)
 
 
@@ -128,7 +134,7 @@ def _summary(rows: list[Mapping[str, Any]]) -> SettingSummary:
     )
 
 
-def _asked(
+def _compared_along(
     found: list[SettingSummary],
     axis: str,
     pair: tuple[Any, Any],
@@ -139,21 +145,23 @@ def _asked(
     primary = pair == ("balanced", "random")
     needed = FEWEST_SEEDS_PRIMARY if axis == "arm" else FEWEST_SEEDS
     asked = []
-    for first, second in _partners(found, axis, pair):
+    for first, second in _pairs_along(found, axis, pair):
         for metric in metrics:
             difference = paired_difference(first.values[metric], second.values[metric], needed=needed)
             if difference is not None:
                 names = [str(value or "own") for value in pair]
-                asked.append(Comparison(question, _where(first, axis), metric, names[0], names[1], difference, primary))
+                asked.append(
+                    Comparison(question, _label_without(first, axis), metric, names[0], names[1], difference, primary)
+                )
     return asked
 
 
-def _interplay(found: list[SettingSummary]) -> list[Comparison]:
+def _interactions(found: list[SettingSummary]) -> list[Comparison]:
     """Asks whether a supervision's gain over CLIP is another one on the other architecture."""
     asked = []
     for variant, clip in VARIANT_PAIRS:
         gains: dict[str, dict[tuple[Any, ...], dict[int, float]]] = {"vit": {}, "resnet": {}}
-        for first, second in _partners(found, "variant", (variant, clip)):
+        for first, second in _pairs_along(found, "variant", (variant, clip)):
             rest = tuple(
                 (name, value) for name, value in first.setting.items() if name not in {"variant", "image_tower"}
             )
@@ -164,13 +172,13 @@ def _interplay(found: list[SettingSummary]) -> list[Comparison]:
         for rest in sorted(gains["vit"].keys() & gains["resnet"].keys()):
             difference = paired_difference(gains["vit"][rest], gains["resnet"][rest])
             if difference is not None:
-                where = in_words(dict(rest))
+                where = setting_label(dict(rest))
                 question = f"architecture: the gain of {variant} over {clip}"
                 asked.append(Comparison(question, where, "top1", "vit", "resnet", difference))
     return asked
 
 
-def _partners(
+def _pairs_along(
     found: list[SettingSummary], axis: str, pair: tuple[Any, Any]
 ) -> list[tuple[SettingSummary, SettingSummary]]:
     by_setting = {tuple(summary.setting.values()): summary for summary in found}
@@ -183,11 +191,11 @@ def _partners(
     return partners
 
 
-def _where(summary: SettingSummary, axis: str) -> str:
-    return in_words({name: value for name, value in summary.setting.items() if name != axis})
+def _label_without(summary: SettingSummary, axis: str) -> str:
+    return setting_label({name: value for name, value in summary.setting.items() if name != axis})
 
 
-def in_words(setting: Mapping[str, Any]) -> str:
+def setting_label(setting: Mapping[str, Any]) -> str:
     """Names a setting, such as "clip, vit, all, v2, clean, tiny"; without a text depth that is the size's own."""
     words = [f"text depth {value}" if name == "text_depth" else str(value) for name, value in setting.items() if value]
     return ", ".join(words)

@@ -14,7 +14,7 @@ from metaclip_spark.clip_benchmark.evaluation.significance import (
     Comparison,
     SettingSummary,
     comparisons,
-    in_words,
+    setting_label,
     summaries,
 )
 from metaclip_spark.clip_benchmark.report.charts import loss_chart, spread_chart
@@ -138,10 +138,10 @@ def _variant_table(found: list[SettingSummary]) -> list[dict[str, Any]]:
     costs = {
         tower: summary.mean("samples_per_second")
         for tower in ("vit", "resnet")
-        if (summary := _one(found, variant="clip", image_tower=tower, **rest))
+        if (summary := _first_with(found, variant="clip", image_tower=tower, **rest))
     }
     for variant in VARIANTS:
-        cells = {tower: _one(found, variant=variant, image_tower=tower, **rest) for tower in ("vit", "resnet")}
+        cells = {tower: _first_with(found, variant=variant, image_tower=tower, **rest) for tower in ("vit", "resnet")}
         if any(cells.values()):
             ratios = {
                 tower: costs[tower] / cell.mean("samples_per_second")
@@ -169,7 +169,7 @@ def _table_of(found: list[SettingSummary], axis: str, **fixed: str) -> list[Sett
     return sorted(chosen, key=lambda summary: (tuple(map(str, rest(summary))), str(summary.setting[axis])))
 
 
-def _one(found: list[SettingSummary], **wanted: Any) -> SettingSummary | None:
+def _first_with(found: list[SettingSummary], **wanted: Any) -> SettingSummary | None:
     fitting = (summary for summary in found if all(summary.setting[name] == value for name, value in wanted.items()))
     return next(fitting, None)
 
@@ -195,7 +195,7 @@ def _curve(row: Mapping[str, Any], term: str) -> tuple[list[int], list[float]]:
 def _setting_name(setting: Mapping[str, Any]) -> str:
     """Names a setting by what differs from the usual: neither the preset clean nor the size is said."""
     said = {name: value for name, value in setting.items() if name != "model_size" and value != "clean"}
-    return in_words(said)
+    return setting_label(said)
 
 
 def _points(share: float | None) -> str:
