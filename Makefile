@@ -22,7 +22,7 @@ RESOLVE := UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compi
 # The tests of a file share what they made, so that a file stays with one process.
 TWO_AT_ONCE := -n 2 --dist loadfile
 
-.PHONY: help demo test test-fast check constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-faults test-pack \
+.PHONY: help demo test test-fast check docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-faults test-pack \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -39,11 +39,15 @@ test: check unit-benchmark $(SPARK35)/installed-spark ## check, then every test
 test-fast: $(VENV)/installed-tests ## every test that needs no JVM, some minutes
 	@$(VENV)/bin/python -m pytest $(TWO_AT_ONCE) -m "not slow and not spark"
 
-check: $(VENV)/installed-tests ## ruff, mypy, import-linter
+check: docs ## ruff, mypy, import-linter, and the documentation without a warning
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# The variable silences the theme's notice about its successor.
+docs: $(VENV)/installed-tests ## the documentation site, in build/site/
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
 
 format: $(VENV)/installed-tests ## let ruff format the sources
 	$(VENV)/bin/ruff check --fix .
@@ -102,7 +106,7 @@ clean: ## delete what the other targets built, but not the environments
 
 constraints: ## resolve the dependencies anew, as near as possible to the versions pinned now
 	$(VENV)/bin/python -m pip install --quiet uv
-	$(RESOLVE) --extra spark --extra notebooks --group tests --output-file constraints.txt
+	$(RESOLVE) --extra spark --extra notebooks --group tests --group docs --output-file constraints.txt
 	$(RESOLVE) --extra spark --extra benchmark --group benchmark-tests --constraint constraints.txt \
 		--output-file constraints-benchmark.txt
 
@@ -116,7 +120,8 @@ $(VENV)/installed-spark: $(ENVIRONMENT) | $(VENV)/bin/python
 
 $(VENV)/installed-tests: $(ENVIRONMENT) | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet $(PIP_WITH_GROUPS)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,notebooks]' --group tests
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,notebooks]' --group tests \
+		--group docs
 	$(VENV)/bin/python -m pip install --quiet --no-deps img2dataset==1.47.0
 	@touch $@ $(VENV)/installed-spark
 

@@ -1,0 +1,403 @@
+"""The generated parts of the documentation: options, columns, exit codes, figures and the API's names.
+
+A page asks for one by a line `<!-- generated: NAME -->`; `GENERATED` has the names. Nothing here is kept in a file, so
+that nothing can be out of date. `python .ci/docs_pages.py NAME` prints one.
+"""
+
+import ast
+import dataclasses
+import importlib
+import json
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import docstring_parser
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "tests/benchmarks"
+_MARK = re.compile(r"^<!-- generated: (?P<name>[a-z-]+)(?: (?P<argument>\S+))? -->$", re.MULTILINE)
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Options
+
+
+def config_classes(job: str) -> list[type]:
+    """Finds the configuration classes of a job, in the order in which it names them."""
+    tree = ast.parse((ROOT / "jobs" / f"{job}.py").read_text(encoding="utf-8"))
+    imported = {
+        name.asname or name.name: (node.module or "", name.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+    found: list[type] = []
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in {"parse_configs", "job"}:
+            for argument in call.args:
+                if isinstance(argument, ast.Name) and argument.id in imported:
+                    module, name = imported[argument.id]
+                    found.append(getattr(importlib.import_module(module), name))
+    return list(dict.fromkeys(found))
+
+
+def jobs() -> list[str]:
+    """Lists the jobs, by the names of their scripts."""
+    return sorted(path.stem for path in (ROOT / "jobs").glob("[a-z]*.py"))
+
+
+def options() -> dict[str, list[str]]:
+    """Gives every option with the jobs that take it."""
+    taken: dict[str, list[str]] = {}
+    for job in jobs():
+        for config_class in config_classes(job):
+            for field in dataclasses.fields(config_class):
+                taken.setdefault(_option(field.name), []).append(job)
+    return taken
+
+
+def options_table(argument: str) -> str:
+    """Writes the options of one class, of those given by `job:Class` or `job:Class:operational`."""
+    job, class_name, *only = argument.split(":")
+    [config_class] = [each for each in config_classes(job) if each.__name__ == class_name]
+    parsed = docstring_parser.parse(config_class.__doc__ or "", docstring_parser.DocstringStyle.GOOGLE)
+    described = {entry.arg_name: " ".join((entry.description or "").split()) for entry in parsed.params}
+    hints = typing.get_type_hints(config_class)
+    rows = [
+        (f"`{_option(field.name)}`", _values(hints[field.name]), _default(field), described.get(field.name, ""))
+        for field in dataclasses.fields(config_class)
+        if not only or bool(field.metadata.get("operational")) == (only[0] == "operational")
+    ]
+    return _table(("option", "value", "default", "meaning"), rows)
+
+
+def jobs_table(_argument: str) -> str:
+    """Writes what each job is for, from the first line of its docstring."""
+    rows = []
+    for job in jobs():
+        text = ast.get_docstring(ast.parse((ROOT / "jobs" / f"{job}.py").read_text(encoding="utf-8"))) or ""
+        rows.append((f"`jobs/{job}.py`", text.splitlines()[0], ", ".join(c.__name__ for c in config_classes(job))))
+    return _table(("script", "what it does", "option groups"), rows)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _values(hint: Any) -> str:
+    """Says in a word or two what an option takes."""
+    if hasattr(hint, "__metadata__"):
+        return _values(hint.__origin__)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return ", ".join(f"`{each}`" for each in arguments)
+    if origin is tuple:
+        return f"{_values(arguments[0])}, one or more"
+    if origin in {typing.Union, types.UnionType}:
+        return " or ".join(dict.fromkeys(_values(each) for each in arguments if each is not type(None)))
+    words = {bool: "flag", int: "integer", float: "number", str: "text"}
+    # The types of jsonargparse (PositiveInt ...) are subclasses of the builtin ones.
+    return words.get(hint) or next((word for base, word in words.items() if issubclass(hint, base)), "value")
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default is dataclasses.MISSING:
+        return "required"
+    if field.default in {None, "", ()}:
+        return ""
+    if isinstance(field.default, bool):
+        return "off" if not field.default else "on"
+    if isinstance(field.default, tuple):
+        return " ".join(f"`{each}`" for each in field.default)
+    return f"`{field.default:,}`" if isinstance(field.default, int) else f"`{field.default}`"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Exit codes and reasons
+
+EXIT_MEANINGS = {
+    "EXIT_DONE": "done",
+    "EXIT_FAILED": "failed: too many rejects, a suspect sample, a store or Spark",
+    "EXIT_USER_MUST_CHANGE": "you must change something; one line says what",
+    "EXIT_INTERRUPTED": "interrupted by Ctrl-C, where Python saw it; committed work is kept",
+    "EXIT_TERMINATED": "ended by SIGTERM; committed work is kept",
+}
+
+
+def exit_codes(_argument: str) -> str:
+    """Writes the exit codes, from the constants that the jobs return."""
+    module = importlib.import_module("metaclip_spark.config.command_line")
+    codes = {name: int(value) for name, value in vars(module).items() if name.startswith("EXIT_")}
+    return _table(("code", "meaning"), [(code, EXIT_MEANINGS[name]) for name, code in sorted(codes.items(), key=_code)])
+
+
+REASONS = {
+    "archive.not_an_archive": "the file is neither WARC, WAT nor ARC",
+    "archive.error_page": "an error page of a server, instead of the archive",
+    "archive.not_opened": "the file could not be opened",
+    "archive.read_error": "the file could not be read to its end",
+    "archive.reader_error": "the reader of archives failed",
+    "archive.not_read_to_end": "reading stopped before the end",
+    "archive.corrupt": "bytes that hold no record, or a compressed member that cannot be unpacked",
+    "archive.truncated": "the file ends within a record",
+    "record.bad_content_length": "the record's length is missing or wrong",
+    "record.bad_envelope": "a WAT record whose JSON lacks what it must have",
+    "record.bad_http_header": "no HTTP header can be read",
+    "record.bad_links": "a WAT record whose links are not a list",
+    "record.invalid_json": "the JSON cannot be parsed",
+    "record.line_too_long": "a line of a JSONL file is longer than the limit",
+    "record.no_envelope": "a WAT record without an envelope",
+    "record.no_target_uri": "the record names no page",
+    "record.no_text_key": "a line of a JSONL file lacks the text",
+    "record.no_url_key": "a line of a JSONL file lacks the URL",
+    "record.not_an_object": "a line of a JSONL file holds no JSON object",
+    "record.page_too_large": "above `--max-page-bytes`",
+    "record.parser_crash": "the HTML parser died on this page, also alone in a process of its own",
+    "record.parser_error": "the HTML parser raised an error",
+    "record.parser_timeout": "parsing took longer than `--page-timeout-seconds`",
+    "record.truncated": "the record is cut off",
+    "record.undecodable": "the page's compression or transfer encoding cannot be undone",
+    "record.skipped_dns": "not a page: a DNS answer",
+    "record.skipped_metadata": "not a page: a metadata record",
+    "record.skipped_not_html": "not a page: another content type",
+    "record.skipped_status": "not a page: the HTTP status is not 200",
+    "record.skipped_unknown": "not a page: a record type that no standard names",
+    "image.bad_link": "a WAT link that is null, or whose URL is not a string",
+    "image.data_url": "the image is in the page itself (`data:`)",
+    "image.no_host": "the URL has no host",
+    "image.no_text": "neither alt nor title nor data-image-title",
+    "image.no_url": "no `src`, or an empty one",
+    "image.not_a_string": "the URL is not a string (files of `--pool`)",
+    "image.not_http": "neither http nor https",
+    "image.only_fragment": "the URL is only `#...`",
+    "image.unparsable_url": "the URL cannot be parsed",
+    "text.empty": "nothing is left after white space is stripped",
+    "text.not_a_string": "the text is not a string",
+}
+"""What each reason of `rejects/` means; a test compares them with those that the code names."""
+
+
+def reasons(argument: str) -> str:
+    """Writes the reasons of one stage: archive, record, image or text."""
+    rows = [(f"`{name}`", meaning) for name, meaning in REASONS.items() if name.startswith(f"{argument}.")]
+    return _table(("reason", "meaning"), rows)
+
+
+def _code(item: tuple[str, int]) -> int:
+    return item[1]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tables
+
+COLUMNS = {
+    "alt_text": "the text, cleaned: stripped, line breaks as spaces",
+    "archive": "name of the archive, or of the pool's file",
+    "bytes_read": "bytes read from the archive",
+    "entry_count": "pairs of the pool that contain the entry",
+    "entry_id": "0-based line of the entry in the metadata list",
+    "entry_ids": "matched entries: sorted, distinct ids",
+    "entry_probability": "min(1, t / entry_count); 1 where the count is 0",
+    "entry_text": "the entry",
+    "etag": "content tag of the archive: the store's ETag, or a digest of a local file",
+    "example": "what was rejected, shortened",
+    "expected_kept": "pairs with this entry that the draw is expected to keep",
+    "image_index": "position of the image in its page",
+    "image_url": "absolute URL of the image",
+    "images": "images met in the pages",
+    "images_kept": "images with a usable URL and at least one text",
+    "keep_probability": "probability with which the pair was kept",
+    "kept": "pairs with this entry in the curated set",
+    "language": "top-1 label of fastText's lid.176; null where languages were not identified",
+    "language_probability": "probability of that label",
+    "page_url": "the page; null for pairs from `--pool`",
+    "pages": "pages parsed",
+    "pair_id": "md5 of URL, NUL and text: 32 hex digits",
+    "pairs": "raw pairs",
+    "reason": "why, as listed below",
+    "record_offset": "byte offset of the record in its archive",
+    "records": "records read, good and bad",
+    "rejected": "reason -> how many",
+    "size": "bytes of the archive",
+    "source": "`alt`, `title` or `data-image-title`; in a metadata list the source that gave the entry",
+    "stage": "archive, record, image or text",
+    "status": "`ok`, `damaged` (read in part) or `failed`",
+    "strength": "count, PMI in bits, or views; null for numbers and WordNet",
+    "texts": "texts of the images that were kept",
+}
+"""What each column means; a test compares the names with `udfs.schemas`."""
+
+TABLES = (
+    "PAIRS",
+    "MATCHED",
+    "CURATED",
+    "ENTRY_COUNTS",
+    "EXPECTED_KEPT",
+    "ENTRY_FIGURES",
+    "ARCHIVES",
+    "REJECTS",
+    "ENTRIES",
+)
+"""Tables that a user reads."""
+
+
+def table_schema(name: str) -> Any:
+    """Finds a table's Arrow schema in `udfs.schemas`, or in its neighbour for metadata lists."""
+    schemas = importlib.import_module("udfs.schemas")
+    return getattr(schemas, name, None) or getattr(importlib.import_module("udfs.metadata_schemas"), name)
+
+
+def columns_table(argument: str) -> str:
+    """Writes the columns of one of `TABLES`."""
+    rows = [
+        (f"`{field.name}`", str(field.type).replace("element: ", ""), COLUMNS[field.name])
+        for field in table_schema(argument)
+    ]
+    return _table(("column", "type", "meaning"), rows)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Figures
+
+MILLION = 1_000_000
+
+
+def benchmarks(_argument: str) -> str:
+    """Writes the figures of `make bench`, as they are stored."""
+    stored = _read_json("benchmarks.json")
+    rows = [
+        (
+            row["id"],
+            row["what"],
+            _figure(row.get("target")),
+            f"**{_figure(row['reached'])}**",
+            {True: "yes", None: ""}.get(row.get("equal"), "no"),
+            f"{row.get('date', stored['date'])}, {_machine(row.get('machine', stored['machine']))}",
+        )
+        for row in stored["results"]
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in stored["versions"].items())
+    return "\n\n".join(
+        [
+            _table(("id", "what", "target", "reached", "same output", "measured"), rows),
+            f"Versions: {versions}.",
+        ]
+    )
+
+
+def scale(_argument: str) -> str:
+    """Writes the figures of `make bench-scale`, as they are stored."""
+    run = _read_json("scale.json")
+    steps = [
+        (
+            name,
+            f"{step['seconds']:,.0f}",
+            f"{step['numbers'].get('pairs_in', step['numbers'].get('records', 0)):,}",
+            f"{step['numbers']['pairs']:,}",
+        )
+        for name, step in run["steps"].items()
+    ]
+    peaks = ", ".join(f"{name} {size / 1e9:.2f} GB" for name, size in run["peaks"].items())
+    tables = ", ".join(f"`{name}` {size / 1e9:.2f} GB" for name, size in run["bytes"].items())
+    return "\n\n".join(
+        [
+            f"Measured on {run['date']} on {_machine(run['machine'])}: {run['input']['pairs']:,} generated pairs, "
+            f"{run['input']['entries']:,} entries, target {run['input']['target']:,} pairs, "
+            f"JVM heap {run['input']['memory']}; {run['seconds']:,.0f} seconds in all.",
+            _table(("step", "seconds", "pairs in", "pairs out"), steps),
+            f"Largest resident memory: {peaks}. Tables: {tables}. "
+            f"Shuffled: {run['moved']['Shuffle Bytes Written'] / 1e9:.2f} GB; "
+            f"spilled: {run['moved']['Disk Bytes Spilled'] / 1e9:.2f} GB.",
+        ]
+    )
+
+
+def extrapolation(_argument: str) -> str:
+    """Writes what the measured rates would mean for larger pools, by `tests/benchmarks/extrapolate.py`."""
+    module = importlib.import_module("tests.benchmarks.extrapolate")
+    rates, rows = module.measured_rates(), []
+    for name, (raw, distinct) in module.POOLS.items():
+        hours = module.core_hours(raw, distinct, rates)
+        rows.append(
+            (
+                name,
+                f"{raw / 1e9:,.1f} billion, {distinct / 1e9:,.1f} billion",
+                ", ".join(f"{step} {_figure(each)}" for step, each in hours.items()),
+                f"{module.stored_bytes(raw, distinct, rates) / 1e12:.1f} TB",
+            )
+        )
+    return _table(("pool", "raw, distinct pairs", "core-hours", "stored"), rows)
+
+
+def _read_json(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((BENCHMARKS / name).read_text(encoding="utf-8"))
+    return content
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    return f"{machine['cores']} cores of {machine['processor'].replace('(R)', '')}"
+
+
+def _figure(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits are enough
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The API, the decisions
+
+
+def api(_argument: str) -> str:
+    """Asks mkdocstrings for every public name of the package."""
+    package = importlib.import_module("metaclip_spark")
+    names = sorted(getattr(package, "__all__", ()), key=str.lower)
+    return "\n\n".join(f"::: metaclip_spark.{name}" for name in names) or "Nothing is exported yet but `__version__`."
+
+
+def decisions(_argument: str) -> str:
+    """Puts together what docs/decisions/*.md holds besides docs/decisions.md."""
+    texts = [path.read_text(encoding="utf-8").strip() for path in sorted((ROOT / "docs/decisions").glob("*.md"))]
+    return "\n\n".join(texts)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+GENERATED: dict[str, Callable[[str], str]] = {
+    "api": api,
+    "benchmarks": benchmarks,
+    "columns": columns_table,
+    "decisions": decisions,
+    "exit-codes": exit_codes,
+    "extrapolation": extrapolation,
+    "jobs": jobs_table,
+    "options": options_table,
+    "reasons": reasons,
+    "scale": scale,
+}
+"""Name of a generated part -> what writes it, given what follows the name."""
+
+
+def fill_in(markdown: str) -> str:
+    """Replaces each line `<!-- generated: NAME ARGUMENT -->` by what it names."""
+    return _MARK.sub(lambda match: GENERATED[match["name"]](match["argument"] or ""), markdown)
+
+
+def asked_for(markdown: str) -> Iterator[tuple[str, str]]:
+    """Gives the generated parts that a page asks for."""
+    for match in _MARK.finditer(markdown):
+        yield match["name"], match["argument"] or ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    sys.stdout.write(f"{GENERATED[sys.argv[1]](' '.join(sys.argv[2:]))}\n")
