@@ -1,14 +1,14 @@
-"""The requests that the README shows for EMR: the test sends what the reader reads."""
+"""The requests that the documentation shows for EMR: the test sends what the reader reads."""
 
 import json
 import re
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
+DEPLOY = Path(__file__).parents[2] / "docs" / "deploy"
 
 
-def request_of_readme(title: str, readme: Path = README) -> dict:
-    """Reads the JSON block that follows a line with its title."""
-    block = re.search(rf"{re.escape(title)}.*?```json\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
-    assert block, f"the README has no JSON block for {title!r}"
+def request_of_page(name: str, folder: Path = DEPLOY) -> dict:
+    """Reads the first JSON block of a page of docs/deploy."""
+    block = re.search(r"```json\n(.*?)```", (folder / f"{name}.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert block, f"the page {name}.md has no JSON block"
     return json.loads(block[1])

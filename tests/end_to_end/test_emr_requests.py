@@ -1,14 +1,10 @@
-"""EMR takes the requests that the README shows (moto checks their form)."""
+"""EMR takes the requests that the documentation shows (moto checks their form)."""
 
 import boto3
 import pytest
 
-from tests.end_to_end.emr_requests import README, request_of_readme
+from tests.end_to_end.emr_requests import request_of_page
 from tests.support.s3_server import s3_server
-
-pytestmark = pytest.mark.skipif(
-    "### EMR Serverless" not in README.read_text(encoding="utf-8"), reason="the README has no EMR section yet"
-)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +22,7 @@ def monkeypatch_module():
 
 def test_emr_on_ec2_takes_the_request(endpoint):
     emr = boto3.client("emr", endpoint_url=endpoint, region_name="us-east-1")
-    request = request_of_readme("### EMR on EC2")
+    request = request_of_page("emr")
     cluster = emr.run_job_flow(**request)["JobFlowId"]
     described = emr.describe_cluster(ClusterId=cluster)["Cluster"]
     assert described["ReleaseLabel"] == "emr-7.10.0"
@@ -40,7 +36,7 @@ def test_emr_on_ec2_takes_the_request(endpoint):
 def test_emr_serverless_takes_the_request(endpoint):
     emr = boto3.client("emr-serverless", endpoint_url=endpoint, region_name="us-east-1")
     application = emr.create_application(name="metaclip", releaseLabel="emr-7.10.0", type="SPARK")["applicationId"]
-    request = {**request_of_readme("### EMR Serverless"), "applicationId": application}
+    request = {**request_of_page("emr-serverless"), "applicationId": application}
     job = emr.start_job_run(**request)["jobRunId"]
     run = emr.get_job_run(applicationId=application, jobRunId=job)["jobRun"]
     assert run["jobDriver"] == request["jobDriver"]
@@ -51,8 +47,8 @@ def test_every_option_shown_exists():
     from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
 
     configs = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig)
-    on_ec2 = request_of_readme("### EMR on EC2")["Steps"][0]["HadoopJarStep"]["Args"]
-    serverless = request_of_readme("### EMR Serverless")["jobDriver"]["sparkSubmit"]["entryPointArguments"]
+    on_ec2 = request_of_page("emr")["Steps"][0]["HadoopJarStep"]["Args"]
+    serverless = request_of_page("emr-serverless")["jobDriver"]["sparkSubmit"]["entryPointArguments"]
     script = next(place for place, part in enumerate(on_ec2) if part.endswith("curate.py"))
     for options in (on_ec2[script + 1 :], serverless):
         assert parse_configs(options, "", *configs)[1].crawl == "CC-MAIN-2024-10"
