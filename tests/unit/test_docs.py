@@ -1,0 +1,206 @@
+"""The documentation says what is there: links, options, exit codes, columns, reasons, modules, figures."""
+
+import ast
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+LONGEST_README = 150
+ADDED_TO_THE_SITE = {"assets/report.png", "assets/benchmarks.svg"}
+
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
+_CODE = re.compile(r"`([^`\n]+)`")
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
+_REASON = re.compile(r"(?:archive|record|image|text)\.[a-z_]+[a-z]")
+_OWN_PATH = re.compile(r"(?:metaclip_spark|udfs|jobs|tests|notebooks|deploy|docs|\.ci)/[\w./*-]*")
+
+
+def _load_generator():
+    spec = importlib.util.spec_from_file_location("docs_pages", ROOT / ".ci" / "docs_pages.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+docs_pages = _load_generator()
+
+
+def named(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+def anchors_of(text):
+    """Headings as Python-Markdown turns them into anchors."""
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", text), re.MULTILINE)
+    plain = [re.sub(r"[^\w\s-]", "", heading.lower()).strip() for heading in headings]
+    return {re.sub(r"[-\s]+", "-", heading) for heading in plain}
+
+
+def test_the_readme_can_be_read_in_three_minutes():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= LONGEST_README
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_relative_link_leads_to_a_file(page):
+    for target in _LINK.findall(_FENCE.sub("", page.read_text("utf-8"))):
+        path, _, anchor = target.partition("#")
+        if "://" in target or (DOCS in page.parents and path.removeprefix("../") in ADDED_TO_THE_SITE):
+            continue
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{named(page)} links to {target}"
+        if anchor:
+            assert anchor in anchors_of(file.read_text("utf-8")), f"{named(page)} links to {target}"
+
+
+def test_every_page_of_docs_is_in_the_navigation():
+    config = (ROOT / "mkdocs.yml").read_text("utf-8")
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    listed = set(re.findall(r": (\S+\.md)$", config, re.MULTILINE))
+    assert {page for page in pages if not page.startswith("decisions/")} == listed
+
+
+OTHER_OPTIONS = {
+    *("--config", "--print-config", "--help"),  # of every job
+    *("--conf", "--deploy-mode", "--master", "--packages", "--properties", "--py-files"),  # of spark-submit
+    *("--build-arg", "--cluster", "--container-image", "--image-version", "--initialization-actions"),
+    *("--only", "--memory", "--sums", "--matched"),  # of the benchmarks
+}
+"""Options of every job, and of programs that the pages use."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_option_named_exists(page):
+    known = {*docs_pages.options(), *OTHER_OPTIONS}
+    text = re.sub(r"img2dataset (?:.*\\\n)*.*", "", page.read_text("utf-8"))
+    unknown = {option for option in _OPTION.findall(text) if option not in known}
+    assert not unknown, f"{named(page)} names options that no job has"
+
+
+def test_the_configuration_page_shows_every_option_once():
+    text = docs_pages.fill_in((DOCS / "configuration.md").read_text("utf-8"))
+    shown = re.findall(r"^\| `(--[a-z0-9-]+)`", text, re.MULTILINE)
+    assert set(shown) == set(docs_pages.options())
+    assert shown.count("--threshold-t") == shown.count("--archives") == shown.count("--resume") == 1
+
+
+def test_options_that_change_the_result_are_told_from_the_others():
+    text = docs_pages.fill_in((DOCS / "configuration.md").read_text("utf-8"))
+    changing, operational = text.split("## Operational options")
+    assert "`--threshold-t`" in changing and "`--max-page-bytes`" in changing
+    assert "`--threshold-t`" not in operational.split("## Other commands")[0]
+    assert "`--archives-per-wave`" in operational and "`--archives-per-wave`" not in changing
+
+
+def test_every_job_has_its_place_in_the_table_of_commands():
+    table = docs_pages.jobs_table("")
+    for job in docs_pages.jobs():
+        assert f"`jobs/{job}.py`" in table
+        assert docs_pages.config_classes(job), f"no option classes were found for {job}"
+
+
+def test_every_exit_code_is_explained():
+    from metaclip_spark.config import command_line
+
+    codes = {value for name, value in vars(command_line).items() if name.startswith("EXIT_")}
+    shown = re.findall(r"^\| (\d+) \|", docs_pages.exit_codes(""), re.MULTILINE)
+    assert {int(code) for code in codes} == {int(code) for code in shown} == {0, 1, 2, 130, 143}
+
+
+def test_every_column_has_a_meaning_and_no_other_has():
+    columns = {name for table in docs_pages.TABLES for name in docs_pages.table_schema(table).names}
+    assert columns == set(docs_pages.COLUMNS)
+
+
+def test_every_reason_in_the_code_is_explained():
+    found = set()
+    for file in (ROOT / "udfs").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _REASON.fullmatch(node.value):
+                found.add(node.value)
+    wikipedia = {"text.parse_math"}
+    assert found - wikipedia - set(docs_pages.REASONS) == set()
+
+
+def strings_of_the_code():
+    """All literal texts of the packages, with a NUL where a value stands."""
+    texts = []
+    for package in ("udfs", "metaclip_spark"):
+        for file in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+                if isinstance(node, ast.JoinedStr):
+                    texts.append("\0".join(part.value for part in node.values if isinstance(part, ast.Constant)))
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    texts.append(node.value)
+    return "\0\0".join(texts)
+
+
+OF_OTHERS = ("unrecognized arguments", "Option '", "ModuleNotFoundError", "No space left")
+"""Beginnings of messages that Python, Java and the option parser write."""
+
+
+def test_every_message_of_the_troubleshooting_page_is_one_of_the_code():
+    code = strings_of_the_code()
+    rows = re.findall(r"^\| (.*?) \|", (DOCS / "troubleshooting.md").read_text("utf-8"), re.MULTILINE)
+    messages = [message for row in rows for message in _CODE.findall(row) if not message.startswith(OF_OTHERS)]
+    assert len(messages) > 50
+    for message in messages:
+        # Words in capitals, and dots, stand for what varies.
+        pieces = re.split(r"\b[A-Z]+\b(?![-'])(?:[-/%](?=\W))?|\.\.\.|[%()']", message.replace("S3A's", "\1"))
+        longest = max((piece.strip(" :,-/[]'").replace("\1", "S3A's") for piece in pieces), key=len)
+        assert longest in code, f"no message of the code has {longest!r} (of {message!r})"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_path_of_the_repository_named_exists(page):
+    if page.name == "CHANGELOG.md":
+        return  # of versions that are gone
+    named_paths = {
+        path.rstrip(".,") for code in _CODE.findall(page.read_text("utf-8")) for path in _OWN_PATH.findall(code)
+    }
+    missing = {path for path in named_paths if "*" not in path and not (ROOT / path).exists()}
+    assert not missing, f"{named(page)} names what is not there"
+
+
+def test_every_folder_of_the_packages_is_in_the_tree_of_contributing_and_in_the_architecture():
+    folders = {
+        f"{folder.relative_to(ROOT).as_posix()}/"
+        for package in ("udfs", "metaclip_spark")
+        for folder in (ROOT / package).iterdir()
+        if (folder / "__init__.py").exists()
+    }
+    for page in (ROOT / "CONTRIBUTING.md", DOCS / "architecture.md"):
+        text = page.read_text("utf-8")
+        assert not {folder for folder in folders if f"`{folder}`" not in text}, f"{named(page)} lacks folders"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_generated_part_can_be_made(page):
+    text = page.read_text("utf-8")
+    for name, argument in docs_pages.asked_for(text):
+        assert docs_pages.GENERATED[name](argument).strip() or name == "decisions"
+    assert "<!-- generated" not in docs_pages.fill_in(text)
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    stored = json.loads((docs_pages.BENCHMARKS / "benchmarks.json").read_text("utf-8"))["results"]
+    reached = {row["id"]: row["reached"] for row in stored}
+    large = json.loads((docs_pages.BENCHMARKS / "scale.json").read_text("utf-8"))
+    for line in (
+        f"{reached['P1']:.0f} times as fast",
+        f"{reached['P3a']:.1f} times; {reached['P3-crawla']:.1f} times on pages",
+        f"{reached['P2a']:.1f} times; {reached['P2-crawla']:.1f} times on larger",
+        f"{reached['P4b']:.1f} times as long",
+        f"{large['input']['pairs'] // 10**6} million pairs on two cores",
+        f"from `--pool` to the report | {large['seconds'] / 60:.0f} minutes",
+    ):
+        assert line in readme
