@@ -1,9 +1,11 @@
 """What mkdocs calls while it builds the site: fills in generated text, and adds files that live outside docs/."""
 
+import re
 import sys
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -18,6 +20,8 @@ ADDED = {
     "assets/benchmarks.svg": ROOT / "tests/benchmarks/benchmarks.svg",
 }
 """Place in the site -> file of the repository."""
+
+_FROM_ELSEWHERE = re.compile(r"""<(?:link|script|img|iframe|source)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//[^>]*>""")
 
 
 @event_priority(100)  # before mkdocs-jupyter looks for notebooks
@@ -35,3 +39,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Fills in what a page asks for by a line `<!-- generated: NAME -->`."""
     return docs_pages.fill_in(markdown)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Refuses a page that a browser would fill with fonts, scripts or images from elsewhere."""
+    found = _FROM_ELSEWHERE.search(output)
+    if found:
+        raise PluginError(f"{page.file.src_uri} loads something from elsewhere: {found[0][:200]}")
+    return output

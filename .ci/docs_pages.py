@@ -4,7 +4,6 @@ A page asks for one by a line `<!-- generated: NAME -->`; `GENERATED` has the na
 that nothing can be out of date. `python .ci/docs_pages.py NAME` prints one.
 """
 
-import ast
 import dataclasses
 import importlib
 import json
@@ -26,47 +25,29 @@ _MARK = re.compile(r"^<!-- generated: (?P<name>[a-z-]+)(?: (?P<argument>\S+))? -
 # Options
 
 
-def config_classes(job: str) -> list[type]:
-    """Finds the configuration classes of a job, in the order in which it names them."""
-    tree = ast.parse((ROOT / "jobs" / f"{job}.py").read_text(encoding="utf-8"))
-    imported = {
-        name.asname or name.name: (node.module or "", name.name)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
-        for name in node.names
-    }
-    found: list[type] = []
-    for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in {"parse_configs", "job"}:
-            for argument in call.args:
-                if isinstance(argument, ast.Name) and argument.id in imported:
-                    module, name = imported[argument.id]
-                    found.append(getattr(importlib.import_module(module), name))
-    return list(dict.fromkeys(found))
-
-
-def jobs() -> list[str]:
-    """Lists the jobs, by the names of their scripts."""
-    return sorted(path.stem for path in (ROOT / "jobs").glob("[a-z]*.py"))
+def commands() -> dict[str, Any]:
+    """Gives every command by its verb."""
+    verbs: dict[str, Any] = importlib.import_module("metaclip_spark.commands.main").VERBS
+    return verbs
 
 
 def options() -> dict[str, list[str]]:
-    """Gives every option with the jobs that take it."""
+    """Gives every option with the verbs of the commands that take it."""
     taken: dict[str, list[str]] = {}
-    for job in jobs():
-        for config_class in config_classes(job):
+    for verb, command in commands().items():
+        for config_class in command.configs:
             for field in dataclasses.fields(config_class):
-                taken.setdefault(_option(field.name), []).append(job)
+                taken.setdefault(_option(field.name), []).append(verb)
     return taken
 
 
 def options_table(argument: str) -> str:
-    """Writes the options of one class, of those given by `job:Class` or `job:Class:operational`."""
-    job, class_name, *only = argument.split(":")
-    [config_class] = [each for each in config_classes(job) if each.__name__ == class_name]
+    """Writes the options of one class, given by `verb:Class`; `:result` or `:operational` behind it take a part."""
+    verb, class_name, *only = argument.split(":")
+    [config_class] = [each for each in commands()[verb].configs if each.__name__ == class_name]
     parsed = docstring_parser.parse(config_class.__doc__ or "", docstring_parser.DocstringStyle.GOOGLE)
     described = {entry.arg_name: " ".join((entry.description or "").split()) for entry in parsed.params}
-    hints = typing.get_type_hints(config_class)
+    hints = typing.get_type_hints(config_class, include_extras=True)
     rows = [
         (f"`{_option(field.name)}`", _values(hints[field.name]), _default(field), described.get(field.name, ""))
         for field in dataclasses.fields(config_class)
@@ -75,13 +56,13 @@ def options_table(argument: str) -> str:
     return _table(("option", "value", "default", "meaning"), rows)
 
 
-def jobs_table(_argument: str) -> str:
-    """Writes what each job is for, from the first line of its docstring."""
-    rows = []
-    for job in jobs():
-        text = ast.get_docstring(ast.parse((ROOT / "jobs" / f"{job}.py").read_text(encoding="utf-8"))) or ""
-        rows.append((f"`jobs/{job}.py`", text.splitlines()[0], ", ".join(c.__name__ for c in config_classes(job))))
-    return _table(("script", "what it does", "option groups"), rows)
+def commands_table(_argument: str) -> str:
+    """Writes what each command is for, and its two names."""
+    rows = [
+        (f"`metaclip-spark {verb}`", f"`jobs/{command.work.__name__}.py`", command.description)
+        for verb, command in commands().items()
+    ]
+    return _table(("command", "script for spark-submit", "what it does"), rows)
 
 
 def _option(name: str) -> str:
@@ -90,8 +71,7 @@ def _option(name: str) -> str:
 
 def _values(hint: Any) -> str:
     """Says in a word or two what an option takes."""
-    if hasattr(hint, "__metadata__"):
-        return _values(hint.__origin__)
+    fields = importlib.import_module("metaclip_spark.config.fields")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         return ", ".join(f"`{each}`" for each in arguments)
@@ -99,9 +79,10 @@ def _values(hint: Any) -> str:
         return f"{_values(arguments[0])}, one or more"
     if origin in {typing.Union, types.UnionType}:
         return " or ".join(dict.fromkeys(_values(each) for each in arguments if each is not type(None)))
-    words = {bool: "flag", int: "integer", float: "number", str: "text"}
-    # The types of jsonargparse (PositiveInt ...) are subclasses of the builtin ones.
-    return words.get(hint) or next((word for base, word in words.items() if issubclass(hint, base)), "value")
+    if origin is typing.Annotated:
+        limit: str = fields.limit_of(hint)
+        return limit
+    return {bool: "flag", int: "integer", float: "number", str: "text"}.get(hint, "value")
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
@@ -130,7 +111,7 @@ EXIT_MEANINGS = {
 
 def exit_codes(_argument: str) -> str:
     """Writes the exit codes, from the constants that the jobs return."""
-    module = importlib.import_module("metaclip_spark.config.command_line")
+    module = importlib.import_module("metaclip_spark.config.job")
     codes = {name: int(value) for name, value in vars(module).items() if name.startswith("EXIT_")}
     return _table(("code", "meaning"), [(code, EXIT_MEANINGS[name]) for name, code in sorted(codes.items(), key=_code)])
 
@@ -353,10 +334,15 @@ def _figure(value: Any) -> str:
 
 
 def api(_argument: str) -> str:
-    """Asks mkdocstrings for every public name of the package."""
-    package = importlib.import_module("metaclip_spark")
-    names = sorted(getattr(package, "__all__", ()), key=str.lower)
-    return "\n\n".join(f"::: metaclip_spark.{name}" for name in names) or "Nothing is exported yet but `__version__`."
+    """Asks mkdocstrings for every public name of the package, by kind."""
+    names = sorted(importlib.import_module("metaclip_spark").__all__, key=str.lower)
+    kinds: dict[str, list[str]] = {"Functions": [], "Classes": [], "Options": [], "Errors": []}
+    for name in names:
+        kind = "Errors" if name.endswith("Error") else "Options" if name.endswith("Config") else "Classes"
+        kinds["Functions" if name[0].islower() else kind].append(name)
+    return "\n\n".join(
+        "\n\n".join([f"## {kind}", *(f"::: metaclip_spark.{name}" for name in names)]) for kind, names in kinds.items()
+    )
 
 
 def decisions(_argument: str) -> str:
@@ -374,7 +360,7 @@ GENERATED: dict[str, Callable[[str], str]] = {
     "decisions": decisions,
     "exit-codes": exit_codes,
     "extrapolation": extrapolation,
-    "jobs": jobs_table,
+    "commands": commands_table,
     "options": options_table,
     "reasons": reasons,
     "scale": scale,
@@ -384,7 +370,7 @@ GENERATED: dict[str, Callable[[str], str]] = {
 
 def fill_in(markdown: str) -> str:
     """Replaces each line `<!-- generated: NAME ARGUMENT -->` by what it names."""
-    return _MARK.sub(lambda match: GENERATED[match["name"]](match["argument"] or ""), markdown)
+    return _MARK.sub(lambda match: f"\n{GENERATED[match['name']](match['argument'] or '')}\n", markdown)
 
 
 def asked_for(markdown: str) -> Iterator[tuple[str, str]]:
