@@ -102,7 +102,7 @@ bench-choices: $(VENV)/installed-tests ## the steps' ways of working and the ses
 
 clean: ## delete what the other targets built, but not the environments
 	rm -rf build dist $(OUTPUT) *.egg-info spark-warehouse metastore_db derby.log
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf udfs/__pycache__/kernels-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 constraints: ## resolve the dependencies anew, as near as possible to the versions pinned now
 	$(VENV)/bin/python -m pip install --quiet uv

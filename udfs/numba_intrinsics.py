@@ -1,11 +1,13 @@
 """Instructions that numba has no name for: loads of eight bytes at any address, prefetches, and counts of zero bits.
 
 Also the compilation itself, whose cache on disk is best effort: a home folder that cannot be written, as containers
-and `--py-files` archives have, costs a compilation per process and nothing else. numba looks for changes in a kernel's
-own file only: after a change here, delete the kernels' `__pycache__`.
+and `--py-files` archives have, costs a compilation per process and nothing else.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -59,10 +61,24 @@ def compiled(function: Function, signature: Any) -> Function:
     # Division as numpy's: the check of each for a zero would keep loops from being done four numbers at a time.
     options = {"nogil": True, "_nrt": False, "error_model": "numpy"}
     try:
-        kernel = _numba.njit(signature, cache=True, **options)(function)
+        with _cache_of_these_sources():
+            kernel = _numba.njit(signature, cache=True, **options)(function)
     except (OSError, RuntimeError):
         kernel = _numba.njit(signature, **options)(function)
     return cast("Function", kernel)
+
+
+@contextmanager
+def _cache_of_these_sources() -> Iterator[None]:
+    """Names numba's cache by the package's sources, since numba looks for changes in a kernel's own file only."""
+    package, folder = Path(__file__).parent, _numba.config.CACHE_DIR
+    if package.is_dir():
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))).hexdigest()
+        _numba.config.CACHE_DIR = str(Path(folder or package / "__pycache__") / f"kernels-{digest[:16]}")
+    try:
+        yield
+    finally:
+        _numba.config.CACHE_DIR = folder
 
 
 def _instruction(emit: Callable[..., Any]) -> Any:

@@ -1,8 +1,4 @@
-"""The images of a page as they were found: rows of places in its bytes, which compiled loops fill and read.
-
-After a change of the layout, delete the kernels' `__pycache__`: numba's cache on disk notices changes of a kernel's own
-file only.
-"""
+"""The images of a page as they were found: rows of places in its bytes, which compiled loops fill and read."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -231,6 +232,24 @@ def test_matches_from_a_zip_with_a_home_that_cannot_be_written(tmp_path):
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
     )
     assert json.loads(done.stdout or "null") == [[0, 1]], done.stderr
+
+
+def test_compiled_code_is_kept_by_the_sources_of_the_whole_package(tmp_path):
+    shutil.copytree(CHECKOUT / "udfs", tmp_path / "udfs", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+
+    def folders_after_a_start():
+        script = "from udfs.balancing import expected_sizes_kernel as kernel; kernel.plan_kernel()"
+        subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, check=True)
+        return {path.parents[1].name for path in tmp_path.rglob("*.nbi")}
+
+    first = folders_after_a_start()
+    assert len(first) == 1
+    assert folders_after_a_start() == first
+    with (tmp_path / "udfs" / "schemas.py").open("a") as schemas:
+        schemas.write("FURTHER = 1\n")
+    assert len(folders_after_a_start()) == 2
 
 
 def test_multiplier_is_odd():
