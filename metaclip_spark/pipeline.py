@@ -1,5 +1,6 @@
 """The steps in their order, each over what the step before it has stored: extract, match, count, sample."""
 
+import logging
 from collections.abc import Callable
 from functools import cache
 
@@ -52,6 +53,8 @@ from metaclip_spark.steps.sample import expect, sample_pairs
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold
 from udfs.schemas import CURATED, ENTRY_COUNTS, EXPECTED_KEPT, MATCHED, PAIRS
 
+log = logging.getLogger(__name__)
+
 
 def check_before_start(config: SampleConfig, metadata: Metadata) -> None:
     """Checks the counts that the user gives, before Spark starts work."""
@@ -73,10 +76,10 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[ArchivePath]) -> De
     ledger = check_unchanged(run.storage, ledger, paths, options=fetch_options(config), accept=config.accept_changed)
     delete_unledgered_waves(run.storage, ledger)
     if warning := region_warning(paths):
-        run.say(warning)
+        log.warning(warning)
     kept = len(set(ledger.accepted()).difference(archive for archive, _ in paths))
     if kept:
-        run.say(f"extract: {kept} archives of earlier runs, which this command does not name, stay in the pool")
+        log.info(f"extract: {kept} archives of earlier runs, which this command does not name, stay in the pool")
     ledger, seconds = extract_pending(run, config, paths, ledger, buckets)
     extract = finish_extraction(run, config, ledger, seconds)
     check_losses(ledger, extract.numbers, config, [archive for archive, _ in paths])
@@ -220,7 +223,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
         probability = balance.entry_probabilities(counts, threshold)
         expected, expected_kept = expect(passed, probability)
         check_number(expected.pairs, counted.numbers.pairs, "matched pairs that pass the gate")
-        run.say(_announcement(counts, threshold, expected))
+        log.info(_announcement(counts, threshold, expected))
         run.write(sample_pairs(passed, probability, config.seed).sortWithinPartitions("pair_id"), "curated")
         run.write_rows(entry_table(EXPECTED_KEPT, expected_kept), "expected_kept")
         kept = run.read("curated", CURATED).count()

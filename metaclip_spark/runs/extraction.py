@@ -1,5 +1,6 @@
 """The extract step: the waves that are still to be done, and what is written from all of them."""
 
+import logging
 from collections.abc import Callable
 
 from pyspark.sql import DataFrame
@@ -25,6 +26,8 @@ from metaclip_spark.runs.waves import (
 from metaclip_spark.steps.extract import archive_paths, extract_archives, read_pool_files
 from udfs.pairs.extract import ExtractOptions
 
+log = logging.getLogger(__name__)
+
 
 def extract_pending(
     run: Run, config: ExtractConfig, paths: list[ArchivePath], ledger: Ledger, buckets: int
@@ -33,7 +36,7 @@ def extract_pending(
     done = ledger.accepted()
     pending = [each for each in paths if each[0] not in done]
     if not pending:
-        run.say("extract: done before, kept")
+        log.info("extract: done before, kept")
         return ledger, 0.0
     run.storage.delete(RUN)
     progress = StepProgress("extract", "archives", total=len(paths), done_before=len(paths) - len(pending))
@@ -47,12 +50,12 @@ def extract_pending(
         }
         progress.pairs += numbers["pairs"]
         words = "{archives:,} archives, {archives_failed} of them failed, {pairs:,} pairs".format(**numbers)
-        run.say(f"wave {entry.wave}: {words}", step="extract", wave=entry.wave, numbers=numbers)
+        log.info(f"wave {entry.wave}: {words}", extra={"step": "extract", "wave": entry.wave, "numbers": numbers})
 
     layout = WaveLayout(run.output.rows_per_file, buckets)
-    with watch(run.spark, run.console, progress):
+    with watch(run.spark, progress):
         ledger = run_waves(run.storage, pending, config, _extractor(run, config), note, layout)
-    run.say(f"extract: {len(pending):,} archives, {progress.pairs:,} pairs, {progress.seconds:.1f} s")
+    log.info(f"extract: {len(pending):,} archives, {progress.pairs:,} pairs, {progress.seconds:.1f} s")
     return ledger, progress.seconds
 
 

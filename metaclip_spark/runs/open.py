@@ -1,11 +1,11 @@
 """The three ways to open a run: begin it, continue it with one step, or read it."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 from pyspark.sql import SparkSession
-from rich.console import Console
 
 from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.errors import InputError, OutputExistsError
@@ -32,6 +32,8 @@ from metaclip_spark.stores.spark_io import (
     warn_of_region,
 )
 from metaclip_spark.stores.storage import Storage
+
+log = logging.getLogger(__name__)
 
 
 def begin_run(output: OutputConfig, name: str = "curate") -> AbstractContextManager[Run]:
@@ -105,7 +107,7 @@ def open_run(path: str, *, name: str = "read", s3_packages: bool = False, finish
         raise InputError(f"{storage.root} is no run: give the folder that was a run's --output")
     session = session or get_session(application, session_settings(output))
     prepare_tables(session, storage, allow_rename_committer=True)
-    return Run(session, storage, output, Console(stderr=True))
+    return Run(session, storage, output)
 
 
 def open_beside(run: Run, path: str) -> Run:
@@ -216,12 +218,12 @@ def _hold(output: OutputConfig, name: str, prepare: Callable[[Storage], None], *
         prepare(storage)
         session = get_session(application, session_settings(output))
         prepare_compression(session)
-        run = Run(session, storage, output, Console(stderr=True))
+        run = Run(session, storage, output)
         line = prepare_tables(session, storage, allow_rename_committer=output.allow_rename_committer)
         if storage.scheme != "file":
-            run.say(line)
+            log.info(line)
         if warning := warn_of_region(storage):
-            run.say(warning)
+            log.warning(warning)
         _tidy_uploads(run)
         yield run
 
@@ -237,9 +239,9 @@ def _tidy_uploads(run: Run) -> None:
         return
     if run.output.clean:
         store.abort_uploads(uploads)
-        run.say(f"{len(uploads)} unfinished uploads below {run.storage.root} aborted")
+        log.info(f"{len(uploads)} unfinished uploads below {run.storage.root} aborted")
         return
-    run.say(
+    log.warning(
         f"{len(uploads)} unfinished uploads below {run.storage.root}, first {uploads[0][0]}: their parts are billed; "
         "--clean aborts them, a lifecycle rule of the bucket does so for good"
     )

@@ -1,17 +1,23 @@
-"""What a user sees while a step runs: a bar on a terminal, plain lines elsewhere, read from Spark's status tracker."""
+"""What a user sees while a step runs: a bar where the log goes to a terminal, lines of the log elsewhere."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from metaclip_spark.config.logs import terminal
+
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_LINES = 30.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -36,11 +42,7 @@ class StepProgress:
     done: int = field(default=0, init=False)
 
     def look(self, spark: SparkSession) -> None:
-        """Updates `done` (and `total`, where Spark alone knows it) from the stages that run now.
-
-        Args:
-            spark: The session whose jobs are watched.
-        """
+        """Updates `done` (and `total`, where Spark alone knows it) from the stages that run now."""
         tracker = spark.sparkContext.statusTracker()
         stages = [info for stage in tracker.getActiveStageIds() if (info := tracker.getStageInfo(stage)) is not None]
         running = sum(stage.numCompletedTasks for stage in stages)
@@ -51,14 +53,7 @@ class StepProgress:
             self.done = running
 
     def line(self, elapsed: float) -> str:
-        """Describes the state in one line.
-
-        Args:
-            elapsed: Seconds since the step began.
-
-        Returns:
-            Step, units done of all, pairs so far, elapsed and expected time.
-        """
+        """The state in one line, `elapsed` seconds after the step began."""
         parts = [f"{self.step}: {self.done:,} of {self.total:,} {self.unit}"]
         if self.pairs:
             parts.append(f"{self.pairs:,} pairs so far")
@@ -69,22 +64,13 @@ class StepProgress:
 
 
 @contextmanager
-def watch(spark: SparkSession, console: Console, progress: StepProgress) -> Iterator[StepProgress]:
-    """Shows a step's progress while the block runs.
-
-    Args:
-        spark: The session that runs the step.
-        console: Where to show it.
-        progress: The step; the block may update its fields.
-
-    Yields:
-        The same object.
-    """
-    spark.sparkContext.setJobDescription(progress.step)
+def watch(spark: SparkSession, progress: StepProgress) -> Iterator[StepProgress]:
+    """Shows a step's progress, as Spark's status tracker knows it, while the block runs; the block may update it."""
+    console = terminal()
     started = time.monotonic()
     stop = threading.Event()
-    show = _show_bar if console.is_terminal else _show_lines
-    thread = threading.Thread(target=show, args=(spark, console, progress, stop), daemon=True)
+    show = partial(_show_bar, console) if console else _log_lines
+    thread = threading.Thread(target=show, args=(spark, progress, stop), daemon=True)
     thread.start()
     try:
         yield progress
@@ -94,14 +80,14 @@ def watch(spark: SparkSession, console: Console, progress: StepProgress) -> Iter
         progress.seconds = time.monotonic() - started
 
 
-def _show_lines(spark: SparkSession, console: Console, progress: StepProgress, stop: threading.Event) -> None:
+def _log_lines(spark: SparkSession, progress: StepProgress, stop: threading.Event) -> None:
     started = time.monotonic()
     while not stop.wait(SECONDS_BETWEEN_LINES):
         progress.look(spark)
-        console.print(progress.line(time.monotonic() - started), highlight=False, soft_wrap=True)
+        log.info(progress.line(time.monotonic() - started))
 
 
-def _show_bar(spark: SparkSession, console: Console, progress: StepProgress, stop: threading.Event) -> None:
+def _show_bar(console: Console, spark: SparkSession, progress: StepProgress, stop: threading.Event) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -5,7 +5,7 @@ A step's table counts by its manifest. A manifest names what the step was made w
 step is done.
 """
 
-import json
+import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
-from rich.console import Console
 
 from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.errors import InputError
@@ -29,6 +28,8 @@ from metaclip_spark.steps.schemas import spark_schema
 from metaclip_spark.stores.spark_io import check_committed
 from metaclip_spark.stores.storage import JsonObject, Storage
 from udfs.schemas import MATCHED
+
+log = logging.getLogger(__name__)
 
 SMALLEST_PARTITION_ROWS = 20_000
 
@@ -44,24 +45,11 @@ class Run:
         spark: The session.
         storage: The run's folder, whose lock the caller holds where it writes.
         output: Its configuration.
-        console: Where progress is shown.
     """
 
     spark: SparkSession
     storage: Storage
     output: OutputConfig
-    console: Console
-
-    def say(self, line: str, **fields: Any) -> None:
-        """Prints one line: text, or with --log-format json an object that a log service can index.
-
-        Args:
-            line: The line.
-            **fields: What the object holds besides `message`: step, bucket, wave, numbers.
-        """
-        if self.output.log_format == "json":
-            line = json.dumps({"message": line, **fields}, ensure_ascii=False)
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     @property
     def buckets(self) -> int:
@@ -180,11 +168,11 @@ class Run:
             why = _why_again(before, config, input_digest, self.lost_files(before))
             if not why:
                 if not bucket:
-                    self.say(f"{step.name}: done before, kept")
+                    log.info(f"{step.name}: done before, kept")
                 return before
-            self.say(f"{step.name}: {why}, so it is done again")
+            log.info(f"{step.name}: {why}, so it is done again")
         self.undo(step, bucket)
-        with watch(self.spark, self.console, StepProgress(step.name, "partitions")) as progress:
+        with watch(self.spark, StepProgress(step.name, "partitions")) as progress:
             numbers = work()
         seconds = round(progress.seconds, 3)
         manifest = self.commit(
@@ -192,7 +180,7 @@ class Run:
         )
         told = msgspec.to_builtins(numbers)
         words = f"{step.name}: {_in_words(told)}, {progress.seconds:.1f} s"
-        self.say(words, step=step.name, bucket=bucket, seconds=seconds, numbers=told)
+        log.info(words, extra={"step": step.name, "bucket": bucket, "seconds": seconds, "numbers": told})
         return manifest
 
     def undo(self, step: Step[Any, Any], bucket: int | None = None) -> None:

@@ -94,3 +94,4 @@ def test_a_page_that_crashes_or_hangs_the_parser_costs_itself(tmp_path):
     waves = [line for line in said if "wave" in line]
     assert [line["numbers"]["archives"] for line in waves] == [2]
     assert {line.get("step") for line in said} >= {"extract", "deduplicate"}
+    assert all({"time", "level", "message"} <= set(line) for line in said)

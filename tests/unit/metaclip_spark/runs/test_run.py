@@ -5,7 +5,6 @@ from itertools import count
 
 import pyarrow as pa
 import pytest
-from rich.console import Console
 
 from metaclip_spark.config.curation import ExtractConfig, OutputConfig
 from metaclip_spark.errors import OutputExistsError
@@ -99,7 +98,7 @@ def test_a_run_whose_step_works_again_counts_as_finished_at_no_moment(spark, tmp
             storage.put_json("entry_counts/part-1.parquet", {})
             return COUNTED.numbers
 
-        run = Run(spark, storage, OutputConfig(output="x"), Console(stderr=True))
+        run = Run(spark, storage, OutputConfig(output="x"))
         run.do(COUNT, config=COUNTED.config, settings={}, input_digest="now", work=work)
 
     states = list(killed_at_each_change(tmp_path, work_again))
@@ -123,7 +122,7 @@ def test_a_run_to_which_archives_are_added_does_not_count_as_finished_meanwhile(
 
 @pytest.fixture
 def run(spark, storage):
-    return Run(spark, storage, OutputConfig(output=str(storage.root)), Console(stderr=True))
+    return Run(spark, storage, OutputConfig(output=str(storage.root)))
 
 
 EXPECTED = pa.table({"entry_id": [1, 0], "expected_kept": [0.5, 2.0]}, schema=EXPECTED_KEPT)
