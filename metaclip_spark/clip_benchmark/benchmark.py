@@ -1,9 +1,10 @@
 """The benchmark from end to end: a pool, its data arms, shards, a grid of trainings, their evaluation, and a page."""
 
 import dataclasses
+import logging
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,23 +27,23 @@ from metaclip_spark.clip_benchmark.training.checkpoints import load_model
 from metaclip_spark.clip_benchmark.training.train import TrainingResult, train, train_distributed
 from metaclip_spark.stores.session import get_session
 
+log = logging.getLogger(__name__)
+
 _POINTS = 100
 """Points of a loss curve that a row keeps."""
 
 
-def open_data(
-    grid: GridConfig, shapes: ShapesConfig, drawings: DrawingsConfig, say: Callable[[str], None]
-) -> DataFolder:
+def open_data(grid: GridConfig, shapes: ShapesConfig, drawings: DrawingsConfig) -> DataFolder:
     """Opens the pool; one of ours (shapes, drawings) is made first where it is not there."""
     folder = Path(grid.output) / "data" / grid.data
     if grid.data == "shapes":
         pool = make_shapes(folder, shapes)
         frequencies = sorted(pool.frequencies, reverse=True)
         spread = f"{frequencies[0]} to {frequencies[-1]} each"
-        say(f"shapes: {sum(frequencies):,} pairs of {len(frequencies)} classes, {spread}")
+        log.info(f"shapes: {sum(frequencies):,} pairs of {len(frequencies)} classes, {spread}")
     elif grid.data == "drawings":
         counts = make_drawings(folder, drawings)
-        say("drawings: " + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()))
+        log.info("drawings: " + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()))
     else:
         folder = Path(grid.data)
     return DataFolder(folder)
@@ -50,11 +51,10 @@ def open_data(
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One benchmark over one pool; `say` takes lines of progress."""
+    """One benchmark over one pool."""
 
     config: GridConfig
     data: DataFolder
-    say: Callable[[str], None]
 
     @property
     def folder(self) -> Path:
@@ -64,10 +64,10 @@ class Benchmark:
     def run(self) -> list[dict[str, Any]]:
         """Trains and evaluates the cells that are not done; returns the rows of all cells made with these settings."""
         cells = self.config.cells()
-        self.say(f"{len(cells)} cells, {self.config.steps} steps each")
+        log.info(f"{len(cells)} cells, {self.config.steps} steps each")
         self._prepare_arms(cells)
         settings = self._settings()
-        run_cells(cells, self.folder, settings, self._run_cell, self.say)
+        run_cells(cells, self.folder, settings, self._run_cell)
         return read_rows(self.folder, settings)
 
     def facts(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Benchmark:
             seeds = sorted({cell.seed for cell in cells if cell.caption_kind == kind and cell.arm != "all"})
             made = make_arms(self._arms_config(kind), seeds)
             sizes = ", ".join(f"{made['sizes'][str(seed)]:,}" for seed in seeds)
-            self.say(
+            log.info(
                 f"arms of {kind} captions: {made['pool']:,} pairs, {made['matched']:,} matched, t = "
                 f"{made['threshold_t']}, {sizes} pairs in the arms of seeds {seeds[0]} to {seeds[-1]}"
             )
@@ -131,8 +131,8 @@ class Benchmark:
         )
         if not self.config.keep_checkpoints:
             shutil.rmtree(checkpoints)
-        self.say(
-            f"  zero-shot top-1 {found.top1:.3f} (above {found.top1_lower:.3f}; chance {found.chance:.3f}), "
+        log.info(
+            f"zero-shot top-1 {found.top1:.3f} (above {found.top1_lower:.3f}; chance {found.chance:.3f}), "
             f"{trained.samples_per_second:.0f} samples/s"
         )
         return {**conditions(config, shards), **_figures(trained), **_scores(found)}

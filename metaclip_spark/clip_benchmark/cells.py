@@ -5,6 +5,7 @@ killed run goes on with the cells that have none.
 """
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,8 @@ from metaclip_spark.config.fields import digest
 from metaclip_spark.errors import InputError, OutputExistsError
 from metaclip_spark.stores.storage import Storage
 
+log = logging.getLogger(__name__)
+
 CELLS_FOLDER = "cells"
 RESULTS_FILE = "results.parquet"
 
@@ -27,7 +30,6 @@ def run_cells(
     folder: Path,
     settings: Mapping[str, Any],
     run: Callable[[Cell], Mapping[str, Any]],
-    say: Callable[[str], None] = lambda _line: None,
 ) -> list[dict[str, Any]]:
     """Runs the cells that are not done, in the order given, and stores a row of each.
 
@@ -37,7 +39,6 @@ def run_cells(
         settings: What holds for all cells (steps, data, ...), JSON-ready. A cell that was run with other settings is
             refused, and its row is never mixed with these.
         run: Trains and evaluates one cell; returns what its row holds besides.
-        say: Takes a line of progress.
 
     Returns:
         The rows of these cells.
@@ -51,7 +52,7 @@ def run_cells(
         path = folder / CELLS_FOLDER / f"{cell.name}.parquet"
         row = _row_of(path)
         if row is None:
-            say(f"{index + 1} of {len(cells)}: {cell.name}")
+            log.info(f"{index + 1} of {len(cells)}: {cell.name}")
             row = {**asdict(cell), "cell": cell.name, "settings_digest": settings_digest, **run(cell)}
             write_rows([row], path)
         elif row["settings_digest"] != settings_digest:

@@ -25,10 +25,7 @@ def benchmark_clip(grid: GridConfig, shapes: ShapesConfig, drawings: DrawingsCon
     from metaclip_spark.clip_benchmark.benchmark import Benchmark, open_data
     from metaclip_spark.clip_benchmark.report.html import not_learnt, summary_lines, write_report
 
-    def say(line: str) -> None:
-        show([line])
-
-    benchmark = Benchmark(grid, open_data(grid, shapes, drawings, say), say)
+    benchmark = Benchmark(grid, open_data(grid, shapes, drawings))
     rows = benchmark.run()
     show([*summary_lines(rows), f"wrote {write_report(benchmark.folder, rows, benchmark.facts())}"])
     failed = not_learnt(rows) if grid.must_learn else []

@@ -1,4 +1,8 @@
-"""From configuration dataclasses to a command line, a YAML file and `--help`."""
+"""From configuration dataclasses to a command line, a YAML file and `--help`.
+
+A field `rows_per_file` becomes the option `--rows-per-file` and the YAML key `rows_per_file`; its help is its line in
+the class's "Attributes:" section. A field that several classes have is one option.
+"""
 
 import re
 import sys
@@ -30,23 +34,7 @@ _REFUSED_VALUE = re.compile(
 def parse_configs(
     argv: Sequence[str] | None, description: str, *config_classes: type, program: str | None = None
 ) -> tuple[Any, ...]:
-    """Reads one instance of each configuration class from a command line and, with `--config`, a YAML file.
-
-    A field `rows_per_file` becomes the option `--rows-per-file` and the YAML key `rows_per_file`; its help is its line
-    in the class's "Attributes:" section.
-
-    Args:
-        argv: The arguments without the program's name; None reads `sys.argv`.
-        description: What the job does, for `--help`.
-        *config_classes: Dataclasses; a field that several of them have is one option.
-        program: The program's name for `--help`; None takes the script's.
-
-    Returns:
-        An instance of each class, in the order given.
-
-    Raises:
-        ConfigError: If an option is unknown, mistyped, missing or refused by its dataclass.
-    """
+    """Reads one instance of each configuration class from a command line and, with `--config`, a YAML file."""
     parser = ArgumentParser(prog=program, description=description, exit_on_error=False, print_config="--print-config")
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     for name, (config_class, field) in _distinct_fields(config_classes).items():
@@ -73,11 +61,7 @@ def _config_files(arguments: Sequence[str]) -> list[str]:
 
 
 def _check_config_file(file: str) -> None:
-    """Refuses what the parser of options stumbles over; the rest of the faults it names itself.
-
-    Raises:
-        ConfigError: If the file is not UTF-8, or its name is none.
-    """
+    """Refuses what the parser of options stumbles over; the rest of the faults it names itself."""
     path = Path(_checked_path("--config", _checked_text("--config", file)))
     try:
         path.read_text(encoding="utf-8")
@@ -92,11 +76,7 @@ def _values_of(config_class: type, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked(field: Field[Any], value: Any) -> Any:
-    """Checks the texts of an option, whether they come from the command line or a file.
-
-    Raises:
-        ConfigError: If one is no text that a file or a message can hold, or an empty path.
-    """
+    """Checks the texts of an option, whether they come from the command line or a file."""
     if value is None and isinstance(field.default, tuple):
         # A file may say so of an option that is left out.
         return field.default
@@ -112,11 +92,7 @@ def _checked(field: Field[Any], value: Any) -> Any:
 
 
 def _checked_text(option: str, text: str) -> str:
-    """Refuses texts that no file name can be, and no UTF-8 file can hold.
-
-    Raises:
-        ConfigError: If there is a NUL character or a byte that is not UTF-8.
-    """
+    """Refuses texts that no file name can be, and no UTF-8 file can hold."""
     if "\0" in text:
         raise ConfigError(f"{option} is {_shown(text)}, which holds a NUL character: take it out")
     try:
@@ -129,11 +105,7 @@ def _checked_text(option: str, text: str) -> str:
 
 
 def _checked_path(option: str, text: str) -> str:
-    """Checks a path or URL, and puts the home folder where a path begins with "~".
-
-    Raises:
-        ConfigError: If it is empty, a URL that names nothing, or a home folder that is not there.
-    """
+    """Checks a path or URL, and puts the home folder where a path begins with "~"."""
     if not text.strip():
         raise ConfigError(f"{option} is empty: name a path (an unset variable in the command?)")
     scheme, separator, rest = text.partition("://")

@@ -90,11 +90,7 @@ S3Access = Literal["signed", "anonymous", "requester-pays"]
 
 
 def check_types(config: Any) -> None:
-    """Checks a configuration's values against the types of its fields, with the types' own checks.
-
-    Raises:
-        ConfigError: If a value is none that its field may have.
-    """
+    """Checks a configuration's values against the types of its fields, with the types' own checks."""
     hints = get_type_hints(type(config), include_extras=True)
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)

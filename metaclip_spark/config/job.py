@@ -70,16 +70,7 @@ def job(*configs: type, resumes: bool = True) -> Callable[[Callable[..., int | N
 
 
 def run_job(job: Callable[[], int | None], *, resumes: bool = True) -> int:
-    """Runs a job and turns its errors into an exit code and one line.
-
-    Args:
-        job: What to run; may return an exit code.
-        resumes: Whether what was done stays and `--resume` goes on from there.
-
-    Returns:
-        0 when done, 2 for what the user must change, 1 for any other error that this package, a store or Spark raises,
-        143 when a SIGTERM ended it, 130 when the user did.
-    """
+    """Runs a job, its errors as one line and an exit code: 2 for what the user must change, 130 or 143 when stopped."""
     try:
         with _ended_by_sigterm():
             return job() or EXIT_DONE
@@ -138,14 +129,7 @@ def _ending(error: BaseException, *, resumes: bool) -> tuple[int, str]:
 
 
 def root_cause(trace: str) -> str:
-    """Finds what went wrong in the text of a Java exception.
-
-    Args:
-        trace: What py4j shows, with the causes one after another.
-
-    Returns:
-        The innermost cause, or the last line of a Python worker's traceback, in one line.
-    """
+    """The innermost cause in the text of a Java exception, or the last line of a Python worker's traceback."""
     lines = [line.strip() for line in trace.splitlines()]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     raised = [line for line in lines if _RAISED.match(line)]

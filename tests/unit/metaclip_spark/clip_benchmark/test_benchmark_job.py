@@ -86,7 +86,7 @@ def test_a_killed_grid_goes_on_without_training_what_is_done(finished, capsys):
     assert {k: v for k, v in after.items() if k not in changing} == {
         k: v for k, v in before.items() if k not in changing
     }
-    assert len(re.findall(r"of 8: clip-", capsys.readouterr().out)) == 1
+    assert len(re.findall(r"of 8: clip-", capsys.readouterr().err)) == 1
 
 
 def test_the_page_says_what_was_measured(finished):
@@ -107,11 +107,11 @@ def test_the_page_says_what_was_measured(finished):
 def test_a_folder_may_hold_the_pool_and_another_grid_the_same_cells(finished, capsys):
     options = [*OPTIONS, "--data", str(finished / "data" / "shapes"), "--grid", "product", "--seeds", "1"]
     assert call(finished, *options, "--caption-kinds", "v1", "--arms", "random", "all") == 0
-    shown = capsys.readouterr().out
-    assert "2 cells" in shown
+    shown, told = capsys.readouterr()
+    assert "2 cells" in told
     assert "chance 16.7 %" in shown
     assert "balanced - random" in shown
-    assert "of 2: clip-" not in shown
+    assert "of 2: clip-" not in told
     # The page still shows every cell of the folder.
     assert len(json.loads((finished / "benchmark.json").read_text())["settings"]) == 4
 
