@@ -37,8 +37,8 @@ class Job:
     """A command: called with arguments it parses its options, does its work and gives an exit code.
 
     Attributes:
-        work: Takes an instance of each configuration; may return an exit code.
-        configs: The configuration classes whose fields are its options.
+        work: Takes an instance of each configuration but the last; may return an exit code.
+        configs: The configuration classes whose fields are its options, `LogConfig` last.
         resumes: Whether what was done stays and `--resume` goes on from there.
     """
 
@@ -56,7 +56,7 @@ class Job:
         return run_job(partial(self._run, argv, program), resumes=self.resumes)
 
     def _run(self, argv: Sequence[str] | None, program: str | None) -> int | None:
-        *configs, log = parse_configs(argv, self.description, *self.configs, LogConfig, program=program)
+        *configs, log = parse_configs(argv, self.description, *self.configs, program=program)
         # Only now: --help does without what draws on a terminal.
         from metaclip_spark.config.logs import logging_to_stderr
 
@@ -66,7 +66,7 @@ class Job:
 
 def job(*configs: type, resumes: bool = True) -> Callable[[Callable[..., int | None]], Job]:
     """Makes a command of a function that takes an instance of each configuration class."""
-    return partial(Job, configs=configs, resumes=resumes)
+    return partial(Job, configs=(*configs, LogConfig), resumes=resumes)
 
 
 def run_job(job: Callable[[], int | None], *, resumes: bool = True) -> int:
