@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from webencodings.labels import LABELS
 
-from tests.support.archive_files import extract_bytes, http_response, warc_record
+from tests.support.archive_files import Outcome, extract_bytes, http_response, warc_record
 from tests.support.browser import CHROMIUM, text_of
 from udfs.pages.charset import codec_of_label, page_to_utf8
 from udfs.pages.legacy_encodings import to_utf8
@@ -369,3 +369,126 @@ def test_work_for_headers_grows_with_their_characters(repeated):
     began = time.process_time()
     page_to_utf8(b"a", header, header)
     assert time.process_time() - began < 2
+
+
+def extract(block: bytes, uri: str | bytes | None = "http://example.org/page", **record: object) -> Outcome:
+    return extract_bytes(warc_record(block, uri, **record))  # type: ignore[arg-type]
+
+
+TEXTS = {
+    "cp1251": "Рыжая собака на траве",
+    "koi8-r": "Рыжая собака на траве",
+    "gbk": "一只狗在草地上跑步",
+    "gb18030": "一只狗在草地上跑步",
+    "big5": "一隻狗在草地上跑步",
+    "shift_jis": "芝生の上を走る犬",
+    "euc-jp": "芝生の上を走る犬",
+    "euc-kr": "잔디밭을 달리는 개",
+    "iso-8859-1": "un chien à l’été".replace("’", "'"),
+    "windows-1252": "un chien – à l’été",
+    "iso-8859-2": "pies biegnący po łące",
+    "utf-8": "ein Hund auf der Wiese – 犬",
+    "utf-16-le": "собака 犬",
+    "utf-16-be": "собака 犬",
+}
+
+
+def page_in(charset: str, *, meta: bool = False) -> bytes:
+    declared = f'<meta charset="{charset}">' if meta else ""
+    return f'<html><head>{declared}</head><body><img src="/a.jpg" alt="{TEXTS[charset]}"></body>'.encode(charset)
+
+
+@pytest.mark.parametrize("charset", TEXTS)
+def test_charset_of_the_http_header(charset: str) -> None:
+    outcome = extract(http_response(page_in(charset), content_type=f'text/html; charset="{charset}"'))
+    assert outcome.texts == [TEXTS[charset]]
+
+
+@pytest.mark.parametrize("charset", [name for name in TEXTS if not name.startswith("utf-16")])
+def test_charset_of_the_meta_tag(charset: str) -> None:
+    assert extract(http_response(page_in(charset, meta=True))).texts == [TEXTS[charset]]
+    old_form = b'<META content="text/html; charset=%s" HTTP-EQUIV=content-type>' % charset.encode()
+    assert extract(http_response(old_form + page_in(charset))).texts == [TEXTS[charset]]
+
+
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16"])
+def test_byte_order_mark_wins(codec: str) -> None:
+    body = '<img src="/a.jpg" alt="собака 犬">'.encode(codec)
+    assert extract(http_response(body, content_type="text/html; charset=koi8-r")).texts == ["собака 犬"]
+
+
+@pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_any_label(charset: str) -> None:
+    assert extract(http_response(page_in(charset))).texts == [TEXTS[charset]]
+    assert extract(http_response(page_in(charset), content_type=None)).texts == [TEXTS[charset]]
+
+
+UNDECLARED = {
+    "cp1250": "Rudy pies biegnie po łące, a za nim mały chłopiec. Zażółć gęślą jaźń. Piękne zdjęcie, jeździł koń.",
+    "cp1251": "Рыжая собака бежит по зелёной траве, а за ней маленький мальчик.",
+    "koi8-r": "Рыжая собака бежит по зелёной траве, а за ней маленький мальчик.",
+    "cp1252": "El niño corre detrás del perro. La fenêtre est très ancienne, à l’été. Der Hund läuft über die Straße.",
+    "cp1253": "Ο σκύλος τρέχει στο πράσινο γρασίδι και πίσω του ένα μικρό αγόρι.",
+    "cp1256": "الكلب يركض على العشب الأخضر وخلفه ولد صغير.",
+    "cp874": "สุนัขวิ่งบนหญ้าสีเขียวและเด็กชายตัวเล็กวิ่งตาม",
+    "gb18030": "一只棕色的狗在绿色的草地上跑步，后面跟着一个小男孩，他们都很高兴。",
+    "big5": "一隻棕色的狗在綠色的草地上跑步，後面跟著一個小男孩，他們都很高興。",
+    "shift_jis": "芝生の上を走る茶色の犬と、その後ろを走る小さな男の子。",
+    "euc-jp": "芝生の上を走る茶色の犬と、その後ろを走る小さな男の子。",
+    "cp949": "잔디밭을 달리는 갈색 개와 그 뒤를 따라 달리는 작은 소년.",
+    "utf-8": "Рыжая собака, 一只狗 und ein Hund.",
+}
+
+
+@pytest.mark.parametrize("repeats", [4, 2000])
+@pytest.mark.parametrize("charset", UNDECLARED)
+def test_detected_charsets(charset: str, repeats: int) -> None:
+    text = UNDECLARED[charset]
+    body = f'<html><body><p>{text * repeats}</p><img src=/a.jpg alt="{text}">'.encode(charset)
+    assert extract(http_response(body)).texts == [text]
+
+
+def test_contradicting_charsets() -> None:
+    """The header wins over the meta tag, a meta tag's UTF-16 means UTF-8, and unknown labels do not count."""
+    body = '<meta charset="utf-8"><img src=/a.jpg alt="собака">'
+    assert extract(http_response(body.encode("cp1251"), content_type="text/html;charset=cp1251")).texts == ["собака"]
+    utf_16 = '<meta charset="utf-16"><img src=/a.jpg alt="собака">'.encode()
+    assert extract(http_response(utf_16)).texts == ["собака"]
+    assert extract(http_response(body.encode(), content_type="text/html; charset=utf-16")).texts == ["собака"]
+    assert extract(http_response(body.encode(), content_type="text/html; charset=base64")).texts == ["собака"]
+    commented = '<!-- <meta charset="koi8-r"> --><meta charset=utf-8><img src=/a.jpg alt="собака">'.encode()
+    assert extract(http_response(commented)).texts == ["собака"]
+
+
+def test_invalid_bytes_become_replacement_characters() -> None:
+    body = b'<img src=/a.jpg alt="a \xff dog">'
+    assert extract(http_response(body, content_type="text/html; charset=utf-8")).texts == ["a \ufffd dog"]
+
+
+@pytest.mark.parametrize(
+    ("label", "codec"),
+    [
+        ("latin1", "cp1252"),
+        ("ISO-8859-1", "cp1252"),
+        ("us-ascii", "cp1252"),
+        ("ISO-8859-9", "cp1254"),
+        ("gb2312", "gb18030"),
+        ("x-sjis", "cp932"),
+        ("ks_c_5601-1987", "cp949"),
+        ("tis-620", "cp874"),
+        (" UTF8 ", "utf-8"),
+        ("utf-7", None),
+        ("rot13", None),
+        ("idna", None),
+        ("unicode_escape", None),
+        ("no such label", None),
+        ("\0", None),
+    ],
+)
+def test_labels_mean_what_the_html_standard_says(label: str, codec: str | None) -> None:
+    assert codec_of_label(label) == codec
+
+
+def test_the_codec_is_told() -> None:
+    assert page_to_utf8("é".encode("cp1252"), "text/html; charset=latin1") == ("é".encode(), "cp1252")
+    assert page_to_utf8(b"\xef\xbb\xbfa", "") == (b"a", "utf-8")

@@ -1,4 +1,4 @@
-"""Pages in WARC records: which records are pages, and how their bodies are decoded."""
+"""HTTP messages as archives keep them: heads, and bodies with the encodings that are really there."""
 
 import gzip
 import random
@@ -11,7 +11,6 @@ import zstandard
 from fastwarc.stream_io import BrotliWriter
 
 from tests.support.archive_files import Outcome, extract_bytes, http_response, warc_record
-from udfs.pages.charset import codec_of_label, page_to_utf8
 from udfs.pages.http import decode_body, looks_like_html, remove_chunks
 from udfs.pages.image_table import LostRecordError
 from udfs.pairs.extract import ExtractOptions
@@ -26,19 +25,6 @@ def extract(block: bytes, uri: str | bytes | None = "http://example.org/page", *
 def chunked(body: bytes, size: int = 10) -> bytes:
     parts = [body[start : start + size] for start in range(0, len(body), size)]
     return b"".join(b"%x;note\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
-
-
-def test_missing_target_uri() -> None:
-    outcome = extract(http_response(PAGE), uri=None)
-    assert outcome.reasons("record") == [("record.no_target_uri", "")]
-    assert extract(http_response(PAGE), uri="<>").rejected == {"record.no_target_uri": 1}
-
-
-def test_brackets_and_spaces_around_the_uri() -> None:
-    assert extract(http_response(PAGE), uri="<http://example.org/x/>").pairs[0]["page_url"] == "http://example.org/x/"
-    spaced = extract(http_response(PAGE), uri="http://example.org/a b/c d")
-    assert spaced.pairs[0]["page_url"] == "http://example.org/a b/c d"
-    assert spaced.urls == ["http://example.org/a.jpg"]
 
 
 def test_chunked_body() -> None:
@@ -111,18 +97,6 @@ def test_a_bomb_is_not_unpacked_beyond_the_cap(encoding: str) -> None:
         tracemalloc.stop()
 
 
-def test_record_larger_than_the_cap() -> None:
-    options = ExtractOptions(max_record_bytes=5000, max_page_bytes=5000)
-    big = warc_record(http_response(PAGE + b" " * 10_000))
-    video = warc_record(http_response(b"\0" * 10_000, content_type="video/mp4"))
-    unknown = warc_record(http_response(b"\0" * 10_000, content_type="application/octet-stream"))
-    tarball = warc_record(http_response(gzip.compress(b"\0" * 10_000), content_type="application/octet-stream"))
-    outcome = extract_bytes(big + video + unknown + tarball + warc_record(http_response(PAGE)), options)
-    assert outcome.texts == ["a dog"]
-    assert outcome.rejected == {"record.page_too_large": 1, "record.skipped_not_html": 3}
-    assert extract_bytes(big, ExtractOptions(max_page_bytes=5000)).rejected == {"record.page_too_large": 1}
-
-
 def test_corrupt_or_cut_compressed_body() -> None:
     noise = random.Random(0).randbytes(5000).replace(b"<", b"")
     body = gzip.compress(PAGE + noise)
@@ -138,162 +112,9 @@ def test_no_http_header() -> None:
     assert extract(b"HTTP/1.1 200 OK\r\nContent-Type: text/html").archive["pages"] == 1
 
 
-@pytest.mark.parametrize("media_type", ["application/pdf", "image/png", "application/json", "text/plain"])
-def test_not_html(media_type: str) -> None:
-    assert extract(http_response(PAGE, content_type=media_type)).rejected == {"record.skipped_not_html": 1}
-    payload_type = b"WARC-Identified-Payload-Type: " + media_type.encode()
-    assert extract(http_response(PAGE), extra=payload_type).rejected == {"record.skipped_not_html": 1}
-
-
-def test_the_identified_type_wins_and_unknown_types_are_sniffed() -> None:
-    identified = b"WARC-Identified-Payload-Type: text/html"
-    assert extract(http_response(PAGE, content_type="text/plain"), extra=identified).texts == ["a dog"]
-    for unknown in (None, "application/octet-stream", "", "html"):
-        assert extract(http_response(PAGE, content_type=unknown)).texts == ["a dog"]
-        assert extract(http_response(b"%PDF-1.4 <img src=a alt=b>", content_type=unknown)).archive["pages"] == 0
-
-
-@pytest.mark.parametrize("status", ["404 Not Found", "301 Moved", "500 Oops", "100 Continue"])
-def test_not_a_success(status: str) -> None:
-    assert extract(http_response(PAGE, status=status)).rejected == {"record.skipped_status": 1}
-
-
 def test_many_comments_are_sniffed_in_no_time() -> None:
     assert not looks_like_html(b"<!---->" * 300 + b"no")
     assert looks_like_html(b"<!-- a - b -- c ---->\n" * 20 + b"<p>")
-
-
-def test_other_records_are_skipped_by_kind() -> None:
-    kinds = ("request", "metadata", "revisit", "conversion", "continuation", "warcinfo", "strange")
-    outcome = extract_bytes(b"".join(warc_record(http_response(PAGE), kind=kind) for kind in kinds))
-    names = [f"record.skipped_{'unknown' if kind == 'strange' else kind}" for kind in kinds]
-    assert outcome.rejected == dict.fromkeys(names, 1)
-    dns = warc_record(b"20200101\nexample.org. IN A 127.0.0.1", "dns:example.org", content_type="text/dns")
-    assert extract_bytes(dns).rejected == {"record.skipped_dns": 1}
-
-
-def test_a_resource_is_a_page_without_http() -> None:
-    assert extract(PAGE, kind="resource", content_type="text/html; charset=utf-8").texts == ["a dog"]
-    assert extract(PAGE, kind="resource", content_type="image/png").rejected == {"record.skipped_not_html": 1}
-
-
-TEXTS = {
-    "cp1251": "Рыжая собака на траве",
-    "koi8-r": "Рыжая собака на траве",
-    "gbk": "一只狗在草地上跑步",
-    "gb18030": "一只狗在草地上跑步",
-    "big5": "一隻狗在草地上跑步",
-    "shift_jis": "芝生の上を走る犬",
-    "euc-jp": "芝生の上を走る犬",
-    "euc-kr": "잔디밭을 달리는 개",
-    "iso-8859-1": "un chien à l’été".replace("’", "'"),
-    "windows-1252": "un chien – à l’été",
-    "iso-8859-2": "pies biegnący po łące",
-    "utf-8": "ein Hund auf der Wiese – 犬",
-    "utf-16-le": "собака 犬",
-    "utf-16-be": "собака 犬",
-}
-
-
-def page_in(charset: str, *, meta: bool = False) -> bytes:
-    declared = f'<meta charset="{charset}">' if meta else ""
-    return f'<html><head>{declared}</head><body><img src="/a.jpg" alt="{TEXTS[charset]}"></body>'.encode(charset)
-
-
-@pytest.mark.parametrize("charset", TEXTS)
-def test_charset_of_the_http_header(charset: str) -> None:
-    outcome = extract(http_response(page_in(charset), content_type=f'text/html; charset="{charset}"'))
-    assert outcome.texts == [TEXTS[charset]]
-
-
-@pytest.mark.parametrize("charset", [name for name in TEXTS if not name.startswith("utf-16")])
-def test_charset_of_the_meta_tag(charset: str) -> None:
-    assert extract(http_response(page_in(charset, meta=True))).texts == [TEXTS[charset]]
-    old_form = b'<META content="text/html; charset=%s" HTTP-EQUIV=content-type>' % charset.encode()
-    assert extract(http_response(old_form + page_in(charset))).texts == [TEXTS[charset]]
-
-
-@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16"])
-def test_byte_order_mark_wins(codec: str) -> None:
-    body = '<img src="/a.jpg" alt="собака 犬">'.encode(codec)
-    assert extract(http_response(body, content_type="text/html; charset=koi8-r")).texts == ["собака 犬"]
-
-
-@pytest.mark.parametrize("charset", ["utf-16-le", "utf-16-be"])
-def test_utf_16_without_any_label(charset: str) -> None:
-    assert extract(http_response(page_in(charset))).texts == [TEXTS[charset]]
-    assert extract(http_response(page_in(charset), content_type=None)).texts == [TEXTS[charset]]
-
-
-UNDECLARED = {
-    "cp1250": "Rudy pies biegnie po łące, a za nim mały chłopiec. Zażółć gęślą jaźń. Piękne zdjęcie, jeździł koń.",
-    "cp1251": "Рыжая собака бежит по зелёной траве, а за ней маленький мальчик.",
-    "koi8-r": "Рыжая собака бежит по зелёной траве, а за ней маленький мальчик.",
-    "cp1252": "El niño corre detrás del perro. La fenêtre est très ancienne, à l’été. Der Hund läuft über die Straße.",
-    "cp1253": "Ο σκύλος τρέχει στο πράσινο γρασίδι και πίσω του ένα μικρό αγόρι.",
-    "cp1256": "الكلب يركض على العشب الأخضر وخلفه ولد صغير.",
-    "cp874": "สุนัขวิ่งบนหญ้าสีเขียวและเด็กชายตัวเล็กวิ่งตาม",
-    "gb18030": "一只棕色的狗在绿色的草地上跑步，后面跟着一个小男孩，他们都很高兴。",
-    "big5": "一隻棕色的狗在綠色的草地上跑步，後面跟著一個小男孩，他們都很高興。",
-    "shift_jis": "芝生の上を走る茶色の犬と、その後ろを走る小さな男の子。",
-    "euc-jp": "芝生の上を走る茶色の犬と、その後ろを走る小さな男の子。",
-    "cp949": "잔디밭을 달리는 갈색 개와 그 뒤를 따라 달리는 작은 소년.",
-    "utf-8": "Рыжая собака, 一只狗 und ein Hund.",
-}
-
-
-@pytest.mark.parametrize("repeats", [4, 2000])
-@pytest.mark.parametrize("charset", UNDECLARED)
-def test_detected_charsets(charset: str, repeats: int) -> None:
-    text = UNDECLARED[charset]
-    body = f'<html><body><p>{text * repeats}</p><img src=/a.jpg alt="{text}">'.encode(charset)
-    assert extract(http_response(body)).texts == [text]
-
-
-def test_contradicting_charsets() -> None:
-    """The header wins over the meta tag, a meta tag's UTF-16 means UTF-8, and unknown labels do not count."""
-    body = '<meta charset="utf-8"><img src=/a.jpg alt="собака">'
-    assert extract(http_response(body.encode("cp1251"), content_type="text/html;charset=cp1251")).texts == ["собака"]
-    utf_16 = '<meta charset="utf-16"><img src=/a.jpg alt="собака">'.encode()
-    assert extract(http_response(utf_16)).texts == ["собака"]
-    assert extract(http_response(body.encode(), content_type="text/html; charset=utf-16")).texts == ["собака"]
-    assert extract(http_response(body.encode(), content_type="text/html; charset=base64")).texts == ["собака"]
-    commented = '<!-- <meta charset="koi8-r"> --><meta charset=utf-8><img src=/a.jpg alt="собака">'.encode()
-    assert extract(http_response(commented)).texts == ["собака"]
-
-
-def test_invalid_bytes_become_replacement_characters() -> None:
-    body = b'<img src=/a.jpg alt="a \xff dog">'
-    assert extract(http_response(body, content_type="text/html; charset=utf-8")).texts == ["a \ufffd dog"]
-
-
-@pytest.mark.parametrize(
-    ("label", "codec"),
-    [
-        ("latin1", "cp1252"),
-        ("ISO-8859-1", "cp1252"),
-        ("us-ascii", "cp1252"),
-        ("ISO-8859-9", "cp1254"),
-        ("gb2312", "gb18030"),
-        ("x-sjis", "cp932"),
-        ("ks_c_5601-1987", "cp949"),
-        ("tis-620", "cp874"),
-        (" UTF8 ", "utf-8"),
-        ("utf-7", None),
-        ("rot13", None),
-        ("idna", None),
-        ("unicode_escape", None),
-        ("no such label", None),
-        ("\0", None),
-    ],
-)
-def test_labels_mean_what_the_html_standard_says(label: str, codec: str | None) -> None:
-    assert codec_of_label(label) == codec
-
-
-def test_the_codec_is_told() -> None:
-    assert page_to_utf8("é".encode("cp1252"), "text/html; charset=latin1") == ("é".encode(), "cp1252")
-    assert page_to_utf8(b"\xef\xbb\xbfa", "") == (b"a", "utf-8")
 
 
 def test_header_bytes_that_are_no_utf_8() -> None:
@@ -356,22 +177,6 @@ def test_folded_http_headers() -> None:
     assert extract(http_response(packed, "X: y\r\n  Content-Encoding: gzip")).texts == ["a dog"]
 
 
-def arc(content_type: str, block: bytes) -> Outcome:
-    version = b"1 0 Test\nURL IP-address Archive-date Content-type Archive-length\n"
-    header = b"filedesc://a.arc 0.0.0.0 20100101000000 text/plain %d\n%s\n" % (len(version), version)
-    line = f"http://example.org/ 127.0.0.1 20100101000000 {content_type} {len(block)}\n".encode()
-    return extract_bytes(header + line + block + b"\n" + line + block + b"\n")
-
-
-def test_pages_of_arc_without_an_http_header() -> None:
-    for content_type in ("text/html", "no-type", "application/octet-stream", "unknown"):
-        outcome = arc(content_type, PAGE)
-        assert (outcome.texts, outcome.rejected) == (["a dog", "a dog"], {"record.skipped_arc_header": 1})
-    assert arc("text/html", b"Hello, " + PAGE).texts == ["a dog", "a dog"]
-    for content_type, block in (("image/png", PAGE), ("no-type", b"Hello"), ("text/plain", b"\n")):
-        assert arc(content_type, block).rejected == {"record.bad_http_header": 2, "record.skipped_arc_header": 1}
-
-
 CODINGS = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli_compress, "zstd": zstandard.compress}
 
 
@@ -416,40 +221,6 @@ def test_a_body_packed_too_often_is_a_reject() -> None:
     for _ in range(5):
         body = gzip.compress(body)
     assert extract(http_response(body, "Content-Encoding: gzip")).rejected == {"record.undecodable": 1}
-
-
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        "text/html charset=utf-8",
-        "text/html:charset=UTF-8",
-        '"text/html"',
-        "text/html/charset=utf-8",
-        "text/html;;charset=UTF-8",
-        "text/html; charset=none",
-        "text /html",
-        "text/html, text/html",
-        "image/png, text/html",
-        "text/html; charset=utf-8, text/plain",
-        "html",
-        ";charset=utf-8",
-        "text/html;",
-    ],
-)
-def test_types_that_cannot_be_parsed_or_stand_twice_are_left_to_the_body(content_type: str) -> None:
-    assert extract(http_response(PAGE, content_type=content_type)).texts == ["a dog"]
-    if "html;" not in content_type and content_type != "text/html, text/html":
-        assert extract(http_response(b"%PDF-1.4 " + PAGE, content_type=content_type)).rejected == {
-            "record.skipped_not_html": 1
-        }
-    payload_type = b"WARC-Identified-Payload-Type: " + content_type.encode()
-    assert extract(http_response(PAGE, content_type=None), extra=payload_type).texts == ["a dog"]
-
-
-def test_a_type_given_twice_by_two_headers_is_left_to_the_body() -> None:
-    headers = "Content-Type: application/pdf"
-    assert extract(http_response(PAGE, headers)).texts == ["a dog"]
-    assert extract(http_response(b"%PDF-1.4", headers)).rejected == {"record.skipped_not_html": 1}
 
 
 @pytest.mark.parametrize(
