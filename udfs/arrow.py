@@ -16,27 +16,13 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def arrow_numbers(numbers: npt.NDArray[np.number[Any]], valid: npt.NDArray[np.bool_] | None = None) -> pa.Array:
-    """Gives numbers as an Arrow array, without a copy.
-
-    Args:
-        numbers: Shape (rows,), whole or floating numbers, contiguous; not changed afterwards.
-        valid: Shape (rows,): False where the result is null; None for nowhere.
-
-    Returns:
-        Shape (rows,), of the numbers' type.
-    """
+    """Returns contiguous numbers, never changed afterwards, as an Arrow array without a copy; null where not `valid`."""
     validity = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
     return pa.Array.from_buffers(pa.from_numpy_dtype(numbers.dtype), numbers.size, [validity, pa.py_buffer(numbers)])
 
 
 def numpy_numbers(numbers: pa.Array) -> npt.NDArray[Any]:
-    """Gives Arrow numbers as a numpy array, without a copy.
-
-    Args:
-        numbers: Shape (rows,), whole or floating numbers.
-
-    Returns:
-        Shape (rows,), read-only.
+    """Returns Arrow numbers as a read-only numpy array, without a copy.
 
     Raises:
         ValueError: If a number is null.
@@ -50,27 +36,16 @@ def numpy_numbers(numbers: pa.Array) -> npt.NDArray[Any]:
 
 
 def arrow_contents(arrays: Sequence[npt.NDArray[np.number[Any]]]) -> pa.Array:
-    """Gives the bytes of arrays as Arrow binary values.
-
-    Args:
-        arrays: n arrays of one type of numbers, fewer than 2^31 bytes in all.
-
-    Returns:
-        Shape (n,), binary.
-    """
+    """Returns the bytes of n arrays of one type, fewer than 2^31 bytes in all, as n Arrow binary values."""
     ends = np.cumsum([0, *(array.nbytes for array in arrays)]).astype(np.int32)
     data = np.concatenate(arrays) if arrays else np.empty(0, np.uint8)
     return pa.Array.from_buffers(pa.binary(), len(arrays), [None, pa.py_buffer(ends), pa.py_buffer(data)])
 
 
 def string_bytes(strings: pa.Array) -> tuple[memoryview, npt.NDArray[np.int64]]:
-    """Gives the UTF-8 bytes of strings, whatever slice of whatever string type they are, without a copy of the bytes.
+    """Returns the UTF-8 bytes of n strings, any slice of any string type, and n + 1 offsets into them from 0 on.
 
-    Args:
-        strings: n strings; a null has no bytes.
-
-    Returns:
-        The bytes of all, and n + 1 offsets into them, from 0 on.
+    A null has no bytes; the bytes are not copied.
     """
     width = np.int64 if pa.types.is_large_string(strings.type) else np.int32
     _, offset_buffer, data_buffer = strings.buffers()
@@ -81,14 +56,7 @@ def string_bytes(strings: pa.Array) -> tuple[memoryview, npt.NDArray[np.int64]]:
 
 
 def replace_lone_surrogates(text: str) -> str:
-    """Puts U+FFFD in place of each lone surrogate, which UTF-8 and Arrow cannot hold.
-
-    Args:
-        text: Any string, such as one decoded from JSON with cut UTF-16 escapes.
-
-    Returns:
-        A string that can be encoded as UTF-8.
-    """
+    """Puts U+FFFD in place of each lone surrogate, which UTF-8 and Arrow cannot hold."""
     try:
         text.encode()
     except UnicodeEncodeError:

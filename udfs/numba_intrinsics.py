@@ -29,6 +29,9 @@ BLOCK_BYTES = 64
 ONES = np.uint64(0x0101010101010101)
 """A one in each byte of a word."""
 
+GOLDEN_RATIO = 0x9E3779B97F4A7C15
+"""2^64 divided by the golden ratio, odd: the factor of Knuth's multiplicative hashing."""
+
 _HIGH_BITS = np.uint64(0x80) * ONES
 _WORD = ir.IntType(64)
 _BYTE_POINTER = ir.IntType(8).as_pointer()
@@ -36,14 +39,7 @@ _NUMBER = ir.IntType(32)
 
 
 def part_of_kernel(function: Function) -> Function:
-    """Marks a function that only compiled functions call.
-
-    Args:
-        function: A function within what numba understands, which makes no array.
-
-    Returns:
-        The same, compiled into its callers.
-    """
+    """Compiles a function, which makes no array, into the compiled functions that call it."""
     return cast("Function", _numba.njit(_nrt=False)(function))
 
 
@@ -52,7 +48,7 @@ def compiled(function: Function, signature: Any) -> Function:
 
     Args:
         function: A function within what numba understands, which makes no array: references are not counted
-            (`_nrt=False`), since counting took half of the time.
+            (`_nrt=False`), which would take much of the time.
         signature: Its types, so that nothing is compiled later, within a task.
 
     Returns:
@@ -133,14 +129,9 @@ def trailing_zeros(_typing_context: Any, _word: Any) -> Any:
 
 
 def bits_of(wanted: bytes) -> Any:
-    """Makes an instruction that compares 64 bytes at once.
+    """Makes an instruction that finds bytes: (byte array, position) -> a bit for each of the 64 bytes from there on.
 
-    Args:
-        wanted: Bytes to find.
-
-    Returns:
-        An instruction (byte array, position) -> a number with a bit for each of the 64 bytes from the position on that
-        is one of the wanted ones; nothing checks the bounds.
+    Nothing checks the bounds.
     """
 
     def find(_typing_context: Any, array: Any, _byte: Any) -> Any:
@@ -162,11 +153,7 @@ def bits_of(wanted: bytes) -> Any:
 
 @part_of_kernel
 def equal_bytes(word: Any, wanted: Any) -> Any:
-    """Finds a byte among the eight of a word.
-
-    Args:
-        word: What `load_word` returned.
-        wanted: The byte times `ONES`.
+    """Finds a byte among the eight of a word; `wanted` is the byte times `ONES`.
 
     Returns:
         A word whose lowest set bit is the high bit of the first byte that is equal; those above it may be wrong. Zero
@@ -178,17 +165,7 @@ def equal_bytes(word: Any, wanted: Any) -> Any:
 
 @part_of_kernel
 def starts_with(content: Any, begin: int, end: int, word: bytes) -> bool:
-    """Tells whether a word stands at the beginning of a part of a byte array.
-
-    Args:
-        content: A byte array.
-        begin: Where the part begins.
-        end: Where it ends.
-        word: The word.
-
-    Returns:
-        True where the part is long enough and begins so.
-    """
+    """Tells whether a part of a byte array begins with a word."""
     if end - begin < len(word):
         return False
     for place in range(len(word)):
@@ -199,16 +176,7 @@ def starts_with(content: Any, begin: int, end: int, word: bytes) -> bool:
 
 @part_of_kernel
 def is_utf8(content: Any, begin: int, end: int) -> bool:
-    """Checks bytes as Python's decoder does: no overlong forms, no surrogates, nothing above U+10FFFF.
-
-    Args:
-        content: A byte array.
-        begin: Where the text begins in it.
-        end: Where it ends.
-
-    Returns:
-        True for valid UTF-8.
-    """
+    """Checks bytes as Python's decoder does: no overlong forms, no surrogates, nothing above U+10FFFF."""
     at = begin
     while at < end:
         if at + WORD_BYTES <= end and load_word(content, at) & _HIGH_BITS == 0:

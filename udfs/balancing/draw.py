@@ -18,14 +18,7 @@ _DIGIT_VALUES[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
 
 
 def splitmix64(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Mixes 64-bit numbers: Steele, Lea and Flood's SplitMix (2014), one step from each number as the state.
-
-    Args:
-        numbers: Any uint64 array.
-
-    Returns:
-        As many uint64 numbers; 0 gives 0xE220A8397B1DCDAF.
-    """
+    """Mixes 64-bit numbers: Steele, Lea and Flood's SplitMix (2014), one step from each as the state."""
     mixed = numbers + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

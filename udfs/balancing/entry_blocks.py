@@ -17,26 +17,12 @@ Spark hands a worker batches of `spark.sql.execution.arrow.maxRecordsPerBatch` r
 
 
 def partial_batch(sums: Mapping[int, npt.NDArray[np.int64]]) -> pa.RecordBatch:
-    """Puts the sums of blocks into a batch.
-
-    Args:
-        sums: Block -> its numbers.
-
-    Returns:
-        A batch of schema `PARTIAL_COUNTS`.
-    """
+    """Puts numbers by block into a batch of schema `PARTIAL_COUNTS`."""
     columns = [arrow_numbers(np.fromiter(sums, np.int32, len(sums))), arrow_contents(list(sums.values()))]
     return pa.RecordBatch.from_arrays(columns, schema=PARTIAL_COUNTS)
 
 
 def nonzero_blocks(numbers: npt.NDArray[np.int64]) -> dict[int, npt.NDArray[np.int64]]:
-    """Cuts numbers per entry into blocks.
-
-    Args:
-        numbers: One number per metadata entry.
-
-    Returns:
-        Block -> its numbers, a view, for the blocks that have a number other than zero.
-    """
+    """Cuts one number per metadata entry into blocks, as views, and keeps those with a number other than zero."""
     cut = (numbers[start : start + BLOCK_SIZE] for start in range(0, numbers.size, BLOCK_SIZE))
     return {block: content for block, content in enumerate(cut) if content.any()}

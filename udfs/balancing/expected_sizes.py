@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from udfs.arrow import arrow_numbers
-from udfs.balancing.expected_sizes_kernel import CERTAIN, EXPECTED, VARIANCE, plan_kernel
+from udfs.balancing.expected_sizes_kernel import CERTAIN, EXPECTED, VARIANCE, expected_sizes_kernel
 from udfs.balancing.probability import PROBABILITY_UNITS, flat_entry_ids
 from udfs.schemas import THRESHOLD_SUMS
 
@@ -33,7 +33,7 @@ def expected_sizes_batches(
         ValueError: If an entry id lies outside the list.
     """
     ascending = sorted(thresholds)
-    kernel, points, room = plan_kernel(), np.array(ascending, np.float64), np.empty(len(ascending))
+    kernel, points, room = expected_sizes_kernel(), np.array(ascending, np.float64), np.empty(len(ascending))
     sums = np.zeros((3, len(ascending) + 1), np.int64)
     pairs = 0
     for batch in batches:

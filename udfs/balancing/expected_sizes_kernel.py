@@ -50,7 +50,7 @@ def _add_sums(
 
 
 @cache
-def plan_kernel() -> Any:
+def expected_sizes_kernel() -> Any:
     """Compiles the loop, or loads it from numba's cache.
 
     Returns:

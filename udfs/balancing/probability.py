@@ -15,11 +15,7 @@ _NO_ENTRIES = arrow_numbers(np.zeros(1, np.int32))[0]
 def flat_entry_ids(
     entry_ids: pa.ListArray, number_of_entries: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Lays lists of entry ids out one after the other.
-
-    Args:
-        entry_ids: n lists of int32; a null is as an empty one.
-        number_of_entries: The length of the metadata list.
+    """Lays n lists of entry ids out one after the other; a null is as an empty one.
 
     Returns:
         All entry ids, pair by pair, and the number of entries of each pair, shape (n,).
@@ -43,10 +39,6 @@ class PairFactors:
     def __init__(self, entry_ids: pa.ListArray, number_of_entries: int) -> None:
         """Finds out which entry is whose.
 
-        Args:
-            entry_ids: n lists of int32.
-            number_of_entries: The length of the metadata list.
-
         Raises:
             ValueError: If an entry id lies outside the list.
         """
@@ -61,14 +53,10 @@ class PairFactors:
         self._pairs_longer_than = np.searchsorted(-lengths[self._longest_first], places, side="left")
 
     def keep_probabilities(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Gives 1 - prod(1 - p) of each pair.
+        """Returns 1 - prod(1 - p) of each pair, from one probability for each of `ids`.
 
-        Args:
-            probabilities: One number from 0 to 1 for each of `ids`.
-
-        Returns:
-            n numbers. The factors of a pair are multiplied one by one in the order of its list, so that the result is
-            the same to the bit in any batch, and never falls where a probability grows.
+        The factors of a pair are multiplied one by one in the order of its list, so that the result is the same to the
+        bit in any batch, and never falls where a probability grows.
         """
         factors = 1.0 - probabilities
         lost = np.ones(len(self.lengths))
@@ -98,12 +86,5 @@ def keep_probabilities(entry_ids: pa.ListArray, entry_probability: npt.NDArray[n
 
 
 def probability_units(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Rounds probabilities to units of 2^-32, whose sums are exact.
-
-    Args:
-        probabilities: Numbers from 0 to 1.
-
-    Returns:
-        As many whole numbers from 0 to 2^32.
-    """
+    """Rounds probabilities to whole numbers from 0 to 2^32, whose sums are exact."""
     return np.rint(probabilities * PROBABILITY_UNITS).astype(np.int64)

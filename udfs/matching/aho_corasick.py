@@ -19,14 +19,7 @@ class CharacterAutomaton:
         self._automaton.make_automaton()
 
     def match(self, texts: pa.Array) -> pa.ListArray:
-        """Finds every entry in each text.
-
-        Args:
-            texts: n strings; null counts as a text without entries.
-
-        Returns:
-            n lists of int32, sorted and distinct.
-        """
+        """Does what `MatchEngine.match` does."""
         # iter_long would lose the entries that lie within longer ones.
         found = (
             []

@@ -19,7 +19,7 @@ ENGINES = ("token", "pyahocorasick")
 
 
 class MatchEngine(Protocol):
-    """What matching needs of an engine."""
+    """Matches texts against the entries of a metadata list."""
 
     def match(self, texts: pa.Array) -> pa.ListArray:
         """Finds every entry in each text.
@@ -37,15 +37,12 @@ _loaded: dict[tuple[str, str], MatchEngine] = {}
 
 
 def load_engine(engine: str, path: str, metadata_digest: str) -> MatchEngine:
-    """Loads an engine, once per worker process.
+    """Loads an engine, once per worker process; only the last one loaded is kept.
 
     Args:
         engine: One of `ENGINES`.
-        path: The file that was shipped to this executor.
+        path: The engine's file on this executor.
         metadata_digest: The digest of the list that the job works with.
-
-    Returns:
-        The engine; the same object for the same engine and digest. Only the last one loaded is kept.
 
     Raises:
         ValueError: If there is no such engine, or the file holds another list.

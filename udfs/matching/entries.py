@@ -7,13 +7,7 @@ from pathlib import Path
 
 
 def entries_as_json(entries: Sequence[str]) -> bytes:
-    """Gives the one form of a metadata list that its digest is made from.
-
-    Args:
-        entries: The entries, in the order of their ids.
-
-    Returns:
-        A compact JSON list in UTF-8.
+    """Returns the one form of a metadata list that its digest is made from: a compact JSON list in UTF-8.
 
     Raises:
         UnicodeEncodeError: If an entry holds a lone surrogate.
@@ -23,11 +17,6 @@ def entries_as_json(entries: Sequence[str]) -> bytes:
 
 def write_entries(entries: Sequence[str], metadata_digest: str, path: str) -> None:
     """Writes a metadata list for the workers.
-
-    Args:
-        entries: The entries, in the order of their ids.
-        metadata_digest: The list's digest.
-        path: The file to write; an existing one is replaced.
 
     Raises:
         ValueError: If the digest is another list's.
@@ -40,13 +29,6 @@ def write_entries(entries: Sequence[str], metadata_digest: str, path: str) -> No
 
 def read_entries(path: str, metadata_digest: str) -> list[str]:
     """Reads a metadata list that `write_entries` wrote.
-
-    Args:
-        path: The file.
-        metadata_digest: The digest of the list that the caller works with.
-
-    Returns:
-        The entries, in the order of their ids.
 
     Raises:
         ValueError: If the file holds another list.

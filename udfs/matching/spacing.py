@@ -15,25 +15,13 @@ _LINE_WHITE_SPACE = str.maketrans("\t\n\r", "   ")
 def spacing(text: str) -> str:
     """Sets a text apart into words, as the paper's matching does before it looks for sub-strings.
 
-    Args:
-        text: An alternative text.
-
-    Returns:
-        The text with one space at each end and on both sides of each of `SEPARATOR_MARKS`, and with tab, LF and CR
-        replaced by a space. Double spaces, case and all other characters stay: "A dog." gives " A dog .  ".
+    One space stands at each end and on both sides of each of `SEPARATOR_MARKS`, and in place of tab, LF and CR. Double
+    spaces, case and all other characters stay: "A dog." gives " A dog .  ".
     """
     set_apart = _MARK.sub(r" \1 ", text).translate(_LINE_WHITE_SPACE)
     return f" {set_apart} "
 
 
 def matches_entry(spaced_text: str, entry_text: str) -> bool:
-    """Tells whether a metadata entry occurs in a text: the reference for every engine.
-
-    Args:
-        spaced_text: What `spacing` returned.
-        entry_text: A metadata entry.
-
-    Returns:
-        True where the entry with one space at each end is a sub-string of the spaced text.
-    """
+    """Tells whether an entry between spaces is a sub-string of a spaced text: the reference for every engine."""
     return f" {entry_text} " in spaced_text

@@ -15,7 +15,7 @@ What takes time is waiting for memory, so texts are cut in blocks: all slots of 
 is looked at. From each token the trie is walked as far as it goes: tokens times the deepest entry at worst.
 
 All of it is one file, since numba's cache on disk notices changes of the kernel's own file only. Nothing here counts
-references (`_nrt=False`), which took half of the time: so no kernel makes an array.
+references (`_nrt=False`), so no kernel makes an array.
 """
 
 from functools import cache

@@ -56,10 +56,10 @@ Nothing stands behind a repetition that could fail and be tried again: the work 
 
 
 def page_to_utf8(body: bytes, content_type: str = "", payload_type: str = "") -> tuple[bytes, str]:
-    """Turns a page into UTF-8.
+    """Turns a page, whose content encodings are removed, into UTF-8.
 
     Args:
-        body: The page's bytes, content encodings removed.
+        body: The page's bytes.
         content_type: The HTTP header's value, or "".
         payload_type: What WARC-Identified-Payload-Type says, or ""; heard where the HTTP header names no encoding.
 
@@ -75,15 +75,7 @@ def page_to_utf8(body: bytes, content_type: str = "", payload_type: str = "") ->
 
 
 def codec_of_label(label: str) -> str | None:
-    """Finds the codec of an encoding's label.
-
-    Args:
-        label: What a header or `<meta>` names, in any case.
-
-    Returns:
-        The codec of Python's that comes nearest (`udfs.pages.legacy_encodings` knows the difference), or None for a
-        label that is none of the Encoding Standard's.
-    """
+    """Finds Python's nearest codec for a label of the Encoding Standard; `legacy_encodings` knows the difference."""
     encoding = webencodings.lookup(label)
     if encoding is None:
         return None
@@ -157,7 +149,7 @@ def _codec_in_markup(label: bytes) -> str | None:
 
 def _detected_codec(body: bytes) -> str:
     """Asks the detector. It hardly tells code pages of Latin script apart: windows-1252 wins where they are even."""
-    if is_utf8(body):
+    if is_utf8_start(body):
         return "utf-8"
     matches = from_bytes(_sample(body), cp_isolation=_DETECTABLE)
     best = matches.best()
@@ -169,7 +161,7 @@ def _detected_codec(body: bytes) -> str:
     return _CODEC_OF_DETECTED.get(best.encoding, best.encoding)
 
 
-def is_utf8(body: bytes) -> bool:
+def is_utf8_start(body: bytes) -> bool:
     """Tells whether bytes are valid UTF-8, but for a character cut off at the end."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(body)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from udfs.numba_intrinsics import (
     BLOCK_BYTES,
+    GOLDEN_RATIO,
     ONES,
     bits_of,
     compiled,
@@ -64,7 +65,7 @@ _NAMES = {
 _less_bits = bits_of(b"<")
 
 _SLOTS = 256
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLIER = np.uint64(GOLDEN_RATIO)
 _SHIFT = np.uint64(56)
 
 

@@ -14,7 +14,7 @@ import zstandard
 from fastwarc.stream_io import BrotliReader
 
 from udfs.archives.source import ZSTD
-from udfs.pages.charset import is_utf8
+from udfs.pages.charset import is_utf8_start
 from udfs.pages.image_table import LostRecordError
 
 _STATUS_LINE = re.compile(rb"\s*HTTP(?:/\d+(?:\.\d+)?)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
@@ -295,13 +295,13 @@ def _decoded(parts: Iterator[bytes], max_bytes: int, undecoded: bytes | None) ->
 def _is_text(body: bytes) -> bool:
     """Tells text from packed bytes, which hold binary data bytes but where they are very short."""
     start = body[:_SNIFFED_BYTES]
-    return _BINARY.search(start) is None and (is_utf8(start) or _TAG_START.search(start) is not None)
+    return _BINARY.search(start) is None and (is_utf8_start(start) or _TAG_START.search(start) is not None)
 
 
 def _is_binary(body: bytes) -> bool:
     """Tells packed bytes, pictures and the like, of which a tenth are binary data bytes, from pages with a few."""
     start = body[:_SNIFFED_BYTES]
-    if looks_like_html(start) or is_utf8(start) or start.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if looks_like_html(start) or is_utf8_start(start) or start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return False
     binary = _BINARY.findall(start)
     # Every other byte of UTF-16 may be a NUL.

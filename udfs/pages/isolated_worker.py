@@ -15,13 +15,10 @@ LENGTH = struct.Struct(">Q")
 
 
 def serve(parse: Callable[..., Any], requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answers each call with ("result", result) or ("error", repr), until the input ends.
+    """Answers calls with ("result", result) or ("error", repr), until the input ends.
 
-    Args:
-        parse: What is called.
-        requests: Its arguments as pickled tuples, each behind its length.
-        answers: Where the pickled answers go, each behind its length; first a length of 0, which says that all is
-            imported.
+    Requests are pickled tuples of arguments; they and the answers stand behind their lengths. A first answer, of
+    length 0, says that all is imported.
     """
     answers.write(LENGTH.pack(0))
     answers.flush()

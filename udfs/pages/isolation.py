@@ -35,11 +35,7 @@ class ParserNotStartedError(RuntimeError):
 
 
 class LostPageError(RuntimeError):
-    """A page that the parser did not survive.
-
-    Attributes:
-        fate: `parser_timeout` or `parser_crash`.
-    """
+    """A page that the parser did not survive; its `fate` is `parser_timeout` or `parser_crash`."""
 
     def __init__(self, fate: str, detail: str) -> None:
         """Takes the fate, and the time or exit code."""
@@ -51,15 +47,9 @@ PageReader = Callable[[ArchiveRecord], PageImages | Loss]
 
 
 def page_reader(attempt: int, max_page_bytes: int, timeout_seconds: float) -> PageReader:
-    """Chooses how pages are parsed.
+    """Returns `parse_page` for one record, called as safely as a task's attempt, from 0, demands.
 
-    Args:
-        attempt: The number of the task's attempt, from 0.
-        max_page_bytes: Cap for a page.
-        timeout_seconds: Longest time for a page: the one clock that a result may depend on.
-
-    Returns:
-        What `parse_page` does, for one record.
+    `timeout_seconds` is the longest time for a page: the one clock that a result may depend on.
     """
     if attempt > 0:
         return IsolatedPages(max_page_bytes, timeout_seconds)
@@ -74,22 +64,13 @@ def _can_watch() -> bool:
 
 def _watched_page(record: ArchiveRecord, max_page_bytes: int, timeout_seconds: float) -> PageImages | Loss:
     if is_json_metadata(record):
-        # JSON is read in time that grows with its length, so it needs no clock, which costs a tenth of reading it.
+        # JSON is read in time that grows with its length, so it needs no clock, which would cost much of it.
         return parse_page(record, max_page_bytes)
     return watched(parse_page, timeout_seconds, record, max_page_bytes)  # type: ignore[no-any-return]
 
 
 def watched(parse: Parse, timeout_seconds: float, *arguments: Any) -> Any:
-    """Calls a parser in the worker, which ends where that takes too long. Only the main thread may do so.
-
-    Args:
-        parse: The parser.
-        timeout_seconds: Its longest time.
-        arguments: What it takes.
-
-    Returns:
-        What it returns.
-    """
+    """Calls a parser in the worker, which ends where that takes too long. Only the main thread may do so."""
     # The default action of SIGALRM ends the process, even within native code that never returns to Python.
     signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
     try:
@@ -100,16 +81,7 @@ def watched(parse: Parse, timeout_seconds: float, *arguments: Any) -> Any:
 
 @contextmanager
 def watched_parser(parse: Parse, attempt: int, timeout_seconds: float) -> Iterator[Parse]:
-    """Chooses how a parser is called, as `page_reader` does for the pages of records.
-
-    Args:
-        parse: The parser.
-        attempt: The number of the task's attempt, from 0.
-        timeout_seconds: Longest time for a page.
-
-    Yields:
-        Calls the parser; raises LostPageError for a page that it does not survive, from the second attempt on.
-    """
+    """Yields a parser as `page_reader` calls it; from the second attempt on it raises LostPageError."""
     if attempt > 0:
         isolated = IsolatedParser(parse, timeout_seconds)
         try:

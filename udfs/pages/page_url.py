@@ -6,14 +6,7 @@ from udfs.arrow import replace_lone_surrogates
 
 
 def clean_page_url(target_uri: str) -> str:
-    """Removes what writers put around a record's target URI.
-
-    Args:
-        target_uri: The header's value; GNU Wget writes it as `<uri>`.
-
-    Returns:
-        The URI without white space at its ends and without one pair of angle brackets. Spaces inside stay.
-    """
+    """Removes white space and the angle brackets of GNU Wget from around a record's target URI; spaces inside stay."""
     uri = target_uri.strip()
     if uri.startswith("<") and uri.endswith(">"):
         uri = uri[1:-1].strip()
@@ -21,15 +14,7 @@ def clean_page_url(target_uri: str) -> str:
 
 
 def join_base(page_url: str, base_href: str | None) -> str:
-    """Finds the URL that a page's links start from.
-
-    Args:
-        page_url: The page's own URL.
-        base_href: The `href` of its `<base>`, or None where there is none.
-
-    Returns:
-        The base resolved against the page; the page's URL where there is no base or it cannot be parsed.
-    """
+    """Resolves the `href` of a page's `<base>`; the page's own URL where there is none or it cannot be parsed."""
     if base_href is None:
         return page_url
     try:

@@ -72,13 +72,7 @@ class PairColumns:
     def add_page(
         self, page: PageImages, record_offset: int, start: int, *, are_records: bool = False
     ) -> tuple[int, list[int]]:
-        """Adds the pairs of a page's images.
-
-        Args:
-            page: The images.
-            record_offset: Where its record begins.
-            start: The image to begin with.
-            are_records: True where each image is a record of its own, and their offsets count up from the first.
+        """Adds the pairs of a page's images from `start` on; `are_records` where each image is a record of its own.
 
         Returns:
             The image to go on with after a `flush`, the number of images at the end; and the images before it whose

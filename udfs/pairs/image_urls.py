@@ -20,10 +20,7 @@ _BASE_WITH_FOLDER = re.compile(
 
 
 def plain_folder(base_url: str) -> tuple[npt.NDArray[np.uint8], int]:
-    """Gives what a plain path is appended to, so that a compiled loop can resolve it.
-
-    Args:
-        base_url: What `page_url.join_base` returned.
+    """Returns what a plain path is appended to, so that a compiled loop can resolve it.
 
     Returns:
         The bytes of the base without what follows its path's last slash, and where in it the path begins, behind the
@@ -41,14 +38,10 @@ def plain_folder(base_url: str) -> tuple[npt.NDArray[np.uint8], int]:
 
 
 def resolve_image_url(base_url: str, src: str) -> tuple[str | None, str]:
-    """Resolves an image's `src` and says whether it can be kept.
-
-    Args:
-        base_url: What `page_url.join_base` returned.
-        src: The attribute's value, entities decoded.
+    """Resolves an image's `src`; only http and https with a host is kept.
 
     Returns:
-        The image's URL and "", or None and the reason of its loss (`image.*`). Only http and https with a host is kept.
+        The image's URL and "", or None and the reason of its loss (`image.*`).
     """
     start = src[:16].lstrip()
     if not start and not src.strip():

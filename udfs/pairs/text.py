@@ -8,15 +8,7 @@ _LINE_BREAKS = str.maketrans("\n\r", "  ")
 
 
 def clean_text(text: str) -> str:
-    """Cleans an attribute's value into an alternative text.
-
-    Args:
-        text: The value of an attribute, entities decoded.
-
-    Returns:
-        The text without white space at its ends, each CR or LF replaced by one space, lone surrogates by U+FFFD;
-        nothing else changes. Empty where nothing is left.
-    """
+    """Strips an attribute's value and puts a space for each CR or LF, U+FFFD for lone surrogates; all else stays."""
     text = text.strip()
     if "\n" in text or "\r" in text:
         text = text.translate(_LINE_BREAKS)
@@ -24,13 +16,5 @@ def clean_text(text: str) -> str:
 
 
 def pair_id(image_url: str, alt_text: str) -> str:
-    """Names a pair by its content, as Spark SQL's `md5` over URL, NUL and text does.
-
-    Args:
-        image_url: The image's URL.
-        alt_text: The cleaned text.
-
-    Returns:
-        32 hex digits.
-    """
+    """Names a pair by its content, as Spark SQL's `md5` over URL, NUL and text does: 32 hex digits."""
     return hashlib.md5(f"{image_url}\0{alt_text}".encode(), usedforsecurity=False).hexdigest()

@@ -19,13 +19,13 @@ from udfs.matching.aho_corasick import CharacterAutomaton
 from udfs.matching.engine import ENGINES, load_engine
 from udfs.matching.entries import entries_as_json, read_entries, write_entries
 from udfs.matching.token_automaton import (
-    MULTIPLIER,
     TokenAutomaton,
     build_token_tables,
     open_token_tables,
     write_token_tables,
 )
 from udfs.matching.token_kernel import Tables
+from udfs.numba_intrinsics import GOLDEN_RATIO
 
 ENTRIES = ["dog", "new", "york", "new york", "new york city", "!", "U.S.", "St . Louis", " dog", "dog ", "a\tb", "a  b"]
 
@@ -253,4 +253,4 @@ def test_compiled_code_is_kept_by_the_sources_of_the_whole_package(tmp_path):
 
 
 def test_multiplier_is_odd():
-    assert MULTIPLIER % 2 == 1
+    assert GOLDEN_RATIO % 2 == 1
