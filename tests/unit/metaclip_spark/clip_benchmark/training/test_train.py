@@ -74,7 +74,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(config, tmp_path):
         "--checkpoint-every-steps=5",
     ]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while checkpoints.latest(killed.output) is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
