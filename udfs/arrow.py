@@ -16,7 +16,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def arrow_numbers(numbers: npt.NDArray[np.number[Any]], valid: npt.NDArray[np.bool_] | None = None) -> pa.Array:
-    """Returns contiguous numbers, never changed afterwards, as an Arrow array without a copy; null where not `valid`."""
+    """Returns contiguous numbers, never changed afterwards, as an Arrow array without a copy; null where invalid."""
     validity = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
     return pa.Array.from_buffers(pa.from_numpy_dtype(numbers.dtype), numbers.size, [validity, pa.py_buffer(numbers)])
 
