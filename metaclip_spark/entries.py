@@ -20,10 +20,9 @@ import pyarrow.parquet as pq
 from metaclip_spark.balance import LARGEST_COUNT
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.inputs.remote import files_of_url
-from metaclip_spark.stores.storage import driver_options
 from udfs.matching.entries import entries_as_json
+from udfs.sources import environment_options, local_path, open_archive, scheme_of, stat_archive
 from udfs.sources.credentials import bare_url, without_credentials
-from udfs.sources.fetch import local_path, open_archive, scheme_of, stat_archive
 
 DIGEST_KEY = "metadata_digest"
 """Where a Parquet footer names the list that its ids belong to."""
@@ -144,7 +143,7 @@ def _is_folder(path: str) -> bool:
     if scheme_of(path) == "file":
         return Path(local_path(path)).is_dir()
     try:
-        stat_archive(path, driver_options())
+        stat_archive(path, environment_options())
     except FileNotFoundError:
         return True
     except (OSError, ValueError):
@@ -155,7 +154,7 @@ def _is_folder(path: str) -> bool:
 
 def _part_files(path: str) -> list[str]:
     if scheme_of(path) != "file":
-        return [part for _, part in sorted(files_of_url(f"{path.rstrip('/')}/", (".parquet",), driver_options()))]
+        return [part for _, part in sorted(files_of_url(f"{path.rstrip('/')}/", (".parquet",), environment_options()))]
     return [str(part) for part in sorted(Path(local_path(path)).glob("*.parquet")) if part.name[0] not in "._"]
 
 
@@ -166,7 +165,7 @@ def _read(path: str) -> bytes:
         MetadataError: If it is missing or damaged.
     """
     try:
-        with open_archive(path, driver_options()) as stream:
+        with open_archive(path, environment_options()) as stream:
             content = stream.read()
         if content.startswith(_GZIP_START):
             return _unpacked(content, "gzip")

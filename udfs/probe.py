@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any
 
-from udfs.sources import fetch
+from udfs.sources import FetchOptions, open_archive
 from udfs.sources.credentials import without_credentials
-from udfs.sources.resume import FetchOptions
 
 PACKAGES = ("numpy", "pyarrow", "numba", "fastwarc", "selectolax", "msgspec", "boto3", "pyahocorasick")
 _BYTES_READ = 1 << 16
@@ -37,7 +36,7 @@ def probe_worker(load_engine: Callable[[], Any], paths: Sequence[str], options: 
         problems.append(f"the automaton cannot be loaded: {error!r}")
     for path in paths:
         try:
-            with fetch.open_archive(path, options) as stream:
+            with open_archive(path, options) as stream:
                 stream.read(_BYTES_READ)
         except Exception as error:
             problems.append(f"{without_credentials(path)} cannot be read: {error}")
@@ -54,11 +53,7 @@ def probe_worker(load_engine: Callable[[], Any], paths: Sequence[str], options: 
 
 
 def installed_packages() -> dict[str, str]:
-    """Gives the versions of the packages that the workers need.
-
-    Returns:
-        Package -> version, or "missing".
-    """
+    """Returns the version, or "missing", of each package that the workers need."""
     return {name: _version(name) for name in PACKAGES}
 
 

@@ -16,9 +16,8 @@ from metaclip_spark.errors import InputError, SchemaMismatchError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import files_of_url, in_words, matches_pattern, read_path_list
 from udfs.pairs.tables import RawStream
+from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive, scheme_of
 from udfs.sources.credentials import bare_url, has_ending, without_credentials
-from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive, scheme_of
-from udfs.sources.resume import FetchOptions
 
 ARCHIVE_ENDINGS = tuple(kind + compression for kind in (".warc", ".wat", ".arc") for compression in ("", ".gz", ".zst"))
 POOL_ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst")

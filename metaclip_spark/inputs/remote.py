@@ -16,12 +16,11 @@ import fsspec
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.errors import InputError
 from metaclip_spark.inputs.archive_path import ArchivePath
-from metaclip_spark.stores.storage import s3_endpoint
+from udfs.sources import FetchOptions, environment_options, open_archive, scheme_of, stat_archive
 from udfs.sources import https as fetch_https
 from udfs.sources import s3 as fetch_s3
 from udfs.sources.credentials import bare_url, without_credentials, without_query
-from udfs.sources.fetch import credentials_hidden, open_archive, scheme_of, stat_archive
-from udfs.sources.resume import FetchOptions
+from udfs.sources.fetch import credentials_hidden
 
 COMMON_CRAWL_S3 = "s3://commoncrawl"
 COMMON_CRAWL_HTTPS = "https://data.commoncrawl.org"
@@ -38,7 +37,7 @@ def fetch_options(config: ExtractConfig) -> FetchOptions:
     Returns:
         Options for the driver and the workers.
     """
-    return FetchOptions(s3_access=config.s3_access, s3_endpoint=s3_endpoint())
+    return environment_options(config.s3_access)
 
 
 def files_of_url(item: str, endings: tuple[str, ...], options: FetchOptions) -> list[ArchivePath]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 
 from metaclip_spark.errors import ConfigError, InputError
-from metaclip_spark.stores.storage import driver_options
 from udfs.archives import reader
 from udfs.archives.recovery import ArchiveRecord, Damage
 from udfs.archives.source import ArchiveReadError, NotAnArchiveError
@@ -18,8 +17,8 @@ from udfs.pages.wat import NO_ENVELOPE
 from udfs.pairs.extract import ExtractOptions
 from udfs.pairs.rules import pair_images
 from udfs.pairs.text import pair_id
+from udfs.sources import ArchiveStream, environment_options, open_archive
 from udfs.sources.credentials import without_credentials
-from udfs.sources.fetch import ArchiveStream, open_archive
 
 _LIMITS = ExtractOptions()
 
@@ -110,7 +109,7 @@ def read_archive(path: str | PathLike[str]) -> Iterator[ArchiveRecord | Damage]:
     """
     shown = without_credentials(fspath(path))
     try:
-        stream = open_archive(fspath(path), driver_options())
+        stream = open_archive(fspath(path), environment_options())
     except FileNotFoundError:
         raise InputError(f"the archive {shown} does not exist") from None
     except (OSError, ValueError) as error:

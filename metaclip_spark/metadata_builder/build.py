@@ -5,7 +5,7 @@ filtered there; only those that reach the thresholds come to the driver.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pyspark import StorageLevel
@@ -45,9 +45,8 @@ from metaclip_spark.metadata_builder.word_counts import (
 from metaclip_spark.metadata_builder.wordnet import read_wordnet
 from metaclip_spark.runs.lock import locked
 from metaclip_spark.stores.spark_io import check_committed, prepare_compression, prepare_tables
-from metaclip_spark.stores.storage import Storage, driver_options
-from udfs.sources.fetch import size_of_archive
-from udfs.sources.resume import FetchOptions
+from metaclip_spark.stores.storage import Storage
+from udfs.sources import FetchOptions, environment_options, size_of_archive
 from udfs.wikipedia.articles import ArticleRules
 from udfs.wikipedia.page_views import HOURLY, ViewRules
 
@@ -123,7 +122,7 @@ def _built(
     spark: SparkSession, sources: MetadataSources, thresholds: MetadataThresholds, storage: Storage
 ) -> BuiltMetadata:
     built = BuiltMetadata()
-    options = replace(driver_options(), s3_access=sources.s3_access)
+    options = environment_options(sources.s3_access)
     _add_names(sources, thresholds, options, built)
     _check_files(sources, options)
     words = _words(spark, sources, options, storage, built)

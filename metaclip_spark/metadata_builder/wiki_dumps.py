@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.inputs.files import resolve_files
+from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive, size_of_archive
 from udfs.sources.compression import BZIP2_START, START_BYTES, UNREADABLE_STARTS, read_chunks, unpack, unpacked_lines
-from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive, size_of_archive
-from udfs.sources.resume import FetchOptions
 from udfs.wikipedia.page_views import COMPLETE, HOURLY
 from udfs.wikipedia.pages import as_utf8, namespace_names
 from udfs.wikipedia.wikitext import FILE_NAMESPACES

@@ -13,8 +13,7 @@ from metaclip_spark.errors import InputError
 from metaclip_spark.metadata_builder.wiki_dumps import DumpPart
 from metaclip_spark.steps.schemas import spark_schema
 from udfs.schemas import COUNT_FILES, DUMP_PARTS, VIEW_FILES, WORD_COUNTS
-from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive
-from udfs.sources.resume import FetchOptions
+from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive
 from udfs.wikipedia.articles import ArticleRules, count_articles
 from udfs.wikipedia.count_files import read_count_files
 from udfs.wikipedia.page_views import ViewRules, count_views

@@ -9,8 +9,7 @@ from pathlib import PurePosixPath
 
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.inputs.files import resolve_files
-from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive
-from udfs.sources.resume import FetchOptions
+from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive
 
 DATA_FILES = ("data.noun", "data.verb", "data.adj", "data.adv")
 

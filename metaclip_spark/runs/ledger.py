@@ -28,9 +28,8 @@ from metaclip_spark.runs.records import (
     read_ledger_entry,
 )
 from metaclip_spark.stores.storage import Storage
+from udfs.sources import FetchOptions, tag_like
 from udfs.sources.credentials import without_credentials
-from udfs.sources.fetch import tag_like
-from udfs.sources.resume import FetchOptions
 
 FAILED = "failed"
 _LOOKS_AT_ONCE = 32

@@ -12,8 +12,7 @@ from metaclip_spark.steps.schemas import require_columns, spark_schema
 from udfs.pairs.extract import ExtractOptions, extract_batches
 from udfs.pairs.tables import read_pool_batches
 from udfs.schemas import ARCHIVE_PATHS, EXTRACTED
-from udfs.sources.fetch import DEFAULT_OPTIONS, open_archive
-from udfs.sources.resume import FetchOptions
+from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive
 
 
 def archive_paths(spark: SparkSession, paths: Sequence[ArchivePath], at_once: int = 0) -> DataFrame:

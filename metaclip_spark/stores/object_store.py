@@ -15,8 +15,9 @@ from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped, unused-i
 from pyspark.sql import SparkSession
 
 from metaclip_spark.errors import ConfigError
+from udfs.sources import FetchOptions
 from udfs.sources.credentials import without_credentials
-from udfs.sources.resume import FetchOptions, TransientFetchError, with_retries
+from udfs.sources.resume import TransientFetchError, with_retries
 from udfs.sources.s3 import call_s3, list_pages, list_s3, split_s3
 
 _KEYS_PER_DELETE = 1000

@@ -15,7 +15,8 @@ import pyspark
 from pyspark.sql import SparkSession
 
 from metaclip_spark.errors import ConfigError
-from metaclip_spark.stores.storage import Storage, s3_endpoint
+from metaclip_spark.stores.storage import Storage
+from udfs.sources import s3_endpoint
 
 S3A_CLASS = "org.apache.hadoop.fs.s3a.S3AFileSystem"
 PROTOCOL_CLASS = "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol"

@@ -1,7 +1,6 @@
 """A folder of a run, of a built list or of anything else that is written whole: objects, and Parquet files of Spark."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ import pyarrow.parquet as pq
 
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.stores.object_store import HadoopStore, LocalStore, ObjectStore, S3Store
+from udfs.sources import FetchOptions, environment_options, scheme_of
 from udfs.sources.credentials import without_credentials
-from udfs.sources.fetch import scheme_of
 from udfs.sources.https import SCHEMES as WEB_SCHEMES
-from udfs.sources.resume import FetchOptions
 from udfs.sources.s3 import SCHEMES as S3_SCHEMES
 from udfs.sources.s3 import split_s3
 
@@ -22,26 +20,6 @@ JsonObject = dict[str, Any]
 """Any JSON object: options of a command, facts that are printed only."""
 
 _GLOB_CHARACTERS = frozenset("*?[]{}\\")
-
-ENDPOINT_VARIABLES = ("METACLIP_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-
-
-def s3_endpoint() -> str | None:
-    """Gives the S3 server that the environment names.
-
-    Returns:
-        A URL, or None for AWS.
-    """
-    return next((os.environ[name] for name in ENDPOINT_VARIABLES if os.environ.get(name)), None)
-
-
-def driver_options() -> FetchOptions:
-    """Gives how the driver reaches S3 for the run's own objects.
-
-    Returns:
-        Signed requests to the environment's endpoint.
-    """
-    return FetchOptions(s3_endpoint=s3_endpoint())
 
 
 class Storage:
@@ -60,7 +38,7 @@ class Storage:
 
         Args:
             output: A path on a file system that driver and executors share, or s3://, s3a://, gs://, hdfs://.
-            options: How S3 is reached; as `driver_options` says where it is not given.
+            options: How S3 is reached; as the environment says where it is not given.
 
         Raises:
             ConfigError: If the path has a character that Spark would take for a pattern, or the URL names no folder
@@ -90,7 +68,7 @@ class Storage:
                 bucket, prefix = split_s3(output)
             except ValueError as error:
                 raise ConfigError(f"--output {error}") from None
-            self._objects = self.uploads = S3Store(output, options or driver_options())
+            self._objects = self.uploads = S3Store(output, options or environment_options())
             self._spark_root = f"s3a://{bucket}/{prefix}".rstrip("/")
         elif scheme in WEB_SCHEMES:
             raise ConfigError(

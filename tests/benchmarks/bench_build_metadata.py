@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from metaclip_spark.metadata_builder.word_counts import sum_by_key
 from udfs.schemas import DUMP_PARTS, WORD_COUNTS
-from udfs.sources.fetch import open_archive
+from udfs.sources import open_archive
 from udfs.wikipedia.articles import ArticleRules, count_articles
 from udfs.wikipedia.ngrams import count_batches
 

@@ -16,7 +16,7 @@ from udfs.pages.image_table import Loss, PageImages
 from udfs.pairs.extract import ExtractOptions, extract_batches
 from udfs.pairs.rules import Pairs, pair_images
 from udfs.schemas import ARCHIVE_PATHS, EXTRACTED, SOURCES
-from udfs.sources.fetch import ArchiveStat, ArchiveStream
+from udfs.sources import ArchiveStat, ArchiveStream
 
 HTML = b'<html><body><img src="/%d.jpg" alt="a dog %d"></body></html>'
 

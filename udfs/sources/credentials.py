@@ -29,38 +29,20 @@ class _Url(NamedTuple):
 
 
 def bare_url(url: str) -> str:
-    """Leaves user info, query and fragment out of a URL: what is left names a file, whoever asks for it and how.
+    """Leaves user info, query and fragment out of a URL: what is left names a file, and may stand in tables.
 
-    Args:
-        url: A URL, or a chain of them as fsspec takes it; any other text stays as it is.
-
-    Returns:
-        What may stand in tables. It ends as the file's name does.
+    The URL may be a chain of them as fsspec takes it; any other text stays as it is.
     """
     return "::".join(f"{part.start}{part.rest}" for part in _parts_of(url))
 
 
 def without_query(url: str) -> str:
-    """Leaves query and fragment out of a URL.
-
-    Args:
-        url: As for `bare_url`.
-
-    Returns:
-        The rest, user info included: it opens something, and is not to be shown.
-    """
+    """Leaves query and fragment out of a URL; the rest, user info included, is not to be shown."""
     return "::".join(f"{part.start}{part.user_info}{part.rest}" for part in _parts_of(url))
 
 
 def without_credentials(url: str) -> str:
-    """Gives a URL as messages and manifests show it.
-
-    Args:
-        url: As for `bare_url`.
-
-    Returns:
-        The bare URL; "?..." stands for a query.
-    """
+    """Returns a URL as messages and manifests show it: the bare URL, with "?..." for a query."""
     parts = _parts_of(url)
     return "::".join(f"{part.start}{part.rest}{f'?{_HIDDEN}' if part.query else ''}" for part in parts)
 
@@ -82,39 +64,17 @@ def hide_credentials(text: str, *urls: str) -> str:
 
 
 def urls_without_credentials(text: str) -> str:
-    """Leaves out of each URL in a text what `without_credentials` leaves out.
-
-    Args:
-        text: Any text, such as a message that quotes what a user typed.
-
-    Returns:
-        The text.
-    """
+    """Leaves out of each URL in a text, such as a message, what `without_credentials` leaves out."""
     return _URL.sub(lambda found: without_credentials(found[0]), text)
 
 
 def has_ending(path: str, endings: tuple[str, ...]) -> bool:
-    """Tells whether a file's name ends in one of several ways, in upper or lower case.
-
-    Args:
-        path: A path or a URL, whose query does not count.
-        endings: Endings in lower case; an empty one fits any name.
-
-    Returns:
-        True if it does.
-    """
+    """Tells whether a path, or a URL without its query, has one of the endings (in lower case), in any case."""
     return bare_url(path).lower().endswith(endings)
 
 
 def has_credentials(url: str) -> bool:
-    """Tells whether a URL holds user info.
-
-    Args:
-        url: As for `bare_url`.
-
-    Returns:
-        True if it does.
-    """
+    """Tells whether a URL holds user info."""
     return any(part.user_info for part in _parts_of(url))
 
 

@@ -9,14 +9,8 @@ import urllib3
 import urllib3.exceptions
 
 from udfs.sources.credentials import hide_credentials, without_credentials
-from udfs.sources.resume import (
-    ArchiveChangedError,
-    FetchOptions,
-    OpenedBody,
-    TransientFetchError,
-    size_by_range,
-    with_retries,
-)
+from udfs.sources.options import FetchOptions
+from udfs.sources.resume import ArchiveChangedError, RemoteBody, TransientFetchError, size_by_range, with_retries
 
 SCHEMES = ("http", "https")
 _CHANGED = 412
@@ -40,36 +34,12 @@ class _Asked(NamedTuple):
     shown: str
 
 
-class _HttpsBody:
-    def __init__(self, path: str, answer: Any) -> None:
-        self._path = path
-        self._answer = answer
-
-    def read(self, size: int, /) -> bytes:
-        try:
-            return bytes(self._answer.read(size))
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise TransientFetchError(f"{self._path}: the answer broke off: {error!r}") from None
-
-    def close(self) -> None:
-        self._answer.close()
-
-
-def open_https_body(path: str, options: FetchOptions, start: int, etag: str) -> OpenedBody:
-    """Asks for a file from an offset on.
-
-    Args:
-        path: Its URL.
-        options: Timeouts.
-        start: First byte.
-        etag: The tag that it must have; "" for any.
-
-    Returns:
-        The answer.
+def open_https_body(path: str, options: FetchOptions, start: int, etag: str) -> RemoteBody:
+    """Asks for a file from a byte on.
 
     Raises:
         TransientFetchError: It may go well at the next attempt.
-        OSError: The server ignores Range requests, gives no length, or refuses.
+        OSError: The server ignores Range requests, gives no length, or refuses; the file no longer has the tag.
     """
     headers = {"Accept-Encoding": "identity"}
     headers |= {"Range": f"bytes={start}-"} if start else {}
@@ -94,19 +64,11 @@ def open_https_body(path: str, options: FetchOptions, start: int, etag: str) -> 
     if not size.isdigit():
         answer.close()
         raise OSError(f"{shown}: the server gives no length, so that a cut body could not be noticed: copy it first")
-    return OpenedBody(_HttpsBody(shown, answer), int(size), _tag(answer))
+    return RemoteBody(shown, answer, int(size), _tag(answer))
 
 
 def stat_https(path: str, options: FetchOptions) -> tuple[int, str]:
-    """Looks up a file.
-
-    Args:
-        path: Its URL.
-        options: Attempts and timeouts.
-
-    Returns:
-        (bytes, tag).
-    """
+    """Looks up the bytes and the tag of a file."""
     headers = {"Accept-Encoding": "identity"}
 
     def look() -> tuple[int, str]:

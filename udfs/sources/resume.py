@@ -7,37 +7,22 @@ the object is still the same (If-Match), and gives up only after several attempt
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from time import sleep
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
-S3_ACCESS = ("signed", "anonymous", "requester-pays")
+import botocore.exceptions
+import urllib3.exceptions
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from udfs.sources.options import FetchOptions
+from udfs.sources.stream import ByteStream
+
 BLOCK_BYTES = 1 << 20
 _ERROR_PAGE_HEAD = 1024
 _SKIP_RATHER_THAN_ASK_BYTES = 1 << 20
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class FetchOptions:
-    """How remote archives are reached. It travels from the driver to the workers, so it holds no credentials.
-
-    Attributes:
-        s3_access: signed (the usual chain of credentials), anonymous, or requester-pays.
-        s3_endpoint: URL of an S3 server other than AWS; None for AWS, or what boto3's own settings say.
-        attempts: Requests in a row that may fail before an archive is given up.
-        first_delay_seconds: Wait before the second attempt; it doubles from one attempt to the next.
-        longest_delay_seconds: Cap of a wait, also of one that a server asks for by Retry-After.
-        timeout_seconds: Longest silence of a server.
-    """
-
-    s3_access: str = "signed"
-    s3_endpoint: str | None = None
-    attempts: int = 8
-    first_delay_seconds: float = 0.5
-    longest_delay_seconds: float = 60.0
-    timeout_seconds: float = 60.0
 
 
 class TransientFetchError(OSError):
@@ -57,55 +42,44 @@ class ArchiveChangedError(OSError):
     """The object is no longer the one whose first bytes were read."""
 
 
-class Body(Protocol):
-    """An open answer, read in order."""
+class RemoteBody(ByteStream):
+    """The open answer to a request for an object from some byte on, read in order.
 
-    def read(self, size: int, /) -> bytes:
-        """Reads up to `size` bytes; none only at the end.
+    Attributes:
+        size: Bytes of the whole object, not of this answer.
+        etag: The object's tag; empty where the server sends none.
+    """
 
-        Raises:
-            TransientFetchError: The connection broke.
-        """
-        ...
+    def __init__(self, shown: str, answer: Any, size: int, etag: str) -> None:
+        """Wraps what boto3 or urllib3 return for a request; `shown` is its URL in messages."""
+        self.size = size
+        self.etag = etag
+        self._shown = shown
+        self._answer = answer
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Reads up to `size` bytes; none only at the end. A broken connection is a `TransientFetchError`."""
+        try:
+            return bytes(self._answer.read(size))
+        except (botocore.exceptions.BotoCoreError, urllib3.exceptions.HTTPError, OSError) as error:
+            raise TransientFetchError(f"{self._shown}: the answer broke off: {error!r}") from None
 
     def close(self) -> None:
         """Ends the connection."""
-        ...
+        self._answer.close()
+        super().close()
 
 
-@dataclass(frozen=True)
-class OpenedBody:
-    """An answer to a request.
-
-    Attributes:
-        body: Its bytes.
-        size: Bytes of the whole object, not of this answer.
-        etag: The object's tag; empty where the server gives none.
-    """
-
-    body: Body
-    size: int
-    etag: str
-
-
-OpenBody = Callable[[int, str], OpenedBody]
+OpenBody = Callable[[int, str], RemoteBody]
 """(first byte, ETag that the object must have, or "" at the first request) -> answer. Raises TransientFetchError,
 ArchiveChangedError, or any other OSError for what no further attempt would change."""
 
 
 def size_by_range(path: str, content_range: str, start: int) -> str:
-    """Reads the size of a file from the header of an answer that holds a part of it.
-
-    Args:
-        path: What was asked for, for the message.
-        content_range: The header, such as "bytes 100-199/200".
-        start: The first byte that was asked for.
-
-    Returns:
-        The size as the header has it.
+    """Reads the size of a file from the Content-Range of an answer, such as "bytes 100-199/200".
 
     Raises:
-        TransientFetchError: The answer begins with another byte.
+        TransientFetchError: The answer begins with another byte than `start`, the one that was asked for.
     """
     part, _, size = content_range.rpartition("/")
     if part.partition(" ")[2].partition("-")[0].strip() != str(start):
@@ -114,50 +88,41 @@ def size_by_range(path: str, content_range: str, start: int) -> str:
 
 
 def with_retries(operation: Callable[[], Result], options: FetchOptions) -> Result:
-    """Calls an operation until it does not fail for a passing reason.
-
-    Args:
-        operation: Raises `TransientFetchError` for what may pass.
-        options: Attempts and waits. Each wait is drawn from its upper half, so that many workers do not ask at once.
-
-    Returns:
-        What the operation returns.
-
-    Raises:
-        OSError: The last fault, with the number of attempts.
-    """
-    for attempt in range(options.attempts):
-        try:
-            return operation()
-        except TransientFetchError as fault:
-            if attempt + 1 == options.attempts:
-                raise OSError(f"{fault} (given up after {options.attempts} attempts)") from fault
-            sleep(_delay(attempt, fault, options))
-    raise OSError("a fetch needs at least one attempt")
+    """Calls an operation until it raises no `TransientFetchError`; the last one becomes an OSError."""
+    attempts = Retrying(
+        retry=retry_if_exception_type(TransientFetchError),
+        stop=stop_after_attempt(options.attempts),
+        wait=partial(_delay, options),
+        sleep=sleep,
+        retry_error_callback=_give_up,
+    )
+    return attempts(operation)
 
 
-def _delay(attempt: int, fault: TransientFetchError, options: FetchOptions) -> float:
-    longest = min(options.first_delay_seconds * 2**attempt, options.longest_delay_seconds)
-    # How long to wait is the one thing that chance decides; no result depends on it.
+def _delay(options: FetchOptions, state: RetryCallState) -> float:
+    longest = wait_exponential(multiplier=options.first_delay_seconds, max=options.longest_delay_seconds)(state)
+    # Drawn from the upper half, so that many workers do not ask at once; no result depends on it.
     drawn: float = longest * random.uniform(0.5, 1.0)  # noqa: S311
-    return max(drawn, min(fault.retry_after_seconds or 0.0, options.longest_delay_seconds))
+    return max(drawn, min(getattr(_fault(state), "retry_after_seconds", None) or 0.0, options.longest_delay_seconds))
+
+
+def _give_up(state: RetryCallState) -> Any:
+    fault = _fault(state)
+    raise OSError(f"{fault} (given up after {state.attempt_number} attempts)") from fault
+
+
+def _fault(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
 
 
 def is_error_page(head: bytes) -> bool:
-    """Tells an S3 error document from an archive: some servers and caches send it with status 200.
-
-    Args:
-        head: The first bytes of an answer.
-
-    Returns:
-        True for the XML of an S3 error.
-    """
+    """Tells an S3 error document from an archive: some servers and caches send it with status 200."""
     start = head[:_ERROR_PAGE_HEAD].lstrip()
     return start.startswith((b"<?xml", b"<Error")) and b"<Error>" in start and b"<Code>" in start
 
 
-class ResumingReader:
-    """A remote object as a readable, seekable stream.
+class ResumingReader(ByteStream):
+    """A remote object as a stream that can be read anywhere.
 
     Attributes:
         size: Bytes of the object.
@@ -165,52 +130,43 @@ class ResumingReader:
     """
 
     def __init__(self, path: str, open_body: OpenBody, options: FetchOptions) -> None:
-        """Opens the object and reads its first block, which is kept: readers look at an archive's start repeatedly.
-
-        Raises:
-            OSError: The object cannot be opened.
-        """
+        """Opens the object and reads its first block, which is kept: readers look at an archive's start repeatedly."""
         self._path = path
         self._open_body = open_body
         self._options = options
         self._position = 0
-        self._body: Body | None = None
+        self._body: RemoteBody | None = None
         self._body_position = 0
         self.size, self.etag = -1, ""
         self._head = with_retries(lambda: self._read_block(0), options)
         self._block, self._block_start = self._head, 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """Reads up to `size` bytes (all that is left for -1); fewer only at the end of the object.
-
-        Raises:
-            OSError: The object cannot be read on, or has changed.
-        """
+        """Reads up to `size` bytes; an object that has changed, or cannot be read on, is an OSError."""
         end = self.size if size < 0 else min(self.size, self._position + size)
         parts: list[bytes] = []
         while self._position < end:
             part = self._cached(end)
             if not part:
-                start = self._position
-                self._block = with_retries(lambda: self._read_block(start), self._options)  # noqa: B023 - called here
-                self._block_start = start
+                self._block = with_retries(partial(self._read_block, self._position), self._options)
+                self._block_start = self._position
                 continue
             parts.append(part)
             self._position += len(part)
         return b"".join(parts)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Moves to a byte offset and returns it; no request is made before the next read."""
+        """See `io.IOBase`; no request is made before the next read."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
         self._position = base + offset
         return self._position
 
-    def tell(self) -> int:
-        """Returns the byte offset of the next read."""
-        return self._position
-
     def close(self) -> None:
         """Ends the connection."""
+        self._end_body()
+        super().close()
+
+    def _end_body(self) -> None:
         if self._body is not None:
             self._body.close()
             self._body = None
@@ -222,46 +178,46 @@ class ResumingReader:
         return b""
 
     def _read_block(self, start: int) -> bytes:
-        # From the answer at hand where it stands there or shortly before, else from a new one.
+        """Reads from the answer at hand where that is at the byte or shortly before it, else from a new one."""
         try:
             body = self._body_at(start)
             block = _read_up_to(body, min(BLOCK_BYTES, self.size - start))
             if not block and start < self.size:
                 raise TransientFetchError(f"{self._path}: the answer ended at byte {start} of {self.size}")
         except OSError:
-            self.close()
+            self._end_body()
             raise
         if start == 0 and is_error_page(block) and not self.etag:
-            self.close()
+            self._end_body()
             self.size = -1
             raise TransientFetchError(f"{self._path}: the server sent an error page with status 200: {block[:200]!r}")
         self._body_position = start + len(block)
         return block
 
-    def _body_at(self, start: int) -> Body:
+    def _body_at(self, start: int) -> RemoteBody:
         if self._body is not None and 0 <= start - self._body_position <= _SKIP_RATHER_THAN_ASK_BYTES:
             skipped = len(_read_up_to(self._body, start - self._body_position))
             self._body_position += skipped
             if self._body_position == start:
                 return self._body
-        self.close()
-        opened = self._open_body(start, self.etag)
-        if self.etag and not opened.etag:
-            opened.body.close()
+        self._end_body()
+        body = self._open_body(start, self.etag)
+        if self.etag and not body.etag:
+            body.close()
             raise TransientFetchError(f"{self._path}: the answer at byte {start} has no ETag, as error pages have none")
-        if self.size >= 0 and (opened.size, opened.etag) != (self.size, self.etag):
-            opened.body.close()
+        if self.size >= 0 and (body.size, body.etag) != (self.size, self.etag):
+            body.close()
             raise ArchiveChangedError(
                 f"{self._path} has changed while it was read (size {self.size}, ETag {self.etag!r} before, "
-                f"{opened.size}, {opened.etag!r} now): run again with --resume when it is complete"
+                f"{body.size}, {body.etag!r} now): run again with --resume when it is complete"
             )
-        self.size, self.etag = opened.size, opened.etag
-        self._body, self._body_position = opened.body, start
-        return opened.body
+        self.size, self.etag = body.size, body.etag
+        self._body, self._body_position = body, start
+        return body
 
 
-def _read_up_to(body: Body, size: int) -> bytes:
-    # A fault is raised only where it left nothing: what came before it is kept, and progress.
+def _read_up_to(body: RemoteBody, size: int) -> bytes:
+    """Reads bytes; a fault is raised only where it left nothing: what came before it is kept, and is progress."""
     parts: list[bytes] = []
     left = size
     while left > 0:

@@ -4,21 +4,15 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-import boto3
 import botocore.exceptions
 import urllib3.exceptions
 from botocore import UNSIGNED
 from botocore.config import Config
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from udfs.sources.credentials import has_credentials, without_credentials
-from udfs.sources.resume import (
-    ArchiveChangedError,
-    FetchOptions,
-    OpenedBody,
-    TransientFetchError,
-    size_by_range,
-    with_retries,
-)
+from udfs.sources.options import FetchOptions
+from udfs.sources.resume import ArchiveChangedError, RemoteBody, TransientFetchError, size_by_range, with_retries
 
 SCHEMES = ("s3", "s3a", "s3n")
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
@@ -47,13 +41,7 @@ class _CredentialsError(PermissionError):
 
 
 def split_s3(path: str) -> tuple[str, str]:
-    """Splits an S3 URL; its characters stand for themselves ("+" is a plus sign, "%20" three characters).
-
-    Args:
-        path: s3://bucket/key.
-
-    Returns:
-        (bucket, key).
+    """Splits s3://bucket/key; its characters stand for themselves ("+" is a plus sign, "%20" three characters).
 
     Raises:
         ValueError: The URL names no bucket, or holds credentials, which are not read from there.
@@ -70,14 +58,9 @@ def split_s3(path: str) -> tuple[str, str]:
 
 
 def s3_client(options: FetchOptions) -> Any:
-    """Gives this process's client, made anew after its credentials expired.
+    """Returns this process's boto3 client, which retries nothing by itself, made anew after its credentials expired."""
+    import boto3
 
-    Args:
-        options: Access and endpoint.
-
-    Returns:
-        A boto3 client, which retries nothing by itself.
-    """
     with _lock:
         if options not in _clients:
             signature = {"signature_version": UNSIGNED} if options.s3_access == "anonymous" else {}
@@ -97,11 +80,7 @@ def s3_client(options: FetchOptions) -> Any:
 
 
 def forget_client(options: FetchOptions) -> None:
-    """Drops this process's client, so that the next one reads credentials anew.
-
-    Args:
-        options: As given to `s3_client`.
-    """
+    """Drops this process's client, so that the next one reads credentials anew."""
     with _lock:
         _clients.pop(options, None)
 
@@ -124,14 +103,18 @@ def call_s3(path: str, options: FetchOptions, request: Callable[[Any], Result]) 
         FileNotFoundError: There is no such bucket or key.
         OSError: Any other answer of the server.
     """
-    for left in reversed(range(_FRESH_CLIENTS + 1)):
-        try:
-            return _translated(path, options, request)
-        except _CredentialsError as error:
-            forget_client(options)
-            if not left:
-                raise PermissionError(str(error)) from None
-    raise OSError(path)
+    attempts = Retrying(
+        retry=retry_if_exception_type(_CredentialsError),
+        stop=stop_after_attempt(1 + _FRESH_CLIENTS),
+        after=lambda _state: forget_client(options),
+        retry_error_callback=_refuse_credentials,
+    )
+    answer: Result = attempts(_translated, path, options, request)
+    return answer
+
+
+def _refuse_credentials(state: RetryCallState) -> Any:
+    raise PermissionError(str(state.outcome.exception() if state.outcome else "")) from None
 
 
 def _translated(path: str, options: FetchOptions, request: Callable[[Any], Result]) -> Result:
@@ -179,44 +162,13 @@ def _error_of_answer(path: str, error: botocore.exceptions.ClientError) -> OSErr
 
 
 def retry_after(metadata: dict[str, Any]) -> float | None:
-    """Reads how long a server asks to wait.
-
-    Args:
-        metadata: boto3's ResponseMetadata.
-
-    Returns:
-        Seconds, or None where it says none.
-    """
+    """Reads from boto3's ResponseMetadata how many seconds a server asks to wait, if it does."""
     value = str(metadata.get("HTTPHeaders", {}).get("retry-after", ""))
     return float(value) if value.isdigit() else None
 
 
-class _S3Body:
-    def __init__(self, path: str, stream: Any) -> None:
-        self._path = path
-        self._stream = stream
-
-    def read(self, size: int, /) -> bytes:
-        try:
-            return bytes(self._stream.read(size))
-        except (botocore.exceptions.BotoCoreError, urllib3.exceptions.HTTPError, OSError) as error:
-            raise TransientFetchError(f"{self._path}: the answer broke off: {error!r}") from None
-
-    def close(self) -> None:
-        self._stream.close()
-
-
-def open_s3_body(path: str, options: FetchOptions, start: int, etag: str) -> OpenedBody:
-    """Asks for an object from an offset on.
-
-    Args:
-        path: s3://bucket/key.
-        options: Access and endpoint.
-        start: First byte.
-        etag: The ETag that it must have; "" for any.
-
-    Returns:
-        The answer.
+def open_s3_body(path: str, options: FetchOptions, start: int, etag: str) -> RemoteBody:
+    """Asks for an object from a byte on.
 
     Raises:
         TransientFetchError: It may go well at the next attempt.
@@ -244,19 +196,11 @@ def open_s3_body(path: str, options: FetchOptions, start: int, etag: str) -> Ope
                 f"{path}: an answer with status 200 and no ETag to a Range request: an error page"
             )
         raise OSError(f"{path}: the server ignores Range requests: a body that broke off cannot be resumed")
-    return OpenedBody(_S3Body(path, answer["Body"]), size, str(answer.get("ETag", "")))
+    return RemoteBody(path, answer["Body"], size, str(answer.get("ETag", "")))
 
 
 def stat_s3(path: str, options: FetchOptions) -> tuple[int, str]:
-    """Looks up an object.
-
-    Args:
-        path: s3://bucket/key.
-        options: Access and endpoint.
-
-    Returns:
-        (bytes, ETag).
-    """
+    """Looks up the bytes and the ETag of an object."""
     bucket, key = split_s3(path)
 
     def look() -> tuple[int, str]:
@@ -268,24 +212,15 @@ def stat_s3(path: str, options: FetchOptions) -> tuple[int, str]:
             raise
         except OSError:
             # The answer to HEAD has no body, so it cannot say what is wrong: GET does.
-            opened = open_s3_body(path, options, 0, "")
-            opened.body.close()
-            return opened.size, opened.etag
+            with open_s3_body(path, options, 0, "") as body:
+                return body.size, body.etag
         return int(answer["ContentLength"]), str(answer["ETag"])
 
     return with_retries(look, options)
 
 
 def list_s3(path: str, options: FetchOptions) -> Iterator[tuple[str, int]]:
-    """Lists the objects below a prefix, however many.
-
-    Args:
-        path: s3://bucket/prefix.
-        options: Access and endpoint.
-
-    Yields:
-        (key, bytes), in the order of the store; 0-byte keys that end with "/" stand for folders and are left out.
-    """
+    """Lists key and bytes of the objects below s3://bucket/prefix; keys that end with "/" stand for folders."""
     bucket, prefix = split_s3(path)
     for page in list_pages(path, options, Bucket=bucket, Prefix=prefix):
         for found in page.get("Contents", []):
@@ -294,16 +229,7 @@ def list_s3(path: str, options: FetchOptions) -> Iterator[tuple[str, int]]:
 
 
 def list_pages(path: str, options: FetchOptions, **listing: str) -> Iterator[dict[str, Any]]:
-    """Gives the answers of a listing page by page.
-
-    Args:
-        path: What it is about, for messages.
-        options: Access and endpoint.
-        listing: Arguments of boto3's list_objects_v2, such as Bucket and Prefix.
-
-    Yields:
-        boto3's answers.
-    """
+    """Yields the answers of boto3's list_objects_v2, whose arguments `listing` are, page by page."""
     token: dict[str, str] = {}
     while True:
         page = with_retries(lambda: _list_page(path, options, {**listing, **token}), options)  # noqa: B023 - called here

@@ -21,7 +21,7 @@ from metaclip_spark.config.fields import Engine, S3Access, as_dict, digest, resu
 from metaclip_spark.config.metadata import LintConfig, MetadataSources, MetadataThresholds
 from metaclip_spark.errors import ConfigError
 from udfs.matching.engine import ENGINES
-from udfs.sources.resume import S3_ACCESS
+from udfs.sources import S3_ACCESS
 
 NEEDED = {
     OutputConfig: {"output": "out"},

@@ -18,8 +18,7 @@ from metaclip_spark.inputs.files import check_pool_files, resolve_archives, reso
 from metaclip_spark.inputs.remote import region_warning, resolve_crawl
 from tests.support.fault_server import ScriptedServer
 from tests.support.s3_server import new_bucket, s3_server
-from udfs.sources.fetch import open_archive
-from udfs.sources.resume import FetchOptions
+from udfs.sources import FetchOptions, open_archive
 
 KEYS = (
     "c/a/one.warc.gz",

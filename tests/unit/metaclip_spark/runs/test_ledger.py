@@ -9,7 +9,7 @@ from metaclip_spark.runs.layout import wave_folder
 from metaclip_spark.runs.ledger import check_same_extraction, check_unchanged, delete_unledgered_waves, read_ledger
 from metaclip_spark.runs.records import ExtractionSettings
 from tests.support.runs import archive_row, put_entry
-from udfs.sources.fetch import stat_archive
+from udfs.sources import stat_archive
 
 ROW = archive_row("a")
 

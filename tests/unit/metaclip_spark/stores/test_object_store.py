@@ -15,7 +15,7 @@ from metaclip_spark.stores.object_store import HadoopStore, LocalStore, S3Store
 from metaclip_spark.stores.storage import Storage
 from tests.support.fault_server import FaultProxy
 from tests.support.s3_server import new_bucket, s3_server
-from udfs.sources.resume import FetchOptions
+from udfs.sources import FetchOptions
 
 
 @pytest.fixture(scope="module")

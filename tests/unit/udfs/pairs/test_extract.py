@@ -31,7 +31,7 @@ from udfs.pairs.archive_batch import BATCH_ROWS
 from udfs.pairs.extract import ExtractOptions, extract_batches
 from udfs.pairs.text import pair_id
 from udfs.schemas import ARCHIVE_PATHS
-from udfs.sources.fetch import ArchiveStat, ArchiveStream
+from udfs.sources import ArchiveStat, ArchiveStream
 
 RECORDS = [page_record(number, padding=3000) for number in range(5)]
 MEMBERS = members(RECORDS)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from udfs.sources.fetch import open_archive, size_of_archive, stat_archive, tag_like
-from udfs.sources.resume import ArchiveChangedError
+from udfs.sources import ArchiveChangedError, open_archive, size_of_archive, stat_archive, tag_like
 
 LONG = bytes(range(256)) * 4_000
 
@@ -86,7 +85,7 @@ def test_a_file_that_cannot_be_read_to_its_end_has_no_tag(tmp_path: Path, monkey
         def fail(_file: object) -> str:
             raise OSError("a bad sector")
 
-        monkeypatch.setattr("udfs.sources.fetch._TaggedFile.tag", fail)
+        monkeypatch.setattr("udfs.sources.local.LocalFile.tag", fail)
         assert stream.etag == ""
 
 

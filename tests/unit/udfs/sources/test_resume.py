@@ -9,9 +9,8 @@ import pytest
 
 from tests.support.fault_server import SLOW_DOWN, FaultProxy, ScriptedServer
 from tests.support.s3_server import new_bucket, s3_server
+from udfs.sources import ArchiveChangedError, FetchOptions, open_archive, stat_archive
 from udfs.sources import s3 as fetch_s3
-from udfs.sources.fetch import open_archive, stat_archive
-from udfs.sources.resume import ArchiveChangedError, FetchOptions
 
 CONTENT = bytes(range(256)) * 20_000
 TAG = '"one"'
