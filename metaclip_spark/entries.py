@@ -22,13 +22,12 @@ from metaclip_spark.errors import MetadataError
 from metaclip_spark.inputs.remote import files_of_url
 from udfs.matching.entries import entries_as_json
 from udfs.sources import environment_options, local_path, open_archive, scheme_of, stat_archive
+from udfs.sources.compression import decompress_whole
 from udfs.sources.credentials import bare_url, without_credentials
 
 DIGEST_KEY = "metadata_digest"
 """Where a Parquet footer names the list that its ids belong to."""
 
-_GZIP_START = b"\x1f\x8b"
-_ZSTD_START = b"\x28\xb5\x2f\xfd"
 _PARQUET_START = b"PAR1"
 _SHOWN = 5
 _SHOWN_CHARACTERS = 40
@@ -166,21 +165,12 @@ def _read(path: str) -> bytes:
     """
     try:
         with open_archive(path, environment_options()) as stream:
-            content = stream.read()
-        if content.startswith(_GZIP_START):
-            return _unpacked(content, "gzip")
-        return _unpacked(content, "zstd") if content.startswith(_ZSTD_START) else content
+            return decompress_whole(stream.read())
     except FileNotFoundError:
         shown = without_credentials(path)
         raise MetadataError(f"the file {shown} does not exist; give the path of a metadata list or of counts") from None
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise MetadataError(f"the file {without_credentials(path)} cannot be read: {error}") from error
-
-
-def _unpacked(content: bytes, compression: str) -> bytes:
-    """Unpacks a whole file."""
-    with pa.CompressedInputStream(pa.BufferReader(content), compression) as stream:
-        return bytes(stream.read())
 
 
 def _decode(content: bytes, path: str) -> str:

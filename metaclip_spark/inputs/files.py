@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 from metaclip_spark.errors import InputError, SchemaMismatchError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import files_of_url, in_words, matches_pattern, read_path_list
-from udfs.pairs.tables import RawStream
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive, scheme_of
 from udfs.sources.credentials import bare_url, has_ending, without_credentials
 
@@ -112,7 +111,7 @@ def check_pool_files(
 def _problem_of_footer(path: str, columns: tuple[str, str], options: FetchOptions) -> str | None:
     try:
         with open_archive(path, options) as stream:
-            schema = pq.read_schema(pa.PythonFile(RawStream(stream), mode="r"))
+            schema = pq.read_schema(pa.PythonFile(stream, mode="r"))
     except FileNotFoundError:
         return "there is no such file"
     except (OSError, ValueError) as error:

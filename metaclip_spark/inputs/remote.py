@@ -2,10 +2,8 @@
 
 import fnmatch
 import glob
-import gzip
 import os
 import re
-import zlib
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -19,6 +17,7 @@ from metaclip_spark.inputs.archive_path import ArchivePath
 from udfs.sources import FetchOptions, environment_options, open_archive, scheme_of, stat_archive
 from udfs.sources import https as fetch_https
 from udfs.sources import s3 as fetch_s3
+from udfs.sources.compression import decompress_whole
 from udfs.sources.credentials import bare_url, without_credentials, without_query
 from udfs.sources.fetch import credentials_hidden
 
@@ -172,16 +171,15 @@ def read_whole(path: str, options: FetchOptions) -> bytes:
         options: How it is reached.
 
     Returns:
-        Its content, unpacked where it is gzip.
+        Its content, decompressed.
 
     Raises:
         InputError: If it cannot be read.
     """
     try:
         with open_archive(path, options) as stream:
-            content = stream.read()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+            return decompress_whole(stream.read())
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{without_credentials(path)} cannot be read ({error}): check the path, or fetch it again"
         ) from None

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.inputs.files import resolve_files
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive, size_of_archive
-from udfs.sources.compression import BZIP2_START, START_BYTES, UNREADABLE_STARTS, read_chunks, unpack, unpacked_lines
+from udfs.sources.compression import BZIP2, START_BYTES, read_chunks, unreadable_form
+from udfs.wikipedia.dumps import unpack, unpacked_lines
 from udfs.wikipedia.page_views import COMPLETE, HOURLY
 from udfs.wikipedia.pages import as_utf8, namespace_names
 from udfs.wikipedia.wikitext import FILE_NAMESPACES
@@ -45,8 +46,7 @@ def refuse_unreadable(option: str, files: Sequence[tuple[str, str]], options: Fe
     """Refuses files that are packed in a form that is not read: by their content, whatever their names."""
     for name, path in files:
         with open_archive(path, options) as stream:
-            start = stream.read(START_BYTES)
-        form = next((form for magic, form in UNREADABLE_STARTS.items() if start.startswith(magic)), None)
+            form = unreadable_form(stream.read(START_BYTES))
         if form:
             raise InputError(
                 f"{option} {name} is packed as {form}, which is not read: unpack it and give it plain, or packed as "
@@ -116,7 +116,7 @@ def cut_by_index(
                 parts.append(DumpPart(name, dump, offset, None, pages))
         for part in parts:
             stream.seek(part.start)
-            if not BZIP2_START.match(stream.read(START_BYTES)):
+            if not BZIP2.start.match(stream.read(START_BYTES)):
                 raise InputError(_misfit(name, index, f"no bzip2 stream begins at its offset {part.start}"))
     ends = [*(part.start for part in parts[1:]), None]
     return [replace(part, end=end) for part, end in zip(parts, ends, strict=True)]

@@ -4,22 +4,19 @@ Archives come plain, compressed record by record (each record is a gzip member o
 form), or compressed as a whole, sometimes twice. What reads records sees only the first two forms.
 """
 
+import io
 import re
 
 from udfs.archives.members import find_next_start
 from udfs.archives.source import (
     ARC_START,
-    GZIP,
     WARC_START,
-    ZSTD,
     ArchiveSource,
-    ByteStream,
-    Codec,
+    DecompressedStream,
     GuardedStream,
-    MemberDecompressor,
     NotAnArchiveError,
-    UnpackedStream,
 )
+from udfs.sources.compression import GZIP, ZSTD, Codec, CorruptStreamError, StreamDecompressor
 
 _MOST_LAYERS = 3
 _STEP_BYTES = 1024
@@ -32,7 +29,7 @@ _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _ZSTD_DICTIONARY_START = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
 
-def recognise(stream: ByteStream, size: int) -> ArchiveSource | None:
+def recognise(stream: io.RawIOBase, size: int) -> ArchiveSource | None:
     """Finds out what an archive is, by its content.
 
     Args:
@@ -45,8 +42,8 @@ def recognise(stream: ByteStream, size: int) -> ArchiveSource | None:
     Raises:
         NotAnArchiveError: It holds something, but no record starts it.
     """
-    layers: list[UnpackedStream] = []
-    top: ByteStream = GuardedStream(stream, size)
+    layers: list[DecompressedStream] = []
+    top: io.RawIOBase = GuardedStream(stream, size)
     for _ in range(_MOST_LAYERS):
         top.seek(0)
         head = top.read(_HEAD_BYTES)
@@ -58,7 +55,7 @@ def recognise(stream: ByteStream, size: int) -> ArchiveSource | None:
             return _behind_damage(top, layers) or ArchiveSource(top, is_arc=False, codec=codec, layers=layers)
         if not holds_more and (WARC_START.match(first) or ARC_START.match(first)):
             return ArchiveSource(top, ARC_START.match(first) is not None, codec, layers)
-        top = UnpackedStream(top, codec)
+        top = DecompressedStream(top, codec)
         layers.append(top)
     raise NotAnArchiveError("archive.not_an_archive", b"compressed too often")
 
@@ -67,7 +64,7 @@ def _codec_of(head: bytes) -> Codec | None:
     return next((codec for codec in (GZIP, ZSTD) if head.startswith(codec.magic)), None)
 
 
-def _without_codec(stream: ByteStream, head: bytes, layers: list[UnpackedStream]) -> ArchiveSource | None:
+def _without_codec(stream: io.RawIOBase, head: bytes, layers: list[DecompressedStream]) -> ArchiveSource | None:
     if not head:
         return None
     if WARC_START.match(head) or _ZSTD_DICTIONARY_START.match(head):
@@ -82,7 +79,7 @@ def _without_codec(stream: ByteStream, head: bytes, layers: list[UnpackedStream]
     return source
 
 
-def _behind_damage(stream: ByteStream, layers: list[UnpackedStream]) -> ArchiveSource | None:
+def _behind_damage(stream: io.RawIOBase, layers: list[DecompressedStream]) -> ArchiveSource | None:
     """Looks for records behind a start that nothing can be made of."""
     for codec in (GZIP, ZSTD, None):
         for is_arc in (False, True):
@@ -92,14 +89,14 @@ def _behind_damage(stream: ByteStream, layers: list[UnpackedStream]) -> ArchiveS
     return None
 
 
-def _first_record(stream: ByteStream, codec: Codec) -> tuple[bytes, bool, bool]:
+def _first_record(stream: io.RawIOBase, codec: Codec) -> tuple[bytes, bool, bool]:
     """Decompresses the first member as far as its first record goes.
 
     Returns:
         The member's first bytes, whether it holds more than one record, and whether anything in it can be read.
     """
     stream.seek(0)
-    member = MemberDecompressor(codec)
+    member = StreamDecompressor(codec)
     head, size, length = b"", 0, None
     try:
         while not member.is_complete and (data := stream.read(_STEP_BYTES)):
@@ -110,7 +107,7 @@ def _first_record(stream: ByteStream, codec: Codec) -> tuple[bytes, bool, bool]:
                     length = length or _record_length(head)
                 if length is not None and size > length + _SLACK_BYTES:
                     return head, True, True
-    except codec.errors:
+    except CorruptStreamError:
         pass
     return head, False, bool(head) or member.is_complete
 

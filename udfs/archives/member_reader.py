@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from udfs.archives.recovery import PartStream
-from udfs.archives.source import READ_BYTES, Codec, MemberDecompressor
+from udfs.sources.compression import CHUNK_BYTES, Codec, StreamDecompressor
 
 _HEAD_BYTES = 2048
 
@@ -28,7 +28,7 @@ class MemberReader:
         self._stream = stream
         self._codec = codec
         self._record_start = record_start
-        self._member = MemberDecompressor(codec) if codec else None
+        self._member = StreamDecompressor(codec) if codec else None
         self._packed = b""
         self._packed_end = 0
         self._parts: Iterator[bytes] = iter(())
@@ -61,7 +61,7 @@ class MemberReader:
                 return False
             packed = packed.lstrip(b"\0")
         self._packed, self.start = packed, self._packed_end - len(packed)
-        self._member = MemberDecompressor(self._codec)
+        self._member = StreamDecompressor(self._codec)
         self._parts, self._ready, self._at, self._taken = iter(()), b"", 0, 0
         return True
 
@@ -142,6 +142,6 @@ class MemberReader:
         return part
 
     def _read_packed(self) -> bytes:
-        packed = self._stream.read(READ_BYTES)
+        packed = self._stream.read(CHUNK_BYTES)
         self._packed_end += len(packed)
         return packed

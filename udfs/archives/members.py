@@ -1,17 +1,11 @@
 """Finds the place after damage where records begin again: the next whole member, or the next plain header."""
 
+import io
 import re
 from typing import NamedTuple
 
-from udfs.archives.source import (
-    ARC_START,
-    READ_BYTES,
-    WARC_START,
-    ArchiveSource,
-    ByteStream,
-    Codec,
-    MemberDecompressor,
-)
+from udfs.archives.source import ARC_START, WARC_START, ArchiveSource
+from udfs.sources.compression import CHUNK_BYTES, Codec, CorruptStreamError, StreamDecompressor
 
 _HEAD_BYTES = 2048
 
@@ -51,7 +45,7 @@ class Member(NamedTuple):
     head: bytes
 
 
-def inspect_member(stream: ByteStream, codec: Codec, offset: int) -> Member:
+def inspect_member(stream: io.RawIOBase, codec: Codec, offset: int) -> Member:
     """Decompresses one member to its end and forgets the content.
 
     Args:
@@ -63,17 +57,17 @@ def inspect_member(stream: ByteStream, codec: Codec, offset: int) -> Member:
         Its state, end and first bytes.
     """
     stream.seek(offset)
-    member = MemberDecompressor(codec)
+    member = StreamDecompressor(codec)
     head, read = b"", 0
     while not member.is_complete:
-        data = stream.read(READ_BYTES if read else _HEAD_BYTES)
+        data = stream.read(CHUNK_BYTES if read else _HEAD_BYTES)
         if not data:
             return Member("truncated", offset + read, head)
         read += len(data)
         try:
             for part in member.parts(data):
                 head += part[: _HEAD_BYTES - len(head)]
-        except codec.errors:
+        except CorruptStreamError:
             return Member("corrupt", offset, head)
     return Member("complete", offset + read - len(member.unused), head)
 
@@ -102,7 +96,7 @@ def find_next_start(source: ArchiveSource, offset: int) -> int | None:
     return None
 
 
-def find_bytes(stream: ByteStream, offset: int, landmark: Landmark) -> int | None:
+def find_bytes(stream: io.RawIOBase, offset: int, landmark: Landmark) -> int | None:
     """Finds the first place at or after an offset, in bounded memory.
 
     Args:
@@ -116,7 +110,7 @@ def find_bytes(stream: ByteStream, offset: int, landmark: Landmark) -> int | Non
     start = offset - 1  # the byte before belongs to the window, since a pattern may ask for the start of a line
     stream.seek(max(start, 0))
     window = b"" if offset else b"\n"
-    while data := stream.read(READ_BYTES):
+    while data := stream.read(CHUNK_BYTES):
         window += data
         place = _place_in(window, landmark)
         if place is not None and len(window) - place >= _HEAD_BYTES:

@@ -1,15 +1,15 @@
 """One door to every archive: a stream in, its records and damage out, whatever the form."""
 
+import io
 from collections.abc import Iterator
 
 from udfs.archives.arc import read_arc_records
 from udfs.archives.formats import recognise
 from udfs.archives.recovery import ArchiveRecord, Damage
-from udfs.archives.source import ByteStream
 from udfs.archives.warc import read_warc_records
 
 
-def read_archive(stream: ByteStream, *, size: int, max_block_bytes: int) -> Iterator[ArchiveRecord | Damage]:
+def read_archive(stream: io.RawIOBase, *, size: int, max_block_bytes: int) -> Iterator[ArchiveRecord | Damage]:
     """Reads every complete record of a WARC, WAT or ARC archive, before and after damage.
 
     Args:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from udfs.archives.member_reader import MemberReader
 from udfs.archives.recovery import PAGE_TYPES, RECORD_TYPES, ArchiveRecord, FramingError, PartStream, has_typed_block
-from udfs.archives.source import WARC_START, Codec
+from udfs.archives.source import WARC_START
+from udfs.sources.compression import Codec
 
 _LINE_BYTES = 65_536
 _HEADER_BYTES = 65_536

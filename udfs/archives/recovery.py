@@ -4,12 +4,15 @@ A reader ends at the end of a truncated archive and gives up at a corrupt member
 a check of its last one, and by a search for the place where records begin again.
 """
 
+import io
 import re
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple
 
 from udfs.archives.members import find_next_start, inspect_member
-from udfs.archives.source import ArchiveReadError, ArchiveSource, ByteStream, Codec
+from udfs.archives.source import ArchiveReadError, ArchiveSource
+from udfs.sources.compression import Codec, CorruptStreamError
+from udfs.sources.stream import ByteStream
 
 RECORD_TYPES = ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
 PAGE_TYPES = {"response", "resource"}
@@ -79,10 +82,10 @@ class FramingError(OSError):
         self.position = position
 
 
-class PartStream:
+class PartStream(ByteStream):
     """Hands the part of a stream from an offset on to a reader as if it were the whole."""
 
-    def __init__(self, stream: ByteStream, offset: int) -> None:
+    def __init__(self, stream: io.RawIOBase, offset: int) -> None:
         """Moves the stream to the offset, which becomes 0."""
         self._stream = stream
         self._position = 0
@@ -91,7 +94,7 @@ class PartStream:
 
     def read(self, size: int = -1, /) -> bytes:
         """Reads as the stream below does."""
-        data = self._stream.read(size)
+        data: bytes = self._stream.read(size)
         self._position += len(data)
         if data:
             self._last_but_one, self._last = self._last, data
@@ -146,7 +149,6 @@ def _read_run(
         ArchiveReadError: The bytes cannot be fetched.
     """
     offset, last, failed_at = start, None, None
-    errors: tuple[type[Exception], ...] = (FramingError, *(source.codec.errors if source.codec else ()))
     try:
         for position, opened in open_records(PartStream(source.stream, start), source.codec):
             if last is not None:
@@ -158,7 +160,7 @@ def _read_run(
                 break
     except ArchiveReadError:
         raise
-    except errors as error:
+    except (FramingError, CorruptStreamError) as error:
         failed_at = start + error.position if isinstance(error, FramingError) else offset + 1
     return (yield from _finish_run(source, offset, last, failed_at))
 

@@ -22,7 +22,8 @@ from udfs.archives.recovery import (
     has_typed_block,
     read_over_damage,
 )
-from udfs.archives.source import GZIP, ZSTD, ArchiveReadError, ArchiveSource
+from udfs.archives.source import ArchiveReadError, ArchiveSource
+from udfs.sources.compression import GZIP, ZSTD
 
 _NAMES = {int(getattr(WarcRecordType, name)): name for name in RECORD_TYPES}
 _TYPE, _LENGTH = b"\r\nWARC-Type: ", b"\r\nContent-Length: "

@@ -3,19 +3,24 @@
 Archives often keep headers of an encoding that the writer already removed, so the bytes decide, not the header.
 """
 
-import io
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import zstandard
-from fastwarc.stream_io import BrotliReader
-
-from udfs.archives.source import ZSTD
 from udfs.pages.charset import is_utf8_start
 from udfs.pages.image_table import LostRecordError
+from udfs.sources.compression import (
+    GZIP,
+    START_BYTES,
+    ZSTD,
+    Fault,
+    codec_of,
+    decompress_brotli,
+    decompress_deflate,
+    decompressed,
+    unreadable_form,
+)
 
 _STATUS_LINE = re.compile(rb"\s*HTTP(?:/\d+(?:\.\d+)?)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
@@ -47,19 +52,15 @@ _BODY_HEADER = re.compile(
     rb"([^\r\n]*(?:\r?\n[ \t][^\r\n:]*(?![^\r\n]))*)",
     re.IGNORECASE,
 )
-_PACKED_START = re.compile(
-    rb"\x1f\x8b\x08|\x1f\x9d|\x28\xb5\x2f\xfd|BZh[1-9]1AY&SY|\xfd7zXZ\x00|PK\x03\x04|7z\xbc\xaf\x27\x1c|\x04\x22\x4d\x18"
-)
 _TAG_START = re.compile(rb"<[a-zA-Z!/]")
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 """What the MIME Sniffing Standard calls a binary data byte: none stands in text."""
 
-_READ_BYTES = 1 << 16
-_SMALL_READ_BYTES = 1 << 12
 _MOST_BINARY_SHARE = 0.05
 _MOST_LAYERS = 4
-_DEFLATE_METHOD = 8
-_CORRUPT = (zlib.error, zstandard.ZstdError, OSError, EOFError)
+
+Decoder = Callable[[bytes, int], bytes]
+"""(body, cap in bytes) -> decoded body."""
 
 
 class HttpMessage(NamedTuple):
@@ -156,7 +157,7 @@ def decode_body(body: bytes, transfer_encoding: str, content_encoding: str, max_
             body, layers = decode(body, max_bytes), layers + 1
     while layers < _MOST_LAYERS and (decode := _decoder_by_magic(body)):
         body, layers = decode(body, max_bytes), layers + 1
-    if _PACKED_START.match(body) or _is_binary(body):
+    if codec_of(body[:START_BYTES]) or unreadable_form(body[:START_BYTES]) or _is_binary(body):
         raise LostRecordError("record.undecodable", f"packed in a way that is not read: {body[:20]!r}")
     if len(body) > max_bytes:
         raise LostRecordError("record.page_too_large", f"more than {max_bytes} bytes")
@@ -186,87 +187,25 @@ def remove_chunks(body: bytes) -> bytes:
     return b"".join(parts) + body[position:]
 
 
-def _decoder_by_magic(body: bytes) -> Callable[[bytes, int], bytes] | None:
-    if body.startswith(b"\x1f\x8b\x08"):
-        return _gunzip
-    return _unzstd if body.startswith(b"\x28\xb5\x2f\xfd") else None
+def _decoder_by_magic(body: bytes) -> Decoder | None:
+    codec = next((codec for codec in (GZIP, ZSTD) if body.startswith(codec.magic)), None)
+    return None if codec is None else lambda packed, max_bytes: _decoded(decompressed([packed], codec), max_bytes, None)
 
 
-def _decoder_by_name(body: bytes, coding: str) -> Callable[[bytes, int], bytes] | None:
+def _decoder_by_name(body: bytes, coding: str) -> Decoder | None:
     """Deflate and Brotli have no magic bytes: the header is believed unless the body is readable as it is."""
-    if looks_like_html(body) or not body:
-        return None
     # Some servers call gzip what is deflate.
-    return {"deflate": _inflate, "gzip": _inflate, "br": _unbrotli}.get(coding)
+    decompress = {"deflate": decompress_deflate, "gzip": decompress_deflate, "br": decompress_brotli}.get(coding)
+    if decompress is None or looks_like_html(body) or not body:
+        return None
+    return lambda packed, max_bytes: _decoded(decompress(packed), max_bytes, packed)
 
 
-def _gunzip(body: bytes, max_bytes: int) -> bytes:
-    return _decoded(_zlib_parts(body, 31), max_bytes, None)
-
-
-def _inflate(body: bytes, max_bytes: int) -> bytes:
-    """Servers send deflate with or without the zlib frame, or do not send it at all."""
-    has_frame = body[0] & 15 == _DEFLATE_METHOD and int.from_bytes(body[:2]) % 31 == 0
-    return _decoded(_zlib_parts(body, 15 if has_frame else -15), max_bytes, body)
-
-
-def _unzstd(body: bytes, max_bytes: int) -> bytes:
-    return _decoded(_zstd_parts(body), max_bytes, None)
-
-
-def _unbrotli(body: bytes, max_bytes: int) -> bytes:
-    reader = BrotliReader(io.BytesIO(body))
-    # What a read has put out is lost where it ends with an error.
-    return _decoded(iter(lambda: reader.read(_SMALL_READ_BYTES), b""), max_bytes, body)
-
-
-def _zlib_parts(body: bytes, window_bits: int) -> Iterator[bytes]:
-    """Decompresses one or more streams behind each other.
-
-    Raises:
-        EOFError: The last one is cut off.
-        zlib.error: It is corrupt.
-    """
-    decoder = zlib.decompressobj(window_bits)
-    for start in range(0, len(body), _READ_BYTES):
-        rest = body[start : start + _READ_BYTES]
-        while rest:
-            yield decoder.decompress(rest, _READ_BYTES)
-            rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
-            if decoder.eof and rest:
-                if not rest.startswith(b"\x1f"):
-                    return
-                decoder = zlib.decompressobj(window_bits)
-    # What is left in the decompressor once all has been read.
-    yield from iter(lambda: decoder.decompress(b"", _READ_BYTES), b"")
-    if not decoder.eof:
-        raise EOFError("cut off")
-
-
-def _zstd_parts(body: bytes) -> Iterator[bytes]:
-    """Decompresses frames behind each other.
-
-    Raises:
-        EOFError: The last one is cut off.
-        zstandard.ZstdError: One is corrupt.
-    """
-    frame: Any = None
-    for start in range(0, len(body), ZSTD.slice_bytes):
-        rest = body[start : start + ZSTD.slice_bytes]
-        while rest:
-            frame = frame or ZSTD.new_decompressor()
-            yield frame.decompress(rest)
-            rest = frame.unused_data if frame.eof else b""
-            frame = None if frame.eof else frame
-    if frame is not None:
-        raise EOFError("cut off")
-
-
-def _decoded(parts: Iterator[bytes], max_bytes: int, undecoded: bytes | None) -> bytes:
+def _decoded(parts: Iterator[bytes | Fault], max_bytes: int, undecoded: bytes | None) -> bytes:
     """Joins the parts of a decoded body, up to where it is cut off or corrupt.
 
     Args:
-        parts: What a decoder gives.
+        parts: What a decoder yields.
         max_bytes: Cap for the decoded body.
         undecoded: The body as it came, where only a header says that it is encoded; else None.
 
@@ -278,17 +217,20 @@ def _decoded(parts: Iterator[bytes], max_bytes: int, undecoded: bytes | None) ->
     """
     kept: list[bytes] = []
     size = 0
-    try:
-        for part in parts:
+    for part in parts:
+        if not isinstance(part, Fault):
             size += len(part)
             if size > max_bytes:
                 raise LostRecordError("record.page_too_large", f"more than {max_bytes} bytes when decompressed")
             kept.append(part)
-    except _CORRUPT as error:
-        if undecoded is not None and _is_text(undecoded):
+        elif part.reason == "bytes_after_end":
+            break
+        elif undecoded is not None and _is_text(undecoded):
             return undecoded
-        if not size:
-            raise LostRecordError("record.undecodable", str(error)) from None
+        elif not size:
+            raise LostRecordError("record.undecodable", part.detail)
+        else:
+            break
     return b"".join(kept)
 
 

@@ -3,8 +3,6 @@
 The archive is the file, record_offset the row or line number from 0, image_index 0, source "alt", and there is no page.
 """
 
-import io
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from udfs.archives.recovery import Damage
-from udfs.archives.source import GZIP, ZSTD, ArchiveReadError, MemberDecompressor
+from udfs.archives.source import ArchiveReadError
 from udfs.arrow import string_bytes
 from udfs.pages.image_table import (
     FIRST_TEXT,
@@ -30,16 +28,14 @@ from udfs.pages.image_table import (
 )
 from udfs.pairs.archive_batch import ArchiveRows, OpenArchive
 from udfs.sources import fetch
-from udfs.sources.compression import ReadableBytes
+from udfs.sources.compression import Fault, decompressed, read_chunks
 from udfs.sources.credentials import has_ending
+from udfs.sources.lines import cut_lines
 
 MAX_LINE_BYTES = 16 << 20
-_READ_BYTES = 1 << 16
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ROWS_PER_BATCH = 8192
 _CHARACTERS_PER_RUN = 1 << 22
-_LINE = re.compile(rb"\S[^\n]*")
-"""A line without the blanks before it; runs of blank lines are passed over without a piece for each."""
 _ESCAPE = re.compile(
     rb"\\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|(\\u[Dd][89A-Fa-f][0-9A-Fa-f]{2})|\\.", re.DOTALL
 )
@@ -149,7 +145,7 @@ def _image_of(row: Row) -> ImageValues | Loss:
 def _parquet_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row | Rows]:
     number = 0
     try:
-        with pq.ParquetFile(pa.PythonFile(RawStream(stream), mode="r")) as file:
+        with pq.ParquetFile(pa.PythonFile(stream, mode="r")) as file:
             for batch in file.iter_batches(_ROWS_PER_BATCH, columns=[url_column, text_column]):
                 urls, texts = batch.column(url_column), batch.column(text_column)
                 images = _images_of(urls, texts)
@@ -196,11 +192,25 @@ def _spans_of(column: pa.Array) -> tuple[memoryview, npt.NDArray[np.int64]] | No
 
 def _json_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row | Damage]:
     damages: list[Damage] = []
-    for number, line in _lines(_decompressed(stream, damages)):
-        content = line.removeprefix(BYTE_ORDER_MARK) if number == 0 else line
-        if content.strip():
-            yield _json_row(number, content, url_column, text_column)
+    first = 0
+    for lines in cut_lines(_content(stream, damages), MAX_LINE_BYTES):
+        # A run of empty lines must cost no time each.
+        for number, line in enumerate(lines, first) if any(lines) else ():
+            content = line.removeprefix(BYTE_ORDER_MARK) if number == 0 else line
+            if content.strip():
+                yield _json_row(number, content, url_column, text_column)
+        first += len(lines)
     yield from damages
+
+
+def _content(stream: fetch.ArchiveStream, damages: list[Damage]) -> Iterator[bytes]:
+    """Yields a file's content without its compression; damage, which ends it, is appended to `damages`."""
+    for part in decompressed(read_chunks(stream)):
+        if isinstance(part, Fault):
+            is_cut = part.reason == "truncated"
+            damages.append(Damage("archive.truncated" if is_cut else "archive.corrupt", stream.bytes_read, None))
+            return
+        yield part
 
 
 def _json_row(number: int, line: bytes, url_column: str, text_column: str) -> Row:
@@ -232,79 +242,3 @@ def _decoded(line: bytes) -> Any:
         if mended == line:
             raise
         return msgspec.json.decode(mended)
-
-
-class RawStream(io.RawIOBase):
-    """An archive's stream in the form that Python's readers and Arrow's take."""
-
-    def __init__(self, stream: ReadableBytes) -> None:
-        """Takes the open stream; closing this one does not close it."""
-        self._stream = stream
-
-    def readable(self) -> bool:
-        """See `io.IOBase`."""
-        return True
-
-    def seekable(self) -> bool:
-        """See `io.IOBase`."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """See `io.IOBase`."""
-        return self._stream.seek(offset, whence)
-
-    def readinto(self, buffer: Any, /) -> int:
-        """See `io.RawIOBase`."""
-        content = self._stream.read(len(buffer))
-        buffer[: len(content)] = content
-        return len(content)
-
-
-def _decompressed(stream: fetch.ArchiveStream, damages: list[Damage]) -> Iterator[bytes]:
-    """Yields a file's content without its compression; damage, which ends it, is appended to `damages`."""
-    data = stream.read(_READ_BYTES)
-    codec = next((codec for codec in (GZIP, ZSTD) if data.startswith(codec.magic)), None)
-    if codec is None:
-        while data:
-            yield data
-            data = stream.read(_READ_BYTES)
-        return
-    member = MemberDecompressor(codec)
-    try:
-        while data:
-            yield from member.parts(data)
-            # Members follow one another; zeros after the last are padding.
-            data = (member.unused.lstrip(b"\0") if member.is_complete else b"") or stream.read(_READ_BYTES)
-            if member.is_complete and data:
-                member = MemberDecompressor(codec)
-    except codec.errors:
-        damages.append(Damage("archive.corrupt", stream.bytes_read, None))
-        return
-    if not member.is_complete:
-        damages.append(Damage("archive.truncated", stream.bytes_read, None))
-
-
-def _lines(parts: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yields (number from 0, line) of the lines that are not blank; of one that is too long only the beginning."""
-    number, begun = 0, bytearray()
-    for part in parts:
-        end = 0
-        if begun:
-            line_end = part.find(b"\n")
-            end = len(part) if line_end < 0 else line_end
-            begun += part[: min(end, MAX_LINE_BYTES + 1 - len(begun))]
-        for segment in _LINE.finditer(part, end):
-            passed = part.count(b"\n", end, segment.start())
-            if begun:
-                yield number, bytes(begun)
-                begun.clear()
-            number += passed
-            begun += segment[0][: MAX_LINE_BYTES + 1]
-            end = segment.end()
-        passed = part.count(b"\n", end)
-        if passed and begun:
-            yield number, bytes(begun)
-            begun.clear()
-        number += passed
-    if begun:
-        yield number, bytes(begun)

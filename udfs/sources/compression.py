@@ -1,24 +1,26 @@
-"""Unpacks dumps as a stream (bzip2, gzip, xz, zstd or plain bytes), keeping what lies before a fault."""
+"""Decompression: gzip, zstd, bzip2, xz, deflate and Brotli, by content and never by name, in bounded memory.
+
+A fault never hides what is before it: decoded bytes come first, then a `Fault` says that some are missing.
+"""
 
 import bz2
+import io
 import lzma
 import re
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import NamedTuple, Protocol
 
-import pyarrow as pa
 import zstandard
+from fastwarc.stream_io import BrotliReader
 
 CHUNK_BYTES = 64 * 1024
-LARGEST_OUTPUT_BYTES = 256 * 1024
-LARGEST_LINE_BYTES = 16 * 1024 * 1024
-"""Size above which a line is not held in memory."""
+LARGEST_OUTPUT_BYTES = 64 * 1024
+"""Most decoded bytes at a time."""
 
-BZIP2_START = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
-"""How a bzip2 stream begins: signature, then the mark of its first block or, in an empty stream, of its end."""
+START_BYTES = 10
+"""Bytes that tell the form of a file."""
 
 UNREADABLE_STARTS = {
     b"7z\xbc\xaf\x27\x1c": "7z",
@@ -26,147 +28,280 @@ UNREADABLE_STARTS = {
     b"PK\x05\x06": "zip",
     b"Rar!\x1a\x07": "rar",
     b"\x04\x22\x4d\x18": "lz4",
-    b"LZIP": "lzip",
+    b"LZIP\x01": "lzip",
     b"\x1f\x9d": "compress",
 }
-"""How a file begins that is packed in a form that nothing here reads, and the form's name."""
-
-START_BYTES = 10
-"""Bytes that tell the form of a file."""
+"""How a file begins that is compressed in a form that nothing here reads, and the form's name."""
 
 _PACKED_BYTES = 16 * 1024
-_ZSTD_PACKED_BYTES = 128
-"""zstd's decompressor takes no limit, but 128 bytes hold at most 32 blocks of at most 128 KiB."""
+_BROTLI_READ_BYTES = 4096
+"""What a read of FastWARC's reader has decoded is lost where it ends with an error."""
 
 _LARGEST_WINDOW_BYTES = 128 * 1024 * 1024
 """Memory that a stream may demand: enough for `xz -9` and `zstd --long`."""
 
 
-class ReadableBytes(Protocol):
-    """A stream of bytes that can be moved within."""
+class Fault(NamedTuple):
+    """Decoded bytes are missing.
 
-    def read(self, size: int = -1, /) -> bytes:
-        """Reads up to `size` bytes, fewer only at the end."""
-        ...
+    Attributes:
+        reason: `truncated` (the end is missing), `corrupt_stream` (a stream fails its checks; what follows in it is
+            lost), `window_too_large` (the same where a stream demands too much memory) or `bytes_after_end` (what
+            follows the last stream is no stream).
+        detail: What was seen.
+    """
 
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Moves to a byte offset."""
-        ...
-
-    def close(self) -> None:
-        """Closes the stream."""
-        ...
+    reason: str
+    detail: str
 
 
-Opener = Callable[[str], ReadableBytes]
-"""Opens a path or URL for reading."""
+class CorruptStreamError(ValueError):
+    """Compressed bytes that fail their format's checks, or demand too much memory."""
 
 
-def opened_rows(batches: Iterable[pa.RecordBatch], opener: Opener) -> Iterator[tuple[dict[str, Any], ReadableBytes]]:
-    """Opens the file of each row that a worker is given.
+class _Decompressor(Protocol):
+    """What `bz2` and `lzma` offer for one stream."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class _ZlibDecompressor:
+    def __init__(self, window_bits: int) -> None:
+        self._stream = zlib.decompressobj(window_bits)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        output = self._stream.decompress(self._stream.unconsumed_tail + data, max_length)
+        self.needs_input = len(output) < max_length
+        return output
+
+
+class _ZstdDecompressor:
+    """One zstd frame. It takes no limit: `Codec.step_bytes` bounds the output."""
+
+    needs_input = True
+
+    def __init__(self) -> None:
+        self._stream = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW_BYTES).decompressobj()
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        del max_length
+        return self._stream.decompress(data)
+
+
+class Codec(NamedTuple):
+    """A form of compression whose files are streams one after another (members of gzip, frames of zstd).
+
+    Attributes:
+        magic: The first bytes of every stream that holds something; empty where there are none.
+        start: How a stream begins.
+        errors: What its decompressor raises.
+        new_decompressor: Makes a decompressor for one stream.
+        step_bytes: Compressed bytes that are decompressed at once.
+        is_found_again: Whether the start is safe to look for behind damage.
+        padding: A byte that may stand between streams.
+    """
+
+    magic: bytes
+    start: re.Pattern[bytes]
+    errors: type[Exception]
+    new_decompressor: Callable[[], _Decompressor]
+    step_bytes: int
+    is_found_again: bool = False
+    padding: bytes = b""
+
+
+_NEVER = re.compile(rb"(?!)")
+_GZIP_START = re.compile(rb"\x1f\x8b")
+_ZSTD_START = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+"""The second form is a frame without content, which tools put before or behind the others."""
+_BZIP2_START = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
+"""The signature, then the mark of the first block or, in an empty stream, of its end."""
+_XZ_START = re.compile(rb"\xfd7zXZ\0\0[\0\x01\x04\x0a]")
+
+# Small steps, since zlib loses what it decoded in the step that meets an error.
+GZIP = Codec(b"\x1f\x8b\x08", _GZIP_START, zlib.error, partial(_ZlibDecompressor, 31), 4096, padding=b"\0")
+# 128 bytes hold at most 32 blocks of at most 128 KiB.
+ZSTD = Codec(b"\x28\xb5\x2f\xfd", _ZSTD_START, zstandard.ZstdError, _ZstdDecompressor, 128, padding=b"\0")
+BZIP2 = Codec(b"BZh", _BZIP2_START, OSError, bz2.BZ2Decompressor, _PACKED_BYTES, is_found_again=True)
+XZ = Codec(
+    b"\xfd7zXZ\0",
+    _XZ_START,
+    lzma.LZMAError,
+    partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, _LARGEST_WINDOW_BYTES),
+    _PACKED_BYTES,
+    is_found_again=True,
+    padding=b"\0",
+)
+_ZLIB = Codec(b"", _NEVER, zlib.error, partial(_ZlibDecompressor, zlib.MAX_WBITS), 4096)
+_RAW_DEFLATE = Codec(b"", _NEVER, zlib.error, partial(_ZlibDecompressor, -zlib.MAX_WBITS), 4096)
+_DEFLATE_METHOD = 8
+
+
+def codec_of(start: bytes) -> Codec | None:
+    """Tells by a file's first bytes how it is compressed; None where it is not, or in a form that is not read."""
+    return next((codec for codec in (GZIP, ZSTD, BZIP2, XZ) if codec.start.match(start)), None)
+
+
+def unreadable_form(start: bytes) -> str | None:
+    """Names the form of a file that is compressed, by its first bytes, in a form that nothing here reads."""
+    return next((form for magic, form in UNREADABLE_STARTS.items() if start.startswith(magic)), None)
+
+
+class StreamDecompressor:
+    """Decompresses one stream in parts of bounded size, however much its compressed bytes stand for.
+
+    Attributes:
+        unused: Bytes given that are behind the stream's end.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        """Begins a stream."""
+        self.unused = b""
+        self._codec = codec
+        self._stream = codec.new_decompressor()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the stream's end has been reached."""
+        return self._stream.eof
+
+    def parts(self, packed: bytes) -> Iterator[bytes]:
+        """Decompresses further bytes of the stream.
+
+        Args:
+            packed: They follow those that were given before.
+
+        Yields:
+            Decoded bytes, at most `LARGEST_OUTPUT_BYTES` at a time.
+
+        Raises:
+            CorruptStreamError: The stream fails its checks.
+        """
+        stream, step = self._stream, self._codec.step_bytes
+        for start in range(0, len(packed), step):
+            data = packed[start : start + step]
+            while data or not stream.needs_input:
+                try:
+                    output = stream.decompress(data, LARGEST_OUTPUT_BYTES)
+                except self._codec.errors as error:
+                    raise CorruptStreamError(str(error)) from None
+                data = b""
+                for begin in range(0, len(output), LARGEST_OUTPUT_BYTES):
+                    yield output[begin : begin + LARGEST_OUTPUT_BYTES]
+                if stream.eof:
+                    self.unused = stream.unused_data + packed[start + step :]
+                    return
+
+
+def decompressed(chunks: Iterable[bytes], codec: Codec | None = None) -> Iterator[bytes | Fault]:
+    """Decompresses a file in memory that does not depend on its size. Bytes in no known form pass as they are.
 
     Args:
-        batches: Rows with a column `path`.
-        opener: Opens it.
+        chunks: The file's bytes, in order.
+        codec: How its first stream is compressed, where that is known; else its first bytes tell.
 
     Yields:
-        The row and its file, which is closed when the next one is asked for.
+        Decoded bytes, at most `LARGEST_OUTPUT_BYTES` at a time, and a fault where some are missing. Behind a corrupt
+        bzip2 or xz stream the next one is looked for.
     """
-    for batch in batches:
-        for row in batch.to_pylist():
-            with closing(opener(row["path"])) as stream:
-                yield row, stream
+    source = _Source(chunks)
+    start = source.peek(START_BYTES)
+    codec = codec or codec_of(start)
+    if codec is None and not start.startswith(BZIP2.magic):
+        yield from source.rest()
+        return
+    while start:
+        if codec is None:
+            # A cut inside a stream's first bytes looks the same as foreign bytes.
+            yield Fault("bytes_after_end", f"no stream begins with {start!r}")
+            return
+        yield from _decompressed_stream(source, codec)
+        start = source.peek(START_BYTES)
+        codec = codec_of(start)
 
 
-def read_chunks(stream: ReadableBytes, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """Reads a byte range.
+def _decompressed_stream(source: "_Source", codec: Codec) -> Iterator[bytes | Fault]:
+    """Decompresses one stream; leaves the source at what follows it: behind a fault, at the next stream or the end."""
+    stream = StreamDecompressor(codec)
+    data = b""
+    try:
+        while not stream.is_complete:
+            data = source.read(_PACKED_BYTES)
+            if not data:
+                yield Fault("truncated", "cut off")
+                return
+            yield from stream.parts(data)
+    except CorruptStreamError as error:
+        # All libraries with windows say so in these words alone.
+        yield Fault("window_too_large" if "memory" in str(error).lower() else "corrupt_stream", str(error))
+        source.unread(max(0, len(data) - 1))
+        source.skip_to(codec.start if codec.is_found_again else None)
+        return
+    source.unread(len(stream.unused))
+    while codec.padding and source.peek(1) == codec.padding:
+        source.read(1)
 
-    Args:
-        stream: An open dump.
-        start: Offset of the first byte.
-        end: Offset behind the last byte; None reads to the end.
 
-    Yields:
-        The bytes of the range, at most `CHUNK_BYTES` at a time.
-    """
+def decompress_deflate(body: bytes) -> Iterator[bytes | Fault]:
+    """Decompresses a body that a header calls deflate: servers send it with or without the zlib frame."""
+    has_frame = body[0] & 15 == _DEFLATE_METHOD and int.from_bytes(body[:2], "big") % 31 == 0
+    return decompressed([body], _ZLIB if has_frame else _RAW_DEFLATE)
+
+
+def decompress_brotli(body: bytes) -> Iterator[bytes | Fault]:
+    """Decompresses a Brotli stream."""
+    reader = BrotliReader(io.BytesIO(body))
+    try:
+        while part := reader.read(_BROTLI_READ_BYTES):
+            yield bytes(part)
+    except (OSError, EOFError) as error:
+        yield Fault("corrupt_stream", str(error))
+
+
+def decompress_whole(content: bytes) -> bytes:
+    """Decompresses a file that is small enough to be held; any fault is a ValueError, and plain bytes pass."""
+    if codec_of(content) is None:
+        return content
+    parts = list(decompressed([content]))
+    fault = next((part for part in parts if isinstance(part, Fault)), None)
+    if fault is not None:
+        raise ValueError(f"its compression is damaged: {fault.reason}, {fault.detail}")
+    return b"".join(part for part in parts if isinstance(part, bytes))
+
+
+def read_chunks(stream: io.RawIOBase, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """Reads a byte range (to the file's end where `end` is None), at most `CHUNK_BYTES` at a time."""
     stream.seek(start)
     left = CHUNK_BYTES if end is None else end - start
     while left > 0 and (chunk := stream.read(min(CHUNK_BYTES, left))):
         yield chunk
         left -= 0 if end is None else len(chunk)
-
-
-def unpack(chunks: Iterable[bytes], losses: Counter[str]) -> Iterator[bytes]:
-    """Unpacks a dump by its content, never by its name, in memory that does not depend on its size.
-
-    A fault never hides what lies before it, and behind a corrupt bzip2 or xz stream the next one is looked for.
-
-    Args:
-        chunks: The dump's bytes, in order.
-        losses: Gets `dump.truncated` (the end is missing), `dump.corrupt_stream` (a stream fails its checks; what
-            follows in it is lost), `dump.window_too_large` (the same where a stream demands too much memory) and
-            `dump.bytes_after_end` (what follows the last stream is no stream).
-
-    Yields:
-        Unpacked bytes, at most `LARGEST_OUTPUT_BYTES` at a time; an empty value stands where bytes are missing.
-    """
-    source = _Source(chunks)
-    start = source.peek(START_BYTES)
-    if not start.startswith(b"BZh") and _codec_of(start) is None:
-        yield from source.rest()
-        return
-    while start := source.peek(START_BYTES):
-        codec = _codec_of(start)
-        if codec is None:
-            # A cut inside a stream's first bytes looks the same as foreign bytes; both are reported.
-            losses["dump.bytes_after_end"] += 1
-            return
-        for output in _unpack_stream(source, codec, losses):
-            yield output[:LARGEST_OUTPUT_BYTES]
-            for begin in range(LARGEST_OUTPUT_BYTES, len(output), LARGEST_OUTPUT_BYTES):
-                yield output[begin : begin + LARGEST_OUTPUT_BYTES]
-
-
-def unpacked_lines(
-    chunks: Iterable[bytes], losses: Counter[str], largest_bytes: int = LARGEST_LINE_BYTES
-) -> Iterator[bytes]:
-    """Cuts a packed or plain text file into lines.
-
-    Args:
-        chunks: The file's bytes, in order.
-        losses: See `unpack`; also gets `line.unfinished` for a line that a fault cut off, and `line.too_large` for
-            each above `largest_bytes`.
-        largest_bytes: Size above which a line is dropped before it is held.
-
-    Yields:
-        The lines, without their LF. A last line without LF counts as a line where the file is whole.
-    """
-    held, size = bytearray(), 0
-    for output in unpack(chunks, losses):
-        if not output:
-            if size:
-                losses["line.unfinished"] += 1
-            held, size = bytearray(), 0
-            continue
-        end, *lines = output.split(b"\n")
-        size += len(end)
-        if size <= largest_bytes:
-            held += end
-        else:
-            held.clear()
-        if lines:
-            yield from _whole_line(held, size, largest_bytes, losses)
-            held, size = bytearray(lines[-1]), len(lines[-1])
-            yield from lines[:-1]
-    if size:
-        yield from _whole_line(held, size, largest_bytes, losses)
-
-
-def _whole_line(held: bytearray, size: int, largest_bytes: int, losses: Counter[str]) -> Iterator[bytes]:
-    if size > largest_bytes:
-        losses["line.too_large"] += 1
-    else:
-        yield bytes(held)
 
 
 class _Source:
@@ -190,11 +325,14 @@ class _Source:
         return self._held[begin : self._at]
 
     def unread(self, length: int) -> None:
-        """Goes back within what the last `read` gave."""
+        """Goes back within what the last `read` returned."""
         self._at -= length
 
-    def skip_to(self, start: re.Pattern[bytes]) -> None:
-        """Moves to the next match of at most `START_BYTES`, or to the end."""
+    def skip_to(self, start: re.Pattern[bytes] | None) -> None:
+        """Moves to the next match of at most `START_BYTES`, or to the end; for None to the end, and reads nothing."""
+        if start is None:
+            self._chunks, self._at = iter(()), len(self._held)
+            return
         while not (found := start.search(self._held, self._at)):
             self._at = max(self._at, len(self._held) - START_BYTES + 1)
             if not self._load():
@@ -210,142 +348,3 @@ class _Source:
         chunk = next(self._chunks, b"")
         self._held, self._at = self._held[self._at :] + chunk, 0
         return bool(chunk)
-
-
-class _Decompressor(Protocol):
-    """What `bz2` and `lzma` offer for one stream."""
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def needs_input(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
-
-
-class _GzipDecompressor:
-    """One gzip member."""
-
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        output = self._stream.decompress(self._stream.unconsumed_tail + data, max_length)
-        self.needs_input = len(output) < max_length
-        return output
-
-
-class _ZstdDecompressor:
-    """One zstd frame. An output can exceed the limit by what `_ZSTD_PACKED_BYTES` unpack to."""
-
-    def __init__(self) -> None:
-        self._stream = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW_BYTES).decompressobj()
-        self._waiting = b""
-
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._waiting
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data + self._waiting
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        data = self._waiting + data
-        outputs, size, at = [b""], 0, 0
-        while at < len(data) and size < max_length and not self._stream.eof:
-            outputs.append(self._stream.decompress(data[at : at + _ZSTD_PACKED_BYTES]))
-            size += len(outputs[-1])
-            at += _ZSTD_PACKED_BYTES
-        self._waiting = data[at:]
-        return b"".join(outputs)
-
-
-class _Codec(NamedTuple):
-    """A form of packing.
-
-    Attributes:
-        start: How a stream begins.
-        errors: What its decompressor raises.
-        new: Makes a decompressor for one stream.
-        is_found_again: Whether the start is safe to look for inside packed bytes.
-        padding: A byte that may stand between streams.
-    """
-
-    start: re.Pattern[bytes]
-    errors: tuple[type[Exception], ...]
-    new: Callable[[], _Decompressor]
-    is_found_again: bool = False
-    padding: bytes = b""
-
-
-def _new_xz() -> lzma.LZMADecompressor:
-    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_WINDOW_BYTES)
-
-
-_XZ_START = re.compile(rb"\xfd7zXZ\0\0[\0\x01\x04\x0a]")
-_ZSTD_START = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
-"""The second form is a frame without content, which tools put before or behind the others."""
-
-_CODECS = (
-    _Codec(BZIP2_START, (OSError,), bz2.BZ2Decompressor, is_found_again=True),
-    _Codec(re.compile(rb"\x1f\x8b"), (zlib.error,), _GzipDecompressor),
-    _Codec(_XZ_START, (lzma.LZMAError,), _new_xz, is_found_again=True, padding=b"\0"),
-    _Codec(_ZSTD_START, (zstandard.ZstdError,), _ZstdDecompressor),
-)
-
-
-def _codec_of(start: bytes) -> _Codec | None:
-    return next((codec for codec in _CODECS if codec.start.match(start)), None)
-
-
-def _unpack_stream(source: _Source, codec: _Codec, losses: Counter[str]) -> Iterator[bytes]:
-    """Unpacks one stream and leaves the source at what follows it: behind a fault, at the next stream or the end."""
-    stream = codec.new()
-    data = b""
-    while not stream.eof:
-        if stream.needs_input and not (data := source.read(_PACKED_BYTES)):
-            losses["dump.truncated"] += 1
-            yield b""
-            return
-        try:
-            output = stream.decompress(data, LARGEST_OUTPUT_BYTES)
-        except codec.errors as error:
-            # Both libraries with windows say so in these words alone.
-            is_large = "memory" in str(error).lower()
-            losses["dump.window_too_large" if is_large else "dump.corrupt_stream"] += 1
-            yield b""
-            _skip_behind_fault(source, codec, len(data))
-            return
-        data = b""
-        if output:
-            yield output
-    source.unread(len(stream.unused_data))
-    while codec.padding and source.peek(1) == codec.padding:
-        source.read(1)
-
-
-def _skip_behind_fault(source: _Source, codec: _Codec, read: int) -> None:
-    if not codec.is_found_again:
-        for _ in source.rest():
-            pass
-        return
-    source.unread(max(0, read - 1))
-    source.skip_to(codec.start)

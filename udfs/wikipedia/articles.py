@@ -1,6 +1,7 @@
 """Counts the words of article dumps: record batches of byte ranges in, partial counts out."""
 
 import html
+import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +13,8 @@ import pyarrow as pa
 from mwparserfromhell.parser import ParserError
 
 from udfs.pages.isolation import LostPageError, Parse, ParserNotStartedError, watched_parser
-from udfs.sources.compression import Opener, ReadableBytes, opened_rows, read_chunks, unpack
+from udfs.sources.compression import read_chunks
+from udfs.wikipedia.dumps import Opener, opened_rows, unpack
 from udfs.wikipedia.ngrams import NgramCounts, count_batches, tally_batches
 from udfs.wikipedia.pages import LARGEST_FRAGMENT_BYTES, WikiPage, as_utf8, page_fragments, parse_page
 from udfs.wikipedia.parse_cost import LARGEST_PARSE_COST, parse_cost
@@ -70,7 +72,7 @@ def count_articles(
 
 
 def _count_part(
-    part: dict[str, Any], stream: ReadableBytes, read: Callable[[bytes], tuple[str, str]], counts: NgramCounts
+    part: dict[str, Any], stream: io.RawIOBase, read: Callable[[bytes], tuple[str, str]], counts: NgramCounts
 ) -> Iterator[pa.RecordBatch]:
     dump, tally = part["dump"], Counter[str]()
     rejects: Counter[tuple[str, str]] = Counter()

@@ -1,5 +1,6 @@
 """Reads ready count files: words and a count, in one line of tab-separated text or one row of Parquet each."""
 
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -7,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from udfs.pairs.tables import RawStream
-from udfs.sources.compression import Opener, ReadableBytes, opened_rows, read_chunks, unpacked_lines
+from udfs.sources.compression import read_chunks
+from udfs.wikipedia.dumps import Opener, opened_rows, unpacked_lines
 from udfs.wikipedia.ngrams import count_batches, tally_batches
 from udfs.wikipedia.page_views import read_title
 
@@ -46,7 +47,7 @@ def read_count_files(
         yield from _read_file(row["file"], row["kind"], stream, most_held)
 
 
-def _read_file(file: str, kind: str, stream: ReadableBytes, most_held: int) -> Iterator[pa.RecordBatch]:
+def _read_file(file: str, kind: str, stream: io.RawIOBase, most_held: int) -> Iterator[pa.RecordBatch]:
     tally: Counter[str] = Counter()
     counts: Counter[tuple[str, ...]] = Counter()
     unit = ""
@@ -83,18 +84,18 @@ def _batches(kind: str, counts: Counter[tuple[str, ...]]) -> Iterator[pa.RecordB
     return count_batches(kind, Counter({words[0]: count for words, count in counts.items()}))
 
 
-def _text_lines(stream: ReadableBytes, kind: str, tally: Counter[str]) -> Iterator[CountedWords]:
+def _text_lines(stream: io.RawIOBase, kind: str, tally: Counter[str]) -> Iterator[CountedWords]:
     for number, line in enumerate(unpacked_lines(read_chunks(stream), tally)):
         yield read_count_line(line if number else line.removeprefix(b"\xef\xbb\xbf"), kind)
 
 
-def _parquet_rows(stream: ReadableBytes, kind: str) -> Iterator[CountedWords]:
+def _parquet_rows(stream: io.RawIOBase, kind: str) -> Iterator[CountedWords]:
     """Checks a file's columns, and gives its rows.
 
     Raises:
         ValueError: If it is no Parquet, or a column is missing or has another type.
     """
-    file = pq.ParquetFile(pa.PythonFile(RawStream(stream), mode="r"))
+    file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
     types = {field.name: field.type for field in file.schema_arrow}
     # Sums of page views that an earlier build stored have the columns of unigrams.
     columns = COLUMNS_OF_COUNTS["unigram" if kind == "title" and "word" in types else kind]

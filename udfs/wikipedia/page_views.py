@@ -7,7 +7,8 @@ from urllib.parse import unquote_to_bytes
 
 import pyarrow as pa
 
-from udfs.sources.compression import Opener, opened_rows, read_chunks, unpacked_lines
+from udfs.sources.compression import read_chunks
+from udfs.wikipedia.dumps import Opener, opened_rows, unpacked_lines
 from udfs.wikipedia.ngrams import count_batches, tally_batches
 
 HOURLY = "hourly"

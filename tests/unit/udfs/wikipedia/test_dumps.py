@@ -13,8 +13,10 @@ import pytest
 import zstandard
 
 from udfs.schemas import DUMP_PARTS, WORD_COUNTS
-from udfs.sources.compression import LARGEST_LINE_BYTES, LARGEST_OUTPUT_BYTES, read_chunks, unpack, unpacked_lines
+from udfs.sources.compression import LARGEST_OUTPUT_BYTES, read_chunks
+from udfs.sources.lines import LARGEST_LINE_BYTES
 from udfs.wikipedia.articles import ArticleRules, count_articles
+from udfs.wikipedia.dumps import unpack, unpacked_lines
 from udfs.wikipedia.ngrams import NgramCounts, count_batches, token_runs
 from udfs.wikipedia.pages import as_utf8, namespace_names, page_fragments, parse_page
 

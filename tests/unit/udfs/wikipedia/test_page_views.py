@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from udfs.schemas import COUNT_FILES, VIEW_FILES
-from udfs.sources.compression import LARGEST_LINE_BYTES
+from udfs.sources.lines import LARGEST_LINE_BYTES
 from udfs.wikipedia.count_files import read_count_files, read_count_line
 from udfs.wikipedia.page_views import COMPLETE, HOURLY, ViewRules, count_views, read_line
 
