@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         match_pairs,
         sample_pairs,
     )
-    from udfs.archives.recovery import ArchiveRecord, Damage
+    from udfs.archives import ArchiveRecord, Damage
 
 __version__ = "0.1.0"
 
@@ -123,7 +123,7 @@ _MODULES = {
         "match_pairs",
         "sample_pairs",
     ),
-    "udfs.archives.recovery": (
+    "udfs.archives": (
         "ArchiveRecord",
         "Damage",
     ),

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 
 from metaclip_spark.errors import ConfigError, InputError
-from udfs.archives import reader
-from udfs.archives.recovery import ArchiveRecord, Damage
-from udfs.archives.source import ArchiveReadError, NotAnArchiveError
+from udfs.archives import ArchiveReadError, ArchiveRecord, Damage, NotAnArchiveError, reader
 from udfs.pages.charset import page_to_utf8
 from udfs.pages.html import read_html
 from udfs.pages.image_table import Loss, PageImages

@@ -1,4 +1,4 @@
-"""Recognises what an archive is by its content, whatever its name says.
+"""Detects what an archive is by its content, whatever its name says.
 
 Archives come plain, compressed record by record (each record is a gzip member or zstd frame of its own, the usual
 form), or compressed as a whole, sometimes twice. What reads records sees only the first two forms.
@@ -29,15 +29,8 @@ _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _ZSTD_DICTIONARY_START = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
 
-def recognise(stream: io.RawIOBase, size: int) -> ArchiveSource | None:
-    """Finds out what an archive is, by its content.
-
-    Args:
-        stream: The whole archive.
-        size: Its size in bytes.
-
-    Returns:
-        The archive, ready to be read; None where it holds nothing.
+def detect_format(stream: io.RawIOBase, size: int) -> ArchiveSource | None:
+    """Detects the format of an archive of `size` bytes; None where it holds nothing.
 
     Raises:
         NotAnArchiveError: It holds something, but no record starts it.

@@ -4,8 +4,8 @@ import io
 from collections.abc import Iterator
 
 from udfs.archives.arc import read_arc_records
-from udfs.archives.formats import recognise
-from udfs.archives.recovery import ArchiveRecord, Damage
+from udfs.archives.formats import detect_format
+from udfs.archives.record import ArchiveRecord, Damage
 from udfs.archives.warc import read_warc_records
 
 
@@ -20,7 +20,7 @@ def read_archive(stream: io.RawIOBase, *, size: int, max_block_bytes: int) -> It
     Yields:
         Records and damaged parts in the archive's order; nothing for an empty archive.
     """
-    source = recognise(stream, size)
+    source = detect_format(stream, size)
     if source is None:
         return
     read_records = read_arc_records if source.is_arc else read_warc_records

@@ -1,4 +1,4 @@
-"""The reference reader: WARC and ARC records one by one, by the standards' letter and what crawlers made of it.
+"""The reference reader: records one by one, by the standards' letter and what crawlers made of it.
 
 Line ends of any kind, header names in any case, folded values. It never passes over bytes that belong to no record:
 where something else follows a record, it raises.
@@ -9,17 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from udfs.archives.member_reader import MemberReader
-from udfs.archives.recovery import PAGE_TYPES, RECORD_TYPES, ArchiveRecord, FramingError, PartStream, has_typed_block
-from udfs.archives.source import WARC_START
+from udfs.archives.record import PAGE_TYPES, RECORD_TYPES, ArchiveRecord, has_typed_block
+from udfs.archives.source import WARC_START, FramingError, PartStream
 from udfs.sources.compression import Codec
 
-_LINE_BYTES = 65_536
+LINE_BYTES = 65_536
 _HEADER_BYTES = 65_536
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _VERSION = re.compile(rb"[^:]*WARC/\d", re.IGNORECASE)
-_ARC_LINE = re.compile(rb"\s*(?:filedesc:|[a-z][a-z0-9+.-]*:[^\r\n]* \d{12,18} )", re.IGNORECASE)
-_ARC_DATE = re.compile(r"\d{12,18}", re.ASCII)
-_ARC_DESCRIPTION_LINES = 2
 
 
 class OpenedRecord(NamedTuple):
@@ -34,38 +31,12 @@ class OpenedRecord(NamedTuple):
 
 
 def open_warc_records(part: PartStream, codec: Codec | None) -> Iterator[tuple[int, OpenedRecord]]:
-    """Reads the records of a WARC archive. For arguments and errors see `open_arc_records`."""
-    return _open_records(part, codec, WARC_START, _open_warc_record)
-
-
-def open_arc_records(part: PartStream, codec: Codec | None) -> Iterator[tuple[int, OpenedRecord]]:
-    """Reads the records of an ARC archive.
-
-    Args:
-        part: The archive, or what of it is still to be read; a record or member begins it.
-        codec: The compression of its members; None for a plain archive.
-
-    Yields:
-        The offset of the record, or of the member that it is in, and the record.
-
-    Raises:
-        FramingError: What follows a record is neither white space nor a record.
-        OSError: The bytes cannot be fetched; and what the codec raises for corrupt bytes.
-    """
-    return _open_records(part, codec, _ARC_LINE, _open_arc_record)
+    """Reads the records of a WARC archive; see `open_records`."""
+    return open_records(part, codec, WARC_START, _open_warc_record)
 
 
 def take_record(opened: OpenedRecord, offset: int, *, max_block_bytes: int) -> ArchiveRecord:
-    """Reads the block of a record, as far as it can hold a page.
-
-    Args:
-        opened: The record.
-        offset: Where it begins in the archive.
-        max_block_bytes: Cap for the part of its block that is read into memory.
-
-    Returns:
-        The record.
-    """
+    """Reads the block of a record that begins at an offset, as far as it can hold a page."""
     length = max(opened.content_length, 0)
     is_json = "json" in (opened.content_type or "").lower()
     is_read = opened.record_type in PAGE_TYPES or (opened.record_type == "metadata" and is_json)
@@ -86,18 +57,34 @@ def take_record(opened: OpenedRecord, offset: int, *, max_block_bytes: int) -> A
     )
 
 
-def _open_records(
+def open_records(
     part: PartStream,
     codec: Codec | None,
     first_line: re.Pattern[bytes],
     open_record: Callable[[MemberReader, bytes], OpenedRecord],
 ) -> Iterator[tuple[int, OpenedRecord]]:
+    """Reads the records of an archive.
+
+    Args:
+        part: The archive, or what of it is still to be read; a record or member begins it.
+        codec: The compression of its members; None for a plain archive.
+        first_line: Matches the first line of a record.
+        open_record: Reads a record's header, of which it is given the first line.
+
+    Yields:
+        The offset of the record, or of the member that it is in, and the record.
+
+    Raises:
+        FramingError: What follows a record is neither white space nor a record.
+        OSError: The bytes cannot be fetched.
+        CorruptStreamError: A member is corrupt.
+    """
     reader = MemberReader(part, codec, first_line)
     is_there = True
     while is_there:
         reader.skip_space()
         position = reader.start if codec else reader.position
-        line = reader.read_line(_LINE_BYTES)
+        line = reader.read_line(LINE_BYTES)
         if not line:
             is_there = reader.next_member()
             continue
@@ -121,7 +108,7 @@ def _open_warc_record(reader: MemberReader, first_line: bytes) -> OpenedRecord:
     del first_line
     lines: list[bytes] = []
     left = _HEADER_BYTES
-    while (line := reader.read_line(_LINE_BYTES, in_header=True)).strip(b"\r\n"):
+    while (line := reader.read_line(LINE_BYTES, in_header=True)).strip(b"\r\n"):
         lines.append(line)
         left -= len(line)
         if left < 0:
@@ -138,7 +125,7 @@ def _open_warc_record(reader: MemberReader, first_line: bytes) -> OpenedRecord:
         target_uri=fields.get("warc-target-uri"),
         content_type=fields.get("content-type") if has_typed_block(kind) else None,
         payload_type=fields.get("warc-identified-payload-type") if kind in PAGE_TYPES else None,
-        content_length=_length(fields.get("content-length", "")),
+        content_length=length_of(fields.get("content-length", "")),
         reader=reader,
     )
 
@@ -158,29 +145,6 @@ def _fields(lines: list[bytes]) -> dict[str, str]:
     return {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in values.items()}
 
 
-def _open_arc_record(reader: MemberReader, line: bytes) -> OpenedRecord:
-    """Reads the line that is an ARC record's header; of the file's own header also the two lines behind it.
-
-    Raises:
-        ValueError: It has too few fields.
-    """
-    try:
-        text = line.decode().strip()
-    except UnicodeDecodeError:
-        text = line.decode("latin-1").strip()
-    # URL, IP, date, type, length; version 2 has more fields before the length. URL and type may hold blanks.
-    fields = text.split(" ")
-    date = next((place for place, field in enumerate(fields) if place > 1 and _ARC_DATE.fullmatch(field)), None)
-    if date is None or date + 1 >= len(fields):
-        raise ValueError(f"an ARC header has URL, IP, date, type and length, not {text[:100]!r}")
-    uri, length = " ".join(fields[: date - 1]), _length(fields[-1])
-    content_type = fields[date + 1] if date + 1 < len(fields) - 1 else ""
-    if not uri.lower().startswith("filedesc:"):
-        return OpenedRecord("response", uri, content_type, None, length, reader)
-    # Writers do not agree on whether the length counts these lines.
-    described = sum(len(reader.read_line(_LINE_BYTES)) for _ in range(_ARC_DESCRIPTION_LINES))
-    return OpenedRecord("arc_header", uri, content_type, None, max(length - described, 0), reader)
-
-
-def _length(stated: str) -> int:
+def length_of(stated: str) -> int:
+    """Reads a Content-Length; -1 where it is no number."""
     return int(stated) if _LENGTH.fullmatch(stated) else -1

@@ -1,125 +1,32 @@
-"""One record of an archive, and how records are read over damage and on.
+"""Reads records over damage and on.
 
 A reader ends at the end of a truncated archive and gives up at a corrupt member. So each run of records is followed by
 a check of its last one, and by a search for the place where records begin again.
 """
 
-import io
 import re
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from udfs.archives.members import find_next_start, inspect_member
-from udfs.archives.source import ArchiveReadError, ArchiveSource
+from udfs.archives.record import ArchiveRecord, Damage
+from udfs.archives.source import ArchiveReadError, ArchiveSource, FramingError, PartStream
 from udfs.sources.compression import Codec, CorruptStreamError
-from udfs.sources.stream import ByteStream
 
-RECORD_TYPES = ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
-PAGE_TYPES = {"response", "resource"}
-_TYPES_WITH_TYPED_BLOCKS = {"resource", "metadata"}
 _HEADER_BYTES = 65_536
 _MAGIC_BYTES = 5
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _LINE_END = re.compile(rb"\n")
 
-
-class ArchiveRecord(NamedTuple):
-    """One record, with what tells whether and where it holds a page.
-
-    Attributes:
-        offset: Byte offset of the record in the archive; within what is decompressed where the archive is compressed
-            as a whole. Offsets grow from record to record.
-        record_type: WARC-Type in lower case, "arc_header", or "unknown".
-        target_uri: The target URI as written, or None; read only of records that can hold a page or are damaged.
-        content_type: Content-Type of the block, or None; read only of records whose block it describes: resources,
-            metadata, and all of ARC, whose pages may have no HTTP header.
-        payload_type: WARC-Identified-Payload-Type, or None; read only of records that can hold a page.
-        content_length: Bytes that the header promises; -1 where it does not say.
-        block: The block, empty for types that hold neither page nor WAT.
-        is_cut_short: True where the block is larger than the cap for a record, and only its start was read.
-        is_truncated: True where the archive ends, or another record begins, inside the block.
-    """
-
-    offset: int
-    record_type: str
-    target_uri: str | None = None
-    content_type: str | None = None
-    payload_type: str | None = None
-    content_length: int = 0
-    block: bytes = b""
-    is_cut_short: bool = False
-    is_truncated: bool = False
-
-
-class Damage(NamedTuple):
-    """A part of an archive that holds no readable record.
-
-    Attributes:
-        reason: `archive.truncated` or `archive.corrupt`.
-        start: Offset of its first byte.
-        end: Offset of the byte after it; None for the rest of the archive.
-    """
-
-    reason: str
-    start: int
-    end: int | None
-
-
 ArchiveItems = Generator[ArchiveRecord | Damage, None, int | None]
 """Yields records and damage in the archive's order; returns where reading goes on, None at the end."""
-
-
-class FramingError(OSError):
-    """Bytes that belong to no record.
-
-    Attributes:
-        position: Where they begin, or the member that they are in.
-    """
-
-    def __init__(self, message: str, position: int) -> None:
-        """Takes what was seen, and where."""
-        super().__init__(message)
-        self.position = position
-
-
-class PartStream(ByteStream):
-    """Hands the part of a stream from an offset on to a reader as if it were the whole."""
-
-    def __init__(self, stream: io.RawIOBase, offset: int) -> None:
-        """Moves the stream to the offset, which becomes 0."""
-        self._stream = stream
-        self._position = 0
-        self._last, self._last_but_one = b"", b""
-        stream.seek(offset)
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Reads as the stream below does."""
-        data: bytes = self._stream.read(size)
-        self._position += len(data)
-        if data:
-            self._last_but_one, self._last = self._last, data
-        return data
-
-    def recent(self, start: int, end: int) -> bytes:
-        """Gives bytes among those that the last two reads gave; fewer where they lie further back."""
-        first = self._position - len(self._last)
-        if start >= first:
-            return self._last[start - first : end - first]
-        before = first - len(self._last_but_one)
-        if start < before:
-            return b""
-        return self._last_but_one[start - before : end - before] + self._last[: max(end - first, 0)]
-
-    def tell(self) -> int:
-        """Returns the offset within the part."""
-        return self._position
 
 
 OpenRecords = Callable[[PartStream, Codec | None], Iterator[tuple[int, Any]]]
 """Opens the records of a part of an archive, each with the offset in that part where it, or its member, begins."""
 
 
-def read_over_damage(
+def iter_records_with_recovery(
     source: ArchiveSource,
     open_records: OpenRecords,
     take: Callable[[Any, int], ArchiveRecord],
@@ -250,8 +157,3 @@ def _block_end(source: ArchiveSource, record: ArchiveRecord) -> int:
     header = source.stream.read(_HEADER_BYTES)
     end = (_LINE_END if source.is_arc else _HEADER_END).search(header)
     return record.offset + (end.end() if end else 0) + max(record.content_length, 0)
-
-
-def has_typed_block(record_type: str) -> bool:
-    """Tells whether a record's Content-Type is that of what it holds, not of a protocol's message around it."""
-    return record_type in _TYPES_WITH_TYPED_BLOCKS

@@ -1,4 +1,4 @@
-"""The byte streams of an archive: guarded against faults of transport, and unpacked where it was packed as a whole."""
+"""The byte streams of an archive: guarded against faults of transport, decompressed, or a part of another."""
 
 import io
 import os
@@ -29,6 +29,19 @@ class NotAnArchiveError(ValueError):
         self.reason = reason
         self.example = start[:200].decode("latin-1")
         super().__init__(f"{reason}: {self.example!r}")
+
+
+class FramingError(OSError):
+    """Bytes that belong to no record.
+
+    Attributes:
+        position: Where they begin, or the member that they are in.
+    """
+
+    def __init__(self, message: str, position: int) -> None:
+        """Takes what was seen, and where."""
+        super().__init__(message)
+        self.position = position
 
 
 class GuardedStream(ByteStream):
@@ -119,6 +132,39 @@ class DecompressedStream(ByteStream):
 
     def tell(self) -> int:
         """See `io.IOBase`."""
+        return self._position
+
+
+class PartStream(ByteStream):
+    """Hands the part of a stream from an offset on to a reader as if it were the whole."""
+
+    def __init__(self, stream: io.RawIOBase, offset: int) -> None:
+        """Moves the stream to the offset, which becomes 0."""
+        self._stream = stream
+        self._position = 0
+        self._last, self._last_but_one = b"", b""
+        stream.seek(offset)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Reads as the stream below does."""
+        data: bytes = self._stream.read(size)
+        self._position += len(data)
+        if data:
+            self._last_but_one, self._last = self._last, data
+        return data
+
+    def recent(self, start: int, end: int) -> bytes:
+        """Gives bytes among those that the last two reads gave; fewer where they lie further back."""
+        first = self._position - len(self._last)
+        if start >= first:
+            return self._last[start - first : end - first]
+        before = first - len(self._last_but_one)
+        if start < before:
+            return b""
+        return self._last_but_one[start - before : end - before] + self._last[: max(end - first, 0)]
+
+    def tell(self) -> int:
+        """Returns the offset within the part."""
         return self._position
 
 

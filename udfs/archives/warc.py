@@ -11,18 +11,10 @@ from typing import Any
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from udfs.archives.members import inspect_member
+from udfs.archives.record import PAGE_TYPES, RECORD_TYPES, ArchiveRecord, Damage, has_typed_block
 from udfs.archives.record_reader import open_warc_records, take_record
-from udfs.archives.recovery import (
-    PAGE_TYPES,
-    RECORD_TYPES,
-    ArchiveItems,
-    ArchiveRecord,
-    Damage,
-    PartStream,
-    has_typed_block,
-    read_over_damage,
-)
-from udfs.archives.source import ArchiveReadError, ArchiveSource
+from udfs.archives.recovery import ArchiveItems, iter_records_with_recovery
+from udfs.archives.source import ArchiveReadError, ArchiveSource, PartStream
 from udfs.sources.compression import GZIP, ZSTD
 
 _NAMES = {int(getattr(WarcRecordType, name)): name for name in RECORD_TYPES}
@@ -38,20 +30,12 @@ _LINES_BESIDE_HEADERS = 2
 
 
 def read_warc_records(source: ArchiveSource, *, max_block_bytes: int) -> Iterator[ArchiveRecord | Damage]:
-    """Reads every complete record, before and after damage.
-
-    Args:
-        source: A WARC or WAT archive.
-        max_block_bytes: Cap for the part of a block that is read into memory.
-
-    Yields:
-        Records and damaged parts in the archive's order.
-    """
+    """Reads the records of a WARC or WAT archive; see `read_archive`."""
     start: int | None = 0
     if source.codec is not ZSTD:
         start = yield from _read_plain_records(source, max_block_bytes)
     take = partial(take_record, max_block_bytes=max_block_bytes)
-    yield from read_over_damage(source, open_warc_records, take, start)
+    yield from iter_records_with_recovery(source, open_warc_records, take, start)
 
 
 def _read_plain_records(source: ArchiveSource, max_block_bytes: int) -> ArchiveItems:

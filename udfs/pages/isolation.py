@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from udfs.archives.recovery import ArchiveRecord
+from udfs.archives import ArchiveRecord
 from udfs.pages.image_table import Loss, PageImages
 from udfs.pages.isolated_worker import LENGTH
 from udfs.pages.parse import parse_page

@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from udfs.archives.recovery import ArchiveRecord
+from udfs.archives import ArchiveRecord
 from udfs.pages.charset import page_to_utf8
 from udfs.pages.html import read_html
 from udfs.pages.http import HttpMessage, decode_body, looks_like_html, split_http_message

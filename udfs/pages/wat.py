@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import numpy as np
 
-from udfs.archives.recovery import ArchiveRecord
+from udfs.archives import ArchiveRecord
 from udfs.pages.image_table import (
     TAG_COLUMNS,
     UNMODELLED,

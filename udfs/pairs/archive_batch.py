@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from udfs.archives.source import ArchiveReadError, NotAnArchiveError
+from udfs.archives import ArchiveReadError, NotAnArchiveError
 from udfs.arrow import replace_lone_surrogates
 from udfs.pages.image_table import Loss, PageImages
 from udfs.pairs.columns import PairColumns

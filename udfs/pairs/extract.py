@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from udfs.archives.reader import read_archive
-from udfs.archives.recovery import ArchiveRecord, Damage
+from udfs.archives import ArchiveRecord, Damage, read_archive
 from udfs.pages.image_table import Loss, PageImages
 from udfs.pages.isolation import IsolatedPages, PageReader, ParserNotStartedError, page_reader
 from udfs.pages.wat import NO_ENVELOPE, describes_capture

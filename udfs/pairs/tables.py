@@ -13,8 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from udfs.archives.recovery import Damage
-from udfs.archives.source import ArchiveReadError
+from udfs.archives import ArchiveReadError, Damage
 from udfs.arrow import string_bytes
 from udfs.pages.image_table import (
     FIRST_TEXT,

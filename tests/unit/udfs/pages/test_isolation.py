@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tests.support.archive_files import read_images
-from udfs.archives.recovery import ArchiveRecord
+from udfs.archives import ArchiveRecord
 from udfs.pages.image_table import Loss
 from udfs.pages.isolation import IsolatedPages, ParserNotStartedError, page_reader
 from udfs.pairs.extract import ExtractOptions, extract_batches

@@ -25,7 +25,7 @@ from tests.support.archive_files import (
     wat_document,
     wat_record,
 )
-from udfs.archives.recovery import Damage
+from udfs.archives import Damage
 from udfs.pairs import extract
 from udfs.pairs.archive_batch import BATCH_ROWS
 from udfs.pairs.extract import ExtractOptions, extract_batches

@@ -1,0 +1,54 @@
+"""What archives are read into: records, and the parts that hold none."""
+
+from typing import NamedTuple
+
+RECORD_TYPES = ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
+PAGE_TYPES = {"response", "resource"}
+_TYPES_WITH_TYPED_BLOCKS = {"resource", "metadata"}
+
+
+class ArchiveRecord(NamedTuple):
+    """One record, with what tells whether and where it holds a page.
+
+    Attributes:
+        offset: Byte offset of the record in the archive; within what is decompressed where the archive is compressed
+            as a whole. Offsets grow from record to record.
+        record_type: WARC-Type in lower case, "arc_header", or "unknown".
+        target_uri: The target URI as written, or None; read only of records that can hold a page or are damaged.
+        content_type: Content-Type of the block, or None; read only of records whose block it describes: resources,
+            metadata, and all of ARC, whose pages may have no HTTP header.
+        payload_type: WARC-Identified-Payload-Type, or None; read only of records that can hold a page.
+        content_length: Bytes that the header promises; -1 where it does not say.
+        block: The block, empty for types that hold neither page nor WAT.
+        is_cut_short: True where the block is larger than the cap for a record, and only its start was read.
+        is_truncated: True where the archive ends, or another record begins, inside the block.
+    """
+
+    offset: int
+    record_type: str
+    target_uri: str | None = None
+    content_type: str | None = None
+    payload_type: str | None = None
+    content_length: int = 0
+    block: bytes = b""
+    is_cut_short: bool = False
+    is_truncated: bool = False
+
+
+class Damage(NamedTuple):
+    """A part of an archive that holds no readable record.
+
+    Attributes:
+        reason: `archive.truncated` or `archive.corrupt`.
+        start: Offset of its first byte.
+        end: Offset of the byte after it; None for the rest of the archive.
+    """
+
+    reason: str
+    start: int
+    end: int | None
+
+
+def has_typed_block(record_type: str) -> bool:
+    """Tells whether a record's Content-Type is that of what it holds, not of a protocol's message around it."""
+    return record_type in _TYPES_WITH_TYPED_BLOCKS
