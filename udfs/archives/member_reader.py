@@ -17,13 +17,7 @@ class MemberReader:
     """
 
     def __init__(self, stream: PartStream, codec: Codec | None, record_start: re.Pattern[bytes]) -> None:
-        """Starts at the stream's next byte, which becomes offset 0, with the first member.
-
-        Args:
-            stream: The members.
-            codec: Their compression; None for a plain stream.
-            record_start: Matches the first bytes of a record.
-        """
+        """Starts at the stream's next byte, which becomes offset 0; `record_start` matches a record's first bytes."""
         self.start = 0
         self._stream = stream
         self._codec = codec
@@ -47,11 +41,7 @@ class MemberReader:
         return self._member is not None and not self._member.is_complete
 
     def next_member(self) -> bool:
-        """Goes on to the member behind the present one, which must have been read to its end.
-
-        Returns:
-            False where there is none; zeros are padding.
-        """
+        """Goes on to the member behind the present one, which must have been read to its end, if there is one."""
         if self._codec is None or self._member is None or not self._member.is_complete:
             return False
         packed = self._member.unused.lstrip(b"\0")
@@ -73,14 +63,9 @@ class MemberReader:
             is_there = self._at < len(self._ready) or self._fill()
 
     def read_line(self, limit: int, *, in_header: bool = False) -> bytes:
-        """Reads up to and with the next LF.
+        """Reads up to and with the next LF, `limit` bytes at most; nothing at the end of the member.
 
-        Args:
-            limit: Bytes of the longest line; of a longer one this much is read.
-            in_header: Whether the line belongs to what was read before it, where a member may end as within a line.
-
-        Returns:
-            The line; empty at the end of the member.
+        In a header a line belongs to what was read before it, and may go on in the next member.
         """
         line = self._line_in_member(limit)
         while (line or in_header) and not line.endswith(b"\n") and len(line) < limit:

@@ -14,7 +14,7 @@ class Landmark(NamedTuple):
     """What is looked for: a pattern whose first group is where records may begin again.
 
     Attributes:
-        pattern: Begins with bytes that stand for themselves, which makes looking for it ten times as fast; matches at
+        pattern: Begins with bytes that stand for themselves, which makes looking for it fast; matches at
             most `_HEAD_BYTES` bytes.
         is_lower_case: Whether it is looked for in the bytes' lower case.
         bytes_before: Bytes of a match before its first group.
@@ -46,16 +46,7 @@ class Member(NamedTuple):
 
 
 def inspect_member(stream: io.RawIOBase, codec: Codec, offset: int) -> Member:
-    """Decompresses one member to its end and forgets the content.
-
-    Args:
-        stream: A stream of members.
-        codec: Their compression.
-        offset: Where the member starts.
-
-    Returns:
-        Its state, end and first bytes.
-    """
+    """Decompresses the member at an offset to its end and forgets the content."""
     stream.seek(offset)
     member = StreamDecompressor(codec)
     head, read = b"", 0
@@ -73,16 +64,10 @@ def inspect_member(stream: io.RawIOBase, codec: Codec, offset: int) -> Member:
 
 
 def find_next_start(source: ArchiveSource, offset: int) -> int | None:
-    """Finds where records begin again.
+    """Finds where records begin again at or after an offset; None where they do not.
 
-    Args:
-        source: The archive.
-        offset: Where the search begins.
-
-    Returns:
-        The offset of the first whole member that starts with a record or, in a plain stream, of the first text that
-        looks like a record's first line (it need not begin a line: the record before may be cut off); None where
-        there is none.
+    That is the first whole member that starts with a record or, in a plain stream, the first text that looks like a
+    record's first line (it need not begin a line: the record before may be cut off).
     """
     if source.codec is None:
         return find_bytes(source.stream, offset, _PLAIN_ARC if source.is_arc else _PLAIN_WARC)
@@ -97,16 +82,7 @@ def find_next_start(source: ArchiveSource, offset: int) -> int | None:
 
 
 def find_bytes(stream: io.RawIOBase, offset: int, landmark: Landmark) -> int | None:
-    """Finds the first place at or after an offset, in bounded memory.
-
-    Args:
-        stream: Where to look.
-        offset: Where to begin.
-        landmark: What to look for.
-
-    Returns:
-        The offset of its first group, or None.
-    """
+    """Finds the offset of a landmark's first group at or after an offset, in bounded memory."""
     start = offset - 1  # the byte before belongs to the window, since a pattern may ask for the start of a line
     stream.seek(max(start, 0))
     window = b"" if offset else b"\n"

@@ -54,11 +54,7 @@ class GuardedStream(ByteStream):
         self._position = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """Reads as the stream below does.
-
-        Raises:
-            ArchiveReadError: It fails, or ends before its size.
-        """
+        """See `io.RawIOBase`."""
         try:
             data: bytes = self._stream.read(size)
         except Exception as error:
@@ -69,11 +65,7 @@ class GuardedStream(ByteStream):
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Moves as the stream below does.
-
-        Raises:
-            ArchiveReadError: It fails.
-        """
+        """See `io.IOBase`."""
         try:
             self._position = self._stream.seek(offset, whence)
         except Exception as error:

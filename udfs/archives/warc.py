@@ -102,7 +102,7 @@ def _take(record: Any, header: bytes, offset: int, max_block_bytes: int) -> Arch
     """Copies what is needed of a record, which the reader invalidates when it goes on; None where it is not plain."""
     length = int(record.content_length)
     kind = _NAMES.get(int(record.record_type))
-    # FastWARC's own look-up takes ten times as long as one in the header's bytes.
+    # FastWARC's own look-up takes longer than one in the header's bytes.
     if kind is None or length >= _NO_LENGTH or header.find(_TYPE) != header.find(_TYPES[kind]):
         return None
     if not header.startswith(b"%d\r\n" % length, header.find(_LENGTH) + len(_LENGTH)):

@@ -26,7 +26,7 @@ class LocalFile(io.FileIO):
         """Opens the file."""
         super().__init__(str(path))
         self._opened = self._version()
-        self._digest = hashlib.sha1(usedforsecurity=False)  # half the cost of blake2b where processors know it
+        self._digest = hashlib.sha1(usedforsecurity=False)  # processors know it
         self._digested = 0
         self.size = self._opened[0]
 

@@ -92,11 +92,7 @@ def _count_part(
 
 
 def _surviving(read: Parse, fragment: bytes, rules: ArticleRules) -> tuple[str, str]:
-    """Reads a page as `read_article`, whatever the parser does.
-
-    Raises:
-        ParserNotStartedError: The child process cannot be started.
-    """
+    """Reads a page as `read_article`, whatever the parser does."""
     try:
         reason, text = read(fragment, rules)
     except ParserNotStartedError:
@@ -115,10 +111,6 @@ def _title(fragment: bytes) -> str:
 
 def read_article(fragment: bytes, rules: ArticleRules) -> tuple[str, str]:
     """Reads the plain text of a page, or says why it does not count.
-
-    Args:
-        fragment: The page's XML.
-        rules: Which pages count.
 
     Returns:
         An empty reason and the text, or a reason and the page's title (the start of the XML where that is broken).

@@ -90,11 +90,7 @@ def _text_lines(stream: io.RawIOBase, kind: str, tally: Counter[str]) -> Iterato
 
 
 def _parquet_rows(stream: io.RawIOBase, kind: str) -> Iterator[CountedWords]:
-    """Checks a file's columns, and gives its rows.
-
-    Raises:
-        ValueError: If it is no Parquet, or a column is missing or has another type.
-    """
+    """Checks a file's columns and yields its rows; no Parquet, or other columns, are a ValueError."""
     file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
     types = {field.name: field.type for field in file.schema_arrow}
     # Sums of page views that an earlier build stored have the columns of unigrams.
@@ -114,18 +110,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def read_count_row(row: tuple[Any, ...], kind: str) -> CountedWords:
-    """Reads one row of Parquet.
-
-    Args:
-        row: The words and the count.
-        kind: One of `COUNTED`.
-
-    Returns:
-        As `read_count_line`.
-
-    Raises:
-        ValueError: If a word is empty or null, or the count null, negative or too large.
-    """
+    """Reads the words and the count of one row of Parquet, as `read_count_line` does."""
     *words, count = row
     if not all(words) or count is None or not 0 <= count <= _LARGEST_COUNT:
         raise ValueError(f"{row!r:.80}: no word may be empty or null, and counts must be at least 0")
@@ -133,11 +118,7 @@ def read_count_row(row: tuple[Any, ...], kind: str) -> CountedWords:
 
 
 def read_count_line(line: bytes, kind: str) -> CountedWords:
-    """Reads one line.
-
-    Args:
-        line: The line without its LF.
-        kind: One of `COUNTED`.
+    """Reads one line, without its LF, of a file of a kind of `COLUMNS_OF_COUNTS`.
 
     Returns:
         The words (for titles with spaces for underscores) and the count; no words for a blank line and for a title

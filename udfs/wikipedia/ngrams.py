@@ -24,17 +24,11 @@ _ROWS_PER_BATCH = 50_000
 
 
 def token_runs(text: str) -> Iterator[list[str]]:
-    """Cuts plain text into runs of tokens, as metadata counts them.
+    """Cuts plain text into runs of tokens, as metadata counts them; bigrams are two neighbours in one run.
 
     The tokens are those of the spaced text (`udfs.pairs.text.spacing`) split on spaces, without the seven marks, with
     `SURROUNDING` stripped, case kept, empty ones dropped: so an entry made of tokens can match. A run ends at each of
     the seven marks and at each line break, since in wikitext a line is a paragraph, a heading or a list item.
-
-    Args:
-        text: Plain text.
-
-    Yields:
-        The tokens of each run that has any; bigrams are two neighbours in one run.
     """
     for run in _RUN_END.split(text):
         tokens = [stripped for token in run.replace("\t", " ").split(" ") if (stripped := token.strip(SURROUNDING))]
@@ -46,11 +40,7 @@ class NgramCounts:
     """Counts of tokens and of neighbours that a worker holds until they are too many."""
 
     def __init__(self, most_held: int) -> None:
-        """Starts empty.
-
-        Args:
-            most_held: Distinct tokens and bigrams above which `is_full`; about 200 bytes each.
-        """
+        """Starts empty; `is_full` above `most_held` distinct tokens and bigrams."""
         self._most_held = most_held
         self._unigrams: Counter[str] = Counter()
         self._bigrams: Counter[tuple[str, str]] = Counter()
@@ -75,28 +65,12 @@ class NgramCounts:
 
 
 def tally_batches(tally: Counter[str], file: str) -> Iterator[pa.RecordBatch]:
-    """Turns what a file held and lost into record batches.
-
-    Args:
-        tally: Counts by reason.
-        file: The file's name.
-
-    Yields:
-        Batches of `WORD_COUNTS` of kind `tally`.
-    """
+    """Turns what a file held and lost, counted by reason, into batches of `WORD_COUNTS` of kind `tally`."""
     return count_batches("tally", Counter({(reason, file): count for reason, count in tally.items()}))
 
 
 def count_batches(kind: str, counts: Counter[str] | Counter[tuple[str, str]]) -> Iterator[pa.RecordBatch]:
-    """Turns counts into record batches.
-
-    Args:
-        kind: What is counted; see `WORD_COUNTS`.
-        counts: By word, or by word and next word.
-
-    Yields:
-        Batches of `WORD_COUNTS`, without zero counts.
-    """
+    """Turns counts by word, or by word and next word, into batches of `WORD_COUNTS`, without zero counts."""
     keys = [key for key, count in counts.items() if count]
     for first in range(0, len(keys), _ROWS_PER_BATCH):
         part = keys[first : first + _ROWS_PER_BATCH]

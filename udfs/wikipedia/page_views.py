@@ -68,12 +68,7 @@ def count_views(batches: Iterable[pa.RecordBatch], *, opener: Opener, rules: Vie
 
 
 def read_line(line: bytes, form: str, rules: ViewRules) -> tuple[str, str, int]:
-    """Reads one line of a dump.
-
-    Args:
-        line: The line without its LF.
-        form: One of `FORMS`.
-        rules: Which lines count.
+    """Reads one line of a dump, without its LF.
 
     Returns:
         A reason to leave the line out (empty where it counts), the title with spaces for underscores, and the views.
@@ -107,9 +102,6 @@ def read_title(field: bytes) -> tuple[str, str]:
 
     MediaWiki allows "%" in titles, but never before two hex digits; so "%" elsewhere stands for itself ("100%_Hits"),
     and an encoding is bad when its bytes are not UTF-8.
-
-    Args:
-        field: A title with underscores, possibly percent-encoded.
 
     Returns:
         A reason to leave it out (empty where it is good) and the title with spaces, stripped.

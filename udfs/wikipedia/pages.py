@@ -35,14 +35,7 @@ class WikiPage:
 
 
 def as_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Turns a dump in UTF-16 into UTF-8; any other dump passes unchanged.
-
-    Args:
-        chunks: A dump from its first byte, or a part of one; an empty value stands where bytes are missing.
-
-    Yields:
-        The same in UTF-8.
-    """
+    """Turns a dump in UTF-16 into UTF-8; any other passes unchanged. An empty value stands where bytes are missing."""
     decoder: codecs.IncrementalDecoder | None = None
     for place, chunk in enumerate(chunks):
         if place == 0 and chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -102,17 +95,7 @@ def page_fragments(
 
 
 def parse_page(fragment: bytes) -> WikiPage:
-    """Reads one page.
-
-    Args:
-        fragment: The page's XML, from `page_fragments`.
-
-    Returns:
-        The page, with its last revision.
-
-    Raises:
-        ValueError: If the XML is broken, or lacks title or namespace.
-    """
+    """Reads a page and its last revision; XML that is broken, or lacks title or namespace, is a ValueError."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
     try:
         page = etree.fromstring(fragment, parser)
@@ -133,13 +116,6 @@ def parse_page(fragment: bytes) -> WikiPage:
 
 
 def namespace_names(head: bytes) -> dict[int, str]:
-    """Reads the names of the namespaces from the first bytes of a dump.
-
-    Args:
-        head: UTF-8 bytes from the dump's first byte on, up to its first page or beyond.
-
-    Returns:
-        Name by number; empty where the bytes do not hold them.
-    """
+    """Reads the names of the namespaces, by number, from a dump's first bytes up to its first page or beyond."""
     found = re.findall(rb'<namespace key="(-?\d{1,9})"[^<>]*>([^<]*)</namespace>', head.split(b"<page>", 1)[0])
     return {int(number): name.decode("utf-8", "replace") for number, name in found}

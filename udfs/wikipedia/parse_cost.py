@@ -51,27 +51,10 @@ _HEADING = re.compile(r"\n=(?:[^=\n]*=){10}[^\n]*")
 _QUOTED = re.compile(r"""=\s*(?:"[^"]*"|'[^']*')(?=[\s/]|$)""")
 _QUOTE = re.compile(r"""=\s*["']""")
 
-_RAW_TAGS = frozenset(
-    [
-        "categorytree",
-        "ce",
-        "chem",
-        "gallery",
-        "graph",
-        "hiero",
-        "imagemap",
-        "inputbox",
-        "math",
-        "nowiki",
-        "pre",
-        "score",
-        "section",
-        "source",
-        "syntaxhighlight",
-        "templatedata",
-        "timeline",
-    ]
-)
+_RAW_TAGS = frozenset({
+    "categorytree", "ce", "chem", "gallery", "graph", "hiero", "imagemap", "inputbox", "math", "nowiki", "pre",
+    "score", "section", "source", "syntaxhighlight", "templatedata", "timeline",
+})  # fmt: skip
 """Tags whose content the parser does not parse."""
 
 _VOID_TAGS = frozenset(["br", "wbr", "hr", "meta", "link", "img"])

@@ -10,34 +10,11 @@ from mwparserfromhell.parser import Parser, tokens
 LARGEST_WIKITEXT_BYTES = 2 * 1024 * 1024
 """MediaWiki's own limit for a page ($wgMaxArticleSize)."""
 
-DROPPED_TAGS = frozenset(
-    [
-        "categorytree",
-        "ce",
-        "chem",
-        "gallery",
-        "graph",
-        "hiero",
-        "imagemap",
-        "indicator",
-        "inputbox",
-        "mapframe",
-        "maplink",
-        "math",
-        "ref",
-        "references",
-        "score",
-        "script",
-        "section",
-        "source",
-        "style",
-        "syntaxhighlight",
-        "table",
-        "templatedata",
-        "templatestyles",
-        "timeline",
-    ]
-)
+DROPPED_TAGS = frozenset({
+    "categorytree", "ce", "chem", "gallery", "graph", "hiero", "imagemap", "indicator", "inputbox", "mapframe",
+    "maplink", "math", "ref", "references", "score", "script", "section", "source", "style", "syntaxhighlight",
+    "table", "templatedata", "templatestyles", "timeline",
+})  # fmt: skip
 """Tags that go with their content. Of every other tag the content stays."""
 
 FILE_NAMESPACES = frozenset({"file", "image", "media", "category"})
@@ -60,14 +37,8 @@ def is_redirect(wikitext: str) -> bool:
 def is_disambiguation(title: str, wikitext: str, templates: Collection[str] = ()) -> bool:
     """Tells whether a page only lists the meanings of a term.
 
-    Args:
-        title: The page's title.
-        wikitext: Its text.
-        templates: Further template names that mark such pages, for wikis of other languages.
-
-    Returns:
-        True for "(disambiguation)" at the title's end, the switch `__DISAMBIG__`, or a template whose name ends with
-        "disambiguation", is one of English Wikipedia's short names for it, or stands in `templates`.
+    Such pages have "(disambiguation)" at the title's end, the switch `__DISAMBIG__`, or a template whose name ends with
+    "disambiguation", is one of English Wikipedia's short names for it, or is among `templates`, in lower case.
     """
     if title.endswith("(disambiguation)") or "__DISAMBIG__" in wikitext:
         return True
@@ -114,7 +85,7 @@ class _Construct:
 class _Remover:
     """Collects text from the flat list of tokens, cutting off what a construct does not keep when it closes.
 
-    The parser's tree says the same but costs three times as long to build; the tests compare both.
+    The parser's tree says the same but takes longer to build; the tests compare both.
     """
 
     def __init__(self, dropped_prefixes: Collection[str]) -> None:
