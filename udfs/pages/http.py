@@ -18,7 +18,8 @@ from udfs.sources.compression import (
     codec_of,
     decompress_brotli,
     decompress_deflate,
-    decompressed,
+    decompress_gzip,
+    decompress_zstd,
     unreadable_form,
 )
 
@@ -188,8 +189,9 @@ def remove_chunks(body: bytes) -> bytes:
 
 
 def _decoder_by_magic(body: bytes) -> Decoder | None:
-    codec = next((codec for codec in (GZIP, ZSTD) if body.startswith(codec.magic)), None)
-    return None if codec is None else lambda packed, max_bytes: _decoded(decompressed([packed], codec), max_bytes, None)
+    known = ((GZIP, decompress_gzip), (ZSTD, decompress_zstd))
+    decompress = next((decompress for codec, decompress in known if body.startswith(codec.magic)), None)
+    return None if decompress is None else lambda packed, max_bytes: _decoded(decompress(packed), max_bytes, None)
 
 
 def _decoder_by_name(body: bytes, coding: str) -> Decoder | None:

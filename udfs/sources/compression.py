@@ -158,8 +158,10 @@ XZ = Codec(
     is_found_again=True,
     padding=b"\0",
 )
-_ZLIB = Codec(b"", _NEVER, zlib.error, partial(_ZlibDecompressor, zlib.MAX_WBITS), 4096)
-_RAW_DEFLATE = Codec(b"", _NEVER, zlib.error, partial(_ZlibDecompressor, -zlib.MAX_WBITS), 4096)
+# Bodies in large steps: of a small one that is corrupt nothing is kept.
+_GZIP_BODY = GZIP._replace(step_bytes=CHUNK_BYTES)
+_ZLIB_BODY = Codec(b"", _NEVER, zlib.error, partial(_ZlibDecompressor, zlib.MAX_WBITS), CHUNK_BYTES)
+_DEFLATE_BODY = Codec(b"", _NEVER, zlib.error, partial(_ZlibDecompressor, -zlib.MAX_WBITS), CHUNK_BYTES)
 _DEFLATE_METHOD = 8
 
 
@@ -252,7 +254,7 @@ def _decompressed_stream(source: "_Source", codec: Codec) -> Iterator[bytes | Fa
     data = b""
     try:
         while not stream.is_complete:
-            data = source.read(_PACKED_BYTES)
+            data = source.read(max(_PACKED_BYTES, codec.step_bytes))
             if not data:
                 yield Fault("truncated", "cut off")
                 return
@@ -268,10 +270,20 @@ def _decompressed_stream(source: "_Source", codec: Codec) -> Iterator[bytes | Fa
         source.read(1)
 
 
+def decompress_gzip(body: bytes) -> Iterator[bytes | Fault]:
+    """Decompresses a body in gzip."""
+    return decompressed([body], _GZIP_BODY)
+
+
+def decompress_zstd(body: bytes) -> Iterator[bytes | Fault]:
+    """Decompresses a body in zstd."""
+    return decompressed([body], ZSTD)
+
+
 def decompress_deflate(body: bytes) -> Iterator[bytes | Fault]:
     """Decompresses a body that a header calls deflate: servers send it with or without the zlib frame."""
     has_frame = body[0] & 15 == _DEFLATE_METHOD and int.from_bytes(body[:2], "big") % 31 == 0
-    return decompressed([body], _ZLIB if has_frame else _RAW_DEFLATE)
+    return decompressed([body], _ZLIB_BODY if has_frame else _DEFLATE_BODY)
 
 
 def decompress_brotli(body: bytes) -> Iterator[bytes | Fault]:
