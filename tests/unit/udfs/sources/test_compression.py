@@ -1,0 +1,206 @@
+"""Decompression by content: all forms, streams behind each other, faults after what could be decoded."""
+
+import bz2
+import gzip
+import io
+import lzma
+import tracemalloc
+import zlib
+
+import pytest
+import zstandard
+
+from udfs.sources.compression import (
+    BZIP2,
+    CHUNK_BYTES,
+    GZIP,
+    LARGEST_OUTPUT_BYTES,
+    UNREADABLE_STARTS,
+    XZ,
+    ZSTD,
+    CorruptStreamError,
+    Fault,
+    StreamDecompressor,
+    codec_of,
+    decompress_brotli,
+    decompress_deflate,
+    decompress_gzip,
+    decompress_whole,
+    decompressed,
+    read_chunks,
+    unreadable_form,
+)
+from udfs.sources.lines import cut_lines
+from udfs.sources.stream import ByteStream
+
+CONTENT = b"".join(b"line %d of a text that compresses\n" % (number * 7919) for number in range(9_000))
+BROTLI = bytes.fromhex("1b5301f88dc43886f2a9b6a406110aa3d3696c6f724a92d90a0489c4fbf7bd05")
+PACKS = {"gzip": gzip.compress, "zstd": zstandard.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+CODECS = {"gzip": GZIP, "zstd": ZSTD, "bzip2": BZIP2, "xz": XZ}
+every_form = pytest.mark.parametrize("form", PACKS)
+
+
+def read(parts) -> tuple[bytes, list[str]]:
+    """Joins what could be decoded; gives it with the reasons of the faults."""
+    parts = list(parts)
+    faults = [part.reason for part in parts if isinstance(part, Fault)]
+    content = [part for part in parts if not isinstance(part, Fault)]
+    assert all(content)
+    assert all(len(part) <= LARGEST_OUTPUT_BYTES for part in content)
+    return b"".join(content), faults
+
+
+@every_form
+def test_a_form_is_known_by_its_first_bytes(form):
+    assert codec_of(PACKS[form](CONTENT)) is CODECS[form]
+    assert codec_of(PACKS[form](b"")) is CODECS[form]
+    assert PACKS[form](CONTENT).startswith(CODECS[form].magic)
+    assert unreadable_form(PACKS[form](CONTENT)) is None
+
+
+def test_plain_bytes_pass_and_forms_that_are_not_read_are_named():
+    assert codec_of(CONTENT) is codec_of(b"") is None
+    assert read(decompressed([CONTENT])) == (CONTENT, [])
+    assert read(decompressed([])) == (b"", [])
+    for magic, form in UNREADABLE_STARTS.items():
+        assert codec_of(magic + CONTENT) is None
+        assert unreadable_form(magic + CONTENT) == form
+
+
+@every_form
+@pytest.mark.parametrize("size", [1, 100, CHUNK_BYTES])
+def test_streams_behind_each_other_are_one_content_in_chunks_of_any_size(form, size):
+    packed = PACKS[form](CONTENT[:5000]) + PACKS[form](b"") + PACKS[form](CONTENT[5000:])
+    chunks = [packed[start : start + size] for start in range(0, len(packed), size)]
+    assert read(decompressed(chunks)) == (CONTENT, [])
+
+
+@pytest.mark.parametrize("form", ["gzip", "zstd", "xz"])
+def test_zeros_between_and_behind_streams_are_padding(form):
+    packed = bytes(8).join([PACKS[form](CONTENT), PACKS[form](CONTENT), b""])
+    assert read(decompressed([packed])) == (CONTENT * 2, [])
+
+
+@every_form
+@pytest.mark.parametrize("cut", [1, 8, 1000])
+def test_a_cut_stream_is_decoded_up_to_the_cut(form, cut):
+    content, faults = read(decompressed([PACKS[form](CONTENT)[:-cut]]))
+    assert faults == ["truncated"]
+    assert CONTENT.startswith(content)
+
+
+@pytest.mark.parametrize("form", ["gzip", "zstd"])
+def test_behind_a_corrupt_stream_nothing_is_decoded(form):
+    broken = bytearray(PACKS[form](CONTENT))
+    broken[len(broken) // 2 : len(broken) // 2 + 40] = b"\xff" * 40
+    content, faults = read(decompressed([PACKS[form](b"before\n"), bytes(broken), PACKS[form](b"after\n")]))
+    assert faults == ["corrupt_stream"]
+    assert content.startswith(b"before\n")
+    assert not content.endswith(b"after\n")
+
+
+@pytest.mark.parametrize("form", ["bzip2", "xz"])
+def test_behind_a_corrupt_stream_the_next_one_is_found(form):
+    broken = bytearray(PACKS[form](CONTENT))
+    broken[40:60] = bytes(20)
+    content, faults = read(decompressed([PACKS[form](b"before\n"), bytes(broken), PACKS[form](b"after\n")]))
+    assert faults == ["corrupt_stream"]
+    assert content.startswith(b"before\n")
+    assert content.endswith(b"after\n")
+
+
+@every_form
+def test_foreign_bytes_behind_the_last_stream_are_a_fault(form):
+    assert read(decompressed([PACKS[form](CONTENT), b"<html>"])) == (CONTENT, ["bytes_after_end"])
+
+
+def test_a_stream_that_demands_too_much_memory_is_refused():
+    parameters = zstandard.ZstdCompressionParameters(window_log=30, enable_ldm=True)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    assert read(decompressed([packer.compress(CONTENT) + packer.flush()])) == (b"", ["window_too_large"])
+
+
+@every_form
+def test_a_bomb_is_decoded_in_bounded_memory(form):
+    bomb = PACKS[form](bytes(32 << 20))
+    tracemalloc.start()
+    size = sum(map(len, decompressed(read_chunks(io.BytesIO(bomb)))))
+    assert tracemalloc.get_traced_memory()[1] < 12 << 20
+    tracemalloc.stop()
+    assert size == 32 << 20
+
+
+@every_form
+def test_a_stream_by_itself_knows_its_end(form):
+    stream = StreamDecompressor(CODECS[form])
+    packed = PACKS[form](CONTENT)
+    half = len(packed) // 2
+    decoded = b"".join(stream.parts(packed[:half]))
+    assert not stream.is_complete
+    decoded += b"".join(stream.parts(packed[half:] + b"rest"))
+    assert (decoded, stream.is_complete, stream.unused) == (CONTENT, True, b"rest")
+    with pytest.raises(CorruptStreamError):
+        list(StreamDecompressor(CODECS[form]).parts(CODECS[form].magic + b"\xff" * 200))
+
+
+def test_bodies_of_http():
+    raw = zlib.compressobj(wbits=-15)
+    for packed in (zlib.compress(CONTENT), raw.compress(CONTENT) + raw.flush()):
+        assert read(decompress_deflate(packed)) == (CONTENT, [])
+        assert read(decompress_deflate(packed[:-20]))[1] == ["truncated"]
+    assert read(decompress_gzip(gzip.compress(CONTENT))) == (CONTENT, [])
+    assert read(decompress_brotli(BROTLI)) == (b"a text in Brotli " * 20, [])
+    assert read(decompress_brotli(b"no brotli at all"))[1] == ["corrupt_stream"]
+
+
+@every_form
+def test_a_whole_file_is_decompressed_or_refused(form):
+    packed = PACKS[form](CONTENT)
+    assert decompress_whole(packed) == decompress_whole(CONTENT) == CONTENT
+    with pytest.raises(ValueError, match="its compression is damaged: truncated"):
+        decompress_whole(packed[:-5])
+
+
+def test_a_byte_range_is_read_in_chunks():
+    stream = io.BytesIO(CONTENT)
+    assert [len(chunk) for chunk in read_chunks(stream, 10, CHUNK_BYTES + 30)] == [CHUNK_BYTES, 20]
+    assert b"".join(read_chunks(stream, 10)) == CONTENT[10:]
+    assert list(read_chunks(stream, 10, 10)) == []
+
+
+def lines(parts, largest=100):
+    return [line for found in cut_lines(parts, largest) for line in found]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+def test_lines_are_the_same_in_parts_of_any_size(size):
+    text = b"one\n\ntwo\r\n" + b"x" * 99 + b"\n\n\nlast"
+    parts = [text[start : start + size] for start in range(0, len(text), size)]
+    assert lines(parts) == text.split(b"\n")
+    assert lines([text + b"\n"]) == text.split(b"\n")
+    assert lines([]) == []
+
+
+def test_of_a_line_that_is_too_long_one_byte_more_than_the_limit_is_kept():
+    assert lines([b"a\n", *[b"x" * 30] * 9, b"\nb"]) == [b"a", b"x" * 101, b"b"]
+
+
+class Counted(ByteStream):
+    """A stream that defines what a subclass must, and no more."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = io.BytesIO(content)
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._content.read(size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._content.seek(offset, whence)
+
+
+def test_a_stream_is_a_file_to_other_readers():
+    assert io.BufferedReader(Counted(b"one\ntwo")).readlines() == [b"one\n", b"two"]
+    with gzip.open(Counted(gzip.compress(CONTENT))) as file:
+        assert file.read() == CONTENT
+    stream = Counted(CONTENT)
+    assert (stream.readall(), stream.tell(), stream.seekable()) == (CONTENT, len(CONTENT), True)
