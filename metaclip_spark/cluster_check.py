@@ -14,8 +14,8 @@ from metaclip_spark.entries import Metadata
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import fetch_options
 from metaclip_spark.runs.run import Run
+from metaclip_spark.steps.automaton import broadcast_automaton
 from metaclip_spark.steps.extract import archive_paths, extract_archives
-from metaclip_spark.steps.match import ship_automaton
 from udfs.matching.engine import load_engine
 from udfs.pairs.extract import ExtractOptions
 from udfs.probe import installed_packages, probe_worker
@@ -87,7 +87,7 @@ def check_cluster(
 def _probe(
     run: Run, extract: ExtractConfig, match: MatchConfig, metadata: Metadata, paths: list[ArchivePath]
 ) -> list[Worker]:
-    automaton = ship_automaton(run.spark, metadata, match.engine)
+    automaton = broadcast_automaton(run.spark, metadata, match.engine)
     first = [path for _, path in paths[:_PATHS_PER_PROBE]]
     options = fetch_options(extract)
 

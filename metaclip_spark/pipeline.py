@@ -1,8 +1,6 @@
 """The steps in their order, each over what the step before it has stored: extract, match, count, sample."""
 
 import logging
-from collections.abc import Callable
-from functools import cache
 
 import msgspec
 import numpy as np
@@ -48,7 +46,7 @@ from metaclip_spark.runs.step import COUNT, DEDUPLICATE, MATCH, SAMPLE
 from metaclip_spark.runs.waves import check_losses, extraction_settings, read_pairs
 from metaclip_spark.steps.count import count_entries
 from metaclip_spark.steps.deduplicate import deduplicate_pairs
-from metaclip_spark.steps.match import ShippedAutomaton, match_pairs, ship_automaton
+from metaclip_spark.steps.match import match_pairs
 from metaclip_spark.steps.sample import expect, sample_pairs
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold
 from udfs.schemas import CURATED, ENTRY_COUNTS, EXPECTED_KEPT, MATCHED, PAIRS
@@ -118,9 +116,8 @@ def run_match(run: Run, config: MatchConfig, language: LanguageConfig, metadata:
         InputError: If there is no pool.
     """
     run.manifest(DEDUPLICATE)
-    automaton = cache(lambda: ship_automaton(run.spark, metadata, config.engine))
     for bucket in range(run.buckets):
-        _match_bucket(run, config, language, metadata, automaton, bucket)
+        _match_bucket(run, config, language, metadata, bucket)
     return run.manifest(MATCH)
 
 
@@ -129,7 +126,6 @@ def _match_bucket(
     config: MatchConfig,
     language: LanguageConfig,
     metadata: Metadata,
-    automaton: Callable[[], ShippedAutomaton],
     bucket: int,
 ) -> None:
     pool = run.manifest(DEDUPLICATE, bucket)
@@ -137,7 +133,7 @@ def _match_bucket(
 
     def work() -> MatchNumbers:
         pairs = run.read(bucket_folder("pool", bucket), PAIRS)
-        matched = match_pairs(pairs, automaton(), identify_language=language.identifies)
+        matched = match_pairs(pairs, metadata, engine=config.engine, identify_language=language.identifies)
         run.write(matched.sortWithinPartitions("pair_id"), folder)
         kept = run.read(folder, MATCHED).count()
         before = pool.numbers.pairs
@@ -172,7 +168,7 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> CountMa
 
     def work() -> CountNumbers:
         passed = run.matched(gate)
-        counts = count_entries(passed, len(metadata.entries))
+        counts = count_entries(passed, metadata)
         run.write_rows(entry_table(ENTRY_COUNTS, metadata.entries, counts), "entry_counts")
         before, after = matched.numbers.pairs, passed.count()
         read = run.read_buckets("matched", MATCHED).count() if gate.languages else after
@@ -224,7 +220,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
         expected, expected_kept = expect(passed, probability)
         check_number(expected.pairs, counted.numbers.pairs, "matched pairs that pass the gate")
         log.info(_announcement(counts, threshold, expected))
-        run.write(sample_pairs(passed, probability, config.seed).sortWithinPartitions("pair_id"), "curated")
+        run.write(sample_pairs(passed, probability, seed=config.seed).sortWithinPartitions("pair_id"), "curated")
         run.write_rows(entry_table(EXPECTED_KEPT, expected_kept), "expected_kept")
         kept = run.read("curated", CURATED).count()
         before = matched.numbers.pairs

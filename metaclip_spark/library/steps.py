@@ -165,8 +165,7 @@ def match_pairs(
     if engine not in ENGINES:
         raise ConfigError(f"engine is {engine!r}: it must be one of {', '.join(ENGINES)}")
     require_columns(pool, PAIRS)
-    shipped = match.ship_automaton(pool.sparkSession, metadata, engine)
-    return match.match_pairs(pool, shipped, identify_language=identify_language)
+    return match.match_pairs(pool, metadata, engine=engine, identify_language=identify_language)
 
 
 def filter_languages(
@@ -197,8 +196,8 @@ def filter_languages(
     }
     with arguments_named(LanguageConfig):
         (config,) = configurations("filter_languages", given, LanguageConfig)
-    return language_filter.pass_language_gate(
-        matched, languages=config.languages, min_language_probability=config.min_language_probability
+    return language_filter.filter_languages(
+        matched, config.languages, min_language_probability=config.min_language_probability
     )
 
 
@@ -223,7 +222,7 @@ def count_entries(matched: DataFrame, metadata: Metadata) -> EntryCounts:
         [5, 0]
     """
     pairs = require_columns(matched, MATCHED)
-    return EntryCounts(metadata.entries, count.count_entries(pairs, len(metadata.entries)))
+    return EntryCounts(metadata.entries, count.count_entries(pairs, metadata))
 
 
 def sample_pairs(matched: DataFrame, probabilities: npt.NDArray[np.float64], *, seed: int = 0) -> DataFrame:
@@ -258,7 +257,7 @@ def sample_pairs(matched: DataFrame, probabilities: npt.NDArray[np.float64], *, 
         )
     with arguments_named(SampleConfig):
         (config,) = configurations("sample_pairs", {"seed": seed, "threshold_t": 1}, SampleConfig)
-    return sample.sample_pairs(matched, values, config.seed)
+    return sample.sample_pairs(matched, values, seed=config.seed)
 
 
 def expected_sizes(matched: DataFrame, entry_counts: EntryCounts, thresholds: Iterable[int]) -> dict[int, ExpectedSize]:

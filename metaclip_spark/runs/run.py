@@ -23,7 +23,7 @@ from metaclip_spark.runs.layout import RUN, bucket_folder, manifest_name
 from metaclip_spark.runs.progress import StepProgress, watch
 from metaclip_spark.runs.records import Gate, Manifest, Record, put_record, read_manifest
 from metaclip_spark.runs.step import Step
-from metaclip_spark.steps.language_filter import pass_language_gate
+from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.steps.schemas import spark_schema
 from metaclip_spark.stores.spark_io import check_committed
 from metaclip_spark.stores.storage import JsonObject, Storage
@@ -106,7 +106,7 @@ class Run:
 
     def matched(self, gate: Gate) -> DataFrame:
         """Reads the matched pairs that pass the language gate: what count and sample work with."""
-        return pass_language_gate(
+        return filter_languages(
             self.read_buckets("matched", MATCHED),
             languages=gate.languages,
             min_language_probability=gate.min_language_probability,

@@ -1,8 +1,6 @@
-"""Functions over Arrow columns, where the running Spark has them (4.1 and newer).
+"""Column functions over Arrow arrays, where the running Spark has them (4.1 and newer).
 
-`mapInArrow` sends whole rows to Python and back; such a function sends the columns that it names and takes one back.
-Over 2 million pairs and 500,000 entries the match step took 1.24 times as long with `mapInArrow`, the draw 1.30 times
-(medians of three in turns, reading and writing included; `tests/benchmarks/bench_choices.py`).
+`mapInArrow` sends whole rows to Python and back; a column function sends the columns that it reads and takes one back.
 """
 
 from collections.abc import Callable
@@ -12,16 +10,8 @@ from pyspark.sql import Column, functions
 from pyspark.sql.types import DataType
 
 
-def arrow_function(work: Callable[..., Any], result_type: DataType) -> Callable[..., Column] | None:
-    """Makes a function of columns.
-
-    Args:
-        work: Takes Arrow arrays and returns one of the same length; Spark chooses the kind of call by its annotations.
-        result_type: Spark type of the result.
-
-    Returns:
-        Takes the names of columns and gives the new one; None where Spark is older.
-    """
+def make_arrow_udf(work: Callable[..., Any], result_type: DataType) -> Callable[..., Column] | None:
+    """Makes a column function of Arrow arrays; Spark reads its kind off the annotations. None before Spark 4.1."""
     make: Any = getattr(functions, "arrow_udf", None)
     if make is None:
         return None

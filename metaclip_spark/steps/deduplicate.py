@@ -1,11 +1,7 @@
-"""The pool: distinct pairs. Deduplication is part of the method's definition, not an option.
+"""The deduplicate step: raw pairs to the pool. Part of the method's definition, not an option.
 
-Measured over 5 million raw pairs, five of each, half of which match (`tests/benchmarks/bench_settings.py`): matching
-first and removing duplicates then would take 13 s where this order takes 19 s, and 80 bytes of a raw pair would cross
-the shuffle for 125. The pool comes first, because it is a result of its own: it is matched against another list without
-a new shuffle, and tells of pairs that match nothing. (With several buckets, raw pairs have crossed the shuffle once
-before, when they were extracted.) Ids as bytes save a tenth of what is shuffled and no time; without
-adaptive execution it takes 1.17 times as long.
+It comes before matching, because the pool is a result of its own: it can be matched against another list without a new
+shuffle, and it shows which pairs match nothing.
 """
 
 from pyspark.sql import DataFrame
@@ -18,16 +14,16 @@ _PROVENANCE = ("archive", "record_offset", "image_index", "source_order")
 
 
 def deduplicate_pairs(pairs: DataFrame, partitions: int) -> DataFrame:
-    """Keeps one row of each pair, whatever the order of rows.
+    """Keeps one row of each pair, the same one whatever the order of rows.
 
     Args:
-        pairs: Raw pairs, columns of `PAIRS`.
+        pairs: Raw pairs, columns of `udfs.schemas.PAIRS`.
         partitions: Number of partitions of the result.
 
     Returns:
-        Columns of `PAIRS`, one row per pair_id, sorted by it within each partition. The provenance that survives is
-        the smallest by (archive as UTF-8 bytes, record_offset, image_index, alt < title < data-image-title): a total
-        order, taken with min over a struct.
+        Columns of `udfs.schemas.PAIRS`, one row per pair_id, sorted by it within each partition. Of duplicates the one
+        with the smallest (archive as UTF-8 bytes, record_offset, image_index, source: alt < title < data-image-title)
+        is kept.
 
     Raises:
         SchemaMismatchError: If `pairs` lacks a column.

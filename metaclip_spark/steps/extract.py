@@ -1,4 +1,4 @@
-"""The extract step: archives, or files with pairs, to rows of one type."""
+"""The extract step: archives, or Parquet and JSONL files with pairs, to rows of one type."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -16,17 +16,8 @@ from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive
 
 
 def archive_paths(spark: SparkSession, paths: Sequence[ArchivePath], at_once: int = 0) -> DataFrame:
-    """Places archives on the cluster, one to a task.
-
-    Args:
-        spark: The session.
-        paths: (archive, path).
-        at_once: Archives that are read at once, at most; 0 for one on each core.
-
-    Returns:
-        Columns of `ARCHIVE_PATHS`, one row to a partition: a repartition of the rows would leave tasks empty. With
-        `at_once` there are so many partitions, each of which reads its archives one after another.
-    """
+    """Makes a table of the archives: one row per partition, or `at_once` partitions, which are read at once."""
+    # A repartition of the rows would leave tasks empty.
     placed = spark.sparkContext.parallelize(
         [(each.archive, each.path) for each in paths], min(at_once or len(paths), len(paths))
     )
@@ -36,15 +27,16 @@ def archive_paths(spark: SparkSession, paths: Sequence[ArchivePath], at_once: in
 def extract_archives(
     paths: DataFrame, options: ExtractOptions, fetch_options: FetchOptions = DEFAULT_OPTIONS
 ) -> DataFrame:
-    """Extracts the pairs of WARC, ARC and WAT archives.
+    """Extracts the image-text pairs of WARC, ARC and WAT archives; each partition reads its archives one by one.
 
     Args:
-        paths: Columns of `ARCHIVE_PATHS`.
-        options: Limits of the parsers.
+        paths: Columns of `udfs.schemas.ARCHIVE_PATHS`, from `archive_paths`.
+        options: Limits of the parsers: bytes of a page and seconds to parse it.
         fetch_options: How remote stores are reached.
 
     Returns:
-        Columns of `EXTRACTED`: the pairs, the rejects, and one row per archive with its numbers.
+        Columns of `udfs.schemas.EXTRACTED`: the pairs, the rejects, and one row per archive with its numbers, told
+        apart by `kind`.
 
     Raises:
         SchemaMismatchError: If `paths` lacks a column.
@@ -63,20 +55,7 @@ def extract_archives(
 def read_pool_files(
     paths: DataFrame, *, url_column: str, text_column: str, fetch_options: FetchOptions = DEFAULT_OPTIONS
 ) -> DataFrame:
-    """Reads pairs that were extracted before.
-
-    Args:
-        paths: Columns of `ARCHIVE_PATHS`: Parquet or JSONL files.
-        url_column: Their column with the image's URL.
-        text_column: Their column with the alternative text; it is cleaned as an archive's texts are.
-        fetch_options: How remote stores are reached.
-
-    Returns:
-        Columns of `EXTRACTED`, as `extract_archives`.
-
-    Raises:
-        SchemaMismatchError: If `paths` lacks a column.
-    """
+    """Reads Parquet or JSONL files of pairs, whose texts are cleaned as an archive's are, to columns of `EXTRACTED`."""
     rows = require_columns(paths, ARCHIVE_PATHS)
     opened = partial(open_archive, options=fetch_options)
     read = partial(read_pool_batches, url_column=url_column, text_column=text_column, open_archive=opened)

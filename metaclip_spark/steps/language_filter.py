@@ -1,4 +1,4 @@
-"""The language gate: one filter over the matched pairs, applied alike by count and sample."""
+"""The language filter over the matched pairs, applied alike by count and sample."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,18 @@ from metaclip_spark.steps.schemas import require_columns
 from udfs.schemas import MATCHED
 
 
-def pass_language_gate(matched: DataFrame, *, languages: Sequence[str], min_language_probability: float) -> DataFrame:
+def filter_languages(
+    matched: DataFrame, languages: Sequence[str], *, min_language_probability: float = 0.0
+) -> DataFrame:
     """Keeps the pairs whose text is in one of the languages.
 
     Args:
-        matched: Columns of `MATCHED`.
-        languages: fastText codes; without any, every pair passes.
-        min_language_probability: Smallest probability of the text's language.
+        matched: Columns of `udfs.schemas.MATCHED`, matched with `identify_language`.
+        languages: fastText codes such as en; without any, every pair passes.
+        min_language_probability: Smallest probability of the text's language, from 0 to 1.
 
     Returns:
-        Columns of `MATCHED`.
+        Columns of `udfs.schemas.MATCHED`.
 
     Raises:
         SchemaMismatchError: If `matched` lacks a column.

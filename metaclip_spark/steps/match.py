@@ -1,84 +1,103 @@
-"""The match step: the pool against the metadata automaton, which is shipped once to each executor."""
+"""The match step: the pool against the metadata automaton."""
 
-import atexit
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import pyarrow as pa
 from pyspark import SparkFiles
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from metaclip_spark.entries import Metadata
-from metaclip_spark.steps.arrow_udf import arrow_function
+from metaclip_spark.steps.arrow_udf import make_arrow_udf
+from metaclip_spark.steps.automaton import AutomatonFile, broadcast_automaton
 from metaclip_spark.steps.schemas import require_columns, spark_schema
-from udfs.matching.entries import write_entries
 from udfs.matching.match import match_batches, match_texts
-from udfs.matching.token_automaton import build_token_tables, write_token_tables
 from udfs.schemas import MATCHED, PAIRS
 
-
-@dataclass(frozen=True)
-class ShippedAutomaton:
-    """A metadata automaton that each executor has as a file.
-
-    Attributes:
-        engine: token or pyahocorasick.
-        file_name: Name of the file among Spark's files.
-        metadata_digest: Digest of the metadata list; workers check it in the file.
-    """
-
-    engine: str
-    file_name: str
-    metadata_digest: str
+_TYPES = {field.name: field.dataType for field in spark_schema(MATCHED)}
 
 
-def ship_automaton(spark: SparkSession, metadata: Metadata, engine: str) -> ShippedAutomaton:
-    """Builds an engine's file on the driver and hands it to each executor once, whose workers map it.
+def match_pairs(
+    pool: DataFrame, metadata: Metadata, *, engine: str = "token", identify_language: bool = False
+) -> DataFrame:
+    """Finds the metadata entries in each alternative text and keeps the pairs that have one (the paper, section 3.1).
+
+    Sends the automaton to the executors at the first call for a list.
 
     Args:
-        spark: The session.
+        pool: Distinct pairs, columns of `udfs.schemas.PAIRS`.
         metadata: The metadata list.
-        engine: token (its tables are shipped) or pyahocorasick (the list is shipped, each worker builds from it).
+        engine: token or pyahocorasick; both find the same entries.
+        identify_language: Whether to fill the language columns, which are null otherwise.
 
     Returns:
-        What the workers need to load it.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="metaclip-spark-"))
-    # Executors fetch the file from the driver for as long as the session lives.
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = folder / f"metadata-{metadata.digest[:16]}.{engine}"
-    if engine == "token":
-        write_token_tables(build_token_tables(metadata.entries, metadata.digest), str(path))
-    else:
-        write_entries(metadata.entries, metadata.digest, str(path))
-    spark.sparkContext.addFile(str(path))
-    return ShippedAutomaton(engine=engine, file_name=path.name, metadata_digest=metadata.digest)
-
-
-def match_pairs(pool: DataFrame, automaton: ShippedAutomaton, *, identify_language: bool) -> DataFrame:
-    """Finds the metadata entries in each text and keeps the pairs that have one.
-
-    Args:
-        pool: Distinct pairs, columns of `PAIRS`.
-        automaton: What `ship_automaton` returned.
-        identify_language: Whether to fill the language columns (of matched pairs only: same result, less cost).
-
-    Returns:
-        Columns of `MATCHED`.
+        Columns of `udfs.schemas.MATCHED`; `entry_ids` are sorted and distinct.
 
     Raises:
         SchemaMismatchError: If `pool` lacks a column.
     """
     pairs = require_columns(pool, PAIRS)
+    automaton = broadcast_automaton(pool.sparkSession, metadata, engine)
+    entry_ids = None if identify_language else make_arrow_udf(_entry_ids(automaton), _TYPES["entry_ids"])
+    if entry_ids is None:
+        return _match_rows(pairs, automaton, identify_language=identify_language)
+    matched = pairs.withColumn("entry_ids", entry_ids("alt_text")).where(F.size("entry_ids") > 0)
+    unknown = {name: F.lit(None).cast(_TYPES[name]) for name in ("language", "language_probability")}
+    return matched.withColumns(unknown).select(MATCHED.names)
+
+
+def entry_ids_udf(metadata: Metadata, *, engine: str = "token") -> Callable[[Column | str], Column]:
+    """Makes the metadata automaton a column function, for a DataFrame of one's own.
+
+    Sends the automaton to the executors of the active session at the first call for a list. Spark 4.1 and newer call
+    the function with Arrow arrays, Spark 3.5 with pandas series.
+
+    Args:
+        metadata: The metadata list.
+        engine: token or pyahocorasick; both find the same entries.
+
+    Returns:
+        From a column of strings, or its name, a column `array<int>`: the sorted, distinct ids of the entries in each
+        text, empty where there is none or the text is null.
+
+    Raises:
+        PySparkRuntimeError: If there is no active Spark session.
+
+    Example:
+        matched = texts.withColumn("entry_ids", entry_ids_udf(metadata)("text"))
+    """
+    find = _entry_ids(broadcast_automaton(SparkSession.active(), metadata, engine))
+    return make_arrow_udf(find, _TYPES["entry_ids"]) or _pandas_udf(find)
+
+
+def _entry_ids(automaton: AutomatonFile) -> Callable[[pa.Array], pa.Array]:
+    """Makes the function that runs in the workers."""
     # Strings: an object of the driver's class would make each worker import the driver's modules, boto3 among them.
     engine, file_name, digest = automaton.engine, automaton.file_name, automaton.metadata_digest
-    matched = None if identify_language else _match_texts(pairs, engine, file_name, digest)
-    if matched is not None:
-        return matched
+
+    def entry_ids(texts: pa.Array) -> pa.Array:
+        return match_texts(texts, engine=engine, path=SparkFiles.get(file_name), metadata_digest=digest)
+
+    return entry_ids
+
+
+def _pandas_udf(find: Callable[[pa.Array], pa.Array]) -> Callable[[Column | str], Column]:
+    """Makes a column function on Spark 3.5."""
+    import pandas as pd  # noqa: PLC0415 - only here and on Spark 3.5
+    from pyspark.sql.pandas.functions import pandas_udf  # noqa: PLC0415 - it imports pandas
+
+    def entry_ids(texts: pd.Series) -> pd.Series:
+        return find(pa.Array.from_pandas(texts)).to_pandas()
+
+    make: Any = pandas_udf
+    made: Callable[[Column | str], Column] = make(entry_ids, _TYPES["entry_ids"]).asNondeterministic()
+    return made
+
+
+def _match_rows(pairs: DataFrame, automaton: AutomatonFile, *, identify_language: bool) -> DataFrame:
+    """Matches whole rows: where Spark has no Arrow column function, or each text's language is wanted as well."""
+    engine, file_name, digest = automaton.engine, automaton.file_name, automaton.metadata_digest
 
     def match(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         path = SparkFiles.get(file_name)
@@ -87,18 +106,3 @@ def match_pairs(pool: DataFrame, automaton: ShippedAutomaton, *, identify_langua
         )
 
     return pairs.mapInArrow(match, spark_schema(MATCHED))
-
-
-def _match_texts(pairs: DataFrame, engine: str, file_name: str, digest: str) -> DataFrame | None:
-    """Sends the texts alone to Python and takes their entry ids back, where Spark can (`arrow_functions`)."""
-
-    def entry_ids(texts: pa.Array) -> pa.Array:
-        return match_texts(texts, engine=engine, path=SparkFiles.get(file_name), metadata_digest=digest)
-
-    types = {field.name: field.dataType for field in spark_schema(MATCHED)}
-    function = arrow_function(entry_ids, types["entry_ids"])
-    if function is None:
-        return None
-    matched = pairs.withColumn("entry_ids", function("alt_text")).where(F.size("entry_ids") > 0)
-    unknown = {name: F.lit(None).cast(types[name]) for name in ("language", "language_probability")}
-    return matched.withColumns(unknown).select(MATCHED.names)

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType
 
 from metaclip_spark.balance import ExpectedSize
-from metaclip_spark.steps.arrow_udf import arrow_function
+from metaclip_spark.steps.arrow_udf import make_arrow_udf
 from metaclip_spark.steps.entry_blocks import join_blocks, sum_blocks
 from metaclip_spark.steps.schemas import require_columns, spark_schema
 from udfs.balancing.expected_kept import SHARE_UNITS, SIZE_BLOCK, partial_expectations, size_sums
@@ -18,56 +18,56 @@ from udfs.balancing.sample import kept_probabilities, sample_batches
 from udfs.schemas import CURATED, MATCHED, PARTIAL_COUNTS
 
 
-def expect(matched: DataFrame, entry_probability: NDArray[np.float64]) -> tuple[ExpectedSize, NDArray[np.float64]]:
+def expect(matched: DataFrame, probabilities: NDArray[np.float64]) -> tuple[ExpectedSize, NDArray[np.float64]]:
     """Computes what the draw is expected to keep; triggers a Spark job that reads `entry_ids` only.
 
     Args:
-        matched: Pairs that passed the language gate, with `entry_ids`.
-        entry_probability: Shape (entries,).
+        matched: Pairs with `entry_ids`, after the language filter.
+        probabilities: Shape (entries,).
 
     Returns:
         The expected size with its variance, and for each entry how many of its pairs are expected to be kept, shape
         (entries,), exact to 2^-20 per pair. All sums are of integers, so partitioning cannot change them.
     """
-    shipped = matched.sparkSession.sparkContext.broadcast(entry_probability)
+    broadcast = matched.sparkSession.sparkContext.broadcast(probabilities)
 
     def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return partial_expectations(iter(batches), entry_probability=shipped.value)
+        return partial_expectations(iter(batches), entry_probability=broadcast.value)
 
     blocks = sum_blocks(matched.select("entry_ids").mapInArrow(sums, spark_schema(PARTIAL_COUNTS)))
-    shipped.unpersist()
+    broadcast.unpersist()
     sizes = blocks.pop(SIZE_BLOCK, None)
-    pairs, expected, variance = size_sums(sizes) if sizes else (0, 0, 0)
+    pairs, expected, variance = (0, 0, 0) if sizes is None else size_sums(sizes)
     size = ExpectedSize(pairs=pairs, expected_units=expected, variance_units=variance)
-    return size, join_blocks(blocks, entry_probability.size) / SHARE_UNITS
+    return size, join_blocks(blocks, probabilities.size) / SHARE_UNITS
 
 
-def sample_pairs(matched: DataFrame, entry_probability: NDArray[np.float64], seed: int) -> DataFrame:
-    """Keeps each pair with its keep probability.
+def sample_pairs(matched: DataFrame, probabilities: NDArray[np.float64], *, seed: int = 0) -> DataFrame:
+    """Keeps each pair with its keep probability (the paper, section 3.3 and its Algorithm 1).
 
     Args:
-        matched: Pairs that passed the language gate, columns of `MATCHED`.
-        entry_probability: Shape (entries,).
-        seed: Seed of the draws; the draw of a pair depends on nothing but the seed and its pair_id.
+        matched: Pairs after the language filter, columns of `udfs.schemas.MATCHED`.
+        probabilities: Shape (entries,), from 0 to 1: min(1, t / count) of each entry.
+        seed: From 0 to 2^64 - 1; the draw of a pair depends on nothing but the seed and its pair_id.
 
     Returns:
-        Columns of `CURATED`.
+        Columns of `udfs.schemas.CURATED`: the kept pairs, with the probability that each had.
 
     Raises:
         SchemaMismatchError: If `matched` lacks a column.
     """
     pairs = require_columns(matched, MATCHED)
-    shipped = matched.sparkSession.sparkContext.broadcast(entry_probability)
+    broadcast = matched.sparkSession.sparkContext.broadcast(probabilities)
 
     def keep_probability(pair_ids: pa.Array, entry_ids: pa.Array) -> pa.Array:
-        return kept_probabilities(pair_ids, entry_ids, entry_probability=shipped.value, seed=seed)
+        return kept_probabilities(pair_ids, entry_ids, entry_probability=broadcast.value, seed=seed)
 
-    function = arrow_function(keep_probability, DoubleType())
+    function = make_arrow_udf(keep_probability, DoubleType())
     if function is not None:
         drawn = pairs.withColumn("keep_probability", function("pair_id", "entry_ids"))
         return drawn.where(F.col("keep_probability").isNotNull())
 
     def sample(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return sample_batches(iter(batches), entry_probability=shipped.value, seed=seed)
+        return sample_batches(iter(batches), entry_probability=broadcast.value, seed=seed)
 
     return pairs.mapInArrow(sample, spark_schema(CURATED))

@@ -1,4 +1,4 @@
-"""Spark types derived from `udfs.schemas`, and the check that opens each library function."""
+"""Spark types of the schemas in `udfs.schemas`, and the check of a table's columns."""
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -9,26 +9,12 @@ from metaclip_spark.errors import SchemaMismatchError
 
 
 def spark_schema(schema: pa.Schema) -> StructType:
-    """Gives the Spark type of an Arrow schema of `udfs.schemas`.
-
-    Args:
-        schema: An Arrow schema.
-
-    Returns:
-        The same columns, in the same order, as Spark types.
-    """
+    """Converts a schema of `udfs.schemas`; the columns keep their order."""
     return from_arrow_schema(schema)
 
 
 def require_columns(table: DataFrame, schema: pa.Schema) -> DataFrame:
-    """Checks that a table has a schema's columns, and puts them in the schema's order.
-
-    Args:
-        table: Any DataFrame; further columns are dropped.
-        schema: One of `udfs.schemas`.
-
-    Returns:
-        The columns of `schema`, in its order, since `mapInArrow` takes columns by position.
+    """Selects a schema's columns in its order (`mapInArrow` takes columns by position) and drops all others.
 
     Raises:
         SchemaMismatchError: If a column is missing or has another type.

@@ -1,4 +1,4 @@
-"""The threshold explorer: expected sizes at many thresholds in one pass, and the smallest t that reaches a target.
+"""Expected sizes at many thresholds in one pass, and the smallest t that reaches a target size.
 
 The expected size is a sum of integers that never falls when t grows (`udfs.balancing.expected_sizes_kernel`), so that
 bisection with many points at once is exact.
@@ -36,10 +36,10 @@ Evaluate = Callable[[Sequence[int]], Mapping[int, ExpectedSize]]
 def expected_sizes(
     matched: DataFrame, counts: npt.NDArray[np.int64], thresholds: Sequence[int]
 ) -> dict[int, ExpectedSize]:
-    """Computes expected sizes at many thresholds; triggers one Spark job that reads `entry_ids` only.
+    """Computes the expected size of the curated set at many thresholds; triggers one Spark job over `entry_ids`.
 
     Args:
-        matched: Pairs that passed the language gate, with `entry_ids`.
+        matched: Pairs with `entry_ids`, after the language filter.
         counts: Shape (entries,): the counts to balance with.
         thresholds: Whole numbers of at least 1.
 
@@ -49,16 +49,16 @@ def expected_sizes(
     # Above the largest count all thresholds keep every pair, and the workers' numbers have 64 bits.
     fitting = {threshold: min(threshold, LARGEST_COUNT) for threshold in sorted(set(thresholds))}
     wanted = sorted(set(fitting.values()))
-    shipped = matched.sparkSession.sparkContext.broadcast(counts)
+    broadcast = matched.sparkSession.sparkContext.broadcast(counts)
 
     def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return expected_sizes_batches(iter(batches), counts=shipped.value, thresholds=wanted)
+        return expected_sizes_batches(iter(batches), counts=broadcast.value, thresholds=wanted)
 
     partial_sums = matched.select("entry_ids").mapInArrow(sums, spark_schema(THRESHOLD_SUMS))
     # A sum of bigint wraps around beyond 2^63, which 2^31 pairs reach in units of 2^-32.
     wide = [F.sum(F.col(name).cast("decimal(38,0)")).alias(name) for name in ("pairs", "expected", "variance")]
     rows = {row.threshold_t: row for row in partial_sums.groupBy("threshold_t").agg(*wide).collect()}
-    shipped.unpersist()
+    broadcast.unpersist()
     return {
         threshold: ExpectedSize(
             pairs=int(row.pairs), expected_units=int(row.expected), variance_units=int(row.variance)
@@ -72,15 +72,7 @@ def expected_sizes(
 def threshold_for_target_pairs(evaluate: Evaluate, target_pairs: int, largest_count: int) -> int:
     """Finds the smallest threshold whose expected size reaches a target, in at most `MOST_PASSES` passes.
 
-    Counts above 2^34 take up to `PASSES_OF_HUGE_COUNTS`.
-
-    Args:
-        evaluate: Gives the expected sizes at many thresholds in one pass.
-        target_pairs: The wanted size: at least 1, at most the number of matched pairs.
-        largest_count: The largest entry count: at this threshold every matched pair is kept.
-
-    Returns:
-        A whole number of at least 1.
+    `target_pairs` is at most the number of matched pairs, which `largest_count` as threshold keeps all.
     """
     target = target_pairs * PROBABILITY_UNITS
     below, reached = 0, max(1, largest_count)
@@ -120,11 +112,7 @@ def choose_threshold(
 
 
 def check_target_pairs(target_pairs: int, pairs: int) -> None:
-    """Refuses a target that no threshold reaches.
-
-    Args:
-        target_pairs: The wanted size.
-        pairs: The number of matched pairs that pass the language gate.
+    """Refuses a target that no threshold reaches: one above the number of matched pairs after the language filter.
 
     Raises:
         ConfigError: If there are fewer matched pairs than wanted.
@@ -137,15 +125,7 @@ def check_target_pairs(target_pairs: int, pairs: int) -> None:
 
 
 def spread_thresholds(largest: int, points: int) -> list[int]:
-    """Spreads thresholds evenly in logarithm.
-
-    Args:
-        largest: The largest threshold.
-        points: How many, at most: neighbours that round to one whole number are one.
-
-    Returns:
-        Whole numbers from 1 to `largest`, ascending.
-    """
+    """Spreads at most `points` whole thresholds from 1 to `largest` evenly in logarithm, ascending."""
     largest = max(1, largest)
     # Above 2^53 the float next to the largest may exceed it.
     return sorted({min(int(t), largest) for t in np.rint(np.geomspace(1, largest, points))} | {largest})

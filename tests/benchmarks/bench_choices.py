@@ -1,34 +1,41 @@
 """The ways to count, to match and to sample, in one warm session in turns: why the steps are built as they are.
 
-count: partial counts added up by key in Arrow batches, by an RDD's `reduceByKey`, and explode and groupBy in SQL. match
-and sample: `mapInArrow` over whole rows against a scalar Arrow function (Spark 4.1 and newer) that takes what it needs.
-Prints one JSON object.
+count: partial counts added up with `reduceByKey`, and explode and groupBy in SQL. match and sample: `mapInArrow` over
+whole rows against a scalar Arrow function (Spark 4.1 and newer) that takes what it needs. Prints one JSON object with
+medians of wall seconds, and for the count of processor seconds (driver, JVM and workers) as well.
 """
 
 import argparse
+import contextlib
 import json
+import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from metaclip_spark.entries import load_metadata
-from metaclip_spark.steps.count import count_entries, count_entries_in_sql
-from metaclip_spark.steps.entry_blocks import join_blocks
-from metaclip_spark.steps.match import match_pairs, ship_automaton
+from metaclip_spark.steps.count import count_entries
+from metaclip_spark.steps.match import match_pairs
 from metaclip_spark.steps.sample import sample_pairs
-from metaclip_spark.steps.schemas import spark_schema
 from metaclip_spark.stores.session import get_session
+from tests.benchmarks.bench_driver_memory import descendants
 from tests.benchmarks.bench_jobs import DATA, make_pool
-from udfs.balancing.count import partial_counts
-from udfs.schemas import PARTIAL_COUNTS
+from tests.support.counting import count_entries_in_sql
+
+ROWS_PER_FILE = 750_000
+MOST_IDS = 13
+"""Entries of a made pair: from one to these, some seven on average, as in the pools of whole jobs."""
 
 
 def with_whole_rows(work: Callable[[], DataFrame]) -> DataFrame:
@@ -54,17 +61,31 @@ def write(work: Callable[[], DataFrame], path: str) -> None:
     work().write.mode("overwrite").parquet(path)
 
 
-def added(left: bytes, right: bytes) -> bytes:
-    """Adds two partial counts of one block."""
-    return (np.frombuffer(left, "<i8") + np.frombuffer(right, "<i8")).tobytes()
+def processor_seconds() -> float:
+    """Gives the processor time of this process and all below it, with children that have ended."""
+    ticks = 0
+    for process in descendants(os.getpid()):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def counts_by_reducing(matched: DataFrame, entries: int) -> list[int]:
-    """Counts with an RDD's `reduceByKey` and gives the counts in the list's order."""
-    work = partial(partial_counts, number_of_entries=entries)
-    partials = matched.select("entry_ids").mapInArrow(work, spark_schema(PARTIAL_COUNTS))
-    summed = partials.rdd.map(lambda row: (row.block, bytes(row.counts))).reduceByKey(added).collect()
-    return join_blocks(dict(summed), entries).tolist()
+def make_matched(rows: int, entries: int) -> Path:
+    """Makes the column `entry_ids` of matched pairs; some entries are in far more pairs than others."""
+    folder = DATA / f"matched-{rows}-{entries}"
+    if folder.exists():
+        return folder
+    generator = np.random.default_rng(0)
+    started = folder.with_suffix(".started")
+    started.mkdir(parents=True, exist_ok=True)
+    for number, start in enumerate(range(0, rows, ROWS_PER_FILE)):
+        lengths = generator.integers(1, MOST_IDS + 1, min(ROWS_PER_FILE, rows - start))
+        ids = (entries * generator.random(lengths.sum()) ** 4).astype(np.int32)
+        ends = np.concatenate([[0], lengths.cumsum()]).astype(np.int32)
+        table = pa.table({"entry_ids": pa.ListArray.from_arrays(pa.array(ends), pa.array(ids))})
+        pq.write_table(table, started / f"part-{number:05}.zstd.parquet", compression="zstd")
+    return started.rename(folder)
 
 
 def counts_in_sql(matched: DataFrame, entries: int) -> list[int]:
@@ -79,12 +100,11 @@ def measure(spark: SparkSession, rows: int, entries: int, repeats: int) -> dict[
     """Measures the choices."""
     pool_folder, list_path = make_pool(rows, entries)
     metadata = load_metadata(str(list_path))
-    shipped = ship_automaton(spark, metadata, "token")
     pool = spark.read.parquet(str(pool_folder))
     probability = np.random.default_rng(0).random(entries) * 0.3
 
     def match() -> DataFrame:
-        return match_pairs(pool, shipped, identify_language=False)
+        return match_pairs(pool, metadata)
 
     match().write.mode("overwrite").parquet(str(DATA / "matched"))
     matched = spark.read.parquet(str(DATA / "matched"))
@@ -110,17 +130,29 @@ def measure(spark: SparkSession, rows: int, entries: int, repeats: int) -> dict[
 
 
 def measure_count(matched: DataFrame, entries: int, repeats: int) -> dict[str, Any]:
-    """Counts in all ways."""
-    seconds, found = in_turns(
-        {
-            "by key in Arrow": lambda: count_entries(matched, entries).tolist(),
-            "reduceByKey": lambda: counts_by_reducing(matched, entries),
-            "SQL": lambda: counts_in_sql(matched, entries),
-        },
-        repeats,
-    )
+    """Counts in both ways, after a round that is not measured."""
+    ways = {
+        "reduceByKey": lambda: count_entries(matched, entries).tolist(),
+        "SQL": lambda: counts_in_sql(matched, entries),
+    }
+    processor: dict[str, list[float]] = {name: [] for name in ways}
+
+    def noted(name: str) -> list[int]:
+        start = processor_seconds()
+        counts = ways[name]()
+        processor[name].append(processor_seconds() - start)
+        return counts
+
+    sides = {name: partial(noted, name) for name in ways}
+    in_turns(sides, 1)
+    seconds, found = in_turns(sides, repeats)
     first, *others = found.values()
-    return {"seconds": seconds, "equal": all(first == other for other in others)}
+    return {
+        "seconds": seconds,
+        "processor": {name: statistics.median(every[1:]) for name, every in processor.items()},
+        "partitions": matched.rdd.getNumPartitions(),
+        "equal": all(first == other for other in others),
+    }
 
 
 def main() -> int:
@@ -129,9 +161,15 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--entries", type=int, default=500_000)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--matched", nargs="+", help="files of matched pairs: only the count is measured, over these")
+    only_count = parser.add_mutually_exclusive_group()
+    only_count.add_argument("--matched", nargs="+", help="only the count is measured, over these files")
+    only_count.add_argument("--count-rows", type=int, help="only the count is measured, over so many made pairs")
     options = parser.parse_args()
     spark = get_session("benchmark of choices")
+    if options.count_rows:
+        options.matched = [str(make_matched(options.count_rows, options.entries))]
+        # As many partitions as whole pairs of this number have, of which `entry_ids` is a tenth.
+        spark.conf.set("spark.sql.files.maxPartitionBytes", str(16 << 20))
     if options.matched:
         matched = spark.read.parquet(*options.matched)
         report = {"count": measure_count(matched, options.entries, options.repeats), "input": {"rows": matched.count()}}

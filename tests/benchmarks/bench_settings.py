@@ -16,8 +16,8 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from metaclip_spark.entries import load_metadata
-from metaclip_spark.steps.match import ShippedAutomaton, match_pairs, ship_automaton
+from metaclip_spark.entries import Metadata, load_metadata
+from metaclip_spark.steps.match import match_pairs
 from metaclip_spark.stores.session import get_session
 from tests.benchmarks.bench_choices import in_turns, write
 from tests.benchmarks.bench_jobs import DATA, make_half_matching_pool
@@ -85,20 +85,18 @@ def measure_writing(table: DataFrame, repeats: int) -> dict[str, Any]:
     return {"seconds": seconds, "bytes": {name: bytes_of(path) for name, path in paths.items()}}
 
 
-def measure_matching(spark: SparkSession, pool: DataFrame, shipped: ShippedAutomaton, repeats: int) -> dict[str, Any]:
+def measure_matching(spark: SparkSession, pool: DataFrame, metadata: Metadata, repeats: int) -> dict[str, Any]:
     """Rows of an Arrow batch: seconds of the match step."""
 
     def match() -> None:
-        write(lambda: match_pairs(pool, shipped, identify_language=False), str(DATA / "matched"))
+        write(lambda: match_pairs(pool, metadata), str(DATA / "matched"))
 
     name = "spark.sql.execution.arrow.maxRecordsPerBatch"
     seconds, _ = in_turns({value: partial(with_setting, spark, name, value, match) for value in BATCH_ROWS}, repeats)
     return {"seconds": seconds}
 
 
-def measure_deduplication(
-    spark: SparkSession, raw: DataFrame, shipped: ShippedAutomaton, repeats: int
-) -> dict[str, Any]:
+def measure_deduplication(spark: SparkSession, raw: DataFrame, metadata: Metadata, repeats: int) -> dict[str, Any]:
     """Before or after matching; alone with the pair id as text or as bytes, and without adaptive execution.
 
     Before: the pool is written and read, as the job does.
@@ -108,10 +106,10 @@ def measure_deduplication(
     def before() -> None:
         write(lambda: distinct_rows(raw), outputs["pool"])
         pool = spark.read.parquet(outputs["pool"])
-        write(lambda: match_pairs(pool.select(raw.columns), shipped, identify_language=False), outputs["before"])
+        write(lambda: match_pairs(pool.select(raw.columns), metadata), outputs["before"])
 
     def after() -> None:
-        write(lambda: distinct_rows(match_pairs(raw, shipped, identify_language=False)), outputs["after"])
+        write(lambda: distinct_rows(match_pairs(raw, metadata)), outputs["after"])
 
     def alone(table: DataFrame) -> None:
         write(lambda: distinct_rows(table), outputs["alone"])
@@ -155,7 +153,7 @@ def measure(spark: SparkSession, rows: int, entries: int, copies: int, repeats: 
         repeats: Rounds.
     """
     folder, list_path = make_half_matching_pool(rows, entries)
-    shipped = ship_automaton(spark, load_metadata(str(list_path)), "token")
+    metadata = load_metadata(str(list_path))
     pool = spark.read.parquet(str(folder))
     raw_path = str(DATA / f"raw-{rows}-{copies}")
     with_copies(pool, copies).write.mode("overwrite").parquet(raw_path)
@@ -163,9 +161,9 @@ def measure(spark: SparkSession, rows: int, entries: int, copies: int, repeats: 
         "input": {"rows": rows, "entries": entries, "copies": copies},
         "machine": machine(),
         "versions": {package: version(package) for package in PACKAGES},
-        "match": measure_matching(spark, pool, shipped, repeats),
+        "match": measure_matching(spark, pool, metadata, repeats),
         "write": measure_writing(pool, repeats),
-        "deduplicate": measure_deduplication(spark, spark.read.parquet(raw_path), shipped, repeats),
+        "deduplicate": measure_deduplication(spark, spark.read.parquet(raw_path), metadata, repeats),
     }
 
 

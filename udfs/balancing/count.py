@@ -1,7 +1,7 @@
 """The count step in the workers: entry ids in, partial counts per block of entries out.
 
-Counts travel as blocks of 64-bit numbers keyed by block, so that the shuffle carries vectors (not one row per match)
-and many tasks can add them up.
+Counts travel as vectors of 64-bit numbers keyed by block, which `reduceByKey` adds up with `add_counts`: the shuffle
+carries no row per match, and several tasks add.
 """
 
 from collections.abc import Iterator
@@ -44,36 +44,6 @@ def partial_counts(batches: Iterator[pa.RecordBatch], *, number_of_entries: int)
     blocks = nonzero_blocks(counts)
     if blocks:
         yield partial_batch(blocks)
-
-
-def add_partial_counts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Adds up the partial counts of each block in one partition, in which all of a block must be.
-
-    Args:
-        batches: Batches of schema `PARTIAL_COUNTS`.
-
-    Yields:
-        One batch of the same schema, a row for each block; none where there was none.
-
-    Raises:
-        ValueError: If two partial counts of one block have different lengths, so that they come from different lists.
-    """
-    sums: dict[int, npt.NDArray[np.int64]] = {}
-    for batch in batches:
-        blocks = batch.column("block").to_pylist()
-        for block, content in zip(blocks, batch.column("counts"), strict=True):
-            counts = np.frombuffer(content.as_buffer(), _COUNT)
-            if block not in sums:
-                sums[block] = counts.copy()
-            elif sums[block].size == counts.size:
-                sums[block] += counts
-            else:
-                raise ValueError(
-                    f"partial counts of one block have {sums[block].nbytes} and {counts.nbytes} bytes; "
-                    "count with one list"
-                )
-    if sums:
-        yield partial_batch(sums)
 
 
 def _entry_ids(batch: pa.RecordBatch, number_of_entries: int) -> npt.NDArray[np.int32]:

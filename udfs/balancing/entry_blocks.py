@@ -1,4 +1,4 @@
-"""Numbers per metadata entry, cut into blocks keyed by their place: what workers send to be added up."""
+"""Numbers per metadata entry, cut into vectors that are keyed by block, and what `reduceByKey` does with them."""
 
 from collections.abc import Mapping
 
@@ -10,10 +10,7 @@ from udfs.arrow import arrow_contents, arrow_numbers
 from udfs.schemas import PARTIAL_COUNTS
 
 BLOCK_SIZE = 512
-"""Entry ids per block; the last block may be shorter.
-
-Spark hands a worker batches of `spark.sql.execution.arrow.maxRecordsPerBatch` rows: 64 MiB for 16,384 blocks of 4 KiB.
-"""
+"""Entry ids per block, 4 KiB of counts; the last block may be shorter. A partition sends no block without a count."""
 
 
 def partial_batch(sums: Mapping[int, npt.NDArray[np.int64]]) -> pa.RecordBatch:
@@ -26,3 +23,34 @@ def nonzero_blocks(numbers: npt.NDArray[np.int64]) -> dict[int, npt.NDArray[np.i
     """Cuts one number per metadata entry into blocks, as views, and keeps those with a number other than zero."""
     cut = (numbers[start : start + BLOCK_SIZE] for start in range(0, numbers.size, BLOCK_SIZE))
     return {block: content for block, content in enumerate(cut) if content.any()}
+
+
+def block_and_counts(partial: tuple[int, bytes]) -> tuple[int, npt.NDArray[np.int64]]:
+    """Turns a row of `PARTIAL_COUNTS` into a key and a value that `add_counts` may change."""
+    block, content = partial
+    return block, np.frombuffer(content, "<i8").copy()
+
+
+def add_counts(total: npt.NDArray[np.int64], more: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Adds counts of one block in place: what `reduceByKey` calls. Whole numbers, so that their order changes nothing.
+
+    Args:
+        total: Shape (entries of the block,), none negative; changed.
+        more: Counts of the same block, none negative.
+
+    Returns:
+        `total`.
+
+    Raises:
+        ValueError: If their lengths differ, so that they come from different lists.
+        OverflowError: If a sum exceeds 2^63 - 1.
+    """
+    if total.size != more.size:
+        raise ValueError(
+            f"partial counts of one block have {total.nbytes} and {more.nbytes} bytes; count with one list"
+        )
+    total += more
+    # numpy wraps around in silence; the sum of two numbers below 2^63 is then negative.
+    if (total < 0).any():
+        raise OverflowError("the counts of an entry exceed 2^63 - 1")
+    return total

@@ -49,16 +49,16 @@ def partial_expectations(
     yield partial_batch({SIZE_BLOCK: limbs} | nonzero_blocks(shares))
 
 
-def size_sums(content: bytes) -> tuple[int, int, int]:
-    """Reads the added-up content of `SIZE_BLOCK`.
+def size_sums(limbs: npt.NDArray[np.int64]) -> tuple[int, int, int]:
+    """Reads the sums of `SIZE_BLOCK`.
 
     Args:
-        content: What `add_partial_counts` made of it.
+        limbs: What `add_counts` made of them, two numbers for each sum.
 
     Returns:
         The number of pairs, and the sums of q and of q (1 - q) over their keep probabilities q in units of 2^-32:
         beyond 2^63 from 2^31 pairs on, so they travel in two halves each.
     """
-    limbs = np.frombuffer(content, "<i8").tolist()
-    pairs, expected, variance = (high * _LIMB + low for high, low in zip(limbs[::2], limbs[1::2], strict=True))
+    halves = limbs.tolist()
+    pairs, expected, variance = (high * _LIMB + low for high, low in zip(halves[::2], halves[1::2], strict=True))
     return pairs, expected, variance

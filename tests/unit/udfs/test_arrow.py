@@ -28,14 +28,16 @@ STEPS = """
 import sys
 import numpy as np
 import pyarrow as pa
-from udfs.balancing.count import add_partial_counts, partial_counts
+from udfs.balancing.count import partial_counts
+from udfs.balancing.entry_blocks import add_counts, block_and_counts
 from udfs.balancing.expected_sizes import expected_sizes_batches
 from udfs.balancing.sample import sample_batches
 from udfs.balancing.expected_kept import partial_expectations
 batch = pa.ipc.open_stream(sys.stdin.buffer).read_next_batch()
 ones = np.ones(1)
-counted = add_partial_counts(partial_counts(iter([batch]), number_of_entries=1))
-expected = add_partial_counts(partial_expectations(iter([batch]), entry_probability=ones))
+counted = partial_counts(iter([batch]), number_of_entries=1)
+expected = partial_expectations(iter([batch]), entry_probability=ones)
+add_counts(*(block_and_counts((0, bytes(8)))[1] for _ in range(2)))
 planned = expected_sizes_batches(iter([batch]), counts=np.ones(1, np.int64), thresholds=[1])
 kept = sample_batches(iter([batch]), entry_probability=ones, seed=0)
 print(*(next(batches).num_rows for batches in (counted, expected, planned, kept)), "pandas" in sys.modules)

@@ -1,5 +1,6 @@
 """The Spark functions of each step, on small tables."""
 
+import hashlib
 from itertools import combinations
 
 import numpy as np
@@ -9,12 +10,14 @@ from pyspark.sql import functions as F
 from metaclip_spark import balance
 from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import SchemaMismatchError
-from metaclip_spark.steps.count import count_entries, count_entries_in_sql
+from metaclip_spark.steps.automaton import broadcast_automaton
+from metaclip_spark.steps.count import count_entries
 from metaclip_spark.steps.deduplicate import deduplicate_pairs
-from metaclip_spark.steps.language_filter import pass_language_gate
-from metaclip_spark.steps.match import match_pairs, ship_automaton
+from metaclip_spark.steps.language_filter import filter_languages
+from metaclip_spark.steps.match import entry_ids_udf, match_pairs
 from metaclip_spark.steps.sample import expect, sample_pairs
 from metaclip_spark.steps.schemas import require_columns, spark_schema
+from tests.support.counting import count_entries_in_sql
 from udfs.balancing.entry_blocks import BLOCK_SIZE
 from udfs.matching.entries import entries_as_json
 from udfs.matching.spacing import matches_entry, spacing
@@ -37,8 +40,6 @@ TEXTS = (
 
 
 def metadata() -> Metadata:
-    import hashlib
-
     return Metadata(entries=ENTRIES, digest=hashlib.sha256(entries_as_json(ENTRIES)).hexdigest())
 
 
@@ -58,8 +59,8 @@ def pool(spark):
 
 
 @pytest.fixture(scope="module")
-def matched(spark, pool):
-    return match_pairs(pool, ship_automaton(spark, metadata(), "token"), identify_language=False).cache()
+def matched(pool):
+    return match_pairs(pool, metadata()).cache()
 
 
 def test_duplicates_keep_the_smallest_provenance(spark):
@@ -106,8 +107,8 @@ def test_distinct_pairs_are_sorted_in_each_partition(pool):
 
 
 @pytest.mark.parametrize("engine", ["token", "pyahocorasick"])
-def test_match_equals_the_naive_scan(spark, pool, engine):
-    found = match_pairs(pool, ship_automaton(spark, metadata(), engine), identify_language=False)
+def test_match_equals_the_naive_scan(pool, engine):
+    found = match_pairs(pool, metadata(), engine=engine)
     expected = []
     for row in pool.collect():
         spaced = spacing(row.alt_text)
@@ -124,14 +125,14 @@ def python_nodes(table):
 
 
 def test_match_and_sample_are_planned_with_one_python_node_each(spark, pool, matched, monkeypatch):
-    automaton, probability = ship_automaton(spark, metadata(), "token"), np.full(len(ENTRIES), 0.4)
+    probability = np.full(len(ENTRIES), 0.4)
     one_function = {"ArrowEvalPython": 1} if hasattr(F, "arrow_udf") else {"MapInArrow": 1}
     # The plans of what is cached would be part of theirs.
     pool, matched = (spark.createDataFrame(table.collect(), table.schema) for table in (pool, matched))
-    texts_alone = match_pairs(pool, automaton, identify_language=False), sample_pairs(matched, probability, 3)
-    with_language = match_pairs(pool, automaton, identify_language=True)
+    texts_alone = match_pairs(pool, metadata()), sample_pairs(matched, probability, seed=3)
+    with_language = match_pairs(pool, metadata(), identify_language=True)
     monkeypatch.setattr(F, "arrow_udf", None, raising=False)
-    whole_rows = match_pairs(pool, automaton, identify_language=False), sample_pairs(matched, probability, 3)
+    whole_rows = match_pairs(pool, metadata()), sample_pairs(matched, probability, seed=3)
     assert [python_nodes(table) for table in texts_alone] == [one_function] * 2
     assert [python_nodes(table) for table in (*whole_rows, with_language)] == [{"MapInArrow": 1}] * 3
     for alone, whole in zip(texts_alone, whole_rows, strict=True):
@@ -140,24 +141,63 @@ def test_match_and_sample_are_planned_with_one_python_node_each(spark, pool, mat
     assert 0 < texts_alone[1].count() < matched.count()
 
 
-def test_match_workers_are_sent_strings_and_no_object_of_the_driver(spark, pool, monkeypatch):
+def test_match_workers_are_sent_strings_and_no_object_of_the_driver(pool, monkeypatch):
     sent = []
-    monkeypatch.setattr("metaclip_spark.steps.match.arrow_function", lambda work, _result_type: sent.append(work))
-    match_pairs(pool, ship_automaton(spark, metadata(), "token"), identify_language=False)
+    monkeypatch.setattr("metaclip_spark.steps.match.make_arrow_udf", lambda work, _result_type: sent.append(work))
+    match_pairs(pool, metadata())
     assert [type(cell.cell_contents) for cell in sent[0].__closure__] == [str] * 3
 
 
-def test_language_is_of_matched_pairs_only_and_gates_alike(spark, pool):
-    found = match_pairs(pool, ship_automaton(spark, metadata(), "token"), identify_language=True)
+@pytest.mark.parametrize("engine", ["token", "pyahocorasick"])
+@pytest.mark.parametrize("on_spark_35", [False, True])
+def test_the_udf_gives_the_ids_that_match_finds(pool, engine, on_spark_35, monkeypatch):
+    if on_spark_35:
+        monkeypatch.setattr(F, "arrow_udf", None, raising=False)
+    found = pool.withColumn("entry_ids", entry_ids_udf(metadata(), engine=engine)("alt_text"))
+    assert found.schema["entry_ids"].dataType.simpleString() == "array<int>"
+    expected = {row.pair_id: row.entry_ids for row in match_pairs(pool, metadata(), engine=engine).collect()}
+    ids = {row.pair_id: row.entry_ids for row in found.collect()}
+    assert 0 < len(expected) < len(ids) == pool.count()
+    assert {identity: each for identity, each in ids.items() if each} == expected
+
+
+@pytest.mark.parametrize("on_spark_35", [False, True])
+def test_the_udf_takes_any_column_of_strings_and_nulls(spark, on_spark_35, monkeypatch):
+    if on_spark_35:
+        monkeypatch.setattr(F, "arrow_udf", None, raising=False)
+    texts = spark.createDataFrame([("x", "a dog"), ("y", None), ("z", "cat")], "name string, text string")
+    ids = entry_ids_udf(metadata())
+    for column in ("text", F.col("text"), texts.text):
+        assert [row.ids for row in texts.sort("name").select(ids(column).alias("ids")).collect()] == [[0, 1], [], []]
+    nothing = texts.where("text is null").select(ids("text").alias("ids"))
+    assert [row.ids for row in nothing.collect()] == [[]]
+    assert texts.where(F.size(ids(F.lower("text"))) > 0).count() == 1
+
+
+def test_a_list_is_sent_to_the_executors_once(spark, pool, monkeypatch):
+    sent = []
+    monkeypatch.setattr(type(spark.sparkContext), "addFile", lambda _context, path: sent.append(path))
+    entries = ("only", "here")
+    other = Metadata(entries=entries, digest=hashlib.sha256(entries_as_json(entries)).hexdigest())
+    for _ in range(2):
+        match_pairs(pool, other)
+        entry_ids_udf(other)
+        assert broadcast_automaton(spark, other) == broadcast_automaton(spark, other, "token")
+    match_pairs(pool, other, engine="pyahocorasick")
+    assert [path.rpartition(".")[2] for path in sent] == ["token", "pyahocorasick"]
+
+
+def test_language_is_of_matched_pairs_only_and_filters_alike(pool):
+    found = match_pairs(pool, metadata(), identify_language=True)
     assert found.where("language is null or language_probability is null").count() == 0
-    english = pass_language_gate(found, languages=["en"], min_language_probability=0.0)
+    english = filter_languages(found, ["en"])
     assert 0 < english.count() < found.count()
     assert {row.language for row in english.collect()} == {"en"}
-    assert pass_language_gate(found, languages=[], min_language_probability=0.0).count() == found.count()
+    assert filter_languages(found, []).count() == found.count()
 
 
 def test_counts_equal_sql(matched):
-    counts = count_entries(matched, len(ENTRIES))
+    counts = count_entries(matched, metadata())
     in_sql = {row.entry_id: row.entry_count for row in count_entries_in_sql(matched).collect()}
     assert counts.tolist() == [in_sql.get(entry, 0) for entry in range(len(ENTRIES))]
     assert counts[ENTRIES.index("never met")] == 0
@@ -184,13 +224,23 @@ def test_blocks_are_added_up_by_key_without_adaptive_execution(spark):
     assert kept == pytest.approx(expected, abs=1e-3)
 
 
+def test_the_sums_are_the_same_in_any_order_and_partitioning(spark):
+    entries = 3 * BLOCK_SIZE + 1
+    lists = [[place % entries, place * 37 % entries] for place in range(1500)]
+    ids = spark.createDataFrame([(ids,) for ids in lists], "entry_ids array<int>")
+    expected = np.bincount(np.concatenate(lists), minlength=entries).tolist()
+    for partitions in (1, 2, 9):
+        assert count_entries(ids.repartition(partitions), entries).tolist() == expected
+    assert count_entries(ids.limit(0), entries).tolist() == [0] * entries
+
+
 @pytest.mark.parametrize("partitions", [1, 7, 16])
 def test_sample_ignores_partitions_and_order(matched, partitions):
     counts = count_entries(matched, len(ENTRIES))
     probability = balance.entry_probabilities(counts, 20)
-    expected = rows_of(sample_pairs(matched, probability, 3))
+    expected = rows_of(sample_pairs(matched, probability, seed=3))
     assert 0 < len(expected) < matched.count()
-    assert rows_of(sample_pairs(matched.repartition(partitions), probability, 3)) == expected
+    assert rows_of(sample_pairs(matched.repartition(partitions), probability, seed=3)) == expected
     expectations = [expect(table, probability) for table in (matched, matched.repartition(partitions))]
     assert expectations[0][0] == expectations[1][0]
     assert (expectations[0][1] == expectations[1][1]).all()
@@ -199,7 +249,7 @@ def test_sample_ignores_partitions_and_order(matched, partitions):
 
 def test_infinite_threshold_keeps_every_matched_pair(matched):
     probability = balance.entry_probabilities(count_entries(matched, len(ENTRIES)), float("inf"))
-    kept = sample_pairs(matched, probability, 0)
+    kept = sample_pairs(matched, probability)
     assert kept.count() == matched.count()
     assert kept.schema.simpleString() == spark_schema(CURATED).simpleString()
     assert np.all([row.keep_probability == 1.0 for row in kept.collect()])

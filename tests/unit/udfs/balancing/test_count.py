@@ -3,12 +3,13 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.counting import add_by_key
 from udfs.balancing import count
-from udfs.balancing.count import add_partial_counts, partial_counts
-from udfs.balancing.entry_blocks import BLOCK_SIZE, partial_batch
+from udfs.balancing.count import partial_counts
+from udfs.balancing.entry_blocks import BLOCK_SIZE, add_counts, block_and_counts, partial_batch
 from udfs.schemas import PARTIAL_COUNTS
 
 SCHEMA = pa.schema([("entry_ids", pa.list_(pa.int32()))])
@@ -34,13 +35,15 @@ def blocks_of(batches, number=NUMBER):
 def whole(blocks, number=NUMBER):
     counts = np.zeros(number, np.int64)
     for block, content in blocks.items():
-        counts[block * BLOCK_SIZE :][: len(content) // 8] = np.frombuffer(content, "<i8")
+        values = np.frombuffer(content, "<i8")
+        counts[block * BLOCK_SIZE :][: values.size] = values
     return counts
 
 
 lists_of_ids = st.lists(st.lists(st.integers(0, NUMBER - 1), max_size=5, unique=True), max_size=30)
 
 
+@settings(deadline=None)
 @given(lists_of_ids, st.lists(st.integers(0, 30), max_size=4).map(sorted))
 def test_counts_add_over_any_split(lists, cuts):
     expected = Counter(entry_id for ids in lists for entry_id in ids)
@@ -49,8 +52,8 @@ def test_counts_add_over_any_split(lists, cuts):
         place: expected[place] for place in range(NUMBER)
     }
     partials = [batch for part in parts for batch in partial_counts(iter([batch_of(part)]), number_of_entries=NUMBER)]
-    merged = contents(add_partial_counts(iter(partials)))
-    assert (whole(merged) == whole(blocks_of([batch_of(lists)]))).all()
+    for order in (partials, partials[::-1]):
+        assert (whole(add_by_key(order)) == whole(blocks_of([batch_of(lists)]))).all()
 
 
 def test_only_blocks_with_counts_travel():
@@ -81,15 +84,30 @@ def test_a_null_among_the_ids_is_no_entry():
 
 
 def test_no_partials_give_no_sum():
-    assert list(add_partial_counts(iter([]))) == []
+    assert add_by_key([]) == {}
 
 
 def test_counts_of_two_lists_are_not_added():
     partials = [partial_batch({3: np.zeros(size, np.int64)}) for size in (1, 2)]
     with pytest.raises(ValueError, match="8 and 16 bytes"):
-        list(add_partial_counts(iter(partials)))
+        add_by_key(partials)
 
 
 def test_large_counts_stay_exact():
-    partials = [partial_batch({0: np.array([number], np.int64)}) for number in (2**62, 1)]
-    assert np.frombuffer(contents(add_partial_counts(iter(partials)))[0], "<i8")[0] == 2**62 + 1
+    partials = [partial_batch({0: np.array([number], np.int64)}) for number in (2**62, 2**62 - 1)]
+    assert add_by_key(partials)[0].tolist() == [2**63 - 1]
+
+
+@pytest.mark.parametrize("more", [1, 2**63 - 1])
+def test_a_sum_beyond_64_bits_is_refused(more):
+    with pytest.raises(OverflowError, match=r"exceed 2\^63 - 1"):
+        add_counts(np.array([5, 2**63 - 1], np.int64), np.array([0, more], np.int64))
+
+
+def test_counts_are_added_in_place_and_never_in_the_bytes_that_they_came_from():
+    content = np.array([1, 2], "<i8").tobytes()
+    for received in (content, bytearray(content)):
+        block, counts = block_and_counts((7, received))
+        assert add_counts(counts, counts.copy()) is counts
+        assert (block, counts.tolist()) == (7, [2, 4])
+        assert bytes(received) == content

@@ -45,7 +45,7 @@ def sizes(lists, counts, thresholds, cut=0):
 def size_one_by_one(lists, counts, threshold):
     probability = entry_probabilities(counts, threshold)
     (sums,) = partial_expectations(iter([batch_of(lists)]), entry_probability=probability)
-    return ExpectedSize(*size_sums(sums.column("counts")[0].as_py()))
+    return ExpectedSize(*size_sums(np.frombuffer(sums.column("counts")[0].as_py(), "<i8")))
 
 
 entry_counts = st.lists(st.integers(0, 3_000) | st.integers(0, 3), min_size=6, max_size=6).map(np.array)

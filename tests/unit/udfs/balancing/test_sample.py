@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip_spark.balance import ExpectedSize, entry_probabilities
-from udfs.balancing.count import add_partial_counts
+from tests.support.counting import add_by_key
 from udfs.balancing.draw import pair_draws
+from udfs.balancing.entry_blocks import partial_batch
 from udfs.balancing.expected_kept import SIZE_BLOCK, partial_expectations, size_sums
 from udfs.balancing.probability import PROBABILITY_UNITS, keep_probabilities
 from udfs.balancing.sample import sample_batches
@@ -88,9 +89,8 @@ def test_entries_below_the_threshold_keep_everything():
     assert len(kept([matched_batch([[0], [1], [2, 5]] * 20)], 5)) == 60
 
 
-def added_sizes(partials) -> bytes:
-    (added,) = add_partial_counts(iter(partials))
-    return dict(zip(*added.to_pydict().values(), strict=True))[SIZE_BLOCK]
+def added_sizes(partials) -> np.ndarray:
+    return add_by_key(partials)[SIZE_BLOCK]
 
 
 def expected(parts, probability) -> ExpectedSize:
@@ -104,7 +104,7 @@ def expected(parts, probability) -> ExpectedSize:
 def test_sums_beyond_64_bits_stay_exact():
     (sums,) = partial_expectations(iter([matched_batch([[0]])]), entry_probability=np.ones(len(COUNTS)))
     for _ in range(40):
-        (sums,) = add_partial_counts(iter([sums, sums]))
+        sums = partial_batch(add_by_key([sums, sums]))
     assert size_sums(added_sizes([sums])) == (2**40, 2**72, 0)
 
 

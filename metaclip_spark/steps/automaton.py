@@ -1,0 +1,68 @@
+"""The metadata automaton on the executors: one file, built on the driver, which the Python workers map into memory."""
+
+import atexit
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from pyspark.sql import SparkSession
+
+from metaclip_spark.entries import Metadata
+from udfs.matching.entries import write_entries
+from udfs.matching.token_automaton import build_token_tables, write_token_tables
+
+
+@dataclass(frozen=True)
+class AutomatonFile:
+    """A metadata automaton that each executor has as a file."""
+
+    engine: str
+    """token or pyahocorasick."""
+
+    file_name: str
+    """Its name for `SparkFiles.get`."""
+
+    metadata_digest: str
+    """Digest of the metadata list, which workers compare with the one in the file."""
+
+
+_broadcast: dict[tuple[str, str, str], AutomatonFile] = {}
+_one_at_a_time = Lock()
+
+
+def broadcast_automaton(spark: SparkSession, metadata: Metadata, engine: str = "token") -> AutomatonFile:
+    """Sends the automaton of a metadata list to the executors, once per Spark application.
+
+    It is a file of `SparkContext.addFile` and no broadcast variable: a variable would be unpickled, as a copy, in each
+    Python worker, whereas all workers of an executor map one file.
+
+    Args:
+        spark: The session.
+        metadata: The metadata list.
+        engine: token (the driver builds the tables) or pyahocorasick (the file is the list, and each worker builds).
+
+    Returns:
+        The file; the same one for the same list and engine, so that calling again costs nothing.
+    """
+    key = (str(spark.sparkContext.applicationId), engine, metadata.digest)
+    with _one_at_a_time:
+        if key not in _broadcast:
+            path = _write_automaton(metadata, engine)
+            spark.sparkContext.addFile(str(path))
+            _broadcast[key] = AutomatonFile(engine, path.name, metadata.digest)
+        return _broadcast[key]
+
+
+def _write_automaton(metadata: Metadata, engine: str) -> Path:
+    """Writes an engine's file to a folder that lives as long as this process."""
+    folder = Path(tempfile.mkdtemp(prefix="metaclip-spark-"))
+    # Executors fetch the file from the driver for as long as the session lives.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = folder / f"metadata-{metadata.digest[:16]}.{engine}"
+    if engine == "token":
+        write_token_tables(build_token_tables(metadata.entries, metadata.digest), str(path))
+    else:
+        write_entries(metadata.entries, metadata.digest, str(path))
+    return path
