@@ -168,7 +168,7 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> CountMa
 
     def work() -> CountNumbers:
         passed = run.matched(gate)
-        counts = count_entries(passed, metadata)
+        counts = count_entries(passed, len(metadata.entries))
         run.write_rows(entry_table(ENTRY_COUNTS, metadata.entries, counts), "entry_counts")
         before, after = matched.numbers.pairs, passed.count()
         read = run.read_buckets("matched", MATCHED).count() if gate.languages else after

@@ -222,7 +222,7 @@ def count_entries(matched: DataFrame, metadata: Metadata) -> EntryCounts:
         [5, 0]
     """
     pairs = require_columns(matched, MATCHED)
-    return EntryCounts(metadata.entries, count.count_entries(pairs, metadata))
+    return EntryCounts(metadata.entries, count.count_entries(pairs, len(metadata.entries)))
 
 
 def sample_pairs(matched: DataFrame, probabilities: npt.NDArray[np.float64], *, seed: int = 0) -> DataFrame:

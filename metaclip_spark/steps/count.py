@@ -6,14 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from metaclip_spark.entries import Metadata
 from metaclip_spark.steps.entry_blocks import join_blocks, sum_blocks
 from metaclip_spark.steps.schemas import spark_schema
 from udfs.balancing.count import partial_counts
 from udfs.schemas import PARTIAL_COUNTS
 
 
-def count_entries(matched: DataFrame, metadata: Metadata | int) -> NDArray[np.int64]:
+def count_entries(matched: DataFrame, number_of_entries: int) -> NDArray[np.int64]:
     """Counts in how many pairs each entry occurs (the paper, section 3.2); triggers a Spark job.
 
     Workers count their partitions with numpy, and `reduceByKey` adds up their partial counts by block of entries: the
@@ -21,7 +20,7 @@ def count_entries(matched: DataFrame, metadata: Metadata | int) -> NDArray[np.in
 
     Args:
         matched: Pairs with `entry_ids`, after the language filter.
-        metadata: The list that they were matched with, or its length.
+        number_of_entries: Length of the metadata list that they were matched with.
 
     Returns:
         Shape (entries,): the entry counts in the order of the ids, zero where an entry never occurs.
@@ -29,7 +28,6 @@ def count_entries(matched: DataFrame, metadata: Metadata | int) -> NDArray[np.in
     Raises:
         PySparkException: If an entry id is outside the list.
     """
-    number_of_entries = metadata if isinstance(metadata, int) else len(metadata.entries)
     partials = matched.select("entry_ids").mapInArrow(
         partial(partial_counts, number_of_entries=number_of_entries), spark_schema(PARTIAL_COUNTS)
     )

@@ -197,7 +197,7 @@ def test_language_is_of_matched_pairs_only_and_filters_alike(pool):
 
 
 def test_counts_equal_sql(matched):
-    counts = count_entries(matched, metadata())
+    counts = count_entries(matched, len(ENTRIES))
     in_sql = {row.entry_id: row.entry_count for row in count_entries_in_sql(matched).collect()}
     assert counts.tolist() == [in_sql.get(entry, 0) for entry in range(len(ENTRIES))]
     assert counts[ENTRIES.index("never met")] == 0
