@@ -1,10 +1,6 @@
-"""Configurations, the command line made of them, and the exit codes."""
-
-import importlib.util
-from pathlib import Path
+"""The command line, the YAML file and the help that are made of configurations."""
 
 import pytest
-from pyspark.errors import PySparkException
 
 from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
@@ -19,10 +15,8 @@ from metaclip_spark.config.curation import (
     ReportConfig,
     SampleConfig,
 )
-from metaclip_spark.config.fields import as_dict, digest, result_fields
-from metaclip_spark.config.job import root_cause, run_job
 from metaclip_spark.config.metadata import DiffConfig, LintConfig, MetadataOutput, MetadataSources, MetadataThresholds
-from metaclip_spark.errors import ConfigError, SuspectSampleError, TooManyRejectsError
+from metaclip_spark.errors import ConfigError
 
 ALL = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig)
 LEAST = ["--archives", "a.warc.gz", "--metadata", "m.json", "--output", "out", "--threshold-t", "20000"]
@@ -298,92 +292,3 @@ def test_one_value_where_yaml_needs_a_list_is_refused(tmp_path):
 def test_a_missing_option_is_named():
     with pytest.raises(ConfigError, match="output"):
         parse_configs(["--archives", "a"], "A job.", OutputConfig, ExtractConfig)
-
-
-def test_the_preset_sets_the_gate():
-    language = LanguageConfig(preset="metaclip-english")
-    assert language.gate == {"languages": ["en"], "min_language_probability": 0.0}
-    assert language.identifies
-
-
-def test_infinity_is_a_threshold():
-    assert SampleConfig(threshold_t="inf").threshold_t == float("inf")
-    assert as_dict(SampleConfig(threshold_t="inf"))["threshold_t"] == "inf"
-
-
-def test_the_digest_covers_only_what_changes_results():
-    plain = OutputConfig(output="out")
-    assert result_fields(plain) == {"output": "out"}
-    assert digest(result_fields(MatchConfig("m"))) == digest(result_fields(MatchConfig("n", engine="pyahocorasick")))
-    assert digest(result_fields(SampleConfig(5))) != digest(result_fields(SampleConfig(5, seed=1)))
-
-
-def test_an_interrupted_job_says_how_to_go_on(capsys):
-    def job() -> None:
-        raise KeyboardInterrupt
-
-    assert run_job(job) == 130
-    assert capsys.readouterr().err == (
-        "stopped (interrupted): committed waves and finished steps are kept; --resume goes on\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("error", "code"), [(ConfigError, 2), (TooManyRejectsError, 1), (SuspectSampleError, 1), (None, 0)]
-)
-def test_exit_codes(error, code, capsys):
-    def job() -> None:
-        if error:
-            raise error("value, limit,\nnext step")
-
-    assert run_job(job) == code
-    assert capsys.readouterr().err == ("error: value, limit, next step\n" if error else "")
-
-
-def test_a_full_disk_is_named_with_its_remedy(capsys):
-    def job() -> None:
-        raise PySparkException("Job aborted\nCaused by: java.io.IOException: No space left on device\n")
-
-    assert run_job(job) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        "error: a Spark job failed: java.io.IOException: No space left on device "
-        "(a local disk is full: free it, or set spark.local.dir to a larger one); --resume goes on"
-    )
-
-
-def test_an_exception_without_a_cause_is_named_by_itself():
-    trace = (
-        "An error occurred while calling o1.addFile.\n: java.nio.file.FileSystemException: /x: No space left on device"
-    )
-    stack = (
-        "\n\tat java.base/java.nio.file.Files.copy(Files.java:1305)\n\tat java.base/java.lang.Thread.run(Thread.java)"
-    )
-    assert root_cause(trace + stack) == "java.nio.file.FileSystemException: /x: No space left on device"
-
-
-def test_settings_are_stored_without_credentials():
-    config = ExtractConfig(archives=("https://user:secret@example.org/a.gz?X-Amz-Signature=secret#part", "s3://b/c?d"))
-    assert as_dict(config)["archives"] == ["https://example.org/a.gz?...", "s3://b/c?d"]
-
-
-@pytest.mark.parametrize("path", sorted(Path("jobs").glob("*.py")), ids=lambda path: path.name)
-def test_every_job_has_help_and_refuses_in_one_line(path, capsys):
-    specification = importlib.util.spec_from_file_location(f"job_{path.stem}", path)
-    job = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(job)
-    with pytest.raises(SystemExit) as stop:
-        job.main(["--help"])
-    assert stop.value.code == 0
-    capsys.readouterr()
-    assert job.main(["--no-such-option", "1"]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_a_job_gives_the_handler_of_sigterm_back():
-    import signal
-
-    before = signal.getsignal(signal.SIGTERM)
-    during = []
-    assert run_job(lambda: during.append(signal.getsignal(signal.SIGTERM))) == 0
-    assert during[0] is not before
-    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,75 @@
+"""The frame of every command: exit codes, signals, errors in one line."""
+
+import importlib.util
+import signal
+from pathlib import Path
+
+import pytest
+from pyspark.errors import PySparkException
+
+from metaclip_spark.config.job import root_cause, run_job
+from metaclip_spark.errors import ConfigError, SuspectSampleError, TooManyRejectsError
+
+
+def test_an_interrupted_job_says_how_to_go_on(capsys):
+    def job() -> None:
+        raise KeyboardInterrupt
+
+    assert run_job(job) == 130
+    assert capsys.readouterr().err == (
+        "stopped (interrupted): committed waves and finished steps are kept; --resume goes on\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ConfigError, 2), (TooManyRejectsError, 1), (SuspectSampleError, 1), (None, 0)]
+)
+def test_exit_codes(error, code, capsys):
+    def job() -> None:
+        if error:
+            raise error("value, limit,\nnext step")
+
+    assert run_job(job) == code
+    assert capsys.readouterr().err == ("error: value, limit, next step\n" if error else "")
+
+
+def test_a_full_disk_is_named_with_its_remedy(capsys):
+    def job() -> None:
+        raise PySparkException("Job aborted\nCaused by: java.io.IOException: No space left on device\n")
+
+    assert run_job(job) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: a Spark job failed: java.io.IOException: No space left on device "
+        "(a local disk is full: free it, or set spark.local.dir to a larger one); --resume goes on"
+    )
+
+
+def test_an_exception_without_a_cause_is_named_by_itself():
+    trace = (
+        "An error occurred while calling o1.addFile.\n: java.nio.file.FileSystemException: /x: No space left on device"
+    )
+    stack = (
+        "\n\tat java.base/java.nio.file.Files.copy(Files.java:1305)\n\tat java.base/java.lang.Thread.run(Thread.java)"
+    )
+    assert root_cause(trace + stack) == "java.nio.file.FileSystemException: /x: No space left on device"
+
+
+@pytest.mark.parametrize("path", sorted(Path("jobs").glob("*.py")), ids=lambda path: path.name)
+def test_every_job_has_help_and_refuses_in_one_line(path, capsys):
+    specification = importlib.util.spec_from_file_location(f"job_{path.stem}", path)
+    job = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(job)
+    with pytest.raises(SystemExit) as stop:
+        job.main(["--help"])
+    assert stop.value.code == 0
+    capsys.readouterr()
+    assert job.main(["--no-such-option", "1"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_job_gives_the_handler_of_sigterm_back():
+    before = signal.getsignal(signal.SIGTERM)
+    during = []
+    assert run_job(lambda: during.append(signal.getsignal(signal.SIGTERM))) == 0
+    assert during[0] is not before
+    assert signal.getsignal(signal.SIGTERM) is before
