@@ -104,13 +104,23 @@ def refusal(name: str, value: object, hint: Any) -> str:
     """What is said of a value that a field cannot have."""
     kind = parser_type(_element(hint) or hint)
     wants_number = isinstance(kind, type) and issubclass(kind, int | float)
-    shown = str(value) if wants_number and _is_number(value) else _BRIEFLY.repr(without_credentials(str(value)))
-    return f"{option_of(name)} is {shown}: it must be {limit_of(hint)}"
+    return f"{option_of(name)} is {_shown(value, wants_number=wants_number)}: it must be {limit_of(hint)}"
 
 
-def _is_number(value: object) -> bool:
+def _shown(value: object, *, wants_number: bool) -> str:
     try:
-        float(str(value))
+        text = str(value)
+    except ValueError:
+        # What Python says of an integer of too many digits to write.
+        return "a number of thousands of digits"
+    if wants_number and len(text) <= _BRIEFLY.maxstring and _is_number(text):
+        return text
+    return _BRIEFLY.repr(without_credentials(text))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
     except ValueError:
         return False
     return True

@@ -106,6 +106,14 @@ def test_a_word_where_a_number_is_wanted_is_refused_by_its_option(config_class, 
         config_class(**{**NEEDED[config_class], name: value})
 
 
+def test_a_number_of_thousands_of_digits_is_refused_in_a_short_line():
+    for value in (10**5000, "9" * 4000):
+        with pytest.raises(ConfigError, match=r"--attempts is .{31,80}: it must be an integer from 1 to 1,000"):
+            ExtractConfig(crawl="C", attempts=value)
+    with pytest.raises(ConfigError, match=r"--attempts is .{31,80}: it must be an integer from 1 to 1,000"):
+        parse_configs(["--crawl", "C", "--attempts", "9" * 4000], "A job.", ExtractConfig)
+
+
 def test_the_help_shows_ranges_and_choices(capsys):
     with pytest.raises(SystemExit):
         parse_configs(["--help"], "A job.", *NEEDED)
