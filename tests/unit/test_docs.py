@@ -1,6 +1,7 @@
 """The documentation says what is there: links, options, exit codes, columns, reasons, modules, figures."""
 
 import ast
+import doctest
 import importlib.util
 import json
 import re
@@ -203,3 +204,23 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmarks():
         f"from `--pool` to the report | {large['seconds'] / 60:.0f} minutes",
     ):
         assert line in readme
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_examples_in_python_use_what_is_exported(page):
+    import metaclip_spark
+
+    for block in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
+        prompted = [line[4:] for line in block.splitlines() if line.startswith((">>> ", "... "))]
+        for node in ast.walk(ast.parse("\n".join(prompted) if prompted else block)):
+            if isinstance(node, ast.ImportFrom) and node.module == "metaclip_spark":
+                assert not {name.name for name in node.names}.difference(metaclip_spark.__all__)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_examples_with_a_result_give_it(page):
+    assert doctest.testfile(str(page), module_relative=False, encoding="utf-8").failed == 0
+
+
+def test_the_api_page_has_examples_with_a_result():
+    assert doctest.testfile(str(DOCS / "api.md"), module_relative=False, encoding="utf-8").attempted >= 4
