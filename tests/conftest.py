@@ -12,6 +12,11 @@ JVM_FIXTURES = {"spark", "newest", "run_folder", "bench_spark"}
 """Fixtures that start a JVM: what asks for one of them, itself or through another, gets the marker `spark`."""
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Packed bytes hold the time of packing, and every test process must collect the same names."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         if JVM_FIXTURES.intersection(getattr(item, "fixturenames", ())):

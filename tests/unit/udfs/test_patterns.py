@@ -42,7 +42,7 @@ def patterns() -> dict[str, tuple[re.Pattern, str]]:
                 continue
             methods = set(re.findall(rf"\b{name}\.(\w+)\(", source)) & METHODS
             # By other names the starts of records are matched, and landmarks are searched.
-            for method in methods or {"match" if pattern is value else "search"}:
+            for method in sorted(methods) or ["match" if pattern is value else "search"]:
                 found[f"{module_info.name.removeprefix('udfs.')}.{name}.{method}"] = (pattern, method)
     return found
 
