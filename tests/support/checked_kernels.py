@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from udfs import numba_intrinsics as machine_words
+from udfs import numba_intrinsics
 
 
 class Checked:
@@ -60,14 +60,13 @@ def bits_of(wanted: bytes) -> Any:
 
 
 for replaced in (load_word, trailing_zeros, bits_of):
-    setattr(machine_words, replaced.__name__, replaced)
+    setattr(numba_intrinsics, replaced.__name__, replaced)
 
 from tests.support.page_grammar import make_base, make_image, page_of  # noqa: E402 - after the replacement
-from udfs.balancing import expected_sizes_kernel as plan_kernels  # noqa: E402 - as above
-from udfs.pages import html_kernel as tag_kernels  # noqa: E402 - as above
-from udfs.pages import wat_kernel as link_kernels  # noqa: E402 - as above
+from udfs.balancing import expected_sizes_kernel  # noqa: E402 - as above
+from udfs.pages import html_kernel, wat_kernel  # noqa: E402 - as above
 from udfs.pages.image_table import TAG_COLUMNS  # noqa: E402 - as above
-from udfs.pairs import kernel as pair_kernels  # noqa: E402 - as above
+from udfs.pairs import kernel  # noqa: E402 - as above
 from udfs.pairs.image_urls import plain_folder  # noqa: E402 - as above
 from udfs.pairs.kernel import (  # noqa: E402 - as above
     BYTES_USED,
@@ -134,7 +133,7 @@ def check_pairs(random: Random) -> int:
     start, pairs = 0, 0
     while start < len(tags):
         arguments = CheckedRows(tags), start, Checked(bytes(base)), root_end, random.randrange(16), Checked(data)
-        start = pair_kernels._add_pairs(
+        start = kernel._add_pairs(
             Checked(content), *arguments, CheckedRows(rows), Checked(state), Checked(refused), Checked(stripped)
         )
         used = int(state[ROWS_USED])
@@ -148,7 +147,7 @@ def check_pairs(random: Random) -> int:
 def check_tags(random: Random) -> None:
     html = b"".join(random.choice(PIECES) for _ in range(random.randrange(25)))
     images, base = np.zeros((3, TAG_COLUMNS), np.int64), np.zeros(TAG_COLUMNS, np.int64)
-    tag_kernels._find_tags(Checked(html), CheckedRows(images), Checked(base))
+    html_kernel._find_tags(Checked(html), CheckedRows(images), Checked(base))
 
 
 def check_links(random: Random) -> None:
@@ -162,7 +161,7 @@ def check_links(random: Random) -> None:
         for _ in range(random.randrange(5))
     ]
     text = json.dumps(links, ensure_ascii=random.random() < 0.5, separators=random.choice([(",", ":"), (" , ", "\n:")]))
-    link_kernels._find_images(Checked(text.encode()), CheckedRows(np.zeros((3, TAG_COLUMNS), np.int64)))
+    wat_kernel._find_images(Checked(text.encode()), CheckedRows(np.zeros((3, TAG_COLUMNS), np.int64)))
 
 
 def check_plan(random: Random) -> None:
@@ -172,9 +171,9 @@ def check_plan(random: Random) -> None:
     sums = np.zeros((3, thresholds.size + 1), np.int64)
     ends = np.cumsum([len(each) for each in counts], dtype=np.int64)
     flat = np.array([count for each in counts for count in each], np.float64)
-    plan_kernels._add_sums(ends, flat, thresholds, 1.0, np.empty(thresholds.size), sums)
+    expected_sizes_kernel._add_sums(ends, flat, thresholds, 1.0, np.empty(thresholds.size), sums)
     certain = [sum(bool(each) and min(each) <= threshold for each in counts) for threshold in thresholds]
-    assert np.cumsum(sums[plan_kernels.CERTAIN])[:-1].tolist() == certain
+    assert np.cumsum(sums[expected_sizes_kernel.CERTAIN])[:-1].tolist() == certain
 
 
 warnings.simplefilter("ignore", RuntimeWarning)

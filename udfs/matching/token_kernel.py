@@ -14,8 +14,7 @@ Layout (all arrays flat, so that a file of them can be mapped):
 What takes time is waiting for memory, so texts are cut in blocks: all slots of a block are asked for before the first
 is looked at. From each token the trie is walked as far as it goes: tokens times the deepest entry at worst.
 
-All of it is one file, since numba's cache on disk notices changes of the kernel's own file only. Nothing here counts
-references (`_nrt=False`), so no kernel makes an array.
+Nothing here counts references (`_nrt=False`), so no kernel makes an array.
 """
 
 from functools import cache

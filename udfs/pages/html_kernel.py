@@ -5,9 +5,6 @@ elements whose content is text. Where the tree's construction (section 13.2.6) c
 how bytes are cut into tokens, it gives up, and the caller parses the whole page: template, math, plaintext, frameset,
 more than options in a select, more than shapes in an svg, scripts in commented scripts, images between a table's cells
 (which move before the table), and whatever the page's end cuts off.
-
-What only it needs is in this file, since numba's cache on disk notices changes of the kernel's own file only; a change
-of the layout (`udfs.pages.image_table`) it notices itself.
 """
 
 from functools import cache
@@ -29,7 +26,7 @@ from udfs.numba_intrinsics import (
     trailing_zeros,
     types,
 )
-from udfs.pages.image_table import ATTRIBUTES, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
+from udfs.pages.image_table import ATTRIBUTES, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_END, UNMODELLED
 
 Bytes = npt.NDArray[np.uint8]
 Tags = npt.NDArray[np.int64]
@@ -339,8 +336,6 @@ def _text_end(html: Bytes, start: int, name_start: int, name_end: int, kind: int
 
 def _find_tags(html: Bytes, images: Tags, base: Tag) -> int:
     """Writes a row for each image, and one for the first base; the rules stand in the module's docstring."""
-    if images.shape[1] != TAG_COLUMNS:
-        return UNMODELLED  # compiled for another layout, see `image_table`
     base[:] = _ABSENT
     at, found, in_gap = 0, 0, False
     while True:

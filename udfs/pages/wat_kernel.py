@@ -3,9 +3,6 @@
 The links are a JSON array that a parser has found valid: objects with strings, as Common Crawl writes them. Where one
 holds anything else, or an escape in a key or a path, the loop gives up, and the caller has all of them decoded. As a
 parser does, it lets the last of repeated keys count.
-
-What only it needs is in this file, since numba's cache on disk notices changes of the kernel's own file only; a change
-of the layout (`udfs.pages.image_table`) it notices itself.
 """
 
 from functools import cache
@@ -26,7 +23,7 @@ from udfs.numba_intrinsics import (
     trailing_zeros,
     types,
 )
-from udfs.pages.image_table import FIRST_TEXT, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
+from udfs.pages.image_table import FIRST_TEXT, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_END, UNMODELLED
 
 Bytes = npt.NDArray[np.uint8]
 Tags = npt.NDArray[np.int64]
@@ -120,7 +117,7 @@ def _read_link(links: Bytes, at: int, tag: npt.NDArray[np.int64]) -> tuple[int, 
 def _find_images(links: Bytes, tags: Tags) -> int:
     """Writes a row for each image; the rules stand in the module's docstring."""
     found, at = 0, 1
-    if links[0] != _OPEN_LIST or tags.shape[1] != TAG_COLUMNS:  # the layout that it was compiled for: `image_table`
+    if links[0] != _OPEN_LIST:
         return UNMODELLED
     at = _skip_space(links, at)
     while links[at] != _CLOSE_LIST:

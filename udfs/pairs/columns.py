@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from udfs.arrow import arrow_numbers
-from udfs.pages.image_table import UNMODELLED, PageImages
+from udfs.pages.image_table import PageImages
 from udfs.pairs.image_urls import plain_folder
 from udfs.pairs.kernel import (
     BYTES_USED,
@@ -97,8 +97,6 @@ class PairColumns:
             self._refused,
             self._stripped,
         )
-        if done == UNMODELLED:
-            return len(page.rows), list(range(start, len(page.rows)))
         if len(self) > first:
             self._begin_page(_Page(page.page_url or None, record_offset, are_records), first)
         return done, self._refused[: self._state[REFUSED]].tolist()

@@ -8,9 +8,6 @@ result as there: its own rules are only these.
   any leading `../` and `./`, in characters that `urllib.parse` does not look at; it may have a query.
 - White space at the ends of a text is ASCII.
 - An image without a pair is counted here only once there are examples enough of its reason.
-
-What only it needs is in this file, since numba's cache on disk notices changes of the kernel's own file only; a change
-of the layout (`udfs.pages.image_table`) it notices itself.
 """
 
 from functools import cache
@@ -20,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from udfs.numba_intrinsics import compiled, part_of_kernel, starts_with, types
-from udfs.pages.image_table import FIRST_TEXT, HREF, IS_PLAIN, SRC, TAG_COLUMNS, UNMODELLED
+from udfs.pages.image_table import FIRST_TEXT, HREF, IS_PLAIN, SRC
 from udfs.schemas import SOURCES
 
 URL_BEGIN, TEXT_BEGIN, SOURCE, IMAGE_INDEX = range(4)
@@ -261,8 +258,6 @@ def _add_pairs(
 ) -> int:
     """Appends the pairs of images; the arguments stand at `pair_kernel`."""
     state[REFUSED] = 0
-    if tags.shape[1] != TAG_COLUMNS:
-        return UNMODELLED
     for image in range(start, tags.shape[0]):
         tag = tags[image]
         form, name, lost = _REFUSED, 0, _INVALID
@@ -312,12 +307,18 @@ def pair_kernel() -> Any:
     """Compiles the loop, or loads it from numba's cache.
 
     Returns:
-        A function (content: the page's bytes, tags: int64[n, TAG_COLUMNS], start: the row to begin with, base and
-        root_end: what `urls.plain_folder` gave, known: a bit for each of `REASONS` that needs no more examples, data:
-        bytes to write to, rows: int64[m, PAIR_COLUMNS], state: int64[STATE_LENGTH], refused: int64[n], filled with the
-        images that it did not take, stripped: room, int64[STRIPPED_LENGTH]) -> the row to go on with once data and
-        rows are free again; n at the end;
-        `UNMODELLED` for tags of another layout.
+        A function of
+
+        - content, the page's bytes,
+        - tags, int64[n, TAG_COLUMNS], and the row to begin with,
+        - the two values that `image_urls.plain_folder` returned,
+        - known, a bit for each of `REASONS` that needs no more examples,
+        - data, bytes to write to, and rows, int64[m, PAIR_COLUMNS],
+        - state, int64[STATE_LENGTH],
+        - refused, int64[n], filled with the images that it did not take,
+        - stripped, int64[STRIPPED_LENGTH], room for one image,
+
+        that returns the row to go on with once data and rows are free again; n at the end.
     """
     page, numbers = types.Array(types.uint8, 1, "C", readonly=True), types.int64[:, ::1]
     arguments = (page, numbers, types.int64, page, types.int64, types.int64, types.uint8[::1], numbers)

@@ -16,7 +16,6 @@ from metaclip_spark.steps.thresholds import (
     spread_thresholds,
     threshold_for_target_pairs,
 )
-from udfs.balancing import expected_sizes as plan
 from udfs.balancing.expected_kept import partial_expectations, size_sums
 from udfs.balancing.expected_sizes import expected_sizes_batches
 from udfs.balancing.probability import PROBABILITY_UNITS
@@ -124,7 +123,7 @@ def test_the_solver_needs_few_points_at_once_for_huge_counts(answer, largest):
 
 
 def test_sums_of_a_long_partition_are_split_into_rows_far_from_the_largest_number(monkeypatch):
-    monkeypatch.setattr(plan, "_PAIRS_PER_ROW", 3)
+    monkeypatch.setattr("udfs.balancing.expected_sizes._PAIRS_PER_ROW", 3)
     counts = np.array([10, 4])
     batches = [batch_of([[0], [0, 1]])] * 5
     rows = [row for batch in expected_sizes_batches(iter(batches), counts=counts, thresholds=[2, 9])

@@ -4,7 +4,6 @@ import pytest
 
 from tests.support.archive_files import ReadPage, extract_bytes, http_response, read_images, warc_record
 from udfs.pages.html import read_html
-from udfs.pages.page_url import clean_page_url, join_base
 from udfs.pairs.image_urls import resolve_image_url
 
 PAGE_URL = "https://example.org/dir/page.html"
@@ -185,9 +184,3 @@ def test_nothing_at_all() -> None:
     for html in ("", " ", "\0", "<", "<img"):
         assert read(html).images == 0
     assert read("<img>").losses == [("image.no_url", "")]
-
-
-def test_page_urls_and_bases() -> None:
-    assert clean_page_url(" <http://a/> ") == "http://a/"
-    assert clean_page_url("http://a/\ud800") == "http://a/\ufffd"
-    assert join_base("http://a/b", None) == "http://a/b"

@@ -44,8 +44,7 @@ from udfs.pages.html import read_html
 from udfs.pages.image_table import IS_PLAIN, TAG_COLUMNS, UNMODELLED, PageImages
 from udfs.pages.wat import read_wat_record
 from udfs.pages.wat_kernel import link_kernel
-from udfs.pairs import archive_batch as archive_rows
-from udfs.pairs import columns as pair_columns
+from udfs.pairs import archive_batch
 from udfs.pairs.archive_batch import BATCH_ROWS, ArchiveRows
 from udfs.pairs.columns import PairColumns
 from udfs.pairs.extract import ExtractOptions
@@ -108,8 +107,8 @@ def test_pages_of_a_grammar(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_columns_that_are_too_small(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     random = Random(seed)
-    monkeypatch.setattr(archive_rows, "BATCH_ROWS", random.randint(1, 5))
-    monkeypatch.setattr(pair_columns, "_DATA_BYTES", random.randint(60, 300))
+    monkeypatch.setattr(archive_batch, "BATCH_ROWS", random.randint(1, 5))
+    monkeypatch.setattr("udfs.pairs.columns._DATA_BYTES", random.randint(60, 300))
     pages = [([make_image(random) for _ in range(20)], make_base(random)) for _ in range(5)]
     check(pages)
     rows = ArchiveRows("a")
