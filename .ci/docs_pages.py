@@ -250,6 +250,10 @@ MILLION = 1_000_000
 def benchmarks(_argument: str) -> str:
     """Writes the figures of `make bench`, as they are stored."""
     stored = _read_json("benchmarks.json")
+    measured = [
+        (row.get("date", stored["date"]), _machine(row.get("machine", stored["machine"]))) for row in stored["results"]
+    ]
+    machines = sorted({machine for _, machine in measured})
     rows = [
         (
             row["id"],
@@ -257,15 +261,15 @@ def benchmarks(_argument: str) -> str:
             _figure(row.get("target")),
             f"**{_figure(row['reached'])}**",
             {True: "yes", None: ""}.get(row.get("equal"), "no"),
-            f"{row.get('date', stored['date'])}, {_machine(row.get('machine', stored['machine']))}",
+            date if len(machines) == 1 else f"{date}, {machine}",
         )
-        for row in stored["results"]
+        for row, (date, machine) in zip(stored["results"], measured, strict=True)
     ]
     versions = ", ".join(f"{name} {version}" for name, version in stored["versions"].items())
     return "\n\n".join(
         [
             _table(("id", "what", "target", "reached", "same output", "measured"), rows),
-            f"Versions: {versions}.",
+            f"Measured on {' and on '.join(machines)}, with {versions}.",
         ]
     )
 
