@@ -8,6 +8,8 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -224,3 +226,45 @@ def test_examples_with_a_result_give_it(page):
 
 def test_the_api_page_has_examples_with_a_result():
     assert doctest.testfile(str(DOCS / "api.md"), module_relative=False, encoding="utf-8").attempted >= 4
+
+
+@pytest.fixture(scope="module")
+def sample():
+    """The sample's pairs and entries, found without Spark."""
+    from metaclip_spark import Damage, Matcher, Metadata, pairs_from_record, read_archive
+
+    found = []
+    for path in sorted((ROOT / "tests/data/sample").glob("*.warc.gz")):
+        for record in read_archive(path):
+            if not isinstance(record, Damage):
+                try:
+                    found += pairs_from_record(record)
+                except ValueError:
+                    continue  # a record without a page
+    metadata = Metadata.load(ROOT / "tests/data/wordnet_lemmas.txt.gz")
+    pool = {pair.pair_id: pair.alt_text for pair in found}
+    ids = [each for each in Matcher(metadata).ids(pa.array(list(pool.values()))).to_pylist() if each]
+    counts = np.bincount(np.concatenate(ids), minlength=len(metadata))
+    return len(found), len(pool), ids, counts
+
+
+def test_the_funnel_of_the_quickstart_is_the_samples(sample):
+    found, pool, ids, _ = sample
+    text = (DOCS / "quickstart.md").read_text("utf-8")
+    for number in (found, pool, found - pool, len(ids), pool - len(ids)):
+        assert f"{number:,}" in text
+
+
+def test_the_table_of_thresholds_is_the_samples(sample):
+    _, _, ids, counts = sample
+    lines = re.findall(
+        r"^ +(\d+) +([\d,.]+) +([\d.]+) +([\d.]+)% +(\d+)", (DOCS / "choose-t.md").read_text("utf-8"), re.M
+    )
+    assert [line[0] for line in lines] == ["1", "5", "20"]
+    for t, size, error, share, cut in lines:
+        drawn = np.minimum(1, int(t) / np.maximum(counts, 1))
+        keep = np.array([1 - np.prod(1 - drawn[each]) for each in ids])
+        assert size == f"{keep.sum():,.1f}"
+        assert error == f"{np.sqrt((keep * (1 - keep)).sum()):.1f}"
+        assert share == f"{counts[counts < int(t)].sum() / counts.sum():.2%}".removesuffix("%")
+        assert int(cut) == (counts > int(t)).sum()
