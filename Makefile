@@ -47,7 +47,7 @@ check: docs ## ruff, mypy, import-linter, and the documentation without a warnin
 
 # The variable silences the theme's notice about its successor.
 docs: $(VENV)/installed-tests ## the documentation site, in build/site/
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet --strict
 
 format: $(VENV)/installed-tests ## let ruff format the sources
 	$(VENV)/bin/ruff check --fix .
