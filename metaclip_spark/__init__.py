@@ -25,10 +25,15 @@ if TYPE_CHECKING:
         SuspectSampleError,
         TooManyRejectsError,
     )
+    from metaclip_spark.library.curation import build_metadata, curate, lint_metadata
     from metaclip_spark.library.entry_counts import EntryCounts
+    from metaclip_spark.library.explanation import Explanation
     from metaclip_spark.library.matcher import Matcher
     from metaclip_spark.library.metadata import Metadata
     from metaclip_spark.library.pages import Pair, pairs_from_html, pairs_from_record, read_archive
+    from metaclip_spark.library.plan import ThresholdPlan
+    from metaclip_spark.library.report import Chart, Comparison, PaperComparison, Report
+    from metaclip_spark.library.run import Run, open_run
     from metaclip_spark.library.steps import (
         ExtractedArchives,
         count_entries,
@@ -39,19 +44,25 @@ if TYPE_CHECKING:
         match_pairs,
         sample_pairs,
     )
+    from metaclip_spark.metadata_builder.lint import Finding
+    from metaclip_spark.steps.match import entry_ids_udf
     from udfs.archives import ArchiveRecord, Damage
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ArchiveRecord",
+    "Chart",
+    "Comparison",
     "ConfigError",
     "CurationError",
     "Damage",
     "EntryCounts",
     "ExpectedSize",
+    "Explanation",
     "ExtractConfig",
     "ExtractedArchives",
+    "Finding",
     "InputError",
     "LanguageConfig",
     "MatchConfig",
@@ -61,17 +72,26 @@ __all__ = [
     "OutputConfig",
     "OutputExistsError",
     "Pair",
+    "PaperComparison",
+    "Report",
+    "Run",
     "SampleConfig",
     "SchemaMismatchError",
     "SuspectSampleError",
+    "ThresholdPlan",
     "TooManyRejectsError",
+    "build_metadata",
     "count_entries",
+    "curate",
     "deduplicate_pairs",
+    "entry_ids_udf",
     "entry_probabilities",
     "expected_sizes",
     "extract_archives",
     "filter_languages",
+    "lint_metadata",
     "match_pairs",
+    "open_run",
     "pairs_from_html",
     "pairs_from_record",
     "read_archive",
@@ -104,7 +124,13 @@ _MODULES = {
         "SuspectSampleError",
         "TooManyRejectsError",
     ),
+    "metaclip_spark.library.curation": (
+        "build_metadata",
+        "curate",
+        "lint_metadata",
+    ),
     "metaclip_spark.library.entry_counts": ("EntryCounts",),
+    "metaclip_spark.library.explanation": ("Explanation",),
     "metaclip_spark.library.matcher": ("Matcher",),
     "metaclip_spark.library.metadata": ("Metadata",),
     "metaclip_spark.library.pages": (
@@ -112,6 +138,17 @@ _MODULES = {
         "pairs_from_html",
         "pairs_from_record",
         "read_archive",
+    ),
+    "metaclip_spark.library.plan": ("ThresholdPlan",),
+    "metaclip_spark.library.report": (
+        "Chart",
+        "Comparison",
+        "PaperComparison",
+        "Report",
+    ),
+    "metaclip_spark.library.run": (
+        "Run",
+        "open_run",
     ),
     "metaclip_spark.library.steps": (
         "ExtractedArchives",
@@ -123,6 +160,8 @@ _MODULES = {
         "match_pairs",
         "sample_pairs",
     ),
+    "metaclip_spark.metadata_builder.lint": ("Finding",),
+    "metaclip_spark.steps.match": ("entry_ids_udf",),
     "udfs.archives": (
         "ArchiveRecord",
         "Damage",

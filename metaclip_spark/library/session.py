@@ -7,13 +7,12 @@ from metaclip_spark.stores.session import get_session
 
 def session_for(spark: SparkSession | None) -> SparkSession:
     """The given session, else the active one, else a new local one; with the project's settings where none are set."""
-    if spark is not None:
-        activate(spark)
+    activate(spark)
     return get_session("metaclip-spark")
 
 
-def activate(spark: SparkSession) -> None:
-    """Makes a session the active one of this thread, which pyspark has no public function for."""
-    jvm = spark._jvm
-    assert jvm is not None
-    jvm.SparkSession.setActiveSession(spark._jsparkSession)
+def activate(spark: SparkSession | None) -> None:
+    """Makes a given session the active one of this thread, where the steps of a run find it."""
+    if spark is not None:
+        # pyspark has no function for that alone, but the session that makes a DataFrame becomes the active one.
+        spark.createDataFrame([], "unused int")

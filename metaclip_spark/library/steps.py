@@ -85,7 +85,7 @@ def extract_archives(
         >>> from metaclip_spark import extract_archives
         >>> extracted = extract_archives("tests/data/sample/*.warc.gz")
         >>> extracted.pairs.count()
-        8723
+        8574
         >>> extracted.pairs.columns[:4]
         ['pair_id', 'image_url', 'alt_text', 'source']
     """
@@ -126,7 +126,7 @@ def deduplicate_pairs(pairs: DataFrame, *, partitions: int | None = None) -> Dat
         >>> from metaclip_spark import deduplicate_pairs, extract_archives
         >>> pairs = extract_archives("tests/data/sample/*.warc.gz").pairs
         >>> deduplicate_pairs(pairs).count()
-        8401
+        7394
     """
     if partitions is None:
         partitions = int(pairs.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
@@ -160,7 +160,7 @@ def match_pairs(
         >>> metadata = Metadata.from_entries(["dog", "New York"])
         >>> matched = match_pairs(open_run("demo-output").pool, metadata)
         >>> matched.count()
-        5
+        271
     """
     if engine not in ENGINES:
         raise ConfigError(f"engine is {engine!r}: it must be one of {', '.join(ENGINES)}")
@@ -188,7 +188,7 @@ def filter_languages(
     Example:
         >>> from metaclip_spark import filter_languages, open_run
         >>> filter_languages(open_run("demo-output").matched, ["en"]).count()
-        5
+        3714
     """
     given = {
         "languages": languages if isinstance(languages, str) else tuple(languages),
@@ -219,7 +219,7 @@ def count_entries(matched: DataFrame, metadata: Metadata) -> EntryCounts:
         >>> metadata = Metadata.from_entries(["dog", "New York"])
         >>> matched = match_pairs(open_run("demo-output").pool, metadata)
         >>> count_entries(matched, metadata).counts.tolist()
-        [5, 0]
+        [216, 58]
     """
     pairs = require_columns(matched, MATCHED)
     return EntryCounts(metadata.entries, count.count_entries(pairs, len(metadata.entries)))
@@ -280,7 +280,7 @@ def expected_sizes(matched: DataFrame, entry_counts: EntryCounts, thresholds: It
         >>> run = open_run("demo-output")
         >>> sizes = expected_sizes(run.matched, run.entry_counts, [1, 20])
         >>> round(sizes[20].size)
-        1
+        3260
     """
     wanted = [check_threshold(threshold) for threshold in thresholds]
     if math.inf in wanted:

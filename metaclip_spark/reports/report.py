@@ -127,6 +127,15 @@ def finish_run(run: Run, against: str | None = None) -> None:
     lines = [*summary_lines(report), "", f"Run finished: {run.storage.root}", f"Report: {page}", ""]
     sys.stdout.write("\n".join(lines))
     sys.stdout.flush()
+    check_plausible(report)
+
+
+def check_plausible(report: Report) -> None:
+    """Refuses to call a run good whose curated set's size is further off the expected one than chance allows.
+
+    Raises:
+        SuspectSampleError: If the report says so.
+    """
     if report.suspect:
         raise SuspectSampleError(
             f"the curated set has {report.real_size:,} pairs, expected {report.expected_size:,.1f} with a bound "

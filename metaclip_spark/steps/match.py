@@ -65,7 +65,12 @@ def entry_ids_udf(metadata: Metadata, *, engine: str = "token") -> Callable[[Col
         PySparkRuntimeError: If there is no active Spark session.
 
     Example:
-        matched = texts.withColumn("entry_ids", entry_ids_udf(metadata)("text"))
+        >>> from metaclip_spark import Metadata, entry_ids_udf, open_run
+        >>> spark = open_run("demo-output").spark
+        >>> texts = spark.createDataFrame([("a dog in New York",), ("hotdog",)], ["text"])
+        >>> find = entry_ids_udf(Metadata.from_entries(["dog", "New York"]))
+        >>> [row.entry_ids for row in texts.withColumn("entry_ids", find("text")).collect()]
+        [[0, 1], []]
     """
     find = _entry_ids(broadcast_automaton(SparkSession.active(), metadata, engine))
     return make_arrow_udf(find, _TYPES["entry_ids"]) or _pandas_udf(find)

@@ -13,6 +13,7 @@ SHOWN_BY = {
     "Damage": "read_archive",
     "ExpectedSize": "expected_sizes",
     "ExtractedArchives": "extract_archives",
+    "Finding": "lint_metadata",
 }
 """Types whose use the example of a function shows."""
 
@@ -20,12 +21,23 @@ CONFIGURATIONS = {"ExtractConfig", "LanguageConfig", "MatchConfig", "OutputConfi
 """Whose fields are the options of the jobs and the further arguments of `curate`."""
 
 NEED_SPARK = {
+    "Chart",
+    "Comparison",
+    "Explanation",
+    "PaperComparison",
+    "Report",
+    "Run",
+    "ThresholdPlan",
+    "build_metadata",
     "count_entries",
+    "curate",
     "deduplicate_pairs",
+    "entry_ids_udf",
     "expected_sizes",
     "extract_archives",
     "filter_languages",
     "match_pairs",
+    "open_run",
     "sample_pairs",
 }
 WITHOUT_SPARK = sorted(set(metaclip_spark.__all__) - NEED_SPARK)
@@ -57,4 +69,10 @@ def test_every_function_and_class_has_an_example(name):
 @pytest.mark.parametrize("name", WITHOUT_SPARK)
 def test_examples_that_need_no_spark(name, monkeypatch):
     monkeypatch.chdir(CHECKOUT)
+    run_examples(name)
+
+
+@pytest.mark.parametrize("name", sorted(NEED_SPARK))
+def test_examples_that_need_spark(name, demo, monkeypatch):
+    monkeypatch.chdir(demo)
     run_examples(name)

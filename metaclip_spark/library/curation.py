@@ -1,0 +1,176 @@
+"""Whole runs: a curated set from archives, and a metadata list from WordNet and Wikipedia."""
+
+from collections.abc import Sequence
+from os import PathLike, fspath
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
+from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
+from metaclip_spark.entries import read_unchecked_entries
+from metaclip_spark.inputs.resolve import resolve_inputs
+from metaclip_spark.library.arguments import arguments_named, configurations
+from metaclip_spark.library.metadata import Metadata
+from metaclip_spark.library.run import Run, open_run
+from metaclip_spark.library.session import activate, session_for
+from metaclip_spark.metadata_builder import build, entry_list, lint
+from metaclip_spark.pipeline import check_before_start, run_count, run_extract, run_match, run_sample
+from metaclip_spark.reports.report import check_plausible, run_report
+from metaclip_spark.runs.layout import check_apart
+from metaclip_spark.runs.open import begin_run
+
+Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
+
+_CURATION = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig)
+_METADATA = (MetadataSources, MetadataThresholds, MetadataOutput)
+
+
+def curate(
+    archives: Paths = (),
+    *,
+    metadata: str | PathLike[str] | Metadata,
+    output: str | PathLike[str],
+    threshold_t: float | str | None = None,
+    tail_share: float | None = None,
+    target_pairs: int | str | None = None,
+    seed: int = 0,
+    languages: str | Sequence[str] = (),
+    resume: bool = False,
+    spark: SparkSession | None = None,
+    **options: Any,
+) -> Run:
+    """Curates a balanced image-text dataset: extract, match, count, sample and report.
+
+    Does what the job `curate` does: same folder, same rows, same rules for resuming. Choose t by exactly one of
+    `threshold_t`, `tail_share` and `target_pairs`.
+
+    Args:
+        archives: WARC, WAT or ARC files, globs, folders, or path lists (*.paths, *.txt); on this machine or in a store.
+        metadata: The metadata list, or its file.
+        output: Folder of the run, on this machine or in a store.
+        threshold_t: Entry count above which an entry's pairs are thinned out: an integer of at least 1, or inf.
+        tail_share: Choose t so that the entries below it have this share of all matches (the paper's pool: 0.06).
+        target_pairs: Choose the smallest t whose expected size reaches this many pairs, such as "10M".
+        seed: Seed of the draws, from 0 to 2^64 - 1.
+        languages: Keep pairs whose text is in one of these languages: fastText codes, such as ["en", "de"].
+        resume: Go on with the run in the output folder, and keep finished work; an empty folder is fine, too.
+        spark: The session; None takes the active one, or starts a local one.
+        **options: Any other option of the job, with underscores: overwrite, pool, crawl, max_rejects, buckets,
+            identify_language, entry_counts ...
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ConfigError: If an argument is unknown or out of range, or contradicts another.
+        InputError: If an archive that is named does not exist.
+        MetadataError: If the metadata list, or counts made with another list, must be changed.
+        OutputExistsError: If the output holds a run and neither `resume` nor `overwrite` is set.
+        TooManyRejectsError: If more records or archives were lost than the limits allow; what was done stays.
+        SuspectSampleError: If the curated set's size is further off the expected one than chance allows.
+
+    Example:
+        >>> from metaclip_spark import curate
+        >>> run = curate(
+        ...     "tests/data/sample/*.warc.gz",
+        ...     metadata="tests/data/wordnet_lemmas.txt.gz",
+        ...     output="demo-output",
+        ...     threshold_t=20,
+        ...     resume=True,
+        ... )
+        >>> run.curated.count()
+        3268
+    """
+    given = {
+        "archives": archives,
+        "metadata": f"{len(metadata):,} entries in memory" if isinstance(metadata, Metadata) else metadata,
+        "output": output,
+        "threshold_t": threshold_t,
+        "tail_share": tail_share,
+        "target_pairs": target_pairs,
+        "seed": seed,
+        "languages": languages,
+        "resume": resume,
+        **options,
+    }
+    with arguments_named(*_CURATION):
+        _curate(given, metadata, spark)
+    return open_run(output, spark)
+
+
+def _curate(given: dict[str, Any], metadata: str | PathLike[str] | Metadata, spark: SparkSession | None) -> None:
+    output, extract, match, language, sample = configurations("curate", given, *_CURATION)
+    known = metadata if isinstance(metadata, Metadata) else Metadata.load(match.metadata)
+    check_before_start(sample, known)
+    paths = resolve_inputs(extract)
+    check_apart(output.output, paths)
+    activate(spark)
+    with begin_run(output, "curate") as run:
+        run_extract(run, extract, paths)
+        run_match(run, match, language, known)
+        run_count(run, language, known)
+        run_sample(run, sample, language)
+        report = run_report(run)
+    check_plausible(report)
+
+
+def build_metadata(output: str | PathLike[str], *, spark: SparkSession | None = None, **options: Any) -> Metadata:
+    r"""Builds a metadata list from WordNet, Wikipedia articles and page views, and writes it.
+
+    The numbers 0 to 99 come first. The same inputs and thresholds give the same list ("Demystifying CLIP Data",
+    table 1 and section 3.1).
+
+    Args:
+        output: Folder for metadata.json, metadata.parquet (with sources) and metadata.run.json (how it came about).
+        spark: The session; None takes the active one, or starts a local one.
+        **options: The options of the job `build_metadata`, with underscores: wordnet, articles, pageviews,
+            unigram_counts, min_pmi, max_entries, overwrite ...
+
+    Returns:
+        The list.
+
+    Raises:
+        ConfigError: If an argument is unknown or out of range, or no source is given.
+        InputError: If a source does not exist.
+        MetadataError: If a source cannot be used, or no source gives an entry.
+        OutputExistsError: If the output holds a list and `overwrite` is not set.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from metaclip_spark import build_metadata
+        >>> lines = "dog\t900\ncat\t300\naxolotl\t7\n"
+        >>> _ = Path("counts.tsv").write_text(lines)
+        >>> metadata = build_metadata("my-metadata", unigram_counts="counts.tsv", min_unigram_count=100, overwrite=True)
+        >>> [entry for entry in metadata if not entry.isdecimal()]
+        ['dog', 'cat']
+    """
+    with arguments_named(*_METADATA):
+        sources, thresholds, place = configurations("build_metadata", {"output": output, **options}, *_METADATA)
+        built = build.build_metadata(session_for(spark), sources, thresholds, place)
+    return Metadata(tuple(built.entries), entry_list.digest_of(built.entries))
+
+
+def lint_metadata(metadata: str | PathLike[str] | Sequence[object] | Metadata) -> list[lint.Finding]:
+    """Finds entries of a metadata list that cannot match, repeat another, or deserve a look.
+
+    Args:
+        metadata: A file in any form that `Metadata.load` reads, or a list; it may hold anything.
+
+    Returns:
+        Each a `Finding` (`name`, `severity`, `ids` of the entries): errors first, then warnings, then infos.
+
+    Raises:
+        MetadataError: If the file is missing or has another form.
+
+    Example:
+        >>> from metaclip_spark import lint_metadata
+        >>> for finding in lint_metadata(["dog", "St. Louis", "dog", "the"]):
+        ...     print(finding.severity, finding.name, finding.ids)
+        error repeats an earlier entry (2,)
+        error can never match (1,)
+        info stop word (3,)
+    """
+    if isinstance(metadata, str | PathLike):
+        return lint.lint_entries(read_unchecked_entries(fspath(metadata)))
+    return lint.lint_entries(list(metadata))

@@ -1,0 +1,34 @@
+"""Why a pair is in the curated set or not, as a value for notebooks."""
+
+from metaclip_spark.reports import records
+from metaclip_spark.reports.explain import explain_lines
+
+
+class Explanation(records.Explanation):
+    """The way of one or several pairs through a run: every number that decided.
+
+    Notebooks show it, and `print` prints it, as the job `explain_pair` does.
+
+    Attributes:
+        pairs: The pairs, at most 20: of each its entries with counts and probabilities, its keep probability, draw,
+            stage (where it left: match, count or sample; or curated) and verdict.
+        pairs_in_all: Number of pairs in all.
+        text: What the text matches, where a text was asked about.
+        rejected: What extraction left out, where the pool has no such pair.
+        threshold_t: The threshold of the run.
+
+    Example:
+        >>> from metaclip_spark import open_run
+        >>> run = open_run("demo-output")
+        >>> pair_id = run.curated.orderBy("pair_id").first().pair_id
+        >>> run.explain(pair_id=pair_id).pairs[0].stage
+        'curated'
+    """
+
+    threshold_t: int | str
+
+    def __str__(self) -> str:
+        """What the job `explain_pair` prints; strangers' texts are in quotes, with what does not print escaped."""
+        return "\n".join(explain_lines(self, self.threshold_t)).strip("\n")
+
+    __repr__ = __str__

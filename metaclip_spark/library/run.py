@@ -1,0 +1,253 @@
+"""A finished run, to look at from a notebook or a service."""
+
+from collections.abc import Sequence
+from os import PathLike, fspath
+
+import msgspec
+from pyspark.sql import DataFrame, SparkSession
+
+from metaclip_spark.config.curation import ExplainConfig, OutputConfig, PlanConfig
+from metaclip_spark.errors import InputError
+from metaclip_spark.library.arguments import arguments_named, configurations
+from metaclip_spark.library.entry_counts import EntryCounts
+from metaclip_spark.library.explanation import Explanation
+from metaclip_spark.library.metadata import Metadata
+from metaclip_spark.library.plan import ThresholdPlan
+from metaclip_spark.library.report import Comparison, PaperComparison, Report
+from metaclip_spark.library.session import activate
+from metaclip_spark.reports.compare import check_other, compare_counts, compare_with
+from metaclip_spark.reports.explain import explain
+from metaclip_spark.reports.plan import plan_thresholds
+from metaclip_spark.runs import open as stored_runs
+from metaclip_spark.runs.entry_tables import read_entry_counts
+from metaclip_spark.runs.layout import REPORT_JSON
+from metaclip_spark.runs.records import read_record
+from metaclip_spark.runs.run import Run as StoredRun
+from metaclip_spark.runs.step import COUNT, SAMPLE
+from udfs.schemas import ARCHIVES, CURATED, MATCHED, PAIRS, REJECTS
+
+
+class Run:
+    """A finished run: its tables as DataFrames, its numbers, and questions about them.
+
+    Made by `curate` and `open_run`; nothing here writes to the run's folder.
+
+    Attributes:
+        path: The run's folder.
+        spark: The session that reads it.
+
+    Example:
+        >>> from metaclip_spark import open_run
+        >>> run = open_run("demo-output")
+        >>> run
+        Run('...demo-output', 3,268 curated pairs at t = 20)
+        >>> run.curated.columns[-2:]
+        ['entry_ids', 'keep_probability']
+        >>> run.entry_counts
+        EntryCounts(86,654 entries, 12,643 matches)
+    """
+
+    def __init__(self, stored: StoredRun) -> None:
+        """Takes a run that is open for reading."""
+        self._stored = stored
+        self._report: Report | None = None
+        self._entry_counts: EntryCounts | None = None
+
+    @property
+    def path(self) -> str:
+        """The run's folder."""
+        return str(self._stored.storage.root)
+
+    @property
+    def spark(self) -> SparkSession:
+        """The session that reads it."""
+        return self._stored.spark
+
+    @property
+    def archives(self) -> DataFrame:
+        """One row per archive: its state, and what was read, found and rejected."""
+        return self._stored.read("archives", ARCHIVES)
+
+    @property
+    def rejects(self) -> DataFrame:
+        """One row per rejected archive or record, and the first few rejected images and texts per reason."""
+        return self._stored.read("rejects", REJECTS)
+
+    @property
+    def pool(self) -> DataFrame:
+        """Distinct pairs, before matching."""
+        return self._stored.read_buckets("pool", PAIRS)
+
+    @property
+    def matched(self) -> DataFrame:
+        """Pairs of the pool with at least one metadata entry, before the language filter."""
+        return self._stored.read_buckets("matched", MATCHED)
+
+    @property
+    def curated(self) -> DataFrame:
+        """The curated pairs, with the probability that each had of being kept."""
+        return self._stored.read("curated", CURATED)
+
+    @property
+    def entry_counts(self) -> EntryCounts:
+        """In how many matched pairs that pass the language filter each entry occurs."""
+        if self._entry_counts is None:
+            entries, counts = read_entry_counts(self._stored)
+            self._entry_counts = EntryCounts(tuple(entries), counts)
+        return self._entry_counts
+
+    @property
+    def metadata(self) -> Metadata:
+        """The metadata list that the pool was matched with."""
+        return Metadata(self.entry_counts.entries, self._stored.manifest(COUNT).config.metadata_digest)
+
+    @property
+    def report(self) -> Report:
+        """The run's numbers as one document.
+
+        Raises:
+            InputError: If its file is gone.
+        """
+        if self._report is None:
+            self._report = read_record(self._stored.storage, REPORT_JSON, Report)
+        if self._report is None:
+            raise InputError(f"{self.path} has no {REPORT_JSON}: run report_curation on that folder again")
+        return self._report
+
+    def explain(
+        self, *, pair_id: str | None = None, url: str | None = None, text: str | None = None, archive: str | None = None
+    ) -> Explanation:
+        """Tells why pairs are in the curated set, or at which step they left; runs Spark jobs.
+
+        Args:
+            pair_id: A pair's 32 hex digits.
+            url: An image's URL: explains every pair of it.
+            text: An alternative text: explains what it would match, and its pairs where there are any.
+            archive: The archive that a missing pair should have come from.
+
+        Returns:
+            The explanation; `print` it.
+
+        Raises:
+            ConfigError: If not exactly one of `pair_id`, `url` and `text` is given, or the id is not one.
+
+        Example:
+            >>> from metaclip_spark import open_run
+            >>> explanation = open_run("demo-output").explain(text="a dog in the snow")
+            >>> [entry.entry_text for entry in explanation.text.entries]
+            ['dog', 'a', 'snow', 'in']
+        """
+        given = {"run": self.path, "pair_id": pair_id, "url": url, "text": text, "archive": archive}
+        with arguments_named(ExplainConfig):
+            (question,) = configurations("explain", given, ExplainConfig)
+            answer = explain(self._stored, question)
+        threshold = self._stored.manifest(SAMPLE).numbers.threshold_t
+        return Explanation(**msgspec.structs.asdict(answer), threshold_t=threshold)
+
+    def plan(
+        self,
+        *,
+        thresholds: Sequence[int | str] = (),
+        tail_share: float | None = None,
+        target_pairs: int | str | None = None,
+        at_counts: str | PathLike[str] | None = None,
+    ) -> ThresholdPlan:
+        """Computes which size each threshold t would give, without sampling; runs up to four Spark jobs.
+
+        Args:
+            thresholds: Further thresholds for the table.
+            tail_share: Find and mark the t whose tail has this share of all matches, between 0 and 1 (the paper: 0.06).
+            target_pairs: Find and mark the smallest t whose expected size reaches this many pairs, such as "10M".
+            at_counts: Balance with another run's counts (its folder) or with a file of entry counts.
+
+        Returns:
+            The plan: `chosen`, `rows`, `to_pandas()`, `plot()`.
+
+        Raises:
+            ConfigError: If both `tail_share` and `target_pairs` are given, a value is out of range, or there are fewer
+                matched pairs than wanted.
+            InputError: If the run has no matched pairs.
+            MetadataError: If the counts are of another metadata list.
+
+        Example:
+            >>> from metaclip_spark import open_run
+            >>> open_run("demo-output").plan(target_pairs=2).chosen
+            1
+        """
+        given = {
+            "run": self.path,
+            "thresholds": tuple(map(str, thresholds)),
+            "tail_share": tail_share,
+            "target_pairs": target_pairs,
+            "at_counts": at_counts,
+        }
+        with arguments_named(PlanConfig):
+            (question,) = configurations("plan", given, PlanConfig)
+            return ThresholdPlan(**msgspec.structs.asdict(plan_thresholds(self._stored, question)))
+
+    def compare(self, other: "Run | EntryCounts | str | PathLike[str]") -> Comparison:
+        """Compares the entry counts with those of another run, or of any other pool.
+
+        Args:
+            other: A run, its folder, entry counts, or a file of entry counts (JSON or Parquet).
+
+        Returns:
+            The comparison: figures of both, rank correlation, entries that one lacks, entries that moved most.
+
+        Raises:
+            InputError: If `other` is a run that is unfinished or from another version.
+            MetadataError: If `other` is not a file of entry counts.
+
+        Example:
+            >>> from metaclip_spark import open_run
+            >>> run = open_run("demo-output")
+            >>> run.compare(run).rank_correlation
+            1.0
+        """
+        counts = self.entry_counts
+        if isinstance(other, EntryCounts):
+            compared = compare_counts(counts.entries, counts.counts, other.entries, other.counts, name="entry counts")
+        else:
+            path = other.path if isinstance(other, Run) else fspath(other)
+            with arguments_named(OutputConfig):
+                check_other(path)
+                compared = compare_with(self._stored, self.report, path, counts.entries, counts.counts)
+        return Comparison(**msgspec.structs.asdict(compared))
+
+    def compare_with_paper(self) -> PaperComparison:
+        """Puts the paper's facts about its pool of 1.6 billion English texts beside this run's.
+
+        Returns:
+            The comparison, which says whether it is valid: it is for 500,000 entries and English texts only.
+        """
+        languages = self._stored.manifest(SAMPLE).config.gate.languages
+        return PaperComparison(self.report, self.entry_counts, languages)
+
+    def __repr__(self) -> str:
+        """Folder and size."""
+        return f"Run({self.path!r}, {self.report.real_size:,} curated pairs at t = {self.report.threshold_t})"
+
+
+def open_run(path: str | PathLike[str], spark: SparkSession | None = None) -> Run:
+    """Opens a finished run to look at it; nothing is written.
+
+    Args:
+        path: The run's folder, on this machine or in a store: the `output` of `curate`, or --output of the job.
+        spark: The session; None takes the active one, or starts a local one.
+
+    Returns:
+        The run.
+
+    Raises:
+        InputError: If the folder is not a run, the run is unfinished, or another version wrote it.
+        ConfigError: If a session must be started and there is no Java 17 or newer.
+
+    Example:
+        >>> from metaclip_spark import open_run
+        >>> run = open_run("demo-output")
+        >>> run.pool.count() > run.matched.count() > run.curated.count()
+        True
+    """
+    with arguments_named(OutputConfig):
+        activate(spark)
+        return Run(stored_runs.open_run(fspath(path), name="library"))
