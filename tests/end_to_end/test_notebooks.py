@@ -1,11 +1,14 @@
 """Each notebook runs from top to bottom; the first makes the run that the others find."""
 
+import ast
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
+import metaclip_spark
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NAMES = ("explore_pool", "choose_threshold", "inspect_curated", "against_the_paper")
@@ -51,4 +54,17 @@ def test_notebooks_are_stored_without_outputs(path):
 def test_every_notebook_begins_with_a_run():
     for name in NAMES:
         first = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells[0]
-        assert "find_or_make_run()" in first.source
+        assert "run = open_run(" in first.source
+        assert ("run = curate(" in first.source) == (name == "explore_pool")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_use_public_names_only(name):
+    cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    tree = ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert {node.module for node in imports} == {"metaclip_spark"}
+    assert {alias.name for node in imports for alias in node.names} <= set(metaclip_spark.__all__)
+    assert modules <= {"os"}
+    assert not [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr.startswith("_")]
