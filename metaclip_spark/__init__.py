@@ -15,6 +15,7 @@ import udfs
 if TYPE_CHECKING:
     from metaclip_spark.balance import ExpectedSize, entry_probabilities, tail_share, threshold_for_tail_share
     from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
+    from metaclip_spark.entries import Metadata
     from metaclip_spark.errors import (
         ConfigError,
         CurationError,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from metaclip_spark.library.entry_counts import EntryCounts
     from metaclip_spark.library.explanation import Explanation
     from metaclip_spark.library.matcher import Matcher
-    from metaclip_spark.library.metadata import Metadata
     from metaclip_spark.library.pages import Pair, pairs_from_html, pairs_from_record, read_archive
     from metaclip_spark.library.plan import ThresholdPlan
     from metaclip_spark.library.report import Chart, Comparison, PaperComparison, Report
@@ -114,6 +114,7 @@ _MODULES = {
         "OutputConfig",
         "SampleConfig",
     ),
+    "metaclip_spark.entries": ("Metadata",),
     "metaclip_spark.errors": (
         "ConfigError",
         "CurationError",
@@ -132,7 +133,6 @@ _MODULES = {
     "metaclip_spark.library.entry_counts": ("EntryCounts",),
     "metaclip_spark.library.explanation": ("Explanation",),
     "metaclip_spark.library.matcher": ("Matcher",),
-    "metaclip_spark.library.metadata": ("Metadata",),
     "metaclip_spark.library.pages": (
         "Pair",
         "pairs_from_html",

@@ -6,8 +6,9 @@ everything that holds ids.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,76 @@ _SHOWN_CHARACTERS = 40
 
 @dataclass(frozen=True)
 class Metadata:
-    """A checked metadata list: the paper's 500,000 query strings, or the user's own."""
+    """A metadata list: the paper's 500,000 query strings, or your own.
+
+    An entry's id is its position in the list, so ids mean nothing without the exact list; `digest` identifies it.
+
+    Example:
+        >>> from metaclip_spark import Metadata
+        >>> metadata = Metadata.from_entries(["dog", "New York"])
+        >>> len(metadata), list(metadata)
+        (2, ['dog', 'New York'])
+        >>> metadata
+        Metadata(2 entries, digest='3863388a5ca6...')
+        >>> len(Metadata.load("tests/data/wordnet_lemmas.txt.gz"))
+        86654
+    """
 
     entries: tuple[str, ...]
     """The entries, in the order of their ids: distinct, none empty."""
 
     digest: str
     """sha256 of the entries as a compact JSON list in UTF-8: the same in whatever form the file has."""
+
+    @staticmethod
+    def load(path: str | PathLike[str]) -> "Metadata":
+        """Reads a metadata list from a file.
+
+        Args:
+            path: A file on this machine or in a store (s3://, https:// ...): a JSON list of strings, a JSON object (its
+                keys, in their order), plain text (one entry per line), or Parquet (a column `entry_text`, ordered by
+                `entry_id` where that column exists); plain or compressed with gzip or zstd.
+
+        Returns:
+            The list.
+
+        Raises:
+            MetadataError: If the file is missing or has another form, the list is empty, or entries are not strings,
+                empty, white space only, repeated, or not valid Unicode; the message names their ids.
+        """
+        return load_metadata(fspath(path))
+
+    @staticmethod
+    def from_entries(entries: Iterable[str]) -> "Metadata":
+        """Makes a metadata list of strings in memory.
+
+        Args:
+            entries: The entries, in the order of their ids.
+
+        Returns:
+            The list.
+
+        Raises:
+            MetadataError: If there are no entries, or some are not strings, empty, white space only, repeated, or not
+                valid Unicode; the message names their ids.
+        """
+        if isinstance(entries, str):
+            raise MetadataError(
+                f"entries is the single string {entries[:40]!r}: pass a list of strings, or a path to Metadata.load"
+            )
+        return check_entries(list(entries), "in memory")
+
+    def __len__(self) -> int:
+        """The number of entries."""
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterates over the entries, in the order of their ids."""
+        return iter(self.entries)
+
+    def __repr__(self) -> str:
+        """Shows size and digest, not the entries: there may be 500,000."""
+        return f"Metadata({len(self):,} entries, digest='{self.digest[:12]}...')"
 
 
 def load_metadata(path: str) -> Metadata:

@@ -8,10 +8,9 @@ from pyspark.sql import SparkSession
 
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
-from metaclip_spark.entries import read_unchecked_entries
+from metaclip_spark.entries import Metadata, read_unchecked_entries
 from metaclip_spark.inputs.resolve import resolve_inputs
 from metaclip_spark.library.arguments import arguments_named, configurations
-from metaclip_spark.library.metadata import Metadata
 from metaclip_spark.library.run import Run, open_run
 from metaclip_spark.library.session import activate, session_for
 from metaclip_spark.metadata_builder import build, entry_list, lint

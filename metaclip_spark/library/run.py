@@ -7,11 +7,11 @@ import msgspec
 from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.config.curation import ExplainConfig, OutputConfig, PlanConfig
+from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import InputError
 from metaclip_spark.library.arguments import arguments_named, configurations
 from metaclip_spark.library.entry_counts import EntryCounts
 from metaclip_spark.library.explanation import Explanation
-from metaclip_spark.library.metadata import Metadata
 from metaclip_spark.library.plan import ThresholdPlan
 from metaclip_spark.library.report import Comparison, PaperComparison, Report
 from metaclip_spark.library.session import activate

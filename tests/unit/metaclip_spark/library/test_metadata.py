@@ -21,7 +21,7 @@ def test_a_list_in_memory_equals_the_same_list_in_a_file(tmp_path):
 
 
 def test_it_is_what_the_steps_take():
-    assert isinstance(Metadata.from_entries(ENTRIES), entries.Metadata)
+    assert type(Metadata.from_entries(ENTRIES)) is entries.Metadata
 
 
 def test_the_representation_does_not_show_all_entries():
