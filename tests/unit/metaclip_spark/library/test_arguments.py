@@ -14,6 +14,7 @@ class Example:
     one: str = "default"
     number: int = 5
     flag: bool = False
+    page_size: int = 1
 
 
 def test_each_class_gets_its_own_arguments():
@@ -41,9 +42,9 @@ def test_an_unknown_argument_is_refused_with_the_nearest_one():
 
 
 def test_messages_name_arguments_as_they_were_typed():
-    message = r"^give flag=True, or number \(not -1\) or --Other$"
+    message = r"^give flag=True, or page_size \(not -1\) or --Other$"
     with pytest.raises(OutputExistsError, match=message) as caught, arguments_named(Example):
-        raise OutputExistsError("give --flag, or --number (not -1) or --Other")
+        raise OutputExistsError("give --flag, or --page-size (not -1) or --Other")
     assert type(caught.value) is OutputExistsError
 
 
