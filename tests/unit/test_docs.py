@@ -75,14 +75,18 @@ OTHER_OPTIONS = {
     *("--config", "--print-config", "--help", "--version"),  # of every command
     *("--conf", "--deploy-mode", "--master", "--packages", "--properties", "--py-files"),  # of spark-submit
     *("--build-arg", "--cluster", "--container-image", "--image-version", "--initialization-actions"),
-    *("--only", "--memory", "--sums", "--matched"),  # of the benchmarks
 }
 """Options of every command, and of programs that the pages use."""
 
 
+def options_of_the_benchmarks():
+    scripts = [path.read_text("utf-8") for path in docs_pages.BENCHMARKS.glob("*.py")]
+    return {option for script in scripts for option in re.findall(r'"(--[a-z][a-z-]*)"', script)}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_option_named_exists(page):
-    known = {*docs_pages.options(), *OTHER_OPTIONS}
+    known = {*docs_pages.options(), *OTHER_OPTIONS, *options_of_the_benchmarks()}
     text = re.sub(r"img2dataset (?:.*\\\n)*.*", "", page.read_text("utf-8"))
     unknown = {option for option in _OPTION.findall(text) if option not in known}
     assert not unknown, f"{named(page)} names options that no job has"
