@@ -5,6 +5,8 @@ and `--py-files` archives have, costs a compilation per process and nothing else
 """
 
 import hashlib
+import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,7 @@ ONES = np.uint64(0x0101010101010101)
 GOLDEN_RATIO = 0x9E3779B97F4A7C15
 """2^64 divided by the golden ratio, odd: the factor of Knuth's multiplicative hashing."""
 
+_cache_lock = threading.Lock()
 _HIGH_BITS = np.uint64(0x80) * ONES
 _WORD = ir.IntType(64)
 _BYTE_POINTER = ir.IntType(8).as_pointer()
@@ -67,14 +70,17 @@ def compiled(function: Function, signature: Any) -> Function:
 @contextmanager
 def _cache_of_these_sources() -> Iterator[None]:
     """Names numba's cache by the package's sources, since numba looks for changes in a kernel's own file only."""
-    package, folder = Path(__file__).parent, _numba.config.CACHE_DIR
-    if package.is_dir():
-        digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))).hexdigest()
-        _numba.config.CACHE_DIR = str(Path(folder or package / "__pycache__") / f"kernels-{digest[:16]}")
-    try:
-        yield
-    finally:
-        _numba.config.CACHE_DIR = folder
+    package = Path(__file__).parent
+    with _cache_lock:
+        given = _numba.config.CACHE_DIR
+        if package.is_dir():
+            digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))).hexdigest()
+            own = package / "__pycache__" if os.access(package, os.W_OK) else Path.home() / ".cache" / "metaclip-spark"
+            _numba.config.CACHE_DIR = str(Path(given or own) / f"kernels-{digest[:16]}")
+        try:
+            yield
+        finally:
+            _numba.config.CACHE_DIR = given
 
 
 def _instruction(emit: Callable[..., Any]) -> Any:

@@ -12,7 +12,18 @@ from typing import Any
 from udfs.sources import FetchOptions, open_archive
 from udfs.sources.credentials import without_credentials
 
-PACKAGES = ("numpy", "pyarrow", "numba", "fastwarc", "selectolax", "msgspec", "boto3", "pyahocorasick")
+PACKAGES = (
+    "numpy",
+    "pyarrow",
+    "numba",
+    "fastwarc",
+    "selectolax",
+    "msgspec",
+    "boto3",
+    "pyahocorasick",
+    "zstandard",
+    "tenacity",
+)
 _BYTES_READ = 1 << 16
 
 

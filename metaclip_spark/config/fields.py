@@ -177,8 +177,12 @@ def _element(hint: Any) -> Any:
 
 
 def _checked(hint: Any, value: Any) -> Any:
-    if value is None or (element := _element(hint)) is None:
-        return value if value is None else _checked_one(parser_type(hint), value)
+    if value is None:
+        if type(None) not in get_args(hint):
+            raise _RefusedError(value)
+        return value
+    if (element := _element(hint)) is None:
+        return _checked_one(parser_type(hint), value)
     return tuple(_checked(element, item) for item in value)
 
 
@@ -195,7 +199,7 @@ def _checked_one(kind: Any, value: Any) -> Any:
             plain = base(kind(value))
         except (TypeError, ValueError, OverflowError):
             raise _RefusedError(value) from None
-        return value if type(value) in {int, float} else plain
+        return value if base is float and type(value) in {int, float} else plain
     return value
 
 

@@ -66,6 +66,7 @@ class StepProgress:
 @contextmanager
 def watch(spark: SparkSession, progress: StepProgress) -> Iterator[StepProgress]:
     """Shows a step's progress, as Spark's status tracker knows it, while the block runs; the block may update it."""
+    spark.sparkContext.setJobDescription(progress.step)
     console = terminal()
     started = time.monotonic()
     stop = threading.Event()

@@ -8,7 +8,11 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from tests.support.jobs import CHECKOUT, SAMPLE, rows
+
+pytestmark = pytest.mark.spark
 
 HOOK = """
 import os, time

@@ -21,7 +21,7 @@ from typing import Any
 from udfs.archives import ArchiveRecord
 from udfs.pages.image_table import Loss, PageImages
 from udfs.pages.isolated_worker import LENGTH
-from udfs.pages.parse import parse_page
+from udfs.pages.parse import compile_kernels, parse_page
 from udfs.pages.wat import is_json_metadata
 
 _START_SECONDS = 300.0
@@ -53,6 +53,7 @@ def page_reader(attempt: int, max_page_bytes: int, timeout_seconds: float) -> Pa
     """
     if attempt > 0:
         return IsolatedPages(max_page_bytes, timeout_seconds)
+    compile_kernels()
     if _can_watch():
         return partial(_watched_page, max_page_bytes=max_page_bytes, timeout_seconds=timeout_seconds)
     return partial(parse_page, max_page_bytes=max_page_bytes)

@@ -6,16 +6,24 @@ from functools import lru_cache
 from udfs.archives import ArchiveRecord
 from udfs.pages.charset import page_to_utf8
 from udfs.pages.html import read_html
+from udfs.pages.html_kernel import tag_kernel
 from udfs.pages.http import HttpMessage, decode_body, looks_like_html, split_http_message
 from udfs.pages.image_table import Loss, LostRecordError, PageImages
 from udfs.pages.page_url import clean_page_url
 from udfs.pages.wat import is_json_metadata, read_wat_record
+from udfs.pages.wat_kernel import link_kernel
 
 _OK = 200
 _SUCCESS_CLASS = 2
 _HTML_TYPES = {"text/html", "application/xhtml+xml"}
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
 _UNSURE_TYPES = {"", "application/octet-stream", "application/unknown", "unknown/unknown", "binary/octet-stream", "*/*"}
+
+
+def compile_kernels() -> None:
+    """Compiles the loops over pages, or loads them, so that no page's time limit pays for it."""
+    tag_kernel()
+    link_kernel()
 
 
 def parse_page(record: ArchiveRecord, max_page_bytes: int) -> PageImages | Loss:

@@ -82,10 +82,16 @@ class ArchiveRows:
         with stream:
             try:
                 yield stream
-            finally:
-                self._facts = {"size": stream.size, "etag": stream.etag, "bytes_read": stream.bytes_read}
+            except Exception:
+                self._note(stream)
+                raise
+            self._note(stream)
             if self.status == "ok" and stream.bytes_read < stream.size:
                 self.damage("archive.not_read_to_end", f"{stream.bytes_read} of {stream.size} bytes", None)
+
+    def _note(self, stream: fetch.ArchiveStream) -> None:
+        # Not where a reader stops early: the tag of a local file is that of its whole content.
+        self._facts = {"size": stream.size, "etag": stream.etag, "bytes_read": stream.bytes_read}
 
     def damage(self, reason: str, example: str, offset: int | None) -> None:
         """Counts a part of the archive that cannot be read."""

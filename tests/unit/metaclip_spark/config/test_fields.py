@@ -114,6 +114,17 @@ def test_a_number_of_thousands_of_digits_is_refused_in_a_short_line():
         parse_configs(["--crawl", "C", "--attempts", "9" * 4000], "A job.", ExtractConfig)
 
 
+@pytest.mark.parametrize(("config_class", "name"), [(SampleConfig, "seed"), (ExtractConfig, "max_rejects")])
+def test_null_is_refused_where_a_value_is_needed(config_class, name, tmp_path):
+    with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} is 'None': it must be "):
+        config_class(**{**NEEDED[config_class], name: None})
+    file = tmp_path / "options.yaml"
+    file.write_text(f"{name}: null\n")
+    given = [f"--{key.replace('_', '-')}={value}" for key, value in NEEDED[config_class].items()]
+    with pytest.raises(ConfigError, match=name.replace("_", ".")):
+        parse_configs(["--config", str(file), *given], "A job.", config_class)
+
+
 def test_the_help_shows_ranges_and_choices(capsys):
     with pytest.raises(SystemExit):
         parse_configs(["--help"], "A job.", *NEEDED)
@@ -134,6 +145,7 @@ def test_numbers_are_stored_as_plain_ones():
         ["--crawl", "C", "--attempts", "4", "--threshold-t", "5", "--seed", "7"], "A job.", ExtractConfig, SampleConfig
     )
     found = [*dataclasses.asdict(extract).values(), sample.seed, SampleConfig(5, seed=np.uint64(7)).seed]
+    assert type(SampleConfig(5, seed=7.0).seed) is int
     assert {type(value) for value in found} == {tuple, str, int, float, bool}
     assert json.loads(json.dumps(as_dict(extract)))["attempts"] == 4
 

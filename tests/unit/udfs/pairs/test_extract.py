@@ -156,6 +156,21 @@ def test_rows_are_streamed() -> None:
     assert first.num_rows + sum(result.num_rows for result in rest) == 20 * 5000 + 1
 
 
+def test_a_consumer_that_stops_early_has_no_archive_read_for_its_tag() -> None:
+    class Untagged(MemoryStream):
+        @property
+        def etag(self) -> str:
+            raise AssertionError("the tag of a local file is made from its whole content")
+
+    record = warc_record(http_response(b"".join(b"<img src=%d alt=%d>" % (n, n) for n in range(5000))))
+    batch = pa.RecordBatch.from_pylist([{"archive": "a", "path": "a"}], schema=ARCHIVE_PATHS)
+    results: Iterator[pa.RecordBatch] = extract_batches(
+        iter([batch]), options=ExtractOptions(), open_archive=lambda _: Untagged(record * 2)
+    )
+    assert next(results).num_rows == BATCH_ROWS
+    results.close()  # type: ignore[attr-defined]
+
+
 def test_options_can_be_pickled() -> None:
     options = ExtractOptions(max_page_bytes=5)
     assert pickle.loads(pickle.dumps(options)) == options
