@@ -114,6 +114,10 @@ class _ZstdDecompressor:
         return self._stream.decompress(data)
 
 
+_NEVER = re.compile(rb"(?!)")
+_ZEROS = re.compile(rb"\0+")
+
+
 class Codec(NamedTuple):
     """A form of compression whose files are streams one after another (members of gzip, frames of zstd).
 
@@ -124,7 +128,7 @@ class Codec(NamedTuple):
         new_decompressor: Makes a decompressor for one stream.
         step_bytes: Compressed bytes that are decompressed at once.
         is_found_again: Whether the start is safe to look for behind damage.
-        padding: A byte that may stand between streams.
+        padding: What may stand between streams.
     """
 
     magic: bytes
@@ -133,10 +137,9 @@ class Codec(NamedTuple):
     new_decompressor: Callable[[], _Decompressor]
     step_bytes: int
     is_found_again: bool = False
-    padding: bytes = b""
+    padding: re.Pattern[bytes] = _NEVER
 
 
-_NEVER = re.compile(rb"(?!)")
 _GZIP_START = re.compile(rb"\x1f\x8b")
 _ZSTD_START = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 """The second form is a frame without content, which tools put before or behind the others."""
@@ -145,9 +148,9 @@ _BZIP2_START = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
 _XZ_START = re.compile(rb"\xfd7zXZ\0\0[\0\x01\x04\x0a]")
 
 # Small steps, since zlib loses what it decoded in the step that meets an error.
-GZIP = Codec(b"\x1f\x8b\x08", _GZIP_START, zlib.error, partial(_ZlibDecompressor, 31), 4096, padding=b"\0")
+GZIP = Codec(b"\x1f\x8b\x08", _GZIP_START, zlib.error, partial(_ZlibDecompressor, 31), 4096, padding=_ZEROS)
 # 128 bytes hold at most 32 blocks of at most 128 KiB.
-ZSTD = Codec(b"\x28\xb5\x2f\xfd", _ZSTD_START, zstandard.ZstdError, _ZstdDecompressor, 128, padding=b"\0")
+ZSTD = Codec(b"\x28\xb5\x2f\xfd", _ZSTD_START, zstandard.ZstdError, _ZstdDecompressor, 128, padding=_ZEROS)
 BZIP2 = Codec(b"BZh", _BZIP2_START, OSError, bz2.BZ2Decompressor, _PACKED_BYTES, is_found_again=True)
 XZ = Codec(
     b"\xfd7zXZ\0",
@@ -156,7 +159,7 @@ XZ = Codec(
     partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, _LARGEST_WINDOW_BYTES),
     _PACKED_BYTES,
     is_found_again=True,
-    padding=b"\0",
+    padding=_ZEROS,
 )
 # Bodies in large steps: of a small one that is corrupt nothing is kept.
 _GZIP_BODY = GZIP._replace(step_bytes=CHUNK_BYTES)
@@ -266,8 +269,7 @@ def _decompressed_stream(source: "_Source", codec: Codec) -> Iterator[bytes | Fa
         source.skip_to(codec.start if codec.is_found_again else None)
         return
     source.unread(len(stream.unused))
-    while codec.padding and source.peek(1) == codec.padding:
-        source.read(1)
+    source.skip(codec.padding)
 
 
 def decompress_gzip(body: bytes) -> Iterator[bytes | Fault]:
@@ -339,6 +341,11 @@ class _Source:
     def unread(self, length: int) -> None:
         """Goes back within what the last `read` returned."""
         self._at -= length
+
+    def skip(self, padding: re.Pattern[bytes]) -> None:
+        """Moves behind what matches, across chunks."""
+        while self.peek(1) and (found := padding.match(self._held, self._at)):
+            self._at = found.end()
 
     def skip_to(self, start: re.Pattern[bytes] | None) -> None:
         """Moves to the next match of at most `START_BYTES`, or to the end; for None to the end, and reads nothing."""

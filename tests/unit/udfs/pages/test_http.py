@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import time
 import tracemalloc
 import zlib
 from io import BytesIO
@@ -276,3 +277,10 @@ def test_a_cut_zstd_frame_is_a_reject_and_what_follows_a_whole_one_is_nothing() 
         assert outcome.rejected == ({"record.undecodable": 1} if size >= 4 else {})
     for rest in (b"junk", bytes(9)):
         assert len(extract(http_response(packed + rest, "Content-Encoding: zstd")).texts) == 50
+
+
+def test_zeros_behind_a_body_take_no_time() -> None:
+    body = gzip.compress(PAGE) + bytes(4 << 20)
+    begun = time.process_time()
+    assert decode_body(body, "", "gzip", 1_000_000) == PAGE
+    assert time.process_time() - begun < 1
