@@ -93,6 +93,42 @@ class _ZlibDecompressor:
         return output
 
 
+class _GzipDecompressor(_ZlibDecompressor):
+    """One gzip member. What zlib decodes in a step that ends with an error comes out before the error."""
+
+    def __init__(self) -> None:
+        super().__init__(31)
+        self._error: zlib.error | None = None
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        if self._error is not None:
+            raise self._error
+        saved, packed = self._stream.copy(), self._stream.unconsumed_tail + data
+        try:
+            return super().decompress(data, max_length)
+        except zlib.error as error:
+            output = _decoded_before_error(saved, packed)
+            if not output:
+                raise
+            self._error, self.needs_input = error, False
+            return output
+
+
+def _decoded_before_error(stream: "zlib._Decompress", packed: bytes) -> bytes:
+    """Decodes what is before the error in these bytes, halving them until one is left."""
+    output = b""
+    while packed:
+        saved, half = stream.copy(), (len(packed) + 1) // 2
+        try:
+            output += stream.decompress(packed[:half])
+            packed = packed[half:]
+        except zlib.error:
+            if half == 1:
+                break
+            stream, packed = saved, packed[:half]
+    return output
+
+
 class _ZstdDecompressor:
     """One zstd frame. It takes no limit: `Codec.step_bytes` bounds the output."""
 
@@ -147,8 +183,7 @@ _BZIP2_START = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
 """The signature, then the mark of the first block or, in an empty stream, of its end."""
 _XZ_START = re.compile(rb"\xfd7zXZ\0\0[\0\x01\x04\x0a]")
 
-# Small steps, since zlib loses what it decoded in the step that meets an error.
-GZIP = Codec(b"\x1f\x8b\x08", _GZIP_START, zlib.error, partial(_ZlibDecompressor, 31), 4096, padding=_ZEROS)
+GZIP = Codec(b"\x1f\x8b\x08", _GZIP_START, zlib.error, _GzipDecompressor, 4096, padding=_ZEROS)
 # 128 bytes hold at most 32 blocks of at most 128 KiB.
 ZSTD = Codec(b"\x28\xb5\x2f\xfd", _ZSTD_START, zstandard.ZstdError, _ZstdDecompressor, 128, padding=_ZEROS)
 BZIP2 = Codec(b"BZh", _BZIP2_START, OSError, bz2.BZ2Decompressor, _PACKED_BYTES, is_found_again=True)
@@ -162,7 +197,7 @@ XZ = Codec(
     padding=_ZEROS,
 )
 # Bodies in large steps: of a small one that is corrupt nothing is kept.
-_GZIP_BODY = GZIP._replace(step_bytes=CHUNK_BYTES)
+_GZIP_BODY = GZIP._replace(new_decompressor=partial(_ZlibDecompressor, 31), step_bytes=CHUNK_BYTES)
 _ZLIB_BODY = Codec(b"", _NEVER, zlib.error, partial(_ZlibDecompressor, zlib.MAX_WBITS), CHUNK_BYTES)
 _DEFLATE_BODY = Codec(b"", _NEVER, zlib.error, partial(_ZlibDecompressor, -zlib.MAX_WBITS), CHUNK_BYTES)
 _DEFLATE_METHOD = 8

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import time
 import tracemalloc
 import zlib
 
@@ -87,6 +88,29 @@ def test_a_cut_stream_is_decoded_up_to_the_cut(form, cut):
     content, faults = read(decompressed([PACKS[form](CONTENT)[:-cut]]))
     assert faults == ["truncated"]
     assert CONTENT.startswith(content)
+
+
+@pytest.mark.parametrize("form", ["gzip", "zstd", "xz"])
+def test_many_zeros_are_skipped_at_once(form):
+    packed = bytes(4 << 20).join([PACKS[form](CONTENT), PACKS[form](CONTENT)])
+    begun = time.process_time()
+    assert read(decompressed([packed])) == (CONTENT * 2, [])
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize("place", [-8, -4], ids=["checksum", "length"])
+@pytest.mark.parametrize("size", [0, 1, 200, len(CONTENT)])
+def test_all_is_decoded_before_a_wrong_trailer_of_gzip(place, size):
+    broken = bytearray(gzip.compress(CONTENT[:size]))
+    broken[place] ^= 1
+    assert read(decompressed(read_chunks(io.BytesIO(broken)))) == (CONTENT[:size], ["corrupt_stream"])
+
+
+def test_what_is_before_damage_within_gzip_is_decoded():
+    packed = zlib.compressobj(wbits=31)
+    start = packed.compress(CONTENT) + packed.flush(zlib.Z_FULL_FLUSH)
+    # A block of a type that is not defined.
+    assert read(decompressed([start + b"\xff" * 99])) == (CONTENT, ["corrupt_stream"])
 
 
 @pytest.mark.parametrize("form", ["gzip", "zstd"])
