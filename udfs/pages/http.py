@@ -225,8 +225,6 @@ def _decoded(parts: Iterator[bytes | Fault], max_bytes: int, undecoded: bytes | 
             if size > max_bytes:
                 raise LostRecordError("record.page_too_large", f"more than {max_bytes} bytes when decompressed")
             kept.append(part)
-        elif part.reason == "bytes_after_end":
-            break
         elif undecoded is not None and _is_text(undecoded):
             return undecoded
         elif not size:

@@ -282,6 +282,7 @@ def decompressed(chunks: Iterable[bytes], codec: Codec | None = None) -> Iterato
             yield Fault("bytes_after_end", f"no stream begins with {start!r}")
             return
         yield from _decompressed_stream(source, codec)
+        source.skip(codec.padding)
         start = source.peek(START_BYTES)
         codec = codec_of(start)
 
@@ -304,23 +305,30 @@ def _decompressed_stream(source: "_Source", codec: Codec) -> Iterator[bytes | Fa
         source.skip_to(codec.start if codec.is_found_again else None)
         return
     source.unread(len(stream.unused))
-    source.skip(codec.padding)
+
+
+def _decompressed_body(body: bytes, codec: Codec) -> Iterator[bytes | Fault]:
+    """Decompresses streams of one codec directly behind each other; what follows them is left out."""
+    source = _Source([body])
+    yield from _decompressed_stream(source, codec)
+    while codec.start.match(source.peek(START_BYTES)):
+        yield from _decompressed_stream(source, codec)
 
 
 def decompress_gzip(body: bytes) -> Iterator[bytes | Fault]:
     """Decompresses a body in gzip."""
-    return decompressed([body], _GZIP_BODY)
+    return _decompressed_body(body, _GZIP_BODY)
 
 
 def decompress_zstd(body: bytes) -> Iterator[bytes | Fault]:
     """Decompresses a body in zstd."""
-    return decompressed([body], ZSTD)
+    return _decompressed_body(body, ZSTD)
 
 
 def decompress_deflate(body: bytes) -> Iterator[bytes | Fault]:
     """Decompresses a body that a header calls deflate: servers send it with or without the zlib frame."""
     has_frame = body[0] & 15 == _DEFLATE_METHOD and int.from_bytes(body[:2], "big") % 31 == 0
-    return decompressed([body], _ZLIB_BODY if has_frame else _DEFLATE_BODY)
+    return _decompressed_body(body, _ZLIB_BODY if has_frame else _DEFLATE_BODY)
 
 
 def decompress_brotli(body: bytes) -> Iterator[bytes | Fault]:

@@ -1,5 +1,6 @@
 """HTTP messages as archives keep them: heads, and bodies with the encodings that are really there."""
 
+import bz2
 import gzip
 import random
 import time
@@ -284,3 +285,12 @@ def test_zeros_behind_a_body_take_no_time() -> None:
     begun = time.process_time()
     assert decode_body(body, "", "gzip", 1_000_000) == PAGE
     assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "zstd"])
+def test_what_follows_an_encoded_body_is_no_part_of_it(coding: str) -> None:
+    packed = ENCODERS[coding](PAGE)
+    for rest in (bytes(8) + packed, bz2.compress(PAGE), b"<p>"):
+        assert decode_body(packed + rest, "", coding, 1_000_000) == PAGE
+    if coding != "deflate":
+        assert decode_body(packed + packed, "", coding, 1_000_000) == PAGE * 2

@@ -27,6 +27,7 @@ from udfs.sources.compression import (
     decompress_deflate,
     decompress_gzip,
     decompress_whole,
+    decompress_zstd,
     decompressed,
     read_chunks,
     unreadable_form,
@@ -175,6 +176,24 @@ def test_bodies_of_http():
     assert read(decompress_gzip(gzip.compress(CONTENT))) == (CONTENT, [])
     assert read(decompress_brotli(BROTLI)) == (b"a text in Brotli " * 20, [])
     assert read(decompress_brotli(b"no brotli at all"))[1] == ["corrupt_stream"]
+
+
+BODIES = {
+    "gzip": (decompress_gzip, gzip.compress),
+    "zstd": (decompress_zstd, zstandard.compress),
+    "deflate": (decompress_deflate, zlib.compress),
+    "deflate (raw)": (decompress_deflate, lambda body: zlib.compress(body, wbits=-15)),
+}
+
+
+@pytest.mark.parametrize("coding", BODIES)
+def test_a_body_ends_where_its_codec_ends(coding):
+    decompress, pack = BODIES[coding]
+    joined = (coding,) if coding in PACKS else ()
+    assert read(decompress(pack(CONTENT) + bytes(3) + pack(CONTENT))) == (CONTENT, [])
+    assert read(decompress(pack(CONTENT) + b"<html>")) == (CONTENT, [])
+    for form, pack_next in PACKS.items():
+        assert read(decompress(pack(CONTENT) + pack_next(b"next"))) == (CONTENT + b"next" * (form in joined), [])
 
 
 @every_form
