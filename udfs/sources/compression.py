@@ -34,6 +34,9 @@ UNREADABLE_STARTS = {
 """How a file begins that is compressed in a form that nothing here reads, and the form's name."""
 
 _PACKED_BYTES = 16 * 1024
+_ZSTD_PACKED_BYTES = 256
+"""They hold at most 64 blocks of at most 128 KiB."""
+
 _BROTLI_READ_BYTES = 4096
 """What a read of FastWARC's reader has decoded is lost where it ends with an error."""
 
@@ -71,7 +74,7 @@ class _Decompressor(Protocol):
     @property
     def unused_data(self) -> bytes: ...
 
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
 class _ZlibDecompressor:
@@ -87,7 +90,7 @@ class _ZlibDecompressor:
     def unused_data(self) -> bytes:
         return self._stream.unused_data
 
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+    def decompress(self, data: bytes, max_length: int) -> bytes:
         output = self._stream.decompress(self._stream.unconsumed_tail + data, max_length)
         self.needs_input = len(output) < max_length
         return output
@@ -100,7 +103,7 @@ class _GzipDecompressor(_ZlibDecompressor):
         super().__init__(31)
         self._error: zlib.error | None = None
 
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+    def decompress(self, data: bytes, max_length: int) -> bytes:
         if self._error is not None:
             raise self._error
         saved, packed = self._stream.copy(), self._stream.unconsumed_tail + data
@@ -130,24 +133,42 @@ def _decoded_before_error(stream: "zlib._Decompress", packed: bytes) -> bytes:
 
 
 class _ZstdDecompressor:
-    """One zstd frame. It takes no limit: `Codec.step_bytes` bounds the output."""
-
-    needs_input = True
+    """One zstd frame. Its library takes no limit, so that it gets few bytes at a time."""
 
     def __init__(self) -> None:
         self._stream = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW_BYTES).decompressobj()
+        self._waiting = b""
+        self._error: zstandard.ZstdError | None = None
 
     @property
     def eof(self) -> bool:
         return self._stream.eof
 
     @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data
+    def needs_input(self) -> bool:
+        return not self._waiting and self._error is None
 
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        del max_length
-        return self._stream.decompress(data)
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data + self._waiting
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        if self._error is not None:
+            raise self._error
+        stream, data = self._stream, self._waiting + data
+        outputs: list[bytes] = []
+        size, at = 0, 0
+        try:
+            while at < len(data) and size < max_length and not stream.eof:
+                outputs.append(stream.decompress(data[at : at + _ZSTD_PACKED_BYTES]))
+                size += len(outputs[-1])
+                at += _ZSTD_PACKED_BYTES
+        except zstandard.ZstdError as error:
+            if not size:
+                raise
+            self._error = error
+        self._waiting = data[at:]
+        return b"".join(outputs)
 
 
 _NEVER = re.compile(rb"(?!)")
@@ -184,8 +205,7 @@ _BZIP2_START = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
 _XZ_START = re.compile(rb"\xfd7zXZ\0\0[\0\x01\x04\x0a]")
 
 GZIP = Codec(b"\x1f\x8b\x08", _GZIP_START, zlib.error, _GzipDecompressor, 4096, padding=_ZEROS)
-# 128 bytes hold at most 32 blocks of at most 128 KiB.
-ZSTD = Codec(b"\x28\xb5\x2f\xfd", _ZSTD_START, zstandard.ZstdError, _ZstdDecompressor, 128, padding=_ZEROS)
+ZSTD = Codec(b"\x28\xb5\x2f\xfd", _ZSTD_START, zstandard.ZstdError, _ZstdDecompressor, 4096, padding=_ZEROS)
 BZIP2 = Codec(b"BZh", _BZIP2_START, OSError, bz2.BZ2Decompressor, _PACKED_BYTES, is_found_again=True)
 XZ = Codec(
     b"\xfd7zXZ\0",
@@ -284,7 +304,7 @@ def decompressed(chunks: Iterable[bytes], codec: Codec | None = None) -> Iterato
         yield from _decompressed_stream(source, codec)
         source.skip(codec.padding)
         start = source.peek(START_BYTES)
-        codec = codec_of(start)
+        codec = codec if codec.start.match(start) else codec_of(start)
 
 
 def _decompressed_stream(source: "_Source", codec: Codec) -> Iterator[bytes | Fault]:
@@ -293,7 +313,7 @@ def _decompressed_stream(source: "_Source", codec: Codec) -> Iterator[bytes | Fa
     data = b""
     try:
         while not stream.is_complete:
-            data = source.read(max(_PACKED_BYTES, codec.step_bytes))
+            data = source.read(codec.step_bytes)
             if not data:
                 yield Fault("truncated", "cut off")
                 return
@@ -307,28 +327,28 @@ def _decompressed_stream(source: "_Source", codec: Codec) -> Iterator[bytes | Fa
     source.unread(len(stream.unused))
 
 
-def _decompressed_body(body: bytes, codec: Codec) -> Iterator[bytes | Fault]:
+def _decompressed_body(body: bytes, first: Codec, further: Codec | None) -> Iterator[bytes | Fault]:
     """Decompresses streams of one codec directly behind each other; what follows them is left out."""
     source = _Source([body])
-    yield from _decompressed_stream(source, codec)
-    while codec.start.match(source.peek(START_BYTES)):
-        yield from _decompressed_stream(source, codec)
+    yield from _decompressed_stream(source, first)
+    while further and further.start.match(source.peek(START_BYTES)):
+        yield from _decompressed_stream(source, further)
 
 
 def decompress_gzip(body: bytes) -> Iterator[bytes | Fault]:
     """Decompresses a body in gzip."""
-    return _decompressed_body(body, _GZIP_BODY)
+    return _decompressed_body(body, _GZIP_BODY, GZIP)
 
 
 def decompress_zstd(body: bytes) -> Iterator[bytes | Fault]:
     """Decompresses a body in zstd."""
-    return _decompressed_body(body, ZSTD)
+    return _decompressed_body(body, ZSTD, ZSTD)
 
 
 def decompress_deflate(body: bytes) -> Iterator[bytes | Fault]:
     """Decompresses a body that a header calls deflate: servers send it with or without the zlib frame."""
     has_frame = body[0] & 15 == _DEFLATE_METHOD and int.from_bytes(body[:2], "big") % 31 == 0
-    return _decompressed_body(body, _ZLIB_BODY if has_frame else _DEFLATE_BODY)
+    return _decompressed_body(body, _ZLIB_BODY if has_frame else _DEFLATE_BODY, None)
 
 
 def decompress_brotli(body: bytes) -> Iterator[bytes | Fault]:
