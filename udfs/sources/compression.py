@@ -274,6 +274,7 @@ class StreamDecompressor:
                 data = b""
                 for begin in range(0, len(output), LARGEST_OUTPUT_BYTES):
                     yield output[begin : begin + LARGEST_OUTPUT_BYTES]
+                output = b""  # not held while the next is made
                 if stream.eof:
                     self.unused = stream.unused_data + packed[start + step :]
                     return
