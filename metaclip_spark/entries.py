@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from metaclip_spark.balance import LARGEST_COUNT
+from metaclip_spark.config.fields import path_text
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.inputs.remote import files_of_url
 from udfs.matching.entries import entries_as_json
@@ -73,7 +74,7 @@ class Metadata:
             MetadataError: If the file is missing or has another form, the list is empty, or entries are not strings,
                 empty, white space only, repeated, or not valid Unicode; the message names their ids.
         """
-        return load_metadata(fspath(path))
+        return load_metadata(path_text(path))
 
     @staticmethod
     def from_entries(entries: Iterable[str]) -> "Metadata":

@@ -9,6 +9,8 @@ import hashlib
 import json
 import math
 from numbers import Real
+from os import PathLike, fspath
+from pathlib import Path
 from reprlib import Repr
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -40,6 +42,7 @@ _LIMITS: dict[Any, str] = {
     checked.OpenUnitInterval: "a number between 0 and 1",
 }
 """What a value must be, by the type that checks it."""
+_PLAIN: dict[Any, str] = {bool: "true or false, without quotes", str: "a text"}
 
 
 def _restricted(base: type, limit: str, *restrictions: tuple[str, float]) -> Any:
@@ -104,7 +107,9 @@ def refusal(name: str, value: object, hint: Any) -> str:
     """What is said of a value that a field cannot have."""
     kind = parser_type(_element(hint) or hint)
     wants_number = isinstance(kind, type) and issubclass(kind, int | float)
-    return f"{option_of(name)} is {_shown(value, wants_number=wants_number)}: it must be {limit_of(hint)}"
+    return (
+        f"{option_of(name)} is {_shown(value, wants_number=wants_number)}: it must be {limit_of(hint) or _PLAIN[kind]}"
+    )
 
 
 def _shown(value: object, *, wants_number: bool) -> str:
@@ -165,6 +170,12 @@ def digest(content: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def path_text(path: str | PathLike[str]) -> str:
+    """A path or URL as text, with "~" read as the home folder."""
+    text = fspath(path)
+    return str(Path(text).expanduser()) if text.startswith("~") else text
+
+
 class _RefusedError(Exception):
     def __init__(self, value: object) -> None:
         super().__init__(value)
@@ -188,6 +199,10 @@ def _checked(hint: Any, value: Any) -> Any:
 
 def _checked_one(kind: Any, value: Any) -> Any:
     """Gives back the value, a number as the plain one that json and msgspec know."""
+    if kind is str and isinstance(value, PathLike):
+        return path_text(value)
+    if kind in _PLAIN and not isinstance(value, kind):
+        raise _RefusedError(value)
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise _RefusedError(value)

@@ -119,8 +119,8 @@ def _ending(error: BaseException, *, resumes: bool) -> tuple[int, str]:
         return code, f"stopped ({why}): {kept}; {again}"
     if isinstance(error, _spark_errors()):
         # The whole story first, for who needs it; the line that says what went wrong last, where it is seen.
-        cause = root_cause(str(error))
-        return EXIT_FAILED, f"{error}\nerror: a Spark job failed: {cause}{_remedy(str(error))}; {again}"
+        told = f"{error}\nerror: a Spark job failed: {root_cause(str(error))}{_remedy(str(error))}; {again}"
+        return EXIT_FAILED, urls_without_credentials(told)
     line = f"error: {urls_without_credentials(one_line(str(error)))}"
     if isinstance(error, (*_USER_MUST_CHANGE, FileNotFoundError, PermissionError)):
         return EXIT_USER_MUST_CHANGE, line

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any, get_origin, get_type_hints
 
+from metaclip_spark.config.fields import path_text
 from metaclip_spark.errors import ConfigError, CurationError
 
 _OPTION = re.compile(r"--([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
@@ -66,4 +67,5 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
 
 
 def _as_text(value: Any) -> Any:
-    return fspath(value) if isinstance(value, PathLike) else value
+    """A path as text, with "~" read as the home folder, as on the command line."""
+    return path_text(value) if isinstance(value, str | PathLike) else value

@@ -1,12 +1,13 @@
 """Whole runs: a curated set from archives, and a metadata list from WordNet and Wikipedia."""
 
 from collections.abc import Sequence
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
+from metaclip_spark.config.fields import path_text
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.entries import Metadata, read_unchecked_entries
 from metaclip_spark.inputs.resolve import resolve_inputs
@@ -171,5 +172,5 @@ def lint_metadata(metadata: str | PathLike[str] | Sequence[object] | Metadata) -
         info stop word (3,)
     """
     if isinstance(metadata, str | PathLike):
-        return lint.lint_entries(read_unchecked_entries(fspath(metadata)))
+        return lint.lint_entries(read_unchecked_entries(path_text(metadata)))
     return lint.lint_entries(list(metadata))

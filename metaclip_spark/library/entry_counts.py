@@ -1,13 +1,14 @@
 """Entry counts: in how many pairs of a pool each metadata entry occurs."""
 
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import PathLike
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from metaclip_spark import balance
+from metaclip_spark.config.fields import path_text
 from metaclip_spark.entries import Metadata, load_entry_counts
 from metaclip_spark.errors import MetadataError
 
@@ -72,7 +73,7 @@ class EntryCounts:
             MetadataError: If the file is missing or has another form, belongs to another list, lacks an entry or has it
                 twice, or a count is not a non-negative integer.
         """
-        return cls(metadata.entries, load_entry_counts(fspath(path), metadata))
+        return cls(metadata.entries, load_entry_counts(path_text(path), metadata))
 
     def probabilities(self, threshold_t: float) -> npt.NDArray[np.float64]:
         """Computes each entry's probability, min(1, t / count).

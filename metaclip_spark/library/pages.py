@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import PathLike
 
+from metaclip_spark.config.fields import path_text
 from metaclip_spark.errors import ConfigError, InputError
 from udfs.archives import ArchiveReadError, ArchiveRecord, Damage, NotAnArchiveError, reader
 from udfs.pages.charset import page_to_utf8
@@ -105,9 +106,9 @@ def read_archive(path: str | PathLike[str]) -> Iterator[ArchiveRecord | Damage]:
         >>> records[2].offset, records[2].record_type, records[2].target_uri
         (615, 'response', 'http://en3.example.org/a/b/page-0.html')
     """
-    shown = without_credentials(fspath(path))
+    shown = without_credentials(path_text(path))
     try:
-        stream = open_archive(fspath(path), environment_options())
+        stream = open_archive(path_text(path), environment_options())
     except FileNotFoundError:
         raise InputError(f"the archive {shown} does not exist") from None
     except (OSError, ValueError) as error:

@@ -1,12 +1,13 @@
 """A finished run, to look at from a notebook or a service."""
 
 from collections.abc import Sequence
-from os import PathLike, fspath
+from os import PathLike
 
 import msgspec
 from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.config.curation import ExplainConfig, OutputConfig, PlanConfig
+from metaclip_spark.config.fields import path_text
 from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import InputError
 from metaclip_spark.library.arguments import arguments_named, configurations
@@ -208,7 +209,7 @@ class Run:
         if isinstance(other, EntryCounts):
             compared = compare_counts(counts.entries, counts.counts, other.entries, other.counts, name="entry counts")
         else:
-            path = other.path if isinstance(other, Run) else fspath(other)
+            path = other.path if isinstance(other, Run) else path_text(other)
             with arguments_named(OutputConfig):
                 check_other(path)
                 compared = compare_with(self._stored, self.report, path, counts.entries, counts.counts)
@@ -250,4 +251,4 @@ def open_run(path: str | PathLike[str], spark: SparkSession | None = None) -> Ru
     """
     with arguments_named(OutputConfig):
         activate(spark)
-        return Run(stored_runs.open_run(fspath(path), name="library"))
+        return Run(stored_runs.open_run(path_text(path), name="library"))

@@ -125,6 +125,20 @@ def test_null_is_refused_where_a_value_is_needed(config_class, name, tmp_path):
         parse_configs(["--config", str(file), *given], "A job.", config_class)
 
 
+def test_a_quoted_flag_is_refused_and_deletes_nothing(tmp_path):
+    with pytest.raises(ConfigError, match="--overwrite is 'false': it must be true or false, without quotes"):
+        OutputConfig(output="x", overwrite="false")
+    with pytest.raises(ConfigError, match="--output is '7': it must be a text"):
+        OutputConfig(output=7)
+    file = tmp_path / "options.yaml"
+    for text in ('"false"', "n", '"0"', "[]"):
+        file.write_text(f"overwrite: {text}\n")
+        with pytest.raises(ConfigError, match="overwrite"):
+            parse_configs(["--config", str(file), "--output", "x"], "A job.", OutputConfig)
+    file.write_text("overwrite: no\n")
+    assert parse_configs(["--config", str(file), "--output", "x"], "A job.", OutputConfig)[0].overwrite is False
+
+
 def test_the_help_shows_ranges_and_choices(capsys):
     with pytest.raises(SystemExit):
         parse_configs(["--help"], "A job.", *NEEDED)

@@ -44,6 +44,17 @@ def test_a_full_disk_is_named_with_its_remedy(capsys):
     )
 
 
+def test_a_failed_spark_job_shows_no_credentials(capsys):
+    def job() -> None:
+        raise PySparkException("OSError: https://me:secret@example.org/a.warc.gz?X-Amz-Signature=abcd: refused")
+
+    assert run_job(job) == 1
+    shown = capsys.readouterr().err
+    assert "https://example.org/a.warc.gz" in shown
+    assert "secret" not in shown
+    assert "abcd" not in shown
+
+
 def test_an_exception_without_a_cause_is_named_by_itself():
     trace = (
         "An error occurred while calling o1.addFile.\n: java.nio.file.FileSystemException: /x: No space left on device"

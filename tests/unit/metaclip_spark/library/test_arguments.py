@@ -30,6 +30,14 @@ def test_one_value_may_stand_for_several(given):
     assert configurations("f", {"several": given}, Example) == (Example(several=("x",)),)
 
 
+def test_the_home_folder_is_known(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = {"output": "~/run", "archives": ["~/a.warc", "s3://b/~"]}
+    output, extract = configurations("f", given, OutputConfig, ExtractConfig)
+    assert output.output == f"{tmp_path}/run"
+    assert extract.archives == (f"{tmp_path}/a.warc", "s3://b/~")
+
+
 def test_none_stands_for_what_is_not_given():
     assert configurations("f", {"several": None, "one": None, "number": 0}, Example) == (Example(number=0),)
 
