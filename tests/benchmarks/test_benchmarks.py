@@ -8,6 +8,8 @@ import json
 import sys
 from dataclasses import replace
 
+import pytest
+
 from tests.benchmarks import bench_extract, bench_match, bench_scale, extrapolate, run_benchmarks
 
 
@@ -54,6 +56,7 @@ def test_the_extrapolation_follows_its_rates(capsys):
     assert "wall hours" in capsys.readouterr().out
 
 
+@pytest.mark.spark
 def test_one_run_at_toy_size_tells_seconds_memory_and_bytes(tmp_path):
     report = bench_scale.measure(tmp_path / "scale", pairs=3000, entries=500, target=500, memory="1g")
     assert {"extract", *extrapolate.STEPS} <= set(report["steps"])

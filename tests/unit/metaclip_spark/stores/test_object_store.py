@@ -24,7 +24,7 @@ def bucket():
         yield new_bucket(endpoint)
 
 
-@pytest.fixture(params=["local", "s3", "hadoop"])
+@pytest.fixture(params=["local", "s3", pytest.param("hadoop", marks=pytest.mark.spark)])
 def store(request, tmp_path):
     if request.param == "local":
         return LocalStore(tmp_path)
