@@ -65,7 +65,7 @@ def step(config: TrainingConfig, whole: Inputs) -> dict:
         "loss": loss.detach(),
         "gradients": gradients,
         "chosen": chosen,
-        "queue": run.queue.state() if run.queue else {},
+        "queue": run.queue.state_dict() if run.queue else {},
     }
 
 
