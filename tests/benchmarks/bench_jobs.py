@@ -56,13 +56,14 @@ class WorkerMemory:
     Attributes:
         resident: Largest resident memory of a worker, bytes.
         table_copies: Copies of the automaton's tables that the workers which map them hold together, by proportional
-            set size: 1.0 where all share one.
+            set size, in the median look at the most workers: 1.0 where all share one.
         workers: Most workers that mapped them at once.
     """
 
     def __init__(self) -> None:
         """Begins with nothing seen."""
         self.resident, self.table_copies, self.workers = 0, 0.0, 0
+        self._looks: list[float] = []
 
     def look(self, process: int) -> None:
         """Looks once at all workers below a process."""
@@ -73,10 +74,12 @@ class WorkerMemory:
             self.resident = max(self.resident, resident_bytes(worker))
             with contextlib.suppress(OSError):
                 shares += TABLE_MAPPING.findall(Path(f"/proc/{worker}/smaps").read_text("utf-8"))
-        if shares and len(shares) >= self.workers:
-            self.workers = len(shares)
-            copies = sum(int(proportional) / int(size) for size, proportional in shares)
-            self.table_copies = max(self.table_copies, copies)
+        if len(shares) > self.workers:
+            self.workers, self._looks = len(shares), []
+        if shares and len(shares) == self.workers:
+            # Workers are looked at one after the other, and one that ends meanwhile makes a look wrong.
+            self._looks.append(sum(int(proportional) / int(size) for size, proportional in shares))
+            self.table_copies = statistics.median(self._looks)
 
 
 def submit(script: Path, *arguments: object, settings: Sequence[str] = (), memory: WorkerMemory | None = None) -> float:
