@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
 
-from metaclip_spark.config.fields import limit_of, option_of, parser_type, refusal
+from metaclip_spark.config.fields import limit_of, option_of, parser_type, path_text, refusal
 from metaclip_spark.errors import ConfigError
 from udfs.sources.credentials import without_credentials
 
@@ -115,13 +115,7 @@ def _checked_path(option: str, text: str) -> str:
         if not rest or (rest.startswith("/") and scheme.lower() in _BUCKET_SCHEMES):
             raise ConfigError(f"{option} is {_shown(text)}, which names no bucket or folder: write it in full")
         return text
-    try:
-        return str(Path(text).expanduser()) if text.startswith("~") else text
-    except RuntimeError:
-        raise ConfigError(
-            f"{option} is {text!r}, but there is no such home folder: write the path in full, or ./{text} for a name "
-            "that begins with ~"
-        ) from None
+    return path_text(text, named=option)
 
 
 def _shown(text: str) -> str:

@@ -243,6 +243,10 @@ class ReportConfig:
 
     against: str | None = field(default=None, metadata=OPERATIONAL | PATH)
 
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
+
 
 @dataclass(frozen=True)
 class PlanConfig:

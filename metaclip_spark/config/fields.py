@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from functools import partial
 from numbers import Real
 from os import PathLike, fspath
 from pathlib import Path
@@ -26,7 +27,7 @@ OPERATIONAL = {"operational": True}
 """Marks a field that changes how a run goes but not its result: it stays out of the configuration's digest."""
 
 PATH = {"path": True}
-"""Marks a field of paths or URLs: on the command line an empty one is refused, and "~" is the home folder."""
+"""Marks a field of paths or URLs: "~" is the home folder, and on the command line an empty one is refused."""
 
 _BRIEFLY = Repr()
 _BRIEFLY.maxstring = 80
@@ -96,11 +97,14 @@ def check_types(config: Any) -> None:
     """Checks a configuration's values against the types of its fields, with the types' own checks."""
     hints = get_type_hints(type(config), include_extras=True)
     for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
         try:
-            object.__setattr__(config, field.name, _checked(hints[field.name], value))
+            value = _checked(hints[field.name], getattr(config, field.name))
         except _RefusedError as refused:
             raise ConfigError(refusal(field.name, refused.value, hints[field.name])) from None
+        if field.metadata.get("path") and value is not None:
+            at_home = partial(path_text, named=option_of(field.name))
+            value = tuple(map(at_home, value)) if isinstance(value, tuple) else at_home(value)
+        object.__setattr__(config, field.name, value)
 
 
 def refusal(name: str, value: object, hint: Any) -> str:
@@ -170,10 +174,20 @@ def digest(content: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def path_text(path: str | PathLike[str]) -> str:
-    """A path or URL as text, with "~" read as the home folder."""
+def path_text(path: str | PathLike[str], *, named: str = "the path") -> str:
+    """A path or URL as text, with the home folder where it begins with "~".
+
+    Raises:
+        ConfigError: If there is no such home folder; the message begins with what the path is `named`.
+    """
     text = fspath(path)
-    return str(Path(text).expanduser()) if text.startswith("~") else text
+    try:
+        return str(Path(text).expanduser()) if text.startswith("~") else text
+    except RuntimeError:
+        raise ConfigError(
+            f"{named} is {text!r}, but there is no such home folder: write the path in full, or ./{text} for a name "
+            "that begins with ~"
+        ) from None
 
 
 class _RefusedError(Exception):
@@ -189,7 +203,7 @@ def _element(hint: Any) -> Any:
 
 def _checked(hint: Any, value: Any) -> Any:
     if value is None:
-        if type(None) not in get_args(hint):
+        if NoneType not in get_args(hint):
             raise _RefusedError(value)
         return value
     if (element := _element(hint)) is None:
@@ -200,7 +214,7 @@ def _checked(hint: Any, value: Any) -> Any:
 def _checked_one(kind: Any, value: Any) -> Any:
     """Gives back the value, a number as the plain one that json and msgspec know."""
     if kind is str and isinstance(value, PathLike):
-        return path_text(value)
+        return fspath(value)
     if kind in _PLAIN and not isinstance(value, kind):
         raise _RefusedError(value)
     if get_origin(kind) is Literal:

@@ -109,6 +109,10 @@ class MetadataOutput:
     s3_packages: bool = False
     allow_rename_committer: bool = False
 
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
+
 
 @dataclass(frozen=True)
 class LintConfig:

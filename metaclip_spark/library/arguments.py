@@ -5,10 +5,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any, get_origin, get_type_hints
 
-from metaclip_spark.config.fields import path_text
 from metaclip_spark.errors import ConfigError, CurationError
 
 _OPTION = re.compile(r"--([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
@@ -67,5 +66,4 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
 
 
 def _as_text(value: Any) -> Any:
-    """A path as text, with "~" read as the home folder, as on the command line."""
-    return path_text(value) if isinstance(value, str | PathLike) else value
+    return fspath(value) if isinstance(value, PathLike) else value

@@ -106,9 +106,10 @@ def read_archive(path: str | PathLike[str]) -> Iterator[ArchiveRecord | Damage]:
         >>> records[2].offset, records[2].record_type, records[2].target_uri
         (615, 'response', 'http://en3.example.org/a/b/page-0.html')
     """
-    shown = without_credentials(path_text(path))
+    location = path_text(path)
+    shown = without_credentials(location)
     try:
-        stream = open_archive(path_text(path), environment_options())
+        stream = open_archive(location, environment_options())
     except FileNotFoundError:
         raise InputError(f"the archive {shown} does not exist") from None
     except (OSError, ValueError) as error:

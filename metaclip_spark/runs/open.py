@@ -98,7 +98,7 @@ def open_run(path: str, *, name: str = "read", s3_packages: bool = False, finish
         InputError: If the folder is no run, or the run is unfinished or was written in another layout.
     """
     output = OutputConfig(output=path, s3_packages=s3_packages)
-    storage = Storage(path)
+    storage = Storage(output.output)
     application = _application(name)
     session = session_for(storage, application, output)
     if finished:

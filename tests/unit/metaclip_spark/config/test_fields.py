@@ -18,7 +18,7 @@ from metaclip_spark.config.curation import (
     SampleConfig,
 )
 from metaclip_spark.config.fields import Engine, S3Access, as_dict, digest, result_fields
-from metaclip_spark.config.metadata import LintConfig, MetadataSources, MetadataThresholds
+from metaclip_spark.config.metadata import LintConfig, MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.errors import ConfigError
 from udfs.matching.engine import ENGINES
 from udfs.sources import S3_ACCESS
@@ -128,6 +128,8 @@ def test_null_is_refused_where_a_value_is_needed(config_class, name, tmp_path):
 def test_a_quoted_flag_is_refused_and_deletes_nothing(tmp_path):
     with pytest.raises(ConfigError, match="--overwrite is 'false': it must be true or false, without quotes"):
         OutputConfig(output="x", overwrite="false")
+    with pytest.raises(ConfigError, match="--overwrite is 'false': it must be true or false, without quotes"):
+        MetadataOutput(output="x", overwrite="false")
     with pytest.raises(ConfigError, match="--output is '7': it must be a text"):
         OutputConfig(output=7)
     file = tmp_path / "options.yaml"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from metaclip_spark.config.curation import ExtractConfig, OutputConfig
+from metaclip_spark.config.curation import ExplainConfig, ExtractConfig, OutputConfig
 from metaclip_spark.errors import ConfigError, OutputExistsError
 from metaclip_spark.library.arguments import arguments_named, configurations
 
@@ -36,6 +36,10 @@ def test_the_home_folder_is_known(monkeypatch, tmp_path):
     output, extract = configurations("f", given, OutputConfig, ExtractConfig)
     assert output.output == f"{tmp_path}/run"
     assert extract.archives == (f"{tmp_path}/a.warc", "s3://b/~")
+    (question,) = configurations("explain", {"run": "~/run", "text": "~ a dog"}, ExplainConfig)
+    assert (question.run, question.text) == (f"{tmp_path}/run", "~ a dog")
+    with pytest.raises(ConfigError, match=r"^--output is '~no-such-user/x', but there is no such home folder"):
+        configurations("f", {"output": "~no-such-user/x"}, OutputConfig)
 
 
 def test_none_stands_for_what_is_not_given():
