@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import docstring_parser
-
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "tests/benchmarks"
 _MARK = re.compile(r"^<!-- generated: (?P<name>[a-z-]+)(?: (?P<argument>\S+))? -->$", re.MULTILINE)
@@ -45,8 +43,7 @@ def options_table(argument: str) -> str:
     """Writes the options of one class, given by `verb:Class`; `:result` or `:operational` behind it take a part."""
     verb, class_name, *only = argument.split(":")
     [config_class] = [each for each in commands()[verb].configs if each.__name__ == class_name]
-    parsed = docstring_parser.parse(config_class.__doc__ or "", docstring_parser.DocstringStyle.GOOGLE)
-    described = {entry.arg_name: " ".join((entry.description or "").split()) for entry in parsed.params}
+    described = importlib.import_module("metaclip_spark.config.command_line").help_of(config_class)
     hints = typing.get_type_hints(config_class, include_extras=True)
     rows = [
         (f"`{_option(field.name)}`", _values(hints[field.name]), _default(field), described.get(field.name, ""))
@@ -66,7 +63,8 @@ def commands_table(_argument: str) -> str:
 
 
 def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    option: str = importlib.import_module("metaclip_spark.config.fields").option_of(name)
+    return option
 
 
 def _values(hint: Any) -> str:
@@ -227,9 +225,8 @@ TABLES = (
 
 
 def table_schema(name: str) -> Any:
-    """Finds a table's Arrow schema in `udfs.schemas`, or in its neighbour for metadata lists."""
-    schemas = importlib.import_module("udfs.schemas")
-    return getattr(schemas, name, None) or getattr(importlib.import_module("udfs.metadata_schemas"), name)
+    """Finds a table's Arrow schema."""
+    return getattr(importlib.import_module("udfs.schemas"), name)
 
 
 def columns_table(argument: str) -> str:
@@ -334,7 +331,7 @@ def _figure(value: Any) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# The API, the decisions
+# The API
 
 
 def api(_argument: str) -> str:
@@ -349,19 +346,12 @@ def api(_argument: str) -> str:
     )
 
 
-def decisions(_argument: str) -> str:
-    """Puts together what docs/decisions/*.md holds besides docs/decisions.md."""
-    texts = [path.read_text(encoding="utf-8").strip() for path in sorted((ROOT / "docs/decisions").glob("*.md"))]
-    return "\n\n".join(texts)
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 
 GENERATED: dict[str, Callable[[str], str]] = {
     "api": api,
     "benchmarks": benchmarks,
     "columns": columns_table,
-    "decisions": decisions,
     "exit-codes": exit_codes,
     "extrapolation": extrapolation,
     "commands": commands_table,

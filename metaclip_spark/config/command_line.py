@@ -150,7 +150,7 @@ def _explained(error: Exception, config_classes: tuple[type, ...]) -> str:
 def _add_option(parser: ArgumentParser, config_class: type, field: Field[Any], name: str) -> None:
     option = option_of(name)
     hint = get_type_hints(config_class, include_extras=True)[name]
-    described = _help_of(config_class).get(name, "")
+    described = help_of(config_class).get(name, "")
     if hint is bool:
         parser.add_argument(option, action="store_true", help=described)
     elif get_origin(hint) is tuple:
@@ -164,7 +164,8 @@ def _add_option(parser: ArgumentParser, config_class: type, field: Field[Any], n
         parser.add_argument(option, type=parser_type(hint), default=field.default, help=described)
 
 
-def _help_of(config_class: type) -> dict[str, str]:
+def help_of(config_class: type) -> dict[str, str]:
+    """Each field's meaning, from the class's "Attributes:" section."""
     parsed = docstring_parser.parse(config_class.__doc__ or "", docstring_parser.DocstringStyle.GOOGLE)
     return {entry.arg_name: " ".join((entry.description or "").split()) for entry in parsed.params}
 
