@@ -1,5 +1,7 @@
 """The commands that write a run: all of it, or one step after another."""
 
+from typing import TYPE_CHECKING
+
 from metaclip_spark.commands.show import show
 from metaclip_spark.config.curation import (
     ExtractConfig,
@@ -11,6 +13,10 @@ from metaclip_spark.config.curation import (
 )
 from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, job
 
+if TYPE_CHECKING:
+    from metaclip_spark.reports.records import Report
+    from metaclip_spark.runs.run import Run
+
 
 @job(OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig)
 def curate(
@@ -18,22 +24,10 @@ def curate(
 ) -> None:
     """Curate a balanced image-text dataset: extract, match, count, sample and report in one command."""
     from metaclip_spark.entries import load_metadata
-    from metaclip_spark.inputs.resolve import resolve_inputs
-    from metaclip_spark.pipeline import check_before_start, run_count, run_extract, run_match, run_sample
-    from metaclip_spark.reports.report import finish_run
-    from metaclip_spark.runs.layout import check_apart
-    from metaclip_spark.runs.open import begin_run
+    from metaclip_spark.library.whole_run import curate_run
 
-    metadata = load_metadata(match.metadata)
-    check_before_start(sample, metadata)
-    paths = resolve_inputs(extract)
-    check_apart(output.output, paths)
-    with begin_run(output, "curate") as run:
-        run_extract(run, extract, paths)
-        run_match(run, match, language, metadata)
-        run_count(run, language, metadata)
-        run_sample(run, sample, language)
-        finish_run(run)
+    run, report = curate_run(output, extract, match, language, sample, load_metadata(match.metadata))
+    _show_finished(run, report)
 
 
 @job(OutputConfig, ExtractConfig)
@@ -94,7 +88,18 @@ def report_curation(output: OutputConfig, report: ReportConfig) -> None:
     if report.against:
         check_other(report.against)
     with continue_run(output) as run:
-        finish_run(run, report.against)
+        finished = finish_run(run, report.against)
+    _show_finished(run, finished)
+
+
+def _show_finished(run: "Run", report: "Report") -> None:
+    """Shows a finished run's summary and where its report is; a suspect size is an error behind it."""
+    from metaclip_spark.reports.report import check_plausible, summary_lines
+    from metaclip_spark.runs.layout import REPORT
+
+    page = run.storage.location(f"{REPORT}/report.html").removeprefix("file://")
+    show([*summary_lines(report), "", f"Run finished: {run.storage.root}", f"Report: {page}"])
+    check_plausible(report)
 
 
 @job(OutputConfig, ExtractConfig, MatchConfig, resumes=False)

@@ -10,15 +10,12 @@ from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchC
 from metaclip_spark.config.fields import path_text
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.entries import Metadata, read_unchecked_entries
-from metaclip_spark.inputs.resolve import resolve_inputs
 from metaclip_spark.library.arguments import arguments_named, configurations
 from metaclip_spark.library.run import Run, open_run
 from metaclip_spark.library.session import activate, session_for
+from metaclip_spark.library.whole_run import curate_run
 from metaclip_spark.metadata_builder import build, entry_list, lint
-from metaclip_spark.pipeline import check_before_start, run_count, run_extract, run_match, run_sample
-from metaclip_spark.reports.report import check_plausible, run_report
-from metaclip_spark.runs.layout import check_apart
-from metaclip_spark.runs.open import begin_run
+from metaclip_spark.reports.report import check_plausible
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -102,16 +99,8 @@ def curate(
 def _curate(given: dict[str, Any], metadata: str | PathLike[str] | Metadata, spark: SparkSession | None) -> None:
     output, extract, match, language, sample = configurations("curate", given, *_CURATION)
     known = metadata if isinstance(metadata, Metadata) else Metadata.load(match.metadata)
-    check_before_start(sample, known)
-    paths = resolve_inputs(extract)
-    check_apart(output.output, paths)
     activate(spark)
-    with begin_run(output, "curate") as run:
-        run_extract(run, extract, paths)
-        run_match(run, match, language, known)
-        run_count(run, language, known)
-        run_sample(run, sample, language)
-        report = run_report(run)
+    _, report = curate_run(output, extract, match, language, sample, known)
     check_plausible(report)
 
 

@@ -5,7 +5,6 @@ Both are filled from the steps' manifests and the entry counts; nothing is compu
 
 import logging
 import platform
-import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
@@ -110,24 +109,12 @@ def run_report(run: Run, against: str | None = None) -> Report:
     return report
 
 
-def finish_run(run: Run, against: str | None = None) -> None:
-    """Writes the report and prints its summary.
-
-    Args:
-        run: A run whose sample step is done.
-        against: Another run, or a file of entry counts, to compare with.
-
-    Raises:
-        SuspectSampleError: If the curated set's size is further off the expected one than chance allows.
-    """
+def finish_run(run: Run, against: str | None = None) -> Report:
+    """Writes the report as a step whose progress is shown; see `run_report`."""
     with watch(run.spark, StepProgress("report", "partitions")) as progress:
         report = run_report(run, against)
     log.info(f"report: {progress.seconds:.1f} s", extra={"step": "report", "seconds": round(progress.seconds, 3)})
-    page = run.storage.location(f"{REPORT}/report.html").removeprefix("file://")
-    lines = [*summary_lines(report), "", f"Run finished: {run.storage.root}", f"Report: {page}", ""]
-    sys.stdout.write("\n".join(lines))
-    sys.stdout.flush()
-    check_plausible(report)
+    return report
 
 
 def check_plausible(report: Report) -> None:
