@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -67,6 +68,11 @@ def compiled(function: Function, signature: Any) -> Function:
     return cast("Function", kernel)
 
 
+@cache
+def _digest_of_sources(package: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))).hexdigest()[:16]
+
+
 @contextmanager
 def _cache_of_these_sources() -> Iterator[None]:
     """Names numba's cache by the package's sources, since numba looks for changes in a kernel's own file only."""
@@ -74,9 +80,8 @@ def _cache_of_these_sources() -> Iterator[None]:
     with _cache_lock:
         given = _numba.config.CACHE_DIR
         if package.is_dir():
-            digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))).hexdigest()
             own = package / "__pycache__" if os.access(package, os.W_OK) else Path.home() / ".cache" / "metaclip-spark"
-            _numba.config.CACHE_DIR = str(Path(given or own) / f"kernels-{digest[:16]}")
+            _numba.config.CACHE_DIR = str(Path(given or own) / f"kernels-{_digest_of_sources(package)}")
         try:
             yield
         finally:

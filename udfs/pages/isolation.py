@@ -19,9 +19,10 @@ from functools import partial
 from typing import Any
 
 from udfs.archives import ArchiveRecord
+from udfs.pages.html_kernel import tag_kernel
 from udfs.pages.image_table import Loss, PageImages
 from udfs.pages.isolated_worker import LENGTH
-from udfs.pages.parse import compile_kernels, parse_page
+from udfs.pages.parse import parse_page
 from udfs.pages.wat import is_json_metadata
 
 _START_SECONDS = 300.0
@@ -53,7 +54,6 @@ def page_reader(attempt: int, max_page_bytes: int, timeout_seconds: float) -> Pa
     """
     if attempt > 0:
         return IsolatedPages(max_page_bytes, timeout_seconds)
-    compile_kernels()
     if _can_watch():
         return partial(_watched_page, max_page_bytes=max_page_bytes, timeout_seconds=timeout_seconds)
     return partial(parse_page, max_page_bytes=max_page_bytes)
@@ -67,6 +67,7 @@ def _watched_page(record: ArchiveRecord, max_page_bytes: int, timeout_seconds: f
     if is_json_metadata(record):
         # JSON is read in time that grows with its length, so it needs no clock, which would cost much of it.
         return parse_page(record, max_page_bytes)
+    tag_kernel()  # compiled before the clock starts: that time is no page's
     return watched(parse_page, timeout_seconds, record, max_page_bytes)  # type: ignore[no-any-return]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.archive_files import read_images
 from udfs.archives import ArchiveRecord
+from udfs.pages import isolation
 from udfs.pages.image_table import Loss
 from udfs.pages.isolation import IsolatedPages, ParserNotStartedError, page_reader
 from udfs.pairs.extract import ExtractOptions, extract_batches
@@ -52,6 +53,16 @@ def test_the_child_gives_what_the_worker_gives(isolated):
         lost = read(record(0, b"HTTP/1.1 404 Not Found\r\n\r\n"))
         assert isinstance(lost, Loss)
         assert lost.reason.startswith("record.skipped_")
+
+
+def test_compiling_is_no_pages_time(monkeypatch):
+    clocks = []
+    monkeypatch.setattr(isolation, "tag_kernel", lambda: clocks.append(signal.getitimer(signal.ITIMER_REAL)[0]))
+    monkeypatch.setattr(isolation, "parse_page", lambda *_: clocks.append(signal.getitimer(signal.ITIMER_REAL)[0]))
+    page_reader(0, 1 << 20, 60.0)(record(0, PAGE))
+    compiling, parsing = clocks
+    assert compiling == 0
+    assert 0 < parsing <= 60
 
 
 def test_a_crash_and_a_hang_cost_one_record_each(isolated):
