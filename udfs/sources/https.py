@@ -10,7 +10,15 @@ import urllib3.exceptions
 
 from udfs.sources.credentials import hide_credentials, without_credentials
 from udfs.sources.options import FetchOptions
-from udfs.sources.resume import ArchiveChangedError, RemoteBody, TransientFetchError, size_by_range, with_retries
+from udfs.sources.resume import (
+    ArchiveChangedError,
+    RemoteBody,
+    TransientFetchError,
+    refuse_whole_answer,
+    seconds_to_wait,
+    size_by_range,
+    with_retries,
+)
 
 SCHEMES = ("http", "https")
 _CHANGED = 412
@@ -54,11 +62,7 @@ def open_https_body(path: str, options: FetchOptions, start: int, etag: str) -> 
             raise
     elif start:
         answer.close()
-        if etag and not _tag(answer):
-            raise TransientFetchError(
-                f"{shown}: an answer with status 200 and no ETag to a Range request: an error page"
-            )
-        raise OSError(f"{shown}: the server ignores Range requests: a body that broke off cannot be resumed")
+        refuse_whole_answer(shown, is_tagged=not etag or bool(_tag(answer)))
     else:
         size = answer.headers.get("Content-Length", "")
     if not size.isdigit():
@@ -139,7 +143,8 @@ def _error_of_status(path: str, answer: Any) -> OSError:
     if status in _MISSING:
         return FileNotFoundError(f"{path}: there is no such file ({status}): check the URL")
     if status in _SLOW_DOWN:
-        waits = answer.headers.get("Retry-After", "")
         hint = "; if it stays, the path is wrong or the site blocks this network" if status == 403 else ""  # noqa: PLR2004
-        return TransientFetchError(f"{path}: status {status}{hint}", float(waits) if waits.isdigit() else None)
+        return TransientFetchError(
+            f"{path}: status {status}{hint}", seconds_to_wait(answer.headers.get("Retry-After", ""))
+        )
     return OSError(f"{path}: status {status}: check the URL")

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 from time import sleep
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import botocore.exceptions
 import urllib3.exceptions
@@ -85,6 +85,23 @@ def size_by_range(path: str, content_range: str, start: int) -> str:
     if part.partition(" ")[2].partition("-")[0].strip() != str(start):
         raise TransientFetchError(f"{path}: the server answered {content_range!r} when asked for bytes {start}-")
     return size
+
+
+def refuse_whole_answer(path: str, *, is_tagged: bool) -> NoReturn:
+    """Refuses a whole file in answer to a request for a part.
+
+    Raises:
+        TransientFetchError: It has no tag, so it is an error page.
+        OSError: The server ignores Range requests.
+    """
+    if not is_tagged:
+        raise TransientFetchError(f"{path}: an answer with status 200 and no ETag to a Range request: an error page")
+    raise OSError(f"{path}: the server ignores Range requests: a body that broke off cannot be resumed")
+
+
+def seconds_to_wait(retry_after: str) -> float | None:
+    """Reads the header Retry-After where it holds seconds; None where it holds a date, or nothing."""
+    return float(retry_after) if retry_after.isdigit() else None
 
 
 def with_retries(operation: Callable[[], Result], options: FetchOptions) -> Result:

@@ -12,7 +12,15 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from udfs.sources.credentials import has_credentials, without_credentials
 from udfs.sources.options import FetchOptions
-from udfs.sources.resume import ArchiveChangedError, RemoteBody, TransientFetchError, size_by_range, with_retries
+from udfs.sources.resume import (
+    ArchiveChangedError,
+    RemoteBody,
+    TransientFetchError,
+    refuse_whole_answer,
+    seconds_to_wait,
+    size_by_range,
+    with_retries,
+)
 
 SCHEMES = ("s3", "s3a", "s3n")
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
@@ -163,8 +171,7 @@ def _error_of_answer(path: str, error: botocore.exceptions.ClientError) -> OSErr
 
 def retry_after(metadata: dict[str, Any]) -> float | None:
     """Reads from boto3's ResponseMetadata how many seconds a server asks to wait, if it does."""
-    value = str(metadata.get("HTTPHeaders", {}).get("retry-after", ""))
-    return float(value) if value.isdigit() else None
+    return seconds_to_wait(str(metadata.get("HTTPHeaders", {}).get("retry-after", "")))
 
 
 def open_s3_body(path: str, options: FetchOptions, start: int, etag: str) -> RemoteBody:
@@ -191,11 +198,7 @@ def open_s3_body(path: str, options: FetchOptions, start: int, etag: str) -> Rem
             raise
     elif start:
         answer["Body"].close()
-        if "ETag" not in answer:
-            raise TransientFetchError(
-                f"{path}: an answer with status 200 and no ETag to a Range request: an error page"
-            )
-        raise OSError(f"{path}: the server ignores Range requests: a body that broke off cannot be resumed")
+        refuse_whole_answer(path, is_tagged="ETag" in answer)
     return RemoteBody(path, answer["Body"], size, str(answer.get("ETag", "")))
 
 
