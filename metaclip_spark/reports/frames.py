@@ -1,7 +1,7 @@
 """A run's report as pandas frames, and the paper's facts beside it."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,22 +25,18 @@ PAPER_HEAD = ("of", "in", "and", "for", "the", "The", "with", "to", "photo", "a"
 
 def funnel_frame(report: Report) -> "pd.DataFrame":
     """Lists what came in, what went on, and what left at each stage; one row per result and per reason."""
-    import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
-
     rows = []
     for line in report.funnel:
         left = {f"- {reason}": number for reason, number in line.reasons.items() if number}
         for name, number in {line.went_out: line.out_number, **left}.items():
             rows.append((line.came_in, name, number, number / max(1, line.in_number)))
-    return pd.DataFrame(rows, columns=["from", "to", "pieces", "share"])
+    return _frame(rows, columns=["from", "to", "pieces", "share"])
 
 
 def entries_frame(rows: list[ListedEntry]) -> "pd.DataFrame":
     """Lists entries of the report, such as the most cut ones, with their first sample pair's text."""
-    import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
-
     named = ("entry_text", "entry_count", "entry_probability", "expected_kept", "kept")
-    return pd.DataFrame(
+    return _frame(
         [{name: getattr(row, name) for name in named} | {"such as": _first_text(row.pairs)} for row in rows],
         columns=[*named, "such as"],
     )
@@ -48,32 +44,24 @@ def entries_frame(rows: list[ListedEntry]) -> "pd.DataFrame":
 
 def coverage_frame(rows: list[Coverage]) -> "pd.DataFrame":
     """Lists the numbers of entries by their number of pairs."""
-    import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
-
-    return pd.DataFrame(msgspec.to_builtins(rows), columns=["from", "to", "matched", "curated"])
+    return _frame(msgspec.to_builtins(rows), columns=["from", "to", "matched", "curated"])
 
 
 def moves_frame(rows: list[Move]) -> "pd.DataFrame":
     """Lists the entries whose share of all matches differs most."""
-    import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
-
-    return pd.DataFrame(msgspec.to_builtins(rows), columns=list(Move.__struct_fields__))
+    return _frame(msgspec.to_builtins(rows), columns=list(Move.__struct_fields__))
 
 
 def plan_frame(rows: list[PlanRow]) -> "pd.DataFrame":
     """Lists what each threshold would give."""
-    import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
-
-    return pd.DataFrame(msgspec.to_builtins(rows), columns=list(PlanRow.__struct_fields__))
+    return _frame(msgspec.to_builtins(rows), columns=list(PlanRow.__struct_fields__))
 
 
 def paper_frame(facts: Mapping[str, float], head: Sequence[str]) -> "pd.DataFrame":
     """Puts the paper's facts about its pool beside a run's: columns fact, paper and run."""
-    import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
-
     rows: list[tuple[str, float | str, float | str]] = [(fact, PAPER[fact], facts[fact]) for fact in PAPER]
     rows.append(("most frequent entries", ", ".join(PAPER_HEAD), ", ".join(head[: len(PAPER_HEAD)])))
-    return pd.DataFrame(rows, columns=["fact", "paper", "run"])
+    return _frame(rows, columns=["fact", "paper", "run"])
 
 
 def differences_from_paper(entries: int, languages: Sequence[str]) -> list[str]:
@@ -91,6 +79,12 @@ def paper_verdict(reasons: Sequence[str]) -> str:
     if reasons:
         return f"Void: {' and '.join(reasons)}, so the paper's figures need not hold here."
     return "The metadata list has 500,000 entries and the texts are English: the paper's figures should be near."
+
+
+def _frame(rows: Any, columns: Sequence[str]) -> "pd.DataFrame":
+    import pandas as pd  # noqa: PLC0415 - slow to import, and needed by notebooks only
+
+    return pd.DataFrame(rows, columns=list(columns))
 
 
 def _first_text(pairs: list[SamplePair]) -> str:
