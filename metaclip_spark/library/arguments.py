@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from os import PathLike, fspath
-from typing import Any, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
+from metaclip_spark.config.fields import Engine, limit_of
 from metaclip_spark.errors import ConfigError, CurationError
 
 _OPTION = re.compile(r"--([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
@@ -26,6 +27,16 @@ def configurations(function: str, given: Mapping[str, Any], *classes: type) -> t
             advice = f"did you mean {near[0]}?" if near else "see the configuration page for those that it has"
             raise ConfigError(f"{function} has no argument {name!r}: {advice}")
     return tuple(_configuration(kind, given) for kind in classes)
+
+
+def check_engine(engine: str) -> None:
+    """Refuses the name of no engine.
+
+    Raises:
+        ConfigError: If it is one.
+    """
+    if engine not in get_args(Engine):
+        raise ConfigError(f"engine is {engine!r}: it must be {limit_of(Engine)}")
 
 
 @contextmanager

@@ -6,8 +6,9 @@ import pyarrow as pa
 
 from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import ConfigError, SchemaMismatchError
+from metaclip_spark.library.arguments import check_engine
 from udfs.matching.aho_corasick import CharacterAutomaton
-from udfs.matching.engine import ENGINES, MatchEngine
+from udfs.matching.engine import MatchEngine
 from udfs.matching.token_automaton import TokenAutomaton, build_token_tables
 from udfs.pairs.text import clean_text
 
@@ -41,8 +42,7 @@ class Matcher:
         Raises:
             ConfigError: If there is no such engine.
         """
-        if engine not in ENGINES:
-            raise ConfigError(f"engine is {engine!r}: it must be one of {', '.join(ENGINES)}")
+        check_engine(engine)
         self.metadata = metadata
         self._engine: MatchEngine = (
             TokenAutomaton(build_token_tables(metadata.entries, metadata.digest))

@@ -16,13 +16,12 @@ from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.inputs.files import resolve_archives
 from metaclip_spark.inputs.remote import fetch_options
-from metaclip_spark.library.arguments import arguments_named, configurations
+from metaclip_spark.library.arguments import arguments_named, check_engine, configurations
 from metaclip_spark.library.entry_counts import EntryCounts
 from metaclip_spark.library.session import session_for
 from metaclip_spark.steps import count, deduplicate, extract, language_filter, match, sample
 from metaclip_spark.steps import thresholds as threshold_steps
 from metaclip_spark.steps.schemas import require_columns
-from udfs.matching.engine import ENGINES
 from udfs.pairs.extract import ExtractOptions
 from udfs.schemas import ARCHIVES, MATCHED, PAIRS, REJECTS
 
@@ -162,9 +161,7 @@ def match_pairs(
         >>> matched.count()
         271
     """
-    if engine not in ENGINES:
-        raise ConfigError(f"engine is {engine!r}: it must be one of {', '.join(ENGINES)}")
-    require_columns(pool, PAIRS)
+    check_engine(engine)
     return match.match_pairs(pool, metadata, engine=engine, identify_language=identify_language)
 
 
