@@ -2,33 +2,41 @@
 
 import ast
 import sys
-from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 import metaclip_spark
+from tests.support.paths import CHECKOUT
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = CHECKOUT / "notebooks"
 NAMES = ("explore_pool", "choose_threshold", "inspect_curated", "against_the_paper")
 
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("notebooks") / "run"
+    """Where the notebooks make and find their run: beside the folder that they work in."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    (checkout / "notebooks").mkdir()
+    (checkout / "tests").symlink_to(CHECKOUT / "tests")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("METACLIP_RUN", str(folder))
-        patch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
+        patch.delenv("METACLIP_RUN", raising=False)
+        patch.setenv("PYTHONPATH", str(CHECKOUT))
         patch.setenv("PYSPARK_PYTHON", sys.executable)
-        patch.setenv("IPYTHONDIR", str(folder.parent / "ipython"))
-        yield folder
+        patch.setenv("IPYTHONDIR", str(checkout / "ipython"))
+        yield checkout / "demo-output"
+
+
+def execute(name, folder):
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    return NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_notebook_runs(run_folder, name):
-    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
-    done = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    done = execute(name, run_folder.parent / "notebooks")
     outputs = [output for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
     assert (run_folder / "run.json").exists()
@@ -41,6 +49,13 @@ def test_the_notebook_runs(run_folder, name):
     }
     assert told[name] in shown
     assert ("image/png" in shown) == (name != "explore_pool")
+
+
+def test_no_run_is_made_where_one_is_named(run_folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("METACLIP_RUN", str(tmp_path / "mistyped"))
+    with pytest.raises(CellExecutionError, match="mistyped is no run"):
+        execute("explore_pool", run_folder.parent / "notebooks")
+    assert not (tmp_path / "mistyped").exists()
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
