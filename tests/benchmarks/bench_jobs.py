@@ -66,20 +66,29 @@ class WorkerMemory:
         self._looks: list[float] = []
 
     def look(self, process: int) -> None:
-        """Looks once at all workers below a process."""
-        shares = []
+        """Looks at all workers below a process."""
+        # Workers are read one after the other. What the second of three equal looks found is of workers that mapped the
+        # tables all the while.
+        first, look, last = (self._shares(process) for _ in range(3))
+        if not first.keys() == look.keys() == last.keys():
+            return
+        if len(look) > self.workers:
+            self.workers, self._looks = len(look), []
+        if look and len(look) == self.workers:
+            self._looks.append(sum(look.values()))
+            self.table_copies = statistics.median(self._looks)
+
+    def _shares(self, process: int) -> dict[int, float]:
+        """Gives the share of the tables that each worker which maps them holds, and notes the largest worker."""
+        shares = {}
         for worker in descendants(process):
             if b"pyspark.daemon" not in command_of(worker):
                 continue
             self.resident = max(self.resident, resident_bytes(worker))
             with contextlib.suppress(OSError):
-                shares += TABLE_MAPPING.findall(Path(f"/proc/{worker}/smaps").read_text("utf-8"))
-        if len(shares) > self.workers:
-            self.workers, self._looks = len(shares), []
-        if shares and len(shares) == self.workers:
-            # Workers are looked at one after the other, and one that ends meanwhile makes a look wrong.
-            self._looks.append(sum(int(proportional) / int(size) for size, proportional in shares))
-            self.table_copies = statistics.median(self._looks)
+                for size, proportional in TABLE_MAPPING.findall(Path(f"/proc/{worker}/smaps").read_text("utf-8")):
+                    shares[worker] = shares.get(worker, 0.0) + int(proportional) / int(size)
+        return shares
 
 
 def submit(script: Path, *arguments: object, settings: Sequence[str] = (), memory: WorkerMemory | None = None) -> float:

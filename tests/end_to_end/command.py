@@ -97,7 +97,7 @@ def standalone_cluster(installation: Installation, workers: int = 2) -> Iterator
         return log
 
     def said(log: Path, pattern: str) -> str:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not (found := re.search(pattern, log.read_text())):
             assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.1)

@@ -31,7 +31,7 @@ def run_folder(tmp_path_factory):
 
 def execute(name, folder):
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
-    return NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    return NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
 
 
 @pytest.mark.parametrize("name", NAMES)

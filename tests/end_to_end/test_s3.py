@@ -148,7 +148,7 @@ def test_a_reader_sees_no_part_of_a_killed_write(bucket, undisturbed):
         command(sys.executable, *options), env=environment(sys.executable, bucket.endpoint),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 600
     while not any("__magic" in key for key in bucket.keys(f"{output}/pool/")):
         assert process.poll() is None, "over before it was killed"
         assert time.monotonic() < deadline
@@ -219,7 +219,7 @@ def test_without_the_jars_one_line_says_what_to_give(bucket):
         env=environment(sys.executable, bucket.endpoint),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 2

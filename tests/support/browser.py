@@ -56,7 +56,7 @@ def visit(page: Path, folder: Path, *, dark: bool = False, width: int = 1000) ->
             ],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
             check=True,
             env={**os.environ, "HOME": str(folder)},
         )
@@ -72,7 +72,7 @@ def text_of(page: Path, folder: Path, tries: int = 2) -> str:
     command = [CHROMIUM, *_QUIET, f"--user-data-dir={folder / 'profile'}", "--dump-dom", page.as_uri()]
     environment = {**os.environ, "HOME": str(folder)}
     try:
-        shown = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, env=environment)
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True, env=environment)
     except subprocess.TimeoutExpired:
         if tries == 1:
             raise

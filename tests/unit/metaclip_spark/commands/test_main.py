@@ -31,7 +31,7 @@ sys.stderr.write(json.dumps(sorted(sys.modules)))
 
 def python(*arguments: object) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=CHECKOUT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, *map(str, arguments)], cwd=CHECKOUT, capture_output=True, text=True, timeout=600, check=False
     )
 
 

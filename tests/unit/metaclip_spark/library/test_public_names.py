@@ -63,7 +63,7 @@ NAMES = [
 
 def in_fresh_python(code: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=600
     )
     return done.stdout
 
