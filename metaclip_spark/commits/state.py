@@ -1,0 +1,156 @@
+"""What counts after some entries of a log: a fold over them, which readers and writers share."""
+
+from dataclasses import dataclass, field
+
+from metaclip_spark.commits.entries import (
+    AnyEntry,
+    Begin,
+    Drop,
+    End,
+    Finish,
+    Import,
+    Open,
+    Reset,
+    Sample,
+    Table,
+    Wave,
+    Written,
+)
+
+STEPS = ("extract", "deduplicate", "match", "count")
+"""The steps whose tables a new round of an earlier one ends; a sample stays until a later one counts."""
+
+STEPS_IN_ROUNDS = STEPS[:3]
+"""The steps that begin with a `Begin`."""
+
+TableKey = tuple[str, int | None]
+"""(step, bucket)"""
+
+
+@dataclass
+class State:
+    """What the log says, in the order in which it says it.
+
+    Attributes:
+        number: The number of the last entry.
+        opened: The number of the last `Open`; 0 before the first.
+        owner: The last `Open`.
+        ended: Whether its driver has left.
+        reset_by: The Spark application whose driver made the last `Reset`, where nothing but its own work followed.
+        begins: Step to the number of its round, and its `Begin`.
+        waves: Folder to wave.
+        dropped: (folder, archive) of the attempts that no longer count.
+        tables: (step, bucket) to what counts of it.
+        samples: The curated sets, the one that counts last.
+        finished: The `Finish`, while nothing has changed since.
+        finish_number: Its number.
+        named: Every folder that the log has ever named.
+    """
+
+    number: int = 0
+    opened: int = 0
+    owner: Open | None = None
+    ended: bool = True
+    reset_by: str | None = None
+    begins: dict[str, tuple[int, Begin]] = field(default_factory=dict)
+    waves: dict[str, Wave] = field(default_factory=dict)
+    dropped: set[tuple[str, str]] = field(default_factory=set)
+    tables: dict[TableKey, Table] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+    finished: Finish | None = None
+    finish_number: int = 0
+    named: set[str] = field(default_factory=set)
+
+    def take(self, number: int, entry: AnyEntry) -> None:
+        """Takes the entry that follows."""
+        self.number = number
+        if isinstance(entry, Open):
+            self.opened, self.owner, self.ended = number, entry, False
+            return
+        if self.owner is None or entry.owner != self.owner.owner:
+            # Its driver had lost the folder before.
+            return
+        if isinstance(entry, End):
+            self.ended = True
+            return
+        self._change(number, entry)
+
+    def take_layout_1(self, entries: "tuple[Begin | Wave | Drop | Table | Sample, ...]") -> None:
+        """Takes what a run of layout 1 holds, before any entry."""
+        for entry in entries:
+            self._change(0, entry)
+
+    def _change(self, number: int, entry: AnyEntry) -> None:
+        if isinstance(entry, Import):
+            for each in entry.entries:
+                self._change(number, each)
+            return
+        self.finished = None
+        if isinstance(entry, Finish):
+            self.finished, self.finish_number = entry, number
+            self.named.add(entry.report)
+        elif isinstance(entry, Wave):
+            self.waves[entry.written.folder] = entry
+            self.named.add(entry.written.folder)
+        elif isinstance(entry, Begin):
+            self._end_rounds(entry.step)
+            self.begins[entry.step] = number, entry
+        elif isinstance(entry, Table):
+            self._name(entry)
+            if entry.step not in STEPS_IN_ROUNDS or self._is_of_this_round(entry, number):
+                self.tables[entry.step, entry.bucket] = entry
+        elif isinstance(entry, Sample):
+            self._name(entry)
+            self.samples.append(entry)
+        elif isinstance(entry, Drop):
+            self.dropped.update((attempt.folder, attempt.archive) for attempt in entry.attempts)
+            self._end_rounds("extract")
+        elif isinstance(entry, Reset):
+            self._reset()
+
+    def _is_of_this_round(self, entry: Table, number: int) -> bool:
+        begun = self.begins.get(entry.step)
+        # The entries of an import bear no number of their own.
+        return begun is not None and begun[0] == (entry.begin or number)
+
+    def _name(self, entry: Table | Sample) -> None:
+        self.named.update(written.folder for written in entry.tables.values())
+
+    def _end_rounds(self, step: str) -> None:
+        ended = STEPS[STEPS.index(step) :]
+        self.begins = {name: begun for name, begun in self.begins.items() if name not in ended}
+        self.tables = {key: table for key, table in self.tables.items() if key[0] not in ended}
+
+    def _reset(self) -> None:
+        self._end_rounds("extract")
+        self.waves, self.dropped, self.samples = {}, set(), []
+        self.reset_by = self.owner.application if self.owner else None
+
+    def counting_folders(self, *, samples: int = 1) -> set[str]:
+        """Gives the folders that count; of curated sets the last `samples`."""
+        kept: list[Table | Sample] = [*self.tables.values(), *self.samples[-samples:]]
+        folders = {written.folder for entry in kept for written in entry.tables.values()}
+        folders.update(folder for folder, wave in self.waves.items() if self._counts(folder, wave))
+        if self.finished:
+            folders.add(self.finished.report)
+        return folders
+
+    def _counts(self, folder: str, wave: Wave) -> bool:
+        return any((folder, summary.archive) not in self.dropped for summary in wave.archives)
+
+    def written(self, table: str, bucket: int | None = None) -> Written | None:
+        """Gives the folder of a table that counts, of one bucket where it lies by bucket."""
+        entries: list[Table | Sample] = [*self.samples[-1:], *(
+            entry for (_, of_bucket), entry in self.tables.items() if of_bucket == bucket
+        )]  # fmt: skip
+        return next((entry.tables[table] for entry in entries if table in entry.tables), None)
+
+    @property
+    def sample(self) -> Sample | None:
+        """The curated set that counts."""
+        return self.samples[-1] if self.samples else None
+
+    def buckets(self, step: str) -> int | None:
+        """Gives into how many buckets a step's round is split; None where none has begun."""
+        begun = self.begins.get(step)
+        return begun[1].buckets if begun else None
