@@ -42,3 +42,8 @@ def garbage(folders: Iterable[str], *, counting: set[str], named: set[str], open
         for folder in folders
         if folder not in counting and (folder in named or (number := number_of(folder)) is not None and number < opened)
     ]
+
+
+def lies_in_attempt(file: str) -> bool:
+    """Tells whether a file lies in the folder of an attempt that a log may name."""
+    return any((number_of(part) or 0) > 0 for part in file.split("/")[:-1])

@@ -5,18 +5,17 @@ than a bucket. The number of buckets is fixed by the first run into an output, s
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from metaclip_spark.commits.state import State
 from metaclip_spark.config.fields import digest
-from metaclip_spark.errors import ConfigError, InputError
-from metaclip_spark.runs.layout import BUCKETS
-from metaclip_spark.runs.records import BucketNumber, Manifest, Record, put_record, read_manifest, read_record
-from metaclip_spark.runs.step import STEPS, Step
-from metaclip_spark.stores.storage import Storage
+from metaclip_spark.errors import ConfigError
+from metaclip_spark.runs.records import Manifest, Record
+from metaclip_spark.runs.step import Step
 
 Config = TypeVar("Config", bound=Record)
 Numbers = TypeVar("Numbers", bound=Record)
@@ -26,19 +25,19 @@ ARCHIVES_PER_BUCKET = 512
 """So many that no shuffle of a bucket outgrows a cluster's disks."""
 
 
-def buckets_of(storage: Storage) -> int:
-    """Reads into how many buckets a run's pool is split: 1 where nothing else was fixed."""
-    fixed = read_record(storage, BUCKETS, BucketNumber)
-    return fixed.buckets if fixed else 1
+def buckets_of(state: State) -> int | None:
+    """Gives into how many buckets a run's pool is split; None where nothing has fixed it."""
+    return state.buckets("extract") or state.buckets("deduplicate")
 
 
-def fix_buckets(storage: Storage, wanted: int, archives: int) -> int:
-    """Fixes the number of buckets at the first run into an output, and keeps it later.
+def choose_buckets(state: State, wanted: int, archives: int, shown: object) -> int:
+    """Chooses the number of buckets at the first run into an output, and keeps it later.
 
     Args:
-        storage: The run, whose lock the caller holds.
+        state: What counts in the output.
         wanted: What the user asks for; 0 for the default, which grows with the number of archives.
         archives: Archives of this run.
+        shown: The output, for messages.
 
     Returns:
         The number of buckets.
@@ -46,18 +45,16 @@ def fix_buckets(storage: Storage, wanted: int, archives: int) -> int:
     Raises:
         ConfigError: If the output has another number than the user asks for.
     """
-    fixed = read_record(storage, BUCKETS, BucketNumber)
+    fixed = buckets_of(state)
     if fixed is None:
         needed = max(1, -(-archives // ARCHIVES_PER_BUCKET))
-        chosen = wanted or min(MOST_BUCKETS, 1 << (needed - 1).bit_length())
-        put_record(storage, BUCKETS, BucketNumber(buckets=chosen))
-        return chosen
-    if wanted not in {0, fixed.buckets}:
+        return wanted or min(MOST_BUCKETS, 1 << (needed - 1).bit_length())
+    if wanted not in {0, fixed}:
         raise ConfigError(
-            f"--buckets is {wanted}, but {storage.root} was begun with {fixed.buckets}: leave the option out, or give "
-            "another --output"
+            f"--buckets is {wanted}, but {shown} was begun with {fixed}: leave the option out, or give another "
+            "--output"
         )
-    return fixed.buckets
+    return fixed
 
 
 def bucket_of(pair_id: Column, buckets: int) -> Column:
@@ -66,38 +63,29 @@ def bucket_of(pair_id: Column, buckets: int) -> Column:
     return F.floor(first_byte * F.lit(buckets) / F.lit(MOST_BUCKETS)).cast("int")
 
 
-def read_step(
-    storage: Storage, step: Step[Config, Numbers], buckets: Sequence[int]
-) -> list[Manifest[Config, Numbers] | None]:
-    """Reads a step's manifests: one, or one per bucket; None where one is missing."""
-    return [read_manifest(storage, name, step.config, step.numbers) for name in step.manifest_names(buckets)]
-
-
-def combined(
-    storage: Storage, step: Step[Config, Numbers], manifests: Sequence[Manifest[Config, Numbers] | None]
+def combine(
+    manifests: Sequence[Manifest[Config, Numbers]],
+    before: Step[Any, Any] | None,
+    made_before: Sequence[Manifest[Any, Any]],
 ) -> Manifest[Config, Numbers]:
     """Puts the manifests of a step's buckets together, with the sums of all numbers.
 
-    Raises:
-        InputError: If a bucket is missing or was made with other settings.
+    Args:
+        manifests: One per bucket.
+        before: The step whose result it reads.
+        made_before: That step's manifests.
+
+    Returns:
+        The one manifest of the whole step.
     """
-    done = [manifest for manifest in manifests if manifest is not None]
-    if len(done) < len(manifests):
-        what = f"only {len(done)} of {len(manifests)} buckets of" if done else "no finished"
-        raise InputError(f"{storage.root} has {what} step '{step.name}': run that step first")
-    first = done[0]
-    if len(done) == 1:
+    first = manifests[0]
+    if len(manifests) == 1:
         return first
-    if any(manifest.config != first.config for manifest in done):
-        raise InputError(
-            f"the buckets of step '{step.name}' in {storage.root} have several settings: run that step again"
-        )
     return msgspec.structs.replace(
         first,
-        input=_combined_input(storage, step, [manifest.input for manifest in done]),
-        numbers=_sum([manifest.numbers for manifest in done]),
-        files={folder: files for manifest in done for folder, files in manifest.files.items()},
-        seconds=round(sum(manifest.seconds for manifest in done), 3),
+        input=combined_input(before, [manifest.input for manifest in manifests], made_before),
+        numbers=_sum([manifest.numbers for manifest in manifests]),
+        seconds=round(sum(manifest.seconds for manifest in manifests), 3),
     )
 
 
@@ -106,13 +94,12 @@ def _sum(numbers: Sequence[Numbers]) -> Numbers:
     return type(numbers[0])(**sums)
 
 
-def _combined_input(storage: Storage, step: Step[Config, Numbers], inputs: list[str]) -> str:
-    """The digest of the step before as a whole, where each bucket was made from its own part of it."""
+def combined_input(
+    before: Step[Any, Any] | None, inputs: Sequence[str], made_before: Sequence[Manifest[Any, Any]]
+) -> str:
+    """Gives the digest of the step before as a whole, where each bucket was made from its own part of it."""
     if len(set(inputs)) == 1:
         return inputs[0]
-    before = STEPS.get(step.after or "")
-    if before is not None and before.by_bucket:
-        parts = read_step(storage, before, range(len(inputs)))
-        if [part.digest for part in parts if part is not None] == inputs:
-            return combined(storage, before, parts).digest
-    return digest(inputs)
+    if before is not None and before.by_bucket and [part.digest for part in made_before] == list(inputs):
+        return combine(made_before, None, ()).digest
+    return digest(list(inputs))

@@ -1,74 +1,83 @@
 """The names of a run's files and folders.
 
-    extracted/wave=NNNNN-<nonce>/kind=<kind>/   raw rows of one attempt at one wave of archives
-    ledger/NNNNN-<nonce>.json                   makes that attempt count
-    archives/ rejects/                          rewritten from the ledgered waves when extraction ends
-    pool/bucket=BBB/ matched/bucket=BBB/        distinct pairs; those with an entry
-    entry_counts/ curated/ expected_kept/ report/
-    balance_counts/                             the counts that --entry-counts gave, where it did
-    manifests/<step>[-BBB].json                 makes a step's table count
-    output.json                                 says that the folder holds a run
-    lock.json run.json
+    commits/NNNNNNNN.json                       the log: it says what counts (see `metaclip_spark.commits`)
+    beats/NNNNNNNN.json                         the sign of life of the driver whose `Open` has that number
+    extracted/wave=<attempt>/kind=<kind>/       raw rows of one attempt at one wave of archives
+    archives/<attempt>/ rejects/<attempt>/      made from the waves that count when extraction ends
+    pool/bucket=BBB/<attempt>/                  distinct pairs
+    matched/bucket=BBB/<attempt>/               those with an entry
+    entry_counts/<attempt>/                     in how many pairs each entry occurs
+    curated-<attempt>/                          the curated pairs
+    expected_kept/<attempt>/                    how many pairs of each entry the draw was expected to keep
+    balance_counts/<attempt>/                   the counts that --entry-counts gave, where it did
+    report/<attempt>/                           the report
+    run.json                                    tells people that the run is finished
+    output.json lock.json                       say that the folder holds a run, and keep versions without a log out
 
-A Spark job's commit is not atomic on any store, so a table counts only by one object that is put after its write
-returned: the ledger entry of a wave, the manifest of a step, run.json of the run.
+An attempt is NNNNNNNN-<nonce>: the number of the driver's `Open`, and a nonce.
 """
 
 from pathlib import Path
 
+from metaclip_spark.commits.entries import COMMITS, LAYOUT
+from metaclip_spark.commits.owner import BEATS
+from metaclip_spark.commits.run_file import RUN
 from metaclip_spark.errors import ConfigError, OutputExistsError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.stores.storage import Storage
 
-LAYOUT = 1
-"""The version of every file of a run. A change that an older reader would misread raises it."""
-
+EXTRACTED = "extracted"
+CURATED = "curated"
+REPORT = "report"
+REPORT_JSON = "report.json"
 TABLES = (
-    "extracted",
+    EXTRACTED,
     "archives",
     "rejects",
     "pool",
     "matched",
     "entry_counts",
     "balance_counts",
-    "curated",
+    CURATED,
     "expected_kept",
 )
-LEDGER = "ledger"
-MANIFESTS = "manifests"
-BUCKETS = f"{MANIFESTS}/buckets.json"
-REPORT = "report"
-REPORT_JSON = f"{REPORT}/report.json"
 LOCK = "lock.json"
-RUN = "run.json"
 MARKER = "output.json"
 
-_OURS = (*TABLES, LEDGER, MANIFESTS, REPORT, RUN)
+_WAVE = f"{EXTRACTED}/wave="
+_OURS = (*TABLES, COMMITS, BEATS, REPORT, RUN, "ledger", "manifests")
 
 
-def manifest_name(step: str, bucket: int | None = None) -> str:
-    """Names the file that makes a step's table count; `bucket` where the step works by bucket."""
-    return f"{MANIFESTS}/{step}.json" if bucket is None else f"{MANIFESTS}/{step}-{bucket:03d}.json"
+def place_of(table: str, bucket: int | None = None) -> str:
+    """Names where the attempts at a table lie, for one bucket of pool or matched."""
+    if table == CURATED:
+        # Readers of a folder "curated" would take all attempts below it for one table.
+        return f"{CURATED}-"
+    return table if bucket is None else f"{table}/bucket={bucket:03d}"
 
 
-def bucket_folder(table: str, bucket: int) -> str:
-    """Names the folder of one bucket of pool or matched."""
-    return f"{table}/bucket={bucket:03d}"
+def wave_place() -> str:
+    """Names where the attempts at waves lie."""
+    return _WAVE
 
 
-def wave_folder(entry_name: str) -> str:
-    """Names the folder of one attempt at one wave, by its ledger entry: NNNNN-<nonce>."""
-    return f"extracted/wave={entry_name}"
+def wave_name(folder: str) -> str:
+    """Gives the value that Spark reads as the column `wave` of a wave's folder."""
+    return folder.removeprefix(_WAVE)
 
 
 def holds_run(storage: Storage) -> bool:
     """Tells whether a run was begun in the folder."""
-    return MARKER in storage.names("")
+    return bool({MARKER, COMMITS}.intersection(storage.names("")))
 
 
 def mark_as_run(storage: Storage) -> None:
-    """Marks the folder as a run's, before anything else is written: only such a folder is ever deleted from."""
+    """Marks the folder as a run's, and keeps versions of this package that know no log out of it.
+
+    They never take over a lock that says neither where its owner runs nor when it was last alive.
+    """
     storage.put_json(MARKER, {"holds": "a metaclip-spark run", "layout": LAYOUT})
+    storage.put_json(LOCK, {"owner": f"a newer version of metaclip-spark (layout {LAYOUT}): use that version"})
 
 
 def check_usable(storage: Storage) -> None:
@@ -86,20 +95,13 @@ def check_usable(storage: Storage) -> None:
         )
 
 
-def delete_run(storage: Storage) -> None:
-    """Deletes a run's tables and files, those that make tables count first, and leaves anything else."""
-    for name in reversed(_OURS):
-        storage.delete(name)
-
-
 def check_apart(output: str, paths: list[ArchivePath]) -> None:
     """Refuses inputs that are where a run writes, and would be deleted by it.
 
     Raises:
         ConfigError: If a path is in one of the run's folders.
     """
-    root = Storage(output).root
-    inside = tuple(f"{root}/{name}/" for name in _OURS)
+    inside = tuple(f"{Storage(output).place}/{name}/" for name in _OURS)
     for _, path in paths:
-        if path.removeprefix("file://").startswith(inside):
+        if f"{Storage.place_of(path)}/".startswith((*inside, f"{Storage(output).place}/{CURATED}-")):
             raise ConfigError(f"the input {path} lies in the output's own folders: give another --output")

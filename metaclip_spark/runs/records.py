@@ -1,7 +1,6 @@
-"""What a run stores as JSON: one type per file, written and read here only.
+"""What a run tells of its steps, in its log and its reports: one type each, written and read here only.
 
-Every file names the layout that it was written in. Files without it, and keys that have a default, are of earlier
-versions. `UNSET` stands for a key that is not in the file, so that a file's digest stays what it was.
+Keys that have a default were not told by earlier versions. `UNSET` stands for a key that is not in the file, so that a digest stays what it was.
 """
 
 from types import UnionType
@@ -13,8 +12,13 @@ from msgspec import UNSET, UnsetType
 from metaclip_spark.config.curation import LanguageConfig
 from metaclip_spark.config.fields import digest
 from metaclip_spark.errors import InputError
-from metaclip_spark.runs.layout import LAYOUT, LOCK, MARKER, REPORT_JSON, RUN
 from metaclip_spark.stores.storage import JsonObject, Storage
+
+REPORT_LAYOUT = 1
+"""The version of a report. A change that an older reader would misread raises it."""
+
+RESTORE = "restore it, or use --overwrite to start anew"
+"""The advice on a file of a run that is not whole."""
 
 Number = int | float
 """Numbers that are digested as they were written: 0 stays 0 where it is not 0.0."""
@@ -157,7 +161,7 @@ Numbers = TypeVar("Numbers", bound=Record)
 
 
 class Manifest(Record, Generic[Config, Numbers], kw_only=True):
-    """What makes a step's table count.
+    """What a step's table was made with and from, and what came of it: a part of the log's entry.
 
     Attributes:
         step: The step.
@@ -165,9 +169,7 @@ class Manifest(Record, Generic[Config, Numbers], kw_only=True):
         input: The digest of the manifest that it was made from; of extraction, the ledger's.
         numbers: What came of it.
         settings: All options of the step.
-        files: Folder to the files that were written.
         seconds: How long it took.
-        layout: The layout of the file.
     """
 
     step: str
@@ -175,9 +177,7 @@ class Manifest(Record, Generic[Config, Numbers], kw_only=True):
     input: str
     numbers: Numbers
     settings: JsonObject
-    files: dict[str, list[str]] = {}
     seconds: float
-    layout: int = LAYOUT
 
     @property
     def digest(self) -> str:
@@ -193,49 +193,6 @@ CountManifest = Manifest[CountSettings, CountNumbers]
 SampleManifest = Manifest[SampleSettings, SampleNumbers]
 
 
-class ArchiveSummary(Record):
-    """What one attempt at an archive gave: a row of `udfs.schemas.ARCHIVES`."""
-
-    archive: str
-    status: str
-    size: int
-    etag: str
-    bytes_read: int
-    records: int
-    pages: int
-    images: int
-    images_kept: int
-    texts: int
-    pairs: int
-    rejected: dict[str, int]
-
-
-class Superseded(Record):
-    """An attempt that no longer counts, since its archive has changed and the user accepted that."""
-
-    archive: str
-    entry: str
-    etag: str
-
-
-class LedgerEntry(Record):
-    """What makes one attempt at a wave count."""
-
-    wave: int
-    config: ExtractionSettings
-    files: list[str]
-    archives: list[ArchiveSummary]
-    superseded: list[Superseded] | UnsetType = UNSET
-    layout: int = LAYOUT
-
-
-class BucketNumber(Record):
-    """Into how many buckets a run's pool is split."""
-
-    buckets: int
-    layout: int = LAYOUT
-
-
 class FinishedStep(Record):
     """A step as run.json tells of it."""
 
@@ -247,7 +204,7 @@ class FinishedStep(Record):
 
 
 class RunSummary(Record):
-    """The content of run.json, which makes a run finished."""
+    """The content of run.json, but for the number of the log's entry that it tells of."""
 
     status: str
     layout: int
@@ -259,20 +216,8 @@ class RunSummary(Record):
     warnings: list[str]
 
 
-class LockHolder(msgspec.Struct, kw_only=True):
-    """Who holds a run's lock. Any field may be missing: of a lock that no run wrote nothing is known."""
-
-    owner: str | None = None
-    host: str | None = None
-    pid: int | None = None
-    nonce: str | None = None
-    heartbeat: float | None = None
-
-
-_RESTORE = "restore it, or use --overwrite to start anew"
-_REPORT_AGAIN = "run report_curation on that folder again"
+_REPORT_AGAIN = "run metaclip-spark report on that folder again"
 _UNKNOWN_KEY = "unknown field"
-_ADVICE = {LOCK: "delete it if no run works there", RUN: _REPORT_AGAIN, REPORT_JSON: _REPORT_AGAIN}
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
@@ -282,99 +227,66 @@ def put_record(storage: Storage, name: str, record: msgspec.Struct) -> None:
     storage.put_json(name, msgspec.to_builtins(record))
 
 
-def read_object(storage: Storage, name: str) -> JsonObject | None:
-    """Reads any of a run's files; None where there is none."""
-    return storage.read_json(name, _ADVICE.get(name, _RESTORE))
-
-
-def read_record(storage: Storage, name: str, kind: type[Kind]) -> Kind | None:
-    """Reads a record; None where there is none.
+def read_report(storage: Storage, name: str, kind: type[Kind]) -> Kind | None:
+    """Reads the record of a report; None where there is none.
 
     Raises:
         InputError: If it was written in another layout, or is not what this version writes.
     """
-    found = read_object(storage, name)
+    found = storage.read_json(name, _REPORT_AGAIN)
     if found is None:
         return None
-    check_layout(storage, name, found)
+    shown = f"{storage.root}/{name}"
+    layout = found.get("layout", REPORT_LAYOUT)
+    if layout != REPORT_LAYOUT:
+        raise InputError(
+            f"{shown} was written by another version of metaclip-spark in layout {layout}; this version reads layout "
+            f"{REPORT_LAYOUT}: use that version, or {_REPORT_AGAIN}"
+        )
     wrong = _wrong_keys(found, kind)
     if wrong:
-        raise InputError(
-            f"{storage.root}/{name} lacks {', '.join(wrong)}, or has another kind of it: {_ADVICE.get(name, _RESTORE)}"
-        )
-    return _converted(storage, name, found, kind)
+        raise InputError(f"{shown} lacks {', '.join(wrong)}, or has another kind of it: {_REPORT_AGAIN}")
+    return converted(found, kind, shown, _REPORT_AGAIN)
 
 
-def read_manifest(storage: Storage, name: str, config: type[Config], numbers: type[Numbers]) -> Any:
-    """Reads a step's manifest as a `Manifest[config, numbers]`; None where the step is not done.
+def manifest_of(told: JsonObject, config: type[Config], numbers: type[Numbers], shown: str) -> Any:
+    """Takes what an entry tells of a step as a `Manifest[config, numbers]`.
+
+    Args:
+        told: The manifest as JSON.
+        config: The record of the step's settings.
+        numbers: The record of its numbers.
+        shown: What messages call it.
 
     Raises:
-        InputError: As `read_record`, or if it lacks numbers, which another version did not count.
+        InputError: If it is no manifest of the step, or lacks numbers, which another version did not count.
     """
-    found = read_object(storage, name)
-    if not found:
-        # A manifest without content says of its step what no manifest says.
-        return None
-    check_layout(storage, name, found)
-    told = found.get("numbers")
-    missing = _wrong_keys(told, numbers, missing_only=True) if isinstance(told, dict) else []
-    if missing and isinstance(found.get("step"), str):
+    counted = told.get("numbers")
+    missing = _wrong_keys(counted, numbers, missing_only=True) if isinstance(counted, dict) else []
+    if missing and isinstance(told.get("step"), str):
         raise InputError(
-            f"the manifest of the step '{found['step']}' lacks {', '.join(missing)}: it was done by another version of "
+            f"the manifest of the step '{told['step']}' lacks {', '.join(missing)}: it was done by another version of "
             "metaclip-spark; run the step again with --overwrite"
         )
-    return read_record(storage, name, Manifest[config, numbers])  # type: ignore[valid-type]
+    kind = Manifest[config, numbers]  # type: ignore[valid-type]
+    wrong = _wrong_keys(told, Manifest)
+    if wrong:
+        raise InputError(f"{shown} lacks {', '.join(wrong)}, or has another kind of it: {RESTORE}")
+    return converted(told, kind, shown, RESTORE)
 
 
-def read_ledger_entry(storage: Storage, name: str) -> LedgerEntry:
-    """Reads one file of the ledger.
+def converted(found: JsonObject, kind: type[Kind], shown: str, advice: str) -> Kind:
+    """Takes a JSON object as a record; messages call it `shown` and end in `advice`.
 
     Raises:
-        InputError: If it was written in another layout, or is no ledger entry.
+        InputError: If it is not one.
     """
-    found = read_object(storage, name) or {}
-    check_layout(storage, name, found)
-    lacks = ", ".join(_wrong_keys(found, LedgerEntry))
-    try:
-        return msgspec.convert(found, LedgerEntry)
-    except msgspec.ValidationError as error:
-        if not lacks and _UNKNOWN_KEY in str(error):
-            return _converted(storage, name, found, LedgerEntry)
-    raise InputError(
-        f"{storage.root}/{name} is no ledger entry (it lacks {lacks or 'what its archives gave'}): restore it, or "
-        "delete it, and --resume extracts its archives again"
-    )
-
-
-def _converted(storage: Storage, name: str, found: JsonObject, kind: type[Kind]) -> Kind:
     try:
         return msgspec.convert(found, kind)
     except msgspec.ValidationError as error:
-        advice = _ADVICE.get(name, _RESTORE)
         if _UNKNOWN_KEY in str(error):
             advice = f"use the version that wrote it, or {advice}"
-        raise InputError(
-            f"{storage.root}/{name} is not what this version of metaclip-spark writes ({error}): {advice}"
-        ) from None
-
-
-def check_layout(storage: Storage, name: str, found: JsonObject) -> None:
-    """Refuses a file that another version wrote in a layout that this one may misread.
-
-    Raises:
-        InputError: If it names another layout.
-    """
-    layout = found.get("layout", "unknown" if name == RUN else LAYOUT)
-    if layout == LAYOUT:
-        return
-    versions = found.get("versions")
-    version = versions.get("metaclip-spark") if isinstance(versions, dict) else None
-    by = f"metaclip-spark {version}" if version else "another version of metaclip-spark"
-    whole = storage.root if name in {RUN, MARKER} else f"{storage.root}/{name}"
-    again = f", or {_REPORT_AGAIN}" if name in {RUN, REPORT_JSON} else ""
-    raise InputError(
-        f"{whole} was written by {by} in layout {layout}; this version reads layout {LAYOUT}: use that version{again}"
-    )
+        raise InputError(f"{shown} is not what this version of metaclip-spark writes ({error}): {advice}") from None
 
 
 def _wrong_keys(found: JsonObject, kind: type[msgspec.Struct], *, missing_only: bool = False) -> list[str]:

@@ -1,0 +1,300 @@
+"""Runs of layout 1, which had no log: read as entries of a log, and imported into one.
+
+There, `ledger/` told which attempts at archives count, `manifests/` which tables, and `run.json` that a run is finished.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from metaclip_spark.commits.attempts import lies_in_attempt
+from metaclip_spark.commits.entries import (
+    ArchiveSummary,
+    Attempt,
+    Begin,
+    Drop,
+    FileWritten,
+    Sample,
+    Table,
+    Wave,
+    Written,
+)
+from metaclip_spark.commits.run_file import RUN
+from metaclip_spark.errors import InputError, OutputExistsError
+from metaclip_spark.runs.layout import LOCK, MARKER, TABLES, wave_place
+from metaclip_spark.runs.records import RESTORE, ExtractionSettings, Manifest, manifest_of
+from metaclip_spark.runs.buckets import combined_input
+from metaclip_spark.runs.step import DEDUPLICATE, EXTRACT, MATCH, STEPS, Step
+from metaclip_spark.stores.storage import JsonObject, Storage
+
+LEDGER = "ledger"
+MANIFESTS = "manifests"
+LAYOUT_1 = 1
+UNKNOWN = -1
+"""In place of a file's size or rows, which layout 1 did not tell."""
+
+_STALE_SECONDS = 120.0
+_SECONDS_UNTIL_A_HEARTBEAT = 30.0
+
+Entry1 = Begin | Wave | Drop | Table | Sample
+
+
+class _Summary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    archive: str
+    status: str
+    size: int
+    etag: str
+    bytes_read: int
+    records: int
+    pages: int
+    images: int
+    images_kept: int
+    texts: int
+    pairs: int
+    rejected: dict[str, int]
+
+
+class _Superseded(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    archive: str
+    entry: str
+    etag: str
+
+
+class _LedgerEntry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    wave: int
+    config: ExtractionSettings
+    files: list[str]
+    archives: list[_Summary]
+    superseded: list[_Superseded] | UnsetType = UNSET
+    layout: int = LAYOUT_1
+
+
+class _LockHolder(msgspec.Struct, kw_only=True):
+    owner: str | None = None
+    host: str | None = None
+    pid: int | None = None
+    heartbeat: float | None = None
+
+
+def is_of_layout_1(storage: Storage) -> bool:
+    """Tells whether a folder holds a run of layout 1 that nothing has imported."""
+    return bool({LEDGER, MANIFESTS}.intersection(storage.names("")))
+
+
+def is_finished_1(storage: Storage) -> bool:
+    """Tells whether a run of layout 1 is finished.
+
+    Raises:
+        InputError: If its run.json is of another layout.
+    """
+    found = storage.read_json(RUN, "run metaclip-spark report on that folder again")
+    if found is None:
+        return False
+    layout = found.get("layout", "unknown")
+    if layout != LAYOUT_1:
+        versions = found.get("versions")
+        version = versions.get("metaclip-spark") if isinstance(versions, dict) else None
+        by = f"metaclip-spark {version}" if version else "another version of metaclip-spark"
+        raise InputError(
+            f"{storage.root} was written by {by} in layout {layout}; this version reads a run.json of layout "
+            f"{LAYOUT_1} and the log of later ones: use that version, or run metaclip-spark report on that folder again"
+        )
+    return True
+
+
+def check_marker(storage: Storage) -> None:
+    """Refuses a run of a newer version before anything of it is changed.
+
+    Raises:
+        InputError: If its marker names a layout that this version does not know.
+    """
+    layout = (storage.read_json(MARKER, RESTORE) or {}).get("layout", LAYOUT_1)
+    if layout not in {LAYOUT_1, LAYOUT_1 + 1}:
+        raise InputError(
+            f"{storage.root} was written by another version of metaclip-spark in layout {layout}; this version reads "
+            f"layouts {LAYOUT_1} and {LAYOUT_1 + 1}: use that version"
+        )
+
+
+def read_layout_1(storage: Storage, owner: str = "") -> tuple[Entry1, ...]:
+    """Reads a run of layout 1 as the entries that a log would hold; `owner` is what they bear.
+
+    Raises:
+        InputError: If one of its files is not what layout 1 is.
+    """
+    return tuple(_entries(storage, owner))
+
+
+def _entries(storage: Storage, owner: str) -> Iterator[Entry1]:
+    waves = dict(_ledger(storage))
+    buckets = _buckets(storage)
+    if waves:
+        settings = msgspec.to_builtins(next(iter(waves.values())).config)
+        yield Begin(owner=owner, step=EXTRACT.name, config=settings, input="", buckets=buckets)
+    gone = []
+    for name, entry in waves.items():
+        folder = f"{wave_place()}{name}"
+        if entry.archives:
+            archives = tuple(ArchiveSummary(**msgspec.structs.asdict(summary)) for summary in entry.archives)
+            yield Wave(
+                owner=owner, wave=entry.wave, written=_written(storage, folder, entry.files), archives=archives
+            )
+        if entry.superseded is not UNSET:
+            gone += [Attempt(f"{wave_place()}{item.entry}", item.archive) for item in entry.superseded]
+    if gone:
+        yield Drop(owner=owner, attempts=tuple(gone), reason="the archive has changed")
+    for step in STEPS.values():
+        yield from _step_entries(storage, step, buckets, owner)
+
+
+def _step_entries(storage: Storage, step: Step[Any, Any], buckets: int, owner: str) -> Iterator[Begin | Table | Sample]:
+    told = {
+        bucket: found
+        for bucket in (range(buckets) if step.by_bucket else [None])
+        if (found := _manifest(storage, step, bucket))
+    }
+    if not told:
+        return
+    manifests = {bucket: manifest_of(found[0], step.config, step.numbers, found[2]) for bucket, found in told.items()}
+    first = next(iter(manifests.values()))
+    if step in {DEDUPLICATE, MATCH}:
+        before = DEDUPLICATE if step is MATCH else EXTRACT
+        parts = [_manifest(storage, before, bucket if before.by_bucket else None) for bucket in range(buckets)]
+        made = [manifest_of(part[0], before.config, before.numbers, part[2]) for part in parts if part]
+        same = {bucket: each for bucket, each in manifests.items() if each.config == first.config}
+        inputs = [each.input for each in same.values()]
+        whole = combined_input(before, inputs, made) if len(same) == buckets else ""
+        yield Begin(
+            owner=owner, step=step.name, config=msgspec.to_builtins(first.config), input=whole, buckets=buckets
+        )
+        manifests = same
+    for bucket, manifest in manifests.items():
+        files = told[bucket][1]
+        tables = {
+            folder.partition("/")[0]: _written(storage, folder, names)
+            for folder, names in files.items()
+        }
+        content = manifest_content(manifest)
+        if step.name == "sample":
+            yield Sample(owner=owner, tables=tables, manifest=content)
+        else:
+            yield Table(owner=owner, step=step.name, bucket=bucket, tables=tables, manifest=content)
+
+
+def manifest_content(manifest: Manifest[Any, Any]) -> JsonObject:
+    """Gives what an entry holds of a manifest."""
+    content: JsonObject = msgspec.to_builtins(manifest)
+    return content
+
+
+def _manifest(
+    storage: Storage, step: Step[Any, Any], bucket: int | None
+) -> tuple[JsonObject, dict[str, list[str]], str] | None:
+    """Reads a manifest: its content, its files by folder, and its place for messages."""
+    name = f"{MANIFESTS}/{step.name}.json" if bucket is None else f"{MANIFESTS}/{step.name}-{bucket:03d}.json"
+    found = storage.read_json(name, RESTORE)
+    if not found:
+        return None
+    _check_layout(storage, name, found)
+    files = found.pop("files", {})
+    found.pop("layout", None)
+    if not isinstance(files, dict):
+        raise InputError(f"{storage.root}/{name} lacks files, or has another kind of it: {RESTORE}")
+    return found, files, f"{storage.root}/{name}"
+
+
+def _check_layout(storage: Storage, name: str, found: JsonObject) -> None:
+    layout = found.get("layout", LAYOUT_1)
+    if layout != LAYOUT_1:
+        raise InputError(
+            f"{storage.root}/{name} was written by another version of metaclip-spark in layout {layout}; this version "
+            f"reads layout {LAYOUT_1} there: use that version"
+        )
+
+
+def _ledger(storage: Storage) -> Iterator[tuple[str, _LedgerEntry]]:
+    for name in storage.names(LEDGER):
+        if not name.endswith(".json"):
+            continue
+        found = storage.read_json(f"{LEDGER}/{name}", RESTORE) or {}
+        _check_layout(storage, f"{LEDGER}/{name}", found)
+        try:
+            yield name.removesuffix(".json"), msgspec.convert(found, _LedgerEntry)
+        except msgspec.ValidationError as error:
+            raise InputError(
+                f"{storage.root}/{LEDGER}/{name} is no ledger entry ({error}): restore it, or delete it, and --resume "
+                "extracts its archives again"
+            ) from None
+
+
+def _buckets(storage: Storage) -> int:
+    found = storage.read_json(f"{MANIFESTS}/buckets.json", RESTORE) or {}
+    buckets = found.get("buckets", 1)
+    if not isinstance(buckets, int):
+        raise InputError(f"{storage.root}/{MANIFESTS}/buckets.json lacks buckets, or has another kind of it: {RESTORE}")
+    return buckets
+
+
+def _written(storage: Storage, folder: str, files: Sequence[str]) -> Written:
+    there = storage.data_files(folder)
+    return Written(
+        folder,
+        tuple(FileWritten(file.removeprefix(f"{folder}/"), there.get(file, UNKNOWN), UNKNOWN) for file in files),
+    )
+
+
+def take_lock_1(storage: Storage) -> None:
+    """Refuses a run of layout 1 whose driver may be at work, by the rules of that layout.
+
+    Raises:
+        OutputExistsError: If its lock is held.
+    """
+    content = storage.read_json(LOCK, "delete it if no run works there")
+    if content is None:
+        return
+    held = msgspec.convert(content, _LockHolder)
+    if held.host is None and held.heartbeat is None:
+        # Ours: it keeps layout 1 out.
+        return
+    if not (_is_dead(held) or _is_silent(storage, held)):
+        raise OutputExistsError(
+            f"{storage.root} is in use by {held.owner} (process {held.pid} on {held.host}): wait for it, or delete "
+            f"{storage.root}/{LOCK} if that process is gone"
+        )
+
+
+def _is_dead(held: _LockHolder) -> bool:
+    if held.host != socket.gethostname() or held.pid is None:
+        return False
+    try:
+        os.kill(held.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    # A killed run's number may be this process's own.
+    return held.pid == os.getpid()
+
+
+def _is_silent(storage: Storage, held: _LockHolder) -> bool:
+    if held.heartbeat is None or time.time() - held.heartbeat < _STALE_SECONDS:
+        return False
+    # This machine's clock may be ahead of the other's: a living run moves its heartbeat meanwhile.
+    time.sleep(_SECONDS_UNTIL_A_HEARTBEAT)
+    found = msgspec.convert(storage.read_json(LOCK, RESTORE) or {}, _LockHolder)
+    return found.heartbeat == held.heartbeat
+
+
+def delete_layout_1(storage: Storage) -> None:
+    """Deletes what a run of layout 1 wrote, whatever state it is in; attempts of a log stay."""
+    for name in (RUN, MANIFESTS, LEDGER, "curated", "report/report.json", "report/report.html", "report/DATA_CARD.md"):
+        storage.delete(name)
+    for table in (*TABLES, "report"):
+        for file in storage.files(table):
+            if not lies_in_attempt(file):
+                storage.delete(file)
