@@ -44,7 +44,7 @@ def diff_metadata(config: DiffConfig) -> None:
     """Compare two metadata lists: what was added and removed, per source."""
     from metaclip_spark.metadata_builder.diff import compare_lists, load_sourced_list
     from metaclip_spark.metadata_builder.text_report import diff_lines
-    from metaclip_spark.stores.object_store import LocalStore
+    from metaclip_spark.stores.local_store import LocalStore
 
     differences = compare_lists(load_sourced_list(config.old), load_sourced_list(config.new))
     show(diff_lines(differences, config.examples))

@@ -10,7 +10,7 @@ from pathlib import Path
 from metaclip_spark.entries import read_unchecked_entries
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.metadata_builder.entry_list import digest_of
-from metaclip_spark.stores.object_store import LocalStore
+from metaclip_spark.stores.local_store import LocalStore
 from udfs.matching.spacing import SEPARATOR_MARKS, matches_entry, spacing
 from udfs.pairs.text import clean_text
 

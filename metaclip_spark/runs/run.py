@@ -206,7 +206,7 @@ class Run:
             input=input_digest,
             numbers=numbers,
             settings=settings,
-            files={folder: self.storage.data_files(folder) for folder in step.folders(bucket)},
+            files={folder: list(self.storage.data_files(folder)) for folder in step.folders(bucket)},
             seconds=seconds,
         )
         put_record(self.storage, manifest_name(step.name, bucket), manifest)

@@ -96,7 +96,7 @@ def extract_wave(
     check_committed(storage, folder)
     archives = _read_summaries(extracted.sparkSession, storage, f"{folder}/kind=archive")
     _check_complete(archives, names)
-    entry = LedgerEntry(wave=wave, config=settings, files=storage.data_files(folder), archives=archives)
+    entry = LedgerEntry(wave=wave, config=settings, files=list(storage.data_files(folder)), archives=archives)
     put_record(storage, f"{LEDGER}/{name}.json", entry)
     return name, entry
 

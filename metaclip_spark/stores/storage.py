@@ -1,7 +1,7 @@
 """A folder of a run, of a built list or of anything else that is written whole: objects, and Parquet files of Spark."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_spark.errors import ConfigError, InputError
-from metaclip_spark.stores.object_store import HadoopStore, LocalStore, ObjectStore, S3Store
+from metaclip_spark.stores import parquet_footers
+from metaclip_spark.stores.hadoop_store import HadoopStore
+from metaclip_spark.stores.local_store import LocalStore
+from metaclip_spark.stores.object_store import ObjectStore
+from metaclip_spark.stores.s3_store import S3Store
 from udfs.sources import FetchOptions, environment_options, scheme_of
 from udfs.sources.credentials import without_credentials
 from udfs.sources.https import SCHEMES as WEB_SCHEMES
@@ -85,6 +89,11 @@ class Storage:
         return scheme_of(self._spark_root)
 
     @property
+    def place(self) -> str:
+        """The folder as resolved: equal for two storages of one folder, whatever their URLs; for comparisons only."""
+        return self._objects.place
+
+    @property
     def needs_session(self) -> bool:
         """Whether the run's objects can be reached through Spark only."""
         return isinstance(self._objects, HadoopStore)
@@ -111,6 +120,24 @@ class Storage:
             self.guard()
         self._objects.put(name, content)
 
+    def put_once(self, name: str, content: bytes, timeout_seconds: float) -> None:
+        """Puts an object by one request without a retry or a look at the guard: what a thread puts every few seconds.
+
+        Raises:
+            OSError: It failed, or a silent S3 server let the time pass: the object may still come to be.
+        """
+        self._objects.put_once(name, content, timeout_seconds)
+
+    def create_bytes(self, name: str, content: bytes) -> bool:
+        """Creates an object whole; True only if the store has accepted this very request.
+
+        False tells that the name was taken, by this very content too: an answer may have been lost before.
+
+        Raises:
+            OSError: It failed; the object may have been created all the same, and may even come to be later.
+        """
+        return self._objects.create(name, content)
+
     def put_table(self, name: str, rows: pa.Table) -> None:
         """Puts a Parquet file whole or not at all, over one that is there."""
         sink = pa.BufferOutputStream()
@@ -124,6 +151,10 @@ class Storage:
     def create_json(self, name: str, content: Any) -> bool:
         """Writes a JSON object unless there is one; False if the name was taken."""
         return self._objects.create(name, json.dumps(content).encode())
+
+    def read_object(self, name: str) -> bytes | None:
+        """Reads an object; None where there is none."""
+        return self._objects.read(name)
 
     def read_bytes(self, name: str) -> bytes:
         """Reads an object.
@@ -157,13 +188,21 @@ class Storage:
         """Lists the names in a folder, sorted, hidden ones left out; empty where there is no such folder."""
         return [name for name in self._objects.names(folder) if name[0] != "."]
 
-    def data_files(self, folder: str) -> list[str]:
-        """Lists the Parquet files below a folder, sorted, without what committers keep meanwhile."""
-        return [
-            file
-            for file in self._objects.files(folder)
+    def data_files(self, folder: str) -> dict[str, int]:
+        """Lists the Parquet files below a folder with their bytes, sorted, without what committers keep meanwhile."""
+        return {
+            file: size
+            for file, size in self._objects.files(folder).items()
             if file.endswith(".parquet") and not any(part[0] in "_." for part in file.split("/"))
-        ]
+        }
+
+    def parquet_rows(self, files: Mapping[str, int]) -> dict[str, int]:
+        """Counts the rows of Parquet files by their footers, from names with their bytes.
+
+        Raises:
+            InputError: A file is gone, or is no Parquet file of that size.
+        """
+        return parquet_footers.parquet_rows(self._objects, without_credentials(str(self.root)), files)
 
     def committer(self, folder: str) -> str | None:
         """Names the committer that wrote a folder: S3A's write their name into _SUCCESS; None for any other."""

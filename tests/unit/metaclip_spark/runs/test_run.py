@@ -146,7 +146,7 @@ def test_rows_written_by_spark_are_read_by_the_driver(run):
 
 def test_another_write_of_the_same_table_is_noticed(run):
     run.write_rows(EXPECTED, "expected_kept")
-    written = manifest(files={"expected_kept": run.storage.data_files("expected_kept")})
+    written = manifest(files={"expected_kept": list(run.storage.data_files("expected_kept"))})
     assert run.lost_files(written) == []
     run.write_rows(EXPECTED, "expected_kept")
     assert len(run.lost_files(written)) == 2

@@ -11,7 +11,9 @@ from metaclip_spark.runs.layout import check_usable, mark_as_run
 from metaclip_spark.runs.lock import locked
 from metaclip_spark.runs.open import prepare_output, session_settings
 from metaclip_spark.runs.records import read_object
-from metaclip_spark.stores.object_store import HadoopStore, LocalStore, S3Store
+from metaclip_spark.stores.hadoop_store import HadoopStore
+from metaclip_spark.stores.local_store import LocalStore
+from metaclip_spark.stores.s3_store import S3Store
 from metaclip_spark.stores.storage import Storage
 from tests.support.fault_server import FaultProxy
 from tests.support.s3_server import new_bucket, s3_server
@@ -37,7 +39,8 @@ def store(request, tmp_path):
 
 def test_objects_are_put_read_listed_and_deleted(store):
     assert store.read("a/x.json") is None
-    assert store.names("a") == store.files("a") == []
+    assert store.names("a") == []
+    assert store.files("a") == {}
     store.put("a/x.json", b"1")
     store.put("a/x.json", b"22")
     store.put("a/b=1/part 0+ü.parquet", b"3")
@@ -46,7 +49,8 @@ def test_objects_are_put_read_listed_and_deleted(store):
     assert store.read("a/b=1/part 0+ü.parquet") == b"3"
     assert store.names("a") == ["b=1", "x.json"]
     assert store.names("") == ["a", "ab"]
-    assert [name for name in store.files("a") if ".crc" not in name] == ["a/b=1/part 0+ü.parquet", "a/x.json"]
+    found = [(name, size) for name, size in store.files("a").items() if ".crc" not in name]
+    assert found == [("a/b=1/part 0+ü.parquet", 1), ("a/x.json", 2)]
     store.delete("a")
     store.delete("a")
     assert store.names("") == ["ab"]
@@ -87,7 +91,7 @@ def test_a_run_on_s3_is_locked_listed_and_emptied(bucket):
         bucket.put("some/run/pool/__magic_job-1/part-0.parquet", b"")
         bucket.put("some/run/pool/part-0.parquet", b"")
         bucket.put("some/runaway", b"mine")
-        assert storage.data_files("pool") == ["pool/part-0.parquet"]
+        assert storage.data_files("pool") == {"pool/part-0.parquet": 0}
     prepare_output(storage, OutputConfig(output="x", overwrite=True))
     # What marks the folder as a run stays, and so does what only begins like its name.
     assert bucket.keys("some/") == ["some/run/output.json", "some/runaway"]

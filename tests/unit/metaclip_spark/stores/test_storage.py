@@ -3,10 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
-from py4j.protocol import Py4JJavaError
 
 from metaclip_spark.errors import ConfigError
-from metaclip_spark.stores.object_store import HadoopStore
+from metaclip_spark.stores.hadoop_store import HadoopStore
 from metaclip_spark.stores.spark_io import prepare_compression
 from metaclip_spark.stores.storage import Storage
 
@@ -53,8 +52,8 @@ def test_tables_are_packed_as_measured_unless_the_user_says_otherwise(spark, mon
 def test_an_unfinished_put_through_hadoop_is_hidden(spark, tmp_path, monkeypatch):
     store = HadoopStore(f"file://{tmp_path}")
     names = []
-    monkeypatch.setattr(HadoopStore, "_write", lambda _self, _files, path, _content: names.append(path.getName()))
-    with pytest.raises(Py4JJavaError):
+    monkeypatch.setattr(HadoopStore, "_write", lambda _self, name, _content, **_how: names.append(name))
+    with pytest.raises(FileNotFoundError):
         store.put("expected_kept/part-00000.parquet", b"x")
     assert spark
-    assert names[0].startswith(".part-00000")
+    assert names[0].startswith("expected_kept/.part-00000")

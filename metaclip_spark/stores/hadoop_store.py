@@ -1,0 +1,243 @@
+"""The objects of a run on a file system that Hadoop reaches, through the driver's JVM: hdfs, abfs, gs and others."""
+
+import posixpath
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped, unused-ignore]
+from pyspark import SparkContext
+
+from metaclip_spark.errors import ConfigError
+from metaclip_spark.stores.object_store import start_of_tail
+from udfs.sources import scheme_of
+from udfs.sources.credentials import hide_credentials, urls_without_credentials, without_credentials
+
+_WHOLE_AT_CLOSE = {"gs"}
+"""Schemes of stores that show a file only when it is closed, and where a rename is a copy."""
+
+
+class _BeyondTheEndError(OSError):
+    """A file is shorter than it was said to be."""
+
+
+_ERRORS: dict[str, type[OSError]] = {
+    "FileNotFoundException": FileNotFoundError,
+    "NoSuchFileException": FileNotFoundError,
+    "AccessControlException": PermissionError,
+    "AccessDeniedException": PermissionError,
+    "FileAlreadyExistsException": FileExistsError,
+    "EOFException": _BeyondTheEndError,
+}
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class _Hadoop:
+    """What a session gave, to be used from any thread.
+
+    Attributes:
+        gateway: The way into the JVM.
+        filesystem: Hadoop's FileSystem of the root.
+    """
+
+    gateway: Any
+    filesystem: Any
+
+    @property
+    def classes(self) -> Any:
+        return self.gateway.jvm.org.apache.hadoop.fs
+
+    @cached_property
+    def files(self) -> Any:
+        """Hadoop's FileContext, whose rename can be told whether to overwrite; each one opens a client of its own."""
+        return self.classes.FileContext.getFileContext(self.filesystem.getUri(), self.filesystem.getConf())
+
+
+class HadoopStore:
+    """A folder of a file system that Hadoop reaches (hdfs://, gs:// with its connector), through the driver's JVM."""
+
+    def __init__(self, root: str) -> None:
+        """Takes the folder's URL; Spark must have been started at the first call."""
+        self._root = root.rstrip("/")
+        self._shown = without_credentials(self._root)
+
+    @cached_property
+    def _hadoop(self) -> _Hadoop:
+        # A session is active in the thread that started it only; its context is the process's one.
+        context: Any = SparkContext._active_spark_context
+        if context is None:
+            raise OSError(f"{self._shown}: Hadoop is reached through Spark, which has not been started")
+        try:
+            path = context._jvm.org.apache.hadoop.fs.Path(self._root)
+            return _Hadoop(context._gateway, path.getFileSystem(context._jsc.hadoopConfiguration()))
+        except Py4JJavaError as error:
+            raise ConfigError(
+                f"{self._shown} cannot be reached through Hadoop ({self._said_by(error)}): check the URL, and whether "
+                "Spark has the jars for its scheme"
+            ) from None
+
+    def _said_by(self, error: Py4JJavaError) -> str:
+        # HDFS sends its own stack along, line by line.
+        said = str(error.java_exception.getMessage()).strip().partition("\n")[0]
+        return urls_without_credentials(hide_credentials(said.replace(self._root, self._shown), self._root))
+
+    def _call(self, name: str, request: Callable[[_Hadoop, Any], Result]) -> Result:
+        """Calls a function of the file system and of an object's path, whose Java errors become OSErrors."""
+        hadoop = self._hadoop
+        shown = f"{self._shown}/{name}" if name else self._shown
+        try:
+            # Hadoop's Path takes a bare path's characters as they are.
+            return request(hadoop, hadoop.classes.Path(f"{self._root}/{name}" if name else self._root))
+        except Py4JJavaError as error:
+            kind = error.java_exception.getClass().getSimpleName()
+            raise _ERRORS.get(kind, OSError)(f"{shown}: {self._said_by(error)} ({kind})") from None
+        except Py4JError as error:
+            raise OSError(f"{shown}: Spark's JVM does not answer: {error}") from None
+
+    @property
+    def place(self) -> str:
+        """See `ObjectStore`: as the URL says where there is no session yet."""
+        try:
+            qualified = self._call("", lambda hadoop, path: hadoop.filesystem.makeQualified(path).toString())
+        except OSError:
+            qualified = self._root
+        scheme, _, rest = qualified.partition("://")
+        host, _, path = rest.partition("/")
+        folder = posixpath.normpath(f"/{path.lstrip('/')}")
+        return without_credentials(f"{scheme.lower()}://{host.lower()}{folder}")
+
+    def put(self, name: str, content: bytes) -> None:
+        """See `ObjectStore`."""
+        if self._is_whole_at_close:
+            self._write(name, content, overwrite=True)
+            return
+        with self._hidden(name, content) as partial:
+            self._rename(partial, name, overwrite=True)
+
+    def put_once(self, name: str, content: bytes, timeout_seconds: float) -> None:  # noqa: ARG002 - for S3
+        """See `ObjectStore`."""
+        self.put(name, content)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """See `ObjectStore`.
+
+        Raises:
+            OSError: It failed, and there is no object of that name.
+        """
+        try:
+            if self._is_whole_at_close:
+                self._write(name, content, overwrite=False)
+            else:
+                with self._hidden(name, content) as partial:
+                    self._rename(partial, name, overwrite=False)
+        except OSError:
+            if self._call(name, lambda hadoop, path: hadoop.filesystem.exists(path)):
+                return False
+            raise
+        return True
+
+    @property
+    def _is_whole_at_close(self) -> bool:
+        return scheme_of(self._root) in _WHOLE_AT_CLOSE
+
+    @contextmanager
+    def _hidden(self, name: str, content: bytes) -> Iterator[str]:
+        """Names a closed file beside an object, which Spark passes over; afterwards it is not there any more."""
+        folder, slash, last = name.rpartition("/")
+        partial = f"{folder}{slash}.{last}.{uuid.uuid4().hex}"
+        try:
+            self._write(partial, content, overwrite=False)
+            yield partial
+        finally:
+            with suppress(OSError):
+                self.delete(partial)
+
+    def _write(self, name: str, content: bytes, *, overwrite: bool) -> None:
+        def request(hadoop: _Hadoop, path: Any) -> None:
+            stream = hadoop.filesystem.create(path, overwrite)
+            try:
+                stream.write(bytearray(content))
+            finally:
+                stream.close()
+
+        self._call(name, request)
+
+    def _rename(self, partial: str, name: str, *, overwrite: bool) -> None:
+        def request(hadoop: _Hadoop, path: Any) -> None:
+            kinds = getattr(hadoop.classes, "Options$Rename")
+            options = hadoop.gateway.new_array(kinds, 1)
+            options[0] = kinds.OVERWRITE if overwrite else kinds.NONE
+            hadoop.files.rename(hadoop.classes.Path(f"{self._root}/{partial}"), path, options)
+
+        self._call(name, request)
+
+    def read(self, name: str) -> bytes | None:
+        """See `ObjectStore`."""
+
+        def request(hadoop: _Hadoop, path: Any) -> bytes:
+            stream = hadoop.filesystem.open(path)
+            try:
+                return bytes(stream.readAllBytes())
+            finally:
+                stream.close()
+
+        try:
+            return self._call(name, request)
+        except FileNotFoundError:
+            return None
+
+    def read_tail(self, name: str, size: int, length: int) -> bytes:
+        """See `ObjectStore`."""
+
+        def request(hadoop: _Hadoop, path: Any) -> bytes:
+            stream = hadoop.filesystem.open(path)
+            try:
+                stream.seek(start_of_tail(size, length))
+                return bytes(stream.readNBytes(min(size, length)))
+            finally:
+                stream.close()
+
+        try:
+            return self._call(name, request)
+        except _BeyondTheEndError:
+            return b""
+
+    def names(self, folder: str) -> list[str]:
+        """See `ObjectStore`."""
+
+        def request(hadoop: _Hadoop, path: Any) -> list[str]:
+            return [status.getPath().getName() for status in hadoop.filesystem.listStatus(path)]
+
+        try:
+            return sorted(self._call(folder, request))
+        except FileNotFoundError:
+            return []
+
+    def files(self, folder: str) -> dict[str, int]:
+        """See `ObjectStore`."""
+
+        def request(hadoop: _Hadoop, path: Any) -> dict[str, int]:
+            root = hadoop.filesystem.makeQualified(hadoop.classes.Path(self._root)).toString().rstrip("/")
+            listing = hadoop.filesystem.listFiles(path, True)  # noqa: FBT003 - Hadoop's own signature: recursive
+            found = {}
+            while listing.hasNext():
+                status = listing.next()
+                found[status.getPath().toString()[len(root) + 1 :]] = int(status.getLen())
+            return found
+
+        while True:
+            try:
+                return dict(sorted(self._call(folder, request).items()))
+            except FileNotFoundError:
+                # A folder below it may have gone since it was listed.
+                if not self._call(folder, lambda hadoop, path: hadoop.filesystem.exists(path)):
+                    return {}
+
+    def delete(self, name: str) -> None:
+        """See `ObjectStore`."""
+        self._call(name, lambda hadoop, path: hadoop.filesystem.delete(path, True))  # noqa: FBT003 - recursive
