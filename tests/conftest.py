@@ -8,7 +8,7 @@ import pytest
 # The JVMs of tests live for seconds: without the second compiler a cold run costs 40 % less processor time.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 
-JVM_FIXTURES = {"spark", "newest", "run_folder", "bench_spark"}
+JVM_FIXTURES = {"spark", "hdfs", "newest", "run_folder", "bench_spark"}
 """Fixtures that start a JVM: what asks for one of them, itself or through another, gets the marker `spark`."""
 
 
@@ -48,3 +48,16 @@ def spark(tmp_path_factory):
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def hdfs(tmp_path_factory):
+    """One HDFS for all tests that need one."""
+    from tests.support.hdfs_server import hdfs_server, server_jar
+
+    try:
+        server_jar()
+    except OSError as error:
+        pytest.skip(f"Maven Central, which has Hadoop's servers, cannot be reached: {error}")
+    with hdfs_server(tmp_path_factory.mktemp("hdfs")) as server:
+        yield server

@@ -43,19 +43,22 @@ def parquet_rows(store: ObjectStore, root: str, files: Mapping[str, int]) -> dic
 def _rows(store: ObjectStore, root: str, name: str, size: int) -> int:
     try:
         footer = _footer(store, name, size)
-        # The reader looks for nothing but the footer: the rest need not be there.
-        return int(pq.read_metadata(pa.BufferReader(_MAGIC + footer)).num_rows)
     except FileNotFoundError:
         raise InputError(f"{root}/{name} is gone") from None
-    except (pa.ArrowException, ValueError) as error:
+    try:
+        # The reader looks for nothing but the footer: the rest need not be there.
+        return int(pq.read_metadata(pa.BufferReader(_MAGIC + footer)).num_rows)
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{root}/{name} is no Parquet file of {size} bytes: {error}") from None
 
 
 def _footer(store: ObjectStore, name: str, size: int) -> bytes:
+    """Reads what a file ends with: its footer where it is a Parquet file, else at most as much as one could have."""
     tail = store.read_tail(name, size, _USUAL_TAIL_BYTES)
+    if len(tail) < min(size, _USUAL_TAIL_BYTES):
+        # The file is shorter than it was written.
+        return b""
     length = int.from_bytes(tail[-_END_BYTES : -len(_MAGIC)], "little") + _END_BYTES
-    if not tail.endswith(_MAGIC) or length > min(size, _LONGEST_FOOTER_BYTES):
-        raise ValueError("it does not end as one")
-    if length > len(tail):
+    if len(tail) < length <= min(size, _LONGEST_FOOTER_BYTES) and tail.endswith(_MAGIC):
         tail = store.read_tail(name, size, length)
     return tail[-length:]

@@ -1,6 +1,6 @@
-"""A proxy on loopback that answers some requests with 503 and cuts some bodies, by a seeded plan. Used by the tests.
+"""A proxy on loopback that answers some requests with 503, cuts some bodies and loses answers. Used by the tests.
 
-It hands the Host header on unchanged, so that signed requests stay valid.
+What it does follows a seeded plan. It hands the Host header on unchanged, so that signed requests stay valid.
 """
 
 import http.client
@@ -21,11 +21,19 @@ class FaultProxy:
 
     Attributes:
         url: Where it listens.
-        counts: Requests, refusals and cut bodies so far.
+        counts: Requests, refusals, cut bodies and lost answers so far. The first `lost_puts` puts arrive, but nobody is
+            told.
     """
 
     def __init__(  # noqa: C901 - one handler, read from top to bottom
-        self, target: str, *, refused: float = 0.0, cut: float = 0.0, seed: int = 0, page_with_200: float = 0.0
+        self,
+        target: str,
+        *,
+        refused: float = 0.0,
+        cut: float = 0.0,
+        seed: int = 0,
+        page_with_200: float = 0.0,
+        lost_puts: int = 0,
     ) -> None:
         self.counts: Counter = Counter()
         chance, lock = random.Random(seed), threading.Lock()
@@ -66,6 +74,10 @@ class FaultProxy:
                     stated = answer.getheader("Content-Length") if inner.command == "HEAD" else None
                 finally:
                     connection.close()
+                if inner.command == "PUT" and self.counts["lost"] < lost_puts:
+                    self.counts["lost"] += 1
+                    inner.close_connection = True
+                    return
                 is_cut = is_get and len(body) > 1 and drawn_for_body < cut
                 self.counts["cut"] += is_cut
                 inner.reply(answer.status, headers, body, len(body) // 2 if is_cut else None, stated)
@@ -129,6 +141,7 @@ class ScriptedServer:
 
             def answer(inner):  # noqa: N805 - self is the server
                 headers = {name.lower(): value for name, value in inner.headers.items()}
+                inner.rfile.read(int(headers.get("content-length") or 0))
                 self.seen.append((inner.command, inner.path, headers))
                 status, given, body = script(len(self.seen), inner.command, inner.path, headers)
                 inner.send_response(status)
@@ -140,7 +153,7 @@ class ScriptedServer:
                         inner.wfile.write(body)
                 inner.close_connection = True
 
-            do_GET = do_HEAD = answer  # noqa: N815 - the names that http.server calls
+            do_GET = do_HEAD = do_PUT = answer  # noqa: N815 - the names that http.server calls
 
         self.server = start_server(Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"

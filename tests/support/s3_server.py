@@ -1,8 +1,9 @@
 """The S3 that the tests use: moto on loopback, or the server that METACLIP_S3_ENDPOINT names. Used by the tests."""
 
 import os
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,6 +50,7 @@ def s3_server() -> Iterator[str]:
 
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
+        server._server.app = _one_creation_at_a_time(server._server.app)
         endpoint = "http://{}:{}".format(*server.get_host_and_port())
     try:
         yield endpoint
@@ -57,6 +59,19 @@ def s3_server() -> Iterator[str]:
             server.stop()
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _one_creation_at_a_time(application: Callable) -> Callable:
+    """Moto looks for an object and then puts it, which lets two create one; S3 does both at once."""
+    lock = threading.Lock()
+
+    def serve(environment: dict, start_response: Callable):
+        if "HTTP_IF_NONE_MATCH" not in environment:
+            return application(environment, start_response)
+        with lock:
+            return application(environment, start_response)
+
+    return serve
 
 
 def new_bucket(endpoint: str) -> Bucket:
