@@ -16,6 +16,7 @@ from metaclip_spark.inputs.remote import fetch_options
 from metaclip_spark.runs.run import Run
 from metaclip_spark.steps.automaton import broadcast_automaton
 from metaclip_spark.steps.extract import archive_paths, extract_archives
+from metaclip_spark.stores.spark_io import check_committed
 from udfs.matching.engine import load_engine
 from udfs.pairs.extract import ExtractOptions
 from udfs.probe import installed_packages, probe_worker
@@ -161,10 +162,13 @@ def _check_scratch(verdict: Verdict, workers: list[Worker]) -> None:
 
 def _check_output(verdict: Verdict, run: Run) -> None:
     try:
-        run.write(run.spark.range(100).coalesce(2), CHECK_FOLDER)
+        location = run.storage.location(CHECK_FOLDER)
+        run.storage.delete(CHECK_FOLDER)
+        run.spark.range(100).coalesce(2).write.mode("errorifexists").parquet(location)
+        check_committed(run.storage, CHECK_FOLDER)
         files = run.storage.data_files(CHECK_FOLDER)
         committer = run.storage.committer(CHECK_FOLDER)
-        rows = run.spark.read.parquet(run.storage.location(CHECK_FOLDER)).count()
+        rows = run.spark.read.parquet(location).count()
         run.storage.delete(CHECK_FOLDER)
     except Exception as error:  # whatever it is, it is what the user must see
         verdict.add("output", f"{run.storage.root}: {' '.join(str(error).split())[:400]}", "")

@@ -7,23 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaclip_spark import balance
+from metaclip_spark.commits.entries import Attempt as DroppedAttempt
+from metaclip_spark.commits.entries import Drop
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, SampleConfig
 from metaclip_spark.config.fields import as_dict, digest, result_fields
 from metaclip_spark.entries import Metadata, load_summed_counts
-from metaclip_spark.errors import InputError, MetadataError
+from metaclip_spark.errors import MetadataError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import fetch_options, region_warning
-from metaclip_spark.runs.buckets import fix_buckets
+from metaclip_spark.runs.buckets import choose_buckets
 from metaclip_spark.runs.entry_tables import entry_table, read_entry_counts
 from metaclip_spark.runs.extraction import extract_pending, finish_extraction
-from metaclip_spark.runs.layout import bucket_folder
-from metaclip_spark.runs.ledger import (
-    Ledger,
-    check_same_extraction,
-    check_unchanged,
-    delete_unledgered_waves,
-    read_ledger,
-)
+from metaclip_spark.runs.ledger import Ledger, changed_attempts, check_same_extraction, ledger_of, lost_attempts
 from metaclip_spark.runs.records import (
     CountManifest,
     CountNumbers,
@@ -41,15 +36,15 @@ from metaclip_spark.runs.records import (
     SampleNumbers,
     SampleSettings,
 )
-from metaclip_spark.runs.run import Run, check_number
+from metaclip_spark.runs.run import Attempt, Run, check_number
 from metaclip_spark.runs.step import COUNT, DEDUPLICATE, MATCH, SAMPLE
-from metaclip_spark.runs.waves import check_losses, extraction_settings, read_pairs
+from metaclip_spark.runs.waves import check_losses, extraction_settings, read_pairs, recorded_pairs
 from metaclip_spark.steps.count import count_entries
 from metaclip_spark.steps.deduplicate import deduplicate_pairs
 from metaclip_spark.steps.match import match_pairs
 from metaclip_spark.steps.sample import expect, sample_pairs
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold
-from udfs.schemas import CURATED, ENTRY_COUNTS, EXPECTED_KEPT, MATCHED, PAIRS
+from udfs.schemas import ENTRY_COUNTS, EXPECTED_KEPT, PAIRS
 
 log = logging.getLogger(__name__)
 
@@ -68,45 +63,63 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[ArchivePath]) -> De
         TooManyRejectsError: If more was lost than the limits say.
         InputError: If rows of the extraction were lost since.
     """
-    buckets = fix_buckets(run.storage, config.buckets, len(paths))
-    ledger = read_ledger(run.storage)
-    check_same_extraction(ledger, extraction_settings(config))
-    ledger = check_unchanged(run.storage, ledger, paths, options=fetch_options(config), accept=config.accept_changed)
-    delete_unledgered_waves(run.storage, ledger)
+    buckets = choose_buckets(run.state, config.buckets, len(paths), run.storage.root)
+    check_same_extraction(run.state, extraction_settings(config), run.storage.root)
+    changed = changed_attempts(ledger_of(run.state), paths, options=fetch_options(config), accept=config.accept_changed)
+    _drop(run, changed, "the archive has changed")
     if warning := region_warning(paths):
         log.warning(warning)
-    kept = len(set(ledger.accepted()).difference(archive for archive, _ in paths))
+    pending = {archive for archive, _ in paths}.difference(ledger_of(run.state).accepted())
+    if pending or not _is_deduplicated(run):
+        # Their rows are still to be read.
+        lost = lost_attempts(run.storage, ledger_of(run.state))
+        if lost:
+            log.warning(f"extract: files of {len({each.folder for each in lost})} waves are gone: extracted again")
+        _drop(run, lost, "its files are gone")
+    kept = len(set(ledger_of(run.state).accepted()).difference(archive for archive, _ in paths))
     if kept:
         log.info(f"extract: {kept} archives of earlier runs, which this command does not name, stay in the pool")
-    ledger, seconds = extract_pending(run, config, paths, ledger, buckets)
-    extract = finish_extraction(run, config, ledger, seconds)
+    seconds = extract_pending(run, config, paths, buckets)
+    extract = finish_extraction(run, config, seconds)
+    ledger = ledger_of(run.state)
     check_losses(ledger, extract.numbers, config, [archive for archive, _ in paths])
+    begin = run.begin(DEDUPLICATE, NoSettings(), extract.digest)
     for bucket in range(run.buckets):
-        _deduplicate_bucket(run, ledger, extract, bucket)
+        _deduplicate_bucket(run, ledger, extract, bucket, begin)
     pool = run.manifest(DEDUPLICATE)
-    try:
-        check_number(pool.numbers.pairs_in, extract.numbers.pairs, "raw pairs")
-    except InputError:
-        # No later step may take this pool for one that is whole.
-        for name in DEDUPLICATE.manifest_names(range(run.buckets)):
-            run.storage.delete(name)
-        raise
+    check_number(pool.numbers.pairs_in, extract.numbers.pairs, "raw pairs")
     return pool
 
 
-def _deduplicate_bucket(run: Run, ledger: Ledger, extract: ExtractManifest, bucket: int) -> None:
-    folder = bucket_folder("pool", bucket)
+def _drop(run: Run, attempts: tuple[DroppedAttempt, ...], reason: str) -> None:
+    if attempts:
+        run.owned.commit(Drop(owner=run.owned.nonce, attempts=attempts, reason=reason))
 
-    def work() -> DeduplicateNumbers:
-        pairs = read_pairs(run.spark, run.storage, ledger, bucket if run.buckets > 1 else None)
-        raw = pairs.count()
+
+def _is_deduplicated(run: Run) -> bool:
+    return all(run.entry(DEDUPLICATE, bucket) for bucket in range(run.buckets))
+
+
+def _deduplicate_bucket(run: Run, ledger: Ledger, extract: ExtractManifest, bucket: int, begin: int) -> None:
+    def work(attempt: Attempt) -> DeduplicateNumbers:
+        part = bucket if run.buckets > 1 else None
+        pairs = read_pairs(run.spark, run.storage, ledger, part)
+        recorded = recorded_pairs(ledger, part)
+        raw = pairs.count() if recorded is None else recorded
         if run.buckets == 1:
             check_number(raw, extract.numbers.pairs, "raw pairs")
-        run.write(deduplicate_pairs(pairs, run.partitions(raw)), folder)
-        distinct = run.read(folder, PAIRS).count()
+        distinct = attempt.write(deduplicate_pairs(pairs, run.partitions(raw)), "pool")
         return DeduplicateNumbers(pairs_in=raw, duplicates=raw - distinct, pairs=distinct)
 
-    run.do(DEDUPLICATE, config=NoSettings(), settings={}, input_digest=extract.digest, work=work, bucket=bucket)
+    run.do(
+        DEDUPLICATE,
+        config=NoSettings(),
+        settings={},
+        input_digest=extract.digest,
+        work=work,
+        bucket=bucket,
+        begin=begin,
+    )
 
 
 def run_match(run: Run, config: MatchConfig, language: LanguageConfig, metadata: Metadata) -> MatchManifest:
@@ -115,44 +128,40 @@ def run_match(run: Run, config: MatchConfig, language: LanguageConfig, metadata:
     Raises:
         InputError: If there is no pool.
     """
-    run.manifest(DEDUPLICATE)
-    for bucket in range(run.buckets):
-        _match_bucket(run, config, language, metadata, bucket)
-    return run.manifest(MATCH)
-
-
-def _match_bucket(
-    run: Run,
-    config: MatchConfig,
-    language: LanguageConfig,
-    metadata: Metadata,
-    bucket: int,
-) -> None:
-    pool = run.manifest(DEDUPLICATE, bucket)
-    folder = bucket_folder("matched", bucket)
-
-    def work() -> MatchNumbers:
-        pairs = run.read(bucket_folder("pool", bucket), PAIRS)
-        matched = match_pairs(pairs, metadata, engine=config.engine, identify_language=language.identifies)
-        run.write(matched.sortWithinPartitions("pair_id"), folder)
-        kept = run.read(folder, MATCHED).count()
-        before = pool.numbers.pairs
-        check_number(pairs.count(), before, "pairs of the pool")
-        return MatchNumbers(pairs_in=before, unmatched=before - kept, pairs=kept)
-
+    pool = run.manifest(DEDUPLICATE)
     made_with = MatchSettings(
         metadata_digest=metadata.digest, entries=len(metadata.entries), language_identified=language.identifies
     )
     with_languages = msgspec.structs.replace(made_with, language_identified=True)
-    before = run.manifest_if_done(MATCH, bucket)
+    begun = run.state.begins.get(MATCH.name)
+    # Pairs that were matched with languages serve a run that asks for none.
+    settings = with_languages if begun and begun[1].config == msgspec.to_builtins(with_languages) else made_with
+    begin = run.begin(MATCH, settings, pool.digest)
+    for bucket in range(run.buckets):
+        _match_bucket(run, config, settings, metadata, bucket, begin)
+    return run.manifest(MATCH)
+
+
+def _match_bucket(
+    run: Run, config: MatchConfig, settings: MatchSettings, metadata: Metadata, bucket: int, begin: int
+) -> None:
+    pool = run.manifest(DEDUPLICATE, bucket)
+
+    def work(attempt: Attempt) -> MatchNumbers:
+        pairs = run.read("pool", PAIRS, bucket)
+        matched = match_pairs(pairs, metadata, engine=config.engine, identify_language=settings.language_identified)
+        kept = attempt.write(matched.sortWithinPartitions("pair_id"), "matched")
+        before = pool.numbers.pairs
+        return MatchNumbers(pairs_in=before, unmatched=before - kept, pairs=kept)
+
     run.do(
         MATCH,
-        # Pairs that were matched with languages serve a run that asks for none.
-        config=with_languages if before and before.config == with_languages else made_with,
-        settings={**as_dict(config), "identify_language": language.identifies},
+        config=settings,
+        settings={**as_dict(config), "identify_language": settings.language_identified},
         input_digest=pool.digest,
         work=work,
         bucket=bucket,
+        begin=begin,
     )
 
 
@@ -166,13 +175,12 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> CountMa
     matched = _matched_manifest(run, language, metadata.digest)
     gate = Gate.of(language)
 
-    def work() -> CountNumbers:
+    def work(attempt: Attempt) -> CountNumbers:
         passed = run.matched(gate)
         counts = count_entries(passed, len(metadata.entries))
-        run.write_rows(entry_table(ENTRY_COUNTS, metadata.entries, counts), "entry_counts")
-        before, after = matched.numbers.pairs, passed.count()
-        read = run.read_buckets("matched", MATCHED).count() if gate.languages else after
-        check_number(read, before, "matched pairs")
+        attempt.write_rows(entry_table(ENTRY_COUNTS, metadata.entries, counts), "entry_counts")
+        before = matched.numbers.pairs
+        after = passed.count() if gate.languages else before
         return CountNumbers(
             pairs_in=before,
             gated_out=before - after,
@@ -206,23 +214,22 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
     if config.target_pairs is not None:
         check_target_pairs(int(config.target_pairs), counted.numbers.pairs)
 
-    def work() -> SampleNumbers:
+    def work(attempt: Attempt) -> SampleNumbers:
         passed = run.matched(gate)
         threshold = (
             balance.check_threshold(config.threshold_t)
             if config.threshold_t is not None
             else choose_threshold(counts, passed, tail_share=config.tail_share, target_pairs=config.target_pairs)
         )
-        run.storage.delete("balance_counts")
         if config.entry_counts:
-            run.write_rows(entry_table(ENTRY_COUNTS, entries, counts), "balance_counts")
+            attempt.write_rows(entry_table(ENTRY_COUNTS, entries, counts), "balance_counts")
         probability = balance.entry_probabilities(counts, threshold)
         expected, expected_kept = expect(passed, probability)
         check_number(expected.pairs, counted.numbers.pairs, "matched pairs that pass the gate")
         log.info(_announcement(counts, threshold, expected))
-        run.write(sample_pairs(passed, probability, seed=config.seed).sortWithinPartitions("pair_id"), "curated")
-        run.write_rows(entry_table(EXPECTED_KEPT, expected_kept), "expected_kept")
-        kept = run.read("curated", CURATED).count()
+        drawn = sample_pairs(passed, probability, seed=config.seed)
+        kept = attempt.write(drawn.sortWithinPartitions("pair_id"), "curated")
+        attempt.write_rows(entry_table(EXPECTED_KEPT, expected_kept), "expected_kept")
         before = matched.numbers.pairs
         return SampleNumbers(
             pairs_in=before,

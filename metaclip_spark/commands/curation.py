@@ -1,5 +1,6 @@
 """The commands that write a run: all of it, or one step after another."""
 
+import shlex
 from typing import TYPE_CHECKING
 
 from metaclip_spark.commands.show import show
@@ -95,10 +96,24 @@ def report_curation(output: OutputConfig, report: ReportConfig) -> None:
 def _show_finished(run: "Run", report: "Report") -> None:
     """Shows a finished run's summary and where its report is; a suspect size is an error behind it."""
     from metaclip_spark.reports.report import check_plausible, summary_lines
-    from metaclip_spark.runs.layout import REPORT
 
-    page = run.storage.location(f"{REPORT}/report.html").removeprefix("file://")
-    show([*summary_lines(report), "", f"Run finished: {run.storage.root}", f"Report: {page}"])
+    state = run.state
+    if state.finished is None:
+        return
+    report_page, curated = (
+        run.storage.location(name).removeprefix("file://")
+        for name in (f"{state.finished.report}/report.html", state.finished.sample)
+    )
+    show(
+        [
+            *summary_lines(report),
+            "",
+            f"Run finished: {run.storage.root}",
+            f"Report: {report_page}",
+            f"Curated pairs: {curated}",
+            f"Images: {img2dataset_line(curated)}",
+        ]
+    )
     check_plausible(report)
 
 
@@ -108,12 +123,21 @@ def check_cluster(output: OutputConfig, extract: ExtractConfig, match: MatchConf
     from metaclip_spark.cluster_check import check_cluster as check
     from metaclip_spark.entries import load_metadata
     from metaclip_spark.inputs.resolve import resolve_inputs
-    from metaclip_spark.runs.open import hold_output
+    from metaclip_spark.runs.open import try_output
 
     metadata = load_metadata(match.metadata)
     paths = resolve_inputs(extract)
-    with hold_output(output, "check_cluster") as run:
+    with try_output(output, "check_cluster") as run:
         verdict = check(run, extract, match, metadata, paths)
     failed = f"{verdict.failures} checks failed: a run would fail" if verdict.failures else "a run would work here"
     show([*verdict.lines, failed])
     return EXIT_USER_MUST_CHANGE if verdict.failures else EXIT_DONE
+
+
+def img2dataset_line(curated: str) -> str:
+    """Gives the command that downloads the images of a curated set."""
+    folder = shlex.quote(curated)
+    return (
+        f"img2dataset --url_list {folder} --input_format parquet --url_col image_url --caption_col alt_text "
+        "--output_format webdataset --output_folder images"
+    )

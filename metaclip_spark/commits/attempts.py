@@ -40,7 +40,8 @@ def garbage(folders: Iterable[str], *, counting: set[str], named: set[str], open
     return [
         folder
         for folder in folders
-        if folder not in counting and (folder in named or (number := number_of(folder)) is not None and number < opened)
+        if folder not in counting
+        and (folder in named or ((number := number_of(folder)) is not None and number < opened))
     ]
 
 

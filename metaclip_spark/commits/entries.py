@@ -236,7 +236,7 @@ def decode(content: bytes, shown: str) -> AnyEntry:
         InputError: If it is not whole, not an entry, or of a newer layout.
     """
     try:
-        return _decoder.decode(content)
+        entry: AnyEntry = _decoder.decode(content)
     except msgspec.DecodeError as error:
         layout = _layout_of(content)
         if layout is not None and layout > LAYOUT:
@@ -248,6 +248,7 @@ def decode(content: bytes, shown: str) -> AnyEntry:
             f"{shown} is not an entry that this version of metaclip-spark writes ({error}): restore it, use the "
             "version that wrote it, or give another --output"
         ) from None
+    return entry
 
 
 def check_layout(entry: Open, shown: str) -> None:

@@ -65,10 +65,7 @@ class Log:
                 if found == content:
                     return number
                 if found is None or decode(found, entry_name(number)).owner != entry.owner:
-                    raise OutputExistsError(
-                        f"{self._storage.root}: another driver has taken the run over while this one was silent: this "
-                        "one stops; what it committed stays"
-                    )
+                    raise OutputExistsError(taken_over(self._storage))
             self.state.take(self.state.number + 1, entry)
             return self.state.number
 
@@ -99,6 +96,14 @@ class Log:
         if isinstance(entry, Open):
             check_layout(entry, shown)
         self.state.take(number, entry)
+
+
+def taken_over(storage: Storage) -> str:
+    """Says that another driver has taken the folder."""
+    return (
+        f"{storage.root}: another driver has taken the run over while this one was silent: this one stops; what it had "
+        "committed stays"
+    )
 
 
 def has_log(storage: Storage) -> bool:

@@ -22,6 +22,7 @@ from metaclip_spark.errors import ConfigError, OutputExistsError
 from metaclip_spark.stores.storage import Storage
 
 SECONDS_BETWEEN_BEATS = 20.0
+SECONDS_OF_A_BEAT = 10.0
 SECONDS_OF_SILENCE = 120.0
 SECONDS_BETWEEN_LOOKS = 5.0
 BEATS = "beats"
@@ -77,7 +78,7 @@ class Owner:
         return self.log.state
 
     def new_folder(self, place: str) -> str:
-        """Names a folder for one attempt: below a table's folder, or beside others where `place` ends in "-" or "="."""
+        """Names a folder for one attempt: below `place`, or beginning with it where that ends in "-" or "="."""
         return f"{place}{'' if place.endswith(('-', '=')) else '/'}{attempt_name(self.opened)}"
 
     def commit(self, entry: AnyEntry) -> int:
@@ -101,9 +102,9 @@ class Owner:
         while not self._stop.wait(SECONDS_BETWEEN_BEATS):
             count += 1
             try:
-                self.storage.put_beat(_beat_name(self.opened), str(count).encode())
+                self.storage.put_once(_beat_name(self.opened), str(count).encode(), SECONDS_OF_A_BEAT)
                 followed = self.log.is_followed()
-            except Exception as error:  # noqa: BLE001 - the thread must live on whatever a store raises
+            except Exception as error:
                 logger.warning(f"{self.storage.root}: a sign of life failed: {error}")
                 continue
             if followed:

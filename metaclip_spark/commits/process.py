@@ -21,7 +21,7 @@ def this_process() -> Process:
 def is_gone(process: Process) -> bool:
     """Tells whether a process ran where this one runs and is gone; False where nobody can say.
 
-    Names of machines and numbers of processes prove nothing: containers share the former, and the latter are used again.
+    Names of machines and numbers of processes prove nothing: containers share names, and numbers are used again.
     """
     here = this_process()
     if None in {process.boot_id, process.pid_namespace, process.started} or (
@@ -41,7 +41,7 @@ def _started(pid: int) -> int | None:
 
 def _pid_namespace() -> str | None:
     try:
-        return os.readlink("/proc/self/ns/pid")
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return None
 

@@ -45,6 +45,7 @@ class State:
         finished: The `Finish`, while nothing has changed since.
         finish_number: Its number.
         named: Every folder that the log has ever named.
+        changed: Whether any driver has done more than open and leave.
     """
 
     number: int = 0
@@ -60,6 +61,7 @@ class State:
     finished: Finish | None = None
     finish_number: int = 0
     named: set[str] = field(default_factory=set)
+    changed: bool = False
 
     def take(self, number: int, entry: AnyEntry) -> None:
         """Takes the entry that follows."""
@@ -73,6 +75,7 @@ class State:
         if isinstance(entry, End):
             self.ended = True
             return
+        self.changed = True
         self._change(number, entry)
 
     def take_layout_1(self, entries: "tuple[Begin | Wave | Drop | Table | Sample, ...]") -> None:
@@ -82,6 +85,7 @@ class State:
 
     def _change(self, number: int, entry: AnyEntry) -> None:
         if isinstance(entry, Import):
+            self._clear()
             for each in entry.entries:
                 self._change(number, each)
             return
@@ -92,39 +96,43 @@ class State:
         elif isinstance(entry, Wave):
             self.waves[entry.written.folder] = entry
             self.named.add(entry.written.folder)
-        elif isinstance(entry, Begin):
+        elif isinstance(entry, Table | Sample):
+            self._add_table(number, entry)
+        else:
+            self._take_away(number, entry)
+
+    def _add_table(self, number: int, entry: Table | Sample) -> None:
+        self.named.update(written.folder for written in entry.tables.values())
+        if isinstance(entry, Sample):
+            self.samples.append(entry)
+        elif entry.step not in STEPS_IN_ROUNDS or self._is_of_this_round(entry, number):
+            self.tables[entry.step, entry.bucket] = entry
+
+    def _take_away(self, number: int, entry: AnyEntry) -> None:
+        if isinstance(entry, Begin):
             self._end_rounds(entry.step)
             self.begins[entry.step] = number, entry
-        elif isinstance(entry, Table):
-            self._name(entry)
-            if entry.step not in STEPS_IN_ROUNDS or self._is_of_this_round(entry, number):
-                self.tables[entry.step, entry.bucket] = entry
-        elif isinstance(entry, Sample):
-            self._name(entry)
-            self.samples.append(entry)
         elif isinstance(entry, Drop):
             self.dropped.update((attempt.folder, attempt.archive) for attempt in entry.attempts)
-            self._end_rounds("extract")
+            self.tables.pop(("extract", None), None)
+            self._end_rounds("deduplicate")
         elif isinstance(entry, Reset):
-            self._reset()
+            self._clear()
+            self.reset_by = self.owner.application if self.owner else None
 
     def _is_of_this_round(self, entry: Table, number: int) -> bool:
         begun = self.begins.get(entry.step)
         # The entries of an import bear no number of their own.
         return begun is not None and begun[0] == (entry.begin or number)
 
-    def _name(self, entry: Table | Sample) -> None:
-        self.named.update(written.folder for written in entry.tables.values())
-
     def _end_rounds(self, step: str) -> None:
         ended = STEPS[STEPS.index(step) :]
         self.begins = {name: begun for name, begun in self.begins.items() if name not in ended}
         self.tables = {key: table for key, table in self.tables.items() if key[0] not in ended}
 
-    def _reset(self) -> None:
+    def _clear(self) -> None:
         self._end_rounds("extract")
         self.waves, self.dropped, self.samples = {}, set(), []
-        self.reset_by = self.owner.application if self.owner else None
 
     def counting_folders(self, *, samples: int = 1) -> set[str]:
         """Gives the folders that count; of curated sets the last `samples`."""

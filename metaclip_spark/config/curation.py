@@ -45,6 +45,7 @@ class OutputConfig:
         s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
         allow_rename_committer: Write to S3 even where Spark can only commit by renaming.
         clean: Abort multipart uploads that killed runs left below the output.
+        keep_samples: Curated sets that stay when the next one is drawn, the one that counts among them.
     """
 
     output: str = field(metadata=PATH)
@@ -54,6 +55,7 @@ class OutputConfig:
     s3_packages: bool = field(default=False, metadata=OPERATIONAL)
     allow_rename_committer: bool = field(default=False, metadata=OPERATIONAL)
     clean: bool = field(default=False, metadata=OPERATIONAL)
+    keep_samples: PositiveInt = field(default=1, metadata=OPERATIONAL)
 
     def __post_init__(self) -> None:
         """Checks the values."""

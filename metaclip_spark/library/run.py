@@ -21,8 +21,8 @@ from metaclip_spark.reports.explain import explain
 from metaclip_spark.reports.plan import plan_thresholds
 from metaclip_spark.runs import open as stored_runs
 from metaclip_spark.runs.entry_tables import read_entry_counts
-from metaclip_spark.runs.layout import REPORT_JSON
-from metaclip_spark.runs.records import read_record
+from metaclip_spark.runs.layout import report_file
+from metaclip_spark.runs.records import read_report
 from metaclip_spark.runs.run import Run as StoredRun
 from metaclip_spark.runs.step import COUNT, SAMPLE
 from udfs.schemas import ARCHIVES, CURATED, MATCHED, PAIRS, REJECTS
@@ -90,6 +90,12 @@ class Run:
         return self._stored.read("curated", CURATED)
 
     @property
+    def curated_path(self) -> str:
+        """The folder of the curated pairs, for other programs: Parquet files, and nothing of earlier draws."""
+        written = self._stored.state.written("curated")
+        return self._stored.storage.location(written.folder if written else "curated").removeprefix("file://")
+
+    @property
     def entry_counts(self) -> EntryCounts:
         """In how many matched pairs that pass the language filter each entry occurs."""
         if self._entry_counts is None:
@@ -110,9 +116,9 @@ class Run:
             InputError: If its file is gone.
         """
         if self._report is None:
-            self._report = read_record(self._stored.storage, REPORT_JSON, Report)
+            self._report = read_report(self._stored.storage, report_file(self._stored.state), Report)
         if self._report is None:
-            raise InputError(f"{self.path} has no {REPORT_JSON}: run report_curation on that folder again")
+            raise InputError(f"{self.path} has no report: run metaclip-spark report on that folder again")
         return self._report
 
     def explain(

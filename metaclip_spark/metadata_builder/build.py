@@ -12,6 +12,8 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from metaclip_spark.commits.log import Log
+from metaclip_spark.commits.owner import Applicant, owning
 from metaclip_spark.config.fields import as_dict as config_as_dict
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.errors import ConfigError, MetadataError, OutputExistsError
@@ -43,7 +45,6 @@ from metaclip_spark.metadata_builder.word_counts import (
     refuse_large_sums,
 )
 from metaclip_spark.metadata_builder.wordnet import read_wordnet
-from metaclip_spark.runs.lock import locked
 from metaclip_spark.stores.spark_io import check_committed, prepare_compression, prepare_tables
 from metaclip_spark.stores.storage import Storage
 from udfs.sources import FetchOptions, environment_options, size_of_archive
@@ -107,7 +108,9 @@ def build_metadata(
         MetadataError: If no source gives an entry.
     """
     storage = Storage(output.output)
-    with locked(storage, "metaclip-spark build-metadata"):
+    log = Log(storage)
+    log.read_all()
+    with owning(log, storage, Applicant("metaclip-spark build-metadata"), wait=False):
         if LIST_FILE in storage.names("") and not output.overwrite:
             raise OutputExistsError(f"{storage.root} holds a metadata list: give another --output, or --overwrite")
         if sources.articles or sources.pageviews:

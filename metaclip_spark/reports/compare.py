@@ -9,9 +9,9 @@ from metaclip_spark.balance import exact_sum
 from metaclip_spark.entries import load_entry_counts, load_metadata
 from metaclip_spark.reports.records import ComparedFigure, Comparison, MissingEntries, Move, Report
 from metaclip_spark.runs.entry_tables import read_entry_counts
-from metaclip_spark.runs.layout import REPORT_JSON
-from metaclip_spark.runs.open import is_run, open_beside, read_finished
-from metaclip_spark.runs.records import read_record
+from metaclip_spark.runs.layout import report_file
+from metaclip_spark.runs.open import check_finished, is_run, open_beside, read_log
+from metaclip_spark.runs.records import read_report
 from metaclip_spark.runs.run import Run
 from metaclip_spark.stores.storage import Storage
 from udfs.sources.credentials import without_credentials
@@ -52,8 +52,9 @@ def check_other(path: str) -> None:
     """
     storage = Storage(path)
     if is_run(storage):
-        read_finished(storage)
-        read_record(storage, REPORT_JSON, Report)
+        log = read_log(storage)
+        check_finished(storage, log)
+        read_report(storage, report_file(log.state), Report)
     else:
         read_count_file(path)
 
@@ -63,7 +64,7 @@ def compare_with(run: Run, report: Report, path: str, texts: Sequence[str], coun
     if not is_run(Storage(path)):
         return compare_counts(texts, counts, *read_count_file(path), name=without_credentials(path))
     other = open_beside(run, path)
-    other_report = read_record(other.storage, REPORT_JSON, Report)
+    other_report = read_report(other.storage, report_file(other.state), Report)
     figures = [
         ComparedFigure(
             figure=name.replace("_", " "),

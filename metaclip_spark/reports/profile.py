@@ -76,10 +76,10 @@ def read_balance(
     return balanced, balance.entry_probabilities(balanced, threshold)
 
 
-def write_entry_figures(run: Run, figures: EntryFigures) -> None:
-    """Stores the figures as `report/entries/`, columns of `ENTRY_FIGURES`."""
+def write_entry_figures(run: Run, figures: EntryFigures, folder: str) -> None:
+    """Stores the figures as a table in the report's folder, columns of `ENTRY_FIGURES`."""
     columns = (figures.texts, figures.counts, figures.probabilities, figures.expected, figures.kept)
-    run.write_rows(entry_table(ENTRY_FIGURES, *columns), "report/entries")
+    run.storage.put_table(f"{folder}/entries/part-00000.zstd.parquet", entry_table(ENTRY_FIGURES, *columns))
 
 
 def profile_run(run: Run, sampled: SampleManifest, figures: EntryFigures) -> Profile:

@@ -2,8 +2,7 @@
 
 import msgspec
 
-from metaclip_spark.runs.layout import LAYOUT
-from metaclip_spark.runs.records import Number, Record
+from metaclip_spark.runs.records import REPORT_LAYOUT, Number, Record
 from metaclip_spark.stores.storage import JsonObject
 
 
@@ -168,7 +167,7 @@ class Report(Record, kw_only=True):
     versions: dict[str, str]
     profile: Profile
     comparison: Comparison | None = None
-    layout: int = LAYOUT
+    layout: int = REPORT_LAYOUT
 
 
 class PlanRow(Record):

@@ -17,6 +17,9 @@ from msgspec import UnsetType
 
 from metaclip_spark import __version__
 from metaclip_spark.balance import check_threshold
+from metaclip_spark.commits.entries import LAYOUT, Finish
+from metaclip_spark.commits.files import tidy
+from metaclip_spark.commits.run_file import publish_run_file
 from metaclip_spark.config.curation import PRESETS, OutputConfig
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.errors import InputError, SuspectSampleError
@@ -26,7 +29,7 @@ from metaclip_spark.reports.data_card import render_data_card
 from metaclip_spark.reports.html import render_html
 from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
 from metaclip_spark.reports.records import FunnelLine, HeadEntry, Profile, Report
-from metaclip_spark.runs.layout import LAYOUT, REPORT, REPORT_JSON, RUN
+from metaclip_spark.runs.layout import CURATED, REPORT, REPORT_JSON
 from metaclip_spark.runs.progress import StepProgress, watch
 from metaclip_spark.runs.records import (
     CountManifest,
@@ -82,7 +85,7 @@ def read_manifests(run: Run) -> Manifests:
 
 
 def run_report(run: Run, against: str | None = None) -> Report:
-    """Writes the report's files and, last and by one put, run.json.
+    """Writes the report's files, makes the run finished and, last, creates run.json.
 
     Args:
         run: A run whose sample step is done.
@@ -101,11 +104,16 @@ def run_report(run: Run, against: str | None = None) -> Report:
         comparison = compare_with(run, report, against, figures.texts, figures.counts)
         report = msgspec.structs.replace(report, comparison=comparison)
     summary = _run_summary(manifests, report, run.output)
-    write_entry_figures(run, figures)
-    put_record(run.storage, REPORT_JSON, report)
-    run.storage.put_text(f"{REPORT}/report.html", render_html(report))
-    run.storage.put_text(f"{REPORT}/DATA_CARD.md", render_data_card(report))
-    put_record(run.storage, RUN, summary)
+    tidy(run.owned, REPORT)
+    folder = run.owned.new_folder(REPORT)
+    write_entry_figures(run, figures, folder)
+    put_record(run.storage, f"{folder}/{REPORT_JSON}", report)
+    run.storage.put_text(f"{folder}/report.html", render_html(report))
+    run.storage.put_text(f"{folder}/DATA_CARD.md", render_data_card(report))
+    curated = run.state.written(CURATED)
+    finish = Finish(owner=run.owned.nonce, sample=curated.folder if curated else "", report=folder)
+    number = run.owned.commit(finish)
+    publish_run_file(run.storage, number, {**msgspec.to_builtins(summary), "curated": finish.sample, "report": folder})
     return report
 
 

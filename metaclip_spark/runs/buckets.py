@@ -51,8 +51,7 @@ def choose_buckets(state: State, wanted: int, archives: int, shown: object) -> i
         return wanted or min(MOST_BUCKETS, 1 << (needed - 1).bit_length())
     if wanted not in {0, fixed}:
         raise ConfigError(
-            f"--buckets is {wanted}, but {shown} was begun with {fixed}: leave the option out, or give another "
-            "--output"
+            f"--buckets is {wanted}, but {shown} was begun with {fixed}: leave the option out, or give another --output"
         )
     return fixed
 

@@ -3,17 +3,20 @@
 import logging
 from collections.abc import Callable
 
+import msgspec
 from pyspark.sql import DataFrame
 
+from metaclip_spark.commits.entries import Begin, Wave
+from metaclip_spark.commits.files import lost_files, tidy
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import fetch_options
-from metaclip_spark.runs.layout import RUN
-from metaclip_spark.runs.ledger import FAILED, Ledger
+from metaclip_spark.runs.layout import place_of, wave_place
+from metaclip_spark.runs.ledger import FAILED, ledger_of
 from metaclip_spark.runs.progress import StepProgress, watch
-from metaclip_spark.runs.records import ExtractManifest, LedgerEntry
-from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.records import ExtractManifest, Manifest
+from metaclip_spark.runs.run import Attempt, Run
 from metaclip_spark.runs.step import EXTRACT
 from metaclip_spark.runs.waves import (
     WaveLayout,
@@ -29,34 +32,43 @@ from udfs.pairs.extract import ExtractOptions
 log = logging.getLogger(__name__)
 
 
-def extract_pending(
-    run: Run, config: ExtractConfig, paths: list[ArchivePath], ledger: Ledger, buckets: int
-) -> tuple[Ledger, float]:
-    """Extracts the archives that the ledger lacks; returns the ledger and the seconds that it took."""
-    done = ledger.accepted()
+def extract_pending(run: Run, config: ExtractConfig, paths: list[ArchivePath], buckets: int) -> float:
+    """Extracts the archives that no wave holds yet; returns the seconds that it took."""
+    done = ledger_of(run.state).accepted()
     pending = [each for each in paths if each[0] not in done]
     if not pending:
         log.info("extract: done before, kept")
-        return ledger, 0.0
-    run.storage.delete(RUN)
+        return 0.0
+    _begin(run, config, buckets)
     progress = StepProgress("extract", "archives", total=len(paths), done_before=len(paths) - len(pending))
 
-    def note(entry: LedgerEntry) -> None:
-        progress.done_before += len(entry.archives)
+    def note(wave: Wave) -> None:
+        progress.done_before += len(wave.archives)
         numbers = {
-            "archives": len(entry.archives),
-            "archives_failed": sum(summary.status == FAILED for summary in entry.archives),
-            "pairs": sum(summary.pairs for summary in entry.archives),
+            "archives": len(wave.archives),
+            "archives_failed": sum(summary.status == FAILED for summary in wave.archives),
+            "pairs": sum(summary.pairs for summary in wave.archives),
         }
         progress.pairs += numbers["pairs"]
         words = "{archives:,} archives, {archives_failed} of them failed, {pairs:,} pairs".format(**numbers)
-        log.info(f"wave {entry.wave}: {words}", extra={"step": "extract", "wave": entry.wave, "numbers": numbers})
+        log.info(f"wave {wave.wave}: {words}", extra={"step": "extract", "wave": wave.wave, "numbers": numbers})
 
+    tidy(run.owned, wave_place())
     layout = WaveLayout(run.output.rows_per_file, buckets)
     with watch(run.spark, progress):
-        ledger = run_waves(run.storage, pending, config, _extractor(run, config), note, layout)
+        run_waves(run.owned, pending, config, _extractor(run, config), note, layout)
     log.info(f"extract: {len(pending):,} archives, {progress.pairs:,} pairs, {progress.seconds:.1f} s")
-    return ledger, progress.seconds
+    return progress.seconds
+
+
+def _begin(run: Run, config: ExtractConfig, buckets: int) -> int:
+    """Begins a round of extraction, unless the last one has not come to its end."""
+    begun = run.state.begins.get(EXTRACT.name)
+    settings = msgspec.to_builtins(extraction_settings(config))
+    later = [step for step in run.state.begins if step != EXTRACT.name]
+    if begun and begun[1].config == settings and not later and not run.state.tables:
+        return begun[0]
+    return run.owned.commit(Begin(owner=run.owned.nonce, step=EXTRACT.name, config=settings, input="", buckets=buckets))
 
 
 def _extractor(run: Run, config: ExtractConfig) -> Callable[[list[ArchivePath]], DataFrame]:
@@ -73,20 +85,27 @@ def _extractor(run: Run, config: ExtractConfig) -> Callable[[list[ArchivePath]],
     return extract
 
 
-def finish_extraction(run: Run, config: ExtractConfig, ledger: Ledger, seconds: float) -> ExtractManifest:
-    """Writes archives/ and rejects/ from the ledgered waves, unless they are of this ledger already."""
-    before = run.manifest_if_done(EXTRACT)
-    if before and before.input == ledger.digest() and not run.lost_files(before):
+def finish_extraction(run: Run, config: ExtractConfig, seconds: float) -> ExtractManifest:
+    """Writes archives and rejects from the waves that count, unless they are of these waves already."""
+    ledger = ledger_of(run.state)
+    before, entry = run.manifest_if_done(EXTRACT), run.entry(EXTRACT)
+    if before and entry and before.input == ledger.digest() and not lost_files(run.storage, entry):
         return before
-    run.undo(EXTRACT)
-    run.write_rows(archive_rows(ledger), "archives")
+    begun = run.state.begins.get(EXTRACT.name)
+    begin = begun[0] if begun else _begin(run, config, run.buckets)
+    for table in EXTRACT.tables:
+        tidy(run.owned, place_of(table))
+    attempt = Attempt(run)
+    attempt.write_rows(archive_rows(ledger), "archives")
     rejects = read_rejects(run.spark, run.storage, ledger).coalesce(1)
-    run.write(rejects.sortWithinPartitions("archive", "record_offset", "stage", "reason", "example"), "rejects")
-    return run.commit(
-        EXTRACT,
-        extraction_settings(config),
-        extraction_numbers(ledger),
+    attempt.write(rejects.sortWithinPartitions("archive", "record_offset", "stage", "reason", "example"), "rejects")
+    manifest: ExtractManifest = Manifest(
+        step=EXTRACT.name,
+        config=extraction_settings(config),
+        input=ledger.digest(),
+        numbers=extraction_numbers(ledger),
         settings=as_dict(config),
-        input_digest=ledger.digest(),
         seconds=round(seconds + (before.seconds if before else 0.0), 3),
     )
+    run.commit(EXTRACT, manifest, attempt, begin)
+    return manifest

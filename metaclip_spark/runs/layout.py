@@ -17,14 +17,19 @@
 An attempt is NNNNNNNN-<nonce>: the number of the driver's `Open`, and a nonce.
 """
 
+import os
 from pathlib import Path
 
 from metaclip_spark.commits.entries import COMMITS, LAYOUT
 from metaclip_spark.commits.owner import BEATS
 from metaclip_spark.commits.run_file import RUN
+from metaclip_spark.commits.state import State
 from metaclip_spark.errors import ConfigError, OutputExistsError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.stores.storage import Storage
+from udfs.sources import scheme_of
+from udfs.sources.s3 import SCHEMES as S3_SCHEMES
+from udfs.sources.s3 import split_s3
 
 EXTRACTED = "extracted"
 CURATED = "curated"
@@ -66,6 +71,12 @@ def wave_name(folder: str) -> str:
     return folder.removeprefix(_WAVE)
 
 
+def report_file(state: State) -> str:
+    """Names the file of a run's report; of layout 1 where no log tells of one."""
+    folder = state.finished.report if state.finished else REPORT
+    return f"{folder}/{REPORT_JSON}"
+
+
 def holds_run(storage: Storage) -> bool:
     """Tells whether a run was begun in the folder."""
     return bool({MARKER, COMMITS}.intersection(storage.names("")))
@@ -101,7 +112,16 @@ def check_apart(output: str, paths: list[ArchivePath]) -> None:
     Raises:
         ConfigError: If a path is in one of the run's folders.
     """
-    inside = tuple(f"{Storage(output).place}/{name}/" for name in _OURS)
+    root = Storage(output).place
+    inside = (*(f"{root}/{name}/" for name in _OURS), f"{root}/{CURATED}-")
     for _, path in paths:
-        if f"{Storage.place_of(path)}/".startswith((*inside, f"{Storage(output).place}/{CURATED}-")):
+        if path.startswith(inside) or _place_of_input(path).startswith(inside):
             raise ConfigError(f"the input {path} lies in the output's own folders: give another --output")
+
+
+def _place_of_input(path: str) -> str:
+    """Resolves the path of an input as `Storage.place` resolves a folder."""
+    scheme = scheme_of(path)
+    if scheme == "file":
+        return os.path.realpath(path.removeprefix("file://"))
+    return f"s3://{'/'.join(split_s3(path))}" if scheme in S3_SCHEMES else path

@@ -1,6 +1,6 @@
 """Runs of layout 1, which had no log: read as entries of a log, and imported into one.
 
-There, `ledger/` told which attempts at archives count, `manifests/` which tables, and `run.json` that a run is finished.
+There, `ledger/` told which attempts at archives count, `manifests/` which tables, `run.json` that a run is finished.
 """
 
 import os
@@ -26,9 +26,9 @@ from metaclip_spark.commits.entries import (
 )
 from metaclip_spark.commits.run_file import RUN
 from metaclip_spark.errors import InputError, OutputExistsError
+from metaclip_spark.runs.buckets import combined_input
 from metaclip_spark.runs.layout import LOCK, MARKER, TABLES, wave_place
 from metaclip_spark.runs.records import RESTORE, ExtractionSettings, Manifest, manifest_of
-from metaclip_spark.runs.buckets import combined_input
 from metaclip_spark.runs.step import DEDUPLICATE, EXTRACT, MATCH, STEPS, Step
 from metaclip_spark.stores.storage import JsonObject, Storage
 
@@ -141,9 +141,7 @@ def _entries(storage: Storage, owner: str) -> Iterator[Entry1]:
         folder = f"{wave_place()}{name}"
         if entry.archives:
             archives = tuple(ArchiveSummary(**msgspec.structs.asdict(summary)) for summary in entry.archives)
-            yield Wave(
-                owner=owner, wave=entry.wave, written=_written(storage, folder, entry.files), archives=archives
-            )
+            yield Wave(owner=owner, wave=entry.wave, written=_written(storage, folder, entry.files), archives=archives)
         if entry.superseded is not UNSET:
             gone += [Attempt(f"{wave_place()}{item.entry}", item.archive) for item in entry.superseded]
     if gone:
@@ -169,16 +167,11 @@ def _step_entries(storage: Storage, step: Step[Any, Any], buckets: int, owner: s
         same = {bucket: each for bucket, each in manifests.items() if each.config == first.config}
         inputs = [each.input for each in same.values()]
         whole = combined_input(before, inputs, made) if len(same) == buckets else ""
-        yield Begin(
-            owner=owner, step=step.name, config=msgspec.to_builtins(first.config), input=whole, buckets=buckets
-        )
+        yield Begin(owner=owner, step=step.name, config=msgspec.to_builtins(first.config), input=whole, buckets=buckets)
         manifests = same
     for bucket, manifest in manifests.items():
         files = told[bucket][1]
-        tables = {
-            folder.partition("/")[0]: _written(storage, folder, names)
-            for folder, names in files.items()
-        }
+        tables = {folder.partition("/")[0]: _written(storage, folder, names) for folder, names in files.items()}
         content = manifest_content(manifest)
         if step.name == "sample":
             yield Sample(owner=owner, tables=tables, manifest=content)

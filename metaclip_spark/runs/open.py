@@ -1,28 +1,39 @@
 """The three ways to open a run: begin it, continue it with one step, or read it."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from functools import partial
 
 from pyspark.sql import SparkSession
 
+from metaclip_spark.commits.entries import Import, Reset
+from metaclip_spark.commits.files import tidy
+from metaclip_spark.commits.log import Log, has_log, taken_over
+from metaclip_spark.commits.owner import Applicant, Owner, check_free, owning
+from metaclip_spark.commits.state import State
 from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.errors import InputError, OutputExistsError
 from metaclip_spark.runs.layout import (
-    MANIFESTS,
-    MARKER,
-    RUN,
+    REPORT,
+    TABLES,
     check_usable,
-    delete_run,
     holds_run,
-    manifest_name,
     mark_as_run,
+    place_of,
+    wave_place,
 )
-from metaclip_spark.runs.lock import locked
-from metaclip_spark.runs.records import RunSummary, check_layout, read_object, read_record
+from metaclip_spark.runs.layout_1 import (
+    check_marker,
+    delete_layout_1,
+    is_finished_1,
+    is_of_layout_1,
+    read_layout_1,
+    take_lock_1,
+)
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import STEPS
+from metaclip_spark.runs.waves import JOB_TAG
 from metaclip_spark.stores.session import get_session, is_submitted
 from metaclip_spark.stores.spark_io import (
     package_settings,
@@ -41,16 +52,17 @@ def begin_run(output: OutputConfig, name: str = "curate") -> AbstractContextMana
 
     Args:
         output: Where, and what to do about what is there.
-        name: The job, for the lock and for Spark's UI.
+        name: The job, for messages and for Spark's UI.
 
     Returns:
-        A context with the run; its lock is held meanwhile.
+        A context with the run, which this driver owns meanwhile.
 
     Raises:
         OutputExistsError: If the folder holds a run and neither --resume nor --overwrite was given, holds other files,
-            cannot be written to, or is in use by another run.
+            cannot be written to, or is in use by another driver.
+        InputError: If its log is not whole, or of a newer version.
     """
-    return _hold(output, name, lambda storage: prepare_output(storage, output), begins=True)
+    return _own(output, name, step=None, begins=True)
 
 
 def continue_run(output: OutputConfig, step: str | None = None) -> AbstractContextManager[Run]:
@@ -61,35 +73,40 @@ def continue_run(output: OutputConfig, step: str | None = None) -> AbstractConte
         step: One of `STEPS`; None for the report, which is written anew each time.
 
     Returns:
-        A context with the run; its lock is held meanwhile.
+        A context with the run, which this driver owns meanwhile.
 
     Raises:
-        InputError: If the folder holds no run, or the step before this one has not been done.
+        InputError: If the folder holds no run, the step before this one has not been done, or its log is not whole.
         OutputExistsError: If the step was done and neither --resume nor --overwrite was given, or the folder cannot be
-            written to or is in use by another run.
+            written to or is in use by another driver.
     """
-    if step is None:
-        return _hold(output, "report", _check_marker, begins=False)
-    return _hold(output, step, lambda storage: prepare_step(storage, output, step), begins=False)
+    return _own(output, step or "report", step=step, begins=False)
 
 
-def hold_output(output: OutputConfig, name: str) -> AbstractContextManager[Run]:
+@contextmanager
+def try_output(output: OutputConfig, name: str) -> Iterator[Run]:
     """Opens a folder for trial writes: a run is neither begun nor changed.
 
     Raises:
-        OutputExistsError: If the folder holds other files, cannot be written to, or is in use by another run.
+        OutputExistsError: If the folder holds other files.
     """
-    return _hold(output, name, lambda _storage: None, begins=True)
+    storage = Storage(output.output)
+    session = session_for(storage, _application(name), output)
+    check_usable(storage)
+    session = session or get_session(_application(name), session_settings(output))
+    prepare_compression(session)
+    log.info(prepare_tables(session, storage, allow_rename_committer=output.allow_rename_committer))
+    yield Run(session, storage, output, Log(storage))
 
 
 def open_run(path: str, *, name: str = "read", s3_packages: bool = False, finished: bool = True) -> Run:
-    """Opens a run to read it: no lock, no write.
+    """Opens a run to read it; nothing is written.
 
     Args:
         path: The run's folder, on this machine or in a store.
         name: The job, for Spark's UI.
         s3_packages: Fetch Spark's S3 jars; for plain python only.
-        finished: Refuse a run that has no run.json; otherwise it is enough that extraction ended.
+        finished: Refuse a run that is unfinished; otherwise it is enough that extraction ended.
 
     Returns:
         The run, in the session that is running or in a new one.
@@ -101,90 +118,87 @@ def open_run(path: str, *, name: str = "read", s3_packages: bool = False, finish
     storage = Storage(output.output)
     application = _application(name)
     session = session_for(storage, application, output)
+    read = read_log(storage)
     if finished:
-        read_finished(storage)
-    elif not is_run(storage):
+        check_finished(storage, read)
+    elif not _is_extracted(read.state):
         raise InputError(f"{storage.root} is no run: give the folder that was a run's --output")
     session = session or get_session(application, session_settings(output))
     prepare_tables(session, storage, allow_rename_committer=True)
-    return Run(session, storage, output)
+    return Run(session, storage, output, read)
 
 
 def open_beside(run: Run, path: str) -> Run:
     """Opens another run for reading in the session of one."""
     storage = Storage(path)
     prepare_tables(run.spark, storage, allow_rename_committer=True)
-    return replace(run, storage=storage)
+    return Run(run.spark, storage, run.output, read_log(storage))
+
+
+def read_log(storage: Storage) -> Log:
+    """Reads the log of a folder; a run of layout 1 is read as if it had one.
+
+    Raises:
+        InputError: If the log is not whole, or of a newer version.
+    """
+    read = Log(storage)
+    if not read.read_all().changed and is_of_layout_1(storage):
+        check_marker(storage)
+        read.state.take_layout_1(read_layout_1(storage))
+    return read
 
 
 def is_run(storage: Storage) -> bool:
     """Tells whether a folder holds a run of which something can be read: from the end of extraction on."""
-    return any(read_object(storage, name) is not None for name in (RUN, manifest_name("extract")))
+    return holds_run(storage) and _is_extracted(read_log(storage).state)
 
 
-def read_finished(storage: Storage) -> RunSummary:
-    """Reads run.json of a finished run.
-
-    Raises:
-        InputError: If there is none, or it was written in another layout.
-    """
-    found = read_record(storage, RUN, RunSummary)
-    if found is None:
-        what = "is unfinished" if is_run(storage) else "is no run"
-        raise InputError(
-            f"{storage.root} {what} (it has no {RUN}): give the folder of a finished run, or finish this one with "
-            "--resume or jobs/report_curation.py"
-        )
-    return found
+def _is_extracted(state: State) -> bool:
+    return bool(state.tables or state.samples)
 
 
-def prepare_output(storage: Storage, output: OutputConfig) -> None:
-    """Refuses or empties an output that holds a run, as the user asked, and marks it as a run's.
+def check_finished(storage: Storage, read: Log) -> None:
+    """Refuses a run that is unfinished.
 
     Raises:
-        OutputExistsError: If it holds a run and neither --resume nor --overwrite was given.
+        InputError: If it is.
     """
-    if output.overwrite:
-        delete_run(storage)
-    elif holds_run(storage):
-        if not output.resume:
-            raise OutputExistsError(f"{storage.root} holds a run: give --resume to go on with it, or --overwrite")
-        _check_marker(storage)
-    mark_as_run(storage)
+    state = read.state
+    if state.finished or (not state.changed and is_finished_1(storage)):
+        return
+    what = "is unfinished" if _is_extracted(state) or state.number else "is no run"
+    raise InputError(
+        f"{storage.root} {what}: give the folder of a finished run, or finish this one with --resume or "
+        "metaclip-spark report"
+    )
 
 
-def prepare_step(storage: Storage, output: OutputConfig, step: str) -> None:
-    """Refuses or undoes a step that was done before, as the user asked, and refuses one whose input is missing.
+def _check_begin(storage: Storage, state: State, output: OutputConfig, applicant: Applicant) -> None:
+    """Refuses to begin a run where there is one, unless the user or a restarted driver goes on with it."""
+    if output.resume or output.overwrite or not holds_run(storage):
+        return
+    owner = state.owner
+    if owner is not None and applicant.application is not None and applicant.application == owner.application:
+        return
+    raise OutputExistsError(f"{storage.root} holds a run: give --resume to go on with it, or --overwrite")
 
-    Raises:
-        InputError: If the step before it has not been done.
-        OutputExistsError: If the step was done and neither --resume nor --overwrite was given.
-    """
-    _check_marker(storage)
+
+def _check_step(storage: Storage, state: State, output: OutputConfig, step: str) -> None:
+    """Refuses a step that was done before, unless the user says what to do, and one whose input is missing."""
     before = STEPS[step].after
-    if before and not _is_begun(storage, before):
+    if before and not _is_begun(state, before):
         raise InputError(f"{storage.root} has no finished step '{before}': run that step first")
-    if output.overwrite:
-        storage.delete(RUN)
-        for name in storage.names(MANIFESTS):
-            if name == f"{step}.json" or name.startswith(f"{step}-"):
-                storage.delete(f"{MANIFESTS}/{name}")
-    elif _is_begun(storage, step) and not output.resume:
+    if _is_begun(state, step) and not (output.resume or output.overwrite):
         raise OutputExistsError(
             f"{storage.root} has the step '{step}' already: give --resume to keep it where its settings are the same, "
             "or --overwrite to do it again"
         )
 
 
-def _is_begun(storage: Storage, step: str) -> bool:
-    # Whatever the number of buckets, there is a first one.
-    (first,) = STEPS[step].manifest_names([0])
-    return read_object(storage, first) is not None
-
-
-def _check_marker(storage: Storage) -> None:
-    """Refuses a run of a newer version before anything of it is changed."""
-    check_layout(storage, MARKER, read_object(storage, MARKER) or {})
+def _is_begun(state: State, step: str) -> bool:
+    if STEPS[step].is_sample:
+        return state.sample is not None
+    return any(name == step for name, _ in state.tables)
 
 
 def session_settings(output: OutputConfig) -> dict[str, str]:
@@ -202,30 +216,101 @@ def session_for(storage: Storage, application: str, output: OutputConfig) -> Spa
 
 
 @contextmanager
-def _hold(output: OutputConfig, name: str, prepare: Callable[[Storage], None], *, begins: bool) -> Iterator[Run]:
-    """Takes a run's lock, prepares its folder, and only then starts Spark.
-
-    Raises:
-        InputError: If the folder holds no run and the job does not begin one.
-    """
+def _own(output: OutputConfig, name: str, *, step: str | None, begins: bool) -> Iterator[Run]:
+    """Owns a run's folder; whatever can be refused is refused before anything is written."""
     storage = Storage(output.output)
     application = _application(name)
     session_for(storage, application, output)
     check_usable(storage)
     if not begins and not holds_run(storage):
         raise InputError(f"{storage.root} holds no run: make one with curate or extract_pool, or check --output")
-    with locked(storage, application):
-        prepare(storage)
-        session = get_session(application, session_settings(output))
-        prepare_compression(session)
-        run = Run(session, storage, output)
-        line = prepare_tables(session, storage, allow_rename_committer=output.allow_rename_committer)
-        if storage.scheme != "file":
-            log.info(line)
-        if warning := warn_of_region(storage):
-            log.warning(warning)
+    check_marker(storage)
+    read = _log_to_write(storage, output, begins=begins)
+    if not is_submitted():
+        # Before Spark starts. A driver that its cluster has restarted is known by its session only.
+        _refuse(storage, read.state, output, Applicant(application), step, begins=begins)
+        if not output.resume:
+            check_free(read, storage, Applicant(application), wait=False)
+    session = get_session(application, session_settings(output))
+    prepare_compression(session)
+    line = prepare_tables(session, storage, allow_rename_committer=output.allow_rename_committer)
+    if storage.scheme != "file":
+        log.info(line)
+    if warning := warn_of_region(storage):
+        log.warning(warning)
+    applicant = _applicant(session, application)
+    _refuse(storage, read.state, output, applicant, step, begins=begins)
+    take_lock_1(storage)
+    with owning(read, storage, applicant, wait=output.resume) as owner, _tagged(session, owner):
+        # Another driver may have been at work until now.
+        _refuse(storage, owner.state, output, applicant, step, begins=begins)
+        run = Run(session, storage, output, owner.log, owner, step if output.overwrite else None)
+        mark_as_run(storage)
+        _take_over(run, begins=begins)
         _tidy_uploads(run)
         yield run
+
+
+@contextmanager
+def _tagged(session: SparkSession, owner: Owner) -> Iterator[None]:
+    """Lets the owner's jobs be cancelled once another driver has taken the run, and says that in one line."""
+    context = session.sparkContext
+    context.addJobTag(JOB_TAG)
+    owner.when_lost = partial(context.cancelJobsWithTag, JOB_TAG)
+    try:
+        yield
+    except Exception as error:
+        if owner.lost and not isinstance(error, OutputExistsError):
+            raise OutputExistsError(taken_over(owner.storage)) from error
+        raise
+    finally:
+        context.removeJobTag(JOB_TAG)
+
+
+def _log_to_write(storage: Storage, output: OutputConfig, *, begins: bool) -> Log:
+    """Reads the log; of layout 1 that is to be overwritten, nothing need be readable."""
+    if begins and output.overwrite and is_of_layout_1(storage) and not has_log(storage):
+        return Log(storage)
+    return read_log(storage)
+
+
+def _refuse(
+    storage: Storage, state: State, output: OutputConfig, applicant: Applicant, step: str | None, *, begins: bool
+) -> None:
+    if begins:
+        _check_begin(storage, state, output, applicant)
+    elif step is not None:
+        _check_step(storage, state, output, step)
+
+
+def _applicant(session: SparkSession, application: str) -> Applicant:
+    context = session.sparkContext
+    attempt = context.getConf().get("spark.app.attempt.id")
+    return Applicant(application, context.applicationId, attempt)
+
+
+def _take_over(run: Run, *, begins: bool) -> None:
+    """Imports a run of layout 1, and begins anew where the user says so."""
+    owner, storage = run.owned, run.storage
+    if begins and run.output.overwrite:
+        mine = owner.state.owner.application if owner.state.owner else None
+        if mine is not None and owner.state.reset_by == mine:
+            # An earlier attempt of this very application has begun anew: what it did since is kept.
+            return
+        owner.commit(Reset(owner=owner.nonce))
+        delete_layout_1(storage)
+        _tidy_all(owner)
+    elif not owner.state.changed and is_of_layout_1(storage):
+        owner.commit(Import(owner=owner.nonce, entries=read_layout_1(storage, owner.nonce)))
+
+
+def _tidy_all(owner: Owner) -> None:
+    tidy(owner, wave_place())
+    for table in (*TABLES, REPORT):
+        tidy(owner, place_of(table))
+        for name in owner.storage.names(table):
+            if name.startswith("bucket="):
+                tidy(owner, f"{table}/{name}")
 
 
 def _application(name: str) -> str:

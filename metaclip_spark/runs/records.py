@@ -1,6 +1,7 @@
 """What a run tells of its steps, in its log and its reports: one type each, written and read here only.
 
-Keys that have a default were not told by earlier versions. `UNSET` stands for a key that is not in the file, so that a digest stays what it was.
+Keys that have a default were not told by earlier versions. `UNSET` stands for a key that is not in the file, so that a
+digest stays what it was.
 """
 
 from types import UnionType

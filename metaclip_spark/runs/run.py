@@ -1,14 +1,13 @@
-"""One run: its session, its folder, and the rule by which a step is done once.
+"""One run: its session, its folder, what counts in it, and the rule by which a step is done once.
 
-A step's table counts by its manifest. A manifest names what the step was made with (`config`), what it was made from
-(`input`: the digest of the manifest before it) and what came of it (`numbers`); where the first two are as before, the
-step is done.
+A step's table counts by an entry of the run's log. The entry says what the step was made with (`config`), what it was
+made from (`input`: the digest of the step before it) and what came of it (`numbers`); where the first two are as
+before, the step is done.
 """
 
 import logging
-import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,16 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
+from metaclip_spark.commits.entries import Begin, Sample, Table, Written
+from metaclip_spark.commits.files import lost_files, readable_paths, tidy, write_rows, write_to
+from metaclip_spark.commits.log import Log
+from metaclip_spark.commits.owner import Owner
+from metaclip_spark.commits.state import State
 from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.errors import InputError
-from metaclip_spark.runs.buckets import buckets_of, combined, read_step
-from metaclip_spark.runs.layout import RUN, bucket_folder, manifest_name
+from metaclip_spark.runs.buckets import buckets_of, combine
+from metaclip_spark.runs.layout import place_of
 from metaclip_spark.runs.progress import StepProgress, watch
-from metaclip_spark.runs.records import Gate, Manifest, Record, put_record, read_manifest
-from metaclip_spark.runs.step import Step
+from metaclip_spark.runs.records import Gate, Manifest, Record, manifest_of
+from metaclip_spark.runs.step import STEPS, Step
 from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.steps.schemas import spark_schema
-from metaclip_spark.stores.spark_io import check_committed
 from metaclip_spark.stores.storage import JsonObject, Storage
 from udfs.schemas import MATCHED
 
@@ -37,97 +40,160 @@ Config = TypeVar("Config", bound=Record)
 Numbers = TypeVar("Numbers", bound=Record)
 
 
+@dataclass
+class Attempt:
+    """One attempt at the tables of a step, or of one of its buckets.
+
+    Attributes:
+        run: The run.
+        bucket: The bucket, where the step works by bucket.
+        tables: Table to what was written of it.
+    """
+
+    run: "Run"
+    bucket: int | None = None
+    tables: dict[str, Written] = field(default_factory=dict)
+
+    def write(self, rows: DataFrame, table: str) -> int:
+        """Writes a table by a Spark job, and gives the rows that are in its files."""
+        limit = self.run.output.rows_per_file
+        self.tables[table] = write_to(
+            self.run.owned,
+            rows,
+            place_of(table, self.bucket),
+            lambda frame: frame.write.option("maxRecordsPerFile", limit),
+        )
+        return self.tables[table].rows
+
+    def write_rows(self, rows: pa.Table, table: str) -> None:
+        """Writes a table that the driver holds, without a Spark job."""
+        self.tables[table] = write_rows(self.run.owned, rows, place_of(table))
+
+
 @dataclass(frozen=True)
 class Run:
     """Where a run computes, where it stores, and where it speaks.
 
     Attributes:
         spark: The session.
-        storage: The run's folder, whose lock the caller holds where it writes.
+        storage: The run's folder.
         output: Its configuration.
+        log: Its log, as far as it has been read.
+        owner: Its owner, where this driver may write to it.
+        redone: The step that is done again whatever was done before.
     """
 
     spark: SparkSession
     storage: Storage
     output: OutputConfig
+    log: Log
+    owner: Owner | None = None
+    redone: str | None = None
+
+    @property
+    def state(self) -> State:
+        """What counts."""
+        return self.log.state
+
+    @property
+    def owned(self) -> Owner:
+        """The run's owner.
+
+        Raises:
+            RuntimeError: If the run was opened for reading.
+        """
+        if self.owner is None:
+            raise RuntimeError(f"{self.storage.root} was opened for reading")
+        return self.owner
 
     @property
     def buckets(self) -> int:
         """Into how many buckets the pool is split."""
-        return buckets_of(self.storage)
+        return buckets_of(self.state) or 1
+
+    def entry(self, step: Step[Any, Any], bucket: int | None = None) -> Table | Sample | None:
+        """Gives the entry by which a step counts, or one of its buckets; None where it does not."""
+        return self.state.sample if step.is_sample else self.state.tables.get((step.name, bucket))
 
     def manifest(self, step: Step[Config, Numbers], bucket: int | None = None) -> Manifest[Config, Numbers]:
-        """Reads the manifest of a step that must have been done, of one bucket or of all together.
+        """Gives the manifest of a step that must have been done, of one bucket or of all together.
 
         Raises:
             InputError: If the step has not been done, or its files are no longer what it wrote.
         """
-        buckets = range(self.buckets) if bucket is None else [bucket]
-        found = combined(self.storage, step, read_step(self.storage, step, buckets))
-        lost = self.lost_files(found)
+        parts = step.parts(self.buckets) if bucket is None else [bucket]
+        entries = [self.entry(step, part) for part in parts]
+        done = [entry for entry in entries if entry is not None]
+        if len(done) < len(entries):
+            what = f"only {len(done)} of {len(entries)} buckets of" if done else "no finished"
+            raise InputError(f"{self.storage.root} has {what} step '{step.name}': run that step first")
+        lost = [file for entry in done for file in lost_files(self.storage, entry)]
         if lost:
-            raise InputError(
-                f"{len(lost)} files of the step '{step.name}' are gone from {self.storage.root}, first {lost[0]}: "
-                "run that step again"
+            raise InputError(self.explain_loss(step.name, lost))
+        before = STEPS.get(step.after or "")
+        made_before = [] if bucket is not None or before is None else self._manifests_if_done(before)
+        return combine([self._manifest_of(step, entry) for entry in done], before, made_before)
+
+    def explain_loss(self, step: str, lost: Sequence[str]) -> str:
+        """Says that files are gone, unless the log says meanwhile that they no longer count."""
+        number = self.state.number
+        if self.log.read_on().number != number:
+            return (
+                f"{self.storage.root} was changed by another driver while it was read ({lost[0]} no longer counts): "
+                "run this again"
             )
-        return found
+        return f"{len(lost)} files of the step '{step}' are gone from {self.storage.root}, first {lost[0]}: " + (
+            "run that step again with --resume"
+        )
+
+    def _manifests_if_done(self, step: Step[Any, Any]) -> list[Manifest[Any, Any]]:
+        entries = [self.entry(step, part) for part in step.parts(self.buckets)]
+        return [self._manifest_of(step, entry) for entry in entries if entry is not None]
+
+    def _manifest_of(self, step: Step[Config, Numbers], entry: Table | Sample) -> Manifest[Config, Numbers]:
+        shown = f"the entry of the step '{step.name}' in {self.storage.root}"
+        made: Manifest[Config, Numbers] = manifest_of(entry.manifest, step.config, step.numbers, shown)
+        return made
 
     def manifest_if_done(
         self, step: Step[Config, Numbers], bucket: int | None = None
     ) -> Manifest[Config, Numbers] | None:
-        """Reads one manifest of a step as it is; None where the step is not done."""
-        found: Manifest[Config, Numbers] | None = read_manifest(
-            self.storage, manifest_name(step.name, bucket), step.config, step.numbers
-        )
-        return found
+        """Gives one manifest of a step as it is; None where the step is not done."""
+        entry = self.entry(step, bucket)
+        return None if entry is None else self._manifest_of(step, entry)
 
-    def lost_files(self, manifest: Manifest[Any, Any]) -> list[str]:
-        """Lists files that a step wrote and that are gone, and files that are there and that it did not write."""
-        return sorted(
-            file
-            for folder, written in manifest.files.items()
-            for file in set(written).symmetric_difference(self.storage.data_files(folder))
-        )
-
-    def read(self, folder: str, schema: pa.Schema) -> DataFrame:
-        """Reads a folder as a table of one of `udfs.schemas`; empty where the step wrote no file."""
-        return self._read([folder], schema)
+    def read(self, table: str, schema: pa.Schema, bucket: int | None = None) -> DataFrame:
+        """Reads a table of one of `udfs.schemas` that counts; empty where the step wrote no file."""
+        return self._read([self.state.written(table, bucket)], schema)
 
     def read_buckets(self, table: str, schema: pa.Schema) -> DataFrame:
         """Reads all buckets of pool or matched."""
-        return self._read([bucket_folder(table, bucket) for bucket in range(self.buckets)], schema)
+        return self._read([self.state.written(table, bucket) for bucket in range(self.buckets)], schema)
 
-    def _read(self, folders: list[str], schema: pa.Schema) -> DataFrame:
+    def read_written(self, written: Written, schema: pa.Schema) -> DataFrame:
+        """Reads what an attempt has written, whether it counts or not."""
+        return self._read([written], schema)
+
+    def _read(self, folders: Sequence[Written | None], schema: pa.Schema) -> DataFrame:
         columns = spark_schema(schema)
-        with_files = [self.storage.location(folder) for folder in folders if self.storage.data_files(folder)]
-        if not with_files:
+        paths = [path for written in folders if written for path in readable_paths(self.storage, written)]
+        if not paths:
             return self.spark.createDataFrame([], columns)
-        return self.spark.read.schema(columns).parquet(*with_files)
+        return self.spark.read.schema(columns).parquet(*paths)
 
     def matched(self, gate: Gate) -> DataFrame:
-        """Reads the matched pairs that pass the language gate: what count and sample work with."""
+        """Reads the matched pairs that pass the language filter: what count and sample work with."""
         return filter_languages(
             self.read_buckets("matched", MATCHED),
             languages=gate.languages,
             min_language_probability=gate.min_language_probability,
         )
 
-    def write(self, table: DataFrame, folder: str) -> None:
-        """Empties a table's folder and writes it."""
-        self.storage.delete(folder)
-        rows = self.output.rows_per_file
-        table.write.mode("overwrite").option("maxRecordsPerFile", rows).parquet(self.storage.location(folder))
-        check_committed(self.storage, folder)
-
-    def write_rows(self, rows: pa.Table, folder: str) -> None:
-        """Empties a table's folder and puts one file, where the driver has all rows, without a Spark job."""
-        self.storage.delete(folder)
-        # As Spark names its files, so that a manifest's list of files tells this write from any other.
-        self.storage.put_table(f"{folder}/part-00000-{uuid.uuid4()}.zstd.parquet", rows)
-
-    def read_rows(self, folder: str, schema: pa.Schema) -> pa.Table:
+    def read_rows(self, table: str, schema: pa.Schema) -> pa.Table:
         """Reads a table that fits on the driver, file by file; empty where the step wrote no file."""
-        files = [pa.BufferReader(self.storage.read_bytes(file)) for file in self.storage.data_files(folder)]
+        written = self.state.written(table)
+        names = written.sizes if written else ()
+        files = [pa.BufferReader(self.storage.read_bytes(name)) for name in names]
         tables = [pq.read_table(file, columns=schema.names).cast(schema) for file in files]
         return pa.concat_tables([schema.empty_table(), *tables])
 
@@ -140,6 +206,25 @@ class Run:
         cores = self.spark.sparkContext.defaultParallelism
         return max(1, files, min(cores, rows // SMALLEST_PARTITION_ROWS))
 
+    def begin(self, step: Step[Config, Any], config: Config, input_digest: str) -> int:
+        """Begins a round of a step that works by bucket, or goes on with one that was begun with the same.
+
+        What is decided for a step is decided here, for all of its buckets.
+
+        Returns:
+            The number of the round's `Begin`.
+        """
+        begun = self.state.begins.get(step.name)
+        settings = msgspec.to_builtins(config)
+        if begun and self.redone != step.name:
+            why = _why_again(begun[1].config, settings, begun[1].input == input_digest)
+            if why is None:
+                return begun[0]
+            log.info(f"{step.name}: {why}, so it is done again")
+        return self.owned.commit(
+            Begin(owner=self.owned.nonce, step=step.name, config=settings, input=input_digest, buckets=self.buckets)
+        )
+
     def do(
         self,
         step: Step[Config, Numbers],
@@ -147,70 +232,61 @@ class Run:
         config: Config,
         settings: JsonObject,
         input_digest: str,
-        work: Callable[[], Numbers],
+        work: Callable[[Attempt], Numbers],
         bucket: int | None = None,
+        begin: int = 0,
     ) -> Manifest[Config, Numbers]:
-        """Does a step unless its manifest says that it is done.
+        """Does a step, or one of its buckets, unless the log says that it is done.
 
         Args:
             step: The step.
             config: What its result depends on, besides its input.
             settings: Its whole configuration, to be saved.
             input_digest: Digest of its input's manifest.
-            work: Does the step and returns its numbers.
+            work: Does the step: writes its tables by the attempt that it is given, and returns its numbers.
             bucket: The bucket, where the step works by bucket.
+            begin: The number of the round, where the step is done in rounds.
 
         Returns:
             The step's manifest.
         """
-        before = self.manifest_if_done(step, bucket)
-        if before:
-            why = _why_again(before, config, input_digest, self.lost_files(before))
-            if not why:
+        entry = self.entry(step, bucket)
+        if entry is not None and (begin or self.redone != step.name):
+            before = self._manifest_of(step, entry)
+            lost = lost_files(self.storage, entry)
+            was, now = msgspec.to_builtins(before.config), msgspec.to_builtins(config)
+            why = _why_again(was, now, before.input == input_digest)
+            why = why or (f"{len(lost)} of its files are gone" if lost else None)
+            if why is None:
                 if not bucket:
                     log.info(f"{step.name}: done before, kept")
                 return before
             log.info(f"{step.name}: {why}, so it is done again")
-        self.undo(step, bucket)
+        for table in step.tables:
+            tidy(self.owned, place_of(table, bucket), samples=self.output.keep_samples if step.is_sample else 1)
+        attempt = Attempt(self, bucket)
         with watch(self.spark, StepProgress(step.name, "partitions")) as progress:
-            numbers = work()
+            numbers = work(attempt)
         seconds = round(progress.seconds, 3)
-        manifest = self.commit(
-            step, config, numbers, settings=settings, input_digest=input_digest, seconds=seconds, bucket=bucket
+        manifest: Manifest[Config, Numbers] = Manifest(
+            step=step.name, config=config, input=input_digest, numbers=numbers, settings=settings, seconds=seconds
         )
+        self.commit(step, manifest, attempt, begin)
         told = msgspec.to_builtins(numbers)
         words = f"{step.name}: {_in_words(told)}, {progress.seconds:.1f} s"
         log.info(words, extra={"step": step.name, "bucket": bucket, "seconds": seconds, "numbers": told})
         return manifest
 
-    def undo(self, step: Step[Any, Any], bucket: int | None = None) -> None:
-        """Takes a step's table out of the count, and the run out of those that are finished, before either changes."""
-        self.storage.delete(RUN)
-        self.storage.delete(manifest_name(step.name, bucket))
-
-    def commit(
-        self,
-        step: Step[Config, Numbers],
-        config: Config,
-        numbers: Numbers,
-        *,
-        settings: JsonObject,
-        input_digest: str,
-        seconds: float,
-        bucket: int | None = None,
-    ) -> Manifest[Config, Numbers]:
-        """Puts the manifest that makes a step's table count, once it is written."""
-        manifest: Manifest[Config, Numbers] = Manifest(
-            step=step.name,
-            config=config,
-            input=input_digest,
-            numbers=numbers,
-            settings=settings,
-            files={folder: list(self.storage.data_files(folder)) for folder in step.folders(bucket)},
-            seconds=seconds,
+    def commit(self, step: Step[Any, Any], manifest: Manifest[Any, Any], attempt: Attempt, begin: int = 0) -> None:
+        """Creates the entry that makes a step's tables count, once they are written and checked."""
+        told: JsonObject = msgspec.to_builtins(manifest)
+        nonce = self.owned.nonce
+        if step.is_sample:
+            self.owned.commit(Sample(owner=nonce, tables=attempt.tables, manifest=told))
+            return
+        self.owned.commit(
+            Table(owner=nonce, step=step.name, bucket=attempt.bucket, begin=begin, tables=attempt.tables, manifest=told)
         )
-        put_record(self.storage, manifest_name(step.name, bucket), manifest)
-        return manifest
 
 
 def check_number(found: int, recorded: int, what: str) -> None:
@@ -226,14 +302,11 @@ def check_number(found: int, recorded: int, what: str) -> None:
         )
 
 
-def _why_again(before: Manifest[Config, Numbers], config: Config, input_digest: str, lost: list[str]) -> str | None:
-    was, now = msgspec.to_builtins(before.config), msgspec.to_builtins(config)
+def _why_again(was: JsonObject, now: JsonObject, same_input: bool) -> str | None:  # noqa: FBT001
     keys = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
     if keys:
         return f"other settings ({', '.join(keys)})"
-    if before.input != input_digest:
-        return "its input has changed"
-    return f"{len(lost)} of its files are gone" if lost else None
+    return None if same_input else "its input has changed"
 
 
 def _in_words(numbers: JsonObject) -> str:

@@ -1,6 +1,5 @@
-"""Extraction in waves: each attempt writes to a folder of its own and counts once its ledger entry is put."""
+"""Extraction in waves: each attempt writes to a folder of its own and counts once the log has its entry."""
 
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,28 +12,24 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
+from metaclip_spark.commits.entries import ArchiveSummary, Wave, Written
+from metaclip_spark.commits.files import write_to
+from metaclip_spark.commits.owner import Owner
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.errors import TooManyRejectsError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.runs.buckets import bucket_of
-from metaclip_spark.runs.layout import LEDGER, wave_folder
-from metaclip_spark.runs.ledger import FAILED, Ledger, read_ledger
-from metaclip_spark.runs.records import (
-    ArchiveSummary,
-    ExtractionSettings,
-    ExtractNumbers,
-    LedgerEntry,
-    NamedArchives,
-    put_record,
-)
+from metaclip_spark.runs.layout import EXTRACTED as EXTRACTED_FOLDER
+from metaclip_spark.runs.layout import wave_name, wave_place
+from metaclip_spark.runs.ledger import FAILED, Ledger, ledger_of
+from metaclip_spark.runs.records import ExtractionSettings, ExtractNumbers, NamedArchives
 from metaclip_spark.steps.schemas import require_columns, spark_schema
-from metaclip_spark.stores.spark_io import check_committed
 from metaclip_spark.stores.storage import Storage
 from udfs.schemas import ARCHIVES, EXTRACTED, PAIRS, REJECTS
 
 Result = TypeVar("Result")
 
-_JOB_TAG = "metaclip-spark-extract"
+JOB_TAG = "metaclip-spark-extract"
 NORMAL_REASON = "record.skipped_"
 """Records that hold no page by their nature (requests, redirects, PDF ...): counted, but no rejects."""
 
@@ -54,51 +49,43 @@ class WaveLayout:
     rows_per_file: int
     buckets: int = 1
 
-    def writer(self, extracted: DataFrame) -> DataFrameWriter:
+    def place(self, extracted: DataFrame) -> DataFrame:
         """Places rows by bucket, where there are several, and else leaves them where they were made."""
-        folders = ["kind"]
-        if self.buckets > 1:
-            bucket = F.coalesce(bucket_of(F.col("pair_id"), self.buckets), F.lit(0))
-            extracted = extracted.withColumn("bucket", bucket).repartition(self.buckets, "bucket")
-            folders.append("bucket")
-        return extracted.write.mode("errorifexists").partitionBy(*folders).option(
-            "maxRecordsPerFile", self.rows_per_file
-        )  # fmt: skip
+        if self.buckets == 1:
+            return extracted
+        bucket = F.coalesce(bucket_of(F.col("pair_id"), self.buckets), F.lit(0))
+        return extracted.withColumn("bucket", bucket).repartition(self.buckets, "bucket")
+
+    def writer(self, placed: DataFrame) -> DataFrameWriter:
+        """Writes what `place` gave, a folder per kind and bucket."""
+        folders = ["kind", "bucket"] if self.buckets > 1 else ["kind"]
+        return placed.write.partitionBy(*folders).option("maxRecordsPerFile", self.rows_per_file)
 
 
-def extract_wave(
-    storage: Storage,
-    wave: int,
-    names: list[str],
-    extracted: DataFrame,
-    settings: ExtractionSettings,
-    layout: WaveLayout,
-) -> tuple[str, LedgerEntry]:
+def extract_wave(owner: Owner, wave: int, names: list[str], extracted: DataFrame, layout: WaveLayout) -> Wave:
     """Writes one attempt at one wave and makes it count.
 
     Args:
-        storage: The run, whose lock the caller holds.
+        owner: The run's owner.
         wave: The wave's number.
         names: Its archives.
         extracted: Columns of `EXTRACTED`, not yet computed.
-        settings: What the extraction's result depends on.
         layout: How its rows are written.
 
     Returns:
-        The name of the ledger entry, and the entry.
+        The wave's entry.
 
     Raises:
-        RuntimeError: If the rows written do not hold each archive once.
+        RuntimeError: If the rows written do not hold each archive once, and the pairs that each has told of.
+        InputError: If files were lost twice.
     """
-    name = f"{wave:05d}-{secrets.token_hex(4)}"
-    folder = wave_folder(name)
-    layout.writer(extracted).parquet(storage.location(folder))
-    check_committed(storage, folder)
-    archives = _read_summaries(extracted.sparkSession, storage, f"{folder}/kind=archive")
+    written = write_to(owner, layout.place(extracted), wave_place(), layout.writer)
+    archives = _read_summaries(extracted.sparkSession, owner.storage, f"{written.folder}/kind=archive")
     _check_complete(archives, names)
-    entry = LedgerEntry(wave=wave, config=settings, files=list(storage.data_files(folder)), archives=archives)
-    put_record(storage, f"{LEDGER}/{name}.json", entry)
-    return name, entry
+    _check_pairs(archives, written)
+    entry = Wave(owner=owner.nonce, wave=wave, written=written, archives=tuple(archives))
+    owner.commit(entry)
+    return entry
 
 
 def waves_of(pending: list[ArchivePath], archives_per_wave: int) -> Iterator[list[ArchivePath]]:
@@ -108,51 +95,47 @@ def waves_of(pending: list[ArchivePath], archives_per_wave: int) -> Iterator[lis
 
 
 def run_waves(
-    storage: Storage,
+    owner: Owner,
     pending: list[ArchivePath],
     config: ExtractConfig,
     extract: Callable[[list[ArchivePath]], DataFrame],
-    committed: Callable[[LedgerEntry], None],
+    committed: Callable[[Wave], None],
     layout: WaveLayout,
-) -> Ledger:
-    """Extracts the archives that the ledger lacks, wave by wave, and those that failed again.
+) -> None:
+    """Extracts archives that no wave holds yet, wave by wave, and those that failed again.
+
+    It ends when all waves are in, or when a wave showed that going on would only fail more archives.
 
     Args:
-        storage: The run, whose lock the caller holds.
+        owner: The run's owner.
         pending: The archives to extract.
         config: The step's configuration.
         extract: Gives the rows of some archives, not yet computed.
-        committed: Called with each ledger entry once it is put.
+        committed: Called with each wave once it counts.
         layout: How the rows are written.
-
-    Returns:
-        The ledger when all waves are in, or when a wave showed that going on would only fail more archives.
     """
-    settings = extraction_settings(config)
-    ledger = read_ledger(storage)
     named = {archive for archive, _ in pending}
     left = pending
 
-    def wave(number: int, paths: list[ArchivePath]) -> tuple[str, LedgerEntry]:
+    def wave(number: int, paths: list[ArchivePath]) -> Wave:
         rows = extract(paths)
         # Spark keeps descriptions and tags per thread.
         rows.sparkSession.sparkContext.setJobDescription("extract")
-        rows.sparkSession.sparkContext.addJobTag(_JOB_TAG)
-        return extract_wave(storage, number, [archive for archive, _ in paths], rows, settings, layout)
+        rows.sparkSession.sparkContext.addJobTag(JOB_TAG)
+        return extract_wave(owner, number, [archive for archive, _ in paths], rows, layout)
 
     for _ in range(config.attempts):
-        waves = enumerate(waves_of(left, config.archives_per_wave), start=ledger.next_wave())
-        for name, entry in side_by_side((partial(wave, *numbered) for numbered in waves), config.waves_at_once):
+        first = ledger_of(owner.state).next_wave()
+        waves = enumerate(waves_of(left, config.archives_per_wave), start=first)
+        for entry in side_by_side((partial(wave, *numbered) for numbered in waves), config.waves_at_once):
             committed(entry)
-            # Reading the whole ledger after each wave would cost as many requests as the square of the waves.
-            ledger = Ledger({**ledger.entries, name: entry})
-            if _all_failed(entry) and len(named.intersection(ledger.failed())) > config.max_failed_archives:
+            failed = _all_failed(entry) and named.intersection(ledger_of(owner.state).failed())
+            if failed and len(failed) > config.max_failed_archives:
                 # Wrong rights or an expired token fail every archive: further waves would only cost money.
                 break
         # What a wave that was given up left untried is tried again, too.
-        accepted = ledger.accepted()
+        accepted = ledger_of(owner.state).accepted()
         left = [each for each in pending if each[0] not in accepted]
-    return read_ledger(storage)
 
 
 def side_by_side(calls: Iterator[Callable[[], Result]], at_once: int) -> Iterator[Result]:
@@ -181,7 +164,7 @@ def side_by_side(calls: Iterator[Callable[[], Result]], at_once: int) -> Iterato
             # An error, a signal, or a caller that has seen enough: what still runs would be waited for in vain.
             session = SparkSession.getActiveSession()
             if running and session:
-                session.sparkContext.cancelJobsWithTag(_JOB_TAG)
+                session.sparkContext.cancelJobsWithTag(JOB_TAG)
 
 
 def _take_first(running: "deque[Future[Result]]") -> Result:
@@ -191,7 +174,7 @@ def _take_first(running: "deque[Future[Result]]") -> Result:
     return result
 
 
-def _all_failed(entry: LedgerEntry) -> bool:
+def _all_failed(entry: Wave) -> bool:
     return all(summary.status == FAILED for summary in entry.archives)
 
 
@@ -205,23 +188,27 @@ def extraction_settings(config: ExtractConfig) -> ExtractionSettings:
 def read_pairs(spark: SparkSession, storage: Storage, ledger: Ledger, bucket: int | None = None) -> DataFrame:
     """Reads the raw pairs that count, of one bucket; None for a pool that is not split.
 
-    The rows of archives that failed, or that a later entry repeats, are left out.
+    The rows of archives that failed, or that a later wave repeats, are left out.
     """
-    files = ledger.files("pair")
-    if bucket is not None:
-        files = [file for file in files if f"/bucket={bucket}/" in file]
+    files = [file for file, _ in ledger.written("pair", bucket)]
     return _read_rows(spark, storage, ledger, files, PAIRS)
+
+
+def recorded_pairs(ledger: Ledger, bucket: int | None = None) -> int | None:
+    """Gives how many raw pairs were written, of one bucket; None where not all that was written counts."""
+    rows = [rows for _, rows in ledger.written("pair", bucket)]
+    return None if ledger.superseded(ledger.accepted()) or min(rows, default=0) < 0 else sum(rows)
 
 
 def read_rejects(spark: SparkSession, storage: Storage, ledger: Ledger) -> DataFrame:
     """Reads the rejects of each archive's accepted attempt or, where all failed, of its last one."""
-    return _read_rows(spark, storage, ledger, ledger.files("reject"), REJECTS)
+    return _read_rows(spark, storage, ledger, [file for file, _ in ledger.written("reject")], REJECTS)
 
 
 def archive_rows(ledger: Ledger) -> pa.Table:
     """Gives the row of each archive, in UTF-8 order: of its accepted attempt or, where all failed, of its last one."""
     attempts = {**ledger.failed(), **ledger.accepted()}
-    rows = [msgspec.to_builtins(attempts[archive][1]) for archive in sorted(attempts, key=str.encode)]
+    rows = [msgspec.structs.asdict(attempts[archive][1]) for archive in sorted(attempts, key=str.encode)]
     columns = {name: [row[name] for row in rows] for name in ARCHIVES.names}
     columns["rejected"] = [list(reasons.items()) for reasons in columns["rejected"]]
     return pa.table(columns, schema=ARCHIVES)
@@ -231,12 +218,13 @@ def _read_rows(spark: SparkSession, storage: Storage, ledger: Ledger, names: lis
     files = [storage.location(name) for name in names]
     if not files:
         return spark.createDataFrame([], spark_schema(schema))
-    based = spark.read.schema(spark_schema(EXTRACTED)).option("basePath", storage.location("extracted"))
+    based = spark.read.schema(spark_schema(EXTRACTED)).option("basePath", storage.location(EXTRACTED_FOLDER))
     rows = based.parquet(*files).withColumn("wave", F.col("wave").cast("string"))
     counted = ledger.accepted() if schema is PAIRS else {**ledger.failed(), **ledger.accepted()}
     superseded = ledger.superseded(counted)
     if superseded:
-        named = spark.createDataFrame(superseded, "superseded_wave string, superseded_archive string")
+        not_counted = [(wave_name(folder), archive) for folder, archive in superseded]
+        named = spark.createDataFrame(not_counted, "superseded_wave string, superseded_archive string")
         same = (F.col("wave") == F.col("superseded_wave")) & (F.col("archive") == F.col("superseded_archive"))
         rows = rows.join(F.broadcast(named), same, "left_anti")
     return require_columns(rows, schema)
@@ -322,6 +310,16 @@ def _check_complete(archives: list[ArchiveSummary], names: list[str]) -> None:
         raise RuntimeError(
             f"a wave of {len(names)} archives was written with {len(written)} closing rows (missing: {missing[:5]}): "
             "it does not count; run again with --resume, and report this as a bug"
+        )
+
+
+def _check_pairs(archives: list[ArchiveSummary], written: Written) -> None:
+    told = sum(summary.pairs for summary in archives)
+    rows = sum(file.rows for file in written.files if file.name.startswith("kind=pair/"))
+    if rows != told:
+        raise RuntimeError(
+            f"{written.folder} holds {rows:,} pairs where its archives tell of {told:,}: it does not count; run again "
+            "with --resume, and report this as a bug"
         )
 
 

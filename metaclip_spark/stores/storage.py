@@ -188,6 +188,10 @@ class Storage:
         """Lists the names in a folder, sorted, hidden ones left out; empty where there is no such folder."""
         return [name for name in self._objects.names(folder) if name[0] != "."]
 
+    def files(self, folder: str) -> dict[str, int]:
+        """Lists all files below a folder with their sizes, sorted."""
+        return self._objects.files(folder)
+
     def data_files(self, folder: str) -> dict[str, int]:
         """Lists the Parquet files below a folder with their bytes, sorted, without what committers keep meanwhile."""
         return {

@@ -1,9 +1,9 @@
-"""A model of drivers that share a run's folder: the project's own log over a store in memory, under a seeded scheduler.
+"""A model of drivers that share a run's folder: the project's own log over a store in memory, under a scheduler.
 
-Each driver is a greenlet that hands every store operation to the scheduler, which pauses, kills and wakes drivers at each
-of them, lets any driver take over at any time, and lets requests arrive a second time or after their sender's death. After
-each operation that changes the store, all that the log names must be there and right, and a finished run must stay
-finished.
+Each driver is a greenlet that hands every store operation to the scheduler, which pauses, kills and wakes drivers at
+each of them, lets any driver take over at any time, and lets requests arrive a second time or after their sender's
+death. After each operation that changes the store, all that the log names must be there and right, and a finished run
+must stay finished. The seed of the scheduler's choices names the schedule.
 """
 
 import argparse
@@ -26,7 +26,6 @@ from metaclip_spark.commits.entries import (
     Drop,
     FileWritten,
     Finish,
-    Process,
     Reset,
     Sample,
     Table,
@@ -377,9 +376,7 @@ class Schedule:
         while (content := self._objects.get(entry_name(self._state.number + 1))) is not None:
             self._state.take(self._state.number + 1, decode(content, "entry"))
         for what, written, rows in self._named():
-            found = [
-                row for name in written.sizes for row in json.loads(self._objects.get(name, b"[]"))
-            ]
+            found = [row for name in written.sizes for row in json.loads(self._objects.get(name, b"[]"))]
             if sorted(found) != sorted(rows):
                 self.violations.append(f"rows of a {what} that counts are lost or wrong")
         done = self._finished

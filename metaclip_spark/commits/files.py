@@ -1,0 +1,113 @@
+"""The folders of attempts: written, checked before they count, read by name, deleted once they cannot count."""
+
+import logging
+import uuid
+from collections.abc import Callable
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, DataFrameWriter, Observation
+from pyspark.sql import functions as F
+
+from metaclip_spark.commits.attempts import garbage, lies_in_attempt, number_of
+from metaclip_spark.commits.entries import FileWritten, Sample, Table, Written
+from metaclip_spark.commits.owner import Owner
+from metaclip_spark.errors import InputError
+from metaclip_spark.stores.spark_io import check_committed
+from metaclip_spark.stores.storage import Storage
+
+log = logging.getLogger(__name__)
+
+_PREFIXES = ("-", "=")
+"""How a place ends that is the beginning of names, not a folder."""
+
+
+def write_to(owner: Owner, rows: DataFrame, place: str, writer: Callable[[DataFrame], DataFrameWriter]) -> Written:
+    """Writes rows below a place with a writer, and checks that the files hold what the writing job has counted.
+
+    Raises:
+        InputError: If files were lost twice.
+        ConfigError: If another committer wrote it than was asked for.
+    """
+    for _ in range(2):
+        folder = owner.new_folder(place)
+        # What is read back says nothing of a file that was lost.
+        counted = Observation()
+        observed = rows.observe(counted, F.count(F.lit(1)).alias("rows"))
+        writer(observed).mode("errorifexists").parquet(owner.storage.location(folder))
+        check_committed(owner.storage, folder)
+        written = look_at(owner.storage, folder)
+        expected = counted.get["rows"]
+        if written.rows == expected:
+            return written
+        log.warning(f"{owner.storage.root}/{folder}: {written.rows:,} of {expected:,} rows are in its files")
+    names = ", ".join(file.name for file in written.files[:3])
+    raise InputError(
+        f"{owner.storage.root}/{folder} holds {written.rows:,} rows where {expected:,} were written, twice (its files: "
+        f"{names} ...): the store loses files; check it, and run again with --resume"
+    )
+
+
+def look_at(storage: Storage, folder: str) -> Written:
+    """Lists the files of a folder with their sizes and, by their footers, their rows."""
+    sizes = storage.data_files(folder)
+    rows = storage.parquet_rows(sizes)
+    cut = len(folder) + 1
+    return Written(folder, tuple(FileWritten(name[cut:], size, rows[name]) for name, size in sizes.items()))
+
+
+def write_rows(owner: Owner, rows: pa.Table, place: str) -> Written:
+    """Puts one file below a place, where the driver has all rows."""
+    folder = owner.new_folder(place)
+    name = f"part-00000-{uuid.uuid4()}.zstd.parquet"
+    owner.storage.put_table(f"{folder}/{name}", rows)
+    size = owner.storage.data_files(folder).get(f"{folder}/{name}", 0)
+    return Written(folder, (FileWritten(name, size, rows.num_rows),))
+
+
+def lost_files(storage: Storage, entry: Table | Sample) -> list[str]:
+    """Lists a step's files that are gone or changed, and files in its folders that it did not write."""
+    return sorted(file for written in entry.tables.values() for file in lost_of(storage, written))
+
+
+def lost_of(storage: Storage, written: Written) -> list[str]:
+    """Lists the files of one folder that are gone or changed, and those that are there and that it does not name."""
+    there = storage.data_files(written.folder)
+    if _is_of_layout_1(written):
+        there = {file: size for file, size in there.items() if not lies_in_attempt(file)}
+    named = written.sizes
+    changed = [file for file in named if file in there and named[file] not in {there[file], -1}]
+    return sorted({*changed, *set(named).symmetric_difference(there)})
+
+
+def readable_paths(storage: Storage, written: Written) -> list[str]:
+    """Gives what Spark reads of a folder: the folder or, where attempts may lie below it, its files."""
+    if not written.files:
+        return []
+    if _is_of_layout_1(written):
+        return [storage.location(file) for file in written.sizes]
+    return [storage.location(written.folder)]
+
+
+def _is_of_layout_1(written: Written) -> bool:
+    return not number_of(written.folder)
+
+
+def tidy(owner: Owner, place: str, *, samples: int = 1) -> None:
+    """Deletes the attempts at a place that cannot count any more; of curated sets the last `samples` stay."""
+    parent, _, prefix = place.rpartition("/") if place.endswith(_PREFIXES) else (place, "", "")
+    names = owner.storage.names(parent)
+    found = [f"{parent}/{name}".removeprefix("/") for name in names if name.startswith(prefix) or f"{name}-" == prefix]
+    found += [place] if place in owner.state.named else []
+    counting = owner.state.counting_folders(samples=samples)
+    for folder in garbage(found, counting=counting, named=owner.state.named, opened=owner.opened):
+        delete_attempt(owner.storage, folder)
+
+
+def delete_attempt(storage: Storage, folder: str) -> None:
+    """Deletes the folder of an attempt; of layout 1 only its own files, since attempts may lie below it."""
+    if number_of(folder) is not None:
+        storage.delete(folder)
+        return
+    for file in storage.files(folder):
+        if not lies_in_attempt(file):
+            storage.delete(file)
