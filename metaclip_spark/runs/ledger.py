@@ -16,6 +16,7 @@ from metaclip_spark.commits.entries import ArchiveSummary, Attempt, Wave
 from metaclip_spark.commits.files import lost_of
 from metaclip_spark.commits.state import State
 from metaclip_spark.config.fields import digest
+from metaclip_spark.config.made_with import in_words
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.runs.records import ExtractionSettings
@@ -106,16 +107,11 @@ def check_same_extraction(state: State, settings: ExtractionSettings, shown: obj
     begun = state.begins.get("extract")
     if begun is None or not state.waves:
         return
-    before, now = begun[1].config, msgspec.to_builtins(settings)
-    differences = [
-        f"{key} was {before.get(key)!r} and is now {now.get(key)!r}"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
-    ]
+    differences = in_words(begun[1].config, msgspec.to_builtins(settings))
     if differences:
         raise ConfigError(
-            f"{shown} was extracted with other settings: {'; '.join(differences)}. Give the old settings, another "
-            "--output, or --overwrite"
+            f"{shown} was extracted with other settings: {differences}. Give the old settings, another --output, or "
+            "--overwrite"
         )
 
 

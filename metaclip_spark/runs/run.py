@@ -21,6 +21,7 @@ from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Owner
 from metaclip_spark.commits.state import State
 from metaclip_spark.config.curation import OutputConfig
+from metaclip_spark.config.made_with import differing
 from metaclip_spark.errors import InputError
 from metaclip_spark.runs.buckets import buckets_of, combine
 from metaclip_spark.runs.layout import place_of
@@ -303,7 +304,7 @@ def check_number(found: int, recorded: int, what: str) -> None:
 
 
 def _why_again(was: JsonObject, now: JsonObject, same_input: bool) -> str | None:  # noqa: FBT001
-    keys = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
+    keys = differing(was, now)
     if keys:
         return f"other settings ({', '.join(keys)})"
     return None if same_input else "its input has changed"

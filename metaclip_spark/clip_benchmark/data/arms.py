@@ -23,6 +23,7 @@ from metaclip_spark.clip_benchmark.data.captions import filter_captions
 from metaclip_spark.clip_benchmark.settings.data_config import ArmsConfig
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
 from metaclip_spark.config.fields import digest
+from metaclip_spark.config.made_with import check_made_with
 from metaclip_spark.entries import load_metadata
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.inputs.resolve import resolve_inputs
@@ -135,6 +136,5 @@ def _made_before(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     if not path.exists():
         return {"settings": settings, "sizes": {}}
     made: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if made["settings"] != settings:
-        raise ConfigError(f"{folder} holds arms of other pairs or settings: give another --output")
+    check_made_with(made["settings"], settings, folder)
     return made

@@ -24,6 +24,7 @@ from metaclip_spark.clip_benchmark.data.pool_folder import METADATA_FILE, PAIRS_
 from metaclip_spark.clip_benchmark.data.shards import ShardSample
 from metaclip_spark.clip_benchmark.data.test_split import write_test_split
 from metaclip_spark.clip_benchmark.settings.data_config import PACKAGES, DrawingsConfig
+from metaclip_spark.config.made_with import check_made_with
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.stores.storage import Storage
 from udfs.pairs.text import pair_id
@@ -55,14 +56,14 @@ def make_drawings(folder: Path, config: DrawingsConfig) -> dict[str, int]:
         Drawings found, and reason -> drawings left out: found = pool + test + the reasons.
 
     Raises:
-        ConfigError: If the packages or the renderer are not there, or a finished pool has other settings.
+        ConfigError: If the packages or the renderer are not there.
+        OutputExistsError: If a finished pool has other settings.
     """
     # A folder that is not given is written as it was before it could be None.
     settings = {name: "" if value is None else value for name, value in asdict(config).items()}
     if (folder / POOL_FILE).exists():
         made = json.loads((folder / POOL_FILE).read_text(encoding="utf-8"))
-        if made["settings"] != settings:
-            raise ConfigError(f"{folder} holds drawings made with other settings: give another --output")
+        check_made_with(made["settings"], settings, folder)
         return dict(made["counts"])
     check_renderer()
     sources = {name: _source(folder, name, getattr(config, name)) for name in PACKAGES}

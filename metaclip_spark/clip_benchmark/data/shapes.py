@@ -36,6 +36,7 @@ from metaclip_spark.clip_benchmark.data.shards import ShardSample
 from metaclip_spark.clip_benchmark.data.silhouettes import SILHOUETTES
 from metaclip_spark.clip_benchmark.data.test_split import as_lines, head_and_tail, write_test_split
 from metaclip_spark.clip_benchmark.settings.data_config import ShapesConfig
+from metaclip_spark.config.made_with import check_made_with
 from metaclip_spark.errors import ConfigError, OutputExistsError
 from metaclip_spark.stores.storage import Storage
 from udfs.pairs.text import pair_id
@@ -136,9 +137,8 @@ def read_shapes(folder: Path, settings: dict[str, object] | None = None) -> Shap
         content = json.loads((folder / POOL_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise ConfigError(f"{folder} holds no finished shapes pool (no readable {POOL_FILE}): make it first") from None
-    if settings is not None and content["settings"] != settings:
-        other = sorted(name for name in settings if content["settings"].get(name) != settings[name])
-        raise OutputExistsError(f"{folder} holds a shapes pool with another {', '.join(other)}: give another folder")
+    if settings is not None:
+        check_made_with(content["settings"], settings, folder)
     return ShapesPool(
         folder,
         tuple(content["classes"]),

@@ -17,7 +17,8 @@ import torch
 
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
-from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
+from metaclip_spark.config.made_with import check_made_with
+from metaclip_spark.errors import ConfigError, InputError
 
 _NAME = re.compile(r"checkpoint-(\d{8})")
 _MODEL = "model.pt"
@@ -72,13 +73,8 @@ def load(path: Path, rank: int, device: str) -> tuple[dict[str, Any], dict[str, 
 
 def check_same_run(config: TrainingConfig, saved: dict[str, Any], path: Path) -> None:
     """Refuses a checkpoint of a run that differs in an option that the result depends on."""
-    differing = [name for name, value in config.result_options().items() if saved.get(name) != value]
-    if differing:
-        name = differing[0]
-        raise OutputExistsError(
-            f"{path} is of a run with --{name.replace('_', '-')} {saved.get(name)}, not {getattr(config, name)}: "
-            "give another --output, or that option"
-        )
+    options = config.result_options()
+    check_made_with({name: saved.get(name) for name in options}, options, path)
 
 
 def load_model(

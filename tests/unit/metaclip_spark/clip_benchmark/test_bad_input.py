@@ -110,7 +110,7 @@ def test_a_queue_as_large_as_the_data_is_an_error(config):
 
 def test_going_on_from_a_checkpoint_of_another_variant_is_an_error(config):
     result = train(config("clip"))
-    with pytest.raises(OutputExistsError, match="is of a run with --variant clip, not slip"):
+    with pytest.raises(OutputExistsError, match="variant was 'clip' and is now 'slip'"):
         train(config("slip"))
     with pytest.raises(ConfigError, match="is a checkpoint of clip, not slip"):
         load_model(result.checkpoint, variant="slip")
