@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from metaclip_spark.commits.attempts import attempt_name
 from metaclip_spark.commits.entries import AnyEntry, End, Open
-from metaclip_spark.commits.log import Log
+from metaclip_spark.commits.log import Log, taken_over
 from metaclip_spark.commits.process import is_gone, this_process
 from metaclip_spark.commits.run_file import retract_run_file
 from metaclip_spark.commits.state import State
@@ -95,6 +95,16 @@ class Owner:
         except OutputExistsError:
             self.lost = True
             raise
+
+    def check(self) -> None:
+        """Looks whether another driver has taken the folder, before a write to a place that all drivers share.
+
+        Raises:
+            OutputExistsError: If so.
+        """
+        self.lost = self.lost or self.log.is_followed()
+        if self.lost:
+            raise OutputExistsError(taken_over(self.storage))
 
     def beat(self) -> None:
         """Shows that the owner lives until it stops; an error is told and forgotten."""

@@ -110,13 +110,15 @@ def build_metadata(
     storage = Storage(output.output)
     log = Log(storage)
     log.read_all()
-    with owning(log, storage, Applicant("metaclip-spark build-metadata"), wait=False):
+    with owning(log, storage, Applicant("metaclip-spark build-metadata"), wait=False) as owner:
         if LIST_FILE in storage.names("") and not output.overwrite:
             raise OutputExistsError(f"{storage.root} holds a metadata list: give another --output, or --overwrite")
         if sources.articles or sources.pageviews:
             prepare_compression(spark)
             prepare_tables(spark, storage, allow_rename_committer=output.allow_rename_committer)
         built = _built(spark, sources, thresholds, storage)
+        # The list keeps its names, so that a driver that was paused must not put an older one over it.
+        owner.check()
         write_list(storage, list(built.entries.values()), describe(built, sources, thresholds))
     return built
 

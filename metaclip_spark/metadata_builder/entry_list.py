@@ -108,7 +108,7 @@ def digest_of(texts: Iterable[str]) -> str:
 
 
 def write_list(storage: Storage, entries: Sequence[Entry], description: dict[str, Any]) -> None:
-    """Writes the list's three files, each whole or not at all, the description last; the caller holds the lock."""
+    """Writes the list's three files, each whole or not at all, the description last; the caller owns the folder."""
     table = pa.table(
         {
             "entry_id": pa.array(range(len(entries)), pa.int32()),

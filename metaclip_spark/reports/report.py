@@ -30,6 +30,7 @@ from metaclip_spark.reports.html import render_html
 from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
 from metaclip_spark.reports.records import FunnelLine, HeadEntry, Profile, Report
 from metaclip_spark.runs.layout import CURATED, REPORT, REPORT_JSON
+from metaclip_spark.runs.layout_1 import delete_report_1
 from metaclip_spark.runs.progress import StepProgress, watch
 from metaclip_spark.runs.records import (
     CountManifest,
@@ -113,6 +114,7 @@ def run_report(run: Run, against: str | None = None) -> Report:
     curated = run.state.written(CURATED)
     finish = Finish(owner=run.owned.nonce, sample=curated.folder if curated else "", report=folder)
     number = run.owned.commit(finish)
+    delete_report_1(run.storage)
     publish_run_file(run.storage, number, {**msgspec.to_builtins(summary), "curated": finish.sample, "report": folder})
     return report
 

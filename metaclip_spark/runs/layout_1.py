@@ -27,7 +27,7 @@ from metaclip_spark.commits.entries import (
 from metaclip_spark.commits.run_file import RUN
 from metaclip_spark.errors import InputError, OutputExistsError
 from metaclip_spark.runs.buckets import combined_input
-from metaclip_spark.runs.layout import LOCK, MARKER, TABLES, wave_place
+from metaclip_spark.runs.layout import CURATED, LOCK, MARKER, TABLES, wave_place
 from metaclip_spark.runs.records import RESTORE, ExtractionSettings, Manifest, manifest_of
 from metaclip_spark.runs.step import DEDUPLICATE, EXTRACT, MATCH, STEPS, Step
 from metaclip_spark.stores.storage import JsonObject, Storage
@@ -35,6 +35,7 @@ from metaclip_spark.stores.storage import JsonObject, Storage
 LEDGER = "ledger"
 MANIFESTS = "manifests"
 LAYOUT_1 = 1
+_REPORT_FILES = {"report.json", "report.html", "DATA_CARD.md", "entries"}
 UNKNOWN = -1
 """In place of a file's size or rows, which layout 1 did not tell."""
 
@@ -283,11 +284,18 @@ def _is_silent(storage: Storage, held: _LockHolder) -> bool:
     return found.heartbeat == held.heartbeat
 
 
+def delete_report_1(storage: Storage) -> None:
+    """Deletes the report of a run of layout 1, which lies beside those of a log."""
+    for name in _REPORT_FILES.intersection(storage.names("report")):
+        storage.delete(f"report/{name}")
+
+
 def delete_layout_1(storage: Storage) -> None:
     """Deletes what a run of layout 1 wrote, whatever state it is in; attempts of a log stay."""
-    for name in (RUN, MANIFESTS, LEDGER, "curated", "report/report.json", "report/report.html", "report/DATA_CARD.md"):
+    for name in (RUN, MANIFESTS, LEDGER, CURATED):
         storage.delete(name)
-    for table in (*TABLES, "report"):
+    delete_report_1(storage)
+    for table in TABLES:
         for file in storage.files(table):
             if not lies_in_attempt(file):
                 storage.delete(file)
