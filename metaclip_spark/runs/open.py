@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 
 from pyspark.sql import SparkSession
@@ -264,7 +264,9 @@ def _tagged(session: SparkSession, owner: Owner) -> Iterator[None]:
             raise OutputExistsError(taken_over(owner.storage)) from error
         raise
     finally:
-        context.removeJobTag(JOB_TAG)
+        # Spark may be gone, as after a signal: that is no reason for another error.
+        with suppress(Exception):
+            context.removeJobTag(JOB_TAG)
 
 
 def _log_to_write(storage: Storage, output: OutputConfig, *, begins: bool) -> Log:
