@@ -60,6 +60,7 @@ class Owner:
         log: Its log.
         nonce: What its entries bear.
         opened: The number of its `Open`.
+        restarted: Whether it is a later attempt of the Spark application that owned the folder before.
         when_lost: Called once, from another thread, when another driver has taken the folder.
     """
 
@@ -67,6 +68,7 @@ class Owner:
     log: Log
     nonce: str
     opened: int
+    restarted: bool = False
     when_lost: Callable[[], None] = lambda: None
     lost: bool = False
     _changed: bool = False
@@ -194,6 +196,8 @@ def take(log: Log, storage: Storage, applicant: Applicant) -> Owner:
         ConfigError: If the store does not refuse to create a name a second time.
     """
     nonce = secrets.token_hex(8)
+    before = log.state.owner
+    restarted = before is not None and applicant.follows(before)
     entry = Open(
         owner=nonce,
         name=applicant.name,
@@ -213,18 +217,31 @@ def take(log: Log, storage: Storage, applicant: Applicant) -> Owner:
             f"{storage.root} lies in a store that creates a name twice, so that two runs could not be told apart: "
             "conditional writes (If-None-Match) are ignored there; give another --output"
         )
-    return Owner(storage, log, nonce, number)
+    return Owner(storage, log, nonce, number, restarted)
 
 
 @contextmanager
-def owning(log: Log, storage: Storage, applicant: Applicant, *, wait: bool) -> Iterator[Owner]:
+def owning(
+    log: Log, storage: Storage, applicant: Applicant, *, wait: bool, check: Callable[[State], None] = lambda _: None
+) -> Iterator[Owner]:
     """Owns a folder while the block runs.
+
+    Args:
+        log: The folder's log, read to its end.
+        storage: The folder.
+        applicant: Who wants it.
+        wait: Wait for an owner that may be gone until it has been silent long enough.
+        check: Called once the folder is free, before it is taken; raises to refuse it.
+
+    Yields:
+        The owner.
 
     Raises:
         OutputExistsError: If another driver owns it.
         ConfigError: If the store does not refuse to create a name a second time.
     """
     check_free(log, storage, applicant, wait=wait)
+    check(log.state)
     owner = take(log, storage, applicant)
     thread = threading.Thread(target=owner.beat, name="beat", daemon=True)
     thread.start()

@@ -177,8 +177,7 @@ def _check_begin(storage: Storage, state: State, output: OutputConfig, applicant
     """Refuses to begin a run where there is one, unless the user or a restarted driver goes on with it."""
     if output.resume or output.overwrite or not holds_run(storage):
         return
-    owner = state.owner
-    if owner is not None and applicant.application is not None and applicant.application == owner.application:
+    if state.owner is not None and applicant.follows(state.owner):
         return
     raise OutputExistsError(f"{storage.root} holds a run: give --resume to go on with it, or --overwrite")
 
@@ -239,11 +238,13 @@ def _own(output: OutputConfig, name: str, *, step: str | None, begins: bool) -> 
     if warning := warn_of_region(storage):
         log.warning(warning)
     applicant = _applicant(session, application)
-    _refuse(storage, read.state, output, applicant, step, begins=begins)
-    take_lock_1(storage)
-    with owning(read, storage, applicant, wait=output.resume) as owner, _tagged(session, owner):
+
+    def check(state: State) -> None:
         # Another driver may have been at work until now.
-        _refuse(storage, owner.state, output, applicant, step, begins=begins)
+        _refuse(storage, state, output, applicant, step, begins=begins)
+        take_lock_1(storage)
+
+    with owning(read, storage, applicant, wait=output.resume, check=check) as owner, _tagged(session, owner):
         run = Run(session, storage, output, owner.log, owner, step if output.overwrite else None)
         mark_as_run(storage)
         _take_over(run, begins=begins)
@@ -296,7 +297,7 @@ def _take_over(run: Run, *, begins: bool) -> None:
     owner, storage = run.owned, run.storage
     if begins and run.output.overwrite:
         mine = owner.state.owner.application if owner.state.owner else None
-        if mine is not None and owner.state.reset_by == mine:
+        if owner.restarted and owner.state.reset_by == mine:
             # An earlier attempt of this very application has begun anew: what it did since is kept.
             return
         owner.commit(Reset(owner=owner.nonce))
