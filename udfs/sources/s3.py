@@ -75,6 +75,8 @@ def s3_client(options: FetchOptions) -> Any:
             config = Config(
                 connect_timeout=min(10.0, options.timeout_seconds),
                 read_timeout=options.timeout_seconds,
+                # As many as the threads that ask for footers at once; any above it would connect anew each time.
+                max_pool_connections=32,
                 retries={"mode": "standard", "total_max_attempts": 1},
                 s3={"addressing_style": "path"} if options.s3_endpoint else {},
                 **signature,

@@ -5,10 +5,14 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from metaclip_spark.errors import InputError
 from metaclip_spark.stores.hadoop_store import HadoopStore
 from metaclip_spark.stores.local_store import LocalStore
+from metaclip_spark.stores.parquet_footers import parquet_rows
 from metaclip_spark.stores.s3_store import S3Store
 from tests.support.s3_server import new_bucket, s3_server
 from udfs.sources import FetchOptions
@@ -187,6 +191,36 @@ def test_many_delete_one_folder_at_once(opened):
     stores[0].put("b", b"x")
     at_once(lambda store: store.delete("a"), stores)
     assert files(stores[0]) == {"b": 1}
+
+
+def test_a_name_below_an_object_and_one_that_is_a_folder_are_refused(store):
+    if isinstance(store, S3Store):
+        pytest.skip("S3 has no folders: both names are free")
+    store.put("a/b", b"1")
+    for refused in (store.put, store.create):
+        with pytest.raises(OSError, match="a/b"):
+            refused("a/b/c", b"2")
+    with pytest.raises(OSError, match="a"):
+        store.put("a", b"2")
+    assert not store.create("a", b"2")
+    assert files(store) == {"a/b": 1}
+
+
+def test_rows_are_counted_by_footers(store):
+    packed = {f"pool/{rows:02d}.parquet": parquet_of(rows) for rows in range(40)}
+    for name, content in packed.items():
+        store.put(name, content)
+    found = parquet_rows(store, "root", files(store, "pool"))
+    assert list(found.items()) == [(name, rows) for rows, name in enumerate(packed)]
+    store.delete("pool/07.parquet")
+    with pytest.raises(InputError, match=r"root/pool/07\.parquet is gone"):
+        parquet_rows(store, "root", {name: len(content) for name, content in packed.items()})
+
+
+def parquet_of(rows):
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"number": list(range(rows))}), sink)
+    return sink.getvalue().to_pybytes()
 
 
 def test_a_put_of_one_request_puts(store):

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import pytest
 
 from metaclip_spark.errors import ConfigError
-from metaclip_spark.stores.hadoop_store import HadoopStore
 from metaclip_spark.stores.spark_io import prepare_compression
 from metaclip_spark.stores.storage import Storage
 
@@ -18,6 +17,31 @@ def test_an_object_is_put_whole_and_read_back(storage):
     assert storage.names("a") == ["b.json"]
     assert not storage.create_json("a/b.json", {})
     assert storage.read_json("a/b.json") == {"text": "x"}
+
+
+def test_bytes_are_created_and_read_or_there_are_none(storage):
+    assert storage.read_object("commits/1") is None
+    assert storage.create_bytes("commits/1", b"me")
+    assert not storage.create_bytes("commits/1", b"me")
+    assert storage.read_object("commits/1") == b"me"
+
+
+def test_a_put_of_one_request_asks_no_guard(storage):
+    def lost():
+        raise OSError("the lock is lost")
+
+    storage.guard = lost
+    storage.put_once("beats/1", b"1", 10.0)
+    assert storage.read_object("beats/1") == b"1"
+    with pytest.raises(OSError, match="the lock is lost"):
+        storage.put_bytes("beats/1", b"2")
+
+
+def test_data_files_are_listed_with_their_bytes_and_without_what_is_hidden(storage):
+    for name in ("b/part-1.parquet", "a/part-0.parquet", "_temporary/0/part.parquet", "a/.part.parquet", "_SUCCESS"):
+        storage.put_bytes(f"pool/{name}", b"x" * len(name))
+    assert list(storage.data_files("pool").items()) == [("pool/a/part-0.parquet", 16), ("pool/b/part-1.parquet", 16)]
+    assert storage.data_files("matched") == {}
 
 
 @pytest.mark.parametrize("output", ["s3://", "s3:///x", "file://host/x", "file://", "http://x/y", "https://x/y"])
@@ -47,13 +71,3 @@ def test_tables_are_packed_as_measured_unless_the_user_says_otherwise(spark, mon
     prepare_compression(spark)
     assert hadoop.get(name) == "9"
     hadoop.unset(name)
-
-
-def test_an_unfinished_put_through_hadoop_is_hidden(spark, tmp_path, monkeypatch):
-    store = HadoopStore(f"file://{tmp_path}")
-    names = []
-    monkeypatch.setattr(HadoopStore, "_write", lambda _self, name, _content, **_how: names.append(name))
-    with pytest.raises(FileNotFoundError):
-        store.put("expected_kept/part-00000.parquet", b"x")
-    assert spark
-    assert names[0].startswith("expected_kept/.part-00000")
