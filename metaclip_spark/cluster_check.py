@@ -166,6 +166,7 @@ def _check_output(verdict: Verdict, run: Run) -> None:
         run.storage.delete(CHECK_FOLDER)
         run.spark.range(100).coalesce(2).write.mode("errorifexists").parquet(location)
         check_committed(run.storage, CHECK_FOLDER)
+        created = [run.storage.create_bytes(f"{CHECK_FOLDER}/once", b"") for _ in range(2)]
         files = run.storage.data_files(CHECK_FOLDER)
         committer = run.storage.committer(CHECK_FOLDER)
         rows = run.spark.read.parquet(location).count()
@@ -174,12 +175,16 @@ def _check_output(verdict: Verdict, run: Run) -> None:
         verdict.add("output", f"{run.storage.root}: {' '.join(str(error).split())[:400]}", "")
         return
     problem = None if files and rows == 100 else f"{run.storage.root}: wrote 100 rows and read {rows}"  # noqa: PLR2004
+    if created != [True, False]:
+        problem = (
+            problem or f"{run.storage.root}: a name can be created twice, so that two runs could not be told apart"
+        )
     left = run.storage.names(CHECK_FOLDER)
     problem = problem or (f"{run.storage.root}/{CHECK_FOLDER} cannot be deleted: check the rights" if left else None)
     verdict.add(
         "output",
         problem,
-        f"{run.storage.root}: written by {committer or 'the platform'}'s committer, listed, read and deleted",
+        f"{run.storage.root}: written by {committer or 'the platform'}'s committer, listed, read, deleted; created once",
     )
 
 

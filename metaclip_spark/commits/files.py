@@ -93,14 +93,17 @@ def _is_of_layout_1(written: Written) -> bool:
 
 
 def tidy(owner: Owner, place: str, *, samples: int = 1) -> None:
-    """Deletes the attempts at a place that cannot count any more; of curated sets the last `samples` stay."""
+    """Deletes the attempts at a place that cannot count any more, and their uploads; `samples` curated sets stay."""
     parent, _, prefix = place.rpartition("/") if place.endswith(_PREFIXES) else (place, "", "")
     names = owner.storage.names(parent)
     found = [f"{parent}/{name}".removeprefix("/") for name in names if name.startswith(prefix) or f"{name}-" == prefix]
     found += [place] if place in owner.state.named else []
     counting = owner.state.counting_folders(samples=samples)
-    for folder in garbage(found, counting=counting, named=owner.state.named, opened=owner.opened):
+    stale = garbage(found, counting=counting, named=owner.state.named, opened=owner.opened)
+    for folder in stale:
         delete_attempt(owner.storage, folder)
+    if stale and owner.storage.uploads:
+        owner.storage.uploads.abort_uploads_below(stale)
 
 
 def delete_attempt(storage: Storage, folder: str) -> None:

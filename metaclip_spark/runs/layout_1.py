@@ -28,7 +28,7 @@ from metaclip_spark.commits.run_file import RUN
 from metaclip_spark.errors import InputError, OutputExistsError
 from metaclip_spark.runs.buckets import combined_input
 from metaclip_spark.runs.layout import CURATED, LOCK, MARKER, TABLES, wave_place
-from metaclip_spark.runs.records import RESTORE, ExtractionSettings, Manifest, manifest_of
+from metaclip_spark.runs.records import RESTORE, ExtractionSettings, Manifest, converted, manifest_of
 from metaclip_spark.runs.step import DEDUPLICATE, EXTRACT, MATCH, STEPS, Step
 from metaclip_spark.stores.storage import JsonObject, Storage
 
@@ -251,7 +251,7 @@ def take_lock_1(storage: Storage) -> None:
     content = storage.read_json(LOCK, "delete it if no run works there")
     if content is None:
         return
-    held = msgspec.convert(content, _LockHolder)
+    held = converted(content, _LockHolder, f"{storage.root}/{LOCK}", "delete it if no run works there")
     if held.host is None and held.heartbeat is None:
         # Ours: it keeps layout 1 out.
         return
@@ -280,7 +280,7 @@ def _is_silent(storage: Storage, held: _LockHolder) -> bool:
         return False
     # This machine's clock may be ahead of the other's: a living run moves its heartbeat meanwhile.
     time.sleep(_SECONDS_UNTIL_A_HEARTBEAT)
-    found = msgspec.convert(storage.read_json(LOCK, RESTORE) or {}, _LockHolder)
+    found = converted(storage.read_json(LOCK, RESTORE) or {}, _LockHolder, f"{storage.root}/{LOCK}", RESTORE)
     return found.heartbeat == held.heartbeat
 
 

@@ -1,6 +1,6 @@
 """The objects of a run on S3, through boto3 with the driver's credentials."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -167,6 +167,11 @@ class S3Store:
         """Aborts multipart uploads, given as (key, upload id): their parts are billed until then."""
         for key, upload in uploads:
             self._call("", "abort_multipart_upload", Key=key, UploadId=upload)
+
+    def abort_uploads_below(self, folders: Sequence[str]) -> None:
+        """Aborts the unfinished multipart uploads below folders."""
+        below = tuple(f"{self._key(folder)}/" for folder in folders)
+        self.abort_uploads([upload for upload in self.unfinished_uploads() if upload[0].startswith(below)])
 
     def region(self) -> str:
         """Gives the region of the bucket, such as us-east-1."""
