@@ -1,38 +1,22 @@
-"""The metadata list: read in any accepted form, checked, and known by its digest. Entry counts that come with it.
+"""The metadata list: read in any accepted form, checked, and known by its digest.
 
 A metadata entry's id is its place in the list, so ids mean nothing without the exact list: the digest goes with
 everything that holds ids.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from metaclip_spark.balance import LARGEST_COUNT
 from metaclip_spark.config.fields import path_text
+from metaclip_spark.entries.files import PARQUET_START, JsonObject, decode, open_parquet, parse_json, read_file
+from metaclip_spark.entries.messages import MOST_SHOWN, brief
 from metaclip_spark.errors import MetadataError
-from metaclip_spark.inputs.remote import files_of_url
 from udfs.matching.entries import entries_as_json
-from udfs.sources import environment_options, local_path, open_archive, scheme_of, stat_archive
-from udfs.sources.compression import decompress_whole
 from udfs.sources.credentials import bare_url, without_credentials
-
-DIGEST_KEY = "metadata_digest"
-"""Where a Parquet footer names the list that its ids belong to."""
-
-_PARQUET_START = b"PAR1"
-_SHOWN = 5
-_SHOWN_CHARACTERS = 40
 
 
 @dataclass(frozen=True)
@@ -64,8 +48,9 @@ class Metadata:
 
         Args:
             path: A file on this machine or in a store (s3://, https:// ...): a JSON list of strings, a JSON object (its
-                keys, in their order), plain text (one entry per line), or Parquet (a column `entry_text`, ordered by
-                `entry_id` where that column exists); plain or compressed with gzip or zstd.
+                keys, in their order), plain text (one entry per line; a file named .txt, or not named .json whose text
+                starts with neither [ nor {), or Parquet (a column `entry_text`, ordered by `entry_id` where that column
+                exists); plain or compressed with gzip or zstd.
 
         Returns:
             The list.
@@ -110,160 +95,14 @@ class Metadata:
 
 
 def load_metadata(path: str) -> Metadata:
-    """Reads a metadata list.
-
-    Args:
-        path: A file, on this machine or in a store (s3://, https:// ...): a JSON list of strings, a JSON object (its
-            keys are the entries, in their order), plain text (one entry a line; files not named .json whose text starts
-            with neither [ nor {, or files named .txt), or Parquet (a column `entry_text`, ordered by `entry_id` where
-            that column exists); plain or packed with gzip or zstd.
-
-    Returns:
-        The list and its digest.
-
-    Raises:
-        MetadataError: If the file is missing or has another form, the list is empty, or entries are no strings, empty,
-            white space only, repeated, or not valid Unicode; the message names their ids.
-    """
+    """Reads a metadata list in any form that `Metadata.load` accepts."""
     return check_entries(read_unchecked_entries(path), without_credentials(path))
 
 
 def read_unchecked_entries(path: str) -> list[Any]:
-    """Reads a metadata list as it is, for the linter: its entries may be of any type, empty or repeated.
-
-    Args:
-        path: As for `load_metadata`.
-
-    Returns:
-        The entries, in the order of their ids.
-
-    Raises:
-        MetadataError: If the file is missing or has another form.
-    """
-    content, shown = _read(path), without_credentials(path)
-    return _parquet_entries(content, shown) if content.startswith(_PARQUET_START) else _text_entries(content, shown)
-
-
-def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
-    """Reads entry counts made over another pool, to balance with them or to add to them.
-
-    Args:
-        path: A JSON object (entry to count; plain or packed), or Parquet with the columns of
-            `udfs.schemas.ENTRY_COUNTS`: a file, or a folder of part files.
-        metadata: The list that the counts must belong to.
-
-    Returns:
-        One int64 count per entry, in the order of the ids.
-
-    Raises:
-        MetadataError: If the file is missing or has another form, belongs to another list (by the digest in its footer
-            or by the texts), lacks an entry or has it twice, or a count is negative or no whole number.
-    """
-    shown = without_credentials(path)
-    if _is_folder(path):
-        parts = _part_files(path)
-        if not parts:
-            raise MetadataError(f"the folder of entry counts {shown} has no Parquet file")
-        return _parquet_counts([(part, _read(part)) for part in parts], shown, metadata)
-    content = _read(path)
-    if content.startswith(_PARQUET_START):
-        return _parquet_counts([(shown, content)], shown, metadata)
-    counts = _parse_json(_decode(content, shown), shown)
-    if not isinstance(counts, _JsonObject):
-        raise MetadataError(f"the entry counts {shown} are no JSON object of entry to count, and no Parquet")
-    return _arranged([entry for entry, _ in counts], [count for _, count in counts], shown, metadata)
-
-
-def load_summed_counts(paths: Sequence[str], metadata: Metadata) -> npt.NDArray[np.int64]:
-    """Reads entry counts made over several disjoint pools, and adds them up.
-
-    Args:
-        paths: At least one, each as for `load_entry_counts`.
-        metadata: The list that the counts must belong to.
-
-    Returns:
-        One int64 count per entry, in the order of the ids.
-
-    Raises:
-        MetadataError: If a file cannot be used, or a sum exceeds `LARGEST_COUNT`.
-    """
-    total = load_entry_counts(paths[0], metadata)
-    for path in paths[1:]:
-        counts = load_entry_counts(path, metadata)
-        wrapping = np.flatnonzero(counts > LARGEST_COUNT - total)
-        if wrapping.size:
-            entry = int(wrapping[0])
-            reached = int(total[entry]) + int(counts[entry])
-            raise MetadataError(
-                f"the entry counts of --entry-counts up to {without_credentials(path)} add up to {reached} for the "
-                f"entry {_shown(metadata.entries[entry])}, but a count is at most 2^63 - 1: give fewer of them, or "
-                "divide all counts and t by one number"
-            )
-        total += counts
-    return total
-
-
-def _is_folder(path: str) -> bool:
-    if scheme_of(path) == "file":
-        return Path(local_path(path)).is_dir()
-    try:
-        stat_archive(path, environment_options())
-    except FileNotFoundError:
-        return True
-    except (OSError, ValueError):
-        # What reading it raises says more.
-        return False
-    return False
-
-
-def _part_files(path: str) -> list[str]:
-    if scheme_of(path) != "file":
-        return [part for _, part in sorted(files_of_url(f"{path.rstrip('/')}/", (".parquet",), environment_options()))]
-    return [str(part) for part in sorted(Path(local_path(path)).glob("*.parquet")) if part.name[0] not in "._"]
-
-
-def _read(path: str) -> bytes:
-    """Reads a file, unpacked.
-
-    Raises:
-        MetadataError: If it is missing or damaged.
-    """
-    try:
-        with open_archive(path, environment_options()) as stream:
-            return decompress_whole(stream.read())
-    except FileNotFoundError:
-        shown = without_credentials(path)
-        raise MetadataError(f"the file {shown} does not exist; give the path of a metadata list or of counts") from None
-    except (OSError, ValueError) as error:
-        raise MetadataError(f"the file {without_credentials(path)} cannot be read: {error}") from error
-
-
-def _decode(content: bytes, path: str) -> str:
-    """Decodes a file, with or without a byte order mark.
-
-    Raises:
-        MetadataError: If it is not UTF-8.
-    """
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MetadataError(f"the file {path} is not UTF-8 at byte {error.start}; convert it to UTF-8") from None
-
-
-class _JsonObject(list[tuple[str, Any]]):
-    """A JSON object as its pairs, so that a repeated key shows."""
-
-
-def _parse_json(text: str, path: str) -> Any:
-    """Parses JSON, with objects as `_JsonObject`.
-
-    Raises:
-        MetadataError: If it is not JSON.
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_JsonObject)
-    except (ValueError, RecursionError) as error:
-        raise MetadataError(f"the file {path} is not valid JSON: {error}; plain text must be named .txt") from None
+    """Reads a metadata list as it is, for the linter: its entries may be of any type, empty or repeated."""
+    content, shown = read_file(path), without_credentials(path)
+    return _parquet_entries(content, shown) if content.startswith(PARQUET_START) else _text_entries(content, shown)
 
 
 def _text_entries(content: bytes, path: str) -> list[Any]:
@@ -272,7 +111,7 @@ def _text_entries(content: bytes, path: str) -> list[Any]:
     Raises:
         MetadataError: If the JSON holds something else than a list or an object.
     """
-    text = _decode(content, path)
+    text = decode(content, path)
     suffix = next(
         (end for end in reversed(Path(bare_url(path)).suffixes) if end.lower() not in {".gz", ".zst"}), ""
     ).lower()
@@ -281,28 +120,12 @@ def _text_entries(content: bytes, path: str) -> list[Any]:
         if not lines[-1]:
             lines.pop()
         return [line.removesuffix("\r") for line in lines]
-    parsed = _parse_json(text, path)
-    if isinstance(parsed, _JsonObject):
+    parsed = parse_json(text, path)
+    if isinstance(parsed, JsonObject):
         return [entry for entry, _ in parsed]
     if not isinstance(parsed, list):
         raise MetadataError(f"the metadata list {path} holds neither a JSON list nor a JSON object")
     return parsed
-
-
-def _open_parquet(content: bytes, path: str, columns: Sequence[str]) -> pa.Table:
-    """Reads Parquet from memory.
-
-    Raises:
-        MetadataError: If it is damaged or lacks a column.
-    """
-    try:
-        table = pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowException, OSError) as error:
-        raise MetadataError(f"the Parquet file {path} cannot be read: {error}") from error
-    missing = [column for column in columns if column not in table.column_names]
-    if missing:
-        raise MetadataError(f"the Parquet file {path} lacks {', '.join(missing)}; it has {table.column_names}")
-    return table
 
 
 def _parquet_entries(content: bytes, path: str) -> list[Any]:
@@ -311,7 +134,7 @@ def _parquet_entries(content: bytes, path: str) -> list[Any]:
     Raises:
         MetadataError: If the ids are not 0 to n - 1, each once.
     """
-    table = _open_parquet(content, path, ["entry_text"])
+    table = open_parquet(content, path, ["entry_text"])
     if "entry_id" in table.column_names:
         table = table.sort_by("entry_id")
         if table["entry_id"].to_pylist() != list(range(table.num_rows)):
@@ -364,69 +187,9 @@ def _refuse(path: str, fault: str, entries: Sequence[Any], places: Iterable[int]
     """
     faulty = list(places)
     if faulty:
-        shown = ", ".join(f"{place} ({_shown(entries[place])})" for place in faulty[:_SHOWN])
-        more = f" and {len(faulty) - _SHOWN} more" if len(faulty) > _SHOWN else ""
+        shown = ", ".join(f"{place} ({brief(entries[place])})" for place in faulty[:MOST_SHOWN])
+        more = f" and {len(faulty) - MOST_SHOWN} more" if len(faulty) > MOST_SHOWN else ""
         raise MetadataError(
             f"the metadata list {path} has {len(faulty)} of {len(entries)} entries that are {fault}: "
             f"ids {shown}{more}; remove them"
         )
-
-
-def _shown(value: object) -> str:
-    """Gives a value as part of a one-line message."""
-    text = ascii(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
-
-
-def _parquet_counts(parts: list[tuple[str, bytes]], path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
-    """Gives the counts that stand in part files.
-
-    Raises:
-        MetadataError: If they belong to another list, or cannot be used.
-    """
-    texts: list[Any] = []
-    counts: list[Any] = []
-    for name, content in parts:
-        table = _open_parquet(content, name, ["entry_text", "entry_count"])
-        digest = (table.schema.metadata or {}).get(DIGEST_KEY.encode(), metadata.digest.encode()).decode()
-        if digest != metadata.digest:
-            raise MetadataError(
-                f"the entry counts {path} belong to the metadata list {digest}, but this run works with "
-                f"{metadata.digest}; give the list that they were counted with"
-            )
-        if pc.any(pc.is_null(table["entry_count"])).as_py() or not pa.types.is_integer(table["entry_count"].type):
-            raise MetadataError(f"the column entry_count of {name} must hold whole numbers, without nulls")
-        texts += table["entry_text"].to_pylist()
-        counts += table["entry_count"].to_pylist()
-    return _arranged(texts, counts, path, metadata)
-
-
-def _arranged(texts: list[Any], counts: list[Any], path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
-    """Puts counts in the order of the entries' ids.
-
-    Raises:
-        MetadataError: If texts are unknown, repeated or missing, or a count is negative or no whole number.
-    """
-    by_text = dict(zip(texts, counts, strict=True))
-    unknown = by_text.keys() - set(metadata.entries)
-    missing = [entry for entry in metadata.entries if entry not in by_text]
-    for fault, found in (("not in the metadata list", sorted(unknown, key=ascii)), ("missing", missing)):
-        if found:
-            shown = ", ".join(_shown(text) for text in found[:_SHOWN])
-            raise MetadataError(
-                f"the entry counts {path} do not belong to the metadata list {metadata.digest}: "
-                f"{len(found)} entries are {fault}, such as {shown}"
-            )
-    if len(by_text) != len(texts):
-        raise MetadataError(f"the entry counts {path} name {len(texts) - len(by_text)} entries more than once")
-    wrong = [
-        f"{_shown(text)}: {_shown(count)}"
-        for text, count in by_text.items()
-        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= LARGEST_COUNT
-    ]
-    if wrong:
-        raise MetadataError(
-            f"the entry counts {path} have {len(wrong)} counts that are no whole number of at least 0: "
-            f"{', '.join(wrong[:_SHOWN])}; a count is at most 2^63 - 1"
-        )
-    return np.fromiter((by_text[entry] for entry in metadata.entries), np.int64, len(metadata.entries))

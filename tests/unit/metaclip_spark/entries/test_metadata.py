@@ -1,16 +1,13 @@
 import gzip
 import hashlib
 import json
-from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metaclip_spark.entries import DIGEST_KEY, Metadata, load_entry_counts, load_metadata, load_summed_counts
+from metaclip_spark.entries import Metadata, load_metadata
 from metaclip_spark.errors import MetadataError
-from udfs.schemas import ENTRY_COUNTS
 
 ENTRIES = ["dog", "New York", " padded", "é", '"quoted"', "[bracket"]
 DIGEST = hashlib.sha256(json.dumps(ENTRIES, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
@@ -96,94 +93,3 @@ def test_unreadable_files_are_refused(tmp_path):
         load_metadata(str(tmp_path / "absent"))
     with pytest.raises(MetadataError, match="cannot be read"):
         load_metadata(str(tmp_path))
-
-
-METADATA = Metadata(("a", "b", "c"), "digest")
-
-
-def counts_table(texts=("a", "b", "c"), counts=(3, 0, 2**40), digest=None):
-    schema = ENTRY_COUNTS.with_metadata({DIGEST_KEY: digest}) if digest else ENTRY_COUNTS
-    return pa.table([list(range(len(texts))), list(texts), list(counts)], schema=schema)
-
-
-def test_counts_of_every_form(tmp_path):
-    expected = np.array([3, 0, 2**40])
-    (tmp_path / "c.json").write_text(json.dumps({"c": 2**40, "a": 3, "b": 0}))
-    (tmp_path / "c.json.gz").write_bytes(gzip.compress(json.dumps({"c": 2**40, "a": 3, "b": 0}).encode()))
-    pq.write_table(counts_table(digest="digest"), tmp_path / "c.parquet")
-    folder = tmp_path / "counts"
-    folder.mkdir()
-    pq.write_table(counts_table(digest="digest")[:1], folder / "part-1.parquet")
-    pq.write_table(counts_table()[1:], folder / "part-0.parquet")
-    (folder / "_SUCCESS").touch()
-    (folder / ".part-0.parquet.crc").touch()
-    (folder / "_half.parquet").touch()
-    for name in ("c.json", "c.json.gz", "c.parquet", "counts"):
-        counts = load_entry_counts(str(tmp_path / name), METADATA)
-        assert counts.dtype == np.int64
-        assert (counts == expected).all()
-
-
-@pytest.mark.parametrize(
-    ("counts", "message"),
-    [
-        ({"a": 1, "b": 1}, "1 entries are missing, such as 'c'"),
-        ({"a": 1, "b": 1, "c": 1, "d": 1}, "1 entries are not in the metadata list, such as 'd'"),
-        ({"a": 1, "b": -1, "c": 1}, "whole number of at least 0: 'b': -1"),
-        ({"a": 1, "b": 1.0, "c": 1}, "'b': 1.0"),
-        ({"a": 1, "b": True, "c": 1}, "'b': True"),
-        ({"a": 1, "b": None, "c": 1}, "'b': None"),
-        ({"a": 1, "b": float("nan"), "c": 1}, "'b': nan"),
-        ({"a": 1, "b": 2**63, "c": 1}, "'b': 9223372036854775808"),
-        ([1, 2, 3], "no JSON object"),
-    ],
-)
-def test_unusable_counts_are_refused(counts, message, tmp_path):
-    path = tmp_path / "counts.json"
-    path.write_text(json.dumps(counts))
-    with pytest.raises(MetadataError, match=message):
-        load_entry_counts(str(path), METADATA)
-
-
-@pytest.mark.parametrize(
-    ("counts_of_a", "total"),
-    [
-        ([2**62, 2**62 - 1], 2**63 - 1),
-        ([2**63 - 1, 0], 2**63 - 1),
-        ([2**62, 2**62], None),
-        ([2**63 - 1, 1], None),
-        ([1, 2**63 - 1, 5], None),
-        # Wraps around to a harmless number.
-        ([2**62, 2**62, 2**62, 2**62, 7], None),
-    ],
-)
-def test_counts_of_several_files_add_up_or_are_refused(tmp_path, counts_of_a, total):
-    paths = [str(tmp_path / f"counts-{place}.json") for place in range(len(counts_of_a))]
-    for path, count in zip(paths, counts_of_a, strict=True):
-        Path(path).write_text(json.dumps({"a": count, "b": 1, "c": 0}))
-    if total is not None:
-        assert load_summed_counts(paths, METADATA).tolist() == [total, len(paths), 0]
-        return
-    with pytest.raises(MetadataError, match=r"--entry-counts .* add up to \d{19} for the entry 'a'.*at most 2\^63 - 1"):
-        load_summed_counts(paths, METADATA)
-
-
-def test_counts_of_another_list_or_twice_are_refused(tmp_path):
-    path = str(tmp_path / "counts.parquet")
-    pq.write_table(counts_table(digest="another"), path)
-    with pytest.raises(MetadataError, match=r"another.*digest"):
-        load_entry_counts(path, METADATA)
-    pq.write_table(counts_table(("a", "b", "c", "a"), (1, 1, 1, 1)), path)
-    with pytest.raises(MetadataError, match="1 entries more than once"):
-        load_entry_counts(path, METADATA)
-    (tmp_path / "twice.json").write_text('{"a": 1, "b": 1, "c": 1, "a": 2}')
-    with pytest.raises(MetadataError, match="1 entries more than once"):
-        load_entry_counts(str(tmp_path / "twice.json"), METADATA)
-    pq.write_table(counts_table(counts=(1, None, 1)), path)
-    with pytest.raises(MetadataError, match="without nulls"):
-        load_entry_counts(path, METADATA)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(MetadataError, match="no Parquet file"):
-        load_entry_counts(str(tmp_path / "empty"), METADATA)
-    with pytest.raises(MetadataError, match="does not exist"):
-        load_entry_counts(str(tmp_path / "absent"), METADATA)
