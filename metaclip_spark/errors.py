@@ -1,5 +1,20 @@
 """Errors, named by what the reader should do. Each message gives value, limit and next step."""
 
+import reprlib
+
+
+def brief(value: object) -> str:
+    """A value as part of a one-line message."""
+    return " ".join(reprlib.repr(value).split())
+
+
+def wrong_type(name: str, value: object, wanted: str) -> str:
+    """What is said of an argument of another type than it must have."""
+    kind = type(value)
+    package = kind.__module__.partition(".")[0]
+    shown = kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
+    return f"{name} is {'None' if value is None else shown}: pass {wanted}"
+
 
 class CurationError(Exception):
     """The root of every error that this package raises on purpose."""

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation, Overflow
-from reprlib import repr as brief
 from typing import Any, Literal
 
 from metaclip_spark.balance import LARGEST_COUNT, check_threshold
@@ -24,7 +23,7 @@ from metaclip_spark.config.fields import (
     Seed,
     check_types,
 )
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, brief
 
 PRESETS = {"metaclip-english": ("en",)}
 """Preset name -> languages of its gate (top-1 label, no probability floor)."""
@@ -207,7 +206,7 @@ class SampleConfig:
     def __post_init__(self) -> None:
         """Checks the values."""
         check_types(self)
-        if [self.threshold_t, self.tail_share, self.target_pairs].count(None) != 2:  # noqa: PLR2004 - one of three
+        if sum(choice is not None for choice in (self.threshold_t, self.tail_share, self.target_pairs)) != 1:
             raise ConfigError("choose t by exactly one of --threshold-t, --tail-share and --target-pairs")
         if self.threshold_t is not None:
             object.__setattr__(self, "threshold_t", check_threshold(self.threshold_t))

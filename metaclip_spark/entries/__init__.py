@@ -1,11 +1,12 @@
 """Metadata lists and the entry counts that belong to them."""
 
 from metaclip_spark.entries.counts import DIGEST_KEY, load_entry_counts, load_summed_counts
-from metaclip_spark.entries.metadata import Metadata, check_entries, load_metadata, read_unchecked_entries
+from metaclip_spark.entries.metadata import Metadata, as_metadata, check_entries, load_metadata, read_unchecked_entries
 
 __all__ = [
     "DIGEST_KEY",
     "Metadata",
+    "as_metadata",
     "check_entries",
     "load_entry_counts",
     "load_metadata",

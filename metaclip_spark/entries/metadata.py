@@ -11,10 +11,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from metaclip_spark.config.fields import path_text
+from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.entries.files import PARQUET_START, JsonObject, decode, open_parquet, parse_json, read_file
 from metaclip_spark.entries.messages import MOST_SHOWN, brief
-from metaclip_spark.errors import MetadataError
+from metaclip_spark.errors import MetadataError, wrong_type
 from udfs.matching.entries import entries_as_json
 from udfs.sources.credentials import bare_url, without_credentials
 
@@ -75,11 +75,7 @@ class Metadata:
             MetadataError: If there are no entries, or some are not strings, empty, white space only, repeated, or not
                 valid Unicode; the message names their ids.
         """
-        if isinstance(entries, str):
-            raise MetadataError(
-                f"entries is the single string {entries[:40]!r}: pass a list of strings, or a path to Metadata.load"
-            )
-        return check_entries(list(entries), "in memory")
+        return _of_values("entries", entries, "a list of strings, or a path to Metadata.load")
 
     def __len__(self) -> int:
         """The number of entries."""
@@ -92,6 +88,25 @@ class Metadata:
     def __repr__(self) -> str:
         """Shows size and digest, not the entries: there may be 500,000."""
         return f"Metadata({len(self):,} entries, digest='{self.digest[:12]}...')"
+
+
+def as_metadata(metadata: object) -> Metadata:
+    """The metadata list that an argument of the library stands for: a list, its file, or its entries.
+
+    Raises:
+        MetadataError: If it is none of these, or the list cannot be used.
+    """
+    if isinstance(metadata, Metadata):
+        return metadata
+    if isinstance(metadata, str | PathLike):
+        return Metadata.load(metadata)
+    return _of_values("metadata", metadata, "a Metadata, a path, or a list of strings")
+
+
+def _of_values(name: str, entries: object, wanted: str) -> Metadata:
+    if isinstance(entries, set | frozenset):
+        raise MetadataError(wrong_type(name, entries, f"{wanted}: a set has no order, and so no ids"))
+    return check_entries(listed(name, entries, wanted, MetadataError), "in memory")
 
 
 def load_metadata(path: str) -> Metadata:
