@@ -187,7 +187,16 @@ def threshold_for_tail_share(counts: Counts, share: float) -> int:
 
 @dataclass(frozen=True)
 class ExpectedSize:
-    """The predicted size of a curated set, from integer sums over the matched pairs."""
+    """The predicted size of a curated set, from integer sums over the matched pairs.
+
+    Example:
+        >>> from metaclip_spark import ExpectedSize
+        >>> predicted = ExpectedSize(pairs=100, expected_units=25 * 2**32, variance_units=16 * 2**32)
+        >>> predicted.size, predicted.standard_error
+        (25.0, 4.0)
+        >>> predicted.is_plausible(30), predicted.is_plausible(90)
+        (True, False)
+    """
 
     pairs: int
     """Matched pairs."""

@@ -44,6 +44,11 @@ class OutputConfig:
         s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
         allow_rename_committer: Write to S3 even where Spark can only commit by renaming.
         clean: Abort multipart uploads that killed runs left below the output.
+
+    Example:
+        >>> from metaclip_spark import OutputConfig
+        >>> OutputConfig("s3://bucket/run", resume=True).rows_per_file
+        1000000
     """
 
     output: str = field(metadata=PATH)
@@ -89,6 +94,13 @@ class ExtractConfig:
         offset: Leave out so many at the beginning of --crawl's list.
         page_timeout_seconds: Time after which a page is given up (record.parser_timeout).
         max_page_bytes: Size above which a page or a record's body is rejected.
+
+    Example:
+        >>> from metaclip_spark import ExtractConfig
+        >>> ExtractConfig("tests/data/sample/*.warc.gz").archives
+        ('tests/data/sample/*.warc.gz',)
+        >>> ExtractConfig(crawl="CC-MAIN-2024-10", archive_type="wat", limit=100).s3_access
+        'signed'
     """
 
     archives: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
@@ -132,6 +144,13 @@ class LanguageConfig:
         min_language_probability: Keep pairs whose language has at least this probability.
         identify_language: Fill the language columns without filtering on them.
         preset: metaclip-english: the language gate of the paper's English pool.
+
+    Example:
+        >>> from metaclip_spark import LanguageConfig
+        >>> LanguageConfig(languages=("en,de", "FR")).languages
+        ('de', 'en', 'fr')
+        >>> LanguageConfig(preset="metaclip-english").languages
+        ('en',)
     """
 
     languages: tuple[str, ...] = ()
@@ -174,6 +193,14 @@ class MatchConfig:
     Attributes:
         metadata: Metadata list: JSON list or object, plain text (one entry a line) or Parquet; plain, .gz or .zst.
         engine: token (compiled) or pyahocorasick (the reference); both give the same ids.
+
+    Example:
+        >>> from metaclip_spark import MatchConfig
+        >>> MatchConfig("tests/data/wordnet_lemmas.txt.gz").engine
+        'token'
+        >>> MatchConfig("metadata.json", engine="regex")
+        Traceback (most recent call last):
+        metaclip_spark.errors.ConfigError: --engine is 'regex': it must be one of token, pyahocorasick
     """
 
     metadata: str = field(metadata=OPERATIONAL | PATH)
@@ -195,6 +222,14 @@ class SampleConfig:
         seed: Seed of the draws, from 0 to 2^64 - 1.
         entry_counts: Balance with these counts instead of the run's own: JSON objects entry -> count, or other runs'
             entry_counts. Several, of disjoint pools, are added up.
+
+    Example:
+        >>> from metaclip_spark import SampleConfig
+        >>> SampleConfig(target_pairs="10M").target_pairs
+        10000000
+        >>> SampleConfig(threshold_t=20, tail_share=0.06)
+        Traceback (most recent call last):
+        metaclip_spark.errors.ConfigError: choose t by exactly one of --threshold-t, --tail-share and --target-pairs
     """
 
     threshold_t: int | float | str | None = None

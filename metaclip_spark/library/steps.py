@@ -35,6 +35,14 @@ class ExtractedArchives:
 
     Attributes:
         rows: One DataFrame with all rows; its column `kind` says which view a row belongs to.
+
+    Example:
+        >>> from metaclip_spark import extract_archives
+        >>> extracted = extract_archives("tests/data/sample/sample-00000.warc.gz")
+        >>> [row.status for row in extracted.archives.collect()]
+        ['ok']
+        >>> extracted.rejects.columns[:3]
+        ['archive', 'stage', 'reason']
     """
 
     rows: DataFrame
