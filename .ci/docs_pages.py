@@ -9,7 +9,6 @@ import importlib
 import json
 import re
 import sys
-import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -45,8 +44,14 @@ def options_table(argument: str) -> str:
     [config_class] = [each for each in commands()[verb].configs if each.__name__ == class_name]
     described = importlib.import_module("metaclip_spark.config.command_line").help_of(config_class)
     hints = typing.get_type_hints(config_class, include_extras=True)
+    values_of = importlib.import_module("metaclip_spark.config.fields").values_of
     rows = [
-        (f"`{_option(field.name)}`", _values(hints[field.name]), _default(field), described.get(field.name, ""))
+        (
+            f"`{_option(field.name)}`",
+            values_of(field, hints[field.name]) or "flag",
+            _default(field),
+            described.get(field.name, ""),
+        )
         for field in dataclasses.fields(config_class)
         if not only or bool(field.metadata.get("operational")) == (only[0] == "operational")
     ]
@@ -65,22 +70,6 @@ def commands_table(_argument: str) -> str:
 def _option(name: str) -> str:
     option: str = importlib.import_module("metaclip_spark.config.fields").option_of(name)
     return option
-
-
-def _values(hint: Any) -> str:
-    """Says in a word or two what an option takes."""
-    fields = importlib.import_module("metaclip_spark.config.fields")
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal:
-        return ", ".join(f"`{each}`" for each in arguments)
-    if origin is tuple:
-        return f"{_values(arguments[0])}, one or more"
-    if origin in {typing.Union, types.UnionType}:
-        return " or ".join(dict.fromkeys(_values(each) for each in arguments if each is not type(None)))
-    if origin is typing.Annotated:
-        limit: str = fields.limit_of(hint)
-        return limit
-    return {bool: "flag", int: "integer", float: "number", str: "text"}.get(hint, "value")
 
 
 def _default(field: dataclasses.Field[Any]) -> str:

@@ -28,6 +28,8 @@ from metaclip_spark.errors import ConfigError, brief
 PRESETS = {"metaclip-english": ("en",)}
 """Preset name -> languages of its gate (top-1 label, no probability floor)."""
 
+_THRESHOLD = {"values": "an integer of at least 1, or inf"}
+_PAIRS = {"values": "an integer of at least 1, or such as 10M"}
 _FACTORS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 _LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
 
@@ -232,9 +234,9 @@ class SampleConfig:
         metaclip_spark.errors.ConfigError: choose t by exactly one of --threshold-t, --tail-share and --target-pairs
     """
 
-    threshold_t: int | float | str | None = None
+    threshold_t: int | float | str | None = field(default=None, metadata=_THRESHOLD)
     tail_share: OpenUnitInterval | None = None
-    target_pairs: int | str | None = None
+    target_pairs: int | str | None = field(default=None, metadata=_PAIRS)
     seed: Seed = 0
     entry_counts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
 
@@ -297,9 +299,9 @@ class PlanConfig:
     """
 
     run: str = field(metadata=PATH)
-    thresholds: tuple[str, ...] = ()
+    thresholds: tuple[str, ...] = field(default=(), metadata={"values": "one or more integers of at least 1"})
     tail_share: OpenUnitInterval | None = None
-    target_pairs: int | str | None = None
+    target_pairs: int | str | None = field(default=None, metadata=_PAIRS)
     at_counts: str | None = field(default=None, metadata=PATH)
     curve: str | None = field(default=None, metadata=PATH)
     s3_packages: bool = False

@@ -145,6 +145,24 @@ def limit_of(hint: Any) -> str:
     return _LIMITS.get(kind, "")
 
 
+def values_of(field: dataclasses.Field[Any], hint: Any) -> str:
+    """What an option takes, in plain words, for `--help` and the documentation; empty for a flag."""
+    if "values" in field.metadata:
+        return str(field.metadata["values"])
+    element = _element(hint)
+    kind = parser_type(element or hint)
+    if kind is bool:
+        return ""
+    several_of = "one or more of " if element is not None else ""
+    if kind is str:
+        noun = "path" if field.metadata.get("path") else "text"
+        return f"one or more {noun}s" if several_of else f"a {noun}"
+    limit = limit_of(hint)
+    if get_origin(kind) is not Literal:
+        return f"{several_of}{limit}"
+    return several_of + limit.removeprefix("one of ") if several_of else limit
+
+
 def parser_type(hint: Any) -> Any:
     """The type that jsonargparse checks a field with: None, which says "not given", needs no word in `--help`."""
     if get_origin(hint) in {Union, UnionType}:
