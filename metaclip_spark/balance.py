@@ -223,12 +223,12 @@ class ExpectedSize:
         return math.sqrt(self.variance)
 
     def is_plausible(self, kept: int) -> bool:
-        """Tells whether a real size lies within what chance allows (`size_bound`)."""
+        """Tells whether an actual size lies within what chance allows (`size_bound`)."""
         return abs(kept - self.size) <= size_bound(self.variance)
 
 
 def size_bound(variance: float) -> float:
-    """Bounds the distance between expected and real size: Bernstein's inequality, valid for every variance.
+    """Bounds the distance between expected and actual size: Bernstein's inequality, valid for every variance.
 
     Args:
         variance: The sum of q(1 - q) over the pairs, V.

@@ -26,7 +26,7 @@ from metaclip_spark.config.fields import (
 from metaclip_spark.errors import ConfigError, brief
 
 PRESETS = {"metaclip-english": ("en",)}
-"""Preset name -> languages of its gate (top-1 label, no probability floor)."""
+"""Preset name -> languages of its filter (top-1 label, no smallest probability)."""
 
 _THRESHOLD = {"values": "an integer of at least 1, or inf"}
 _PAIRS = {"values": "an integer of at least 1, or such as 10M"}
@@ -139,13 +139,13 @@ class ExtractConfig:
 
 @dataclass(frozen=True)
 class LanguageConfig:
-    """The language gate: which matched pairs are counted and sampled.
+    """The language filter: which matched pairs are counted and sampled.
 
     Attributes:
         languages: Keep pairs whose text is in one of these languages (fastText codes, such as en,de).
         min_language_probability: Keep pairs whose language has at least this probability.
         identify_language: Fill the language columns without filtering on them.
-        preset: metaclip-english: the language gate of the paper's English pool.
+        preset: metaclip-english: the language filter of the paper's English pool.
 
     Example:
         >>> from metaclip_spark import LanguageConfig
@@ -171,7 +171,9 @@ class LanguageConfig:
             raise ConfigError(f"--languages {unknown[0]} is no language code: give fastText codes, such as en,de")
         if self.preset is not None:
             if languages not in {(), PRESETS[self.preset]} or self.min_language_probability:
-                raise ConfigError(f"--preset {self.preset} sets the language gate: leave out the other gate options")
+                raise ConfigError(
+                    f"--preset {self.preset} sets the language filter: leave out the other language options"
+                )
             languages = PRESETS[self.preset]
         if self.min_language_probability and not languages:
             raise ConfigError("--min-language-probability needs --languages")

@@ -186,7 +186,7 @@ class PaperComparison:
     """
 
     def __init__(self, report: Report, entry_counts: EntryCounts, languages: list[str]) -> None:
-        """Takes a run's report, counts and language gate."""
+        """Takes a run's report, counts and language filter."""
         reasons = frames.differences_from_paper(len(entry_counts.entries), languages)
         self.is_valid = not reasons
         self.verdict = frames.paper_verdict(reasons)

@@ -66,7 +66,7 @@ def compare_with(run: Run, report: Report, path: str, texts: Sequence[str], coun
     other_report = read_record(other.storage, REPORT_JSON, Report)
     figures = [
         ComparedFigure(
-            figure=name.replace("_", " "),
+            figure=name.replace("real", "actual").replace("_", " "),
             this=form.format(getattr(report, name)),
             other=form.format(getattr(other_report, name)),
         )

@@ -50,7 +50,7 @@ class Curves(Record):
 
 
 class Group(Record):
-    """Pairs that passed the gate, and curated ones, that have something in common."""
+    """Pairs that passed the language filter, and curated ones, that have something in common."""
 
     group: str | int
     matched: int
@@ -185,7 +185,7 @@ class ThresholdPlan(Record):
     """What each threshold would give, ascending in t.
 
     Attributes:
-        pairs: Matched pairs that pass the gate.
+        pairs: Matched pairs that pass the language filter.
         chosen: The threshold that was asked for by size or tail share.
         rows: One per threshold.
     """

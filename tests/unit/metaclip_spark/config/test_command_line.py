@@ -130,7 +130,7 @@ def test_the_words_for_values(option, words, capsys, monkeypatch):
         (["--archives-per-wave", "0"], "--archives-per-wave is 0"),
         (["--seed", "-1"], "--seed is -1"),
         (["--min-language-probability", "0.5"], "--min-language-probability needs --languages"),
-        (["--preset", "metaclip-english", "--languages", "de"], "leave out the other gate options"),
+        (["--preset", "metaclip-english", "--languages", "de"], "leave out the other language options"),
         (["--preset", "other"], "--preset is 'other'"),
         (["--unknown", "1"], "unknown"),
         (["--languages", "english"], "is no language code"),
