@@ -40,7 +40,7 @@ def curate(
 ) -> Run:
     """Curates a balanced image-text dataset: extract, match, count, sample and report.
 
-    Does what the job `curate` does: same folder, same rows, same rules for resuming. Choose t by exactly one of
+    Does what `metaclip-spark curate` does: same folder, same rows, same rules for resuming. Choose t by exactly one of
     `threshold_t`, `tail_share` and `target_pairs`.
 
     Args:
@@ -54,7 +54,7 @@ def curate(
         languages: Keep pairs whose text is in one of these languages: fastText codes, such as ["en", "de"].
         resume: Go on with the run in the output folder, and keep finished work; an empty folder is fine, too.
         spark: The session; None takes the active one, or starts a local one.
-        **options: Any other option of the job, with underscores: overwrite, pool, crawl, max_rejects, buckets,
+        **options: Any other option of the command, with underscores: overwrite, pool, crawl, max_rejects, buckets,
             identify_language, entry_counts ...
 
     Returns:
@@ -115,7 +115,7 @@ def build_metadata(output: str | PathLike[str], *, spark: SparkSession | None = 
     Args:
         output: Folder for metadata.json, metadata.parquet (with sources) and metadata.run.json (how it came about).
         spark: The session; None takes the active one, or starts a local one.
-        **options: The options of the job `build_metadata`, with underscores: wordnet, articles, pageviews,
+        **options: The options of `metaclip-spark build-metadata`, with underscores: wordnet, articles, pageviews,
             unigram_counts, min_pmi, max_entries, overwrite ...
 
     Returns:
