@@ -9,7 +9,6 @@ import importlib
 import json
 import re
 import sys
-import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -45,8 +44,14 @@ def options_table(argument: str) -> str:
     [config_class] = [each for each in commands()[verb].configs if each.__name__ == class_name]
     described = importlib.import_module("metaclip_spark.config.command_line").help_of(config_class)
     hints = typing.get_type_hints(config_class, include_extras=True)
+    values_of = importlib.import_module("metaclip_spark.config.fields").values_of
     rows = [
-        (f"`{_option(field.name)}`", _values(hints[field.name]), _default(field), described.get(field.name, ""))
+        (
+            f"`{_option(field.name)}`",
+            values_of(field, hints[field.name]) or "flag",
+            _default(field),
+            described.get(field.name, ""),
+        )
         for field in dataclasses.fields(config_class)
         if not only or bool(field.metadata.get("operational")) == (only[0] == "operational")
     ]
@@ -65,22 +70,6 @@ def commands_table(_argument: str) -> str:
 def _option(name: str) -> str:
     option: str = importlib.import_module("metaclip_spark.config.fields").option_of(name)
     return option
-
-
-def _values(hint: Any) -> str:
-    """Says in a word or two what an option takes."""
-    fields = importlib.import_module("metaclip_spark.config.fields")
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal:
-        return ", ".join(f"`{each}`" for each in arguments)
-    if origin is tuple:
-        return f"{_values(arguments[0])}, one or more"
-    if origin in {typing.Union, types.UnionType}:
-        return " or ".join(dict.fromkeys(_values(each) for each in arguments if each is not type(None)))
-    if origin is typing.Annotated:
-        limit: str = fields.limit_of(hint)
-        return limit
-    return {bool: "flag", int: "integer", float: "number", str: "text"}.get(hint, "value")
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
@@ -315,6 +304,84 @@ def extrapolation(_argument: str) -> str:
     return _table(("pool", "raw, distinct pairs", "core-hours", "stored"), rows)
 
 
+def clip_benchmark(argument: str) -> str:
+    """Writes a part of the CLIP benchmark's results, as they are stored; `readme` is the README's table."""
+    stored = _read_json("clip_benchmark.json")
+    grid = stored["grid"]
+    parts: dict[str, Callable[[], str]] = {
+        "seed": lambda: _one_seed(stored["one_seed"]),
+        "grid": lambda: f"`{grid['command']}` on {grid['date']}, {grid['machine']}: {grid['how']}.",
+        "arms": lambda: _arms(grid["arms"]),
+        "variants": lambda: _variants(grid["variants"]),
+        "questions": lambda: _questions(grid["questions"]),
+        "readme": lambda: _table(("zero-shot top-1, points", "difference"), _arm_rows(grid["arms"], marked=False)[:3]),
+    }
+    return parts[argument]()
+
+
+def _one_seed(run: dict[str, Any]) -> str:
+    found = run["zero_shot_top1"]
+    rows = [
+        ("zero-shot top-1, %", *(each["mean"] for each in found.values())),
+        ("lower 95 % bound, %", *(each["low"] for each in found.values())),
+    ]
+    return (
+        f"`{run['command']}` on {run['date']}, {run['machine']}, {run['minutes']} minutes: {run['how']}. Chance is "
+        f"{run['chance']} %; a setting passes the learning check with a lower 95 % bound above {run['learnt_above']} %."
+        f"\n\n{_table(('', *found), rows)}"
+    )
+
+
+def _arms(arms: dict[str, Any]) -> str:
+    means = arms["zero_shot_top1"]
+    head = ("difference over five paired seeds, points", "top-1", "head classes", "tail classes")
+    return "\n\n".join(
+        [
+            f"{arms['how']}:",
+            _table(("zero-shot top-1, %", *means), [("mean of five seeds", *means.values())]),
+            _table(head, _arm_rows(arms, marked=True, of=("top1", "head", "tail"))),
+        ]
+    )
+
+
+def _arm_rows(arms: dict[str, Any], *, marked: bool, of: Sequence[str] = ("top1",)) -> list[tuple[str, ...]]:
+    return [
+        (
+            f"{row['question']}: {row['of']} - {row['against']}",
+            *(_difference(row[metric], marked=marked) for metric in of),
+        )
+        for row in arms["differences"]
+    ]
+
+
+def _variants(variants: dict[str, Any]) -> str:
+    towers = variants["zero_shot_top1"]
+    rows = [(tower, *(_seeds(seeds) for seeds in found.values())) for tower, found in towers.items()]
+    return f"{variants['how']}:\n\n{_table(('zero-shot top-1, %', *next(iter(towers.values()))), rows)}"
+
+
+def _seeds(values: Sequence[float]) -> str:
+    first = 3
+    groups = [values[:first], values[first:]]
+    return "; ".join(", ".join(map(str, group)) for group in groups if group)
+
+
+def _questions(questions: dict[str, Any]) -> str:
+    rows = [
+        (row["question"], row["of"], row["on"], _difference(row["top1"], marked=True))
+        for row in questions["differences"]
+    ]
+    return _table(("question", "of", "on", f"zero-shot top-1 over {questions['how']}, points"), rows)
+
+
+def _difference(found: dict[str, float], *, marked: bool) -> str:
+    """A difference with its 95 % interval; marked as bold where that is on one side of zero, else as inconclusive."""
+    mean, interval = f"{found['mean']:+.1f}", f"({found['low']:.1f} to {found['high']:.1f})"
+    if not marked:
+        return f"{mean} {interval}"
+    return f"**{mean}** {interval}" if found["low"] * found["high"] > 0 else f"{mean} {interval}, inconclusive"
+
+
 def _read_json(name: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((BENCHMARKS / name).read_text(encoding="utf-8"))
     return content
@@ -351,6 +418,7 @@ def api(_argument: str) -> str:
 GENERATED: dict[str, Callable[[str], str]] = {
     "api": api,
     "benchmarks": benchmarks,
+    "clip-benchmark": clip_benchmark,
     "columns": columns_table,
     "exit-codes": exit_codes,
     "extrapolation": extrapolation,

@@ -7,12 +7,11 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
-from reprlib import repr as brief
 
 import numpy as np
 import numpy.typing as npt
 
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, brief, wrong_type
 from udfs.balancing.probability import PROBABILITY_UNITS
 
 Counts = npt.NDArray[np.int64]
@@ -47,9 +46,11 @@ def check_threshold(value: object) -> int | float:
             number = math.inf if value.strip().lower() in {"inf", "infinity"} else int(value)
         except ValueError:
             number = None
+    if isinstance(number, np.generic):
+        number = number.item()
     if isinstance(number, float) and number.is_integer():
         number = int(number)
-    if number == math.inf:
+    if isinstance(number, float) and number == math.inf:
         return math.inf
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise ConfigError(f"threshold_t is {brief(value)}, but must be a whole number of at least 1, or inf")
@@ -92,7 +93,7 @@ def entry_probabilities(counts: Counts, threshold_t: float) -> npt.NDArray[np.fl
         >>> entry_probabilities(np.array([0, 20, 80]), 20).tolist()
         [1.0, 1.0, 0.25]
     """
-    _check_counts(counts)
+    counts = _as_counts(counts)
     limit = _comparable(threshold_t)
     probabilities = np.ones(counts.size)
     head = counts > limit
@@ -119,7 +120,7 @@ def tail_share(counts: Counts, threshold_t: float) -> float:
         >>> tail_share(np.array([0, 20, 80]), 21)
         0.2
     """
-    _check_counts(counts)
+    counts = _as_counts(counts)
     limit = _comparable(threshold_t)
     matches = exact_sum(counts)
     return exact_sum(counts[counts < limit]) / matches if matches else 0.0
@@ -138,7 +139,7 @@ def head_entries_cut(counts: Counts, threshold_t: float) -> int:
     Raises:
         ConfigError: If there are no counts, a count is negative, or the threshold is none.
     """
-    _check_counts(counts)
+    counts = _as_counts(counts)
     return int((counts > _comparable(threshold_t)).sum())
 
 
@@ -163,17 +164,22 @@ def threshold_for_tail_share(counts: Counts, share: float) -> int:
         >>> threshold_for_tail_share(np.array([0, 6, 14, 80]), 0.06)
         7
     """
-    _check_counts(counts)
-    if not 0 <= share <= 1:
-        raise ConfigError(f"tail_share is {share!r}, but must lie between 0 and 1, such as 0.06")
+    counts = _as_counts(counts)
+    try:
+        # Its digits as they are written: none is rounded.
+        wanted_share = Fraction(str(share))
+    except (ValueError, ZeroDivisionError):
+        wanted_share = Fraction(-1)
+    if not 0 <= wanted_share <= 1:
+        raise ConfigError(f"tail_share is {brief(share)}, but must lie between 0 and 1, such as 0.06")
     values, entries = np.unique(counts[counts > 0], return_counts=True)
     if not values.size:
         raise ConfigError("no entry was matched, so that no threshold has a tail share; give threshold_t instead")
-    # Python integers, and the share as its digits say: products and sums may exceed 2^63, and none is rounded.
+    # Python integers: products and sums may exceed 2^63.
     by_value = list(zip(values.tolist(), entries.tolist(), strict=True))
     thresholds: list[int] = [1, *(value + 1 for value, _ in by_value)]
     matches_up_to = list(accumulate((value * times for value, times in by_value), initial=0))
-    wanted, parts = Fraction(str(share)).as_integer_ratio()
+    wanted, parts = wanted_share.as_integer_ratio()
     wanted *= matches_up_to[-1]
     nearest = min(range(len(thresholds)), key=lambda place: abs(matches_up_to[place] * parts - wanted))
     return thresholds[nearest]
@@ -181,7 +187,16 @@ def threshold_for_tail_share(counts: Counts, share: float) -> int:
 
 @dataclass(frozen=True)
 class ExpectedSize:
-    """The predicted size of a curated set, from integer sums over the matched pairs."""
+    """The predicted size of a curated set, from integer sums over the matched pairs.
+
+    Example:
+        >>> from metaclip_spark import ExpectedSize
+        >>> predicted = ExpectedSize(pairs=100, expected_units=25 * 2**32, variance_units=16 * 2**32)
+        >>> predicted.size, predicted.standard_error
+        (25.0, 4.0)
+        >>> predicted.is_plausible(30), predicted.is_plausible(90)
+        (True, False)
+    """
 
     pairs: int
     """Matched pairs."""
@@ -208,12 +223,12 @@ class ExpectedSize:
         return math.sqrt(self.variance)
 
     def is_plausible(self, kept: int) -> bool:
-        """Tells whether a real size lies within what chance allows (`size_bound`)."""
+        """Tells whether an actual size lies within what chance allows (`size_bound`)."""
         return abs(kept - self.size) <= size_bound(self.variance)
 
 
 def size_bound(variance: float) -> float:
-    """Bounds the distance between expected and real size: Bernstein's inequality, valid for every variance.
+    """Bounds the distance between expected and actual size: Bernstein's inequality, valid for every variance.
 
     Args:
         variance: The sum of q(1 - q) over the pairs, V.
@@ -236,13 +251,29 @@ def _comparable(threshold_t: object) -> int | float:
     return limit if limit <= LARGEST_COUNT else math.inf
 
 
-def _check_counts(counts: Counts) -> None:
-    """Refuses counts that no pool can have.
+def _as_counts(counts: object) -> Counts:
+    """Reads counts from an array, a list or a column of a DataFrame, and refuses those that no pool can have.
 
     Raises:
-        ConfigError: If there are none, or one is negative.
+        ConfigError: If there are none, they are not integers, or one is negative or too large.
     """
-    if counts.size == 0:
+    wanted = "one integer of at least 0 for each entry, such as EntryCounts.counts"
+    try:
+        array = np.asarray(counts)
+    except ValueError:
+        raise ConfigError(f"counts holds lists of several lengths: pass {wanted}") from None
+    if array.shape == (0,):
         raise ConfigError("there are no entry counts; run the count step with a metadata list that has entries")
-    if counts.min() < 0:
-        raise ConfigError(f"the count of entry {counts.argmin()} is {counts.min()}, but must be at least 0")
+    if array.ndim != 1:
+        raise ConfigError(
+            wrong_type("counts", counts, wanted)
+            if array.ndim == 0
+            else f"counts has the shape {array.shape}: pass {wanted}"
+        )
+    if array.dtype.kind not in "iu":
+        raise ConfigError(f"counts holds values of the type {array.dtype}: pass {wanted}")
+    if array.min() < 0:
+        raise ConfigError(f"the count of entry {array.argmin()} is {array.min()}, but must be at least 0")
+    if array.max() > LARGEST_COUNT:
+        raise ConfigError(f"the count of entry {array.argmax()} is {array.max()}, but must be at most 2^63 - 1")
+    return array.astype(np.int64, copy=False)

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-import msgspec
 from pyspark import SparkFiles
 
 from metaclip_spark.config.curation import ExtractConfig, MatchConfig
@@ -19,24 +18,13 @@ from metaclip_spark.steps.extract import archive_paths, extract_archives
 from metaclip_spark.stores.spark_io import check_committed
 from udfs.matching.engine import load_engine
 from udfs.pairs.extract import ExtractOptions
-from udfs.probe import installed_packages, probe_worker
+from udfs.probe import WorkerFindings, installed_packages, probe_worker
 
 SMALLEST_SCRATCH_BYTES = 2 << 30
 CHECK_FOLDER = "check"
 """Written, listed and deleted below the output."""
 
 _PATHS_PER_PROBE = 2
-
-
-class Worker(msgspec.Struct, kw_only=True):
-    """What `udfs.probe.probe_worker` found; `resident_bytes` before and after it loaded the automaton."""
-
-    host: str
-    python: str = ""
-    packages: dict[str, str] = {}
-    resident_bytes: tuple[int, int] = (0, 0)
-    free_scratch_bytes: int
-    problems: list[str] = []
 
 
 @dataclass
@@ -87,12 +75,12 @@ def check_cluster(
 
 def _probe(
     run: Run, extract: ExtractConfig, match: MatchConfig, metadata: Metadata, paths: list[ArchivePath]
-) -> list[Worker]:
+) -> list[WorkerFindings]:
     automaton = broadcast_automaton(run.spark, metadata, match.engine)
     first = [path for _, path in paths[:_PATHS_PER_PROBE]]
     options = fetch_options(extract)
 
-    def probe(_partition: Iterable[int]) -> Iterable[object]:
+    def probe(_partition: Iterable[int]) -> Iterable[WorkerFindings]:
         load = partial(load_engine, automaton.engine, SparkFiles.get(automaton.file_name), automaton.metadata_digest)
         # Slow enough that every core of every executor gets one.
         time.sleep(1.0)
@@ -101,11 +89,10 @@ def _probe(
     context = run.spark.sparkContext
     context.setJobDescription("check_cluster")
     cores = context.defaultParallelism
-    found = context.parallelize(range(cores), cores).mapPartitions(probe).collect()
-    return msgspec.convert(found, list[Worker])
+    return context.parallelize(range(cores), cores).mapPartitions(probe).collect()
 
 
-def _check_versions(verdict: Verdict, workers: list[Worker]) -> None:
+def _check_versions(verdict: Verdict, workers: list[WorkerFindings]) -> None:
     wanted = {"python": platform.python_version(), **installed_packages()}
     for worker in workers:
         has = {"python": worker.python, **worker.packages}
@@ -123,7 +110,7 @@ def _check_versions(verdict: Verdict, workers: list[Worker]) -> None:
     verdict.add("versions", None, f"Python {wanted['python']} and packages are the same on {hosts} hosts")
 
 
-def _check_memory(verdict: Verdict, run: Run, workers: list[Worker]) -> None:
+def _check_memory(verdict: Verdict, run: Run, workers: list[WorkerFindings]) -> None:
     largest = max(max(worker.resident_bytes) for worker in workers)
     table = max(after - before for before, after in (worker.resident_bytes for worker in workers))
     conf = run.spark.sparkContext.getConf()
@@ -151,7 +138,7 @@ def _bytes_of(setting: str) -> int:
     return int(float(text[:-1]) * units[text[-1]]) if text[-1:] in units else int(text) << 20
 
 
-def _check_scratch(verdict: Verdict, workers: list[Worker]) -> None:
+def _check_scratch(verdict: Verdict, workers: list[WorkerFindings]) -> None:
     worst = min(workers, key=lambda worker: worker.free_scratch_bytes)
     free = worst.free_scratch_bytes
     problem = None

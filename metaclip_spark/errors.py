@@ -1,36 +1,115 @@
 """Errors, named by what the reader should do. Each message gives value, limit and next step."""
 
+import reprlib
+
+
+def brief(value: object) -> str:
+    """A value as part of a one-line message."""
+    return " ".join(reprlib.repr(value).split())
+
+
+def wrong_type(name: str, value: object, wanted: str) -> str:
+    """What is said of an argument of another type than it must have."""
+    kind = type(value)
+    package = kind.__module__.partition(".")[0]
+    shown = kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
+    return f"{name} is {'None' if value is None else shown}: pass {wanted}"
+
 
 class CurationError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """The root of every error that this package raises on purpose.
+
+    Example:
+        >>> from metaclip_spark import CurationError, read_archive
+        >>> try:
+        ...     read_archive("no-such-archive.warc.gz")
+        ... except CurationError as error:
+        ...     print(f"{type(error).__name__}: {error}")
+        InputError: the archive no-such-archive.warc.gz does not exist
+    """
 
 
 class ConfigError(CurationError, ValueError):
-    """An option, or a combination of options, must be changed."""
+    """An option, or a combination of options, must be changed.
+
+    Example:
+        >>> from metaclip_spark import Matcher
+        >>> Matcher(["dog"]).match("a dog")
+        Traceback (most recent call last):
+        metaclip_spark.errors.ConfigError: texts is the single string 'a dog': pass a list of strings, such as ['a dog']
+    """
 
 
 class MetadataError(CurationError, ValueError):
-    """The metadata list, or counts made with another list, must be changed."""
+    """The metadata list, or counts made with another list, must be changed.
+
+    Example:
+        >>> from metaclip_spark import Metadata
+        >>> Metadata.from_entries([])
+        Traceback (most recent call last):
+        metaclip_spark.errors.MetadataError: the metadata list in memory has no entries
+    """
 
 
 class SchemaMismatchError(CurationError, ValueError):
-    """A table lacks a column, or has it with another type."""
+    """A table lacks a column, or has it with another type.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> from metaclip_spark import Matcher
+        >>> Matcher(["dog"]).ids(pa.array([1]))
+        Traceback (most recent call last):
+        metaclip_spark.errors.SchemaMismatchError: texts is an array of int64: it must hold strings
+    """
 
 
 class InputError(CurationError, ValueError):
-    """An input file is missing or cannot be read."""
+    """An input file is missing or cannot be read.
+
+    Example:
+        >>> from metaclip_spark import read_archive
+        >>> read_archive("no-such-archive.warc.gz")
+        Traceback (most recent call last):
+        metaclip_spark.errors.InputError: the archive no-such-archive.warc.gz does not exist
+    """
 
 
 class OutputExistsError(CurationError, ValueError):
-    """The output holds another run, or another run holds the output."""
+    """The output holds another run, or another run holds the output.
+
+    Example:
+        >>> from metaclip_spark import OutputExistsError, curate
+        >>> sample = {"metadata": "tests/data/wordnet_lemmas.txt.gz", "output": "demo-output", "threshold_t": 20}
+        >>> try:
+        ...     curate("tests/data/sample/*.warc.gz", **sample)
+        ... except OutputExistsError as error:
+        ...     print("refused:", error)
+        refused: ...demo-output holds a run: give resume=True to go on with it, or overwrite=True...
+    """
 
 
 class TooManyRejectsError(CurationError):
-    """More records or archives were lost than the user allows."""
+    """More records or archives were lost than the user allows.
+
+    It is not a ValueError: nothing that was passed need be wrong, and what was done stays.
+
+    Example:
+        >>> from metaclip_spark import CurationError, TooManyRejectsError
+        >>> issubclass(TooManyRejectsError, CurationError), issubclass(TooManyRejectsError, ValueError)
+        (True, False)
+    """
 
 
 class SuspectSampleError(CurationError):
-    """The curated set's size lies outside the bound that chance allows."""
+    """The curated set's size lies outside the bound that chance allows.
+
+    The curated set stays, and `open_run` opens it: its report says `suspect`.
+
+    Example:
+        >>> from metaclip_spark import CurationError, SuspectSampleError
+        >>> issubclass(SuspectSampleError, CurationError), issubclass(SuspectSampleError, ValueError)
+        (True, False)
+    """
 
 
 class TrainingDivergedError(CurationError):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any
 
+import msgspec
+
 from udfs.sources import FetchOptions, open_archive
 from udfs.sources.credentials import without_credentials
 
@@ -27,7 +29,18 @@ PACKAGES = (
 _BYTES_READ = 1 << 16
 
 
-def probe_worker(load_engine: Callable[[], Any], paths: Sequence[str], options: FetchOptions) -> dict[str, Any]:
+class WorkerFindings(msgspec.Struct, kw_only=True):
+    """What a worker found: `packages` name -> version or "missing", `resident_bytes` before and with the automaton."""
+
+    host: str
+    python: str = ""
+    packages: dict[str, str] = {}
+    resident_bytes: tuple[int, int] = (0, 0)
+    free_scratch_bytes: int
+    problems: list[str] = []
+
+
+def probe_worker(load_engine: Callable[[], Any], paths: Sequence[str], options: FetchOptions) -> WorkerFindings:
     """Looks at the worker that this runs in.
 
     Args:
@@ -36,8 +49,7 @@ def probe_worker(load_engine: Callable[[], Any], paths: Sequence[str], options: 
         options: How remote stores are reached.
 
     Returns:
-        host, python, packages (name -> version or "missing"), resident_bytes before and after the automaton,
-        free_scratch_bytes, problems (one line each).
+        What it found; each problem is one line.
     """
     problems: list[str] = []
     before = _resident_bytes()
@@ -51,16 +63,15 @@ def probe_worker(load_engine: Callable[[], Any], paths: Sequence[str], options: 
                 stream.read(_BYTES_READ)
         except Exception as error:
             problems.append(f"{without_credentials(path)} cannot be read: {error}")
-    return {
-        "host": platform.node(),
-        "python": platform.python_version(),
-        "packages": installed_packages(),
-        "resident_bytes": [before, _resident_bytes()],
-        "free_scratch_bytes": shutil.disk_usage(
-            os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")[0]
-        ).free,
-        "problems": problems,
-    }
+    scratch = os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")[0]
+    return WorkerFindings(
+        host=platform.node(),
+        python=platform.python_version(),
+        packages=installed_packages(),
+        resident_bytes=(before, _resident_bytes()),
+        free_scratch_bytes=shutil.disk_usage(scratch).free,
+        problems=problems,
+    )
 
 
 def installed_packages() -> dict[str, str]:

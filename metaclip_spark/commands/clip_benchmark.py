@@ -1,12 +1,11 @@
 """The commands of the CLIP benchmark."""
 
-import sys
-
 from metaclip_spark.clip_benchmark.dependencies import require_extra
 from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig, ShapesConfig, ShardsConfig
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.commands.show import show
-from metaclip_spark.config.job import EXIT_DONE, EXIT_FAILED, job
+from metaclip_spark.config.job import job
+from metaclip_spark.errors import CurationError
 
 
 @job(ShardsConfig)
@@ -19,7 +18,7 @@ def make_shards(config: ShardsConfig) -> None:
 
 
 @job(GridConfig, ShapesConfig, DrawingsConfig)
-def benchmark_clip(grid: GridConfig, shapes: ShapesConfig, drawings: DrawingsConfig) -> int:
+def benchmark_clip(grid: GridConfig, shapes: ShapesConfig, drawings: DrawingsConfig) -> None:
     """Train CLIP, SLIP, FILIP, DeCLIP and DeFILIP on arms of a pool, evaluate them, and write a page that compares."""
     require_extra()
     from metaclip_spark.clip_benchmark.benchmark import Benchmark, open_data
@@ -30,5 +29,4 @@ def benchmark_clip(grid: GridConfig, shapes: ShapesConfig, drawings: DrawingsCon
     show([*summary_lines(rows), f"wrote {write_report(benchmark.folder, rows, benchmark.facts())}"])
     failed = not_learnt(rows) if grid.must_learn else []
     if failed:
-        sys.stderr.write(f"error: not above three times chance: {'; '.join(failed)}\n")
-    return EXIT_FAILED if failed else EXIT_DONE
+        raise CurationError(f"not above three times chance: {'; '.join(failed)}")

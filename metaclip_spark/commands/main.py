@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from metaclip_spark import __version__
 from metaclip_spark.commands.clip_benchmark import benchmark_clip, make_shards
@@ -17,7 +18,8 @@ from metaclip_spark.commands.curation import (
 from metaclip_spark.commands.inspection import explain_pair, plan_threshold
 from metaclip_spark.commands.metadata import build_metadata, diff_metadata, lint_metadata
 from metaclip_spark.commands.show import show
-from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, Job
+from metaclip_spark.config.job import EXIT_DONE, Job, log_format_in, run_job
+from metaclip_spark.errors import ConfigError
 
 PROGRAM = "metaclip-spark"
 VERBS: dict[str, Job] = {
@@ -48,9 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         show([f"{PROGRAM} {__version__}"])
         return EXIT_DONE
     if verb not in VERBS:
-        sys.stderr.write(f"error: {PROGRAM} has no verb {verb!r}: use one of {', '.join(VERBS)}\n")
-        return EXIT_USER_MUST_CHANGE
+        return run_job(partial(_refuse, verb), log_format=log_format_in(options))
     return VERBS[verb](options, program=f"{PROGRAM} {verb}")
+
+
+def _refuse(verb: str) -> None:
+    raise ConfigError(f"{PROGRAM} has no verb {verb!r}: use one of {', '.join(VERBS)}")
 
 
 def _help_lines() -> list[str]:

@@ -6,6 +6,7 @@ the class's "Attributes:" section. A field that several classes have is one opti
 
 import re
 import sys
+from argparse import Action
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
 from itertools import pairwise
@@ -14,9 +15,9 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 import docstring_parser
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
 
-from metaclip_spark.config.fields import limit_of, option_of, parser_type, path_text, refusal
+from metaclip_spark.config.fields import limit_of, option_of, parser_type, path_text, refusal, values_of
 from metaclip_spark.errors import ConfigError
 from udfs.sources.credentials import without_credentials
 
@@ -31,11 +32,25 @@ _REFUSED_VALUE = re.compile(
 """Where jsonargparse's messages hold the option and the value that its type refused."""
 
 
+class _HelpFormatter(DefaultHelpFormatter):
+    """Shows the help of our options as it is, without the names of types."""
+
+    def _get_help_string(self, action: Action) -> str:
+        own = action.dest not in {"help", "config", "print_config"}
+        return action.help or "" if own else super()._get_help_string(action)
+
+
 def parse_configs(
     argv: Sequence[str] | None, description: str, *config_classes: type, program: str | None = None
 ) -> tuple[Any, ...]:
     """Reads one instance of each configuration class from a command line and, with `--config`, a YAML file."""
-    parser = ArgumentParser(prog=program, description=description, exit_on_error=False, print_config="--print-config")
+    parser = ArgumentParser(
+        prog=program,
+        description=description,
+        exit_on_error=False,
+        print_config="--print-config",
+        formatter_class=_HelpFormatter,
+    )
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     for name, (config_class, field) in _distinct_fields(config_classes).items():
         _add_option(parser, config_class, field, name)
@@ -150,7 +165,7 @@ def _explained(error: Exception, config_classes: tuple[type, ...]) -> str:
 def _add_option(parser: ArgumentParser, config_class: type, field: Field[Any], name: str) -> None:
     option = option_of(name)
     hint = get_type_hints(config_class, include_extras=True)[name]
-    described = help_of(config_class).get(name, "")
+    described = _help_line(help_of(config_class).get(name, ""), field, hint)
     if hint is bool:
         parser.add_argument(option, action="store_true", help=described)
     elif get_origin(hint) is tuple:
@@ -162,6 +177,19 @@ def _add_option(parser: ArgumentParser, config_class: type, field: Field[Any], n
         parser.add_argument(option, type=parser_type(hint), required=True, help=described)
     else:
         parser.add_argument(option, type=parser_type(hint), default=field.default, help=described)
+
+
+def _help_line(meaning: str, field: Field[Any], hint: Any) -> str:
+    """An option's meaning, then its values in plain words and its default, where it has one that says something."""
+    default = "required" if field.default is MISSING else _default_shown(field.default)
+    notes = "; ".join(note for note in (values_of(field, hint), default) if note)
+    return f"{meaning} ({notes})" if notes else meaning
+
+
+def _default_shown(default: Any) -> str:
+    values = default if isinstance(default, tuple) else (default,)
+    shown = [f"{value:,}" if isinstance(value, int) else str(value) for value in values if value not in {None, ""}]
+    return f"default: {' '.join(shown)}" if shown and not isinstance(default, bool) else ""
 
 
 def help_of(config_class: type) -> dict[str, str]:

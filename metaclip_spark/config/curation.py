@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation, Overflow
-from reprlib import repr as brief
 from typing import Any, Literal
 
 from metaclip_spark.balance import LARGEST_COUNT, check_threshold
@@ -24,11 +23,13 @@ from metaclip_spark.config.fields import (
     Seed,
     check_types,
 )
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, brief
 
 PRESETS = {"metaclip-english": ("en",)}
-"""Preset name -> languages of its gate (top-1 label, no probability floor)."""
+"""Preset name -> languages of its filter (top-1 label, no smallest probability)."""
 
+_THRESHOLD = {"values": "an integer of at least 1, or inf"}
+_PAIRS = {"values": "an integer of at least 1, or such as 10M"}
 _FACTORS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 _LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
 
@@ -46,6 +47,11 @@ class OutputConfig:
         allow_rename_committer: Write to S3 even where Spark can only commit by renaming.
         clean: Abort multipart uploads that killed runs left below the output.
         keep_samples: Curated sets that stay when the next one is drawn, the one that counts among them.
+
+    Example:
+        >>> from metaclip_spark import OutputConfig
+        >>> OutputConfig("s3://bucket/run", resume=True).rows_per_file
+        1000000
     """
 
     output: str = field(metadata=PATH)
@@ -92,6 +98,13 @@ class ExtractConfig:
         offset: Leave out so many at the beginning of --crawl's list.
         page_timeout_seconds: Time after which a page is given up (record.parser_timeout).
         max_page_bytes: Size above which a page or a record's body is rejected.
+
+    Example:
+        >>> from metaclip_spark import ExtractConfig
+        >>> ExtractConfig("tests/data/sample/*.warc.gz").archives
+        ('tests/data/sample/*.warc.gz',)
+        >>> ExtractConfig(crawl="CC-MAIN-2024-10", archive_type="wat", limit=100).s3_access
+        'signed'
     """
 
     archives: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
@@ -128,13 +141,20 @@ class ExtractConfig:
 
 @dataclass(frozen=True)
 class LanguageConfig:
-    """The language gate: which matched pairs are counted and sampled.
+    """The language filter: which matched pairs are counted and sampled.
 
     Attributes:
         languages: Keep pairs whose text is in one of these languages (fastText codes, such as en,de).
         min_language_probability: Keep pairs whose language has at least this probability.
         identify_language: Fill the language columns without filtering on them.
-        preset: metaclip-english: the language gate of the paper's English pool.
+        preset: metaclip-english: the language filter of the paper's English pool.
+
+    Example:
+        >>> from metaclip_spark import LanguageConfig
+        >>> LanguageConfig(languages=("en,de", "FR")).languages
+        ('de', 'en', 'fr')
+        >>> LanguageConfig(preset="metaclip-english").languages
+        ('en',)
     """
 
     languages: tuple[str, ...] = ()
@@ -153,7 +173,9 @@ class LanguageConfig:
             raise ConfigError(f"--languages {unknown[0]} is no language code: give fastText codes, such as en,de")
         if self.preset is not None:
             if languages not in {(), PRESETS[self.preset]} or self.min_language_probability:
-                raise ConfigError(f"--preset {self.preset} sets the language gate: leave out the other gate options")
+                raise ConfigError(
+                    f"--preset {self.preset} sets the language filter: leave out the other language options"
+                )
             languages = PRESETS[self.preset]
         if self.min_language_probability and not languages:
             raise ConfigError("--min-language-probability needs --languages")
@@ -177,6 +199,14 @@ class MatchConfig:
     Attributes:
         metadata: Metadata list: JSON list or object, plain text (one entry a line) or Parquet; plain, .gz or .zst.
         engine: token (compiled) or pyahocorasick (the reference); both give the same ids.
+
+    Example:
+        >>> from metaclip_spark import MatchConfig
+        >>> MatchConfig("tests/data/wordnet_lemmas.txt.gz").engine
+        'token'
+        >>> MatchConfig("metadata.json", engine="regex")
+        Traceback (most recent call last):
+        metaclip_spark.errors.ConfigError: --engine is 'regex': it must be one of token, pyahocorasick
     """
 
     metadata: str = field(metadata=OPERATIONAL | PATH)
@@ -198,18 +228,26 @@ class SampleConfig:
         seed: Seed of the draws, from 0 to 2^64 - 1.
         entry_counts: Balance with these counts instead of the run's own: JSON objects entry -> count, or other runs'
             entry_counts. Several, of disjoint pools, are added up.
+
+    Example:
+        >>> from metaclip_spark import SampleConfig
+        >>> SampleConfig(target_pairs="10M").target_pairs
+        10000000
+        >>> SampleConfig(threshold_t=20, tail_share=0.06)
+        Traceback (most recent call last):
+        metaclip_spark.errors.ConfigError: choose t by exactly one of --threshold-t, --tail-share and --target-pairs
     """
 
-    threshold_t: int | float | str | None = None
+    threshold_t: int | float | str | None = field(default=None, metadata=_THRESHOLD)
     tail_share: OpenUnitInterval | None = None
-    target_pairs: int | str | None = None
+    target_pairs: int | str | None = field(default=None, metadata=_PAIRS)
     seed: Seed = 0
     entry_counts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
 
     def __post_init__(self) -> None:
         """Checks the values."""
         check_types(self)
-        if [self.threshold_t, self.tail_share, self.target_pairs].count(None) != 2:  # noqa: PLR2004 - one of three
+        if sum(choice is not None for choice in (self.threshold_t, self.tail_share, self.target_pairs)) != 1:
             raise ConfigError("choose t by exactly one of --threshold-t, --tail-share and --target-pairs")
         if self.threshold_t is not None:
             object.__setattr__(self, "threshold_t", check_threshold(self.threshold_t))
@@ -265,9 +303,9 @@ class PlanConfig:
     """
 
     run: str = field(metadata=PATH)
-    thresholds: tuple[str, ...] = ()
+    thresholds: tuple[str, ...] = field(default=(), metadata={"values": "one or more integers of at least 1"})
     tail_share: OpenUnitInterval | None = None
-    target_pairs: int | str | None = None
+    target_pairs: int | str | None = field(default=None, metadata=_PAIRS)
     at_counts: str | None = field(default=None, metadata=PATH)
     curve: str | None = field(default=None, metadata=PATH)
     s3_packages: bool = False

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from functools import partial
 from numbers import Real
 from os import PathLike, fspath
@@ -20,7 +21,7 @@ from jsonargparse import typing as checked
 from jsonargparse.typing import restricted_number_type, restricted_string_type
 
 from metaclip_spark.balance import LARGEST_COUNT
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, CurationError, brief, wrong_type
 from udfs.sources.credentials import without_credentials
 
 OPERATIONAL = {"operational": True}
@@ -144,6 +145,24 @@ def limit_of(hint: Any) -> str:
     return _LIMITS.get(kind, "")
 
 
+def values_of(field: dataclasses.Field[Any], hint: Any) -> str:
+    """What an option takes, in plain words, for `--help` and the documentation; empty for a flag."""
+    if "values" in field.metadata:
+        return str(field.metadata["values"])
+    element = _element(hint)
+    kind = parser_type(element or hint)
+    if kind is bool:
+        return ""
+    several_of = "one or more of " if element is not None else ""
+    if kind is str:
+        noun = "path" if field.metadata.get("path") else "text"
+        return f"one or more {noun}s" if several_of else f"a {noun}"
+    limit = limit_of(hint)
+    if get_origin(kind) is not Literal:
+        return f"{several_of}{limit}"
+    return several_of + limit.removeprefix("one of ") if several_of else limit
+
+
 def parser_type(hint: Any) -> Any:
     """The type that jsonargparse checks a field with: None, which says "not given", needs no word in `--help`."""
     if get_origin(hint) in {Union, UnionType}:
@@ -178,9 +197,10 @@ def path_text(path: str | PathLike[str], *, named: str = "the path") -> str:
     """A path or URL as text, with the home folder where it begins with "~".
 
     Raises:
-        ConfigError: If there is no such home folder; the message begins with what the path is `named`.
+        ConfigError: If it is no path, or there is no such home folder; the message begins with what it is `named`.
     """
-    text = fspath(path)
+    if not isinstance(path, str | PathLike) or not isinstance(text := fspath(path), str):
+        raise ConfigError(wrong_type(named, path, "a path or URL, as a text or a pathlib.Path"))
     try:
         return str(Path(text).expanduser()) if text.startswith("~") else text
     except RuntimeError:
@@ -188,6 +208,45 @@ def path_text(path: str | PathLike[str], *, named: str = "the path") -> str:
             f"{named} is {text!r}, but there is no such home folder: write the path in full, or ./{text} for a name "
             "that begins with ~"
         ) from None
+
+
+def check_engine(engine: str) -> None:
+    """Refuses the name of no engine.
+
+    Raises:
+        ConfigError: If it is one.
+    """
+    if not isinstance(engine, str) or engine not in get_args(Engine):
+        raise ConfigError(f"engine is {brief(engine)}: it must be {limit_of(Engine)}")
+
+
+def several(value: Any) -> tuple[Any, ...]:
+    """The values of a list or of anything else that can be iterated; any other value stands for itself alone."""
+    values = _values(value)
+    return (value,) if values is None else tuple(values)
+
+
+def listed(name: str, values: Any, wanted: str, error: type[CurationError] = ConfigError) -> list[Any]:
+    """The values of a list, an array or a column.
+
+    Raises:
+        CurationError: If it is none of these; of the class `error`.
+    """
+    if isinstance(values, str):
+        raise error(f"{name} is the single string {values[:40]!r}: pass {wanted}")
+    found = _values(values)
+    if found is None:
+        raise error(wrong_type(name, values, wanted))
+    return list(found)
+
+
+def _values(value: Any) -> Iterable[Any] | None:
+    """What can be iterated; not the letters of a text, and not the names of a table's columns."""
+    is_table = hasattr(value, "columns")
+    if is_table or isinstance(value, str | bytes | bytearray | PathLike) or not isinstance(value, Iterable):
+        return None
+    plain: Iterable[Any] = value.to_pylist() if hasattr(value, "to_pylist") else value
+    return plain
 
 
 class _RefusedError(Exception):
@@ -208,7 +267,7 @@ def _checked(hint: Any, value: Any) -> Any:
         return value
     if (element := _element(hint)) is None:
         return _checked_one(parser_type(hint), value)
-    return tuple(_checked(element, item) for item in value)
+    return tuple(_checked(element, item) for item in several(value))
 
 
 def _checked_one(kind: Any, value: Any) -> Any:
@@ -217,6 +276,8 @@ def _checked_one(kind: Any, value: Any) -> Any:
         return fspath(value)
     if kind in _PLAIN and not isinstance(value, kind):
         raise _RefusedError(value)
+    if kind is str:
+        return str(value)
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise _RefusedError(value)

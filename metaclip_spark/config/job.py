@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, pairwise
+from typing import Any, NamedTuple
 
 from metaclip_spark.config.command_line import one_line, parse_configs
 from metaclip_spark.config.curation import LogConfig
@@ -53,10 +55,19 @@ class Job:
 
     def __call__(self, argv: Sequence[str] | None = None, *, program: str | None = None) -> int:
         """Runs the command with these arguments; None reads `sys.argv`."""
-        return run_job(partial(self._run, argv, program), resumes=self.resumes)
+        arguments = list(sys.argv[1:] if argv is None else argv)
+        parsed: list[Any] = []
 
-    def _run(self, argv: Sequence[str] | None, program: str | None) -> int | None:
-        *configs, log = parse_configs(argv, self.description, *self.configs, program=program)
+        def parse() -> None:
+            parsed.extend(parse_configs(arguments, self.description, *self.configs, program=program))
+
+        code = run_job(parse, resumes=self.resumes, log_format=log_format_in(arguments))
+        if code != EXIT_DONE:
+            return code
+        *configs, log = parsed
+        return run_job(partial(self._work, configs, log), resumes=self.resumes, log_format=log.log_format)
+
+    def _work(self, configs: list[Any], log: LogConfig) -> int | None:
         # Only now: --help does without what draws on a terminal.
         from metaclip_spark.config.logs import logging_to_stderr
 
@@ -69,15 +80,22 @@ def job(*configs: type, resumes: bool = True) -> Callable[[Callable[..., int | N
     return partial(Job, configs=(*configs, LogConfig), resumes=resumes)
 
 
-def run_job(job: Callable[[], int | None], *, resumes: bool = True) -> int:
+def log_format_in(arguments: Sequence[str]) -> str:
+    """The log format that arguments ask for, though the others of them may be wrong."""
+    options = [*chain.from_iterable(item.split("=", 1) for item in arguments)]
+    asked = [value for name, value in pairwise(options) if name == "--log-format"]
+    return "json" if asked[-1:] == ["json"] else "text"
+
+
+def run_job(job: Callable[[], int | None], *, resumes: bool = True, log_format: str = "text") -> int:
     """Runs a job, its errors as one line and an exit code: 2 for what the user must change, 130 or 143 when stopped."""
     try:
         with _ended_by_sigterm():
             return job() or EXIT_DONE
     except _expected() as error:
-        code, text = _ending(error, resumes=resumes)
-        sys.stderr.write(f"{text}\n")
-        return code
+        ending = _ending(error, resumes=resumes)
+        sys.stderr.write(f"{ending.as_json() if log_format == 'json' else ending.as_text()}\n")
+        return ending.code
 
 
 @contextmanager
@@ -108,24 +126,42 @@ def _spark_errors() -> tuple[type[Exception], ...]:
     return Py4JJavaError, PySparkException
 
 
-def _ending(error: BaseException, *, resumes: bool) -> tuple[int, str]:
-    """Gives the exit code for an error, and what the user is told."""
+class _Ending(NamedTuple):
+    """What a failed command ends with: exit code, the line that says why, and the trace of a failed Spark job."""
+
+    code: int
+    message: str
+    is_error: bool = True
+    trace: str = ""
+
+    def as_text(self) -> str:
+        # The whole story first, for who needs it; the line that says what went wrong last, where it is seen.
+        line = f"error: {self.message}" if self.is_error else self.message
+        return f"{self.trace}\n{line}" if self.trace else line
+
+    def as_json(self) -> str:
+        from metaclip_spark.config.logs import as_json_line
+
+        return as_json_line(self.message, exit_code=self.code, **({"exception": self.trace} if self.trace else {}))
+
+
+def _ending(error: BaseException, *, resumes: bool) -> _Ending:
     again = "--resume goes on" if resumes else "run it again"
     if isinstance(error, KeyboardInterrupt | _TerminatedError):
         why, code = (
             ("interrupted", EXIT_INTERRUPTED) if isinstance(error, KeyboardInterrupt) else ("SIGTERM", EXIT_TERMINATED)
         )
         kept = "committed waves and finished steps are kept" if resumes else "nothing is half written"
-        return code, f"stopped ({why}): {kept}; {again}"
+        return _Ending(code, f"stopped ({why}): {kept}; {again}", is_error=False)
     if isinstance(error, _spark_errors()):
-        # The whole story first, for who needs it; the line that says what went wrong last, where it is seen.
-        told = f"{error}\nerror: a Spark job failed: {root_cause(str(error))}{_remedy(str(error))}; {again}"
-        return EXIT_FAILED, urls_without_credentials(told)
-    line = f"error: {urls_without_credentials(one_line(str(error)))}"
+        trace = urls_without_credentials(str(error))
+        told = f"a Spark job failed: {root_cause(trace)}{_remedy(trace)}; {again}"
+        return _Ending(EXIT_FAILED, told, trace=trace)
+    line = urls_without_credentials(one_line(str(error)))
     if isinstance(error, (*_USER_MUST_CHANGE, FileNotFoundError, PermissionError)):
-        return EXIT_USER_MUST_CHANGE, line
+        return _Ending(EXIT_USER_MUST_CHANGE, line)
     retry = "run again with --resume" if resumes else "run it again"
-    return EXIT_FAILED, f"{line}: see to it and {retry}" if isinstance(error, OSError) else line
+    return _Ending(EXIT_FAILED, f"{line}: see to it and {retry}" if isinstance(error, OSError) else line)
 
 
 def root_cause(trace: str) -> str:

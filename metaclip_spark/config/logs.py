@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.highlighter import NullHighlighter
@@ -34,6 +35,13 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def as_json_line(message: str, **extra: Any) -> str:
+    """The line that an error with this message would be in the log."""
+    record = logging.makeLogRecord({"name": PACKAGE, "levelno": logging.ERROR, "levelname": "ERROR", "msg": message})
+    vars(record).update(extra)
+    return JsonFormatter().format(record)
 
 
 @contextmanager

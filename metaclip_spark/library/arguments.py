@@ -2,14 +2,16 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from os import PathLike, fspath
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
-from metaclip_spark.config.fields import Engine, limit_of
-from metaclip_spark.errors import ConfigError, CurationError
+from pyspark.sql import DataFrame
+
+from metaclip_spark.config.fields import several
+from metaclip_spark.errors import ConfigError, CurationError, SchemaMismatchError, wrong_type
 
 _OPTION = re.compile(r"--([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
 
@@ -26,17 +28,17 @@ def configurations(function: str, given: Mapping[str, Any], *classes: type) -> t
             near = get_close_matches(name, sorted(known), n=1)
             advice = f"did you mean {near[0]}?" if near else "see the configuration page for those that it has"
             raise ConfigError(f"{function} has no argument {name!r}: {advice}")
-    return tuple(_configuration(kind, given) for kind in classes)
+    return tuple(_configuration(function, kind, given) for kind in classes)
 
 
-def check_engine(engine: str) -> None:
-    """Refuses the name of no engine.
+def check_table(name: str, table: object) -> None:
+    """Refuses what is not a DataFrame of Spark.
 
     Raises:
-        ConfigError: If it is one.
+        SchemaMismatchError: If it is none.
     """
-    if engine not in get_args(Engine):
-        raise ConfigError(f"engine is {engine!r}: it must be {limit_of(Engine)}")
+    if not isinstance(table, DataFrame):
+        raise SchemaMismatchError(wrong_type(name, table, "a DataFrame of Spark, such as spark.createDataFrame gives"))
 
 
 @contextmanager
@@ -61,8 +63,11 @@ def _as_argument(option: str, flags: set[str]) -> str:
     return f"{name}=True" if name in flags else name
 
 
-def _configuration(kind: type, given: Mapping[str, Any]) -> Any:
+def _configuration(function: str, kind: type, given: Mapping[str, Any]) -> Any:
     types = get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        if given.get(field.name) is None and field.default is dataclasses.MISSING:
+            raise ConfigError(f"{field.name} is not given: {function} needs it")
     values = {
         name: _as_tuple(given[name]) if get_origin(types[name]) is tuple else _as_text(given[name])
         for name in (field.name for field in dataclasses.fields(kind))
@@ -72,8 +77,7 @@ def _configuration(kind: type, given: Mapping[str, Any]) -> Any:
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
-    several = isinstance(value, Sequence) and not isinstance(value, str)
-    return tuple(_as_text(item) for item in (value if several else [value]))
+    return tuple(_as_text(item) for item in several(value))
 
 
 def _as_text(value: Any) -> Any:

@@ -1,15 +1,16 @@
 """Whole runs: a curated set from archives, and a metadata list from WordNet and Wikipedia."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
-from metaclip_spark.config.fields import path_text
+from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
-from metaclip_spark.entries import Metadata, read_unchecked_entries
+from metaclip_spark.entries import Metadata, as_metadata, read_unchecked_entries
+from metaclip_spark.errors import MetadataError
 from metaclip_spark.library.arguments import arguments_named, configurations
 from metaclip_spark.library.run import Run, open_run
 from metaclip_spark.library.session import activate, session_for
@@ -17,7 +18,7 @@ from metaclip_spark.library.whole_run import curate_run
 from metaclip_spark.metadata_builder import build, entry_list, lint
 from metaclip_spark.reports.report import check_plausible
 
-Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
+Paths = str | PathLike[str] | Iterable[str | PathLike[str]]
 
 _CURATION = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig)
 _METADATA = (MetadataSources, MetadataThresholds, MetadataOutput)
@@ -26,7 +27,7 @@ _METADATA = (MetadataSources, MetadataThresholds, MetadataOutput)
 def curate(
     archives: Paths = (),
     *,
-    metadata: str | PathLike[str] | Metadata,
+    metadata: Metadata | str | PathLike[str] | Sequence[str],
     output: str | PathLike[str],
     threshold_t: float | str | None = None,
     tail_share: float | None = None,
@@ -39,12 +40,12 @@ def curate(
 ) -> Run:
     """Curates a balanced image-text dataset: extract, match, count, sample and report.
 
-    Does what the job `curate` does: same folder, same rows, same rules for resuming. Choose t by exactly one of
+    Does what `metaclip-spark curate` does: same folder, same rows, same rules for resuming. Choose t by exactly one of
     `threshold_t`, `tail_share` and `target_pairs`.
 
     Args:
         archives: WARC, WAT or ARC files, globs, folders, or path lists (*.paths, *.txt); on this machine or in a store.
-        metadata: The metadata list, or its file.
+        metadata: The metadata list, its file, or its entries.
         output: Folder of the run, on this machine or in a store.
         threshold_t: Entry count above which an entry's pairs are thinned out: an integer of at least 1, or inf.
         tail_share: Choose t so that the entries below it have this share of all matches (the paper's pool: 0.06).
@@ -53,7 +54,7 @@ def curate(
         languages: Keep pairs whose text is in one of these languages: fastText codes, such as ["en", "de"].
         resume: Go on with the run in the output folder, and keep finished work; an empty folder is fine, too.
         spark: The session; None takes the active one, or starts a local one.
-        **options: Any other option of the job, with underscores: overwrite, pool, crawl, max_rejects, buckets,
+        **options: Any other option of the command, with underscores: overwrite, pool, crawl, max_rejects, buckets,
             identify_language, entry_counts ...
 
     Returns:
@@ -79,9 +80,10 @@ def curate(
         >>> run.curated.count()
         3268
     """
+    known = None if metadata is None or isinstance(metadata, str | PathLike) else as_metadata(metadata)
     given = {
         "archives": archives,
-        "metadata": f"{len(metadata):,} entries in memory" if isinstance(metadata, Metadata) else metadata,
+        "metadata": metadata if known is None else f"{len(known):,} entries in memory",
         "output": output,
         "threshold_t": threshold_t,
         "tail_share": tail_share,
@@ -92,13 +94,13 @@ def curate(
         **options,
     }
     with arguments_named(*_CURATION):
-        _curate(given, metadata, spark)
+        _curate(given, known, spark)
     return open_run(output, spark)
 
 
-def _curate(given: dict[str, Any], metadata: str | PathLike[str] | Metadata, spark: SparkSession | None) -> None:
+def _curate(given: dict[str, Any], metadata: Metadata | None, spark: SparkSession | None) -> None:
     output, extract, match, language, sample = configurations("curate", given, *_CURATION)
-    known = metadata if isinstance(metadata, Metadata) else Metadata.load(match.metadata)
+    known = Metadata.load(match.metadata) if metadata is None else metadata
     activate(spark)
     _, report = curate_run(output, extract, match, language, sample, known)
     check_plausible(report)
@@ -113,7 +115,7 @@ def build_metadata(output: str | PathLike[str], *, spark: SparkSession | None = 
     Args:
         output: Folder for metadata.json, metadata.parquet (with sources) and metadata.run.json (how it came about).
         spark: The session; None takes the active one, or starts a local one.
-        **options: The options of the job `build_metadata`, with underscores: wordnet, articles, pageviews,
+        **options: The options of `metaclip-spark build-metadata`, with underscores: wordnet, articles, pageviews,
             unigram_counts, min_pmi, max_entries, overwrite ...
 
     Returns:
@@ -150,7 +152,7 @@ def lint_metadata(metadata: str | PathLike[str] | Sequence[object] | Metadata) -
         Each a `Finding` (`name`, `severity`, `ids` of the entries): errors first, then warnings, then infos.
 
     Raises:
-        MetadataError: If the file is missing or has another form.
+        MetadataError: If the file is missing or has another form, or `metadata` is neither a file nor a list.
 
     Example:
         >>> from metaclip_spark import lint_metadata
@@ -162,4 +164,4 @@ def lint_metadata(metadata: str | PathLike[str] | Sequence[object] | Metadata) -
     """
     if isinstance(metadata, str | PathLike):
         return lint.lint_entries(read_unchecked_entries(path_text(metadata)))
-    return lint.lint_entries(list(metadata))
+    return lint.lint_entries(listed("metadata", metadata, "a Metadata, a path, or a list", MetadataError))

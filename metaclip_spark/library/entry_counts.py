@@ -1,5 +1,6 @@
 """Entry counts: in how many pairs of a pool each metadata entry occurs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING
@@ -8,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip_spark import balance
-from metaclip_spark.config.fields import path_text
-from metaclip_spark.entries import Metadata, load_entry_counts
-from metaclip_spark.errors import MetadataError
+from metaclip_spark.config.fields import listed, path_text
+from metaclip_spark.entries import Metadata, as_metadata, load_entry_counts
+from metaclip_spark.errors import MetadataError, wrong_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,26 +46,34 @@ class EntryCounts:
         """Checks the values.
 
         Raises:
-            MetadataError: If there is not one count per entry, or counts are not non-negative integers.
+            MetadataError: If `entries` is no list, there is not one count per entry, or counts are not non-negative
+                integers.
         """
-        counts = np.asarray(self.counts)
-        if counts.shape != (len(self.entries),):
-            raise MetadataError(f"counts has the shape {counts.shape}: it must be ({len(self.entries)},), as the list")
+        entries = listed("entries", self.entries, "the metadata list or its entries", MetadataError)
+        others = [entry for entry in entries if not isinstance(entry, str)]
+        if others:
+            raise MetadataError(wrong_type("one of the entries", others[0], "strings"))
+        try:
+            counts = np.asarray(self.counts)
+        except ValueError:
+            raise MetadataError("counts holds lists of several lengths: pass one integer for each entry") from None
+        if counts.shape != (len(entries),):
+            raise MetadataError(f"counts has the shape {counts.shape}: it must be ({len(entries)},), as the list")
         if counts.dtype.kind not in "iu" or (counts.size and counts.min() < 0):
             raise MetadataError("counts must hold integers of at least 0")
         if counts.size and counts.max() > balance.LARGEST_COUNT:
             raise MetadataError("a count must be at most 2^63 - 1")
-        object.__setattr__(self, "entries", tuple(self.entries))
+        object.__setattr__(self, "entries", tuple(entries))
         object.__setattr__(self, "counts", counts.astype(np.int64))
 
     @classmethod
-    def load(cls, path: str | PathLike[str], metadata: Metadata) -> "EntryCounts":
+    def load(cls, path: str | PathLike[str], metadata: Metadata | str | PathLike[str] | Sequence[str]) -> "EntryCounts":
         """Reads entry counts made over another pool.
 
         Args:
             path: A JSON object (entry to count), or Parquet with the columns `entry_text` and `entry_count`: a file, or
                 a folder of part files such as a run's `entry_counts`; on this machine or in a store.
-            metadata: The list that the counts must belong to.
+            metadata: The list that the counts must belong to, its file, or its entries.
 
         Returns:
             The counts, in the order of the list.
@@ -73,7 +82,8 @@ class EntryCounts:
             MetadataError: If the file is missing or has another form, belongs to another list, lacks an entry or has it
                 twice, or a count is not a non-negative integer.
         """
-        return cls(metadata.entries, load_entry_counts(path_text(path), metadata))
+        known = as_metadata(metadata)
+        return cls(known.entries, load_entry_counts(path_text(path), known))
 
     def probabilities(self, threshold_t: float) -> npt.NDArray[np.float64]:
         """Computes each entry's probability, min(1, t / count).

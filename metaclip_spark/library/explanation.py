@@ -7,7 +7,7 @@ from metaclip_spark.reports.explain import explain_lines
 class Explanation(records.Explanation):
     """The way of one or several pairs through a run: every number that decided.
 
-    Notebooks show it, and `print` prints it, as the job `explain_pair` does.
+    Notebooks show it, and `print` prints it, as `metaclip-spark explain` does.
 
     Attributes:
         pairs: The pairs, at most 20: of each its entries with counts and probabilities, its keep probability, draw,
@@ -28,7 +28,7 @@ class Explanation(records.Explanation):
     threshold_t: int | str
 
     def __str__(self) -> str:
-        """What the job `explain_pair` prints; strangers' texts are in quotes, with what does not print escaped."""
+        """What `metaclip-spark explain` prints; strangers' texts are in quotes, with what does not print escaped."""
         return "\n".join(explain_lines(self, self.threshold_t)).strip("\n")
 
     __repr__ = __str__

@@ -1,12 +1,13 @@
 """Matching texts against a metadata list in this process, without Spark."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from os import PathLike
 
 import pyarrow as pa
 
-from metaclip_spark.entries import Metadata
-from metaclip_spark.errors import ConfigError, SchemaMismatchError
-from metaclip_spark.library.arguments import check_engine
+from metaclip_spark.config.fields import check_engine, listed
+from metaclip_spark.entries import Metadata, as_metadata
+from metaclip_spark.errors import ConfigError, SchemaMismatchError, wrong_type
 from udfs.matching.aho_corasick import CharacterAutomaton
 from udfs.matching.engine import MatchEngine
 from udfs.matching.token_automaton import TokenAutomaton, build_token_tables
@@ -32,39 +33,43 @@ class Matcher:
         [[0, 1]]
     """
 
-    def __init__(self, metadata: Metadata, *, engine: str = "token") -> None:
+    def __init__(self, metadata: Metadata | str | PathLike[str] | Sequence[str], *, engine: str = "token") -> None:
         """Builds the automaton.
 
         Args:
-            metadata: The metadata list.
+            metadata: The metadata list, its file, or its entries.
             engine: "token" (compiled) or "pyahocorasick" (the published way); both find the same entries.
 
         Raises:
             ConfigError: If there is no such engine.
+            MetadataError: If `metadata` is not a metadata list, or the list cannot be used.
         """
         check_engine(engine)
-        self.metadata = metadata
+        self.metadata = as_metadata(metadata)
         self._engine: MatchEngine = (
-            TokenAutomaton(build_token_tables(metadata.entries, metadata.digest))
+            TokenAutomaton(build_token_tables(self.metadata.entries, self.metadata.digest))
             if engine == "token"
-            else CharacterAutomaton(metadata.entries)
+            else CharacterAutomaton(self.metadata.entries)
         )
 
-    def match(self, texts: Iterable[str]) -> list[list[str]]:
+    def match(self, texts: Iterable[str | None]) -> list[list[str]]:
         """Finds the entries in each text.
 
         Args:
             texts: Alternative texts; they are cleaned as those of a page are (white space at the ends, line breaks).
+                None is a text without entries.
 
         Returns:
             For each text its entries, each once, in the order of their ids.
 
         Raises:
-            ConfigError: If `texts` is one string.
+            ConfigError: If `texts` is one string or no list, or holds something else than strings.
         """
-        if isinstance(texts, str):
-            raise ConfigError(f"texts is the single string {texts[:40]!r}: pass a list of strings, such as ['a dog']")
-        cleaned = pa.array([clean_text(text) for text in texts], pa.string())
+        found = listed("texts", texts, "a list of strings, such as ['a dog']")
+        for place, text in enumerate(found):
+            if text is not None and not isinstance(text, str):
+                raise ConfigError(wrong_type(f"the text at place {place}", text, "strings"))
+        cleaned = pa.array([None if text is None else clean_text(text) for text in found], pa.string())
         entries = self.metadata.entries
         return [[entries[entry_id] for entry_id in ids] for ids in self.ids(cleaned).to_pylist()]
 
@@ -78,8 +83,10 @@ class Matcher:
             n lists of int32: entry ids, sorted and distinct.
 
         Raises:
-            SchemaMismatchError: If the array does not hold strings.
+            SchemaMismatchError: If `texts` is not an Arrow array, or does not hold strings.
         """
+        if not isinstance(texts, pa.Array | pa.ChunkedArray):
+            raise SchemaMismatchError(wrong_type("texts", texts, "an Arrow array of strings, such as pa.array(texts)"))
         if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
             raise SchemaMismatchError(f"texts is an array of {texts.type}: it must hold strings")
         if isinstance(texts, pa.ChunkedArray):

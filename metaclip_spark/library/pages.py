@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from os import PathLike
 
 from metaclip_spark.config.fields import path_text
-from metaclip_spark.errors import ConfigError, InputError
+from metaclip_spark.errors import ConfigError, InputError, wrong_type
 from udfs.archives import ArchiveReadError, ArchiveRecord, Damage, NotAnArchiveError, reader
 from udfs.pages.charset import page_to_utf8
 from udfs.pages.html import read_html
@@ -49,7 +49,7 @@ class Pair:
     image_index: int
 
 
-def pairs_from_html(html: bytes, url: str, *, content_type: str = "") -> list[Pair]:
+def pairs_from_html(html: bytes | bytearray | memoryview, url: str, *, content_type: str = "") -> list[Pair]:
     """Extracts the image-text pairs of one HTML page, as the extract step does.
 
     Images are seen as by a browser with scripting off. Each non-empty `alt`, `title` and `data-image-title` of an image
@@ -64,7 +64,7 @@ def pairs_from_html(html: bytes, url: str, *, content_type: str = "") -> list[Pa
         The pairs, in the page's order.
 
     Raises:
-        ConfigError: If `url` is empty, or `html` is text instead of bytes.
+        ConfigError: If `url` is empty, or an argument has another type: `html` is text instead of bytes.
 
     Example:
         >>> from metaclip_spark import pairs_from_html
@@ -74,12 +74,16 @@ def pairs_from_html(html: bytes, url: str, *, content_type: str = "") -> list[Pa
         https://example.org/img/dog.jpg alt a dog
         https://example.org/img/dog.jpg title Rex
     """
-    if not isinstance(html, bytes):
-        raise ConfigError(f"html is {type(html).__name__}: pass the page's bytes, such as text.encode()")
+    if not isinstance(html, bytes | bytearray | memoryview):
+        raise ConfigError(wrong_type("html", html, "the page's bytes, such as text.encode()"))
+    if not isinstance(url, str):
+        raise ConfigError(wrong_type("url", url, "the page's own URL, as a text"))
+    if not isinstance(content_type, str):
+        raise ConfigError(wrong_type("content_type", content_type, "the header's value, as a text"))
     page_url = clean_page_url(url)
     if not page_url:
         raise ConfigError("url is empty: pass the page's own URL, such as 'https://example.org/page'")
-    in_utf8, _ = page_to_utf8(html, content_type)
+    in_utf8, _ = page_to_utf8(bytes(html), content_type)
     return _pairs_of(read_html(in_utf8, page_url))
 
 
@@ -127,6 +131,7 @@ def pairs_from_record(record: ArchiveRecord | Damage) -> list[Pair]:
         The pairs, in the page's order; none for a record that holds no page, and for a damaged part.
 
     Raises:
+        ConfigError: If `record` is no record of an archive.
         InputError: If the record should hold a page and cannot be read; the message begins with the reason that the
             table `rejects` of a run has for it, such as record.page_too_large.
 
@@ -138,6 +143,8 @@ def pairs_from_record(record: ArchiveRecord | Damage) -> list[Pair]:
     """
     if isinstance(record, Damage):
         return []
+    if not isinstance(record, ArchiveRecord):
+        raise ConfigError(wrong_type("record", record, "an ArchiveRecord, such as read_archive gives"))
     page = parse_page(record, _LIMITS.max_page_bytes)
     if not isinstance(page, Loss):
         return _pairs_of(page)

@@ -46,7 +46,7 @@ class ThresholdPlan(records.ThresholdPlan):
         return Chart(charts.size_chart(self.rows, self.chosen))
 
     def __str__(self) -> str:
-        """The table that the job `plan_threshold` prints."""
+        """The table that `metaclip-spark plan` prints."""
         return "\n".join(plan_lines(self))
 
     def __repr__(self) -> str:

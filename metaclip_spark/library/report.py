@@ -2,9 +2,11 @@
 
 import io
 from html import escape
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from metaclip_spark import balance
+from metaclip_spark.config.fields import path_text
 from metaclip_spark.library.entry_counts import EntryCounts
 from metaclip_spark.reports import charts, frames, records
 from metaclip_spark.reports.html import render_html
@@ -31,7 +33,7 @@ class Chart:
         """Takes a figure drawn with the palette `ON_PAPER`."""
         self.figure = figure
 
-    def save(self, path: str) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Writes the chart to a file.
 
         Args:
@@ -40,7 +42,7 @@ class Chart:
         Raises:
             ConfigError: If it has another ending, or cannot be written.
         """
-        charts.save_chart(self.figure, path)
+        charts.save_chart(self.figure, path_text(path))
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -184,7 +186,7 @@ class PaperComparison:
     """
 
     def __init__(self, report: Report, entry_counts: EntryCounts, languages: list[str]) -> None:
-        """Takes a run's report, counts and language gate."""
+        """Takes a run's report, counts and language filter."""
         reasons = frames.differences_from_paper(len(entry_counts.entries), languages)
         self.is_valid = not reasons
         self.verdict = frames.paper_verdict(reasons)

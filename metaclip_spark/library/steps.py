@@ -12,11 +12,12 @@ from pyspark.sql import functions as F
 
 from metaclip_spark.balance import ExpectedSize, check_threshold
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, SampleConfig
-from metaclip_spark.entries import Metadata
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.config.fields import check_engine, several
+from metaclip_spark.entries import Metadata, as_metadata
+from metaclip_spark.errors import ConfigError, MetadataError, brief, wrong_type
 from metaclip_spark.inputs.files import resolve_archives
 from metaclip_spark.inputs.remote import fetch_options
-from metaclip_spark.library.arguments import arguments_named, check_engine, configurations
+from metaclip_spark.library.arguments import arguments_named, check_table, configurations
 from metaclip_spark.library.entry_counts import EntryCounts
 from metaclip_spark.library.session import session_for
 from metaclip_spark.steps import count, deduplicate, extract, language_filter, match, sample
@@ -34,6 +35,14 @@ class ExtractedArchives:
 
     Attributes:
         rows: One DataFrame with all rows; its column `kind` says which view a row belongs to.
+
+    Example:
+        >>> from metaclip_spark import extract_archives
+        >>> extracted = extract_archives("tests/data/sample/sample-00000.warc.gz")
+        >>> [row.status for row in extracted.archives.collect()]
+        ['ok']
+        >>> extracted.rejects.columns[:3]
+        ['archive', 'stage', 'reason']
     """
 
     rows: DataFrame
@@ -118,8 +127,8 @@ def deduplicate_pairs(pairs: DataFrame, *, partitions: int | None = None) -> Dat
         The pool: the same columns, one row per pair_id, sorted by it within each partition.
 
     Raises:
-        SchemaMismatchError: If `pairs` lacks a column, or has it with another type.
-        ConfigError: If `partitions` is below 1.
+        SchemaMismatchError: If `pairs` is not a DataFrame of Spark, lacks a column, or has it with another type.
+        ConfigError: If `partitions` is not an integer of at least 1.
 
     Example:
         >>> from metaclip_spark import deduplicate_pairs, extract_archives
@@ -127,15 +136,20 @@ def deduplicate_pairs(pairs: DataFrame, *, partitions: int | None = None) -> Dat
         >>> deduplicate_pairs(pairs).count()
         7394
     """
+    check_table("pairs", pairs)
     if partitions is None:
         partitions = int(pairs.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
-    if partitions < 1:
-        raise ConfigError(f"partitions is {partitions}: it must be an integer of at least 1")
-    return deduplicate.deduplicate_pairs(pairs, partitions)
+    if isinstance(partitions, bool) or not isinstance(partitions, int | np.integer) or partitions < 1:
+        raise ConfigError(f"partitions is {brief(partitions)}: it must be an integer of at least 1")
+    return deduplicate.deduplicate_pairs(pairs, int(partitions))
 
 
 def match_pairs(
-    pool: DataFrame, metadata: Metadata, *, engine: str = "token", identify_language: bool = False
+    pool: DataFrame,
+    metadata: Metadata | str | PathLike[str] | Sequence[str],
+    *,
+    engine: str = "token",
+    identify_language: bool = False,
 ) -> DataFrame:
     """Finds the metadata entries in each text and keeps the pairs that have one.
 
@@ -143,7 +157,7 @@ def match_pairs(
 
     Args:
         pool: Distinct pairs, such as `deduplicate_pairs` gives.
-        metadata: The metadata list.
+        metadata: The metadata list, its file, or its entries.
         engine: "token" (compiled) or "pyahocorasick" (the published way); both find the same entries.
         identify_language: Whether to fill the columns `language` and `language_probability`, which are null otherwise.
 
@@ -151,8 +165,9 @@ def match_pairs(
         The columns of the pool, `language`, `language_probability`, and `entry_ids`: sorted and distinct ids.
 
     Raises:
-        SchemaMismatchError: If `pool` lacks a column, or has it with another type.
+        SchemaMismatchError: If `pool` is not a DataFrame of Spark, lacks a column, or has it with another type.
         ConfigError: If there is no such engine.
+        MetadataError: If `metadata` is not a metadata list, or the list cannot be used.
 
     Example:
         >>> from metaclip_spark import Metadata, match_pairs, open_run
@@ -161,8 +176,9 @@ def match_pairs(
         >>> matched.count()
         271
     """
+    check_table("pool", pool)
     check_engine(engine)
-    return match.match_pairs(pool, metadata, engine=engine, identify_language=identify_language)
+    return match.match_pairs(pool, as_metadata(metadata), engine=engine, identify_language=identify_language)
 
 
 def filter_languages(
@@ -179,7 +195,7 @@ def filter_languages(
         The same columns.
 
     Raises:
-        SchemaMismatchError: If `matched` lacks a column, or has it with another type.
+        SchemaMismatchError: If `matched` is not a DataFrame of Spark, lacks a column, or has it with another type.
         ConfigError: If a language is not a code, or the probability is out of range.
 
     Example:
@@ -187,10 +203,8 @@ def filter_languages(
         >>> filter_languages(open_run("demo-output").matched, ["en"]).count()
         3714
     """
-    given = {
-        "languages": languages if isinstance(languages, str) else tuple(languages),
-        "min_language_probability": min_language_probability,
-    }
+    check_table("matched", matched)
+    given = {"languages": languages, "min_language_probability": min_language_probability}
     with arguments_named(LanguageConfig):
         (config,) = configurations("filter_languages", given, LanguageConfig)
     return language_filter.filter_languages(
@@ -198,18 +212,19 @@ def filter_languages(
     )
 
 
-def count_entries(matched: DataFrame, metadata: Metadata) -> EntryCounts:
+def count_entries(matched: DataFrame, metadata: Metadata | str | PathLike[str] | Sequence[str]) -> EntryCounts:
     """Counts in how many pairs each entry occurs; runs a Spark job.
 
     Args:
         matched: Pairs that `match_pairs` gave with the same metadata list.
-        metadata: The metadata list.
+        metadata: The metadata list, its file, or its entries.
 
     Returns:
         The counts, zeros too.
 
     Raises:
-        SchemaMismatchError: If `matched` lacks a column, or has it with another type.
+        SchemaMismatchError: If `matched` is not a DataFrame of Spark, lacks a column, or has it with another type.
+        MetadataError: If `metadata` is not a metadata list, or the list cannot be used.
 
     Example:
         >>> from metaclip_spark import Metadata, count_entries, match_pairs, open_run
@@ -218,8 +233,10 @@ def count_entries(matched: DataFrame, metadata: Metadata) -> EntryCounts:
         >>> count_entries(matched, metadata).counts.tolist()
         [216, 58]
     """
+    check_table("matched", matched)
+    entries = as_metadata(metadata).entries
     pairs = require_columns(matched, MATCHED)
-    return EntryCounts(metadata.entries, count.count_entries(pairs, len(metadata.entries)))
+    return EntryCounts(entries, count.count_entries(pairs, len(entries)))
 
 
 def sample_pairs(matched: DataFrame, probabilities: npt.NDArray[np.float64], *, seed: int = 0) -> DataFrame:
@@ -237,7 +254,7 @@ def sample_pairs(matched: DataFrame, probabilities: npt.NDArray[np.float64], *, 
         The columns of `matched`, and `keep_probability`.
 
     Raises:
-        SchemaMismatchError: If `matched` lacks a column, or has it with another type.
+        SchemaMismatchError: If `matched` is not a DataFrame of Spark, lacks a column, or has it with another type.
         ConfigError: If the seed is out of range, or the probabilities are not numbers from 0 to 1.
 
     Example:
@@ -247,7 +264,11 @@ def sample_pairs(matched: DataFrame, probabilities: npt.NDArray[np.float64], *, 
         >>> sample_pairs(run.matched, probabilities, seed=0).count() == run.curated.count()
         True
     """
-    values = np.asarray(probabilities, dtype=np.float64)
+    check_table("matched", matched)
+    try:
+        values = np.asarray(probabilities, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.array(np.nan)
     if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
         raise ConfigError(
             "probabilities must be one number from 0 to 1 for each entry, such as EntryCounts.probabilities(t)"
@@ -269,7 +290,8 @@ def expected_sizes(matched: DataFrame, entry_counts: EntryCounts, thresholds: It
         Threshold to `ExpectedSize` (its `size` and `standard_error` are in pairs), in ascending order.
 
     Raises:
-        SchemaMismatchError: If `matched` lacks a column, or has it with another type.
+        SchemaMismatchError: If `matched` is not a DataFrame of Spark, lacks a column, or has it with another type.
+        MetadataError: If `entry_counts` are not `EntryCounts`.
         ConfigError: If a threshold is not an integer of at least 1.
 
     Example:
@@ -279,7 +301,10 @@ def expected_sizes(matched: DataFrame, entry_counts: EntryCounts, thresholds: It
         >>> round(sizes[20].size)
         3260
     """
-    wanted = [check_threshold(threshold) for threshold in thresholds]
+    check_table("matched", matched)
+    if not isinstance(entry_counts, EntryCounts):
+        raise MetadataError(wrong_type("entry_counts", entry_counts, "an EntryCounts, such as count_entries gives"))
+    wanted = [check_threshold(threshold) for threshold in several(thresholds)]
     if math.inf in wanted:
         raise ConfigError("thresholds holds inf, which keeps every matched pair: pass integers of at least 1")
     pairs = require_columns(matched, MATCHED)

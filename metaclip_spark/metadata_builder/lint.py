@@ -35,6 +35,16 @@ class Finding:
 
     The severity is `error` (the entry is useless and `--fix` takes it away), `warning`, or `info` (by design in the
     published list, but good to know).
+
+    Attributes:
+        name: The trait, such as "can never match".
+        severity: `error`, `warning` or `info`.
+        ids: Indices of the entries.
+
+    Example:
+        >>> from metaclip_spark import lint_metadata
+        >>> lint_metadata(["dog", "St. Louis", "axolotl"])
+        [Finding(name='can never match', severity='error', ids=(1,))]
     """
 
     name: str

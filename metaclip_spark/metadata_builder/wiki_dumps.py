@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.inputs.files import resolve_files
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive, size_of_archive
-from udfs.sources.compression import BZIP2, START_BYTES, read_chunks, unreadable_form
+from udfs.sources.codecs import BZIP2, START_BYTES, unreadable_form
+from udfs.sources.compression import read_chunks
 from udfs.wikipedia.dumps import unpack, unpacked_lines
 from udfs.wikipedia.page_views import COMPLETE, HOURLY
 from udfs.wikipedia.pages import as_utf8, namespace_names

@@ -67,7 +67,7 @@ def compare_with(run: Run, report: Report, path: str, texts: Sequence[str], coun
     other_report = read_report(other.storage, report_file(other.state), Report)
     figures = [
         ComparedFigure(
-            figure=name.replace("_", " "),
+            figure=name.replace("real", "actual").replace("_", " "),
             this=form.format(getattr(report, name)),
             other=form.format(getattr(other_report, name)),
         )

@@ -45,7 +45,7 @@ def render_data_card(report: Report) -> str:
             for name, value in settings.items()
             if value not in (None, [], "", False)
         ],
-        gate=report.settings["sample"]["languages"],
+        languages=report.settings["sample"]["languages"],
     )
 
 

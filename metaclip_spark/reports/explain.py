@@ -45,7 +45,7 @@ class Curation:
         probabilities: The entry probabilities of the draw, shape (entries,).
         seed: The seed of the draws.
         threshold: The threshold t, as run.json has it.
-        gate: The language gate.
+        gate: The language filter.
         longest: Tokens of the longest entry.
     """
 
@@ -197,7 +197,7 @@ def _verdict(
     if gate.languages and (
         language[0] not in gate.languages or (language[1] or 0.0) < np.float32(gate.min_language_probability)
     ):
-        return "count", f"out: it left at the language gate ({', '.join(gate.languages)}), before counting"
+        return "count", f"out: it left at the language filter ({', '.join(gate.languages)}), before counting"
     keep = explained.keep_probability
     if draw < keep:
         return "curated", f"in: its draw {draw:.6f} is below its keep probability {keep:.6f}"

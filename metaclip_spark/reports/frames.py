@@ -65,12 +65,12 @@ def paper_frame(facts: Mapping[str, float], head: Sequence[str]) -> "pd.DataFram
 
 
 def differences_from_paper(entries: int, languages: Sequence[str]) -> list[str]:
-    """Lists why the paper's facts cannot be held against a run with that many entries and that language gate."""
+    """Lists why the paper's facts cannot be held against a run with that many entries and that language filter."""
     reasons = []
     if entries != PAPER_ENTRIES:
         reasons.append(f"the metadata list has {entries:,} entries, not {PAPER_ENTRIES:,}")
     if list(languages) != ["en"]:
-        reasons.append("the texts were not gated to English")
+        reasons.append("the texts were not filtered to be English")
     return reasons
 
 

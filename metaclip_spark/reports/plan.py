@@ -1,4 +1,4 @@
-"""What each threshold would give, without sampling: the table and the curve of jobs/plan_threshold.py."""
+"""What each threshold would give, without sampling: the table and the curve of `metaclip-spark plan`."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -49,7 +49,7 @@ class Curves(Record):
 
 
 class Group(Record):
-    """Pairs that passed the gate, and curated ones, that have something in common."""
+    """Pairs that passed the language filter, and curated ones, that have something in common."""
 
     group: str | int
     matched: int
@@ -184,7 +184,7 @@ class ThresholdPlan(Record):
     """What each threshold would give, ascending in t.
 
     Attributes:
-        pairs: Matched pairs that pass the gate.
+        pairs: Matched pairs that pass the language filter.
         chosen: The threshold that was asked for by size or tail share.
         rows: One per threshold.
     """

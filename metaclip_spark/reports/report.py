@@ -209,7 +209,7 @@ def _warnings(manifests: Manifests) -> list[str]:
     elif not sample.pairs_in:
         warnings.append("0 pairs matched an entry: see whether the metadata list fits the texts")
     elif not passed:
-        warnings.append("0 pairs passed the language gate: see the language column of matched/")
+        warnings.append("0 pairs passed the language filter: see the language column of matched/")
     if passed and not sample.head_entries_cut:
         warnings.append("no entry exceeds t: nothing is balanced")
     warnings += _archive_warnings(extract)
@@ -259,7 +259,7 @@ def _deviations(manifests: Manifests) -> list[str]:
     deviations = []
     if tuple(gate.languages) != PRESETS["metaclip-english"]:
         languages = ",".join(gate.languages) or "none"
-        deviations.append(f"language gate: {languages} (the paper's English pool: en by top-1 label)")
+        deviations.append(f"language filter: {languages} (the paper's English pool: en by top-1 label)")
     if gate.min_language_probability:
         deviations.append(f"language probability floor: {gate.min_language_probability} (the paper: none)")
     if manifests.sample.settings["entry_counts"]:

@@ -1,6 +1,7 @@
 """The match step: the pool against the metadata automaton."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from os import PathLike
 from typing import Any
 
 import pyarrow as pa
@@ -8,7 +9,8 @@ from pyspark import SparkFiles
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from metaclip_spark.entries import Metadata
+from metaclip_spark.config.fields import check_engine
+from metaclip_spark.entries import Metadata, as_metadata
 from metaclip_spark.steps.arrow_udf import make_arrow_udf
 from metaclip_spark.steps.automaton import AutomatonFile, broadcast_automaton
 from metaclip_spark.steps.schemas import require_columns, spark_schema
@@ -47,14 +49,16 @@ def match_pairs(
     return matched.withColumns(unknown).select(MATCHED.names)
 
 
-def entry_ids_udf(metadata: Metadata, *, engine: str = "token") -> Callable[[Column | str], Column]:
+def entry_ids_udf(
+    metadata: Metadata | str | PathLike[str] | Sequence[str], *, engine: str = "token"
+) -> Callable[[Column | str], Column]:
     """Makes the metadata automaton a column function, for a DataFrame of one's own.
 
     Sends the automaton to the executors of the active session at the first call for a list. Spark 4.1 and newer call
     the function with Arrow arrays, Spark 3.5 with pandas series.
 
     Args:
-        metadata: The metadata list.
+        metadata: The metadata list, its file, or its entries.
         engine: token or pyahocorasick; both find the same entries.
 
     Returns:
@@ -62,6 +66,8 @@ def entry_ids_udf(metadata: Metadata, *, engine: str = "token") -> Callable[[Col
         text, empty where there is none or the text is null.
 
     Raises:
+        ConfigError: If there is no such engine.
+        MetadataError: If `metadata` is not a metadata list, or the list cannot be used.
         PySparkRuntimeError: If there is no active Spark session.
 
     Example:
@@ -72,7 +78,8 @@ def entry_ids_udf(metadata: Metadata, *, engine: str = "token") -> Callable[[Col
         >>> [row.entry_ids for row in texts.withColumn("entry_ids", find("text")).collect()]
         [[0, 1], []]
     """
-    find = _entry_ids(broadcast_automaton(SparkSession.active(), metadata, engine))
+    check_engine(engine)
+    find = _entry_ids(broadcast_automaton(SparkSession.active(), as_metadata(metadata), engine))
     return make_arrow_udf(find, _TYPES["entry_ids"]) or _pandas_udf(find)
 
 

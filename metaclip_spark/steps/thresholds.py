@@ -94,7 +94,7 @@ def choose_threshold(
 
     Args:
         counts: The counts to balance with.
-        passed: The matched pairs that pass the language gate; a target reads them up to three times.
+        passed: The matched pairs that pass the language filter; a target reads them up to three times.
         tail_share: The share of all matches that entries below t have.
         target_pairs: The expected size of the curated set.
 

@@ -45,7 +45,9 @@ def test_the_notebook_runs(run_folder, name):
         "explore_pool": "no_entry",
         "choose_threshold": "expected_size",
         "inspect_curated": "its draw",
-        "against_the_paper": "Void: the metadata list has 86,654 entries, not 500,000 and the texts were not gated",
+        "against_the_paper": (
+            "Void: the metadata list has 86,654 entries, not 500,000 and the texts were not filtered to be English"
+        ),
     }
     assert told[name] in shown
     assert ("image/png" in shown) == (name != "explore_pool")

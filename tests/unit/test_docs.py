@@ -212,6 +212,24 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmarks():
         assert line in readme
 
 
+def test_the_readme_has_the_table_of_the_clip_benchmark_as_it_is_stored():
+    table = docs_pages.GENERATED["clip-benchmark"]("readme")
+    assert len(table.splitlines()) == 5
+    assert table in (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("interval", "shown"),
+    [
+        ({"mean": 23.3, "low": 18.4, "high": 28.1}, "**+23.3** (18.4 to 28.1)"),
+        ({"mean": -57.8, "low": -69.5, "high": -46.2}, "**-57.8** (-69.5 to -46.2)"),
+        ({"mean": 9.8, "low": -0.1, "high": 19.6}, "+9.8 (-0.1 to 19.6), inconclusive"),
+    ],
+)
+def test_a_difference_is_marked_by_its_interval(interval, shown):
+    assert docs_pages._difference(interval, marked=True) == shown
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_examples_in_python_use_what_is_exported(page):
     import metaclip_spark

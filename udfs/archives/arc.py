@@ -9,7 +9,7 @@ from udfs.archives.record import ArchiveRecord, Damage
 from udfs.archives.record_reader import LINE_BYTES, OpenedRecord, length_of, open_records, take_record
 from udfs.archives.recovery import iter_records_with_recovery
 from udfs.archives.source import ArchiveSource, PartStream
-from udfs.sources.compression import Codec
+from udfs.sources.codecs import Codec
 
 _ARC_LINE = re.compile(rb"\s*(?:filedesc:|[a-z][a-z0-9+.-]*:[^\r\n]* \d{12,18} )", re.IGNORECASE)
 _ARC_DATE = re.compile(r"\d{12,18}", re.ASCII)

@@ -16,7 +16,7 @@ from udfs.archives.source import (
     GuardedStream,
     NotAnArchiveError,
 )
-from udfs.sources.compression import GZIP, ZSTD, Codec, CorruptStreamError, StreamDecompressor
+from udfs.sources.codecs import GZIP, ZSTD, Codec, CorruptStreamError, StreamDecompressor
 
 _MOST_LAYERS = 3
 _STEP_BYTES = 1024

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from udfs.archives.source import PartStream
-from udfs.sources.compression import CHUNK_BYTES, Codec, StreamDecompressor
+from udfs.sources.codecs import CHUNK_BYTES, Codec, StreamDecompressor
 
 _HEAD_BYTES = 2048
 

@@ -5,7 +5,7 @@ import re
 from typing import NamedTuple
 
 from udfs.archives.source import ARC_START, WARC_START, ArchiveSource
-from udfs.sources.compression import CHUNK_BYTES, Codec, CorruptStreamError, StreamDecompressor
+from udfs.sources.codecs import CHUNK_BYTES, Codec, CorruptStreamError, StreamDecompressor
 
 _HEAD_BYTES = 2048
 

@@ -22,6 +22,14 @@ class ArchiveRecord(NamedTuple):
         block: The block, empty for types that hold neither page nor WAT.
         is_cut_short: True where the block is larger than the cap for a record, and only its start was read.
         is_truncated: True where the archive ends, or another record begins, inside the block.
+
+    Example:
+        >>> from metaclip_spark import read_archive
+        >>> record = list(read_archive("tests/data/sample/sample-00000.warc.gz"))[2]
+        >>> record.record_type, record.target_uri
+        ('response', 'http://en3.example.org/a/b/page-0.html')
+        >>> record.block[:15], len(record.block) == record.content_length
+        (b'HTTP/1.1 200 OK', True)
     """
 
     offset: int
@@ -42,6 +50,14 @@ class Damage(NamedTuple):
         reason: `archive.truncated` or `archive.corrupt`.
         start: Offset of its first byte.
         end: Offset of the byte after it; None for the rest of the archive.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from metaclip_spark import Damage, read_archive
+        >>> whole = Path("tests/data/sample/sample-00000.warc.gz").read_bytes()
+        >>> _ = Path("cut.warc.gz").write_bytes(whole[:-100])
+        >>> [item.reason for item in read_archive("cut.warc.gz") if isinstance(item, Damage)]
+        ['archive.truncated']
     """
 
     reason: str

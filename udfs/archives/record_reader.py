@@ -11,7 +11,7 @@ from typing import NamedTuple
 from udfs.archives.member_reader import MemberReader
 from udfs.archives.record import PAGE_TYPES, RECORD_TYPES, ArchiveRecord, has_typed_block
 from udfs.archives.source import WARC_START, FramingError, PartStream
-from udfs.sources.compression import Codec
+from udfs.sources.codecs import Codec
 
 LINE_BYTES = 65_536
 _HEADER_BYTES = 65_536

@@ -11,7 +11,7 @@ from typing import Any
 from udfs.archives.members import find_next_start, inspect_member
 from udfs.archives.record import ArchiveRecord, Damage
 from udfs.archives.source import ArchiveReadError, ArchiveSource, FramingError, PartStream
-from udfs.sources.compression import Codec, CorruptStreamError
+from udfs.sources.codecs import Codec, CorruptStreamError
 
 _HEADER_BYTES = 65_536
 _MAGIC_BYTES = 5

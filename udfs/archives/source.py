@@ -5,7 +5,8 @@ import os
 import re
 from dataclasses import dataclass, field
 
-from udfs.sources.compression import CHUNK_BYTES, Codec, Fault, decompressed, read_chunks
+from udfs.sources.codecs import CHUNK_BYTES, Codec
+from udfs.sources.compression import Fault, decompressed, read_chunks
 from udfs.sources.stream import ByteStream
 
 WARC_START = re.compile(rb"\s*WARC/\d", re.IGNORECASE)

@@ -15,7 +15,7 @@ from udfs.archives.record import PAGE_TYPES, RECORD_TYPES, ArchiveRecord, Damage
 from udfs.archives.record_reader import open_warc_records, take_record
 from udfs.archives.recovery import ArchiveItems, iter_records_with_recovery
 from udfs.archives.source import ArchiveReadError, ArchiveSource, PartStream
-from udfs.sources.compression import GZIP, ZSTD
+from udfs.sources.codecs import GZIP, ZSTD
 
 _NAMES = {int(getattr(WarcRecordType, name)): name for name in RECORD_TYPES}
 _TYPE, _LENGTH = b"\r\nWARC-Type: ", b"\r\nContent-Length: "

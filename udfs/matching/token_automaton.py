@@ -10,8 +10,8 @@ import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -41,6 +41,18 @@ _LARGEST_FILTER_WORDS = 1 << 17
 _EXPECTED_MATCHES_PER_TEXT = 12
 _FEWEST_VALUES = 1 << 13
 _LARGEST_OUTPUT = 2**31 - 1
+
+
+class _Header(msgspec.Struct, kw_only=True):
+    """What a file of tables says before its arrays; `lengths` are in words, by array."""
+
+    version: int = _VERSION
+    metadata_digest: str
+    number_of_entries: int
+    deepest: int
+    multiplier: int
+    short_slots: int
+    lengths: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -135,19 +147,18 @@ def write_token_tables(tables: TokenTables, path: str) -> None:
     Raises:
         OSError: If the file cannot be written.
     """
-    header = {
-        "version": _VERSION,
-        "metadata_digest": tables.metadata_digest,
-        "number_of_entries": tables.number_of_entries,
-        "deepest": tables.deepest,
-        "multiplier": int(tables.tables.multiplier),
-        "short_slots": tables.tables.short_slots,
-        "lengths": {name: len(getattr(tables.tables, name)) for name in _ARRAYS},
-    }
+    header = _Header(
+        metadata_digest=tables.metadata_digest,
+        number_of_entries=tables.number_of_entries,
+        deepest=tables.deepest,
+        multiplier=int(tables.tables.multiplier),
+        short_slots=int(tables.tables.short_slots),
+        lengths={name: len(getattr(tables.tables, name)) for name in _ARRAYS},
+    )
     # Written beside and renamed: a worker that has mapped an earlier file of this name keeps it whole.
     part = Path(f"{path}.part")
     with part.open("wb") as file:
-        file.write(_MAGIC + json.dumps(header).encode() + b"\n")
+        file.write(_MAGIC + json.dumps(msgspec.to_builtins(header)).encode() + b"\n")
         for name in _ARRAYS:
             file.write(b"\0" * (-file.tell() % _ALIGNMENT))
             file.write(getattr(tables.tables, name).astype(_ARRAY_TYPE, copy=False).data)
@@ -166,26 +177,26 @@ def open_token_tables(path: str, metadata_digest: str) -> TokenTables:
             raise ValueError(f"{path} is empty, no file of token tables; build them again")
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     header = _read_header(content, path)
-    if header["metadata_digest"] != metadata_digest:
+    if header.metadata_digest != metadata_digest:
         raise ValueError(
-            f"the token tables {path} were built from the metadata list {header['metadata_digest']}, "
+            f"the token tables {path} were built from the metadata list {header.metadata_digest}, "
             f"but this job works with {metadata_digest}; build them again"
         )
     arrays = []
     position = content.find(b"\n", len(_MAGIC)) + 1
     for name in _ARRAYS:
         position += -position % _ALIGNMENT
-        length = int(header["lengths"][name])
+        length = header.lengths[name]
         if position + length * _ARRAY_TYPE.itemsize > len(content):
             raise ValueError(f"the token tables {path} are cut short within {name}; build them again")
         arrays.append(np.frombuffer(content, _ARRAY_TYPE, length, position))
         position += length * _ARRAY_TYPE.itemsize
     slots, long_words, edges, edge_filter = arrays
-    tables = make_tables(header["multiplier"], header["short_slots"], (slots, long_words, edges, edge_filter))
-    return TokenTables(metadata_digest, header["number_of_entries"], header["deepest"], tables)
+    tables = make_tables(header.multiplier, header.short_slots, (slots, long_words, edges, edge_filter))
+    return TokenTables(metadata_digest, header.number_of_entries, header.deepest, tables)
 
 
-def _read_header(content: mmap.mmap, path: str) -> dict[str, Any]:
+def _read_header(content: mmap.mmap, path: str) -> _Header:
     """Reads the header of a mapped file.
 
     Raises:
@@ -194,10 +205,10 @@ def _read_header(content: mmap.mmap, path: str) -> dict[str, Any]:
     end = content.find(b"\n", len(_MAGIC))
     if content[: len(_MAGIC)] != _MAGIC or end < 0:
         raise ValueError(f"{path} is no file of token tables; build them again")
-    header: dict[str, Any] = json.loads(content[len(_MAGIC) : end])
+    header = json.loads(content[len(_MAGIC) : end])
     if header["version"] != _VERSION:
         raise ValueError(f"the token tables {path} have version {header['version']}, not {_VERSION}; build them again")
-    return header
+    return msgspec.convert(header, _Header)
 
 
 class TokenAutomaton:

@@ -10,18 +10,8 @@ from typing import NamedTuple
 
 from udfs.pages.charset import is_utf8_start
 from udfs.pages.image_table import LostRecordError
-from udfs.sources.compression import (
-    GZIP,
-    START_BYTES,
-    ZSTD,
-    Fault,
-    codec_of,
-    decompress_brotli,
-    decompress_deflate,
-    decompress_gzip,
-    decompress_zstd,
-    unreadable_form,
-)
+from udfs.sources.codecs import GZIP, START_BYTES, ZSTD, codec_of, unreadable_form
+from udfs.sources.compression import Fault, decompress_brotli, decompress_deflate, decompress_gzip, decompress_zstd
 
 _STATUS_LINE = re.compile(rb"\s*HTTP(?:/\d+(?:\.\d+)?)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
 _HEADER_END = re.compile(rb"\r?\n\r?\n")

@@ -252,7 +252,7 @@ def _decode_tolerantly(payload: bytes) -> _Document[Any]:
     )
 
 
-def _payload(level: dict[str, Any]) -> _Payload[Any]:
+def _payload(level: dict[str, object]) -> _Payload[Any]:
     response = _level(level, "HTTP-Response-Metadata")
     if response is None:
         return _Payload(None, _html(level))
@@ -263,7 +263,7 @@ def _payload(level: dict[str, Any]) -> _Payload[Any]:
     )
 
 
-def _html(parent: dict[str, Any]) -> _Html[Any] | None:
+def _html(parent: dict[str, object]) -> _Html[Any] | None:
     html = _level(parent, "HTML-Metadata")
     if html is None:
         return None
@@ -284,14 +284,14 @@ def _link(link: object) -> _Link | None:
     return _Link(link.get("path"), link.get("url"), link.get("alt"), link.get("title"))
 
 
-def _level(parent: dict[str, Any], name: str) -> dict[str, Any] | None:
+def _level(parent: dict[str, object], name: str) -> dict[str, object] | None:
     level = parent.get(name)
     if level is None or isinstance(level, dict):
         return level
     raise LostRecordError("record.bad_envelope", f"{name} is no object but {type(level).__name__}")
 
 
-def _string(parent: dict[str, Any], name: str) -> str | None:
+def _string(parent: dict[str, object], name: str) -> str | None:
     """Gives a header's value by its name in any case."""
     value = next((value for key, value in parent.items() if key.lower() == name.lower()), None)
     return value if isinstance(value, str) else None

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -30,6 +30,14 @@ _REJECT_COLUMNS = ("stage", "reason", "example", "record_offset")
 OpenArchive = Callable[[str], fetch.ArchiveStream]
 
 
+class _Facts(NamedTuple):
+    """What the stream says of its archive."""
+
+    size: int = 0
+    etag: str = ""
+    bytes_read: int = 0
+
+
 class _NotOpenedError(Exception):
     """What an opener raised."""
 
@@ -49,7 +57,7 @@ class ArchiveRows:
     status: str = "ok"
     numbers: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
-    _facts: dict[str, Any] = field(default_factory=lambda: {"size": 0, "etag": "", "bytes_read": 0})
+    _facts: _Facts = field(default_factory=_Facts)
     _columns: PairColumns = field(default_factory=lambda: PairColumns(BATCH_ROWS))
     _rejects: list[tuple[Any, ...]] = field(default_factory=list)
     _full: list[pa.RecordBatch] = field(default_factory=list)
@@ -91,7 +99,7 @@ class ArchiveRows:
 
     def _note(self, stream: fetch.ArchiveStream) -> None:
         # Not where a reader stops early: the tag of a local file is that of its whole content.
-        self._facts = {"size": stream.size, "etag": stream.etag, "bytes_read": stream.bytes_read}
+        self._facts = _Facts(stream.size, stream.etag, stream.bytes_read)
 
     def damage(self, reason: str, example: str, offset: int | None) -> None:
         """Counts a part of the archive that cannot be read."""
@@ -165,7 +173,7 @@ class ArchiveRows:
         yield from self.full_batches()
         self._columns.flush_numbers(self.numbers, self.rejected)
         numbers = {name: self.numbers[name] for name in _NUMBERS}
-        row = {"status": self.status, **self._facts, **numbers, "rejected": sorted(self.rejected.items())}
+        row = {"status": self.status, **self._facts._asdict(), **numbers, "rejected": sorted(self.rejected.items())}
         yield self._batch("archive", _columns_of(tuple(row), [tuple(row.values())]))
 
     def _flush_pairs(self) -> None:

@@ -47,7 +47,7 @@ class ShardFolder:
         self._offsets: dict[str, NDArray[np.int64]] = {}
         names, counts = self._counted()
         if not sum(counts):
-            raise ConfigError(f"--train-shards {folder} holds no samples: make shards first (jobs/make_shards.py)")
+            raise ConfigError(f"--train-shards {folder} holds no samples: make them by metaclip-spark make-shards")
         self._names = names
         self._ends = np.cumsum(counts)
 
@@ -92,7 +92,7 @@ class ShardFolder:
                 raise InputError(f"{described} does not describe shards ({error!r}): make it again") from None
         paths = sorted(self.folder.glob("*.tar"))
         if not paths:
-            raise ConfigError(f"--train-shards {self.folder} holds no tars: make shards first (jobs/make_shards.py)")
+            raise ConfigError(f"--train-shards {self.folder} holds no tars: make them by metaclip-spark make-shards")
         return [path.name for path in paths], [len(self._members(path)) for path in paths]
 
 

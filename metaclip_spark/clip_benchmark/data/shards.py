@@ -69,7 +69,9 @@ def read_index(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         readable = False
     if not readable:
-        raise InputError(f"{folder} holds no finished shards (no readable {INDEX_FILE}): run make_shards")
+        raise InputError(
+            f"{folder} holds no finished shards (no readable {INDEX_FILE}): run metaclip-spark make-shards"
+        )
     return content
 
 

@@ -28,7 +28,7 @@ def joined(config: TrainingConfig) -> Iterator[TrainingProcess]:
     if started != config.processes:
         raise ConfigError(
             f"--processes is {config.processes} but {started} run: start them with torchrun --nproc-per-node, or with "
-            "jobs/benchmark_clip.py"
+            "metaclip-spark benchmark"
         )
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda, but torch finds no GPU: give --device cpu")

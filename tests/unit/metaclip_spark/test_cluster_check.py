@@ -4,6 +4,7 @@ import pytest
 
 from metaclip_spark import cluster_check as check_cluster
 from tests.support.jobs import SAMPLE, call
+from udfs.probe import WorkerFindings
 
 pytestmark = pytest.mark.usefixtures("spark")
 
@@ -41,7 +42,7 @@ def test_other_versions_and_unreadable_archives_are_found(tmp_path, metadata, ca
 
 def test_too_little_scratch_space_is_found():
     verdict = check_cluster.Verdict()
-    worker = check_cluster.Worker(host="a", free_scratch_bytes=5 << 20)
-    check_cluster._check_scratch(verdict, [check_cluster.Worker(host="b", free_scratch_bytes=5 << 30), worker])
+    worker = WorkerFindings(host="a", free_scratch_bytes=5 << 20)
+    check_cluster._check_scratch(verdict, [WorkerFindings(host="b", free_scratch_bytes=5 << 30), worker])
     assert verdict.lines == ["FAIL scratch space: a has 5 MiB left: free it, or set spark.local.dir to a larger disk"]
     assert verdict.failures == 1

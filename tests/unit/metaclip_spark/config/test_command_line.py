@@ -1,9 +1,13 @@
 """The command line, the YAML file and the help that are made of configurations."""
 
+import re
+from typing import get_origin, get_type_hints
+
 import pytest
 
 from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
+from metaclip_spark.commands.main import VERBS
 from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.config.curation import (
     ExplainConfig,
@@ -15,6 +19,7 @@ from metaclip_spark.config.curation import (
     ReportConfig,
     SampleConfig,
 )
+from metaclip_spark.config.fields import limit_of, option_of
 from metaclip_spark.config.metadata import DiffConfig, LintConfig, MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.errors import ConfigError
 
@@ -64,6 +69,50 @@ def test_help_describes_every_option(capsys):
     assert "Keep pairs whose text is in one of these languages" in shown
 
 
+def help_of(command, capsys, monkeypatch):
+    """What --help shows, with each option on one line."""
+    monkeypatch.setenv("COLUMNS", "10000")
+    with pytest.raises(SystemExit):
+        command(["--help"])
+    return re.sub(r"\n {20,}", " ", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_says_in_plain_words_what_an_option_takes(verb, capsys, monkeypatch):
+    shown = help_of(VERBS[verb], capsys, monkeypatch)
+    names_of_types = (
+        r"type:|\b[A-Z][a-z]+(Int|Float|Interval)\b|Literal|\b(str|int|float|bool)\b|default: (null|False)|\[\]"
+    )
+    assert not re.search(names_of_types, shown)
+    for config_class in VERBS[verb].configs:
+        for name, hint in get_type_hints(config_class, include_extras=True).items():
+            (line,) = re.findall(rf"^  {option_of(name)}\b(?!-).*", shown, re.MULTILINE)
+            assert line.endswith(")") == (hint is not bool)
+            assert get_origin(hint) is tuple or limit_of(hint) in line
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--output", "(a path; required)"),
+        ("--archives", "(one or more paths)"),
+        ("--languages", "(one or more texts)"),
+        ("--url-column", "(a text; default: url)"),
+        ("--rows-per-file", "(an integer from 1 to 2^63 - 1; default: 1,000,000)"),
+        ("--max-rejects", "(a number from 0 to 1; default: 0.05)"),
+        ("--max-failed-archives", "(an integer of at least 0; default: 0)"),
+        ("--engine", "(one of token, pyahocorasick; default: token)"),
+        ("--tail-share", "(a number between 0 and 1)"),
+        ("--threshold-t", "(an integer of at least 1, or inf)"),
+        ("--target-pairs", "(an integer of at least 1, or such as 10M)"),
+    ],
+)
+def test_the_words_for_values(option, words, capsys, monkeypatch):
+    shown = help_of(VERBS["curate"], capsys, monkeypatch)
+    (line,) = re.findall(rf"^  {option}\b(?!-).*", shown, re.MULTILINE)
+    assert line.endswith(words)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -81,7 +130,7 @@ def test_help_describes_every_option(capsys):
         (["--archives-per-wave", "0"], "--archives-per-wave is 0"),
         (["--seed", "-1"], "--seed is -1"),
         (["--min-language-probability", "0.5"], "--min-language-probability needs --languages"),
-        (["--preset", "metaclip-english", "--languages", "de"], "leave out the other gate options"),
+        (["--preset", "metaclip-english", "--languages", "de"], "leave out the other language options"),
         (["--preset", "other"], "--preset is 'other'"),
         (["--unknown", "1"], "unknown"),
         (["--languages", "english"], "is no language code"),

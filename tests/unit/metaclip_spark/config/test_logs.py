@@ -4,13 +4,15 @@ import json
 import logging
 
 import pytest
+from pyspark.errors import PySparkException
 from rich.console import Console
 from rich.logging import RichHandler
 
+from metaclip_spark.commands.main import main
 from metaclip_spark.config.curation import LogConfig, OutputConfig
 from metaclip_spark.config.job import job
 from metaclip_spark.config.logs import PACKAGE, logging_to_stderr, terminal
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, TooManyRejectsError
 from tests.support.jobs import call
 
 log = logging.getLogger(f"{PACKAGE}.runs.example")
@@ -68,6 +70,68 @@ def test_a_level_or_format_that_does_not_exist_is_refused_in_one_line(capsys, op
     assert capsys.readouterr().err == expected
     with pytest.raises(ConfigError, match=f"^{option} is '{value}': it must be one of {choices}$"):
         LogConfig(**{option[2:].replace("-", "_"): value})
+
+
+FAILURES = {
+    "config": (ConfigError("--x is 5:\nit must be 6"), 2, "--x is 5: it must be 6"),
+    "rejects": (TooManyRejectsError("too many"), 1, "too many"),
+    "store": (OSError("gone"), 1, "gone: see to it and run again with --resume"),
+    "stopped": (
+        KeyboardInterrupt(),
+        130,
+        "stopped (interrupted): committed waves and finished steps are kept; --resume goes on",
+    ),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("form", [["--log-format", "json"], ["--log-format=json"], []], ids=["apart", "joined", "text"])
+def test_a_failure_is_a_line_of_the_log_in_its_format(capsys, failure, form):
+    error, code, message = FAILURES[failure]
+
+    @job(OutputConfig)
+    def failing(_output: OutputConfig) -> None:
+        """Fail."""
+        log.info("begun")
+        raise error
+
+    assert failing(["--output", "out", *form]) == code
+    first, last = capsys.readouterr().err.splitlines()
+    if not form:
+        assert last == (message if failure == "stopped" else f"error: {message}")
+        return
+    assert json.loads(first)["message"] == "begun"
+    told = json.loads(last)
+    assert told.pop("time")[:2] == "20"
+    assert told == {"level": "error", "message": message, "exit_code": code}
+
+
+def test_the_trace_of_a_failed_spark_job_is_in_the_same_line(capsys):
+    @job(OutputConfig)
+    def failing(_output: OutputConfig) -> None:
+        """Fail."""
+        raise PySparkException("Job aborted\n\tat Stage.run\nCaused by: java.io.IOException: broken\n")
+
+    assert failing(["--output", "out", "--log-format", "json"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert told["message"] == "a Spark job failed: java.io.IOException: broken; --resume goes on"
+    assert told["exception"].startswith("Job aborted\n")
+
+
+def test_what_is_refused_before_the_work_is_told_in_the_format_that_is_asked_for(capsys):
+    for command, arguments, message in (
+        (example, ["--resume"], "output"),
+        (example, ["--output", "out", "--no-such-option"], "no-such-option"),
+        (main, ["no-such-verb", "--output", "x"], "metaclip-spark has no verb 'no-such-verb'"),
+    ):
+        assert command([*arguments, "--log-format", "json"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        told = json.loads(line)
+        assert (told["level"], told["exit_code"]) == ("error", 2)
+        assert message in told["message"]
+        assert command([*arguments, "--log-format", "json", "--log-format", "text"]) == 2
+        assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_nothing_is_shown_or_left_behind_without_a_command(capsys, caplog):

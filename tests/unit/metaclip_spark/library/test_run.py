@@ -177,7 +177,7 @@ def test_the_comparison_with_the_paper_says_when_it_is_void(run):
     compared = run.compare_with_paper()
     assert not compared.is_valid
     assert compared.verdict.startswith(
-        "Void: the metadata list has 86,654 entries, not 500,000 and the texts were not gated to English"
+        "Void: the metadata list has 86,654 entries, not 500,000 and the texts were not filtered to be English"
     )
     frame = compared.to_pandas()
     shares = dict(zip(frame.fact, frame.run, strict=True))

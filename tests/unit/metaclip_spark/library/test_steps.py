@@ -7,9 +7,11 @@ from metaclip_spark import (
     ConfigError,
     InputError,
     Metadata,
+    MetadataError,
     SchemaMismatchError,
     count_entries,
     deduplicate_pairs,
+    entry_ids_udf,
     expected_sizes,
     extract_archives,
     filter_languages,
@@ -122,6 +124,16 @@ def test_languages_are_filtered(pool, metadata):
     assert filter_languages(matched, []).count() == matched.count()
 
 
+def test_a_list_of_strings_is_a_metadata_list_and_one_threshold_needs_no_list(pool):
+    matched = match_pairs(pool, ["dog", "New York", "a"]).cache()
+    counts = count_entries(matched, ("dog", "New York", "a"))
+    assert counts.entries == ("dog", "New York", "a")
+    assert counts.counts[0] > 0
+    assert list(expected_sizes(matched, counts, "20")) == list(expected_sizes(matched, counts, np.int64(20))) == [20]
+    (ids,) = pool.where("alt_text like '% dog %'").limit(1).select(entry_ids_udf(["dog"])("alt_text")).first()
+    assert ids == [0]
+
+
 def test_bad_arguments_get_one_clear_line(spark, pool, matched, metadata, tmp_path):
     refused = [
         (lambda: extract_archives(tmp_path / "none.warc.gz"), InputError, r"none\.warc\.gz"),
@@ -145,6 +157,18 @@ def test_bad_arguments_get_one_clear_line(spark, pool, matched, metadata, tmp_pa
             ConfigError,
             "thresholds holds inf",
         ),
+    ]
+    counts = count_entries(matched, metadata)
+    refused += [
+        (lambda: deduplicate_pairs(pool, partitions="5"), ConfigError, "partitions is '5': it must be an integer"),
+        (lambda: match_pairs(pool, None), MetadataError, "^metadata is None: pass a Metadata, a path, or a list"),
+        (lambda: count_entries(matched, 5), MetadataError, "^metadata is int: pass a Metadata, a path, or a list"),
+        (lambda: entry_ids_udf(5), MetadataError, "^metadata is int: pass a Metadata, a path, or a list"),
+        (lambda: entry_ids_udf(metadata, engine="x"), ConfigError, "engine is 'x': it must be one of token"),
+        (lambda: filter_languages(matched, 5), ConfigError, "^languages is '5': it must be a text"),
+        (lambda: sample_pairs(matched, ["x"]), ConfigError, "one number from 0 to 1 for each entry"),
+        (lambda: expected_sizes(matched, counts.counts, [1]), MetadataError, "^entry_counts is numpy.ndarray: pass an"),
+        (lambda: expected_sizes(matched, counts, None), ConfigError, "threshold_t is None, but must be"),
     ]
     for call, error, message in refused:
         with pytest.raises(error, match=message):

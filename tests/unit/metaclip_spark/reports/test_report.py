@@ -224,7 +224,7 @@ def test_the_data_card_and_the_set_load(output, tables, report, tmp_path, monkey
     fields = yaml.safe_load(head)
     assert fields["size_categories"] == ["1K<n<10K"]
     assert fields["language"] == ["en"]
-    assert f"| real size | {len(tables['curated']):,} |" in body
+    assert f"| actual size | {len(tables['curated']):,} |" in body
     assert report["metadata_digest"] in body
     files = str(output / fields["configs"][0]["data_files"][0]["path"])
     loaded = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))

@@ -10,7 +10,7 @@ from tests.support.archive_files import extract_bytes, members, warc_record
 from tests.support.sample_archives import ARC_HEADER, ARCHIVE, MEMBERS, RECORDS, arc_record, kept
 from udfs.archives import ArchiveReadError, NotAnArchiveError
 from udfs.archives.formats import detect_format
-from udfs.sources.compression import GZIP, ZSTD
+from udfs.sources.codecs import GZIP, ZSTD
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -11,18 +11,13 @@ import zlib
 import pytest
 import zstandard
 
-from udfs.sources.compression import (
-    BZIP2,
+from udfs.sources.codecs import (
     CHUNK_BYTES,
-    GZIP,
     LARGEST_OUTPUT_BYTES,
-    UNREADABLE_STARTS,
-    XZ,
-    ZSTD,
-    CorruptStreamError,
-    Fault,
     StreamDecompressor,
-    codec_of,
+)
+from udfs.sources.compression import (
+    Fault,
     decompress_brotli,
     decompress_deflate,
     decompress_gzip,
@@ -30,15 +25,11 @@ from udfs.sources.compression import (
     decompress_zstd,
     decompressed,
     read_chunks,
-    unreadable_form,
 )
-from udfs.sources.lines import cut_lines
-from udfs.sources.stream import ByteStream
 
 CONTENT = b"".join(b"line %d of a text that compresses\n" % (number * 7919) for number in range(9_000))
 BROTLI = bytes.fromhex("1b5301f88dc43886f2a9b6a406110aa3d3696c6f724a92d90a0489c4fbf7bd05")
 PACKS = {"gzip": gzip.compress, "zstd": zstandard.compress, "bzip2": bz2.compress, "xz": lzma.compress}
-CODECS = {"gzip": GZIP, "zstd": ZSTD, "bzip2": BZIP2, "xz": XZ}
 every_form = pytest.mark.parametrize("form", PACKS)
 
 
@@ -52,21 +43,9 @@ def read(parts) -> tuple[bytes, list[str]]:
     return b"".join(content), faults
 
 
-@every_form
-def test_a_form_is_known_by_its_first_bytes(form):
-    assert codec_of(PACKS[form](CONTENT)) is CODECS[form]
-    assert codec_of(PACKS[form](b"")) is CODECS[form]
-    assert PACKS[form](CONTENT).startswith(CODECS[form].magic)
-    assert unreadable_form(PACKS[form](CONTENT)) is None
-
-
-def test_plain_bytes_pass_and_forms_that_are_not_read_are_named():
-    assert codec_of(CONTENT) is codec_of(b"") is None
+def test_plain_bytes_pass():
     assert read(decompressed([CONTENT])) == (CONTENT, [])
     assert read(decompressed([])) == (b"", [])
-    for magic, form in UNREADABLE_STARTS.items():
-        assert codec_of(magic + CONTENT) is None
-        assert unreadable_form(magic + CONTENT) == form
 
 
 @every_form
@@ -155,19 +134,6 @@ def test_a_bomb_is_decoded_in_bounded_memory(form):
     assert size == 32 << 20
 
 
-@every_form
-def test_a_stream_by_itself_knows_its_end(form):
-    stream = StreamDecompressor(CODECS[form])
-    packed = PACKS[form](CONTENT)
-    half = len(packed) // 2
-    decoded = b"".join(stream.parts(packed[:half]))
-    assert not stream.is_complete
-    decoded += b"".join(stream.parts(packed[half:] + b"rest"))
-    assert (decoded, stream.is_complete, stream.unused) == (CONTENT, True, b"rest")
-    with pytest.raises(CorruptStreamError):
-        list(StreamDecompressor(CODECS[form]).parts(CODECS[form].magic + b"\xff" * 200))
-
-
 def test_bodies_of_http():
     raw = zlib.compressobj(wbits=-15)
     for packed in (zlib.compress(CONTENT), raw.compress(CONTENT) + raw.flush()):
@@ -221,41 +187,3 @@ def test_a_byte_range_is_read_in_chunks():
     assert [len(chunk) for chunk in read_chunks(stream, 10, CHUNK_BYTES + 30)] == [CHUNK_BYTES, 20]
     assert b"".join(read_chunks(stream, 10)) == CONTENT[10:]
     assert list(read_chunks(stream, 10, 10)) == []
-
-
-def lines(parts, largest=100):
-    return [line for found in cut_lines(parts, largest) for line in found]
-
-
-@pytest.mark.parametrize("size", [1, 2, 5, 100])
-def test_lines_are_the_same_in_parts_of_any_size(size):
-    text = b"one\n\ntwo\r\n" + b"x" * 99 + b"\n\n\nlast"
-    parts = [text[start : start + size] for start in range(0, len(text), size)]
-    assert lines(parts) == text.split(b"\n")
-    assert lines([text + b"\n"]) == text.split(b"\n")
-    assert lines([]) == []
-
-
-def test_of_a_line_that_is_too_long_one_byte_more_than_the_limit_is_kept():
-    assert lines([b"a\n", *[b"x" * 30] * 9, b"\nb"]) == [b"a", b"x" * 101, b"b"]
-
-
-class Counted(ByteStream):
-    """A stream that defines what a subclass must, and no more."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = io.BytesIO(content)
-
-    def read(self, size: int = -1, /) -> bytes:
-        return self._content.read(size)
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        return self._content.seek(offset, whence)
-
-
-def test_a_stream_is_a_file_to_other_readers():
-    assert io.BufferedReader(Counted(b"one\ntwo")).readlines() == [b"one\n", b"two"]
-    with gzip.open(Counted(gzip.compress(CONTENT))) as file:
-        assert file.read() == CONTENT
-    stream = Counted(CONTENT)
-    assert (stream.readall(), stream.tell(), stream.seekable()) == (CONTENT, len(CONTENT), True)

@@ -13,7 +13,8 @@ import pytest
 import zstandard
 
 from udfs.schemas import DUMP_PARTS, WORD_COUNTS
-from udfs.sources.compression import LARGEST_OUTPUT_BYTES, read_chunks
+from udfs.sources.codecs import LARGEST_OUTPUT_BYTES
+from udfs.sources.compression import read_chunks
 from udfs.sources.lines import LARGEST_LINE_BYTES
 from udfs.wikipedia.articles import ArticleRules, count_articles
 from udfs.wikipedia.dumps import unpack, unpacked_lines

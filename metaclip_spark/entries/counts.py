@@ -1,0 +1,141 @@
+"""Entry counts made over a pool: read in any accepted form, and put in the order of their metadata list."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from metaclip_spark.balance import LARGEST_COUNT
+from metaclip_spark.entries.files import (
+    PARQUET_START,
+    JsonObject,
+    decode,
+    is_folder,
+    open_parquet,
+    parse_json,
+    part_files,
+    read_file,
+)
+from metaclip_spark.entries.messages import MOST_SHOWN, brief
+from metaclip_spark.entries.metadata import Metadata
+from metaclip_spark.errors import MetadataError
+from udfs.sources.credentials import without_credentials
+
+DIGEST_KEY = "metadata_digest"
+"""Where a Parquet footer names the list that its ids belong to."""
+
+
+def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
+    """Reads entry counts made over another pool, to balance with them or to add to them.
+
+    Args:
+        path: A JSON object (entry to count; plain or packed), or Parquet with the columns of
+            `udfs.schemas.ENTRY_COUNTS`: a file, or a folder of part files.
+        metadata: The list that the counts must belong to.
+
+    Returns:
+        One int64 count per entry, in the order of the ids.
+
+    Raises:
+        MetadataError: If the file is missing or has another form, belongs to another list (by the digest in its footer
+            or by the texts), lacks an entry or has it twice, or a count is negative or no whole number.
+    """
+    shown = without_credentials(path)
+    if is_folder(path):
+        parts = part_files(path)
+        if not parts:
+            raise MetadataError(f"the folder of entry counts {shown} has no Parquet file")
+        return _parquet_counts([(part, read_file(part)) for part in parts], shown, metadata)
+    content = read_file(path)
+    if content.startswith(PARQUET_START):
+        return _parquet_counts([(shown, content)], shown, metadata)
+    counts = parse_json(decode(content, shown), shown)
+    if not isinstance(counts, JsonObject):
+        raise MetadataError(f"the entry counts {shown} are no JSON object of entry to count, and no Parquet")
+    return _arranged([entry for entry, _ in counts], [count for _, count in counts], shown, metadata)
+
+
+def load_summed_counts(paths: Sequence[str], metadata: Metadata) -> npt.NDArray[np.int64]:
+    """Reads entry counts made over several disjoint pools, and adds them up.
+
+    Args:
+        paths: At least one, each as for `load_entry_counts`.
+        metadata: The list that the counts must belong to.
+
+    Returns:
+        One int64 count per entry, in the order of the ids.
+
+    Raises:
+        MetadataError: If a file cannot be used, or a sum exceeds `LARGEST_COUNT`.
+    """
+    total = load_entry_counts(paths[0], metadata)
+    for path in paths[1:]:
+        counts = load_entry_counts(path, metadata)
+        wrapping = np.flatnonzero(counts > LARGEST_COUNT - total)
+        if wrapping.size:
+            entry = int(wrapping[0])
+            reached = int(total[entry]) + int(counts[entry])
+            raise MetadataError(
+                f"the entry counts of --entry-counts up to {without_credentials(path)} add up to {reached} for the "
+                f"entry {brief(metadata.entries[entry])}, but a count is at most 2^63 - 1: give fewer of them, or "
+                "divide all counts and t by one number"
+            )
+        total += counts
+    return total
+
+
+def _parquet_counts(parts: list[tuple[str, bytes]], path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
+    """Gives the counts that stand in part files.
+
+    Raises:
+        MetadataError: If they belong to another list, or cannot be used.
+    """
+    texts: list[Any] = []
+    counts: list[Any] = []
+    for name, content in parts:
+        table = open_parquet(content, name, ["entry_text", "entry_count"])
+        digest = (table.schema.metadata or {}).get(DIGEST_KEY.encode(), metadata.digest.encode()).decode()
+        if digest != metadata.digest:
+            raise MetadataError(
+                f"the entry counts {path} belong to the metadata list {digest}, but this run works with "
+                f"{metadata.digest}; give the list that they were counted with"
+            )
+        if pc.any(pc.is_null(table["entry_count"])).as_py() or not pa.types.is_integer(table["entry_count"].type):
+            raise MetadataError(f"the column entry_count of {name} must hold whole numbers, without nulls")
+        texts += table["entry_text"].to_pylist()
+        counts += table["entry_count"].to_pylist()
+    return _arranged(texts, counts, path, metadata)
+
+
+def _arranged(texts: list[Any], counts: list[Any], path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
+    """Puts counts in the order of the entries' ids.
+
+    Raises:
+        MetadataError: If texts are unknown, repeated or missing, or a count is negative or no whole number.
+    """
+    by_text = dict(zip(texts, counts, strict=True))
+    unknown = by_text.keys() - set(metadata.entries)
+    missing = [entry for entry in metadata.entries if entry not in by_text]
+    for fault, found in (("not in the metadata list", sorted(unknown, key=ascii)), ("missing", missing)):
+        if found:
+            shown = ", ".join(brief(text) for text in found[:MOST_SHOWN])
+            raise MetadataError(
+                f"the entry counts {path} do not belong to the metadata list {metadata.digest}: "
+                f"{len(found)} entries are {fault}, such as {shown}"
+            )
+    if len(by_text) != len(texts):
+        raise MetadataError(f"the entry counts {path} name {len(texts) - len(by_text)} entries more than once")
+    wrong = [
+        f"{brief(text)}: {brief(count)}"
+        for text, count in by_text.items()
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= LARGEST_COUNT
+    ]
+    if wrong:
+        raise MetadataError(
+            f"the entry counts {path} have {len(wrong)} counts that are no whole number of at least 0: "
+            f"{', '.join(wrong[:MOST_SHOWN])}; a count is at most 2^63 - 1"
+        )
+    return np.fromiter((by_text[entry] for entry in metadata.entries), np.int64, len(metadata.entries))

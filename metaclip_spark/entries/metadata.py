@@ -1,0 +1,210 @@
+"""The metadata list: read in any accepted form, checked, and known by its digest.
+
+A metadata entry's id is its place in the list, so ids mean nothing without the exact list: the digest goes with
+everything that holds ids.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from metaclip_spark.config.fields import listed, path_text
+from metaclip_spark.entries.files import PARQUET_START, JsonObject, decode, open_parquet, parse_json, read_file
+from metaclip_spark.entries.messages import MOST_SHOWN, brief
+from metaclip_spark.errors import MetadataError, wrong_type
+from udfs.matching.entries import entries_as_json
+from udfs.sources.credentials import bare_url, without_credentials
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """A metadata list: the paper's 500,000 query strings, or your own.
+
+    An entry's id is its position in the list, so ids mean nothing without the exact list; `digest` identifies it.
+
+    Example:
+        >>> from metaclip_spark import Metadata
+        >>> metadata = Metadata.from_entries(["dog", "New York"])
+        >>> len(metadata), list(metadata)
+        (2, ['dog', 'New York'])
+        >>> metadata
+        Metadata(2 entries, digest='3863388a5ca6...')
+        >>> len(Metadata.load("tests/data/wordnet_lemmas.txt.gz"))
+        86654
+    """
+
+    entries: tuple[str, ...]
+    """The entries, in the order of their ids: distinct, none empty."""
+
+    digest: str
+    """sha256 of the entries as a compact JSON list in UTF-8: the same in whatever form the file has."""
+
+    @staticmethod
+    def load(path: str | PathLike[str]) -> "Metadata":
+        """Reads a metadata list from a file.
+
+        Args:
+            path: A file on this machine or in a store (s3://, https:// ...): a JSON list of strings, a JSON object (its
+                keys, in their order), plain text (one entry per line; a file named .txt, or not named .json whose text
+                starts with neither [ nor {), or Parquet (a column `entry_text`, ordered by `entry_id` where that column
+                exists); plain or compressed with gzip or zstd.
+
+        Returns:
+            The list.
+
+        Raises:
+            MetadataError: If the file is missing or has another form, the list is empty, or entries are not strings,
+                empty, white space only, repeated, or not valid Unicode; the message names their ids.
+        """
+        return load_metadata(path_text(path))
+
+    @staticmethod
+    def from_entries(entries: Iterable[str]) -> "Metadata":
+        """Makes a metadata list of strings in memory.
+
+        Args:
+            entries: The entries, in the order of their ids.
+
+        Returns:
+            The list.
+
+        Raises:
+            MetadataError: If there are no entries, or some are not strings, empty, white space only, repeated, or not
+                valid Unicode; the message names their ids.
+        """
+        return _of_values("entries", entries, "a list of strings, or a path to Metadata.load")
+
+    def __len__(self) -> int:
+        """The number of entries."""
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterates over the entries, in the order of their ids."""
+        return iter(self.entries)
+
+    def __repr__(self) -> str:
+        """Shows size and digest, not the entries: there may be 500,000."""
+        return f"Metadata({len(self):,} entries, digest='{self.digest[:12]}...')"
+
+
+def as_metadata(metadata: object) -> Metadata:
+    """The metadata list that an argument of the library stands for: a list, its file, or its entries.
+
+    Raises:
+        MetadataError: If it is none of these, or the list cannot be used.
+    """
+    if isinstance(metadata, Metadata):
+        return metadata
+    if isinstance(metadata, str | PathLike):
+        return Metadata.load(metadata)
+    return _of_values("metadata", metadata, "a Metadata, a path, or a list of strings")
+
+
+def _of_values(name: str, entries: object, wanted: str) -> Metadata:
+    if isinstance(entries, set | frozenset):
+        raise MetadataError(wrong_type(name, entries, f"{wanted}: a set has no order, and so no ids"))
+    return check_entries(listed(name, entries, wanted, MetadataError), "in memory")
+
+
+def load_metadata(path: str) -> Metadata:
+    """Reads a metadata list in any form that `Metadata.load` accepts."""
+    return check_entries(read_unchecked_entries(path), without_credentials(path))
+
+
+def read_unchecked_entries(path: str) -> list[Any]:
+    """Reads a metadata list as it is, for the linter: its entries may be of any type, empty or repeated."""
+    content, shown = read_file(path), without_credentials(path)
+    return _parquet_entries(content, shown) if content.startswith(PARQUET_START) else _text_entries(content, shown)
+
+
+def _text_entries(content: bytes, path: str) -> list[Any]:
+    """Gives the entries of a JSON or plain-text file.
+
+    Raises:
+        MetadataError: If the JSON holds something else than a list or an object.
+    """
+    text = decode(content, path)
+    suffix = next(
+        (end for end in reversed(Path(bare_url(path)).suffixes) if end.lower() not in {".gz", ".zst"}), ""
+    ).lower()
+    if suffix != ".json" and (suffix == ".txt" or not text.lstrip().startswith(("[", "{"))):
+        lines = text.split("\n")
+        if not lines[-1]:
+            lines.pop()
+        return [line.removesuffix("\r") for line in lines]
+    parsed = parse_json(text, path)
+    if isinstance(parsed, JsonObject):
+        return [entry for entry, _ in parsed]
+    if not isinstance(parsed, list):
+        raise MetadataError(f"the metadata list {path} holds neither a JSON list nor a JSON object")
+    return parsed
+
+
+def _parquet_entries(content: bytes, path: str) -> list[Any]:
+    """Gives the entries of a Parquet file, in the order of `entry_id` where it has that column.
+
+    Raises:
+        MetadataError: If the ids are not 0 to n - 1, each once.
+    """
+    table = open_parquet(content, path, ["entry_text"])
+    if "entry_id" in table.column_names:
+        table = table.sort_by("entry_id")
+        if table["entry_id"].to_pylist() != list(range(table.num_rows)):
+            raise MetadataError(
+                f"the column entry_id of {path} must hold each number from 0 to {table.num_rows - 1} once"
+            )
+    entries: list[Any] = table["entry_text"].to_pylist()
+    return entries
+
+
+def check_entries(entries: list[Any], path: str) -> Metadata:
+    """Checks every entry, and makes the digest.
+
+    Args:
+        entries: What a file or a user gave.
+        path: How messages name the list.
+
+    Returns:
+        The list and its digest.
+
+    Raises:
+        MetadataError: If the list cannot be used.
+    """
+    if not entries:
+        raise MetadataError(f"the metadata list {path} has no entries")
+    _refuse(path, "no strings", entries, (place for place, entry in enumerate(entries) if not isinstance(entry, str)))
+    _refuse(
+        path, "empty or white space only", entries, (place for place, entry in enumerate(entries) if not entry.strip())
+    )
+    if len(set(entries)) != len(entries):
+        first: dict[str, int] = {}
+        _refuse(
+            path,
+            "repeated from earlier ones",
+            entries,
+            (place for place, entry in enumerate(entries) if first.setdefault(entry, place) != place),
+        )
+    surrogates = (place for place, entry in enumerate(entries) if any("\ud800" <= sign <= "\udfff" for sign in entry))
+    if not all(map(str.isascii, entries)):
+        _refuse(path, "not valid Unicode (lone surrogates)", entries, surrogates)
+    digest = hashlib.sha256(entries_as_json(entries)).hexdigest()
+    return Metadata(tuple(entries), digest)
+
+
+def _refuse(path: str, fault: str, entries: Sequence[Any], places: Iterable[int]) -> None:
+    """Refuses a list, in one line that names the first faulty entries.
+
+    Raises:
+        MetadataError: If there is a faulty entry.
+    """
+    faulty = list(places)
+    if faulty:
+        shown = ", ".join(f"{place} ({brief(entries[place])})" for place in faulty[:MOST_SHOWN])
+        more = f" and {len(faulty) - MOST_SHOWN} more" if len(faulty) > MOST_SHOWN else ""
+        raise MetadataError(
+            f"the metadata list {path} has {len(faulty)} of {len(entries)} entries that are {fault}: "
+            f"ids {shown}{more}; remove them"
+        )
