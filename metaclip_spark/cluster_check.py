@@ -171,8 +171,8 @@ def _check_output(verdict: Verdict, run: Run) -> None:
     verdict.add(
         "output",
         problem,
-        f"{run.storage.root}: written by {committer or 'the platform'}'s committer, listed, read and deleted; names are "
-        "created once",
+        f"{run.storage.root}: written by {committer or 'the platform'}'s committer, listed, read and deleted; "
+        "names are created once",
     )
 
 
