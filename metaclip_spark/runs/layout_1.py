@@ -28,7 +28,16 @@ from metaclip_spark.commits.run_file import RUN
 from metaclip_spark.errors import InputError, OutputExistsError
 from metaclip_spark.runs.buckets import combined_input
 from metaclip_spark.runs.layout import CURATED, LOCK, MARKER, TABLES, wave_place
-from metaclip_spark.runs.records import RESTORE, ExtractionSettings, Manifest, converted, manifest_of
+from metaclip_spark.runs.records import (
+    REPORT_AGAIN,
+    RESTORE,
+    UNKNOWN_KEY,
+    ExtractionSettings,
+    Manifest,
+    RunSummary,
+    known,
+    manifest_of,
+)
 from metaclip_spark.runs.step import DEDUPLICATE, EXTRACT, MATCH, STEPS, Step
 from metaclip_spark.stores.storage import JsonObject, Storage
 
@@ -38,6 +47,9 @@ LAYOUT_1 = 1
 _REPORT_FILES = {"report.json", "report.html", "DATA_CARD.md", "entries"}
 UNKNOWN = -1
 """In place of a file's size or rows, which layout 1 did not tell."""
+
+_FREE = "delete it if no run works there"
+"""The advice on a lock that no run wrote."""
 
 _STALE_SECONDS = 120.0
 _SECONDS_UNTIL_A_HEARTBEAT = 30.0
@@ -75,6 +87,11 @@ class _LedgerEntry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     layout: int = LAYOUT_1
 
 
+class _Buckets(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    buckets: int
+    layout: int = LAYOUT_1
+
+
 class _LockHolder(msgspec.Struct, kw_only=True):
     owner: str | None = None
     host: str | None = None
@@ -91,9 +108,9 @@ def is_finished_1(storage: Storage) -> bool:
     """Tells whether a run of layout 1 is finished.
 
     Raises:
-        InputError: If its run.json is of another layout.
+        InputError: If its run.json is of another layout, or not what layout 1 is.
     """
-    found = storage.read_json(RUN, "run metaclip-spark report on that folder again")
+    found = storage.read_json(RUN, REPORT_AGAIN)
     if found is None:
         return False
     layout = found.get("layout", "unknown")
@@ -103,8 +120,9 @@ def is_finished_1(storage: Storage) -> bool:
         by = f"metaclip-spark {version}" if version else "another version of metaclip-spark"
         raise InputError(
             f"{storage.root} was written by {by} in layout {layout}; this version reads a run.json of layout "
-            f"{LAYOUT_1} and the log of later ones: use that version, or run metaclip-spark report on that folder again"
+            f"{LAYOUT_1} and the log of later ones: use that version, or {REPORT_AGAIN}"
         )
+    known(found, RunSummary, f"{storage.root}/{RUN}", REPORT_AGAIN)
     return True
 
 
@@ -220,18 +238,20 @@ def _ledger(storage: Storage) -> Iterator[tuple[str, _LedgerEntry]]:
         try:
             yield name.removesuffix(".json"), msgspec.convert(found, _LedgerEntry)
         except msgspec.ValidationError as error:
+            by_another = "use the version that wrote it, " if UNKNOWN_KEY in str(error) else ""
             raise InputError(
-                f"{storage.root}/{LEDGER}/{name} is no ledger entry ({error}): restore it, or delete it, and --resume "
-                "extracts its archives again"
+                f"{storage.root}/{LEDGER}/{name} is no ledger entry ({error}): {by_another}restore it, or delete it, "
+                "and --resume extracts its archives again"
             ) from None
 
 
 def _buckets(storage: Storage) -> int:
-    found = storage.read_json(f"{MANIFESTS}/buckets.json", RESTORE) or {}
-    buckets = found.get("buckets", 1)
-    if not isinstance(buckets, int):
-        raise InputError(f"{storage.root}/{MANIFESTS}/buckets.json lacks buckets, or has another kind of it: {RESTORE}")
-    return buckets
+    name = f"{MANIFESTS}/buckets.json"
+    found = storage.read_json(name, RESTORE)
+    if found is None:
+        return 1
+    _check_layout(storage, name, found)
+    return known(found, _Buckets, f"{storage.root}/{name}", RESTORE).buckets
 
 
 def _written(storage: Storage, folder: str, files: Sequence[str]) -> Written:
@@ -247,11 +267,11 @@ def take_lock_1(storage: Storage) -> None:
 
     Raises:
         OutputExistsError: If its lock is held.
+        InputError: If no run wrote its lock.
     """
-    content = storage.read_json(LOCK, "delete it if no run works there")
-    if content is None:
+    held = _lock_holder(storage)
+    if held is None:
         return
-    held = converted(content, _LockHolder, f"{storage.root}/{LOCK}", "delete it if no run works there")
     if held.host is None and held.heartbeat is None:
         # Ours: it keeps layout 1 out.
         return
@@ -280,8 +300,13 @@ def _is_silent(storage: Storage, held: _LockHolder) -> bool:
         return False
     # This machine's clock may be ahead of the other's: a living run moves its heartbeat meanwhile.
     time.sleep(_SECONDS_UNTIL_A_HEARTBEAT)
-    found = converted(storage.read_json(LOCK, RESTORE) or {}, _LockHolder, f"{storage.root}/{LOCK}", RESTORE)
-    return found.heartbeat == held.heartbeat
+    found = _lock_holder(storage)
+    return found is None or found.heartbeat == held.heartbeat
+
+
+def _lock_holder(storage: Storage) -> _LockHolder | None:
+    content = storage.read_json(LOCK, _FREE)
+    return None if content is None else known(content, _LockHolder, f"{storage.root}/{LOCK}", _FREE)
 
 
 def delete_report_1(storage: Storage) -> None:

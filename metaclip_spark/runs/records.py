@@ -21,6 +21,9 @@ REPORT_LAYOUT = 1
 RESTORE = "restore it, or use --overwrite to start anew"
 """The advice on a file of a run that is not whole."""
 
+REPORT_AGAIN = "run metaclip-spark report on that folder again"
+"""The advice on a report that is not whole."""
+
 Number = int | float
 """Numbers that are digested as they were written: 0 stays 0 where it is not 0.0."""
 
@@ -217,8 +220,8 @@ class RunSummary(Record):
     warnings: list[str]
 
 
-_REPORT_AGAIN = "run metaclip-spark report on that folder again"
-_UNKNOWN_KEY = "unknown field"
+UNKNOWN_KEY = "unknown field"
+"""What an error says of a key that a record does not have."""
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
@@ -234,7 +237,7 @@ def read_report(storage: Storage, name: str, kind: type[Kind]) -> Kind | None:
     Raises:
         InputError: If it was written in another layout, or is not what this version writes.
     """
-    found = storage.read_json(name, _REPORT_AGAIN)
+    found = storage.read_json(name, REPORT_AGAIN)
     if found is None:
         return None
     shown = f"{storage.root}/{name}"
@@ -242,12 +245,9 @@ def read_report(storage: Storage, name: str, kind: type[Kind]) -> Kind | None:
     if layout != REPORT_LAYOUT:
         raise InputError(
             f"{shown} was written by another version of metaclip-spark in layout {layout}; this version reads layout "
-            f"{REPORT_LAYOUT}: use that version, or {_REPORT_AGAIN}"
+            f"{REPORT_LAYOUT}: use that version, or {REPORT_AGAIN}"
         )
-    wrong = _wrong_keys(found, kind)
-    if wrong:
-        raise InputError(f"{shown} lacks {', '.join(wrong)}, or has another kind of it: {_REPORT_AGAIN}")
-    return converted(found, kind, shown, _REPORT_AGAIN)
+    return known(found, kind, shown, REPORT_AGAIN)
 
 
 def manifest_of(told: JsonObject, config: type[Config], numbers: type[Numbers], shown: str) -> Any:
@@ -269,23 +269,22 @@ def manifest_of(told: JsonObject, config: type[Config], numbers: type[Numbers], 
             f"the manifest of the step '{told['step']}' lacks {', '.join(missing)}: it was done by another version of "
             "metaclip-spark; run the step again with --overwrite"
         )
-    kind = Manifest[config, numbers]  # type: ignore[valid-type]
-    wrong = _wrong_keys(told, Manifest)
-    if wrong:
-        raise InputError(f"{shown} lacks {', '.join(wrong)}, or has another kind of it: {RESTORE}")
-    return converted(told, kind, shown, RESTORE)
+    return known(told, Manifest[config, numbers], shown, RESTORE)  # type: ignore[valid-type]
 
 
-def converted(found: JsonObject, kind: type[Kind], shown: str, advice: str) -> Kind:
+def known(found: JsonObject, kind: type[Kind], shown: str, advice: str) -> Kind:
     """Takes a JSON object as a record; messages call it `shown` and end in `advice`.
 
     Raises:
-        InputError: If it is not one.
+        InputError: If it lacks a key, or is not one.
     """
+    wrong = _wrong_keys(found, kind)
+    if wrong:
+        raise InputError(f"{shown} lacks {', '.join(wrong)}, or has another kind of it: {advice}")
     try:
         return msgspec.convert(found, kind)
     except msgspec.ValidationError as error:
-        if _UNKNOWN_KEY in str(error):
+        if UNKNOWN_KEY in str(error):
             advice = f"use the version that wrote it, or {advice}"
         raise InputError(f"{shown} is not what this version of metaclip-spark writes ({error}): {advice}") from None
 

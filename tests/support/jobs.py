@@ -7,6 +7,13 @@ from types import ModuleType
 
 import pyarrow.parquet as pq
 
+from metaclip_spark.commits.entries import Written
+from metaclip_spark.commits.state import State
+from metaclip_spark.runs.buckets import buckets_of
+from metaclip_spark.runs.layout import report_file
+from metaclip_spark.runs.open import read_log
+from metaclip_spark.stores.storage import Storage
+
 CHECKOUT = Path(__file__).parents[2]
 SAMPLE = CHECKOUT / "tests" / "data" / "sample"
 METADATA = CHECKOUT / "tests" / "data" / "wordnet_lemmas.txt.gz"
@@ -25,11 +32,46 @@ def call(job: str, *options: object) -> int:
     return load(CHECKOUT / "jobs" / f"{job}.py").main([str(option) for option in options])
 
 
+def state_of(output: Path) -> State:
+    """Tells what counts in a run."""
+    return read_log(Storage(str(output))).state
+
+
+def written(output: Path, table: str) -> list[Written]:
+    """Gives the folders of a table that count: one per bucket or wave, or one for the whole."""
+    state = state_of(output)
+    if table == "extracted":
+        return [wave.written for wave in state.waves.values()]
+    parts = [state.written(table, bucket) for bucket in (None, *range(buckets_of(state) or 1))]
+    return [part for part in parts if part is not None]
+
+
+def folder_of(output: Path, table: str) -> Path:
+    """Gives the one folder of a table that does not lie by bucket."""
+    (one,) = written(output, table)
+    return output / one.folder
+
+
+def files_of(output: Path, table: str) -> list[Path]:
+    """Lists the files of a table that count."""
+    return [output / name for part in written(output, table) for name in sorted(part.sizes)]
+
+
 def rows(output: Path, table: str) -> list[dict]:
-    """Reads a stored table in the order of its first column."""
-    files = [path for path in sorted((output / table).rglob("*.parquet")) if path.name[0] not in "._"]
-    found = [row for path in files for row in pq.ParquetFile(path).read().to_pylist()]
+    """Reads a table that counts, in the order of its first column; a run of an earlier version is read as it is."""
+    found = [row for path in files_of(output, table) for row in pq.ParquetFile(path).read().to_pylist()]
     return sorted(found, key=lambda row: str(next(iter(row.values()))))
+
+
+def manifest_of(output: Path, step: str, bucket: int | None = None) -> dict:
+    """Reads what a step, or one of its buckets, was made with and from, and what came of it."""
+    state = state_of(output)
+    return (state.sample if step == "sample" else state.tables[step, bucket]).manifest
+
+
+def report_of(output: Path) -> dict:
+    """Reads a run's report."""
+    return json.loads((output / report_file(state_of(output))).read_text())
 
 
 def run_json(output: Path) -> dict:

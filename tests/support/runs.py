@@ -1,22 +1,73 @@
-"""Ledger entries and manifests of runs that no Spark wrote. Used by the tests."""
+"""Logs and manifests of runs that no Spark wrote. Used by the tests."""
 
 import msgspec
 
-from metaclip_spark.runs.records import ArchiveSummary, DeduplicateNumbers, ExtractionSettings, Manifest, NoSettings
+from metaclip_spark.commits.entries import AnyEntry, ArchiveSummary, Begin, FileWritten, Open, Process, Wave, Written
+from metaclip_spark.commits.log import Log
+from metaclip_spark.commits.owner import Applicant, Owner, take
+from metaclip_spark.commits.state import State
+from metaclip_spark.runs.layout import wave_place
+from metaclip_spark.runs.ledger import Ledger, ledger_of
+from metaclip_spark.runs.records import DeduplicateNumbers, ExtractionSettings, Manifest, NoSettings
 
 ARCHIVES = ExtractionSettings(input="archives", max_page_bytes=5)
+OWNER = "owner"
+SOMEWHERE = Process(host="elsewhere", pid=1)
 
 
-def archive_row(name: str, status: str = "ok", etag: str = "e") -> dict:
-    """What an attempt at an archive gave, as the ledger holds it."""
+def opened(owner: str = OWNER, **more) -> Open:
+    """A driver of which nobody can tell whether it lives."""
+    return Open(**{"owner": owner, "name": "test", "process": SOMEWHERE, **more})
+
+
+def state_after(*entries: AnyEntry) -> State:
+    """What counts after a driver's `Open` and these entries."""
+    state = State()
+    for number, entry in enumerate((opened(), *entries), start=1):
+        state.take(number, entry)
+    return state
+
+
+def archive_summary(name: str, status: str = "ok", etag: str = "e", **changed) -> ArchiveSummary:
+    """What an attempt at an archive gave."""
     numbers = dict.fromkeys(("bytes_read", "records", "pages", "images", "images_kept", "texts"), 0)
-    summary = ArchiveSummary(archive=name, status=status, size=1, etag=etag, **numbers, pairs=1, rejected={})
-    return msgspec.to_builtins(summary)
+    facts = {"archive": name, "status": status, "size": 1, "etag": etag, **numbers, "pairs": 1, "rejected": {}}
+    return ArchiveSummary(**{**facts, **changed})
 
 
-def put_entry(storage, name: str, *rows: dict, config: ExtractionSettings = ARCHIVES) -> None:
+def wave_folder(name: str) -> str:
+    """The folder of an attempt at a wave."""
+    return f"{wave_place()}{name}"
+
+
+def wave(name: str, *archives: ArchiveSummary, files: tuple[FileWritten, ...] = (), owner: str = OWNER) -> Wave:
+    """An attempt at the wave whose number the name begins with."""
+    return Wave(
+        owner=owner, wave=int(name.partition("-")[0]), written=Written(wave_folder(name), files), archives=archives
+    )
+
+
+def ledger_after(*waves: Wave) -> Ledger:
+    """The ledger after some waves."""
+    return ledger_of(state_after(*waves))
+
+
+def begin(step: str = "extract", config: ExtractionSettings | NoSettings = ARCHIVES, buckets: int = 1) -> Begin:
+    """A round of a step begins."""
+    return Begin(owner=OWNER, step=step, config=msgspec.to_builtins(config), input="", buckets=buckets)
+
+
+def take_folder(storage, name: str = "test") -> Owner:
+    """Takes a folder, whoever has it, and reads its log."""
+    log = Log(storage)
+    log.read_all()
+    return take(log, storage, Applicant(name))
+
+
+def put_entry_1(storage, name: str, *archives: ArchiveSummary, config: ExtractionSettings = ARCHIVES) -> None:
     """Puts a ledger entry as version 0.1.0 does."""
-    entry = {"wave": int(name[:5]), "config": msgspec.to_builtins(config), "files": [], "archives": list(rows)}
+    told = [msgspec.structs.asdict(summary) for summary in archives]
+    entry = {"wave": int(name[:5]), "config": msgspec.to_builtins(config), "files": [], "archives": told}
     storage.put_json(f"ledger/{name}.json", entry)
 
 
@@ -28,7 +79,6 @@ def manifest(step: str = "deduplicate", **changed) -> Manifest:
         "input": "before",
         "numbers": DeduplicateNumbers(pairs_in=1, duplicates=0, pairs=1),
         "settings": {},
-        "files": {},
         "seconds": 1.0,
     }
     return Manifest(**{**facts, **changed})

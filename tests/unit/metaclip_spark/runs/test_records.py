@@ -2,25 +2,20 @@
 
 import json
 import shutil
+from functools import partial
 
 import msgspec
 import pytest
 
+from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.errors import InputError
 from metaclip_spark.reports.compare import check_other
 from metaclip_spark.reports.records import Report
-from metaclip_spark.runs.buckets import buckets_of, combined, read_step
-from metaclip_spark.runs.layout import manifest_name
-from metaclip_spark.runs.ledger import read_ledger
-from metaclip_spark.runs.open import read_finished
-from metaclip_spark.runs.records import (
-    DeduplicateNumbers,
-    RunSummary,
-    read_ledger_entry,
-    read_manifest,
-    read_object,
-    read_record,
-)
+from metaclip_spark.runs.layout_1 import is_finished_1, read_layout_1, take_lock_1
+from metaclip_spark.runs.ledger import ledger_of
+from metaclip_spark.runs.open import read_log
+from metaclip_spark.runs.records import DeduplicateNumbers, RunSummary, read_report
+from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import COUNT, DEDUPLICATE, STEPS
 from metaclip_spark.stores.storage import Storage
 from tests.support.paths import DATA
@@ -28,10 +23,23 @@ from tests.support.runs import manifest
 
 STORED = DATA / "stored_run"
 READERS = {
-    "manifests/count.json": lambda storage: read_step(storage, COUNT, [0]),
-    "manifests/buckets.json": buckets_of,
-    "report/report.json": lambda storage: read_record(storage, "report/report.json", Report),
+    "ledger": read_layout_1,
+    "manifests": read_layout_1,
+    "report": partial(read_report, name="report/report.json", kind=Report),
+    "run.json": is_finished_1,
+    "lock.json": take_lock_1,
 }
+
+
+def read(storage, name):
+    """Reads an object as the command does that needs it."""
+    return READERS[name.partition("/")[0]](storage)
+
+
+def stored_run(path) -> Run:
+    """A run as readers see it, but for its tables."""
+    storage = Storage(str(path))
+    return Run(None, storage, OutputConfig(output=str(path)), read_log(storage))
 
 
 def as_text(content):
@@ -40,10 +48,9 @@ def as_text(content):
 
 
 def test_a_broken_object_is_named(storage):
-    storage.put_json("manifests/match.json", {})
-    (storage.root / "manifests/match.json").write_text('{"a": ')
-    with pytest.raises(InputError, match=r"match\.json is not JSON"):
-        read_object(storage, "manifests/match.json")
+    storage.put_bytes("manifests/count.json", b'{"a": ')
+    with pytest.raises(InputError, match=r"count\.json is not JSON"):
+        read(storage, "manifests/count.json")
 
 
 NOT_OBJECTS = ["[]", "null", "5", '"text"', '{"step": ', "", "\udcff", "[" * 100_000]
@@ -59,15 +66,15 @@ NOT_OBJECT_IDS = ["list", "null", "number", "text", "cut", "empty", "no_utf8", "
         ("ledger/00000-aa.json", "restore it"),
         ("manifests/count.json", "restore it"),
         ("manifests/buckets.json", "restore it"),
-        ("run.json", "run report_curation"),
-        ("report/report.json", "run report_curation"),
+        ("run.json", "run metaclip-spark report"),
+        ("report/report.json", "run metaclip-spark report"),
         ("lock.json", "delete it"),
     ],
 )
 def test_what_is_no_json_object_is_refused_by_name(storage, name, advice, content):
     storage.put_bytes(name, content.encode(errors="surrogateescape"))
     with pytest.raises(InputError, match=f"{name} is (not JSON|no JSON object): {advice}") as refused:
-        read_object(storage, name)
+        read(storage, name)
     assert "\n" not in str(refused.value)
 
 
@@ -82,94 +89,108 @@ def test_what_is_no_json_object_is_refused_by_name(storage, name, advice, conten
 def test_an_object_that_lacks_its_content_is_refused_by_name(storage, name, lacking):
     storage.put_json(name, {"step": "count", "seconds": 1, "numbers": [], "buckets": "many", "funnel": {}})
     with pytest.raises(InputError, match=f"{name} lacks {lacking}"):
-        READERS[name](storage)
+        read(storage, name)
 
 
 def test_a_run_whose_report_cannot_be_read_is_refused_before_spark_starts(storage):
-    storage.put_bytes("run.json", (STORED / "finished" / "run.json").read_bytes())
+    shutil.copytree(STORED / "finished", storage.root)
     check_other(str(storage.root))
     storage.put_json("report/report.json", {})
-    with pytest.raises(InputError, match=r"report\.json lacks funnel.*: run report_curation on that folder again"):
+    with pytest.raises(InputError, match=r"report\.json lacks funnel.*: run metaclip-spark report on that folder"):
         check_other(str(storage.root))
 
 
 def test_an_empty_manifest_is_that_of_a_step_that_is_not_done(storage):
     storage.put_json("manifests/count.json", {})
     with pytest.raises(InputError, match="no finished step 'count': run that step first"):
-        combined(storage, COUNT, read_step(storage, COUNT, [0]))
+        stored_run(storage.root).manifest(COUNT)
 
 
 def test_a_manifest_of_an_earlier_version_may_name_no_files(storage):
-    done = msgspec.to_builtins(manifest("deduplicate"))
-    del done["files"], done["layout"]
-    storage.put_json(manifest_name("deduplicate", 0), done)
-    assert read_step(storage, DEDUPLICATE, [0]) == [manifest("deduplicate", files={})]
+    storage.put_json("manifests/deduplicate-000.json", msgspec.to_builtins(manifest("deduplicate")))
+    assert stored_run(storage.root).manifest(DEDUPLICATE) == manifest("deduplicate")
+    assert read_log(storage).state.tables["deduplicate", 0].tables == {}
 
 
 def test_a_manifest_digest_ignores_time_and_settings():
     whole = manifest("match")
-    assert whole.digest == manifest("match", seconds=9.0, settings={"engine": "token"}, files={"matched": []}).digest
+    assert whole.digest == manifest("match", seconds=9.0, settings={"engine": "token"}).digest
     assert whole.digest != manifest("match", numbers=DeduplicateNumbers(pairs_in=2, duplicates=1, pairs=1)).digest
 
 
 @pytest.mark.parametrize("run", ["finished", "stopped"])
-def test_what_an_earlier_version_wrote_is_written_again_but_for_the_layout(run):
+def test_what_an_earlier_version_wrote_is_told_again_as_it_was(run):
     """Records of before, read and put into JSON: not a byte differs, so that no digest does."""
     stored = Storage(str(STORED / run))
-    names = [f"manifests/{name}" for name in stored.names("manifests") if name != "buckets.json"]
+    state = read_log(stored).state
+    entries = {**state.tables, ("sample", None): state.sample}
+    names = [name for name in stored.names("manifests") if name != "buckets.json"]
     for name in names:
-        step = STEPS[name.removeprefix("manifests/").partition("-")[0].removesuffix(".json")]
-        again = msgspec.to_builtins(read_manifest(stored, name, step.config, step.numbers))
-        assert again.pop("layout") == 1
-        assert as_text(again) == stored.read_bytes(name).decode()
+        step, _, bucket = name.removesuffix(".json").partition("-")
+        before = stored.read_json(f"manifests/{name}")
+        files = before.pop("files")
+        entry = entries[step, int(bucket) if bucket else None]
+        assert as_text(entry.manifest) == as_text(before)
+        found = {
+            written.folder: [f"{written.folder}/{file.name}" for file in written.files]
+            for written in entry.tables.values()
+        }
+        assert found == files
+    assert len(names) == len([entry for entry in entries.values() if entry])
     for name in stored.names("ledger"):
-        again = msgspec.to_builtins(read_ledger_entry(stored, f"ledger/{name}"))
-        assert again.pop("layout") == 1
-        assert as_text(again) == stored.read_bytes(f"ledger/{name}").decode()
+        before = stored.read_json(f"ledger/{name}")
+        wave = state.waves[f"extracted/wave={name.removesuffix('.json')}"]
+        again = {
+            "wave": wave.wave,
+            "config": state.begins["extract"][1].config,
+            "files": list(wave.written.sizes),
+            "archives": [msgspec.structs.asdict(summary) for summary in wave.archives],
+        }
+        assert as_text(again) == as_text(before)
 
 
 def test_a_summary_and_a_report_of_before_are_written_again():
     stored = Storage(str(STORED / "finished"))
-    assert (
-        as_text(msgspec.to_builtins(read_record(stored, "run.json", RunSummary)))
-        == stored.read_bytes("run.json").decode()
-    )
-    again = msgspec.to_builtins(read_record(stored, "report/report.json", Report))
+    summary = msgspec.convert(stored.read_json("run.json"), RunSummary)
+    assert as_text(msgspec.to_builtins(summary)) == stored.read_bytes("run.json").decode()
+    again = msgspec.to_builtins(read_report(stored, "report/report.json", Report))
     assert again.pop("layout") == 1
     assert as_text(again) == stored.read_bytes("report/report.json").decode()
 
 
 def test_digests_of_before_stay():
-    stored = Storage(str(STORED / "finished"))
-    digests = {step: done.digest for step, done in read_record(stored, "run.json", RunSummary).steps.items()}
-    found = {name: combined(stored, step, read_step(stored, step, range(2))).digest for name, step in STEPS.items()}
-    assert found == digests
-    assert read_ledger(stored).digest() == read_record(stored, "run.json", RunSummary).steps["extract"].input
+    run = stored_run(STORED / "finished")
+    before = {step: done["digest"] for step, done in run.storage.read_json("run.json")["steps"].items()}
+    assert {name: run.manifest(step).digest for name, step in STEPS.items()} == before
+    assert ledger_of(run.state).digest() == run.storage.read_json("run.json")["steps"]["extract"]["input"]
 
 
 @pytest.mark.parametrize(
-    ("name", "read"),
+    "name",
     [
-        ("manifests/count.json", lambda storage: read_step(storage, COUNT, [0])),
-        ("manifests/buckets.json", buckets_of),
-        ("ledger/00000-4a80ec19.json", read_ledger),
-        ("report/report.json", lambda storage: read_record(storage, "report/report.json", Report)),
-        ("run.json", read_finished),
+        "manifests/count.json",
+        "manifests/buckets.json",
+        "ledger/00000-4a80ec19.json",
+        "report/report.json",
+        "run.json",
     ],
 )
-def test_what_a_newer_version_wrote_is_refused_by_name_and_layout(storage, name, read):
+def test_what_a_newer_version_wrote_is_refused_by_name_and_layout(storage, name):
     shutil.copytree(STORED / "finished", storage.root)
     found = storage.read_json(name)
-    read(storage)
+    read(storage, name)
     storage.put_json(name, {**found, "layout": 2})
     with pytest.raises(InputError) as refused:
-        read(storage)
+        read(storage, name)
     whole = storage.root if name == "run.json" else storage.root / name
     assert str(refused.value).startswith(f"{whole} was written by ")
-    assert "in layout 2; this version reads layout 1: use that version" in str(refused.value)
+    assert "in layout 2; this version reads " in str(refused.value)
+    assert "layout 1" in str(refused.value)
+    assert ": use that version" in str(refused.value)
     storage.put_json(name, {**found, "colour": "red"})
-    with pytest.raises(InputError, match=rf"{name} is not what this version .*unknown field `colour`.*use the version"):
-        read(storage)
+    what = "is no ledger entry" if "ledger" in name else "is not what this version"
+    with pytest.raises(InputError, match=rf"{name} {what} .*unknown field `colour`.*use the version"):
+        read(storage, name)
 
 
 def test_an_unknown_key_within_a_manifest_is_refused_by_name(storage):
@@ -180,5 +201,5 @@ def test_an_unknown_key_within_a_manifest_is_refused_by_name(storage):
     with pytest.raises(
         InputError, match=r"manifests/count\.json .*unknown field `colour` - at `\$\.config\.gate`"
     ) as refused:
-        read_step(storage, COUNT, [0])
+        read(storage, "manifests/count.json")
     assert "\n" not in str(refused.value)
