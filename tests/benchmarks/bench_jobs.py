@@ -56,14 +56,13 @@ class WorkerMemory:
     Attributes:
         resident: Largest resident memory of a worker, bytes.
         table_copies: Copies of the automaton's tables that the workers which map them hold together, by proportional
-            set size, in the median look at the most workers: 1.0 where all share one.
+            set size, in the last look at the most workers: 1.0 where all share one.
         workers: Most workers that mapped them at once.
     """
 
     def __init__(self) -> None:
         """Begins with nothing seen."""
         self.resident, self.table_copies, self.workers = 0, 0.0, 0
-        self._looks: list[float] = []
 
     def look(self, process: int) -> None:
         """Looks at all workers below a process."""
@@ -72,11 +71,9 @@ class WorkerMemory:
         first, look, last = (self._shares(process) for _ in range(3))
         if not first.keys() == look.keys() == last.keys():
             return
-        if len(look) > self.workers:
-            self.workers, self._looks = len(look), []
-        if look and len(look) == self.workers:
-            self._looks.append(sum(look.values()))
-            self.table_copies = statistics.median(self._looks)
+        if look and len(look) >= self.workers:
+            # The last look: before it, workers may not have touched all of the tables yet.
+            self.workers, self.table_copies = len(look), sum(look.values())
 
     def _shares(self, process: int) -> dict[int, float]:
         """Gives the share of the tables that each worker which maps them holds, and notes the largest worker."""
