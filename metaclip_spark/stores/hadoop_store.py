@@ -2,8 +2,8 @@
 
 import posixpath
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -56,6 +56,19 @@ class _Hadoop:
     def files(self) -> Any:
         """Hadoop's FileContext, whose rename can be told whether to overwrite; each one opens a client of its own."""
         return self.classes.FileContext.getFileContext(self.filesystem.getUri(), self.filesystem.getConf())
+
+    def write(self, path: Any, content: bytes, *, overwrite: bool) -> None:
+        stream = self.filesystem.create(path, overwrite)
+        try:
+            stream.write(bytearray(content))
+        finally:
+            stream.close()
+
+    def rename(self, partial: Any, path: Any, *, overwrite: bool) -> None:
+        kinds = getattr(self.classes, "Options$Rename")
+        options = self.gateway.new_array(kinds, 1)
+        options[0] = kinds.OVERWRITE if overwrite else kinds.NONE
+        self.files.rename(partial, path, options)
 
 
 class HadoopStore:
@@ -113,11 +126,7 @@ class HadoopStore:
 
     def put(self, name: str, content: bytes) -> None:
         """See `ObjectStore`."""
-        if self._is_whole_at_close:
-            self._write(name, content, overwrite=True)
-            return
-        with self._hidden(name, content) as partial:
-            self._rename(partial, name, overwrite=True)
+        self._write(name, content, overwrite=True)
 
     def put_once(self, name: str, content: bytes, timeout_seconds: float) -> None:  # noqa: ARG002 - for S3
         """See `ObjectStore`."""
@@ -130,49 +139,28 @@ class HadoopStore:
             OSError: It failed, and there is no object of that name.
         """
         try:
-            if self._is_whole_at_close:
-                self._write(name, content, overwrite=False)
-            else:
-                with self._hidden(name, content) as partial:
-                    self._rename(partial, name, overwrite=False)
+            self._write(name, content, overwrite=False)
         except OSError:
             if self._call(name, lambda hadoop, path: hadoop.filesystem.exists(path)):
                 return False
             raise
         return True
 
-    @property
-    def _is_whole_at_close(self) -> bool:
-        return scheme_of(self._root) in _WHOLE_AT_CLOSE
-
-    @contextmanager
-    def _hidden(self, name: str, content: bytes) -> Iterator[str]:
-        """Names a closed file beside an object, which Spark passes over; afterwards it is not there any more."""
-        folder, slash, last = name.rpartition("/")
-        partial = f"{folder}{slash}.{last}.{uuid.uuid4().hex}"
-        try:
-            self._write(partial, content, overwrite=False)
-            yield partial
-        finally:
-            with suppress(OSError):
-                self.delete(partial)
-
     def _write(self, name: str, content: bytes, *, overwrite: bool) -> None:
+        """Shows an object whole: most file systems show a file that is being written, so it has another name then."""
+
         def request(hadoop: _Hadoop, path: Any) -> None:
-            stream = hadoop.filesystem.create(path, overwrite)
+            if scheme_of(self._root) in _WHOLE_AT_CLOSE:
+                hadoop.write(path, content, overwrite=overwrite)
+                return
+            # Spark passes over what begins with a dot.
+            partial = hadoop.classes.Path(path.getParent(), f".{path.getName()}.{uuid.uuid4().hex}")
             try:
-                stream.write(bytearray(content))
+                hadoop.write(partial, content, overwrite=False)
+                hadoop.rename(partial, path, overwrite=overwrite)
             finally:
-                stream.close()
-
-        self._call(name, request)
-
-    def _rename(self, partial: str, name: str, *, overwrite: bool) -> None:
-        def request(hadoop: _Hadoop, path: Any) -> None:
-            kinds = getattr(hadoop.classes, "Options$Rename")
-            options = hadoop.gateway.new_array(kinds, 1)
-            options[0] = kinds.OVERWRITE if overwrite else kinds.NONE
-            hadoop.files.rename(hadoop.classes.Path(f"{self._root}/{partial}"), path, options)
+                with suppress(Py4JError):
+                    hadoop.filesystem.delete(partial, False)  # noqa: FBT003 - Hadoop's own signature: recursive
 
         self._call(name, request)
 
