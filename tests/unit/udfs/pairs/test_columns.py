@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.support.archive_files import (
     extract_bytes,
@@ -53,12 +51,20 @@ from udfs.pairs.kernel import REASONS
 from udfs.pairs.text import pair_id
 from udfs.schemas import PAIRS, SOURCES
 
-urls = st.lists(
-    st.one_of(*map(st.sampled_from, (PREFIXES, ODD_PREFIXES, NAMES, ODD_NAMES, QUERIES, ODD_QUERIES, ["/"]))),
-    max_size=6,
-).map("".join)
-texts = st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from(ODD_WORDS)), max_size=5).map("".join)
-images = st.tuples(st.none() | urls, st.dictionaries(st.sampled_from(SOURCES), texts, max_size=3))
+URL_PARTS = (PREFIXES, ODD_PREFIXES, NAMES, ODD_NAMES, QUERIES, ODD_QUERIES, ["/"])
+
+
+def any_url(random: Random) -> str:
+    return "".join(random.choice(random.choice(URL_PARTS)) for _ in range(random.randint(0, 6)))
+
+
+def any_text(random: Random) -> str:
+    return "".join(random.choice(random.choice((WORDS, ODD_WORDS))) for _ in range(random.randint(0, 5)))
+
+
+def any_image(random: Random) -> Image:
+    named = {source: any_text(random) for source in random.sample(SOURCES, random.randint(0, 3))}
+    return None if random.random() < 0.1 else any_url(random), named
 
 
 def rows_of(pages: list[PageImages]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], Counter[str], Counter[str]]:
@@ -84,10 +90,12 @@ def check(pages: list[tuple[list[Image], str]]) -> None:
     assert all(row[0] == pair_id(row[1], row[2]) for row in compiled[0])
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-@given(st.lists(st.tuples(st.lists(images, max_size=3), st.sampled_from(BASES + ODD_BASES)), min_size=1, max_size=3))
-def test_any_urls_and_texts(pages: list[tuple[list[Image], str]]) -> None:
-    check(pages)
+@pytest.mark.parametrize("seed", range(2))
+def test_any_urls_and_texts(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(600):
+        pages = [[any_image(random) for _ in range(random.randint(0, 3))] for _ in range(random.randint(1, 3))]
+        check([(images, random.choice(BASES + ODD_BASES)) for images in pages])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -178,35 +186,35 @@ def test_more_pairs_than_a_batch_holds_stay_in_batches() -> None:
     assert pa.Table.from_batches(batches)["image_index"].to_pylist() == [n // 2 for n in range(2 * BATCH_ROWS)]
 
 
-JSON_VALUES = st.one_of(
-    st.sampled_from(["IMG@/src", "A@/href", 'a"b', "a\\b", "a/b", "é", "\ud83d\ude00", "a\nb", "", "x" * 40]),
-    st.none(),
-    st.integers(0, 9),
-    st.lists(st.just("[{"), max_size=1),
-    st.just({"path": "IMG@/src"}),
-)
-KEYS = st.sampled_from(["path", "url", "alt", "title", "text", "pa\\th", "x" * 9])
-LINKS = st.lists(
-    st.one_of(
-        st.dictionaries(KEYS, JSON_VALUES, max_size=4),
-        st.dictionaries(KEYS, JSON_VALUES, max_size=4).map(lambda link: {"path": "IMG@/src", **link}),
-        st.builds(image_link, urls, texts),
-        st.none(),
-    ),
-    max_size=5,
-)
+JSON_VALUES = ["IMG@/src", "A@/href", 'a"b', "a\\b", "a/b", "é", "\ud83d\ude00", "a\nb", "", "x" * 40]
+OTHER_VALUES = [None, 0, 9, [], ["[{"], {"path": "IMG@/src"}]
+KEYS = ["path", "url", "alt", "title", "text", "pa\\th", "x" * 9]
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-@given(LINKS, st.booleans(), st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", "\t: ")]))
-def test_any_links(links: list[Any], is_ascii: bool, separators: tuple[str, str]) -> None:
+def any_link(random: Random) -> Any:
+    kind = random.randrange(4)
+    if kind == 0:
+        return None
+    if kind == 1:
+        return image_link(any_url(random), any_text(random))
+    keys = random.sample(KEYS, random.randint(0, 4))
+    link = {key: random.choice(random.choice((JSON_VALUES, OTHER_VALUES))) for key in keys}
+    return link if kind == 2 else {"path": "IMG@/src", **link}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_any_links(seed: int) -> None:
     """A last link that is a number makes the record one for the tolerant reader, and changes no pair."""
-    documents = [wat_document(tuple(links)), wat_document((*links, {"path": "A@/href", "url": 5}))]
-    pages = []
-    for document in documents:
-        text = json.dumps(document, ensure_ascii=is_ascii, separators=separators)
-        pages.append(read_images(read_wat_record(text.encode("utf-8", "surrogatepass"))))
-    assert pages[0] == pages[1]
+    random = Random(seed)
+    for _ in range(1000):
+        links = [any_link(random) for _ in range(random.randint(0, 5))]
+        documents = [wat_document(tuple(links)), wat_document((*links, {"path": "A@/href", "url": 5}))]
+        is_ascii, separators = random.random() < 0.5, random.choice([(",", ":"), (", ", ": "), (" ,\n", "\t: ")])
+        pages = []
+        for document in documents:
+            text = json.dumps(document, ensure_ascii=is_ascii, separators=separators)
+            pages.append(read_images(read_wat_record(text.encode("utf-8", "surrogatepass"))))
+        assert pages[0] == pages[1]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """What is kept of URLs, and that it is what urljoin returns."""
 
+from random import Random
 from urllib.parse import urljoin, urlsplit
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
 from udfs.pairs.image_urls import resolve_image_url
 
@@ -14,9 +14,7 @@ BASES += ["http://h.org/a;p/b?x=/y/z", "http://h.org/a?q", "http://h.org#a/b", "
 BASES += ["http://h.org/../x/./y", "HTTP://H/a/b", "//h/a/b", "http:///x/y", "http:/a/b", "mailto:a/b"]
 
 
-@settings(max_examples=3000, deadline=None, derandomize=True)
-@given(st.sampled_from(BASES), st.lists(st.sampled_from(PARTS), max_size=6).map("".join))
-def test_an_image_url_is_what_urljoin_returns(base: str, src: str) -> None:
+def check(base: str, src: str) -> None:
     try:
         expected = urljoin(base, src)
         parts = urlsplit(expected)
@@ -31,3 +29,10 @@ def test_an_image_url_is_what_urljoin_returns(base: str, src: str) -> None:
     assert (reason == "") == is_kept
     if url is not None:
         assert url == expected.replace("\ud800", "\ufffd")
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_an_image_url_is_what_urljoin_returns(base: str) -> None:
+    random = Random(base)
+    for _ in range(500):
+        check(base, "".join(random.choice(PARTS) for _ in range(random.randint(0, 6))))

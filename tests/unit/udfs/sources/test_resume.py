@@ -1,5 +1,6 @@
 """Archives on S3 and on the web: resumed, retried, refused, and never mistaken for empty."""
 
+import os
 import re
 from dataclasses import replace
 
@@ -156,12 +157,17 @@ def test_a_requester_pays(monkeypatch):
         assert server.seen[-1][2]["x-amz-request-payer"] == "requester"
 
 
-def test_listings_go_on_after_a_thousand_keys(bucket, options):
-    for number in range(1003):
+def test_listings_go_on_after_a_page_of_keys(bucket, options, monkeypatch):
+    # moto's pages are made short; those of a real server have a thousand keys.
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")
+    keys = 1003 if os.environ.get("METACLIP_S3_ENDPOINT") else 23
+    for number in range(keys):
         bucket.put(f"many/{number:04d}.warc.gz", b"")
     bucket.put("many/", b"")
+    pages = list(fetch_s3.list_pages(f"s3://{bucket.name}/", options, Bucket=bucket.name, Prefix="many/"))
+    assert len(pages) > 1
     found = [key for key, _ in fetch_s3.list_s3(f"s3://{bucket.name}/many/", options)]
-    assert found == [f"many/{number:04d}.warc.gz" for number in range(1003)]
+    assert found == [f"many/{number:04d}.warc.gz" for number in range(keys)]
 
 
 def ranged(headers):
