@@ -7,7 +7,9 @@ import shutil
 
 import pytest
 
+from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.runs.layout import LOCK, MARKER
+from metaclip_spark.runs.open import begin_run
 from tests.support.jobs import SAMPLE, call, files_of, report_of, rows, run_json, state_of
 from tests.support.paths import DATA
 
@@ -124,9 +126,8 @@ def test_the_curated_set_of_before_goes_once_a_later_one_counts(finished):
 
 
 def test_nothing_of_before_is_left_when_it_is_overwritten(finished):
-    before = set(files_below(finished))
-    assert call(*CURATE, "--output", finished, "--overwrite") == 0
-    assert before.isdisjoint(files_below(finished))
-    assert not {"ledger", "manifests", "curated"}.intersection(path.name for path in finished.iterdir())
-    assert len(rows(finished, "curated")) == run_json(finished)["steps"]["sample"]["numbers"]["pairs"]
+    with begin_run(OutputConfig(output=str(finished), overwrite=True)) as run:
+        assert run.state.counting_folders() == set()
+    left = {path.relative_to(finished).as_posix() for path in finished.rglob("*") if path.is_file()}
+    assert {name for name in left if not name.startswith("commits/")} == {LOCK, MARKER}
     assert keeps_older_versions_out(finished)
