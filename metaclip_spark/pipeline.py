@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from metaclip_spark import balance
 from metaclip_spark.commits.entries import Attempt as DroppedAttempt
 from metaclip_spark.commits.entries import Drop
+from metaclip_spark.commits.files import lost_files
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, SampleConfig
 from metaclip_spark.config.fields import as_dict, digest, result_fields
 from metaclip_spark.entries import Metadata, load_summed_counts
@@ -97,7 +98,8 @@ def _drop(run: Run, attempts: tuple[DroppedAttempt, ...], reason: str) -> None:
 
 
 def _is_deduplicated(run: Run) -> bool:
-    return all(run.entry(DEDUPLICATE, bucket) for bucket in range(run.buckets))
+    entries = [run.entry(DEDUPLICATE, bucket) for bucket in range(run.buckets)]
+    return all(entry is not None and not lost_files(run.storage, entry) for entry in entries)
 
 
 def _deduplicate_bucket(run: Run, ledger: Ledger, extract: ExtractManifest, bucket: int, begin: int) -> None:

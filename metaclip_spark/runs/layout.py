@@ -21,6 +21,7 @@ import os
 from pathlib import Path
 
 from metaclip_spark.commits.entries import COMMITS, LAYOUT
+from metaclip_spark.commits.log import has_log
 from metaclip_spark.commits.owner import BEATS
 from metaclip_spark.commits.run_file import RUN
 from metaclip_spark.commits.state import State
@@ -79,7 +80,9 @@ def report_file(state: State) -> str:
 
 def holds_run(storage: Storage) -> bool:
     """Tells whether a run was begun in the folder."""
-    return bool({MARKER, COMMITS}.intersection(storage.names("")))
+    names = storage.names("")
+    # A driver marks the folder once it has taken it.
+    return MARKER in names or (COMMITS in names and has_log(storage))
 
 
 def mark_as_run(storage: Storage) -> None:

@@ -42,8 +42,9 @@ def written(output: Path, table: str) -> list[Written]:
     state = state_of(output)
     if table == "extracted":
         return [wave.written for wave in state.waves.values()]
-    parts = [state.written(table, bucket) for bucket in (None, *range(buckets_of(state) or 1))]
-    return [part for part in parts if part is not None]
+    whole = state.written(table)
+    parts = [whole] if whole else [state.written(table, bucket) for bucket in range(buckets_of(state) or 1)]
+    return [part for part in parts if part]
 
 
 def folder_of(output: Path, table: str) -> Path:

@@ -2,7 +2,18 @@
 
 import msgspec
 
-from metaclip_spark.commits.entries import AnyEntry, ArchiveSummary, Begin, FileWritten, Open, Process, Wave, Written
+from metaclip_spark.commits.entries import (
+    AnyEntry,
+    ArchiveSummary,
+    Begin,
+    FileWritten,
+    Open,
+    Process,
+    Sample,
+    Table,
+    Wave,
+    Written,
+)
 from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Applicant, Owner, take
 from metaclip_spark.commits.state import State
@@ -52,9 +63,11 @@ def ledger_after(*waves: Wave) -> Ledger:
     return ledger_of(state_after(*waves))
 
 
-def begin(step: str = "extract", config: ExtractionSettings | NoSettings = ARCHIVES, buckets: int = 1) -> Begin:
+def begin(
+    step: str = "extract", config: ExtractionSettings | NoSettings = ARCHIVES, buckets: int = 1, owner: str = OWNER
+) -> Begin:
     """A round of a step begins."""
-    return Begin(owner=OWNER, step=step, config=msgspec.to_builtins(config), input="", buckets=buckets)
+    return Begin(owner=owner, step=step, config=msgspec.to_builtins(config), input="", buckets=buckets)
 
 
 def take_folder(storage, name: str = "test") -> Owner:
@@ -86,3 +99,14 @@ def manifest(step: str = "deduplicate", **changed) -> Manifest:
 
 class Kill(BaseException):
     """In place of a signal: nothing catches it."""
+
+
+def table(owner: str, step: str, bucket: int | None = None, begin: int = 0, **tables: Written) -> Table:
+    """The tables of a step without settings, or of one of its buckets, count."""
+    told = msgspec.to_builtins(manifest(step))
+    return Table(owner=owner, step=step, bucket=bucket, begin=begin, tables=tables, manifest=told)
+
+
+def sample(owner: str, **tables: Written) -> Sample:
+    """A curated set counts."""
+    return Sample(owner=owner, tables=tables, manifest=msgspec.to_builtins(manifest("sample")))

@@ -1,12 +1,14 @@
 """A pool in several buckets gives the same rows, and is resumed bucket by bucket."""
 
-import json
 import shutil
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.jobs import METADATA, SAMPLE, call, content
+from metaclip_spark.stores.storage import Storage
+from tests.support.jobs import METADATA, SAMPLE, call, content, manifest_of, run_json, state_of
+from tests.support.runs import take_folder
 
 BALANCE = ("--metadata", METADATA, "--threshold-t", 20, "--seed", 5)
 pytestmark = pytest.mark.usefixtures("spark")
@@ -37,7 +39,7 @@ def split(archives, tmp_path_factory):
 def test_the_rows_are_the_same(output, split):
     assert content(split) == content(output)
     assert sorted(path.name for path in (split / "pool").iterdir()) == ["bucket=000", "bucket=001", "bucket=002"]
-    numbers = [json.loads((run / "run.json").read_text())["steps"]["match"]["numbers"] for run in (output, split)]
+    numbers = [run_json(run)["steps"]["match"]["numbers"] for run in (output, split)]
     assert numbers[0] == numbers[1]
 
 
@@ -48,12 +50,18 @@ def test_a_wave_has_one_file_of_pairs_per_bucket(split):
     assert len(files) == 3
 
 
+def folder_of_bucket(run, table, bucket=1):
+    return run / state_of(run).written(table, bucket).folder
+
+
 def test_only_the_missing_bucket_is_done_again(split, archives, output):
-    written = {path: path.stat().st_mtime_ns for path in (split / "matched").rglob("*.parquet")}
-    (split / "manifests" / "match-001.json").unlink()
+    before = {bucket: folder_of_bucket(split, "matched", bucket) for bucket in range(3)}
+    rounds = state_of(split).begins
+    shutil.rmtree(before[1])
     assert call("curate", "--archives", archives, *BALANCE, "--output", split, "--resume") == 0
-    kept = {path for path, time in written.items() if path.exists() and path.stat().st_mtime_ns == time}
-    assert {path.parent.name for path in kept} == {"bucket=000", "bucket=002"}
+    after = {bucket: folder_of_bucket(split, "matched", bucket) for bucket in range(3)}
+    assert [bucket for bucket in range(3) if after[bucket] == before[bucket]] == [0, 2]
+    assert state_of(split).begins == rounds
     assert content(split) == content(output)
 
 
@@ -66,13 +74,30 @@ def broken(split, tmp_path):
 
 
 def numbers_of(run, step):
-    return json.loads((run / "manifests" / f"{step}.json").read_text())["numbers"]
+    return run_json(run)["steps"][step]["numbers"]
 
 
-def lose_a_row(path):
+def lose_a_row(path, *, same_size=False):
     """Writes a file anew without its first row and under the same name, which no list of files tells."""
-    pq.write_table(pq.ParquetFile(path).read().slice(1), path)
+    size = path.stat().st_size
+    pq.write_table(pq.ParquetFile(path).read().slice(1), path, compression="zstd", compression_level=19)
     path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
+    if same_size:
+        written = path.read_bytes()
+        footer = len(written) - 8 - int.from_bytes(written[-8:-4], "little")
+        # What lies before the footer is found by offsets from the beginning.
+        path.write_bytes(written[:footer] + bytes(size - len(written)) + written[footer:])
+    assert (path.stat().st_size == size) == same_size
+
+
+def begin_again_without(run, step, bucket):
+    """Begins a round of a step that takes over all buckets but one."""
+    owner = take_folder(Storage(str(run)))
+    tables = {part: owner.state.tables[step, part] for part in range(3) if part != bucket}
+    number = owner.commit(msgspec.structs.replace(owner.state.begins[step][1], owner=owner.nonce))
+    for table in tables.values():
+        owner.commit(msgspec.structs.replace(table, owner=owner.nonce, begin=number))
+    owner.leave()
 
 
 REDO = {
@@ -86,30 +111,42 @@ REDO = {
     ("table", "step", "job"), [("pool", "deduplicate", "match_pool"), ("matched", "match", "count_entries")]
 )
 def test_what_one_bucket_lost_stops_the_step_that_reads_it(broken, capfd, table, step, job):
-    lost = next((broken / table / "bucket=001").glob("*.parquet"))
+    lost = next(folder_of_bucket(broken, table).glob("*.parquet"))
     lost.unlink()
     assert call(job, *REDO[job], "--output", broken, "--overwrite") == 2
-    message = f"1 files of the step '{step}' are gone from {broken}, first {table}/bucket=001/{lost.name}"
+    message = f"1 files of the step '{step}' are gone from {broken}, first {lost.relative_to(broken)}"
     assert message in capfd.readouterr().err
-    (broken / "manifests" / f"{step}-001.json").unlink()
+    begin_again_without(broken, step, 1)
     assert call(job, *REDO[job], "--output", broken, "--overwrite") == 2
     assert f"has only 2 of 3 buckets of step '{step}'" in capfd.readouterr().err
 
 
-def test_rows_lost_in_one_bucket_of_the_extracted_pairs_stop_the_run(broken, archives, capfd):
+def test_rows_lost_in_one_bucket_of_the_extracted_pairs_are_extracted_again(broken, archives, output, capfd):
     lose_a_row(next((broken / "extracted").rglob("kind=pair/bucket=1/*.parquet")))
-    shutil.rmtree(broken / "pool" / "bucket=001")
-    assert call("extract_pool", "--archives", archives, "--output", broken, "--resume") == 2
-    pairs = numbers_of(broken, "extract")["pairs"]
-    assert f"{pairs - 1:,} raw pairs were read where {pairs:,} were written" in capfd.readouterr().err
+    extract = ("extract_pool", "--archives", archives, "--output", broken, "--resume")
+    # The pool that was made before still counts, and nothing is read of what was lost.
+    assert call(*extract) == 0
+    assert "extracted again" not in capfd.readouterr().err
+    shutil.rmtree(folder_of_bucket(broken, "pool"))
+    assert call(*extract) == 0
+    assert "extract: files of 1 waves are gone: extracted again" in capfd.readouterr().err
+    assert content(broken)["pool"] == content(output)["pool"]
+    assert manifest_of(broken, "extract")["numbers"]["pairs"] == numbers_of(output, "extract")["pairs"]
 
 
 def test_rows_lost_in_one_bucket_of_the_matched_pairs_stop_the_run(broken, capfd):
     pairs = numbers_of(broken, "count")["pairs"]
-    lose_a_row(next((broken / "matched" / "bucket=001").glob("*.parquet")))
+    lost = next(folder_of_bucket(broken, "matched").glob("*.parquet"))
+    whole = lost.read_bytes()
+    lose_a_row(lost, same_size=True)
     for job, what in (("sample_pairs", "matched pairs that pass the gate"), ("count_entries", "matched pairs")):
         assert call(job, *REDO[job], "--output", broken, "--overwrite") == 2
         assert f"{pairs - 1:,} {what} were read where {pairs:,} were written" in capfd.readouterr().err
+    lost.write_bytes(whole)
+    lose_a_row(lost)
+    for job in ("sample_pairs", "count_entries"):
+        assert call(job, *REDO[job], "--output", broken, "--overwrite") == 2
+        assert f"1 files of the step 'match' are gone from {broken}" in capfd.readouterr().err
 
 
 def test_another_number_of_buckets_is_refused(split, archives, capfd):
@@ -142,4 +179,4 @@ def test_failed_archives_are_tried_again(tmp_path, capfd):
     output = tmp_path / "out"
     assert call("extract_pool", "--archives", tmp_path / "list2.txt", "--output", output, "--attempts", 2) == 1
     assert "1 archives could not be read" in capfd.readouterr().err
-    assert len(list((output / "ledger").iterdir())) == 2
+    assert len(state_of(output).waves) == 2

@@ -1,37 +1,54 @@
 """What is refused, resumed or emptied before a run's folder is touched."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from metaclip_spark.commits.entries import LAYOUT, Finish, encode
 from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from metaclip_spark.inputs.archive_path import ArchivePath
-from metaclip_spark.runs.layout import check_apart, check_usable, manifest_name
-from metaclip_spark.runs.open import begin_run, continue_run, hold_output, open_run, prepare_output, prepare_step
+from metaclip_spark.runs.layout import check_apart, check_usable, wave_place
+from metaclip_spark.runs.open import begin_run, continue_run, open_run, try_output
 from metaclip_spark.runs.step import EXTRACT
 from metaclip_spark.stores.storage import Storage
 from tests.support.jobs import call
 from tests.support.paths import DATA
-from tests.support.runs import archive_row, put_entry
+from tests.support.runs import archive_summary, opened, sample, table, take_folder, wave
 
 STORED = DATA / "stored_run"
 
 
-def test_outputs_are_refused_resumed_or_emptied(storage):
-    prepare_output(storage, OutputConfig(output="x", resume=True))
-    put_entry(storage, "00000-aa", archive_row("a"))
-    with pytest.raises(OutputExistsError, match="--resume to go on"):
-        prepare_output(storage, OutputConfig(output="x"))
-    prepare_output(storage, OutputConfig(output="x", resume=True))
-    assert storage.names("ledger") == ["00000-aa.json"]
+def test_outputs_are_refused_resumed_or_emptied(spark, storage):
+    output = OutputConfig(output=str(storage.root))
+    with begin_run(replace(output, resume=True)) as run:
+        name = run.owned.new_folder(wave_place())
+        storage.put_bytes(f"{name}/part-0.parquet", b"x")
+        first = run.owned.commit(wave(name.removeprefix(wave_place()), archive_summary("a"), owner=run.owned.nonce))
     (storage.root / "notes.txt").write_text("mine")
     check_usable(storage)
-    prepare_output(storage, OutputConfig(output="x", overwrite=True))
-    assert storage.names("") == ["notes.txt", "output.json"]
+    for refused in (output, replace(output, overwrite=False, resume=False)):
+        with pytest.raises(OutputExistsError, match="--resume to go on"), begin_run(refused):
+            pass
+    with begin_run(replace(output, resume=True)) as run:
+        assert list(run.state.waves) == [name]
+        assert run.owned.opened > first
+    assert storage.files(name) == {f"{name}/part-0.parquet": 1}
+    with begin_run(replace(output, overwrite=True)) as run:
+        assert run.state.waves == {}
+    assert {file for file in storage.files("") if not file.startswith("commits/")} == {
+        "lock.json",
+        "notes.txt",
+        "output.json",
+    }
+    assert spark
 
 
-@pytest.mark.parametrize("name", ["thesis.tex", "archives/mine.warc.gz", "pool/mine.parquet", "run.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["thesis.tex", "archives/mine.warc.gz", "pool/mine.parquet", "run.json", "commits/thesis.tex", "beats/drum.wav"],
+)
 def test_a_strangers_folder_is_not_written_to(storage, name):
     mine = storage.root / name
     mine.parent.mkdir(parents=True)
@@ -55,39 +72,52 @@ def test_inputs_inside_the_output_are_refused(storage):
         check_apart(str(storage.root), [ArchivePath("a.parquet", f"{storage.root}/pool/a.parquet")])
 
 
-def test_one_step_is_refused_or_undone(storage):
-    storage.put_json(manifest_name("count"), {})
-    storage.put_json(manifest_name("sample"), {})
-    storage.put_json("run.json", {})
-    with pytest.raises(OutputExistsError, match="the step 'sample' already"):
-        prepare_step(storage, OutputConfig(output="x"), "sample")
-    prepare_step(storage, OutputConfig(output="x", resume=True), "sample")
-    assert storage.names("manifests") == ["count.json", "sample.json"]
-    prepare_step(storage, OutputConfig(output="x", overwrite=True), "sample")
-    assert storage.names("manifests") == ["count.json"]
-    assert storage.read_json("run.json") is None
+def test_one_step_is_refused_or_done_again(spark, storage):
+    output = OutputConfig(output=str(storage.root))
+    owner = take_folder(storage)
+    owner.commit(table(owner.nonce, "count"))
+    kept = owner.commit(sample(owner.nonce))
+    owner.leave()
+    with pytest.raises(OutputExistsError, match="the step 'sample' already"), continue_run(output, "sample"):
+        pass
+    for more in ({"resume": True}, {"overwrite": True}):
+        with continue_run(replace(output, **more), "sample") as run:
+            # What is done again counts until its successor does.
+            assert (run.redone, run.state.sample is not None) == ("sample" if "overwrite" in more else None, True)
+            assert run.state.tables.keys() == {("count", None)}
+            assert run.owned.opened > kept
+    assert spark
 
 
 def test_a_step_whose_input_is_missing_is_refused(storage):
     storage.put_json("output.json", {})
-    with pytest.raises(InputError, match="has no finished step 'count': run that step first"):
-        prepare_step(storage, OutputConfig(output="x"), "sample")
+    with (
+        pytest.raises(InputError, match="has no finished step 'count': run that step first"),
+        continue_run(OutputConfig(output=str(storage.root)), "sample"),
+    ):
+        pass
+    assert storage.names("") == ["output.json"]
 
 
 def test_a_folder_that_is_no_run_is_not_opened(tmp_path):
-    for finished, message in ((True, "is no run (it has no run.json)"), (False, "is no run: give the folder that")):
+    for finished, message in ((True, "is no run: give the folder of"), (False, "is no run: give the folder that")):
         with pytest.raises(InputError) as refused:
             open_run(str(tmp_path / "nowhere"), finished=finished)
         assert str(refused.value).startswith(f"{tmp_path / 'nowhere'} {message}")
         assert "\n" not in str(refused.value)
 
 
-def test_a_run_that_is_unfinished_is_not_opened_as_a_finished_one(tmp_path):
-    run = shutil.copytree(STORED / "stopped", tmp_path / "run")
+def test_a_run_that_is_unfinished_is_not_opened_as_a_finished_one(storage):
+    run = shutil.copytree(STORED / "stopped", storage.root)
     with pytest.raises(InputError) as refused:
         open_run(str(run))
-    assert str(refused.value).startswith(f"{run} is unfinished (it has no run.json): give the folder of a finished run")
+    assert str(refused.value).startswith(f"{run} is unfinished: give the folder of a finished run")
     assert "\n" not in str(refused.value)
+    owner = take_folder(storage)
+    owner.commit(Finish(owner=owner.nonce, sample="", report="report"))
+    owner.commit(table(owner.nonce, "count"))
+    with pytest.raises(InputError, match="is unfinished: give"):
+        open_run(str(run))
 
 
 def test_a_step_of_a_folder_that_is_no_run_is_refused(tmp_path):
@@ -98,10 +128,18 @@ def test_a_step_of_a_folder_that_is_no_run_is_refused(tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_run_of_a_newer_version_is_refused_before_anything_changes(storage, capfd):
+NEWER = {
+    "marker": ("output.json", b'{"holds": "a metaclip-spark run", "layout": 3}'),
+    "log": ("commits/00000001.json", encode(opened(layout=LAYOUT + 1))),
+    "entry": ("commits/00000001.json", b'{"kind": "lease", "owner": "me", "layout": 3}'),
+}
+
+
+@pytest.mark.parametrize("newer", NEWER)
+def test_a_run_of_a_newer_version_is_refused_before_anything_changes(storage, capfd, newer):
     shutil.copytree(STORED / "stopped", storage.root)
-    storage.put_json("output.json", {"holds": "a metaclip-spark run", "layout": 2})
-    before = sorted(path for path in storage.root.rglob("*") if path.is_file())
+    storage.put_bytes(*NEWER[newer])
+    before = {path: path.read_bytes() for path in storage.root.rglob("*") if path.is_file()}
     curate = ("curate", "--archives", DATA / "sample" / "sample-00000.warc.gz", "--metadata", STORED / "entries.txt")
     for job in (
         (*curate, "--threshold-t", 5, "--output", storage.root, "--resume"),
@@ -110,27 +148,31 @@ def test_a_run_of_a_newer_version_is_refused_before_anything_changes(storage, ca
     ):
         assert call(*job) == 2
         told = capfd.readouterr().err
-        assert f"{storage.root} was written by another version of metaclip-spark in layout 2" in told
+        assert str(storage.root) in told
+        assert "version of metaclip-spark" in told
+        assert "in layout 3; this version reads layout" in told
         assert told.count("\n") == 1
-    assert sorted(path for path in storage.root.rglob("*") if path.is_file()) == before
+    assert {path: path.read_bytes() for path in storage.root.rglob("*") if path.is_file()} == before
 
 
 def test_a_run_is_begun_continued_and_read(spark, tmp_path):
     output = OutputConfig(output=str(tmp_path / "run"))
     with begin_run(output) as run:
-        assert run.storage.names("") == ["lock.json", "output.json"]
+        assert run.storage.names("") == ["commits", "lock.json", "output.json"]
         with pytest.raises(InputError, match="no finished step 'extract'"):
             run.manifest(EXTRACT)
     with pytest.raises(OutputExistsError, match="--resume to go on"), begin_run(output):
         pass
     with continue_run(output) as run:
-        assert run.storage.names("") == ["lock.json", "output.json"]
-    assert Storage(output.output).names("") == ["output.json"]
+        assert run.storage.names("") == ["commits", "lock.json", "output.json"]
+        assert run.storage.names("commits") == ["00000001.json", "00000002.json", "00000003.json"]
+    with pytest.raises(InputError, match="is no run: give the folder that"):
+        open_run(output.output, finished=False)
     assert spark
 
 
 def test_trial_writes_begin_no_run(spark, tmp_path):
-    with hold_output(OutputConfig(output=str(tmp_path / "run")), "check") as run:
-        assert run.storage.names("") == ["lock.json"]
+    with try_output(OutputConfig(output=str(tmp_path / "run")), "check") as run:
+        assert run.storage.names("") == []
     assert Storage(str(tmp_path / "run")).names("") == []
     assert spark

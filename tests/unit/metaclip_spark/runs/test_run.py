@@ -1,31 +1,28 @@
 """A run's tables and steps: what counts at each moment, whatever kills the run then."""
 
-from functools import partial
+import shutil
+from dataclasses import replace
 from itertools import count
 
 import pyarrow as pa
 import pytest
 
+from metaclip_spark.commits.entries import Finish, Wave
+from metaclip_spark.commits.files import lost_files, lost_of, tidy, write_rows
+from metaclip_spark.commits.run_file import publish_run_file
+from metaclip_spark.commits.state import STEPS_IN_ROUNDS
 from metaclip_spark.config.curation import ExtractConfig, OutputConfig
 from metaclip_spark.errors import OutputExistsError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.pipeline import run_extract
-from metaclip_spark.runs.layout import (
-    LEDGER,
-    MANIFESTS,
-    MARKER,
-    RUN,
-    TABLES,
-    delete_run,
-    manifest_name,
-    mark_as_run,
-)
-from metaclip_spark.runs.open import prepare_step
-from metaclip_spark.runs.records import CountNumbers, CountSettings, Gate, put_record
-from metaclip_spark.runs.run import Run
-from metaclip_spark.runs.step import COUNT
+from metaclip_spark.runs.layout import RUN, TABLES, mark_as_run, place_of, wave_place
+from metaclip_spark.runs.open import begin_run, continue_run, read_log
+from metaclip_spark.runs.records import CountNumbers, CountSettings, Gate, NoSettings
+from metaclip_spark.runs.run import Attempt, Run
+from metaclip_spark.runs.step import COUNT, MATCH, SAMPLE, STEPS
 from metaclip_spark.stores.storage import Storage
-from tests.support.runs import Kill, manifest
+from tests.support.changes import before_each_change
+from tests.support.runs import Kill, archive_summary, begin, manifest, take_folder
 from udfs.schemas import EXPECTED_KEPT
 
 COUNTED = manifest(
@@ -33,110 +30,190 @@ COUNTED = manifest(
     config=CountSettings(gate=Gate(languages=[], min_language_probability=0.0), metadata_digest="x"),
     numbers=CountNumbers(pairs_in=1, gated_out=0, pairs=1, matches=1, entries=1, entries_matched=1),
 )
+ROWS = pa.table({"row": [1]})
 
 
-def pass_or_kill(passes):
-    if next(passes, None) is None:
-        raise Kill
-
-
-def finished_run(folder):
+def write_run(folder) -> Storage:
+    """Writes a finished run of one bucket with a table of each kind, as a driver does that has left."""
     storage = Storage(str(folder))
+    owner = take_folder(storage)
     mark_as_run(storage)
-    for name in (*(f"{table}/part-0.parquet" for table in TABLES), "ledger/00000-aa.json", "report/report.json", RUN):
-        storage.put_json(name, {})
-    for step, bucket in (("deduplicate", 0), ("match", 0), ("match", 1), ("count", None)):
-        done = COUNTED if step == "count" else manifest(step)
-        put_record(storage, manifest_name(step, bucket), done)
+    owner.commit(begin(owner=owner.nonce))
+    rows = write_rows(owner, ROWS, wave_place())
+    owner.commit(Wave(owner=owner.nonce, wave=0, written=rows, archives=(archive_summary("a"),)))
+    for step in STEPS.values():
+        if step.by_bucket:
+            owner.commit(begin(step.name, owner=owner.nonce))
+        number = owner.state.begins[step.name][0] if step.name in STEPS_IN_ROUNDS else 0
+        bucket = 0 if step.by_bucket else None
+        tables = {name: write_rows(owner, ROWS, place_of(name, bucket)) for name in step.tables}
+        told = COUNTED if step is COUNT else manifest(step.name)
+        run = Run(None, storage, OutputConfig(output=str(folder)), owner.log, owner)
+        run.commit(step, told, Attempt(run, bucket, tables), number)
+    report = owner.new_folder("report")
+    storage.put_json(f"{report}/report.json", {})
+    number = owner.commit(Finish(owner=owner.nonce, sample=owner.state.written("curated").folder, report=report))
+    publish_run_file(storage, number, {})
+    owner.leave()
     return storage
 
 
-def files_of(storage) -> dict[str, bytes]:
-    paths = [path for path in storage.root.rglob("*") if path.is_file()]
-    return {path.relative_to(storage.root).as_posix(): path.read_bytes() for path in paths}
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    storage = write_run(tmp_path_factory.mktemp("finished") / "run")
+    state = read_log(storage).state
+    assert state.finished
+    assert {step for step, _ in state.tables} == STEPS.keys() - {"sample"}
+    assert counting_files_are_there(storage)
+    return storage.root
 
 
-def killed_at_each_change(folder, change):
-    """Kills what changes a finished run at its first put or deletion, at its second, and so on to its last.
+def counting_files_are_there(storage) -> bool:
+    state = read_log(storage).state
+    entries = [*state.tables.values(), *state.samples[-1:]]
+    return not any(lost_files(storage, entry) for entry in entries) and not any(
+        lost_of(storage, each.written) for each in state.waves.values()
+    )
+
+
+class KillAfter:
+    """Kills what changes a folder at its change after so many, and at all that it tries then."""
+
+    def __init__(self, passes):
+        self.left = passes
+
+    def __call__(self, _method, _name):
+        self.left -= 1
+        if self.left < 0:
+            raise Kill
+
+
+def killed_at_each_change(finished_run, tmp_path, monkeypatch, change):
+    """Kills what changes a finished run at its first change, at its second, and so on to its last.
 
     Yields:
-        The files before and after, name -> content.
+        The folder as it was left.
     """
     for passes in count():
-        storage = finished_run(folder / str(passes))
-        before = files_of(storage)
-        storage.guard = partial(pass_or_kill, iter(range(passes)))
-        try:
-            change(storage)
-        except Kill:
-            yield before, files_of(storage)
-        else:
-            return
+        output = OutputConfig(output=str(shutil.copytree(finished_run, tmp_path / str(passes))))
+        with monkeypatch.context() as patch:
+            before_each_change(patch, KillAfter(passes))
+            try:
+                change(output)
+            except Kill:
+                yield Storage(output.output)
+            else:
+                return
 
 
-def test_a_killed_deletion_of_a_run_leaves_no_table_that_counts_and_can_be_begun_again(tmp_path):
-    states = list(killed_at_each_change(tmp_path, delete_run))
-    assert len(states) > len(TABLES)
-    for before, left in states:
-        gone = {name.partition("/")[0] for name in before.keys() - left.keys()}
-        assert not gone or RUN in gone
-        assert gone.isdisjoint(TABLES) or {RUN, MANIFESTS, LEDGER} <= gone
-        assert MARKER in left
+def tells_the_truth(storage) -> bool:
+    """Tells whether there is a run.json only where the run is finished, and all that counts is there."""
+    finished = read_log(storage).state.finished is not None
+    return (finished or storage.read_object(RUN) is None) and counting_files_are_there(storage)
 
 
-def test_a_run_whose_step_is_undone_stops_counting_as_finished_first(tmp_path):
-    undo = partial(prepare_step, output=OutputConfig(output="x", overwrite=True), step="match")
-    states = list(killed_at_each_change(tmp_path, undo))
-    assert len(states) > 2
-    assert all(RUN not in left or left == before for before, left in states)
+def test_a_killed_overwriting_leaves_all_or_nothing_and_can_be_begun_again(spark, finished_run, tmp_path, monkeypatch):
+    def overwrite(output):
+        with begin_run(replace(output, overwrite=True)):
+            pass
+
+    monkeypatch.setattr("metaclip_spark.commits.owner.SECONDS_OF_SILENCE", 0.0)
+    before = read_log(Storage(str(finished_run))).state
+    lefts = []
+    for storage in killed_at_each_change(finished_run, tmp_path, monkeypatch, overwrite):
+        assert tells_the_truth(storage)
+        state = read_log(storage).state
+        assert state.counting_folders() in (before.counting_folders(), set())
+        lefts.append(bool(state.counting_folders()))
+    assert len(lefts) > len(TABLES)
+    # Something is deleted only once it does not count.
+    assert lefts == sorted(lefts, reverse=True)
+    assert {True, False} == set(lefts)
+    for more in ({"resume": True}, {"overwrite": True}):
+        with begin_run(OutputConfig(output=str(storage.root), **more)) as run:
+            assert run.state.counting_folders() == set()
+    assert {name for name in storage.files("") if not name.startswith("commits/")} == {"lock.json", "output.json"}
+    assert spark
 
 
-def test_a_run_whose_step_works_again_counts_as_finished_at_no_moment(spark, tmp_path):
-    def work_again(storage):
-        def work():
-            storage.delete("entry_counts")
-            storage.put_json("entry_counts/part-1.parquet", {})
+def test_a_run_whose_step_is_done_again_stops_counting_as_finished_first(spark, finished_run, tmp_path, monkeypatch):
+    def begin_again(output):
+        with continue_run(replace(output, overwrite=True), "match") as run:
+            assert run.begin(MATCH, NoSettings(), "before") == run.state.number
+            assert run.state.finished is None
+
+    left = list(killed_at_each_change(finished_run, tmp_path, monkeypatch, begin_again))
+    assert len(left) > 4
+    assert all(tells_the_truth(storage) for storage in left)
+    states = [read_log(storage).state for storage in left]
+    assert {("match", 0) in state.tables for state in states} == {True, False}
+    # Later steps end with it, a curated set stays.
+    assert all((("count", None) in state.tables) == (("match", 0) in state.tables) for state in states)
+    assert all(state.sample for state in states)
+    assert spark
+
+
+def test_a_run_whose_step_works_again_counts_as_finished_at_no_moment(spark, finished_run, tmp_path, monkeypatch):
+    def work_again(output):
+        def work(attempt):
+            attempt.write_rows(ROWS, "entry_counts")
             return COUNTED.numbers
 
-        run = Run(spark, storage, OutputConfig(output="x"))
-        run.do(COUNT, config=COUNTED.config, settings={}, input_digest="now", work=work)
+        with continue_run(replace(output, overwrite=True), "count") as run:
+            run.do(COUNT, config=COUNTED.config, settings={}, input_digest="now", work=work)
+            assert run.state.finished is None
 
-    states = list(killed_at_each_change(tmp_path, work_again))
-    assert len(states) > 3
-    for before, left in states:
-        assert RUN not in left or left == before
-        tables = [{name: files[name] for name in files if name.startswith("entry_counts/")} for files in (before, left)]
-        assert manifest_name("count") not in left or tables[0] == tables[1]
+    left = list(killed_at_each_change(finished_run, tmp_path, monkeypatch, work_again))
+    assert len(left) > 5
+    assert all(tells_the_truth(storage) for storage in left)
+    inputs = [read_log(storage).state.tables["count", None].manifest["input"] for storage in left]
+    assert inputs == sorted(inputs)
+    assert set(inputs) == {"before", "now"}
+    assert spark
 
 
-def test_a_run_to_which_archives_are_added_does_not_count_as_finished_meanwhile(run, tmp_path, monkeypatch):
-    def waves(storage, *_arguments):
-        assert storage.read_json(RUN) is None
+def test_a_run_to_which_archives_are_added_does_not_count_as_finished_meanwhile(
+    spark, finished_run, tmp_path, monkeypatch
+):
+    def waves(owner, *_arguments):
+        assert owner.storage.read_object(RUN) is None
+        assert owner.state.finished is None
         raise Kill
 
     monkeypatch.setattr("metaclip_spark.runs.extraction.run_waves", waves)
-    run.storage.put_json(RUN, {})
-    with pytest.raises(Kill):
-        run_extract(run, ExtractConfig(archives=("a.warc",)), [ArchivePath("a.warc", str(tmp_path / "a.warc"))])
+    output = OutputConfig(output=str(shutil.copytree(finished_run, tmp_path / "run")), resume=True)
+    archives = [ArchivePath("b.warc", str(tmp_path / "b.warc"))]
+    with pytest.raises(Kill), begin_run(output) as run:
+        run_extract(run, ExtractConfig(archives=("b.warc",), max_page_bytes=5), archives)
+    assert spark
 
 
 @pytest.fixture
 def run(spark, storage):
-    return Run(spark, storage, OutputConfig(output=str(storage.root)))
+    owner = take_folder(storage)
+    return Run(spark, storage, OutputConfig(output=str(storage.root)), owner.log, owner)
 
 
 EXPECTED = pa.table({"entry_id": [1, 0], "expected_kept": [0.5, 2.0]}, schema=EXPECTED_KEPT)
 
 
+def commit(run, write, rows, name="expected_kept"):
+    """Writes a table by a method of `Attempt`, and makes it count."""
+    attempt = Attempt(run)
+    getattr(attempt, write)(rows, name)
+    run.commit(SAMPLE, manifest("sample"), attempt)
+    return run.state.sample
+
+
 def test_rows_of_the_driver_are_read_back_by_both(run):
-    run.write_rows(EXPECTED, "expected_kept")
+    commit(run, "write_rows", EXPECTED)
     assert run.read_rows("expected_kept", EXPECTED_KEPT) == EXPECTED
     assert [tuple(row) for row in run.read("expected_kept", EXPECTED_KEPT).collect()] == [(1, 0.5), (0, 2.0)]
     assert run.read_rows("entry_counts", EXPECTED_KEPT).num_rows == 0
 
 
 def test_rows_written_by_spark_are_read_by_the_driver(run):
-    run.write(run.spark.createDataFrame([(7, 1.5), (8, 2.5)], "entry_id int, expected_kept double"), "expected_kept")
+    commit(run, "write", run.spark.createDataFrame([(7, 1.5), (8, 2.5)], "entry_id int, expected_kept double"))
     rows = run.read_rows("expected_kept", EXPECTED_KEPT)
     assert sorted(rows.to_pylist(), key=str) == [
         {"entry_id": 7, "expected_kept": 1.5},
@@ -144,22 +221,37 @@ def test_rows_written_by_spark_are_read_by_the_driver(run):
     ]
 
 
-def test_another_write_of_the_same_table_is_noticed(run):
-    run.write_rows(EXPECTED, "expected_kept")
-    written = manifest(files={"expected_kept": list(run.storage.data_files("expected_kept"))})
-    assert run.lost_files(written) == []
-    run.write_rows(EXPECTED, "expected_kept")
-    assert len(run.lost_files(written)) == 2
+def test_another_write_of_the_same_table_changes_nothing_of_the_first(run):
+    first = commit(run, "write_rows", EXPECTED)
+    Attempt(run).write_rows(EXPECTED.slice(1), "expected_kept")
+    assert lost_files(run.storage, first) == []
+    assert run.read_rows("expected_kept", EXPECTED_KEPT) == EXPECTED
+    # A file beside those that it wrote is noticed.
+    folder = first.tables["expected_kept"].folder
+    run.storage.put_table(f"{folder}/part-00001.parquet", EXPECTED)
+    assert lost_files(run.storage, first) == [f"{folder}/part-00001.parquet"]
 
 
 @pytest.mark.parametrize("write", ["write", "write_rows"])
-def test_who_lost_the_lock_empties_no_table(run, write):
-    run.write_rows(EXPECTED, "expected_kept")
+def test_who_lost_the_run_changes_no_table(run, write):
+    rows = run.spark.createDataFrame(EXPECTED.to_pandas()) if write == "write" else EXPECTED
+    commit(run, write, rows)
+    other = replace(run, owner=take_folder(run.storage))
+    other = replace(other, log=other.owner.log)
+    second = commit(other, write, rows)
+    before = run.storage.files("")
+    assert second.tables["expected_kept"].folder != run.state.sample.tables["expected_kept"].folder
+    tidy(run.owned, "expected_kept")
+    assert run.storage.files("") == before
+    with pytest.raises(OutputExistsError, match="another driver has taken the run over"):
+        commit(run, write, rows)
+    tidy(run.owned, "expected_kept")
+    reader = Run(run.spark, run.storage, run.output, read_log(run.storage))
+    assert reader.state.sample == second
+    assert lost_files(run.storage, second) == []
+    assert reader.read_rows("expected_kept", EXPECTED_KEPT).num_rows == 2
 
-    def lost():
-        raise OutputExistsError("another has the lock")
 
-    run.storage.guard = lost
-    with pytest.raises(OutputExistsError):
-        getattr(run, write)(EXPECTED, "expected_kept")
-    assert run.read_rows("expected_kept", EXPECTED_KEPT) == EXPECTED
+def test_a_run_that_is_read_is_not_written_to(storage):
+    with pytest.raises(RuntimeError, match="was opened for reading"):
+        _ = Run(None, storage, OutputConfig(output=str(storage.root)), read_log(storage)).owned

@@ -3,12 +3,14 @@
 tests/data/stored_run/finished is a whole run; tests/data/stored_run/stopped ended after the match step.
 """
 
-import json
 import shutil
 
 import pytest
 
-from tests.support.jobs import SAMPLE, call, rows, run_json
+from metaclip_spark.config.curation import OutputConfig
+from metaclip_spark.runs.layout import LOCK, MARKER
+from metaclip_spark.runs.open import begin_run
+from tests.support.jobs import SAMPLE, call, files_of, report_of, rows, run_json, state_of
 from tests.support.paths import DATA
 
 STORED = DATA / "stored_run"
@@ -17,10 +19,18 @@ CURATE = ("curate", "--archives", SAMPLE / "sample-00000.warc.gz", "--metadata",
 pytestmark = pytest.mark.usefixtures("spark")
 
 
-def report_of(run):
+def told_of(run):
     """The report without what a computer's speed and packages say."""
-    report = json.loads((run / "report" / "report.json").read_text())
-    return {name: value for name, value in report.items() if name not in {"seconds", "versions", "layout"}}
+    return {name: value for name, value in report_of(run).items() if name not in {"seconds", "versions", "layout"}}
+
+
+def steps_of(run):
+    """The steps that run.json tells of."""
+    return run_json(run)["steps"]
+
+
+def files_below(folder):
+    return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
 
 
 @pytest.fixture
@@ -33,22 +43,50 @@ def stopped(tmp_path):
     return shutil.copytree(STORED / "stopped", tmp_path / "stopped")
 
 
+def keeps_older_versions_out(run):
+    """Tells whether the folder has the lock that those versions never take, and the marker that they refuse."""
+    return "layout 2" in (run / LOCK).read_text() and '"layout": 2' in (run / MARKER).read_text()
+
+
 def test_a_finished_run_is_kept_when_it_is_resumed(finished, capfd):
-    before = {path: path.stat().st_mtime_ns for path in (finished / "manifests").iterdir()}
+    tables = ("pool", "matched", "entry_counts", "curated")
+    before = {table: files_of(finished, table) for table in tables}
+    written = files_below(finished)
     assert call(*CURATE, "--identify-language", "--output", finished, "--resume") == 0
     assert capfd.readouterr().err.count("done before, kept") == 5
-    assert {path: path.stat().st_mtime_ns for path in (finished / "manifests").iterdir()} == before
-    assert run_json(finished)["steps"] == run_json(STORED / "finished")["steps"]
-    assert report_of(finished) == report_of(STORED / "finished")
+    assert {table: files_of(finished, table) for table in tables} == before
+    assert {name: time for name, time in files_below(finished).items() if not name.startswith("report/")} == {
+        name: time for name, time in written.items() if not name.startswith("report/")
+    }
+    assert steps_of(finished) == steps_of(STORED / "finished")
+    assert told_of(finished) == told_of(STORED / "finished")
+    assert keeps_older_versions_out(finished)
+    # It has a log now, and is kept by that as well.
+    number = state_of(finished).number
+    assert call(*CURATE, "--identify-language", "--output", finished, "--resume") == 0
+    assert capfd.readouterr().err.count("done before, kept") == 5
+    assert number < state_of(finished).number <= number + 3
+    assert steps_of(finished) == steps_of(STORED / "finished")
+
+
+def test_a_finished_run_is_read_as_it_is(finished, capsys):
+    before = files_below(finished)
+    kept = rows(finished, "curated")[0]["pair_id"]
+    assert call("plan_threshold", "--run", finished, "--thresholds", 5) == 0
+    assert f"{report_of(finished)['expected_size']:,.1f}" in capsys.readouterr().out
+    assert call("explain_pair", "--run", finished, "--pair-id", kept) == 0
+    assert "in: its draw" in capsys.readouterr().out
+    assert files_below(finished) == before
+    assert not (finished / "commits").exists()
 
 
 def test_a_finished_run_is_reported_planned_and_explained(finished, capsys):
     shutil.rmtree(finished / "report")
     assert call("report_curation", "--output", finished, "--against", STORED / "finished") == 0
-    assert run_json(finished)["steps"] == run_json(STORED / "finished")["steps"]
-    told = report_of(finished)
+    assert steps_of(finished) == steps_of(STORED / "finished")
+    told = told_of(finished)
     assert told.pop("comparison")["rank_correlation"] == pytest.approx(1)
-    stored = report_of(STORED / "finished")
+    stored = told_of(STORED / "finished")
     assert stored.pop("comparison") is None
     assert told == stored
     kept = rows(finished, "curated")[0]["pair_id"]
@@ -57,6 +95,7 @@ def test_a_finished_run_is_reported_planned_and_explained(finished, capsys):
     assert f"{stored['expected_size']:,.1f}" in capsys.readouterr().out
     assert call("explain_pair", "--run", finished, "--pair-id", kept) == 0
     assert "in: its draw" in capsys.readouterr().out
+    assert keeps_older_versions_out(finished)
 
 
 def test_a_stopped_run_is_resumed_to_the_same_curated_set(stopped, capfd):
@@ -69,3 +108,26 @@ def test_a_stopped_run_is_resumed_to_the_same_curated_set(stopped, capfd):
         for run in (stopped, STORED / "finished")
     ]
     assert curated[0] == curated[1]
+    assert keeps_older_versions_out(stopped)
+
+
+def test_the_curated_set_of_before_goes_once_a_later_one_counts(finished):
+    """And one step that is done again leaves the others' tables as they were."""
+    matched = files_of(finished, "matched")
+    before = {row["pair_id"]: row["keep_probability"] for row in rows(finished, "curated")}
+    again = ("sample_pairs", "--threshold-t", 5, "--output", finished, "--overwrite")
+    assert call(*again) == 0
+    assert list((finished / "curated").glob("*.parquet"))
+    assert {row["pair_id"]: row["keep_probability"] for row in rows(finished, "curated")} == before
+    assert call(*again) == 0
+    assert not list((finished / "curated").glob("*.parquet"))
+    assert {row["pair_id"]: row["keep_probability"] for row in rows(finished, "curated")} == before
+    assert files_of(finished, "matched") == matched
+
+
+def test_nothing_of_before_is_left_when_it_is_overwritten(finished):
+    with begin_run(OutputConfig(output=str(finished), overwrite=True)) as run:
+        assert run.state.counting_folders() == set()
+    left = {path.relative_to(finished).as_posix() for path in finished.rglob("*") if path.is_file()}
+    assert {name for name in left if not name.startswith("commits/")} == {LOCK, MARKER}
+    assert keeps_older_versions_out(finished)

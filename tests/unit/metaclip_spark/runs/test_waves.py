@@ -11,8 +11,8 @@ import pytest
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.errors import TooManyRejectsError
 from metaclip_spark.inputs.archive_path import ArchivePath
-from metaclip_spark.runs.ledger import Ledger, read_ledger
-from metaclip_spark.runs.records import ExtractNumbers, NamedArchives, read_ledger_entry
+from metaclip_spark.runs.ledger import Ledger, ledger_of
+from metaclip_spark.runs.records import ExtractNumbers, NamedArchives
 from metaclip_spark.runs.waves import (
     WaveLayout,
     archive_rows,
@@ -23,7 +23,7 @@ from metaclip_spark.runs.waves import (
     side_by_side,
     waves_of,
 )
-from tests.support.runs import archive_row, put_entry
+from tests.support.runs import archive_summary, ledger_after, take_folder, wave
 
 
 def numbers(**changed) -> ExtractNumbers:
@@ -45,17 +45,31 @@ def test_as_many_rejects_as_the_limit_says_are_accepted_and_one_more_is_not():
     check(300, 100)
 
 
-def test_as_many_failed_archives_as_the_limit_says_stop_neither_the_waves_nor_the_run(storage, monkeypatch):
-    def wave(storage, number, names, *_arguments):
-        name = f"{number:05d}-aa"
-        put_entry(storage, name, *(archive_row(each, "failed" if each in "ab" else "ok") for each in names))
-        return name, read_ledger_entry(storage, f"ledger/{name}.json")
+@pytest.fixture
+def owner(storage):
+    return take_folder(storage)
 
-    monkeypatch.setattr("metaclip_spark.runs.waves.extract_wave", wave)
+
+def run_all(owner, monkeypatch, config, named, status):
+    """Extracts archives, of which a function tells the status, and gives the ledger."""
+
+    def extract_wave(owner, number, names, *_arguments):
+        summaries = [archive_summary(name, status(names, name)) for name in names]
+        entry = wave(f"{number:05d}-aa", *summaries, owner=owner.nonce)
+        owner.commit(entry)
+        return entry
+
+    monkeypatch.setattr("metaclip_spark.runs.waves.extract_wave", extract_wave)
+    pending = [ArchivePath(name, name) for name in named]
+    run_waves(owner, pending, config, MagicMock(), MagicMock(), WaveLayout(10))
+    return ledger_of(owner.state)
+
+
+def test_as_many_failed_archives_as_the_limit_says_stop_neither_the_waves_nor_the_run(owner, monkeypatch):
     limits = {"archives_per_wave": 1, "attempts": 1}
     config = ExtractConfig(archives=("x",), **limits, max_failed_archives=2)
     named = list("abcd")
-    ledger = run_waves(storage, [(each, each) for each in named], config, MagicMock(), MagicMock(), WaveLayout(10))
+    ledger = run_all(owner, monkeypatch, config, named, lambda _, name: "failed" if name in "ab" else "ok")
     assert (list(ledger.failed()), list(ledger.accepted())) == (["a", "b"], ["c", "d"])
     check_losses(ledger, numbers(), config, named)
     with pytest.raises(TooManyRejectsError, match=r"2 archives could not be read \(limit 1\), first a"):
@@ -63,21 +77,18 @@ def test_as_many_failed_archives_as_the_limit_says_stop_neither_the_waves_nor_th
 
 
 @pytest.mark.parametrize("failures", [1, 2, 99])
-def test_waves_that_were_left_out_behind_a_failed_one_are_tried_again_or_told(storage, monkeypatch, failures):
+def test_waves_that_were_left_out_behind_a_failed_one_are_tried_again_or_told(owner, monkeypatch, failures):
     """An archive that an earlier run failed to read, and that is not named now, makes no difference."""
-    put_entry(storage, "00000-aa", archive_row("earlier", "failed"))
+    owner.commit(wave("00000-aa", archive_summary("earlier", "failed"), owner=owner.nonce))
     tries = Counter()
 
-    def wave(storage, number, names, *_arguments):
-        name = f"{number:05d}-aa"
+    def status(names, _name):
         tries.update(names)
-        put_entry(storage, name, *(archive_row(each, "failed" if tries["a"] <= failures else "ok") for each in names))
-        return name, read_ledger_entry(storage, f"ledger/{name}.json")
+        return "failed" if tries["a"] <= failures else "ok"
 
-    monkeypatch.setattr("metaclip_spark.runs.waves.extract_wave", wave)
     config = ExtractConfig(archives=("x",), archives_per_wave=1, attempts=3)
     named = list("abcd")
-    ledger = run_waves(storage, [(each, each) for each in named], config, MagicMock(), MagicMock(), WaveLayout(10))
+    ledger = run_all(owner, monkeypatch, config, named, status)
     if failures < config.attempts:
         assert list(ledger.accepted()) == named
         check_losses(ledger, numbers(), config, named)
@@ -115,17 +126,18 @@ def test_a_call_that_fails_ends_the_waves():
         list(side_by_side(iter([fail, fail, fail]), 2))
 
 
-def test_what_extraction_adds_up_to_names_archives_that_may_hide_a_loss(storage):
+def test_what_extraction_adds_up_to_names_archives_that_may_hide_a_loss():
     rejected = {"record.skipped_unknown": 2, "record.skipped_status": 1}
-    put_entry(
-        storage,
-        "00000-aa",
-        {**archive_row("whole"), "pages": 3, "rejected": {"image.no_text": 4}},
-        {**archive_row("no page"), "rejected": rejected},
-        {**archive_row("empty"), "size": 0, "pairs": 0},
-        archive_row("lost", "failed"),
+    ledger = ledger_after(
+        wave(
+            "00000-aa",
+            archive_summary("whole", pages=3, rejected={"image.no_text": 4}),
+            archive_summary("no page", rejected=rejected),
+            archive_summary("empty", size=0, pairs=0),
+            archive_summary("lost", "failed"),
+        )
     )
-    added = extraction_numbers(read_ledger(storage))
+    added = extraction_numbers(ledger)
     assert (added.archives, added.archives_ok, added.archives_failed, added.archives_empty) == (4, 3, 1, 1)
     assert (added.pages, added.pairs) == (3, 2)
     assert added.rejected == {"image.no_text": 4, **dict(sorted(rejected.items()))}
@@ -133,11 +145,15 @@ def test_what_extraction_adds_up_to_names_archives_that_may_hide_a_loss(storage)
     assert added.with_unknown_records == NamedArchives(archives=1, first=["no page"])
 
 
-def test_every_archive_has_one_row_whatever_its_attempts(storage):
-    put_entry(storage, "00000-aa", archive_row("b", "failed"), archive_row("a", "failed"))
-    put_entry(storage, "00001-aa", archive_row("b"))
-    rows = archive_rows(read_ledger(storage)).to_pylist()
-    assert [(row["archive"], row["status"]) for row in rows] == [("a", "failed"), ("b", "ok")]
+def test_every_archive_has_one_row_whatever_its_attempts():
+    ledger = ledger_after(
+        wave("00000-aa", archive_summary("b", "failed"), archive_summary("a", "failed")),
+        wave("00001-aa", archive_summary("b")),
+    )
+    assert [(row["archive"], row["status"]) for row in archive_rows(ledger).to_pylist()] == [
+        ("a", "failed"),
+        ("b", "ok"),
+    ]
 
 
 def test_settings_of_archives_and_of_a_pool_are_told_apart():
