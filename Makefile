@@ -4,6 +4,7 @@ VENV := .venv
 SPARK35 := .venv-spark35
 BENCHMARK := .venv-benchmark
 OUTPUT := demo-output
+STORES := local s3 hdfs
 ARCHIVES := tests/data/sample/*.warc.gz
 ENVIRONMENT := setup.py pyproject.toml constraints.txt
 SYNONYMS := $(if $(wildcard /usr/share/wordnet/data.noun),--synonyms /usr/share/wordnet)
@@ -22,7 +23,7 @@ RESOLVE := UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compi
 # The tests of a file share what they made, so that a file stays with one process.
 TWO_AT_ONCE := -n 2 --dist loadfile
 
-.PHONY: help demo test test-fast check docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-faults test-pack \
+.PHONY: help demo test test-fast check docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-pauses test-faults test-pack \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -67,8 +68,12 @@ test-s3: $(VENV)/installed-tests $(SPARK35)/installed-spark ## tables on S3 (mot
 	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest \
 		tests/end_to_end/test_s3.py
 
-test-kills: $(VENV)/installed-tests ## twenty kills -9 on the pseudo-cluster, the long form
-	@$(WITH_SPARK) $(VENV)/bin/python -m tests.end_to_end.kill_runs 20 1
+test-kills: $(VENV)/installed-tests ## twenty kills -9 on the pseudo-cluster, the long form; STORES='local s3 hdfs'
+	@$(WITH_SPARK) && for store in $(STORES); do \
+		$(VENV)/bin/python -m tests.end_to_end.kill_runs 20 1 "$$store" || exit; done
+
+test-pauses: $(VENV)/installed-tests ## a driver that falls asleep at every moment of a run while another one finishes it
+	@$(WITH_SPARK) $(VENV)/bin/python -m tests.end_to_end.pauses
 
 test-pack: $(VENV)/installed-tests ## build the pack and run executors on it
 	$(VENV)/bin/python -m pip install --quiet packaging

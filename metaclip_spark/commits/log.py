@@ -73,12 +73,15 @@ class Log:
         """Creates an entry once more, as it is; True where the store does not refuse that."""
         return self._storage.create_bytes(entry_name(number), encode(entry))
 
-    def is_followed(self) -> bool:
-        """Tells whether another driver has created the next entry; False while this one is about to."""
+    def is_followed(self, owner: str) -> bool:
+        """Tells whether another driver than `owner` has created the next entry; False while this one is about to."""
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            return self._content(self.state.number + 1) is not None
+            name = entry_name(self.state.number + 1)
+            content = self._storage.read_object(name)
+            # An entry of its own is there where the answer to its creation was lost.
+            return content is not None and decode(content, f"{self._storage.root}/{name}").owner != owner
         finally:
             self._lock.release()
 

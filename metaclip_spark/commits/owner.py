@@ -9,6 +9,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -104,7 +105,7 @@ class Owner:
         Raises:
             OutputExistsError: If so.
         """
-        self.lost = self.lost or self.log.is_followed()
+        self.lost = self.lost or self.log.is_followed(self.nonce)
         if self.lost:
             raise OutputExistsError(taken_over(self.storage))
 
@@ -115,7 +116,7 @@ class Owner:
             count += 1
             try:
                 self.storage.put_once(_beat_name(self.opened), str(count).encode(), SECONDS_OF_A_BEAT)
-                followed = self.log.is_followed()
+                followed = self.log.is_followed(self.nonce)
             except Exception as error:
                 logger.warning(f"{self.storage.root}: a sign of life failed: {error}")
                 continue
@@ -125,13 +126,17 @@ class Owner:
                 return
 
     def leave(self) -> None:
-        """Ends the ownership, where it has not been lost."""
+        """Ends the ownership.
+
+        Raises:
+            OutputExistsError: If another driver has taken the folder, even after all of the work was done.
+        """
         self._stop.set()
         if self.lost:
-            return
+            raise OutputExistsError(taken_over(self.storage))
         try:
             self.log.append(End(owner=self.nonce))
-        except (OSError, OutputExistsError) as error:
+        except OSError as error:
             # The next driver takes over all the same, later.
             logger.warning(f"{self.storage.root}: the end of this driver's work could not be written: {error}")
 
@@ -247,8 +252,14 @@ def owning(
     thread.start()
     try:
         yield owner
-    finally:
-        owner.leave()
+    except BaseException:
+        # A signal may have cut a call into the JVM short, whose answer this thread would take for that of its next one.
+        with ThreadPoolExecutor(1) as other:
+            failure = other.submit(owner.leave).exception()
+        if failure and not isinstance(failure, OutputExistsError):
+            logger.warning(f"{storage.root}: the end of this driver's work could not be written: {failure}")
+        raise
+    owner.leave()
 
 
 def _beat_name(opened: int) -> str:

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from metaclip_spark.commits.entries import Import, Reset
 from metaclip_spark.commits.files import tidy
-from metaclip_spark.commits.log import Log, has_log, taken_over
+from metaclip_spark.commits.log import Log, has_log
 from metaclip_spark.commits.owner import Applicant, Owner, check_free, owning
 from metaclip_spark.commits.state import State
 from metaclip_spark.config.curation import OutputConfig
@@ -260,9 +260,12 @@ def _tagged(session: SparkSession, owner: Owner) -> Iterator[None]:
     owner.when_lost = partial(context.cancelJobsWithTag, JOB_TAG)
     try:
         yield
-    except Exception as error:
-        if owner.lost and not isinstance(error, OutputExistsError):
-            raise OutputExistsError(taken_over(owner.storage)) from error
+    except OutputExistsError:
+        raise
+    except Exception:
+        # What the next driver has deleted is missed before a sign of life finds that driver.
+        with suppress(OSError, InputError):
+            owner.check()
         raise
     finally:
         # Spark may be gone, as after a signal: that is no reason for another error.

@@ -1,6 +1,6 @@
 """Kills runs at random moments (driver, executor JVM, Python worker) and runs the same command again.
 
-Usage: python -m tests.end_to_end.kill_runs [kills] [seed] [master]
+Usage: python -m tests.end_to_end.kill_runs [kills] [seed] [local|s3|hdfs] [master]
 Prints a line per kill, and fails where the tables differ from an undisturbed run's as sets of rows.
 """
 
@@ -12,33 +12,58 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from metaclip_spark.stores.spark_io import package_settings
+from metaclip_spark.stores.storage import Storage
 from tests.end_to_end.command import BALANCE, LOCAL_CLUSTER, SAMPLE, Installation, install_outside
+from tests.end_to_end.processes import processes_of, send_to_all
+from tests.end_to_end.stored import attempts_in, check_whole
 from tests.support.jobs import content, run_json
 
 TARGETS = ("driver", "executor", "worker")
 MARKS = {"driver": "jobs/curate.py", "executor": "CoarseGrainedExecutorBackend", "worker": "pyspark"}
-OPTIONS = ("--archives", SAMPLE, *BALANCE, "--archives-per-wave", "3", "--buckets", "3", "--resume")
+OPTIONS = ("--archives", SAMPLE, *BALANCE, "--archives-per-wave", "3", "--buckets", "3")
 MOST_SECONDS = 600
 
 
-def processes_of(group: int) -> dict[int, str]:
-    """Gives the processes of a session with their command lines: the job's own, and nobody else's."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == group:
-                found[int(entry.name)] = (
-                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-                )
-        except (OSError, IndexError):
-            continue
-    return found
+@dataclass(frozen=True)
+class Place:
+    """A store for runs.
+
+    Attributes:
+        root: What their folders lie in.
+        settings: What Spark needs to reach it.
+    """
+
+    root: str
+    settings: tuple[str, ...] = ()
+
+
+@contextmanager
+def place_in(store: str, folder: Path) -> Iterator[Place]:
+    """Gives a place in a store of that name, which this process can read, too."""
+    if store == "s3":
+        from tests.support.s3_server import new_bucket, s3_server
+
+        # Jobs have a home of their own; what Ivy has fetched before serves them all the same.
+        settings = {**package_settings(), "spark.jars.ivy": str(Path.home() / ".ivy2.5.2")}
+        with s3_server() as endpoint:
+            os.environ["METACLIP_S3_ENDPOINT"] = endpoint
+            bucket = new_bucket(endpoint).name
+            yield Place(f"s3://{bucket}", tuple(f"{name}={value}" for name, value in settings.items()))
+    elif store == "hdfs":
+        from metaclip_spark.stores.session import get_session
+        from tests.support.hdfs_server import hdfs_server
+
+        with hdfs_server(folder / "hdfs") as server:
+            get_session("kill runs")
+            yield Place(server.new_folder())
+    else:
+        yield Place(str(folder))
 
 
 def kind_of(command: str) -> str | None:
@@ -50,81 +75,88 @@ def kind_of(command: str) -> str | None:
     return "driver" if MARKS["driver"] in command else None
 
 
-def kill_one(group: int, target: str, chance: random.Random) -> bool:
+def kill_one(session: int, target: str, chance: random.Random) -> bool:
     """Kills one process of a job, or all of them where the driver is meant, as a lost machine would."""
-    found = [pid for pid, command in sorted(processes_of(group).items()) if kind_of(command) == target]
+    found = [pid for pid, process in sorted(processes_of(session).items()) if kind_of(process.command) == target]
     if not found:
         return False
-    victims = list(processes_of(group)) if target == "driver" else [chance.choice(found)]
-    for pid in victims:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    if target == "driver":
+        send_to_all(session, signal.SIGKILL)
+        return True
+    with suppress(ProcessLookupError):
+        os.kill(chance.choice(found), signal.SIGKILL)
     return True
 
 
-def disturb(installation: Installation, output: Path, master: str, kills: int, seed: int) -> Counter:
+def disturb(
+    installation: Installation, output: str, master: str, kills: int, seed: int, settings: tuple[str, ...] = ()
+) -> Counter:
     """Runs the command until it has been killed so often, then until it is done.
 
     Returns:
         How often each target was hit.
     """
     chance, hits = random.Random(seed), Counter()
-    usual = 30.0
+    usual, mode = 30.0, "--resume"
     while True:
-        command = installation.submit_command(master, "curate", *OPTIONS, "--output", output)
-        log = (installation.folder / "kills.txt").open("w")
-        process = subprocess.Popen(
-            command, cwd=installation.folder, env=installation.environment(), stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
-        begun = time.monotonic()
+        command = installation.submit_command(
+            master, "curate", *OPTIONS, "--output", output, mode, "--clean", settings=settings
+        )
+        told = installation.folder / "kills.txt"
+        with told.open("w") as log:
+            process = subprocess.Popen(
+                command, cwd=installation.folder, env=installation.environment(), stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        mode = "--resume"
+        begun, hits_before = time.monotonic(), sum(hits.values())
         moment = begun + chance.uniform(0.1, 1.0) * usual
         target = chance.choice(TARGETS)
         while process.poll() is None:
-            assert time.monotonic() - begun < MOST_SECONDS, "the run hangs"
+            assert time.monotonic() - begun < MOST_SECONDS, f"the run hangs: {told.read_text()[-3000:]}"
             if sum(hits.values()) < kills and time.monotonic() >= moment and kill_one(process.pid, target, chance):
                 hits[target] += 1
-                ledgered = len(list(output.glob("ledger/*.json")))
-                print(f"kill {sum(hits.values())}: {target} after {time.monotonic() - begun:.1f} s, {ledgered} entries")
+                entries = len(Storage(output).names("commits"))
+                print(f"kill {sum(hits.values())}: {target} after {time.monotonic() - begun:.1f} s, {entries} entries")
                 moment = time.monotonic() + chance.uniform(2, 20)
                 target = chance.choice(TARGETS)
             time.sleep(0.02)
-        log.close()
-        if process.returncode == 0 and (output / "run.json").exists():
+        assert "waiting up to" not in told.read_text(), "a driver that is gone was waited for"
+        disturbed = sum(hits.values()) > hits_before
+        assert disturbed or process.returncode == 0, f"it failed undisturbed: {told.read_text()[-3000:]}"
+        if process.returncode == 0:
             if sum(hits.values()) >= kills:
                 return hits
             # Done before the last kill: the next round begins anew, since nothing would be left to disturb.
-            usual = max(5.0, time.monotonic() - begun)
-            for name in ("manifests", "ledger"):
-                victims = sorted((output / name).glob("*.json"))
-                for path in victims[len(victims) // 2 :]:
-                    if path.name != "buckets.json":
-                        path.unlink()
-            (output / "run.json").unlink()
+            usual, mode = max(5.0, time.monotonic() - begun), "--overwrite"
 
 
-def check(installation: Installation, output: Path, undisturbed: Path) -> None:
-    """Compares a disturbed run with an undisturbed one."""
-    assert content(output) == content(undisturbed)
+def check(output: str, reference: dict[str, list[str]]) -> None:
+    """Compares a disturbed run with an undisturbed one, and checks that it has left nothing behind."""
+    assert content(output) == reference
     assert run_json(output)["status"] == "done"
-    assert not (output / "lock.json").exists()
-    entries = {path.stem for path in (output / "ledger").glob("*.json")}
-    waves = {path.name.removeprefix("wave=") for path in (output / "extracted").glob("wave=*")}
-    assert waves == entries, installation.folder
+    state = check_whole(output)
+    assert state.ended
+    assert attempts_in(output) == state.counting_folders()
 
 
 def main() -> None:
     """Runs the long form on the pseudo-cluster."""
     given = dict(enumerate(sys.argv[1:]))
-    kills, seed, master = int(given.get(0, 20)), int(given.get(1, 1)), given.get(2, LOCAL_CLUSTER)
+    kills, seed, store, master = int(given.get(0, 20)), int(given.get(1, 1)), given.get(2, "local"), given.get(3)
     folder = Path(tempfile.mkdtemp(prefix="metaclip-kills-"))
     installation = install_outside(folder)
-    installation.submit(master, "curate", *OPTIONS, "--output", folder / "undisturbed")
-    begun = time.monotonic()
-    hits = disturb(installation, folder / "disturbed", master, kills, seed)
-    check(installation, folder / "disturbed", folder / "undisturbed")
-    minutes = (time.monotonic() - begun) / 60
-    print(f"{sum(hits.values())} kills ({dict(hits)}), seed {seed}, {minutes:.1f} minutes: the same tables")
+    master = master or LOCAL_CLUSTER
+    with place_in(store, folder) as place:
+        undisturbed, output = f"{place.root}/undisturbed", f"{place.root}/disturbed"
+        installation.submit(master, "curate", *OPTIONS, "--output", undisturbed, settings=place.settings)
+        begun = time.monotonic()
+        hits = disturb(installation, output, master, kills, seed, place.settings)
+        check(output, content(undisturbed))
+        minutes = (time.monotonic() - begun) / 60
+        print(
+            f"{store}: {sum(hits.values())} kills ({dict(hits)}), seed {seed}, {minutes:.1f} minutes: the same tables"
+        )
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
-"""kill -9 at chosen and at random moments: the same command again gives the same tables."""
+"""kill -9 at chosen and at random moments: the same command again gives the same tables, without waiting."""
 
-import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+import pytest
+
+from metaclip_spark.stores.storage import Storage
 from tests.end_to_end.command import BALANCE, LOCAL, LOCAL_CLUSTER, SAMPLE, Installation
 from tests.end_to_end.kill_runs import check, disturb
-from tests.support.jobs import content, run_json
+from tests.end_to_end.processes import send_to_all
+from tests.support.jobs import Output, run_json, state_of
 
 SECONDS_UNTIL_KILLED = 600
 """Far above what a busy machine needs: it ends a test that waits for what never comes."""
@@ -17,11 +19,15 @@ SECONDS_UNTIL_KILLED = 600
 OPTIONS = ("--archives", SAMPLE, *BALANCE, "--archives-per-wave", "3", "--resume")
 
 
-def has_files(folder: Path, pattern: str) -> bool:
-    return any(folder.rglob(pattern)) if folder.exists() else False
+def is_written(output: Output, table: str) -> bool:
+    """Tells whether Spark is at work on a table."""
+    return any(
+        name.startswith((f"{table}/", f"{table}-")) and "/_temporary/" in name
+        for name in Storage(str(output)).files("")
+    )
 
 
-def run_and_kill(installation: Installation, output: Path, reached: Callable[[], bool]) -> None:
+def run_and_kill(installation: Installation, output: Output, reached: Callable[[], bool]) -> None:
     """Starts the command and kills driver and JVM, as a lost machine would, once a state is reached."""
     command = installation.submit_command(LOCAL, "curate", *OPTIONS, "--output", output)
     with (installation.folder / "log.txt").open("w") as log:
@@ -36,38 +42,43 @@ def run_and_kill(installation: Installation, output: Path, reached: Callable[[],
         )
         assert time.monotonic() < deadline, "the state was not reached"
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
+    send_to_all(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def test_a_killed_driver_loses_and_doubles_nothing(newest, undisturbed, reference):
     output = newest.folder / "killed"
     states = {
-        "extraction": lambda: (
-            len(list(output.glob("ledger/*.json"))) >= 2 and has_files(output / "extracted", "_temporary")
-        ),
-        "matching": lambda: has_files(output / "matched", "_temporary"),
-        "sampling": lambda: has_files(output / "curated", "_temporary"),
+        "extraction": lambda: len(state_of(output).waves) >= 2 and is_written(output, "extracted"),
+        "matching": lambda: is_written(output, "matched"),
+        "sampling": lambda: is_written(output, "curated"),
     }
     for state, reached in states.items():
         run_and_kill(newest, output, reached)
-        assert not (output / "run.json").exists(), state
-        assert (output / "lock.json").exists(), state
-    newest.submit(LOCAL, "curate", *OPTIONS, "--output", output)
-    assert content(output) == reference
-    assert run_json(output)["status"] == "done"
-    assert not (output / "lock.json").exists()
+        assert run_json(output) is None, state
+        assert not state_of(output).ended, state
+    done = newest.submit(LOCAL, "curate", *OPTIONS, "--output", output)
+    assert "waiting up to" not in done.stderr, "a driver that is gone was waited for"
+    check(output, reference)
     numbers = [
         {step: done["numbers"] for step, done in run_json(run)["steps"].items()} for run in (undisturbed, output)
     ]
     assert numbers[0] == numbers[1]
-    attempts = {path.name.removeprefix("wave=") for path in (output / "extracted").iterdir()}
-    assert attempts == {path.stem for path in (output / "ledger").glob("*.json")}
 
 
-def test_random_kills_of_driver_executor_and_worker_change_nothing(newest, undisturbed):
+@pytest.mark.usefixtures("spark")
+def test_a_killed_driver_on_hdfs_loses_and_doubles_nothing(newest, hdfs, reference):
+    output = hdfs.new_folder()
+    run_and_kill(newest, output, lambda: is_written(output, "matched"))
+    done = newest.submit(LOCAL, "curate", *OPTIONS, "--output", output)
+    assert "waiting up to" not in done.stderr, "a driver that is gone was waited for"
+    assert "deduplicate: done before, kept" in done.stderr
+    check(output, reference)
+
+
+def test_random_kills_of_driver_executor_and_worker_change_nothing(newest, reference):
     """The short form of `make test-kills`."""
     output = newest.folder / "disturbed"
-    hits = disturb(newest, output, LOCAL_CLUSTER, kills=3, seed=4)
+    hits = disturb(newest, str(output), LOCAL_CLUSTER, kills=3, seed=4)
     assert sum(hits.values()) == 3
-    check(newest, output, undisturbed)
+    check(str(output), reference)

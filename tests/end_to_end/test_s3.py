@@ -11,12 +11,10 @@ import sys
 import time
 import urllib.request
 
-import pyarrow.dataset
-import pyarrow.fs
 import pytest
 
 from tests.support.fault_server import FaultProxy
-from tests.support.jobs import CHECKOUT, SAMPLE
+from tests.support.jobs import CHECKOUT, SAMPLE, TABLES, rows
 from tests.support.metadata_builds import write_sources
 from tests.support.s3_server import new_bucket, s3_server
 
@@ -25,7 +23,6 @@ pytestmark = pytest.mark.slow
 
 MAVEN = "https://repo1.maven.org/maven2/org/apache/hadoop/hadoop-aws/3.4.2/hadoop-aws-3.4.2.pom"
 BALANCE = ("--metadata", CHECKOUT / "tests/data/wordnet_lemmas.txt.gz", "--threshold-t", "20", "--seed", "5")
-TABLES = ("archives", "rejects", "pool", "matched", "entry_counts", "curated")
 LINES = {"4.1": sys.executable, "3.5": os.environ.get("METACLIP_SPARK35_PYTHON")}
 
 
@@ -64,21 +61,16 @@ def run(python, endpoint, *options, job="curate"):
     )  # fmt: skip
 
 
+def content_without_etags(output):
+    """Gives every table as a sorted list of rows; a copied archive has another ETag than a local file."""
+    return {table: sorted(repr({**row, "etag": None}) for row in rows(output, table)) for table in TABLES}
+
+
 def content(bucket, output):
-    """Every table as a sorted list of rows, read without Spark."""
-    host = bucket.endpoint.partition("://")[2]
-    filesystem = pyarrow.fs.S3FileSystem(
-        access_key=os.environ["AWS_ACCESS_KEY_ID"], secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
-        endpoint_override=host, scheme="http", region="us-east-1",
-    )  # fmt: skip
-    found = {}
-    for table in TABLES:
-        keys = [key for key in bucket.keys(f"{output}/{table}/") if key.endswith(".parquet")]
-        names = [f"{bucket.name}/{key}" for key in keys]
-        rows = pyarrow.dataset.dataset(names, filesystem=filesystem, format="parquet").to_table().to_pylist()
-        # A copied archive has another ETag than a local file.
-        found[table] = sorted(repr({**row, "etag": None}) for row in rows)
-    return found
+    """Gives the tables of a run in the bucket, read without Spark."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("METACLIP_S3_ENDPOINT", bucket.endpoint)
+        return content_without_etags(f"s3://{bucket.name}/{output}")
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +98,6 @@ def test_tables_on_s3_equal_local_ones(undisturbed, reference_of_warcs):
 
 @pytest.fixture(scope="module")
 def reference_of_warcs(tmp_path_factory):
-    from tests.support.jobs import rows
-
     output = tmp_path_factory.mktemp("local") / "out"
     done = subprocess.run(
         [sys.executable, CHECKOUT / "jobs" / "curate.py", "--archives", f"{SAMPLE}/*.warc.gz", *map(str, BALANCE),
@@ -115,7 +105,7 @@ def reference_of_warcs(tmp_path_factory):
         env=environment(sys.executable, ""), capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
-    return {table: sorted(repr({**row, "etag": None}) for row in rows(output, table)) for table in TABLES}
+    return content_without_etags(output)
 
 
 @pytest.mark.parametrize("line", LINES)

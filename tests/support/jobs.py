@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from types import ModuleType
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_spark.commits.entries import Written
@@ -17,6 +18,10 @@ from metaclip_spark.stores.storage import Storage
 CHECKOUT = Path(__file__).parents[2]
 SAMPLE = CHECKOUT / "tests" / "data" / "sample"
 METADATA = CHECKOUT / "tests" / "data" / "wordnet_lemmas.txt.gz"
+TABLES = ("archives", "rejects", "pool", "matched", "entry_counts", "curated")
+
+Output = Path | str
+"""A run's folder: a path, or the URL of a store that this process can reach."""
 
 
 def load(script: Path) -> ModuleType:
@@ -32,12 +37,12 @@ def call(job: str, *options: object) -> int:
     return load(CHECKOUT / "jobs" / f"{job}.py").main([str(option) for option in options])
 
 
-def state_of(output: Path) -> State:
+def state_of(output: Output) -> State:
     """Tells what counts in a run."""
     return read_log(Storage(str(output))).state
 
 
-def written(output: Path, table: str) -> list[Written]:
+def written(output: Output, table: str) -> list[Written]:
     """Gives the folders of a table that count: one per bucket or wave, or one for the whole."""
     state = state_of(output)
     if table == "extracted":
@@ -58,9 +63,11 @@ def files_of(output: Path, table: str) -> list[Path]:
     return [output / name for part in written(output, table) for name in sorted(part.sizes)]
 
 
-def rows(output: Path, table: str) -> list[dict]:
+def rows(output: Output, table: str) -> list[dict]:
     """Reads a table that counts, in the order of its first column; a run of an earlier version is read as it is."""
-    found = [row for path in files_of(output, table) for row in pq.ParquetFile(path).read().to_pylist()]
+    storage = Storage(str(output))
+    files = [storage.read_bytes(name) for part in written(output, table) for name in sorted(part.sizes)]
+    found = [row for file in files for row in pq.ParquetFile(pa.BufferReader(file)).read().to_pylist()]
     return sorted(found, key=lambda row: str(next(iter(row.values()))))
 
 
@@ -75,12 +82,11 @@ def report_of(output: Path) -> dict:
     return json.loads((output / report_file(state_of(output))).read_text())
 
 
-def run_json(output: Path) -> dict:
-    """Reads a run's summary."""
-    return json.loads((output / "run.json").read_text())
+def run_json(output: Output) -> dict | None:
+    """Reads a run's summary; None where there is none."""
+    return Storage(str(output)).read_json("run.json")
 
 
-def content(output: Path) -> dict[str, list[str]]:
+def content(output: Output) -> dict[str, list[str]]:
     """Gives every table of a run as a sorted list of rows, to compare two runs as sets of rows."""
-    tables = ("archives", "rejects", "pool", "matched", "entry_counts", "curated")
-    return {table: sorted(json.dumps(row, sort_keys=True) for row in rows(output, table)) for table in tables}
+    return {table: sorted(json.dumps(row, sort_keys=True) for row in rows(output, table)) for table in TABLES}

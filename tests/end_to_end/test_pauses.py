@@ -1,0 +1,103 @@
+"""A driver that falls asleep, and wakes up after another one has finished its run, changes nothing and says so.
+
+The short form of `make test-pauses`.
+"""
+
+import json
+import signal
+from pathlib import Path
+
+import pyspark
+import pytest
+
+from metaclip_spark.commits.entries import Reset, decode
+from tests.end_to_end import paused_driver
+from tests.end_to_end.pauses import Driver, Second, Settings, driver, pause_at
+from tests.end_to_end.processes import send_to_all
+from tests.support.jobs import call, content, state_of
+
+pytestmark = pytest.mark.usefixtures("spark")
+
+SUBMIT = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    return Settings(tmp_path_factory.mktemp("settings"), buckets=1)
+
+
+@pytest.fixture(scope="module")
+def second(settings, tmp_path_factory):
+    output = tmp_path_factory.mktemp("second") / "out"
+    assert call("curate", *settings.second, "--output", output) == 0
+    return Second(settings.second, content(output))
+
+
+@pytest.fixture(scope="module")
+def paused(tmp_path_factory):
+    with driver(tmp_path_factory.mktemp("driver")) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("moment", "seconds_between_beats"),
+    [
+        ("before create table match", 600),
+        ("during write curated-00000001", 0.2),
+        ("before create run.json", 600),
+    ],
+)
+def test_a_driver_that_was_overtaken_changes_nothing(paused, second, settings, tmp_path, moment, seconds_between_beats):
+    pause_at(paused, moment, tmp_path / "out", settings.first, second, seconds_between_beats=seconds_between_beats)
+
+
+def test_of_two_drivers_started_in_the_same_second_one_works(paused, second, settings, tmp_path):
+    output = tmp_path / "out"
+    with driver(tmp_path / "other") as other:
+        both = (paused, other)
+        for each in both:
+            each.begin("curate", *settings.second, "--output", output, "--resume", moment="before create open")
+        for each in both:
+            each.wait_until_stopped()
+        for each in both:
+            send_to_all(each.process.pid, signal.SIGCONT)
+        works, loses = sorted((each.ended() for each in both), key=lambda ended: ended.code)
+    assert works.code == 0, works.errors
+    loses.check_lost()
+    assert f"{output} was taken by another driver a moment ago: wait for it" in loses.errors
+    second.check(output)
+
+
+def attempt(folder: Path, number: int, **request: object) -> Driver:
+    """Starts an attempt of a Spark application, as YARN does; in local mode Spark takes the id from a setting."""
+    known = {"spark.test.appId": "application_1_0001", "spark.app.attempt.id": number, "spark.ui.enabled": "false"}
+    configured = [part for name, value in known.items() for part in ("--conf", f"{name}={value}")]
+    script = (paused_driver.__file__, json.dumps(request))
+    return Driver(folder, ("bash", str(SUBMIT), "--master", "local[2]", *configured, *script))
+
+
+def test_the_next_attempt_of_an_application_goes_on_at_once(second, settings, tmp_path):
+    output = tmp_path / "out"
+    assert call("curate", *settings.first, "--output", output) == 0
+    before = state_of(output)
+    options = [str(option) for option in (*settings.second, "--output", output, "--overwrite")]
+    moment = "before create table deduplicate"
+    first = attempt(tmp_path / "first", 1, job="curate", options=options, moment=moment)
+    try:
+        first.wait_until_stopped()
+        next_one = attempt(tmp_path / "second", 2, job="curate", options=options)
+        try:
+            ended = next_one.last_words()
+        finally:
+            next_one.kill()
+        assert ended.code == 0, ended.errors[-3000:]
+        assert "waiting" not in ended.errors
+        assert "extract: done before, kept" in ended.errors
+        second.check(output)
+        send_to_all(first.process.pid, signal.SIGCONT)
+        first.last_words().check_lost()
+    finally:
+        first.kill()
+    second.check(output)
+    entries = [decode(path.read_bytes(), path.name) for path in sorted((output / "commits").iterdir())]
+    assert sum(isinstance(entry, Reset) for entry in entries[before.number :]) == 1
