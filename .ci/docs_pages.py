@@ -35,6 +35,8 @@ def options() -> dict[str, list[str]]:
     for verb, command in commands().items():
         for config_class in command.configs:
             for field in dataclasses.fields(config_class):
+                if field.metadata.get("positional"):
+                    continue
                 taken.setdefault(_option(field.name), []).append(verb)
     return taken
 
@@ -46,11 +48,21 @@ def options_table(argument: str) -> str:
     described = importlib.import_module("metaclip_spark.config.command_line").help_of(config_class)
     hints = typing.get_type_hints(config_class, include_extras=True)
     rows = [
-        (f"`{_option(field.name)}`", _values(hints[field.name]), _default(field), described.get(field.name, ""))
+        (
+            f"`{_typed(field)}`",
+            _values(hints[field.name]),
+            _default(field),
+            described.get(field.name, ""),
+        )
         for field in dataclasses.fields(config_class)
         if not only or bool(field.metadata.get("operational")) == (only[0] == "operational")
     ]
     return _table(("option", "value", "default", "meaning"), rows)
+
+
+def _typed(field: dataclasses.Field[Any]) -> str:
+    """Names a field as it is typed, or as `--help` shows its place."""
+    return field.name.upper() if field.metadata.get("positional") else _option(field.name)
 
 
 def commands_table(_argument: str) -> str:

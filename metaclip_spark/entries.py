@@ -144,12 +144,16 @@ def read_unchecked_entries(path: str) -> list[Any]:
     return _parquet_entries(content, shown) if content.startswith(_PARQUET_START) else _text_entries(content, shown)
 
 
-def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
+CountSource = str | Sequence[str]
+"""A file or folder of entry counts, or the part files of one table."""
+
+
+def load_entry_counts(source: CountSource, metadata: Metadata) -> npt.NDArray[np.int64]:
     """Reads entry counts made over another pool, to balance with them or to add to them.
 
     Args:
-        path: A JSON object (entry to count; plain or packed), or Parquet with the columns of
-            `udfs.schemas.ENTRY_COUNTS`: a file, or a folder of part files.
+        source: A JSON object (entry to count; plain or packed), or Parquet with the columns of
+            `udfs.schemas.ENTRY_COUNTS`: a file, a folder of part files, or those part files.
         metadata: The list that the counts must belong to.
 
     Returns:
@@ -159,13 +163,13 @@ def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
         MetadataError: If the file is missing or has another form, belongs to another list (by the digest in its footer
             or by the texts), lacks an entry or has it twice, or a count is negative or no whole number.
     """
-    shown = without_credentials(path)
-    if _is_folder(path):
-        parts = _part_files(path)
+    shown = _shown_source(source)
+    if not isinstance(source, str) or _is_folder(source):
+        parts = _part_files(source) if isinstance(source, str) else source
         if not parts:
             raise MetadataError(f"the folder of entry counts {shown} has no Parquet file")
         return _parquet_counts([(part, _read(part)) for part in parts], shown, metadata)
-    content = _read(path)
+    content = _read(source)
     if content.startswith(_PARQUET_START):
         return _parquet_counts([(shown, content)], shown, metadata)
     counts = _parse_json(_decode(content, shown), shown)
@@ -174,11 +178,29 @@ def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
     return _arranged([entry for entry, _ in counts], [count for _, count in counts], shown, metadata)
 
 
-def load_summed_counts(paths: Sequence[str], metadata: Metadata) -> npt.NDArray[np.int64]:
+def entries_of_counts(source: CountSource) -> Metadata:
+    """Reads the entries that counts are of.
+
+    Raises:
+        MetadataError: If a file is missing or has another form, or the entries are no metadata list.
+    """
+    if isinstance(source, str):
+        return load_metadata(source)
+    shown = _shown_source(source)
+    parts = [_open_parquet(_read(part), part, ["entry_id", "entry_text"]) for part in source]
+    whole = pa.concat_tables([part.select(["entry_id", "entry_text"]) for part in parts])
+    return check_entries(_in_order(whole, shown), shown)
+
+
+def _shown_source(source: CountSource) -> str:
+    return without_credentials(source if isinstance(source, str) else next(iter(source), "").rpartition("/")[0])
+
+
+def load_summed_counts(sources: Sequence[CountSource], metadata: Metadata) -> npt.NDArray[np.int64]:
     """Reads entry counts made over several disjoint pools, and adds them up.
 
     Args:
-        paths: At least one, each as for `load_entry_counts`.
+        sources: At least one, each as for `load_entry_counts`.
         metadata: The list that the counts must belong to.
 
     Returns:
@@ -187,15 +209,15 @@ def load_summed_counts(paths: Sequence[str], metadata: Metadata) -> npt.NDArray[
     Raises:
         MetadataError: If a file cannot be used, or a sum exceeds `LARGEST_COUNT`.
     """
-    total = load_entry_counts(paths[0], metadata)
-    for path in paths[1:]:
-        counts = load_entry_counts(path, metadata)
+    total = load_entry_counts(sources[0], metadata)
+    for source in sources[1:]:
+        counts = load_entry_counts(source, metadata)
         wrapping = np.flatnonzero(counts > LARGEST_COUNT - total)
         if wrapping.size:
             entry = int(wrapping[0])
             reached = int(total[entry]) + int(counts[entry])
             raise MetadataError(
-                f"the entry counts of --entry-counts up to {without_credentials(path)} add up to {reached} for the "
+                f"the entry counts of --entry-counts up to {_shown_source(source)} add up to {reached} for the "
                 f"entry {_shown(metadata.entries[entry])}, but a count is at most 2^63 - 1: give fewer of them, or "
                 "divide all counts and t by one number"
             )
@@ -313,11 +335,20 @@ def _parquet_entries(content: bytes, path: str) -> list[Any]:
     """
     table = _open_parquet(content, path, ["entry_text"])
     if "entry_id" in table.column_names:
-        table = table.sort_by("entry_id")
-        if table["entry_id"].to_pylist() != list(range(table.num_rows)):
-            raise MetadataError(
-                f"the column entry_id of {path} must hold each number from 0 to {table.num_rows - 1} once"
-            )
+        return _in_order(table, path)
+    entries: list[Any] = table["entry_text"].to_pylist()
+    return entries
+
+
+def _in_order(table: pa.Table, path: str) -> list[Any]:
+    """Gives the entries in the order of their ids.
+
+    Raises:
+        MetadataError: If the ids are not 0 to n - 1, each once.
+    """
+    table = table.sort_by("entry_id")
+    if table["entry_id"].to_pylist() != list(range(table.num_rows)):
+        raise MetadataError(f"the column entry_id of {path} must hold each number from 0 to {table.num_rows - 1} once")
     entries: list[Any] = table["entry_text"].to_pylist()
     return entries
 

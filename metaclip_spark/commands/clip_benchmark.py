@@ -11,7 +11,7 @@ from metaclip_spark.config.job import EXIT_DONE, EXIT_FAILED, job
 
 @job(ShardsConfig)
 def make_shards(config: ShardsConfig) -> None:
-    """Write webdataset shards from pairs (curated/, matched/, pool/) and downloaded images, and count what was lost."""
+    """Write webdataset shards from pairs, of a run or of files, and downloaded images, and count what was lost."""
     from metaclip_spark.clip_benchmark.data.make_shards import make_shards as make
 
     made = make(config)

@@ -6,7 +6,14 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
+from metaclip_spark.config.curation import (
+    ExportConfig,
+    ExtractConfig,
+    LanguageConfig,
+    MatchConfig,
+    OutputConfig,
+    SampleConfig,
+)
 from metaclip_spark.config.fields import path_text
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.entries import Metadata, read_unchecked_entries
@@ -19,7 +26,7 @@ from metaclip_spark.reports.report import check_plausible
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
-_CURATION = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig)
+_CURATION = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig)
 _METADATA = (MetadataSources, MetadataThresholds, MetadataOutput)
 
 
@@ -54,7 +61,7 @@ def curate(
         resume: Go on with the run in the output folder, and keep finished work; an empty folder is fine, too.
         spark: The session; None takes the active one, or starts a local one.
         **options: Any other option of the job, with underscores: overwrite, pool, crawl, max_rejects, buckets,
-            identify_language, entry_counts ...
+            identify_language, entry_counts, export_curated ...
 
     Returns:
         The finished run.
@@ -97,10 +104,10 @@ def curate(
 
 
 def _curate(given: dict[str, Any], metadata: str | PathLike[str] | Metadata, spark: SparkSession | None) -> None:
-    output, extract, match, language, sample = configurations("curate", given, *_CURATION)
+    output, extract, match, language, sample, export = configurations("curate", given, *_CURATION)
     known = metadata if isinstance(metadata, Metadata) else Metadata.load(match.metadata)
     activate(spark)
-    _, report = curate_run(output, extract, match, language, sample, known)
+    _, report = curate_run(output, extract, match, language, sample, export, known)
     check_plausible(report)
 
 

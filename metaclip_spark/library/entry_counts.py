@@ -11,6 +11,7 @@ from metaclip_spark import balance
 from metaclip_spark.config.fields import path_text
 from metaclip_spark.entries import Metadata, load_entry_counts
 from metaclip_spark.errors import MetadataError
+from metaclip_spark.runs.paths import counts_in_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +64,7 @@ class EntryCounts:
 
         Args:
             path: A JSON object (entry to count), or Parquet with the columns `entry_text` and `entry_count`: a file, or
-                a folder of part files such as a run's `entry_counts`; on this machine or in a store.
+                a folder of part files; or a run (its folder); on this machine or in a store.
             metadata: The list that the counts must belong to.
 
         Returns:
@@ -72,8 +73,9 @@ class EntryCounts:
         Raises:
             MetadataError: If the file is missing or has another form, belongs to another list, lacks an entry or has it
                 twice, or a count is not a non-negative integer.
+            InputError: If the path leads into a run whose log does not name it.
         """
-        return cls(metadata.entries, load_entry_counts(path_text(path), metadata))
+        return cls(metadata.entries, load_entry_counts(counts_in_run(path_text(path)), metadata))
 
     def probabilities(self, threshold_t: float) -> npt.NDArray[np.float64]:
         """Computes each entry's probability, min(1, t / count).
