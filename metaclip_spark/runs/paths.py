@@ -15,8 +15,8 @@ from metaclip_spark.commits.state import State
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.inputs.archive_path import ArchivePath
-from metaclip_spark.inputs.remote import fetch_options
-from metaclip_spark.inputs.resolve import resolve_inputs
+from metaclip_spark.inputs.files import check_pool_files, resolve_archives, resolve_pool
+from metaclip_spark.inputs.remote import fetch_options, resolve_crawl
 from metaclip_spark.runs.buckets import buckets_of
 from metaclip_spark.runs.layout import MARKER, REPORT, TABLES, is_of_run, local_name
 from metaclip_spark.runs.open import check_finished, read_log
@@ -154,11 +154,15 @@ def find_inputs(config: ExtractConfig) -> list[ArchivePath]:
         SchemaMismatchError: If a file of --pool lacks a column.
     """
     options = fetch_options(config)
+    if config.crawl:
+        return resolve_crawl(config, options)
+    if config.archives:
+        return resolve_archives(config.archives, config.archives_prefix, options)
     stored = {item: files for item in config.pool if (files := files_in_run(item, "pool", options)) is not None}
-    paths = resolve_inputs(config, stored)
-    if config.pool:
-        known = {file.path for files in stored.values() for file in files}
-        check_named((path for _, path in paths if path not in known), options)
+    paths = resolve_pool(config.pool, options, stored)
+    known = {file.path for files in stored.values() for file in files}
+    check_named((path for _, path in paths if path not in known), options)
+    check_pool_files(paths, url_column=config.url_column, text_column=config.text_column, options=options)
     return paths
 
 
@@ -219,6 +223,8 @@ def _candidates(path: str) -> Iterator[tuple[str, str]]:
     # A bucket, or the folder above all others, comes first.
     for length in range(len(parts), 0, -1):
         root, below = "/".join(parts[:length]), [part for part in parts[length:] if part]
+        if start and not root:
+            return
         if (not below or is_of_run("/".join(below))) and not _MAGIC.intersection(root):
             yield f"{start}{root or '/'}", "/".join(below)
 
@@ -230,7 +236,11 @@ def _holds_log(root: str, options: FetchOptions) -> bool:
         InputError: If the store cannot be reached.
     """
     names = (entry_name(1), MARKER)
-    storage = Storage(root, options)
+    try:
+        storage = Storage(root, options)
+    except ConfigError:
+        # What reads it says what is wrong with it.
+        return False
     if storage.needs_session:
         get_session("metaclip-spark")
         try:
