@@ -34,6 +34,8 @@ def options() -> dict[str, list[str]]:
     for verb, command in commands().items():
         for config_class in command.configs:
             for field in dataclasses.fields(config_class):
+                if field.metadata.get("positional"):
+                    continue
                 taken.setdefault(_option(field.name), []).append(verb)
     return taken
 
@@ -47,7 +49,7 @@ def options_table(argument: str) -> str:
     values_of = importlib.import_module("metaclip_spark.config.fields").values_of
     rows = [
         (
-            f"`{_option(field.name)}`",
+            f"`{_typed(field)}`",
             values_of(field, hints[field.name]) or "flag",
             _default(field),
             described.get(field.name, ""),
@@ -56,6 +58,11 @@ def options_table(argument: str) -> str:
         if not only or bool(field.metadata.get("operational")) == (only[0] == "operational")
     ]
     return _table(("option", "value", "default", "meaning"), rows)
+
+
+def _typed(field: dataclasses.Field[Any]) -> str:
+    """Names a field as it is typed, or as `--help` shows its place."""
+    return field.name.upper() if field.metadata.get("positional") else _option(field.name)
 
 
 def commands_table(_argument: str) -> str:

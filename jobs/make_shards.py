@@ -1,4 +1,4 @@
-"""Write webdataset shards from pairs (curated/, matched/, pool/) and downloaded images, and count what was lost."""
+"""Write webdataset shards from pairs, of a run or of files, and downloaded images, and count what was lost."""
 
 import sys
 

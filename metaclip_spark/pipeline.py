@@ -17,9 +17,9 @@ from metaclip_spark.errors import MetadataError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import fetch_options, region_warning
 from metaclip_spark.runs.buckets import choose_buckets
-from metaclip_spark.runs.entry_tables import entry_table, read_entry_counts
 from metaclip_spark.runs.extraction import extract_pending, finish_extraction
 from metaclip_spark.runs.ledger import Ledger, changed_attempts, check_same_extraction, ledger_of, lost_attempts
+from metaclip_spark.runs.paths import counts_in_run
 from metaclip_spark.runs.records import (
     CountManifest,
     CountNumbers,
@@ -37,7 +37,7 @@ from metaclip_spark.runs.records import (
     SampleNumbers,
     SampleSettings,
 )
-from metaclip_spark.runs.run import Attempt, Run, check_number
+from metaclip_spark.runs.run import Attempt, Run, check_number, entry_table, read_entry_counts
 from metaclip_spark.runs.step import COUNT, DEDUPLICATE, MATCH, SAMPLE
 from metaclip_spark.runs.waves import check_losses, extraction_settings, read_pairs, recorded_pairs
 from metaclip_spark.steps.count import count_entries
@@ -53,7 +53,17 @@ log = logging.getLogger(__name__)
 def check_before_start(config: SampleConfig, metadata: Metadata) -> None:
     """Checks the counts that the user gives, before Spark starts work."""
     if config.entry_counts:
-        load_summed_counts(config.entry_counts, metadata)
+        load_given_counts(config, metadata)
+
+
+def load_given_counts(config: SampleConfig, metadata: Metadata) -> NDArray[np.int64]:
+    """Reads and adds up the counts of --entry-counts, of another run what counts there.
+
+    Raises:
+        MetadataError: If they cannot be used.
+        InputError: If a path leads into a run whose log does not name it.
+    """
+    return load_summed_counts([counts_in_run(path) for path in config.entry_counts], metadata)
 
 
 def run_extract(run: Run, config: ExtractConfig, paths: list[ArchivePath]) -> DeduplicateManifest:
@@ -294,7 +304,7 @@ def _counts_to_balance_with(
     if not config.entry_counts:
         return entries, counts
     metadata = Metadata(entries=tuple(entries), digest=counted.config.metadata_digest)
-    return entries, load_summed_counts(config.entry_counts, metadata)
+    return entries, load_given_counts(config, metadata)
 
 
 def _announcement(counts: NDArray[np.int64], threshold: int | float, expected: balance.ExpectedSize) -> str:

@@ -10,7 +10,7 @@ from metaclip_spark.errors import CurationError
 
 @job(ShardsConfig)
 def make_shards(config: ShardsConfig) -> None:
-    """Write webdataset shards from pairs (curated/, matched/, pool/) and downloaded images, and count what was lost."""
+    """Write webdataset shards from pairs, of a run or of files, and downloaded images, and count what was lost."""
     from metaclip_spark.clip_benchmark.data.make_shards import make_shards as make
 
     made = make(config)

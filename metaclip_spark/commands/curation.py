@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from metaclip_spark.commands.show import show
 from metaclip_spark.config.curation import (
+    ExportConfig,
     ExtractConfig,
     LanguageConfig,
     MatchConfig,
@@ -19,29 +20,32 @@ if TYPE_CHECKING:
     from metaclip_spark.runs.run import Run
 
 
-@job(OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig)
+@job(OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig)
 def curate(
-    output: OutputConfig, extract: ExtractConfig, match: MatchConfig, language: LanguageConfig, sample: SampleConfig
+    output: OutputConfig,
+    extract: ExtractConfig,
+    match: MatchConfig,
+    language: LanguageConfig,
+    sample: SampleConfig,
+    export: ExportConfig,
 ) -> None:
     """Curate a balanced image-text dataset: extract, match, count, sample and report in one command."""
     from metaclip_spark.entries import load_metadata
     from metaclip_spark.library.whole_run import curate_run
 
-    run, report = curate_run(output, extract, match, language, sample, load_metadata(match.metadata))
+    run, report = curate_run(output, extract, match, language, sample, export, load_metadata(match.metadata))
     _show_finished(run, report)
 
 
 @job(OutputConfig, ExtractConfig)
 def extract_pool(output: OutputConfig, extract: ExtractConfig) -> None:
     """Extract pairs from archives (or read them from files) and deduplicate them into the pool."""
-    from metaclip_spark.inputs.resolve import resolve_inputs
     from metaclip_spark.pipeline import run_extract
-    from metaclip_spark.runs.layout import check_apart
     from metaclip_spark.runs.open import begin_run
+    from metaclip_spark.runs.paths import find_inputs
 
-    paths = resolve_inputs(extract)
-    check_apart(output.output, paths)
-    with begin_run(output, "extract") as run:
+    paths = find_inputs(extract)
+    with begin_run(output, "extract", [path for _, path in paths]) as run:
         run_extract(run, extract, paths)
 
 
@@ -53,7 +57,7 @@ def match_pool(output: OutputConfig, match: MatchConfig, language: LanguageConfi
     from metaclip_spark.runs.open import continue_run
 
     metadata = load_metadata(match.metadata)
-    with continue_run(output, step="match") as run:
+    with continue_run(output, "match", [match.metadata]) as run:
         run_match(run, match, language, metadata)
 
 
@@ -65,18 +69,24 @@ def count_entries(output: OutputConfig, match: MatchConfig, language: LanguageCo
     from metaclip_spark.runs.open import continue_run
 
     metadata = load_metadata(match.metadata)
-    with continue_run(output, step="count") as run:
+    with continue_run(output, "count", [match.metadata]) as run:
         run_count(run, language, metadata)
 
 
-@job(OutputConfig, SampleConfig, LanguageConfig)
-def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageConfig) -> None:
+@job(OutputConfig, SampleConfig, LanguageConfig, ExportConfig)
+def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageConfig, export: ExportConfig) -> None:
     """Draw the curated set of a run from its matched pairs and entry counts."""
     from metaclip_spark.pipeline import run_sample
+    from metaclip_spark.reports.export import check_export, export_curated
     from metaclip_spark.runs.open import continue_run
+    from metaclip_spark.runs.paths import counts_files
 
-    with continue_run(output, step="sample") as run:
+    if export.export_curated:
+        check_export(export.export_curated, output)
+    with continue_run(output, "sample", counts_files(sample.entry_counts)) as run:
         run_sample(run, sample, language)
+        if export.export_curated:
+            export_curated(run, export.export_curated)
 
 
 @job(OutputConfig, ReportConfig)
@@ -85,10 +95,12 @@ def report_curation(output: OutputConfig, report: ReportConfig) -> None:
     from metaclip_spark.reports.compare import check_other
     from metaclip_spark.reports.report import finish_run
     from metaclip_spark.runs.open import continue_run
+    from metaclip_spark.runs.paths import counts_files
 
     if report.against:
         check_other(report.against)
-    with continue_run(output) as run:
+    against = counts_files([report.against]) if report.against else []
+    with continue_run(output, inputs=against) as run:
         finished = finish_run(run, report.against)
     _show_finished(run, finished)
 
@@ -96,22 +108,21 @@ def report_curation(output: OutputConfig, report: ReportConfig) -> None:
 def _show_finished(run: "Run", report: "Report") -> None:
     """Shows a finished run's summary and where its report is; a suspect size is an error behind it."""
     from metaclip_spark.reports.report import check_plausible, summary_lines
+    from metaclip_spark.runs.paths import shown_path
 
-    state = run.state
-    if state.finished is None:
+    finished = run.state.finished
+    if finished is None:
         return
-    report_page, curated = (
-        run.storage.location(name).removeprefix("file://")
-        for name in (f"{state.finished.report}/report.html", state.finished.sample)
-    )
+    curated = shown_path(run.storage, finished.sample)
     show(
         [
             *summary_lines(report),
             "",
             f"Run finished: {run.storage.root}",
-            f"Report: {report_page}",
+            f"Report: {shown_path(run.storage, finished.report)}/report.html",
             f"Curated pairs: {curated}",
-            f"Images: {img2dataset_line(curated)}",
+            "To download their images:",
+            *img2dataset_lines(curated),
         ]
     )
     check_plausible(report)
@@ -122,11 +133,11 @@ def check_cluster(output: OutputConfig, extract: ExtractConfig, match: MatchConf
     """Check on the executors whether a run would work there, and how long it would take, before hours are spent."""
     from metaclip_spark.cluster_check import check_cluster as check
     from metaclip_spark.entries import load_metadata
-    from metaclip_spark.inputs.resolve import resolve_inputs
     from metaclip_spark.runs.open import try_output
+    from metaclip_spark.runs.paths import find_inputs
 
     metadata = load_metadata(match.metadata)
-    paths = resolve_inputs(extract)
+    paths = find_inputs(extract)
     with try_output(output, "check_cluster") as run:
         verdict = check(run, extract, match, metadata, paths)
     failed = f"{verdict.failures} checks failed: a run would fail" if verdict.failures else "a run would work here"
@@ -134,10 +145,10 @@ def check_cluster(output: OutputConfig, extract: ExtractConfig, match: MatchConf
     return EXIT_USER_MUST_CHANGE if verdict.failures else EXIT_DONE
 
 
-def img2dataset_line(curated: str) -> str:
-    """Gives the command that downloads the images of a curated set."""
-    folder = shlex.quote(curated)
-    return (
-        f"img2dataset --url_list {folder} --input_format parquet --url_col image_url --caption_col alt_text "
-        "--output_format webdataset --output_folder images"
-    )
+def img2dataset_lines(curated: str) -> list[str]:
+    """Gives the command that downloads the images of a curated set, cut where a terminal would wrap it."""
+    return [
+        f"  img2dataset --url_list {shlex.quote(curated)} \\",
+        "    --input_format parquet --url_col image_url --caption_col alt_text \\",
+        "    --output_format webdataset --output_folder images",
+    ]

@@ -1,7 +1,7 @@
 """The commands that read a run and write nothing into it."""
 
 from metaclip_spark.commands.show import show
-from metaclip_spark.config.curation import ExplainConfig, PlanConfig
+from metaclip_spark.config.curation import ExplainConfig, PathConfig, PlanConfig
 from metaclip_spark.config.job import job
 
 
@@ -33,3 +33,16 @@ def explain_pair(config: ExplainConfig) -> None:
     run.spark.sparkContext.setJobDescription("explain")
     threshold = run.manifest(SAMPLE).numbers.threshold_t
     show(explain_lines(explain(run, config), threshold))
+
+
+@job(PathConfig, resumes=False)
+def table_path(config: PathConfig) -> None:
+    """Show the path of a finished run's table, for programs and shells: one line, or one for each bucket."""
+    from metaclip_spark.config.curation import OutputConfig
+    from metaclip_spark.runs.open import session_for
+    from metaclip_spark.runs.paths import paths_of_table
+    from metaclip_spark.stores.storage import Storage
+
+    storage = Storage(config.run)
+    session_for(storage, "metaclip-spark path", OutputConfig(output=config.run, s3_packages=config.s3_packages))
+    show(paths_of_table(storage, config.table))

@@ -15,7 +15,7 @@ from metaclip_spark.commands.curation import (
     report_curation,
     sample_pairs,
 )
-from metaclip_spark.commands.inspection import explain_pair, plan_threshold
+from metaclip_spark.commands.inspection import explain_pair, plan_threshold, table_path
 from metaclip_spark.commands.metadata import build_metadata, diff_metadata, lint_metadata
 from metaclip_spark.commands.show import show
 from metaclip_spark.config.job import EXIT_DONE, Job, log_format_in, run_job
@@ -31,6 +31,7 @@ VERBS: dict[str, Job] = {
     "report": report_curation,
     "plan": plan_threshold,
     "explain": explain_pair,
+    "path": table_path,
     "build-metadata": build_metadata,
     "lint-metadata": lint_metadata,
     "diff-metadata": diff_metadata,

@@ -99,7 +99,7 @@ def _checked(field: Field[Any], value: Any) -> Any:
         return tuple(_checked(field, item) for item in value)
     if not isinstance(value, str):
         return value
-    option = option_of(field.name)
+    option = _shown_name(field)
     text = _checked_text(option, value)
     # What is empty by default is left out by an empty text, as a printed configuration says it.
     is_path = field.metadata.get("path") and not text == field.default == ""
@@ -159,14 +159,23 @@ def _explained(error: Exception, config_classes: tuple[type, ...]) -> str:
         return message
     hint = get_type_hints(found[0], include_extras=True)[name[1]]
     text = value[value.lastindex or 0]
-    return refusal(name[1], text, hint) if limit_of(hint) else message
+    if not limit_of(hint):
+        return message
+    return refusal(name[1], text, hint, _shown_name(found[1]))
+
+
+def _shown_name(field: Field[Any]) -> str:
+    """Names a field as it is typed, or as `--help` shows its place."""
+    return field.name.upper() if field.metadata.get("positional") else option_of(field.name)
 
 
 def _add_option(parser: ArgumentParser, config_class: type, field: Field[Any], name: str) -> None:
     option = option_of(name)
     hint = get_type_hints(config_class, include_extras=True)[name]
     described = _help_line(help_of(config_class).get(name, ""), field, hint)
-    if hint is bool:
+    if field.metadata.get("positional"):
+        parser.add_argument(name, metavar=_shown_name(field), type=parser_type(hint), help=described)
+    elif hint is bool:
         parser.add_argument(option, action="store_true", help=described)
     elif get_origin(hint) is tuple:
         kind = parser_type(get_args(hint)[0])

@@ -9,6 +9,7 @@ from metaclip_spark.balance import LARGEST_COUNT, check_threshold
 from metaclip_spark.config.fields import (
     OPERATIONAL,
     PATH,
+    POSITIONAL,
     Attempts,
     Buckets,
     ClosedUnitInterval,
@@ -27,6 +28,18 @@ from metaclip_spark.errors import ConfigError, brief
 
 PRESETS = {"metaclip-english": ("en",)}
 """Preset name -> languages of its filter (top-1 label, no smallest probability)."""
+
+StoredTable = Literal[
+    "curated",
+    "pool",
+    "matched",
+    "entry_counts",
+    "expected_kept",
+    "balance_counts",
+    "archives",
+    "rejects",
+    "report",
+]
 
 _THRESHOLD = {"values": "an integer of at least 1, or inf"}
 _PAIRS = {"values": "an integer of at least 1, or such as 10M"}
@@ -79,7 +92,8 @@ class ExtractConfig:
     Attributes:
         archives: WARC, WAT or ARC files, globs, folders, or path lists (*.paths, *.txt, plain or .gz).
         archives_prefix: Put before each relative line of a path list.
-        pool: Parquet or JSONL files, globs or folders with pairs that were extracted before, instead of archives.
+        pool: Parquet or JSONL files, globs or folders with pairs that were extracted before, instead of archives; or
+            other runs (their folders).
         url_column: Column of the image's URL in the files of --pool.
         text_column: Column of the alternative text in the files of --pool.
         archives_per_wave: Archives that are committed together: at most so many are redone after a kill.
@@ -226,8 +240,8 @@ class SampleConfig:
         tail_share: Choose t so that the entries below it have this share of all matches (the paper's pool: 0.06).
         target_pairs: Choose the smallest t whose expected size reaches this many pairs, such as 10M.
         seed: Seed of the draws, from 0 to 2^64 - 1.
-        entry_counts: Balance with these counts instead of the run's own: JSON objects entry -> count, or other runs'
-            entry_counts. Several, of disjoint pools, are added up.
+        entry_counts: Balance with these counts instead of the run's own: JSON objects entry -> count, or other runs
+            (their folders). Several, of disjoint pools, are added up.
 
     Example:
         >>> from metaclip_spark import SampleConfig
@@ -253,6 +267,40 @@ class SampleConfig:
             object.__setattr__(self, "threshold_t", check_threshold(self.threshold_t))
         if self.target_pairs is not None:
             object.__setattr__(self, "target_pairs", check_target(self.target_pairs))
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Where the curated set goes, beside the run's folder.
+
+    Attributes:
+        export_curated: Copy the curated set into this folder, which must be empty; local or in a store.
+    """
+
+    export_curated: str | None = field(default=None, metadata=OPERATIONAL | PATH)
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
+
+
+@dataclass(frozen=True)
+class PathConfig:
+    """Which table's path is shown.
+
+    Attributes:
+        run: Folder of a finished run.
+        table: The table, or the report.
+        s3_packages: Fetch Spark's S3 jars from Maven Central; used only where Spark alone reaches the run.
+    """
+
+    run: str = field(metadata=PATH | POSITIONAL)
+    table: StoredTable = field(metadata=POSITIONAL)
+    s3_packages: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
 
 
 @dataclass(frozen=True)

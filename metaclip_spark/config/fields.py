@@ -30,6 +30,9 @@ OPERATIONAL = {"operational": True}
 PATH = {"path": True}
 """Marks a field of paths or URLs: "~" is the home folder, and on the command line an empty one is refused."""
 
+POSITIONAL = {"positional": True}
+"""Marks a field that is given by its place on the command line, without its name."""
+
 _BRIEFLY = Repr()
 _BRIEFLY.maxstring = 80
 _LONGEST_PAGE_SECONDS = 86_400
@@ -108,12 +111,13 @@ def check_types(config: Any) -> None:
         object.__setattr__(config, field.name, value)
 
 
-def refusal(name: str, value: object, hint: Any) -> str:
+def refusal(name: str, value: object, hint: Any, shown_name: str | None = None) -> str:
     """What is said of a value that a field cannot have."""
     kind = parser_type(_element(hint) or hint)
     wants_number = isinstance(kind, type) and issubclass(kind, int | float)
     return (
-        f"{option_of(name)} is {_shown(value, wants_number=wants_number)}: it must be {limit_of(hint) or _PLAIN[kind]}"
+        f"{shown_name or option_of(name)} is {_shown(value, wants_number=wants_number)}: it must be "
+        f"{limit_of(hint) or _PLAIN[kind]}"
     )
 
 

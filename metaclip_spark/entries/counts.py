@@ -20,7 +20,7 @@ from metaclip_spark.entries.files import (
     read_file,
 )
 from metaclip_spark.entries.messages import MOST_SHOWN, brief
-from metaclip_spark.entries.metadata import Metadata
+from metaclip_spark.entries.metadata import Metadata, check_entries, in_order, load_metadata
 from metaclip_spark.errors import MetadataError
 from udfs.sources.credentials import without_credentials
 
@@ -28,12 +28,16 @@ DIGEST_KEY = "metadata_digest"
 """Where a Parquet footer names the list that its ids belong to."""
 
 
-def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
+CountSource = str | Sequence[str]
+"""A file or folder of entry counts, or the part files of one table."""
+
+
+def load_entry_counts(source: CountSource, metadata: Metadata) -> npt.NDArray[np.int64]:
     """Reads entry counts made over another pool, to balance with them or to add to them.
 
     Args:
-        path: A JSON object (entry to count; plain or packed), or Parquet with the columns of
-            `udfs.schemas.ENTRY_COUNTS`: a file, or a folder of part files.
+        source: A JSON object (entry to count; plain or packed), or Parquet with the columns of
+            `udfs.schemas.ENTRY_COUNTS`: a file, a folder of part files, or those part files.
         metadata: The list that the counts must belong to.
 
     Returns:
@@ -43,13 +47,13 @@ def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
         MetadataError: If the file is missing or has another form, belongs to another list (by the digest in its footer
             or by the texts), lacks an entry or has it twice, or a count is negative or no whole number.
     """
-    shown = without_credentials(path)
-    if is_folder(path):
-        parts = part_files(path)
+    shown = _shown_source(source)
+    if not isinstance(source, str) or is_folder(source):
+        parts = part_files(source) if isinstance(source, str) else source
         if not parts:
             raise MetadataError(f"the folder of entry counts {shown} has no Parquet file")
         return _parquet_counts([(part, read_file(part)) for part in parts], shown, metadata)
-    content = read_file(path)
+    content = read_file(source)
     if content.startswith(PARQUET_START):
         return _parquet_counts([(shown, content)], shown, metadata)
     counts = parse_json(decode(content, shown), shown)
@@ -58,11 +62,29 @@ def load_entry_counts(path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
     return _arranged([entry for entry, _ in counts], [count for _, count in counts], shown, metadata)
 
 
-def load_summed_counts(paths: Sequence[str], metadata: Metadata) -> npt.NDArray[np.int64]:
+def entries_of_counts(source: CountSource) -> Metadata:
+    """Reads the entries that counts are of.
+
+    Raises:
+        MetadataError: If a file is missing or has another form, or the entries are no metadata list.
+    """
+    if isinstance(source, str):
+        return load_metadata(source)
+    shown = _shown_source(source)
+    parts = [open_parquet(read_file(part), part, ["entry_id", "entry_text"]) for part in source]
+    whole = pa.concat_tables([part.select(["entry_id", "entry_text"]) for part in parts])
+    return check_entries(in_order(whole, shown), shown)
+
+
+def _shown_source(source: CountSource) -> str:
+    return without_credentials(source if isinstance(source, str) else next(iter(source), "").rpartition("/")[0])
+
+
+def load_summed_counts(sources: Sequence[CountSource], metadata: Metadata) -> npt.NDArray[np.int64]:
     """Reads entry counts made over several disjoint pools, and adds them up.
 
     Args:
-        paths: At least one, each as for `load_entry_counts`.
+        sources: At least one, each as for `load_entry_counts`.
         metadata: The list that the counts must belong to.
 
     Returns:
@@ -71,15 +93,15 @@ def load_summed_counts(paths: Sequence[str], metadata: Metadata) -> npt.NDArray[
     Raises:
         MetadataError: If a file cannot be used, or a sum exceeds `LARGEST_COUNT`.
     """
-    total = load_entry_counts(paths[0], metadata)
-    for path in paths[1:]:
-        counts = load_entry_counts(path, metadata)
+    total = load_entry_counts(sources[0], metadata)
+    for source in sources[1:]:
+        counts = load_entry_counts(source, metadata)
         wrapping = np.flatnonzero(counts > LARGEST_COUNT - total)
         if wrapping.size:
             entry = int(wrapping[0])
             reached = int(total[entry]) + int(counts[entry])
             raise MetadataError(
-                f"the entry counts of --entry-counts up to {without_credentials(path)} add up to {reached} for the "
+                f"the entry counts of --entry-counts up to {_shown_source(source)} add up to {reached} for the "
                 f"entry {brief(metadata.entries[entry])}, but a count is at most 2^63 - 1: give fewer of them, or "
                 "divide all counts and t by one number"
             )

@@ -11,6 +11,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.entries.files import PARQUET_START, JsonObject, decode, open_parquet, parse_json, read_file
 from metaclip_spark.entries.messages import MOST_SHOWN, brief
@@ -151,11 +153,20 @@ def _parquet_entries(content: bytes, path: str) -> list[Any]:
     """
     table = open_parquet(content, path, ["entry_text"])
     if "entry_id" in table.column_names:
-        table = table.sort_by("entry_id")
-        if table["entry_id"].to_pylist() != list(range(table.num_rows)):
-            raise MetadataError(
-                f"the column entry_id of {path} must hold each number from 0 to {table.num_rows - 1} once"
-            )
+        return in_order(table, path)
+    entries: list[Any] = table["entry_text"].to_pylist()
+    return entries
+
+
+def in_order(table: pa.Table, path: str) -> list[Any]:
+    """Gives the entries in the order of their ids.
+
+    Raises:
+        MetadataError: If the ids are not 0 to n - 1, each once.
+    """
+    table = table.sort_by("entry_id")
+    if table["entry_id"].to_pylist() != list(range(table.num_rows)):
+        raise MetadataError(f"the column entry_id of {path} must hold each number from 0 to {table.num_rows - 1} once")
     entries: list[Any] = table["entry_text"].to_pylist()
     return entries
 

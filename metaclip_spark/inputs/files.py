@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -54,12 +54,17 @@ def resolve_archives(
     return _distinct(found)
 
 
-def resolve_pool(named: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) -> list[ArchivePath]:
+def resolve_pool(
+    named: Sequence[str],
+    options: FetchOptions = DEFAULT_OPTIONS,
+    stored: Mapping[str, list[ArchivePath]] | None = None,
+) -> list[ArchivePath]:
     """Finds the files that `--pool` names.
 
     Args:
         named: Parquet or JSONL files, globs or folders; hidden files and those that begin with "_" are left out.
         options: How remote stores are reached.
+        stored: The files of an item of `named` where they are known.
 
     Returns:
         (archive, path), as `resolve_archives`.
@@ -67,7 +72,10 @@ def resolve_pool(named: Sequence[str], options: FetchOptions = DEFAULT_OPTIONS) 
     Raises:
         InputError: If something named is not there, has another ending, or two paths have one name.
     """
-    found = [pair for item in named for pair in _files_named(item, POOL_ENDINGS, options)]
+    known = stored or {}
+    found = [
+        pair for item in named for pair in (known[item] if item in known else _files_named(item, POOL_ENDINGS, options))
+    ]
     for _, path in found:
         if not has_ending(path, POOL_ENDINGS):
             raise InputError(

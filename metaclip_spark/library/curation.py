@@ -6,7 +6,14 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
+from metaclip_spark.config.curation import (
+    ExportConfig,
+    ExtractConfig,
+    LanguageConfig,
+    MatchConfig,
+    OutputConfig,
+    SampleConfig,
+)
 from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.entries import Metadata, as_metadata, read_unchecked_entries
@@ -20,7 +27,7 @@ from metaclip_spark.reports.report import check_plausible
 
 Paths = str | PathLike[str] | Iterable[str | PathLike[str]]
 
-_CURATION = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig)
+_CURATION = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig)
 _METADATA = (MetadataSources, MetadataThresholds, MetadataOutput)
 
 
@@ -55,7 +62,7 @@ def curate(
         resume: Go on with the run in the output folder, and keep finished work; an empty folder is fine, too.
         spark: The session; None takes the active one, or starts a local one.
         **options: Any other option of the command, with underscores: overwrite, pool, crawl, max_rejects, buckets,
-            identify_language, entry_counts ...
+            identify_language, entry_counts, export_curated ...
 
     Returns:
         The finished run.
@@ -99,10 +106,10 @@ def curate(
 
 
 def _curate(given: dict[str, Any], metadata: Metadata | None, spark: SparkSession | None) -> None:
-    output, extract, match, language, sample = configurations("curate", given, *_CURATION)
+    output, extract, match, language, sample, export = configurations("curate", given, *_CURATION)
     known = Metadata.load(match.metadata) if metadata is None else metadata
     activate(spark)
-    _, report = curate_run(output, extract, match, language, sample, known)
+    _, report = curate_run(output, extract, match, language, sample, export, known)
     check_plausible(report)
 
 

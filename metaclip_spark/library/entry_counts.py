@@ -12,6 +12,7 @@ from metaclip_spark import balance
 from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.entries import Metadata, as_metadata, load_entry_counts
 from metaclip_spark.errors import MetadataError, wrong_type
+from metaclip_spark.runs.paths import counts_in_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ class EntryCounts:
 
         Args:
             path: A JSON object (entry to count), or Parquet with the columns `entry_text` and `entry_count`: a file, or
-                a folder of part files such as a run's `entry_counts`; on this machine or in a store.
+                a folder of part files; or a run (its folder); on this machine or in a store.
             metadata: The list that the counts must belong to, its file, or its entries.
 
         Returns:
@@ -81,9 +82,10 @@ class EntryCounts:
         Raises:
             MetadataError: If the file is missing or has another form, belongs to another list, lacks an entry or has it
                 twice, or a count is not a non-negative integer.
+            InputError: If the path leads into a run whose log does not name it.
         """
         known = as_metadata(metadata)
-        return cls(known.entries, load_entry_counts(path_text(path), known))
+        return cls(known.entries, load_entry_counts(counts_in_run(path_text(path)), known))
 
     def probabilities(self, threshold_t: float) -> npt.NDArray[np.float64]:
         """Computes each entry's probability, min(1, t / count).

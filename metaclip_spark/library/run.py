@@ -6,7 +6,7 @@ from os import PathLike
 import msgspec
 from pyspark.sql import DataFrame, SparkSession
 
-from metaclip_spark.config.curation import ExplainConfig, OutputConfig, PlanConfig
+from metaclip_spark.config.curation import ExplainConfig, ExportConfig, OutputConfig, PlanConfig
 from metaclip_spark.config.fields import path_text
 from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import InputError
@@ -18,12 +18,14 @@ from metaclip_spark.library.report import Comparison, PaperComparison, Report
 from metaclip_spark.library.session import activate
 from metaclip_spark.reports.compare import check_other, compare_counts, compare_with
 from metaclip_spark.reports.explain import explain
+from metaclip_spark.reports.export import check_export, export_curated
 from metaclip_spark.reports.plan import plan_thresholds
 from metaclip_spark.runs import open as stored_runs
-from metaclip_spark.runs.entry_tables import read_entry_counts
 from metaclip_spark.runs.layout import report_file
+from metaclip_spark.runs.paths import shown_path, table_folders
 from metaclip_spark.runs.records import read_report
 from metaclip_spark.runs.run import Run as StoredRun
+from metaclip_spark.runs.run import read_entry_counts
 from metaclip_spark.runs.step import COUNT, SAMPLE
 from udfs.schemas import ARCHIVES, CURATED, MATCHED, PAIRS, REJECTS
 
@@ -92,8 +94,34 @@ class Run:
     @property
     def curated_path(self) -> str:
         """The folder of the curated pairs, for other programs: Parquet files, and nothing of earlier draws."""
-        written = self._stored.state.written("curated")
-        return self._stored.storage.location(written.folder if written else "curated").removeprefix("file://")
+        (written,) = table_folders(self._stored.storage, self._stored.state, "curated")
+        return shown_path(self._stored.storage, written.folder)
+
+    def export_curated(self, folder: str | PathLike[str]) -> str:
+        """Copies the curated pairs into a folder of their own; runs a Spark job.
+
+        Args:
+            folder: An empty folder apart from the run's, on this machine or in a store.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ConfigError: If the folder is not empty, or lies in the run's or around it.
+            InputError: If the copy lacks rows.
+
+        Example:
+            >>> from metaclip_spark import open_run
+            >>> folder = open_run("demo-output").export_curated("curated-for-training")
+            >>> import pyarrow.dataset
+            >>> pyarrow.dataset.dataset(folder).count_rows()
+            3268
+        """
+        path = path_text(folder)
+        with arguments_named(ExportConfig, OutputConfig):
+            check_export(path, self._stored.output)
+            export_curated(self._stored, path)
+        return path
 
     @property
     def entry_counts(self) -> EntryCounts:

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaclip_spark.balance import exact_sum
-from metaclip_spark.entries import load_entry_counts, load_metadata
+from metaclip_spark.entries import entries_of_counts, load_entry_counts
 from metaclip_spark.reports.records import ComparedFigure, Comparison, MissingEntries, Move, Report
-from metaclip_spark.runs.entry_tables import read_entry_counts
 from metaclip_spark.runs.layout import report_file
-from metaclip_spark.runs.open import check_finished, is_run, open_beside, read_log
+from metaclip_spark.runs.open import check_finished, open_beside, read_log
+from metaclip_spark.runs.paths import counts_in_run, is_run_folder
 from metaclip_spark.runs.records import read_report
-from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.run import Run, read_entry_counts
 from metaclip_spark.stores.storage import Storage
 from udfs.sources.credentials import without_credentials
 
@@ -34,13 +34,15 @@ Counts = NDArray[np.int64]
 
 
 def read_count_file(path: str) -> tuple[list[str], Counts]:
-    """Reads a file of entry counts of any metadata list.
+    """Reads a file of entry counts of any metadata list, or a table of them in a run.
 
     Raises:
         MetadataError: If it is missing, has another form, or its counts are no whole numbers.
+        InputError: If it lies in a run whose log does not name it.
     """
-    metadata = load_metadata(path)
-    return list(metadata.entries), load_entry_counts(path, metadata)
+    source = counts_in_run(path)
+    metadata = entries_of_counts(source)
+    return list(metadata.entries), load_entry_counts(source, metadata)
 
 
 def check_other(path: str) -> None:
@@ -50,8 +52,8 @@ def check_other(path: str) -> None:
         InputError: If it is a run that is unfinished or from another version.
         MetadataError: If it is no file of entry counts.
     """
-    storage = Storage(path)
-    if is_run(storage):
+    if is_run_folder(path):
+        storage = Storage(path)
         log = read_log(storage)
         check_finished(storage, log)
         read_report(storage, report_file(log.state), Report)
@@ -61,7 +63,7 @@ def check_other(path: str) -> None:
 
 def compare_with(run: Run, report: Report, path: str, texts: Sequence[str], counts: Counts) -> Comparison:
     """Compares a run with another one (its folder), or with a file of entry counts."""
-    if not is_run(Storage(path)):
+    if not is_run_folder(path):
         return compare_counts(texts, counts, *read_count_file(path), name=without_credentials(path))
     other = open_beside(run, path)
     other_report = read_report(other.storage, report_file(other.state), Report)

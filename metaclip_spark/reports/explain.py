@@ -20,9 +20,8 @@ from metaclip_spark.reports.records import (
     Rejected,
     RejectExample,
 )
-from metaclip_spark.runs.entry_tables import read_entry_counts
 from metaclip_spark.runs.records import Gate
-from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.run import Run, read_entry_counts
 from metaclip_spark.runs.step import SAMPLE
 from udfs.balancing.draw import pair_draws
 from udfs.balancing.probability import keep_probabilities

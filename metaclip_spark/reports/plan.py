@@ -9,12 +9,11 @@ from metaclip_spark.entries import Metadata, load_entry_counts
 from metaclip_spark.errors import InputError, MetadataError
 from metaclip_spark.reports.charts import save_chart, size_chart
 from metaclip_spark.reports.records import PlanRow, ThresholdPlan
-from metaclip_spark.runs.entry_tables import read_entry_counts
-from metaclip_spark.runs.open import is_run, open_beside
-from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.open import open_beside
+from metaclip_spark.runs.paths import counts_in_run, is_run_folder
+from metaclip_spark.runs.run import Run, read_entry_counts
 from metaclip_spark.runs.step import COUNT
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold, expected_sizes, spread_thresholds
-from metaclip_spark.stores.storage import Storage
 
 POINTS = 30
 """Thresholds of the table that nobody asked for, evenly spaced in logarithm."""
@@ -90,8 +89,8 @@ def _counts(run: Run, config: PlanConfig, metadata_digest: str) -> NDArray[np.in
     if not config.at_counts:
         return counts
     metadata = Metadata(entries=tuple(entries), digest=metadata_digest)
-    if not is_run(Storage(config.at_counts)):
-        return load_entry_counts(config.at_counts, metadata)
+    if not is_run_folder(config.at_counts):
+        return load_entry_counts(counts_in_run(config.at_counts), metadata)
     other = open_beside(run, config.at_counts)
     stored = other.manifest(COUNT).config.metadata_digest
     if stored != metadata_digest:

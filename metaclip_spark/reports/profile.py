@@ -14,9 +14,8 @@ from pyspark.sql import functions as F
 
 from metaclip_spark import balance
 from metaclip_spark.reports.records import Coverage, Group, ListedEntry, Profile, SamplePair
-from metaclip_spark.runs.entry_tables import entry_table, read_entry_counts, read_expected_kept
 from metaclip_spark.runs.records import SampleManifest
-from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.run import Run, entry_table, read_entry_counts, read_expected_kept
 from metaclip_spark.steps.count import count_entries
 from udfs.schemas import CURATED, ENTRY_FIGURES
 

@@ -18,6 +18,8 @@ An attempt is NNNNNNNN-<nonce>: the number of the driver's `Open`, and a nonce.
 """
 
 import os
+import posixpath
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from metaclip_spark.commits.entries import COMMITS, LAYOUT
@@ -25,12 +27,12 @@ from metaclip_spark.commits.log import has_log
 from metaclip_spark.commits.owner import BEATS
 from metaclip_spark.commits.run_file import RUN
 from metaclip_spark.commits.state import State
+from metaclip_spark.config.fields import path_text
 from metaclip_spark.errors import ConfigError, OutputExistsError
-from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.stores.storage import Storage
-from udfs.sources import scheme_of
-from udfs.sources.s3 import SCHEMES as S3_SCHEMES
-from udfs.sources.s3 import split_s3
+from udfs.sources import local_path, scheme_of
+from udfs.sources.credentials import without_credentials
+from udfs.sources.https import SCHEMES as WEB_SCHEMES
 
 EXTRACTED = "extracted"
 CURATED = "curated"
@@ -50,8 +52,12 @@ TABLES = (
 LOCK = "lock.json"
 MARKER = "output.json"
 
+_DEFAULT_PORTS = {"hdfs": ":8020"}
+_ENCRYPTED = {"abfss": "abfs", "wasbs": "wasb"}
+"""Schemes that reach the same files by TLS."""
+
 _WAVE = f"{EXTRACTED}/wave="
-_OURS = (*TABLES, COMMITS, BEATS, REPORT, RUN, "ledger", "manifests")
+_OURS = {*TABLES, COMMITS, BEATS, REPORT, RUN, MARKER, LOCK, "ledger", "manifests"}
 
 
 def place_of(table: str, bucket: int | None = None) -> str:
@@ -109,22 +115,74 @@ def check_usable(storage: Storage) -> None:
         )
 
 
-def check_apart(output: str, paths: list[ArchivePath]) -> None:
-    """Refuses inputs that are where a run writes, and would be deleted by it.
+def is_of_run(name: str, read_only: Collection[str] = ()) -> bool:
+    """Tells whether a path below a run's folder is one that the run writes, but for tables that are only read."""
+    first = name.partition("/")[0]
+    return first not in read_only and (first in _OURS or first.startswith(f"{CURATED}-"))
+
+
+def check_apart(output: str, inputs: Iterable[str], read_only: Collection[str] = ()) -> None:
+    """Refuses inputs that lie where a run writes, by whatever alias: they would be deleted.
+
+    Args:
+        output: The run's folder.
+        inputs: Paths and URLs of what is read.
+        read_only: Tables of the run that are only read.
 
     Raises:
-        ConfigError: If a path is in one of the run's folders.
+        ConfigError: If an input lies in another one of the run's folders.
     """
-    root = Storage(output).place
-    inside = (*(f"{root}/{name}/" for name in _OURS), f"{root}/{CURATED}-")
-    for _, path in paths:
-        if path.startswith(inside) or _place_of_input(path).startswith(inside):
-            raise ConfigError(f"the input {path} lies in the output's own folders: give another --output")
+    root = f"{resolved_place(output)}/"
+    roots: dict[str, str] = {}
+    for path in inputs:
+        place = resolved_place(path, roots)
+        if place.startswith(root) and is_of_run(place.removeprefix(root), read_only):
+            raise ConfigError(
+                f"the input {without_credentials(path)} lies in the output's own folders: give another --output"
+            )
 
 
-def _place_of_input(path: str) -> str:
-    """Resolves the path of an input as `Storage.place` resolves a folder."""
+def resolved_place(path: str, roots: dict[str, str] | None = None) -> str:
+    """Resolves a path or URL, so that all names of one file have one place; for comparisons only.
+
+    Args:
+        path: What a user gives.
+        roots: The places of file systems that were asked before; more are added.
+    """
     scheme = scheme_of(path)
     if scheme == "file":
-        return os.path.realpath(path.removeprefix("file://"))
-    return f"s3://{'/'.join(split_s3(path))}" if scheme in S3_SCHEMES else path
+        return os.path.realpath(local_name(path))
+    if scheme in WEB_SCHEMES or "::" in path:
+        return without_credentials(path)
+    start, _, rest = path.partition("://")
+    host, _, name = rest.partition("/")
+    # Many files lie in one file system, which Hadoop has to be asked about.
+    roots = {} if roots is None else roots
+    url = f"{start}://{host}/x"
+    if url not in roots:
+        roots[url] = _file_system(url)
+    return f"{roots[url]}{posixpath.normpath('/' + name.lstrip('/'))}".rstrip("/")
+
+
+def _file_system(url: str) -> str:
+    """Names the file system of a URL whose path is /x."""
+    try:
+        place = Storage(url).place
+    except ConfigError:
+        # No run could lie there.
+        place = url
+    scheme, _, rest = place.removesuffix("/x").partition("://")
+    host = rest.removesuffix(_DEFAULT_PORTS.get(scheme, "/"))
+    return f"{_ENCRYPTED.get(scheme, scheme)}://{host}"
+
+
+def local_name(path: str) -> str:
+    """Gives a local path, from a URL too: its characters stand for themselves where there is such a file."""
+    name = path_text(path.removeprefix("file://"))
+    if name == path or os.path.lexists(name):
+        return name
+    try:
+        return str(local_path(path))
+    except ValueError:
+        # Of another machine: what reads it says so.
+        return name

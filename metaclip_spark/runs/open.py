@@ -1,7 +1,7 @@
 """The three ways to open a run: begin it, continue it with one step, or read it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 
@@ -17,6 +17,7 @@ from metaclip_spark.errors import InputError, OutputExistsError
 from metaclip_spark.runs.layout import (
     REPORT,
     TABLES,
+    check_apart,
     check_usable,
     holds_run,
     mark_as_run,
@@ -32,7 +33,7 @@ from metaclip_spark.runs.layout_1 import (
     take_lock_1,
 )
 from metaclip_spark.runs.run import Run
-from metaclip_spark.runs.step import STEPS
+from metaclip_spark.runs.step import STEPS, tables_before
 from metaclip_spark.runs.waves import JOB_TAG
 from metaclip_spark.stores.session import get_session, is_submitted
 from metaclip_spark.stores.spark_io import (
@@ -47,12 +48,13 @@ from metaclip_spark.stores.storage import Storage
 log = logging.getLogger(__name__)
 
 
-def begin_run(output: OutputConfig, name: str = "curate") -> AbstractContextManager[Run]:
+def begin_run(output: OutputConfig, name: str = "curate", inputs: Sequence[str] = ()) -> AbstractContextManager[Run]:
     """Begins a run in an empty folder, or goes on with one that is there, as --resume and --overwrite say.
 
     Args:
         output: Where, and what to do about what is there.
         name: The job, for messages and for Spark's UI.
+        inputs: Paths of all that the job reads.
 
     Returns:
         A context with the run, which this driver owns meanwhile.
@@ -61,16 +63,20 @@ def begin_run(output: OutputConfig, name: str = "curate") -> AbstractContextMana
         OutputExistsError: If the folder holds a run and neither --resume nor --overwrite was given, holds other files,
             cannot be written to, or is in use by another driver.
         InputError: If its log is not whole, or of a newer version.
+        ConfigError: If an input lies in the run's own folders.
     """
-    return _own(output, name, step=None, begins=True)
+    return _own(output, name, inputs, step=None, begins=True)
 
 
-def continue_run(output: OutputConfig, step: str | None = None) -> AbstractContextManager[Run]:
+def continue_run(
+    output: OutputConfig, step: str | None = None, inputs: Sequence[str] = ()
+) -> AbstractContextManager[Run]:
     """Opens a run to do one of its steps.
 
     Args:
         output: Where, and what to do about the step if it was done before.
         step: One of `STEPS`; None for the report, which is written anew each time.
+        inputs: Paths of all that the job reads, but for the run itself.
 
     Returns:
         A context with the run, which this driver owns meanwhile.
@@ -79,8 +85,9 @@ def continue_run(output: OutputConfig, step: str | None = None) -> AbstractConte
         InputError: If the folder holds no run, the step before this one has not been done, or its log is not whole.
         OutputExistsError: If the step was done and neither --resume nor --overwrite was given, or the folder cannot be
             written to or is in use by another driver.
+        ConfigError: If an input lies where the step writes.
     """
-    return _own(output, step or "report", step=step, begins=False)
+    return _own(output, step or "report", inputs, step=step, begins=False)
 
 
 @contextmanager
@@ -148,11 +155,6 @@ def read_log(storage: Storage) -> Log:
     return read
 
 
-def is_run(storage: Storage) -> bool:
-    """Tells whether a folder holds a run of which something can be read: from the end of extraction on."""
-    return holds_run(storage) and _is_extracted(read_log(storage).state)
-
-
 def _is_extracted(state: State) -> bool:
     return bool(state.tables or state.samples)
 
@@ -215,11 +217,13 @@ def session_for(storage: Storage, application: str, output: OutputConfig) -> Spa
 
 
 @contextmanager
-def _own(output: OutputConfig, name: str, *, step: str | None, begins: bool) -> Iterator[Run]:
+def _own(output: OutputConfig, name: str, inputs: Sequence[str], *, step: str | None, begins: bool) -> Iterator[Run]:
     """Owns a run's folder; whatever can be refused is refused before anything is written."""
     storage = Storage(output.output)
     application = _application(name)
+    # What Hadoop alone reaches has its full name from a session.
     session_for(storage, application, output)
+    check_apart(output.output, inputs, () if begins else tables_before(step))
     check_usable(storage)
     if not begins and not holds_run(storage):
         raise InputError(f"{storage.root} holds no run: make one with curate or extract_pool, or check --output")

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.commits.entries import Begin, Sample, Table, Written
@@ -31,7 +33,7 @@ from metaclip_spark.runs.step import STEPS, Step
 from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.steps.schemas import spark_schema
 from metaclip_spark.stores.storage import JsonObject, Storage
-from udfs.schemas import MATCHED
+from udfs.schemas import ENTRY_COUNTS, EXPECTED_KEPT, MATCHED
 
 log = logging.getLogger(__name__)
 
@@ -288,6 +290,35 @@ class Run:
         self.owned.commit(
             Table(owner=nonce, step=step.name, bucket=attempt.bucket, begin=begin, tables=attempt.tables, manifest=told)
         )
+
+
+def entry_table(schema: pa.Schema, *columns: Sequence[Any] | NDArray[Any]) -> pa.Table:
+    """Makes a table with one row per entry: entry_id, then the given columns in the order of entry_id."""
+    ids = np.arange(len(columns[0]), dtype=np.int32)
+    arrays = [pa.array(column, field.type) for column, field in zip((ids, *columns), schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def read_entry_counts(run: Run, table: str = "entry_counts") -> tuple[list[str], NDArray[np.int64]]:
+    """Reads the metadata list and its counts; `balance_counts` holds those that --entry-counts gave."""
+    rows = run.read_rows(table, ENTRY_COUNTS).sort_by("entry_id")
+    return rows["entry_text"].to_pylist(), rows["entry_count"].to_numpy()
+
+
+def read_expected_kept(run: Run, number_of_entries: int) -> NDArray[np.float64]:
+    """Reads how many pairs of each entry the draw was expected to keep, shape (number_of_entries,).
+
+    Raises:
+        InputError: If the sample step did not write it.
+    """
+    rows = run.read_rows("expected_kept", EXPECTED_KEPT).sort_by("entry_id")
+    if rows.num_rows != number_of_entries:
+        raise InputError(
+            f"{run.storage.root} has no expected_kept/ for its {number_of_entries} entries: it was sampled by another "
+            "version of metaclip-spark; run sample again with --overwrite"
+        )
+    expected: NDArray[np.float64] = rows["expected_kept"].to_numpy()
+    return expected
 
 
 def check_number(found: int, recorded: int, what: str) -> None:

@@ -49,3 +49,9 @@ SAMPLE = Step(
 
 STEPS: dict[str, Step[Any, Any]] = {step.name: step for step in (EXTRACT, DEDUPLICATE, MATCH, COUNT, SAMPLE)}
 """Step name to step, in the order of the run."""
+
+
+def tables_before(step: str | None) -> list[str]:
+    """Lists the tables of the steps before one, which it only reads; None stands for the report, after all."""
+    names = list(STEPS)
+    return [table for name in names[: names.index(step) if step else None] for table in STEPS[name].tables]

@@ -26,9 +26,10 @@ from metaclip_spark.config.fields import digest
 from metaclip_spark.config.made_with import check_made_with
 from metaclip_spark.entries import load_metadata
 from metaclip_spark.errors import ConfigError, InputError
-from metaclip_spark.inputs.resolve import resolve_inputs
 from metaclip_spark.pipeline import run_count, run_extract, run_match, run_sample
 from metaclip_spark.runs.open import begin_run
+from metaclip_spark.runs.paths import find_inputs, table_folders
+from metaclip_spark.runs.run import Run
 from metaclip_spark.stores.storage import Storage
 from udfs.balancing.draw import pair_draws
 
@@ -58,18 +59,19 @@ def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
     output = OutputConfig(output=str(folder / "run"), resume=True)
     extract = ExtractConfig(pool=(str(pool_file),), url_column="image_url", text_column="alt_text")
     metadata = load_metadata(config.metadata)
-    with begin_run(output, "arms") as run:
-        run_extract(run, extract, resolve_inputs(extract))
+    paths = find_inputs(extract)
+    with begin_run(output, "arms", [*(path for _, path in paths), config.metadata]) as run:
+        run_extract(run, extract, paths)
         run_match(run, MatchConfig(metadata=config.metadata), LanguageConfig(), metadata)
         run_count(run, LanguageConfig(), metadata)
-        pool, matched = _table(run.storage, "pool"), _table(run.storage, "matched")
+        pool, matched = _table(run, "pool"), _table(run, "matched")
         target = round(config.arm_share * len(matched))
         if target < 1:
             raise ConfigError(f"{len(matched)} of {len(pool)} pairs match {config.metadata}: too few to draw arms from")
         made["pool"], made["matched"] = len(pool), len(matched)
         for seed in pending:
             numbers = run_sample(run, SampleConfig(target_pairs=target, seed=seed), LanguageConfig()).numbers
-            balanced = _table(run.storage, "curated")
+            balanced = _table(run, "curated")
             arms = {
                 "random": _drawn(pool, len(balanced), seed, "random"),
                 "matched": _drawn(matched, len(balanced), seed, "matched"),
@@ -124,9 +126,10 @@ def _read(pool: Path) -> pa.Table:
         raise InputError(f"{pool} cannot be read as Parquet pairs (image_url, alt_text): {error}") from None
 
 
-def _table(storage: Storage, name: str) -> pa.Table:
-    files = [Path(storage.root) / file for file in storage.data_files(name)]
-    tables = [pq.ParquetFile(file).read(columns=_COLUMNS) for file in files]
+def _table(run: Run, name: str) -> pa.Table:
+    """Reads the pairs of a table that count, in the order of their ids."""
+    files = [file for written in table_folders(run.storage, run.state, name) for file in written.sizes]
+    tables = [pq.ParquetFile(Path(run.storage.root) / file).read(columns=_COLUMNS) for file in files]
     table = pa.concat_tables(tables)
     return table.take(pc.sort_indices(table["pair_id"]))
 

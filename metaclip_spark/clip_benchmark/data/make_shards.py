@@ -24,6 +24,7 @@ from metaclip_spark.clip_benchmark.data.shards import (
 )
 from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
+from metaclip_spark.runs.paths import check_named, files_in_run
 from udfs.pairs.text import pair_id as pair_id_of
 
 MOST_PIXELS = 2**26
@@ -72,16 +73,23 @@ def make_shards(config: ShardsConfig) -> MadeShards:
 
 
 def read_image_text_pairs(path: Path) -> list[tuple[str, str, str]]:
-    """Reads (pair_id, image_url, alt_text), sorted, from a Parquet file or a folder with files at any depth."""
-    hidden = "._"
-    files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
-    files = [file for file in files if not any(part[0] in hidden for part in file.relative_to(path).parts)]
+    """Reads (pair_id, image_url, alt_text), sorted, from a run, a Parquet file or a folder with files at any depth."""
+    stored = files_in_run(str(path), "curated")
+    files = _files_below(path) if stored is None else [Path(file) for _, file in stored]
     if not files:
-        raise InputError(f"{path} holds no Parquet file: give curated/, matched/ or pool/ of a run")
+        raise InputError(f"{path} holds no Parquet file: give a run's folder, one of its tables, or files of pairs")
+    if stored is None:
+        check_named(map(str, files))
     pairs: list[tuple[str, str, str]] = []
     for file in files:
         pairs.extend(_pairs_of(file))
     return sorted(pairs)
+
+
+def _files_below(path: Path) -> list[Path]:
+    hidden = "._"
+    files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+    return [file for file in files if not any(part[0] in hidden for part in file.relative_to(path).parts)]
 
 
 def check_image(content: bytes) -> tuple[bytes, str] | str:

@@ -116,7 +116,8 @@ class ShardsConfig:
     """What becomes shards.
 
     Attributes:
-        pairs: Folder or file of Parquet pairs (image_url, alt_text): curated/, matched/ or pool/ of a run, or an arm.
+        pairs: Pairs (image_url, alt_text): a run's folder for its curated set, RUN/matched, RUN/pool, or a Parquet
+            file or folder, such as an arm.
         images: Downloaded images: img2dataset's output (webdataset or files), or a folder with a Parquet mapping from
             image_url (or pair_id) to image_path.
         output: Folder for the shards.

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow.dataset
 import pytest
 
 from metaclip_spark import (
@@ -20,6 +21,7 @@ from metaclip_spark import (
     open_run,
 )
 from metaclip_spark.library.session import activate
+from metaclip_spark.reports.export import MARK
 from tests.support import oracle
 from tests.support.jobs import METADATA, SAMPLE, run_json
 
@@ -296,3 +298,46 @@ def test_a_list_is_linted_in_every_form(tmp_path):
     assert found["can never match"] == (3,)
     assert lint_metadata(tmp_path / "list.json") == lint_metadata(entries)
     assert lint_metadata(Metadata.from_entries(["dog"])) == []
+
+
+def test_the_curated_pairs_are_copied_into_an_empty_folder(run, expected, tmp_path):
+    folder = tmp_path / "for training"
+    assert run.export_curated(folder) == str(folder)
+    rows = pyarrow.dataset.dataset(str(folder)).to_table().to_pylist()
+    assert sorted(row["pair_id"] for row in rows) == sorted(row["pair_id"] for row in expected["curated"])
+    copied = run.spark.read.parquet(str(folder))
+    assert copied.schema == run.curated.schema
+    assert copied.exceptAll(run.curated).count() == 0
+    for taken in (folder, run.path, f"{run.path}/exported"):
+        with pytest.raises(ConfigError, match=r"^export_curated .*: give an(other one| empty folder)"):
+            run.export_curated(taken)
+
+
+def test_a_resumed_run_finishes_its_export(folder, expected, tmp_path, spark):
+    copy = copied(folder, tmp_path)
+    given = {"metadata": METADATA, "output": copy, "threshold_t": THRESHOLD, "identify_language": True, "spark": spark}
+    export = tmp_path / "export"
+    with pytest.raises(ConfigError, match="lie in one another"):
+        curate(SAMPLE / "*.warc.gz", **given, resume=True, export_curated=copy / "export")
+    run = curate(SAMPLE / "*.warc.gz", **given, resume=True, export_curated=export)
+    files = sorted(export.glob("*.parquet"))
+    curate(SAMPLE / "*.warc.gz", **given, resume=True, export_curated=export)
+    assert sorted(export.glob("*.parquet")) == files
+    # A driver that was killed left a file, and no word that the copy is whole.
+    mark = export / MARK
+    mark.write_text(mark.read_text().replace("true", "false"))
+    shutil.copy(files[0], export / "part-9.parquet")
+    curate(SAMPLE / "*.warc.gz", **given, resume=True, export_curated=export)
+    assert pyarrow.dataset.dataset(str(export)).count_rows() == len(expected["curated"]) == run.curated.count()
+
+
+def test_a_copy_that_lacks_rows_is_no_copy(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("metaclip_spark.reports.export._rows", lambda _: 7)
+    with pytest.raises(InputError, match=r"holds 7 pairs where the run has 3,268"):
+        run.export_curated(tmp_path / "export")
+    assert json.loads((tmp_path / "export" / MARK).read_text())["whole"] is False
+
+
+def test_the_curated_path_is_a_folder_of_one_curated_set(run):
+    assert run.curated_path.startswith(f"{run.path}/curated-00000001-")
+    assert pyarrow.dataset.dataset(run.curated_path).count_rows() == run.curated.count()
