@@ -1,7 +1,7 @@
 """The commands that read a run and write nothing into it."""
 
 from metaclip_spark.commands.show import show
-from metaclip_spark.config.curation import ExplainConfig, PathConfig, PlanConfig
+from metaclip_spark.config.inspection import ExplainConfig, PathConfig, PlanConfig
 from metaclip_spark.config.job import job
 
 

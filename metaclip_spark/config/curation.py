@@ -9,7 +9,6 @@ from metaclip_spark.balance import LARGEST_COUNT, check_threshold
 from metaclip_spark.config.fields import (
     OPERATIONAL,
     PATH,
-    POSITIONAL,
     Attempts,
     Buckets,
     ClosedUnitInterval,
@@ -18,7 +17,6 @@ from metaclip_spark.config.fields import (
     NonNegativeInt,
     OpenUnitInterval,
     PageSeconds,
-    PairId,
     PositiveInt,
     S3Access,
     Seed,
@@ -29,20 +27,9 @@ from metaclip_spark.errors import ConfigError, brief
 PRESETS = {"metaclip-english": ("en",)}
 """Preset name -> languages of its filter (top-1 label, no smallest probability)."""
 
-StoredTable = Literal[
-    "curated",
-    "pool",
-    "matched",
-    "entry_counts",
-    "expected_kept",
-    "balance_counts",
-    "archives",
-    "rejects",
-    "report",
-]
 
 _THRESHOLD = {"values": "an integer of at least 1, or inf"}
-_PAIRS = {"values": "an integer of at least 1, or such as 10M"}
+NUMBER_OF_PAIRS = {"values": "an integer of at least 1, or such as 10M"}
 _FACTORS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 _LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
 
@@ -254,7 +241,7 @@ class SampleConfig:
 
     threshold_t: int | float | str | None = field(default=None, metadata=_THRESHOLD)
     tail_share: OpenUnitInterval | None = None
-    target_pairs: int | str | None = field(default=None, metadata=_PAIRS)
+    target_pairs: int | str | None = field(default=None, metadata=NUMBER_OF_PAIRS)
     seed: Seed = 0
     entry_counts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
 
@@ -278,25 +265,6 @@ class ExportConfig:
     """
 
     export_curated: str | None = field(default=None, metadata=OPERATIONAL | PATH)
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        check_types(self)
-
-
-@dataclass(frozen=True)
-class PathConfig:
-    """Which table's path is shown.
-
-    Attributes:
-        run: Folder of a finished run.
-        table: The table, or the report.
-        s3_packages: Fetch Spark's S3 jars from Maven Central; used only where Spark alone reaches the run.
-    """
-
-    run: str = field(metadata=PATH | POSITIONAL)
-    table: StoredTable = field(metadata=POSITIONAL)
-    s3_packages: bool = False
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -334,66 +302,6 @@ class ReportConfig:
     def __post_init__(self) -> None:
         """Checks the values."""
         check_types(self)
-
-
-@dataclass(frozen=True)
-class PlanConfig:
-    """Which thresholds to look at.
-
-    Attributes:
-        run: Folder of a run whose pairs are counted; nothing is written to it.
-        thresholds: Further thresholds for the table.
-        tail_share: Find and mark the t whose entries below it have this share of all matches.
-        target_pairs: Find and mark the smallest t whose expected size reaches this many pairs, such as 10M.
-        at_counts: Balance with another run's counts (its folder) or with a file of entry counts.
-        curve: Where to write the curve of expected size against t: a path that ends in .png or .svg.
-        s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
-    """
-
-    run: str = field(metadata=PATH)
-    thresholds: tuple[str, ...] = field(default=(), metadata={"values": "one or more integers of at least 1"})
-    tail_share: OpenUnitInterval | None = None
-    target_pairs: int | str | None = field(default=None, metadata=_PAIRS)
-    at_counts: str | None = field(default=None, metadata=PATH)
-    curve: str | None = field(default=None, metadata=PATH)
-    s3_packages: bool = False
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        check_types(self)
-        if self.tail_share is not None and self.target_pairs is not None:
-            raise ConfigError("choose t by at most one of --tail-share and --target-pairs")
-        if self.target_pairs is not None:
-            object.__setattr__(self, "target_pairs", check_target(self.target_pairs))
-        finite = [t for given in self.thresholds if (t := check_threshold(given)) != float("inf")]
-        object.__setattr__(self, "thresholds", tuple(finite))
-
-
-@dataclass(frozen=True)
-class ExplainConfig:
-    """Which pair to explain.
-
-    Attributes:
-        run: Folder of a finished run; nothing is written to it.
-        pair_id: A pair's 32 hex digits.
-        url: An image's URL: explains every pair of it.
-        text: A raw alternative text: explains what it would match, and its pairs where there are any.
-        archive: The archive that a pair should have come from: says what extraction left out there.
-        s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
-    """
-
-    run: str = field(metadata=PATH)
-    pair_id: PairId | None = None
-    url: str | None = None
-    text: str | None = None
-    archive: str | None = None
-    s3_packages: bool = False
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        check_types(self)
-        if [self.pair_id, self.url, self.text].count(None) != 2:  # noqa: PLR2004 - one of three
-            raise ConfigError("say what to explain by exactly one of --pair-id, --url and --text")
 
 
 def check_target(value: object) -> int:

@@ -6,8 +6,9 @@ from os import PathLike
 import msgspec
 from pyspark.sql import DataFrame, SparkSession
 
-from metaclip_spark.config.curation import ExplainConfig, ExportConfig, OutputConfig, PlanConfig
+from metaclip_spark.config.curation import ExportConfig, OutputConfig
 from metaclip_spark.config.fields import path_text
+from metaclip_spark.config.inspection import ExplainConfig, PlanConfig
 from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import InputError
 from metaclip_spark.library.arguments import arguments_named, configurations

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
-from metaclip_spark.config.curation import ExplainConfig
+from metaclip_spark.config.inspection import ExplainConfig
 from metaclip_spark.reports.profile import read_balance
 from metaclip_spark.reports.records import (
     ExplainedEntry,

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaclip_spark import balance
-from metaclip_spark.config.curation import PlanConfig
+from metaclip_spark.config.inspection import PlanConfig
 from metaclip_spark.entries import Metadata, load_entry_counts
 from metaclip_spark.errors import InputError, MetadataError
 from metaclip_spark.reports.charts import save_chart, size_chart

@@ -1,6 +1,7 @@
 """The command line, the YAML file and the help that are made of configurations."""
 
 import re
+from dataclasses import fields
 from typing import get_origin, get_type_hints
 
 import pytest
@@ -10,16 +11,15 @@ from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.commands.main import VERBS
 from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.config.curation import (
-    ExplainConfig,
     ExtractConfig,
     LanguageConfig,
     MatchConfig,
     OutputConfig,
-    PlanConfig,
     ReportConfig,
     SampleConfig,
 )
 from metaclip_spark.config.fields import limit_of, option_of
+from metaclip_spark.config.inspection import ExplainConfig, PlanConfig
 from metaclip_spark.config.metadata import DiffConfig, LintConfig, MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.errors import ConfigError
 
@@ -86,7 +86,9 @@ def test_help_says_in_plain_words_what_an_option_takes(verb, capsys, monkeypatch
     assert not re.search(names_of_types, shown)
     for config_class in VERBS[verb].configs:
         for name, hint in get_type_hints(config_class, include_extras=True).items():
-            (line,) = re.findall(rf"^  {option_of(name)}\b(?!-).*", shown, re.MULTILINE)
+            (field,) = (field for field in fields(config_class) if field.name == name)
+            typed = name.upper() if field.metadata.get("positional") else option_of(name)
+            (line,) = re.findall(rf"^  {typed}\b(?!-).*", shown, re.MULTILINE)
             assert line.endswith(")") == (hint is not bool)
             assert get_origin(hint) is tuple or limit_of(hint) in line
 

@@ -8,16 +8,9 @@ import numpy as np
 import pytest
 
 from metaclip_spark.config.command_line import parse_configs
-from metaclip_spark.config.curation import (
-    ExplainConfig,
-    ExtractConfig,
-    LanguageConfig,
-    MatchConfig,
-    OutputConfig,
-    PlanConfig,
-    SampleConfig,
-)
+from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
 from metaclip_spark.config.fields import Engine, S3Access, as_dict, digest, result_fields
+from metaclip_spark.config.inspection import ExplainConfig, PlanConfig
 from metaclip_spark.config.metadata import LintConfig, MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.errors import ConfigError
 from udfs.matching.engine import ENGINES
@@ -146,12 +139,12 @@ def test_the_help_shows_ranges_and_choices(capsys):
         parse_configs(["--help"], "A job.", *NEEDED)
     shown = " ".join(capsys.readouterr().out.split())
     for line in (
-        "an archive that cannot be read is tried in one run. (type: integer from 1 to 1,000, default: 3)",
+        "an archive that cannot be read is tried in one run. (an integer from 1 to 1,000; default: 3)",
         "--engine {token,pyahocorasick}",
         "--s3-access {signed,anonymous,requester-pays}",
-        "Literal['metaclip-english']",
-        "(type: ClosedUnitInterval, default: 0.05)",
-        "(type: PositiveInt, default: 1000)",
+        "(one of metaclip-english)",
+        "(a number from 0 to 1; default: 0.05)",
+        "(an integer of at least 1; default: 1,000)",
     ):
         assert line in shown
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from metaclip_spark.config.curation import ExplainConfig, ExtractConfig, OutputConfig
+from metaclip_spark.config.curation import ExtractConfig, OutputConfig
+from metaclip_spark.config.inspection import ExplainConfig
 from metaclip_spark.errors import ConfigError, OutputExistsError
 from metaclip_spark.library.arguments import arguments_named, configurations
 
