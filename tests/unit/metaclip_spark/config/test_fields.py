@@ -142,7 +142,7 @@ def test_the_help_shows_ranges_and_choices(capsys):
         "an archive that cannot be read is tried in one run. (an integer from 1 to 1,000; default: 3)",
         "--engine {token,pyahocorasick}",
         "--s3-access {signed,anonymous,requester-pays}",
-        "(one of metaclip-english)",
+        "(metaclip-english)",
         "(a number from 0 to 1; default: 0.05)",
         "(an integer of at least 1; default: 1,000)",
     ):
