@@ -50,7 +50,7 @@ class S3Store:
 
     def put_once(self, name: str, content: bytes, timeout_seconds: float) -> None:
         """See `ObjectStore`."""
-        once = replace(self._options, attempts=1, timeout_seconds=timeout_seconds)
+        once = replace(self._options, timeout_seconds=timeout_seconds)
         call_s3(
             self._url(name), once, lambda c: c.put_object(Bucket=self._bucket, Key=self._key(name), Body=content)
         )  # fmt: skip
