@@ -42,7 +42,7 @@ class ExtractedArchives:
         >>> [row.status for row in extracted.archives.collect()]
         ['ok']
         >>> extracted.rejects.columns[:3]
-        ['archive', 'stage', 'reason']
+        ['archive', 'record_offset', 'stage']
     """
 
     rows: DataFrame

@@ -220,10 +220,13 @@ def test_matches_from_a_zip_with_a_home_that_cannot_be_written(tmp_path):
     with zipfile.ZipFile(archive, "w") as packed:
         for module in sorted((CHECKOUT / "udfs").rglob("*.py")):
             packed.write(module, module.relative_to(CHECKOUT))
+    # As on a cluster: the driver fills the tables, and a worker compiles the loop that scans.
+    write_token_tables(build_token_tables(["dog", "a dog"], "d"), str(tmp_path / "tables"))
     script = (
         "import json, pyarrow as pa, udfs.matching.token_automaton as a\n"
         "assert '.zip' in a.__file__\n"
-        "ids = a.TokenAutomaton(a.build_token_tables(['dog', 'a dog'], 'd')).match(pa.array(['a dog']))\n"
+        f"tables = a.open_token_tables({str(tmp_path / 'tables')!r}, 'd')\n"
+        "ids = a.TokenAutomaton(tables).match(pa.array(['a dog']))\n"
         "print(json.dumps(ids.to_pylist()))"
     )
     environment = {**os.environ, "PYTHONPATH": str(archive), "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}

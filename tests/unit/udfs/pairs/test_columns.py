@@ -93,7 +93,7 @@ def check(pages: list[tuple[list[Image], str]]) -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_any_urls_and_texts(seed: int) -> None:
     random = Random(seed)
-    for _ in range(600):
+    for _ in range(500):
         pages = [[any_image(random) for _ in range(random.randint(0, 3))] for _ in range(random.randint(1, 3))]
         check([(images, random.choice(BASES + ODD_BASES)) for images in pages])
 
@@ -206,7 +206,7 @@ def any_link(random: Random) -> Any:
 def test_any_links(seed: int) -> None:
     """A last link that is a number makes the record one for the tolerant reader, and changes no pair."""
     random = Random(seed)
-    for _ in range(1000):
+    for _ in range(500):
         links = [any_link(random) for _ in range(random.randint(0, 5))]
         documents = [wat_document(tuple(links)), wat_document((*links, {"path": "A@/href", "url": 5}))]
         is_ascii, separators = random.random() < 0.5, random.choice([(",", ":"), (", ", ": "), (" ,\n", "\t: ")])
