@@ -57,12 +57,13 @@ def write_archives(folder: Path, archives: int) -> None:
 
 
 def ledger_seconds(output: Path) -> float:
-    """Times what a resumed run does first: reading the ledger and asking which archives count."""
-    from metaclip_spark.runs.ledger import read_ledger
+    """Times what a resumed run does first: reading the log and asking which archives count."""
+    from metaclip_spark.runs.ledger import ledger_of
+    from metaclip_spark.runs.open import read_log
     from metaclip_spark.stores.storage import Storage
 
     begun = time.perf_counter()
-    ledger = read_ledger(Storage(str(output)))
+    ledger = ledger_of(read_log(Storage(str(output))).state)
     assert len(ledger.accepted()) == len(list((output.parent / f"in{output.name[3:]}").iterdir()))
     return time.perf_counter() - begun
 

@@ -115,7 +115,9 @@ def measure(folder: Path, pairs: int, entries: int, target: int, memory: str) ->
         moved = spill(Path(events))
     run = json.loads((output / "run.json").read_text("utf-8"))
     tables = ("extracted", "pool", "matched", "entry_counts", "curated")
-    sizes = {name: sum(path.stat().st_size for path in (output / name).rglob("*.parquet")) for name in tables}
+    # The curated set lies beside the tables, in a folder of its attempt.
+    files = {name: list(output.glob(f"{name}*/**/*.parquet")) for name in tables}
+    sizes = {name: sum(path.stat().st_size for path in paths) for name, paths in files.items()}
     steps = {name: {"seconds": step["seconds"], "numbers": step["numbers"]} for name, step in run["steps"].items()}
     return {"seconds": seconds, "steps": steps, "peaks": peaks, "moved": moved, "bytes": sizes}
 

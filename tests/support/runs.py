@@ -1,5 +1,7 @@
 """Logs and manifests of runs that no Spark wrote. Used by the tests."""
 
+import copy
+
 import msgspec
 
 from metaclip_spark.commits.entries import (
@@ -9,17 +11,22 @@ from metaclip_spark.commits.entries import (
     FileWritten,
     Open,
     Process,
+    Reset,
     Sample,
     Table,
     Wave,
     Written,
+    encode,
+    entry_name,
 )
 from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Applicant, Owner, take
-from metaclip_spark.commits.state import State
+from metaclip_spark.commits.state import STEPS, State
 from metaclip_spark.runs.layout import wave_place
 from metaclip_spark.runs.ledger import Ledger, ledger_of
+from metaclip_spark.runs.open import read_log
 from metaclip_spark.runs.records import DeduplicateNumbers, ExtractionSettings, Manifest, NoSettings
+from metaclip_spark.stores.storage import Storage
 
 ARCHIVES = ExtractionSettings(input="archives", max_page_bytes=5)
 OWNER = "owner"
@@ -75,6 +82,38 @@ def take_folder(storage, name: str = "test") -> Owner:
     log = Log(storage)
     log.read_all()
     return take(log, storage, Applicant(name))
+
+
+def unfinish(output) -> None:
+    """Makes a finished run one whose counts were made again since."""
+    owner = take_folder(Storage(str(output)))
+    owner.commit(msgspec.structs.replace(owner.state.tables["count", None], owner=owner.nonce))
+    owner.leave()
+
+
+def tell_again(output, *, without: str) -> None:
+    """Begins a run's log anew and tells all that counts, as if one step had not been done."""
+    owner = take_folder(Storage(str(output)))
+    told = copy.copy(owner.state)
+    owner.commit(Reset(owner=owner.nonce))
+    for step in STEPS:
+        begun = 0
+        if step in told.begins:
+            begun = owner.commit(msgspec.structs.replace(told.begins[step][1], owner=owner.nonce))
+        for each in told.waves.values() if step == "extract" else ():
+            owner.commit(msgspec.structs.replace(each, owner=owner.nonce))
+        for (name, _), each in told.tables.items():
+            if name == step != without:
+                owner.commit(msgspec.structs.replace(each, owner=owner.nonce, begin=begun))
+    if told.sample and without != "sample":
+        owner.commit(msgspec.structs.replace(told.sample, owner=owner.nonce))
+    owner.leave()
+
+
+def write_newer(output, layout: int = 99) -> None:
+    """Lets a newer version open a run."""
+    storage = Storage(str(output))
+    storage.create_bytes(entry_name(read_log(storage).state.number + 1), encode(opened(layout=layout)))
 
 
 def put_entry_1(storage, name: str, *archives: ArchiveSummary, config: ExtractionSettings = ARCHIVES) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from metaclip_spark.reports.compare import check_other
 from tests.support.archive_files import http_response, page_record, warc_record
-from tests.support.jobs import METADATA, SAMPLE, call, rows, run_json
+from tests.support.jobs import METADATA, SAMPLE, call, manifest_of, rows, run_json, state_of
 
 BALANCE = ("--metadata", METADATA, "--threshold-t", 20)
 FEW_ENTRIES = '["a", "dog", "house", "the"]'
@@ -99,7 +99,7 @@ def test_archives_that_lost_every_page_are_named(tmp_path, capfd, balance):
     ]
     assert [line for line in run_json(tmp_path / "out")["warnings"] if "archives" in line] == warned
     assert all(line in capfd.readouterr().out for line in warned[:1])
-    report = tmp_path / "out" / "report"
+    report = tmp_path / "out" / state_of(tmp_path / "out").finished.report
     assert "&lt;b&gt;lost&lt;/b&gt;.warc" in (report / "report.html").read_text()
     assert "&lt;b&gt;lost&lt;/b&gt;.warc" in (report / "DATA_CARD.md").read_text()
     assert lost not in (report / "DATA_CARD.md").read_text()
@@ -214,7 +214,7 @@ def test_a_step_before_the_one_it_reads(tmp_path, capfd):
 def test_other_metadata_than_was_matched(finished, tmp_path, capfd):
     (tmp_path / "m.json").write_text('["a", "dog"]')
     message = refused(capfd, "count_entries", "--metadata", tmp_path / "m.json", "--output", finished, "--resume")
-    stored = json.loads((finished / "manifests" / "count.json").read_text())["config"]["metadata_digest"]
+    stored = manifest_of(finished, "count")["config"]["metadata_digest"]
     assert stored in message
     assert message.count("give the same list") == 1
 
@@ -269,12 +269,13 @@ def test_a_nul_in_a_line_of_a_path_list_is_named(tmp_path, capfd, balance):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_ledger_entry_without_content_is_named(finished, tmp_path, capfd):
+def test_a_wave_of_the_log_without_content_is_named(finished, tmp_path, capfd):
     shutil.copytree(finished, tmp_path / "run")
-    (entry,) = (tmp_path / "run" / "ledger").glob("*.json")
+    entry = next(path for path in (tmp_path / "run" / "commits").iterdir() if b'"wave"' in path.read_bytes())
     entry.write_text("{}")
     options = ("--archives", ONE, *BALANCE, "--output", tmp_path / "run")
-    assert f"{entry.name} is no ledger entry" in refused(capfd, "curate", *options, "--resume")
+    message = refused(capfd, "curate", *options, "--resume")
+    assert f"commits/{entry.name} is not an entry that this version of metaclip-spark writes" in message
 
 
 def test_a_broken_configuration_file(tmp_path, capfd):

@@ -11,7 +11,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support import oracle
-from tests.support.jobs import METADATA, SAMPLE, call, content, rows, run_json
+from tests.support.jobs import (
+    METADATA,
+    SAMPLE,
+    call,
+    content,
+    files_of,
+    folder_of,
+    manifest_of,
+    report_of,
+    rows,
+    run_json,
+    state_of,
+    written,
+)
 
 THRESHOLD = 20
 SEED = 5
@@ -58,7 +71,7 @@ def test_pool_matched_counts_and_curated_equal_the_oracle(output, expected):
 
 
 def test_the_funnel_adds_up_and_run_json_tells_it(output, expected):
-    report = json.loads((output / "report" / "report.json").read_text())
+    report = report_of(output)
     for line in report["funnel"]:
         assert line["in_number"] == line["out_number"] + sum(line["reasons"].values()), line
     numbers = {step: done["numbers"] for step, done in run_json(output)["steps"].items()}
@@ -94,12 +107,13 @@ def test_layout_engine_and_waves_change_no_row(output, tmp_path, variation):
     assert call("curate", *WARCS, *BALANCE, "--output", tmp_path / "out", *variation) == 0
     assert content(tmp_path / "out") == content(output)
     waves = 3 if "--archives-per-wave" in variation else 1
-    assert len(list((tmp_path / "out" / "ledger").glob("*.json"))) == waves
+    assert len(state_of(tmp_path / "out").waves) == waves
 
 
 def test_each_file_is_sorted_by_pair_id(output):
     for table in ("pool", "matched", "curated"):
-        for path in (output / table).rglob("part-*.parquet"):
+        assert files_of(output, table)
+        for path in files_of(output, table):
             ids = pq.ParquetFile(path).read(["pair_id"]).column("pair_id").to_pylist()
             assert ids == sorted(ids)
 
@@ -122,13 +136,14 @@ def test_the_steps_one_by_one_give_the_same(output, tmp_path):
 def test_match_once_balance_many(output, tmp_path, capfd):
     run = tmp_path / "out"
     shutil.copytree(output, run)
-    matched_before = sorted(path.name for path in (run / "matched").rglob("*.parquet"))
+    matched_before = files_of(run, "matched")
     assert call("sample_pairs", "--threshold-t", 5, "--output", run) == 2
     assert "--overwrite" in capfd.readouterr().err
     assert call("sample_pairs", "--threshold-t", 5, "--seed", SEED, "--output", run, "--overwrite") == 0
     smaller = {row["pair_id"] for row in rows(run, "curated")}
     assert smaller < {row["pair_id"] for row in rows(output, "curated")}
-    assert sorted(path.name for path in (run / "matched").rglob("*.parquet")) == matched_before
+    assert files_of(run, "matched") == matched_before
+    assert all(path.is_file() for path in matched_before)
     assert call("curate", *WARCS, "--metadata", METADATA, "--threshold-t", "inf", "--output", run, "--resume") == 0
     assert len(rows(run, "curated")) == len(rows(run, "matched"))
     assert "nothing is balanced" in run_json(run)["warnings"][0]
@@ -148,16 +163,19 @@ def test_resume_of_a_finished_run_does_nothing(output, capfd):
 def test_lost_files_are_noticed_never_counted_as_a_gate(output, tmp_path, capfd):
     run = tmp_path / "out"
     shutil.copytree(output, run)
-    next((run / "matched").rglob("*.parquet")).unlink()
+    next(iter(files_of(run, "matched"))).unlink()
     assert call("sample_pairs", "--threshold-t", 7, "--output", run, "--overwrite") == 2
     assert "files of the step 'match' are gone" in capfd.readouterr().err
-    shutil.rmtree(run / "curated")
+    shutil.rmtree(folder_of(run, "curated"))
     assert call("curate", *WARCS, *BALANCE, "--output", run, "--resume") == 0
-    assert capfd.readouterr().err.count("of its files are gone, so it is done again") == 1
+    assert capfd.readouterr().err.count("of its files are gone, so it is done again") == 2
     assert content(run) == content(output)
-    next((run / "extracted").rglob("kind=pair/*.parquet")).unlink()
-    shutil.rmtree(run / "pool")
-    assert call("curate", *WARCS, *BALANCE, "--output", run, "--resume") != 0
+    next(path for path in files_of(run, "extracted") if "kind=pair" in path.parts).unlink()
+    for part in written(run, "pool"):
+        shutil.rmtree(run / part.folder)
+    assert call("curate", *WARCS, *BALANCE, "--output", run, "--resume") == 0
+    assert "extract: files of 1 waves are gone: extracted again" in capfd.readouterr().err
+    assert content(run) == content(output)
 
 
 def test_a_suspect_sample_stays_and_says_so(output, tmp_path, capfd, monkeypatch):
@@ -223,15 +241,16 @@ def test_tail_share_chooses_the_oracles_threshold(output, tmp_path, expected):
     run = tmp_path / "out"
     shutil.copytree(output, run)
     assert call("sample_pairs", "--tail-share", 0.06, "--output", run, "--overwrite") == 0
-    manifest = json.loads((run / "manifests" / "sample.json").read_text())
-    assert manifest["numbers"]["threshold_t"] == oracle.tail_share_threshold(expected["counts"], "0.06")
+    assert manifest_of(run, "sample")["numbers"]["threshold_t"] == oracle.tail_share_threshold(
+        expected["counts"], "0.06"
+    )
 
 
 def test_target_pairs_chooses_the_smallest_threshold_that_reaches_them(output, tmp_path, expected, capfd):
     run = tmp_path / "out"
     shutil.copytree(output, run)
     assert call("sample_pairs", "--target-pairs", "2.5k", "--output", run, "--overwrite") == 0
-    threshold = json.loads((run / "manifests" / "sample.json").read_text())["numbers"]["threshold_t"]
+    threshold = manifest_of(run, "sample")["numbers"]["threshold_t"]
     below, reached = (
         oracle.expected_size(expected["matched"], expected["counts"], threshold - less) for less in (1, 0)
     )
@@ -273,7 +292,7 @@ def test_img2dataset_reads_curated_as_it_is(output, tmp_path):
     shards = tmp_path / "shards"
     shards.mkdir()
     reader = img2dataset_reader().Reader(
-        url_list=str(output / "curated"),
+        url_list=str(folder_of(output, "curated")),
         input_format="parquet",
         url_col="image_url",
         caption_col="alt_text",

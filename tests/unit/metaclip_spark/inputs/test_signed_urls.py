@@ -2,11 +2,10 @@
 
 import pytest
 
-from metaclip_spark.runs.ledger import read_ledger
-from metaclip_spark.stores.storage import Storage
+from metaclip_spark.runs.ledger import ledger_of
 from tests.support.archive_files import page_record
 from tests.support.fault_server import ScriptedServer
-from tests.support.jobs import call, rows
+from tests.support.jobs import call, rows, state_of
 
 pytestmark = pytest.mark.usefixtures("spark")
 ARCHIVE = page_record(1) + page_record(2)
@@ -65,7 +64,7 @@ def test_a_run_over_signed_urls_shows_none_and_goes_on_with_new_signatures(tmp_p
         lines = write_list(paths, server, "s3cr3tSignature-1")
         assert call("extract_pool", *options) == 1
         assert_no_secret(output, capfd.readouterr())
-        ledgered = read_ledger(Storage(str(output))).accepted()
+        ledgered = ledger_of(state_of(output)).accepted()
         assert {name.rpartition("/")[2] for name in ledgered} == {"good.warc", "moved.warc", "odd-header.warc"}
 
         asked = len(server.seen)

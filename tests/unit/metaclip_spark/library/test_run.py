@@ -1,6 +1,7 @@
 """Whole runs by library functions: made, opened, and asked."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -23,7 +24,8 @@ from metaclip_spark import (
 from metaclip_spark.library.session import activate
 from metaclip_spark.reports.export import MARK
 from tests.support import oracle
-from tests.support.jobs import METADATA, SAMPLE, run_json
+from tests.support.jobs import METADATA, SAMPLE, report_of, state_of
+from tests.support.runs import unfinish, write_newer
 
 ARCHIVES = sorted(SAMPLE.glob("*.warc.gz"))
 THRESHOLD = 20
@@ -74,7 +76,7 @@ def test_counts_and_list_are_those_of_the_run(run, expected):
 
 
 def test_the_report_is_that_of_the_job(run, folder):
-    stored = json.loads((folder / "report" / "report.json").read_text())
+    stored = report_of(folder)
     assert run.report.real_size == stored["real_size"] == run.curated.count()
     assert run.report.threshold_t == THRESHOLD
     for line in run.report.funnel:
@@ -213,7 +215,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 
 def test_an_unfinished_run_is_refused(folder, tmp_path):
     unfinished = copied(folder, tmp_path)
-    (unfinished / "run.json").unlink()
+    unfinish(unfinished)
     with pytest.raises(InputError) as caught:
         open_run(unfinished)
     message = str(caught.value)
@@ -224,16 +226,16 @@ def test_an_unfinished_run_is_refused(folder, tmp_path):
 
 def test_a_run_of_another_layout_is_refused(folder, tmp_path):
     newer = copied(folder, tmp_path)
-    summary = run_json(newer)
-    (newer / "run.json").write_text(json.dumps(summary | {"layout": 99}))
-    with pytest.raises(InputError, match=r"in layout 99; this version reads layout 1"):
+    write_newer(newer)
+    with pytest.raises(InputError, match=r"in layout 99; this version reads layout 2"):
         open_run(newer)
 
 
 def test_a_run_without_its_report_is_refused(folder, tmp_path):
     without = copied(folder, tmp_path)
-    (without / "report" / "report.json").unlink()
-    with pytest.raises(InputError, match=r"has no report/report\.json"):
+    file = f"{state_of(without).finished.report}/report.json"
+    (without / file).unlink()
+    with pytest.raises(InputError, match=rf"has no {re.escape(file)}"):
         _ = open_run(without).report
 
 

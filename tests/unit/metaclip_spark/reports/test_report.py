@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from urllib.parse import urlsplit
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,8 +19,10 @@ from metaclip_spark.reports.explain import Curation, explain_pair, explain_text,
 from metaclip_spark.reports.profile import TEXT_LENGTHS
 from metaclip_spark.runs.open import open_run
 from metaclip_spark.runs.records import Gate
+from metaclip_spark.stores.storage import Storage
 from tests.support import oracle
-from tests.support.jobs import METADATA, SAMPLE, call, rows, run_json
+from tests.support.jobs import METADATA, SAMPLE, call, report_of, rows, run_json, state_of
+from tests.support.runs import take_folder, tell_again, unfinish, write_newer
 from udfs.balancing.draw import pair_draws
 from udfs.pairs.text import pair_id
 
@@ -51,7 +54,12 @@ def tables(output):
 
 @pytest.fixture(scope="module")
 def report(output):
-    return json.loads((output / "report" / "report.json").read_text())
+    return report_of(output)
+
+
+def report_folder(output):
+    """The folder of the report that counts."""
+    return output / state_of(output).finished.report
 
 
 def grouped(tables, key):
@@ -96,7 +104,7 @@ def test_figures_per_entry_are_those_of_the_tables(output, tables, report):
 
 
 def test_the_page_shows_the_numbers_of_run_json(output, report):
-    page = (output / "report" / "report.html").read_text()
+    page = (report_folder(output) / "report.html").read_text()
     shown = BeautifulSoup(page, "html5lib").get_text(" ")
     numbers = {step: done["numbers"] for step, done in run_json(output)["steps"].items()}
     for step, figure in (("deduplicate", "pairs"), ("match", "pairs"), ("count", "matches"), ("sample", "not_drawn")):
@@ -219,7 +227,7 @@ def test_the_data_card_and_the_set_load(output, tables, report, tmp_path, monkey
     for name, value in (("HF_HUB_OFFLINE", "1"), ("HF_HOME", str(tmp_path / "home"))):
         monkeypatch.setenv(name, value)
     datasets = pytest.importorskip("datasets", reason="the package datasets is not installed")
-    card = (output / "report" / "DATA_CARD.md").read_text()
+    card = (report_folder(output) / "DATA_CARD.md").read_text()
     _, head, body = card.split("---\n", 2)
     fields = yaml.safe_load(head)
     assert fields["size_categories"] == ["1K<n<10K"]
@@ -238,7 +246,7 @@ def test_two_runs_and_a_file_of_counts_side_by_side(output, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(output, run)
     assert call("report_curation", "--output", run, "--against", output) == 0
-    comparison = json.loads((run / "report" / "report.json").read_text())["comparison"]
+    comparison = report_of(run)["comparison"]
     assert comparison["rank_correlation"] == pytest.approx(1)
     assert comparison["moves"] == []
     assert comparison["sentence"] == ""
@@ -246,11 +254,11 @@ def test_two_runs_and_a_file_of_counts_side_by_side(output, tmp_path, capsys):
     counts = tmp_path / "counts.json"
     counts.write_text(json.dumps({"dog": 5, "cat": 900, "no such entry <b>": 3}))
     assert call("report_curation", "--output", run, "--against", counts) == 0
-    comparison = json.loads((run / "report" / "report.json").read_text())["comparison"]
+    comparison = report_of(run)["comparison"]
     assert comparison["shared"] == 2
     assert comparison["missing_here"] == {"entries": 1, "first": ["no such entry <b>"]}
     assert {row["entry_text"] for row in comparison["moves"]} == {"dog", "cat"}
-    page = (run / "report" / "report.html").read_text()
+    page = (report_folder(run) / "report.html").read_text()
     assert "The metadata lists differ: 2 entries are in both" in page
     assert "no such entry &lt;b&gt;" in page
     counts.write_text(json.dumps({"dog": -5}))
@@ -263,29 +271,49 @@ def test_unfinished_runs_and_runs_of_other_versions_are_refused_in_one_line(outp
     run = tmp_path / "run"
     jobs = (("explain_pair", "--run", run, "--text", "a"), ("report_curation", "--output", output, "--against", run))
     shutil.copytree(output, run)
-    summary = run_json(run)
-    (run / "run.json").write_text(json.dumps({**summary, "layout": 99, "versions": {"metaclip-spark": "9.0"}}))
+    write_newer(run)
     for job in jobs:
         assert call(*job) == 2
         told = capsys.readouterr().err
-        assert "was written by metaclip-spark 9.0 in layout 99" in told
+        assert "was written by a newer version of metaclip-spark, in layout 99" in told
         assert told.count("\n") == 1
-    (run / "run.json").unlink()
+    shutil.rmtree(run)
+    shutil.copytree(output, run)
+    unfinish(run)
     for job in jobs:
         assert call(*job) == 2
-        assert "is unfinished (it has no run.json)" in capsys.readouterr().err
-    manifest = run / "manifests" / "sample.json"
-    stored = json.loads(manifest.read_text())
-    del stored["numbers"]["head_entries_cut"]
-    manifest.write_text(json.dumps(stored))
+        told = capsys.readouterr().err
+        assert f"{run} is unfinished: give the folder of a finished run" in told
+        assert told.count("\n") == 1
+    owner = take_folder(Storage(str(run)))
+    stored = owner.state.sample
+    lacking = {name: number for name, number in stored.manifest["numbers"].items() if name != "head_entries_cut"}
+    manifest = {**stored.manifest, "numbers": lacking}
+    owner.commit(msgspec.structs.replace(stored, owner=owner.nonce, manifest=manifest))
+    owner.leave()
     assert call("report_curation", "--output", run) == 2
     told = capsys.readouterr().err
     assert "the step 'sample' lacks head_entries_cut: it was done by another version" in told
-    manifest.unlink()
+    tell_again(run, without="sample")
     assert call("report_curation", "--output", run) == 2
     assert "has no finished step 'sample'" in capsys.readouterr().err
     assert call("explain_pair", "--run", tmp_path / "nowhere", "--text", "a") == 2
     assert "is no run" in capsys.readouterr().err
+
+
+def test_the_next_report_puts_a_run_json_right_that_was_lost_or_is_older(output, tmp_path):
+    """The log tells that a run is finished, whatever a late delete or put has left."""
+    run = shutil.copytree(output, tmp_path / "run")
+    (run / "run.json").unlink()
+    assert call("explain_pair", "--run", run, "--text", "a") == 0
+    assert call("report_curation", "--output", run) == 0
+    assert run_json(run)["steps"] == run_json(output)["steps"]
+    assert run_json(run)["commit"] == state_of(run).finish_number > run_json(output)["commit"]
+    older = {**run_json(output), "status": "older"}
+    (run / "run.json").write_text(json.dumps(older))
+    assert call("report_curation", "--output", run) == 0
+    assert run_json(run)["status"] == "done"
+    assert run_json(run)["report"] == state_of(run).finished.report
 
 
 @pytest.mark.parametrize(
@@ -303,9 +331,9 @@ def test_runs_with_nothing_to_show_say_so(tmp_path, entries, sentences):
     run = tmp_path / "run"
     options = ("--metadata", tmp_path / "metadata.json", "--threshold-t", 1000, "--output", run)
     assert call("curate", "--pool", pool, *options) == 0
-    page = (run / "report" / "report.html").read_text()
+    page = (report_folder(run) / "report.html").read_text()
     for sentence in sentences:
         assert sentence in page
     assert page.count("<svg") == (4 if entries == ["dog"] else 0)
     assert pair_id("http://a.example/t", "the dog") in {row["pair_id"] for row in rows(run, "pool")}
-    assert math.isfinite(json.loads((run / "report" / "report.json").read_text())["expected_size"])
+    assert math.isfinite(report_of(run)["expected_size"])

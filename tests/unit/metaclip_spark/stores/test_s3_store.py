@@ -7,15 +7,18 @@ from contextlib import ExitStack
 
 import pytest
 
+from metaclip_spark.commits.entries import Reset
+from metaclip_spark.commits.log import Log
+from metaclip_spark.commits.owner import Applicant, check_free
 from metaclip_spark.config.curation import OutputConfig
-from metaclip_spark.errors import ConfigError, InputError
+from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from metaclip_spark.runs.layout import check_usable, mark_as_run
-from metaclip_spark.runs.lock import locked
-from metaclip_spark.runs.open import prepare_output, session_settings
-from metaclip_spark.runs.records import read_object
+from metaclip_spark.runs.layout_1 import delete_layout_1
+from metaclip_spark.runs.open import session_settings
 from metaclip_spark.stores.s3_store import S3Store
 from metaclip_spark.stores.storage import Storage
 from tests.support.fault_server import FaultProxy, ScriptedServer
+from tests.support.runs import take_folder
 from tests.support.s3_server import CREDENTIALS, new_bucket, s3_server
 from udfs.sources import FetchOptions
 
@@ -35,23 +38,36 @@ def credentials(monkeypatch):
         monkeypatch.setenv(name, value)
 
 
-def test_a_run_on_s3_is_locked_listed_and_emptied(bucket):
+def test_a_run_on_s3_is_owned_listed_and_emptied(bucket):
     options = FetchOptions(s3_endpoint=bucket.endpoint)
     storage = Storage(f"s3://{bucket.name}/some/run/", options)
     assert storage.location("pool") == f"s3a://{bucket.name}/some/run/pool"
     check_usable(storage)
-    with locked(storage, "first"):
-        mark_as_run(storage)
-        storage.put_json("ledger/00000-aa.json", {})
-        bucket.put("some/run/pool/", b"")
-        bucket.put("some/run/pool/_temporary/0/part-0.parquet", b"")
-        bucket.put("some/run/pool/__magic_job-1/part-0.parquet", b"")
-        bucket.put("some/run/pool/part-0.parquet", b"")
-        bucket.put("some/runaway", b"mine")
-        assert storage.data_files("pool") == {"pool/part-0.parquet": 0}
-    prepare_output(storage, OutputConfig(output="x", overwrite=True))
-    # What marks the folder as a run stays, and so does what only begins like its name.
-    assert bucket.keys("some/") == ["some/run/output.json", "some/runaway"]
+    owner = take_folder(storage, "first")
+    mark_as_run(storage)
+    second = Log(storage)
+    second.read_all()
+    with pytest.raises(OutputExistsError, match="in use by first"):
+        check_free(second, storage, Applicant("second"), wait=False)
+    storage.put_json("ledger/00000-aa.json", {})
+    bucket.put("some/run/pool/", b"")
+    bucket.put("some/run/pool/_temporary/0/part-0.parquet", b"")
+    bucket.put("some/run/pool/__magic_job-1/part-0.parquet", b"")
+    bucket.put("some/run/pool/part-0.parquet", b"")
+    bucket.put("some/runaway", b"mine")
+    assert storage.data_files("pool") == {"pool/part-0.parquet": 0}
+    owner.commit(Reset(owner=owner.nonce))
+    delete_layout_1(storage)
+    owner.leave()
+    # What marks the folder as a run stays, and so does what only begins like its name, and a key that is a folder's.
+    log = [f"some/run/commits/0000000{number}.json" for number in (1, 2, 3)]
+    assert bucket.keys("some/") == [
+        *log,
+        "some/run/lock.json",
+        "some/run/output.json",
+        "some/run/pool/",
+        "some/runaway",
+    ]
 
 
 def test_folders_go_after_what_they_hold_with_their_keys(bucket, monkeypatch):
@@ -118,7 +134,7 @@ def test_a_broken_object_on_s3_is_named(bucket):
     storage = Storage(f"s3://{bucket.name}/broken", FetchOptions(s3_endpoint=bucket.endpoint))
     bucket.put("broken/run.json", b'{"a": ')
     with pytest.raises(InputError, match=r"broken/run\.json is not JSON"):
-        read_object(storage, "run.json")
+        storage.read_json("run.json")
 
 
 def test_packages_are_refused_under_spark_submit_with_the_line_to_give(monkeypatch):
