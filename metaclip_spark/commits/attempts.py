@@ -45,6 +45,6 @@ def garbage(folders: Iterable[str], *, counting: set[str], named: set[str], open
     ]
 
 
-def lies_in_attempt(file: str) -> bool:
-    """Tells whether a file lies in the folder of an attempt that a log may name."""
-    return any((number_of(part) or 0) > 0 for part in file.split("/")[:-1])
+def lies_in_attempt(file: str, *, since: int = 1) -> bool:
+    """Tells whether a file lies in the folder of an attempt that a log may name, of one `Open` or a later one."""
+    return any((number_of(part) or 0) >= since for part in file.split("/")[:-1])

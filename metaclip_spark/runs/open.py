@@ -7,6 +7,7 @@ from functools import partial
 
 from pyspark.sql import SparkSession
 
+from metaclip_spark.commits.attempts import lies_in_attempt
 from metaclip_spark.commits.entries import Import, Reset
 from metaclip_spark.commits.files import tidy
 from metaclip_spark.commits.log import Log, has_log
@@ -329,7 +330,9 @@ def _application(name: str) -> str:
 
 def _tidy_uploads(run: Run) -> None:
     store = run.storage.uploads
-    uploads = store.unfinished_uploads() if store else []
+    found = store.unfinished_uploads() if store else []
+    # If this driver has been asleep, a later one may be writing.
+    uploads = [upload for upload in found if not lies_in_attempt(upload[0], since=run.owned.opened)]
     if store is None or not uploads:
         return
     if run.output.clean:

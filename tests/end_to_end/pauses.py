@@ -1,12 +1,13 @@
 """Drivers that are stopped at a chosen moment while another one finishes their run. Used by the tests.
 
-Usage: python -m tests.end_to_end.pauses [word]
-Stops a driver at every moment (whose name has the word in it) of two runs, and checks what comes of it: the long form.
+Usage: python -m tests.end_to_end.pauses [pattern]
+Stops a driver at every moment (that matches the pattern) of two runs, and checks what comes of it: the long form.
 """
 
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -200,7 +201,7 @@ def moments_of(paused: Driver, output: Output, options: Sequence[object]) -> lis
     return [line.removeprefix("moment: ") for line in lines if line.startswith("moment: ") and "beats/" not in line]
 
 
-def pause_everywhere(folder: Path, word: str) -> int:
+def pause_everywhere(folder: Path, pattern: str) -> int:
     """Stops a driver at every moment of a new run, and around every deletion of one that starts anew.
 
     Returns:
@@ -222,7 +223,11 @@ def pause_everywhere(folder: Path, word: str) -> int:
                     shutil.copytree(base, output)
                 return output
 
-            moments = [moment for moment in moments_of(paused, new_output("all"), options) if word in moment]
+            moments = [
+                moment
+                for moment in moments_of(paused, new_output("all"), options)
+                if re.search(pattern, f"{form}, {moment}")
+            ]
             if form == "anew":
                 moments = [moment for moment in moments if "delete" in moment or "reset" in moment]
             for moment in moments:
