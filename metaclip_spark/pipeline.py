@@ -178,11 +178,11 @@ def _match_bucket(
 
 
 def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> CountManifest:
-    """Counts the entries of the matched pairs that pass the language gate.
+    """Counts the entries of the matched pairs that pass the language filter.
 
     Raises:
         InputError: If there are no matched pairs.
-        MetadataError: If they were matched with another metadata list, or without the languages that the gate needs.
+        MetadataError: If they were matched with another metadata list, or without the languages that the filter needs.
     """
     matched = _matched_manifest(run, language, metadata.digest)
     gate = Gate.of(language)
@@ -216,7 +216,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
 
     Raises:
         InputError: If there are no matched pairs or counts.
-        MetadataError: If the counts were made with another list, gate or input than the matched pairs.
+        MetadataError: If the counts were made with another list, filter or input than the matched pairs.
     """
     counted = run.manifest(COUNT)
     matched = _matched_manifest(run, language, counted.config.metadata_digest)
@@ -237,7 +237,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
             attempt.write_rows(entry_table(ENTRY_COUNTS, entries, counts), "balance_counts")
         probability = balance.entry_probabilities(counts, threshold)
         expected, expected_kept = expect(passed, probability)
-        check_number(expected.pairs, counted.numbers.pairs, "matched pairs that pass the gate")
+        check_number(expected.pairs, counted.numbers.pairs, "matched pairs that pass the filter")
         log.info(_announcement(counts, threshold, expected))
         drawn = sample_pairs(passed, probability, seed=config.seed)
         kept = attempt.write(drawn.sortWithinPartitions("pair_id"), "curated")
@@ -292,7 +292,7 @@ def _check_counts_fit(counted: CountManifest, matched: MatchManifest, gate: Gate
     if counted.config.gate != gate:
         before, now = map(msgspec.to_builtins, (counted.config.gate, gate))
         raise MetadataError(
-            f"the entry counts were made with the language gate {before}, not with {now}: give the same gate, or run "
+            f"the entry counts were made with the language filter {before}, not with {now}: give the same filter, or run "
             "count again"
         )
 

@@ -76,7 +76,7 @@ class MatchNumbers(Record):
 
 
 class CountNumbers(Record):
-    """Matched pairs, those that pass the language gate, and their entries."""
+    """Matched pairs, those that pass the language filter, and their entries."""
 
     pairs_in: int
     gated_out: int
@@ -124,14 +124,14 @@ class MatchSettings(Record):
 
 
 class Gate(Record):
-    """The language gate: pairs that do not pass are neither counted nor sampled."""
+    """The language filter: pairs that do not pass are neither counted nor sampled."""
 
     languages: list[str]
     min_language_probability: Number
 
     @classmethod
     def of(cls, language: LanguageConfig) -> Self:
-        """Takes the gate out of what the user configured."""
+        """Takes the filter out of what the user configured."""
         return msgspec.convert(language.gate, cls)
 
 

@@ -139,7 +139,7 @@ def test_rows_lost_in_one_bucket_of_the_matched_pairs_stop_the_run(broken, capfd
     lost = next(folder_of_bucket(broken, "matched").glob("*.parquet"))
     whole = lost.read_bytes()
     lose_a_row(lost, same_size=True)
-    for job, what in (("sample_pairs", "matched pairs that pass the gate"), ("count_entries", "matched pairs")):
+    for job, what in (("sample_pairs", "matched pairs that pass the filter"), ("count_entries", "matched pairs")):
         assert call(job, *REDO[job], "--output", broken, "--overwrite") == 2
         assert f"{pairs - 1:,} {what} were read where {pairs:,} were written" in capfd.readouterr().err
     lost.write_bytes(whole)
