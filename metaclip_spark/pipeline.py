@@ -292,8 +292,8 @@ def _check_counts_fit(counted: CountManifest, matched: MatchManifest, gate: Gate
     if counted.config.gate != gate:
         before, now = map(msgspec.to_builtins, (counted.config.gate, gate))
         raise MetadataError(
-            f"the entry counts were made with the language filter {before}, not with {now}: give the same filter, or run "
-            "count again"
+            f"the entry counts were made with the language filter {before}, not with {now}: give the same filter, or "
+            "run count again"
         )
 
 

@@ -227,7 +227,7 @@ def _own(output: OutputConfig, name: str, inputs: Sequence[str], *, step: str | 
     check_apart(output.output, inputs, () if begins else tables_before(step))
     check_usable(storage)
     if not begins and not holds_run(storage):
-        raise InputError(f"{storage.root} holds no run: make one with metaclip-spark curate or extract, or check --output")
+        raise InputError(f"{storage.root} holds no run: make one with curate or extract, or check --output")
     check_marker(storage)
     read = _log_to_write(storage, output, begins=begins)
     if not is_submitted():
