@@ -57,6 +57,9 @@ class Log:
         """
         content = encode(entry)
         with self._lock:
+            if not isinstance(entry, Open) and self.state.owner and self.state.owner.owner != entry.owner:
+                # It would not count, and take the number that the rightful owner needs.
+                raise OutputExistsError(taken_over(self._storage))
             while not self._storage.create_bytes(entry_name(self.state.number + 1), content):
                 number = self.state.number + 1
                 found = self._content(number)

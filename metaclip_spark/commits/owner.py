@@ -116,7 +116,7 @@ class Owner:
             count += 1
             try:
                 self.storage.put_once(_beat_name(self.opened), str(count).encode(), SECONDS_OF_A_BEAT)
-                followed = self.log.is_followed(self.nonce)
+                followed = self.lost or self.log.is_followed(self.nonce)
             except Exception as error:
                 logger.warning(f"{self.storage.root}: a sign of life failed: {error}")
                 continue

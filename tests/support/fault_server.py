@@ -22,7 +22,7 @@ class FaultProxy:
     Attributes:
         url: Where it listens.
         counts: Requests, refusals, cut bodies and lost answers so far. The first `lost_puts` puts arrive, but nobody is
-            told.
+            told. Where `unconditional`, conditions are dropped, as by a server that ignores them.
     """
 
     def __init__(  # noqa: C901 - one handler, read from top to bottom
@@ -34,6 +34,7 @@ class FaultProxy:
         seed: int = 0,
         page_with_200: float = 0.0,
         lost_puts: int = 0,
+        unconditional: bool = False,
     ) -> None:
         self.counts: Counter = Counter()
         chance, lock = random.Random(seed), threading.Lock()
@@ -64,8 +65,9 @@ class FaultProxy:
                 connection = http.client.HTTPConnection(host, timeout=60)
                 try:
                     connection.putrequest(inner.command, inner.path, skip_host=True, skip_accept_encoding=True)
+                    dropped = {"connection", "transfer-encoding", *(["if-none-match"] if unconditional else [])}
                     for name, value in inner.headers.items():
-                        if name.lower() not in {"connection", "transfer-encoding"}:
+                        if name.lower() not in dropped:
                             connection.putheader(name, value)
                     connection.endheaders(content)
                     answer = connection.getresponse()
