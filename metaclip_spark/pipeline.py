@@ -45,7 +45,7 @@ from metaclip_spark.steps.deduplicate import deduplicate_pairs
 from metaclip_spark.steps.match import match_pairs
 from metaclip_spark.steps.sample import expect, sample_pairs
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold
-from udfs.schemas import ENTRY_COUNTS, EXPECTED_KEPT, PAIRS
+from udfs.schemas import ENTRY_COUNTS, EXPECTED_KEPT, MATCHED, PAIRS
 
 log = logging.getLogger(__name__)
 
@@ -192,6 +192,7 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> CountMa
         counts = count_entries(passed, len(metadata.entries))
         attempt.write_rows(entry_table(ENTRY_COUNTS, metadata.entries, counts), "entry_counts")
         before = matched.numbers.pairs
+        check_number(run.read_buckets("matched", MATCHED).count(), before, "matched pairs")
         after = passed.count() if gate.languages else before
         return CountNumbers(
             pairs_in=before,

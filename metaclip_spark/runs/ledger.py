@@ -69,11 +69,16 @@ class Ledger:
         ]
 
     def written(self, kind: str, bucket: int | None = None) -> list[tuple[str, int]]:
-        """Lists (file, rows) of one of `udfs.schemas.KINDS` in all waves, sorted, of one bucket or of all."""
+        """Lists (file, rows) of one of `udfs.schemas.KINDS` in all waves, sorted, of one bucket or of all.
+
+        A wave of which no attempt counts any more may be deleted by now.
+        """
         inside = f"/kind={kind}/" if bucket is None else f"/kind={kind}/bucket={bucket}/"
+        counting = {folder for folder, _ in self._attempts()}
         return sorted(
             (f"{folder}/{file.name}", file.rows)
             for folder, wave in self.waves.items()
+            if folder in counting
             for file in wave.written.files
             if inside in f"/{file.name}"
         )

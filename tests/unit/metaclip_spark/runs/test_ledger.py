@@ -131,6 +131,18 @@ def test_the_files_of_one_kind_are_listed_over_all_waves():
     assert ledger.written("pair", 0) == []
 
 
+def test_files_of_a_wave_that_counts_no_more_are_not_listed():
+    """They may be deleted by now."""
+    files = (FileWritten("kind=pair/part-0.parquet", 10, 3),)
+    waves = [
+        wave("00000-aa", archive_summary("a"), files=files),
+        wave("00001-bb", archive_summary("b"), archive_summary("c"), files=files),
+    ]
+    gone = [Attempt(wave_folder("00000-aa"), "a"), Attempt(wave_folder("00001-bb"), "b")]
+    ledger = ledger_after(*waves, Drop(owner=OWNER, attempts=tuple(gone), reason="gone"))
+    assert ledger.written("pair") == [(f"{wave_folder('00001-bb')}/kind=pair/part-0.parquet", 3)]
+
+
 def test_attempts_whose_files_are_gone_are_listed(storage):
     name = "kind=pair/part-0.parquet"
     for folder in ("00000-aa", "00001-bb"):
