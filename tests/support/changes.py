@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from metaclip_spark.stores.local_store import LocalStore
 
-BeforeChange = Callable[[str, str], None]
-"""Called with "put", "create" or "delete", and the object's name; what it raises comes in place of the change."""
+BeforeChange = Callable[[str, str, bytes], None]
+"""Called with "put", "create" or "delete", the object's name and its content; it may raise in place of the change."""
 
 
 def before_each_change(monkeypatch, call: BeforeChange) -> None:
@@ -16,7 +16,7 @@ def before_each_change(monkeypatch, call: BeforeChange) -> None:
 
 def _watched(method: str, original: Callable, call: BeforeChange) -> Callable:
     def change(store: LocalStore, name: str, *content: bytes):
-        call(method, name)
+        call(method, name, *(content or (b"",)))
         return original(store, name, *content)
 
     return change

@@ -82,7 +82,7 @@ class KillAfter:
     def __init__(self, passes):
         self.left = passes
 
-    def __call__(self, _method, _name):
+    def __call__(self, _method, _name, _content):
         self.left -= 1
         if self.left < 0:
             raise Kill
