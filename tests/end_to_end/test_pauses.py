@@ -62,9 +62,9 @@ def test_of_two_drivers_started_in_the_same_second_one_works(paused, second, set
         for each in both:
             send_to_all(each.process.pid, signal.SIGCONT)
         works, loses = sorted((each.ended() for each in both), key=lambda ended: ended.code)
-    assert works.code == 0, works.errors
+    assert works.code == 0, works.words
     loses.check_lost()
-    assert f"{output} was taken by another driver a moment ago: wait for it" in loses.errors
+    assert f"{output} was taken by another driver a moment ago: wait for it" in loses.words
     second.check(output)
 
 
@@ -90,9 +90,9 @@ def test_the_next_attempt_of_an_application_goes_on_at_once(second, settings, tm
             ended = next_one.last_words()
         finally:
             next_one.kill()
-        assert ended.code == 0, ended.errors[-3000:]
-        assert "waiting" not in ended.errors
-        assert "extract: done before, kept" in ended.errors
+        assert ended.code == 0, ended.words[-3000:]
+        assert "waiting up to" not in ended.words
+        assert "extract: done before, kept" in ended.words
         second.check(output)
         send_to_all(first.process.pid, signal.SIGCONT)
         first.last_words().check_lost()
