@@ -4,6 +4,7 @@ The short form of `make test-pauses`.
 """
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -27,10 +28,15 @@ def settings(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def second(settings, tmp_path_factory):
-    output = tmp_path_factory.mktemp("second") / "out"
+def finished(settings, tmp_path_factory):
+    output = tmp_path_factory.mktemp("finished") / "out"
     assert call("curate", *settings.second, "--output", output) == 0
-    return Second(settings.second, content(output))
+    return output
+
+
+@pytest.fixture(scope="module")
+def second(settings, finished):
+    return Second(settings.second, content(finished))
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +57,12 @@ def test_a_driver_that_was_overtaken_changes_nothing(paused, second, settings, t
     pause_at(paused, moment, tmp_path / "out", settings.first, second, seconds_between_beats=seconds_between_beats)
 
 
-def test_of_two_drivers_started_in_the_same_second_one_works(paused, second, settings, tmp_path):
-    output = tmp_path / "out"
+def test_of_two_drivers_started_in_the_same_second_one_works(paused, second, finished, tmp_path):
+    output = shutil.copytree(finished, tmp_path / "out")
     with driver(tmp_path / "other") as other:
         both = (paused, other)
         for each in both:
-            each.begin("curate", *settings.second, "--output", output, "--resume", moment="before create open")
+            each.begin("curate", *second.options, "--output", output, "--resume", moment="before create open")
         for each in both:
             each.wait_until_stopped()
         for each in both:
@@ -76,11 +82,10 @@ def attempt(folder: Path, number: int, **request: object) -> Driver:
     return Driver(folder, ("bash", str(SUBMIT), "--master", "local[2]", *configured, *script))
 
 
-def test_the_next_attempt_of_an_application_goes_on_at_once(second, settings, tmp_path):
-    output = tmp_path / "out"
-    assert call("curate", *settings.first, "--output", output) == 0
+def test_the_next_attempt_of_an_application_goes_on_at_once(second, finished, tmp_path):
+    output = shutil.copytree(finished, tmp_path / "out")
     before = state_of(output)
-    options = [str(option) for option in (*settings.second, "--output", output, "--overwrite")]
+    options = [str(option) for option in (*second.options, "--output", output, "--overwrite")]
     moment = "before create table deduplicate"
     first = attempt(tmp_path / "first", 1, job="curate", options=options, moment=moment)
     try:
