@@ -32,19 +32,18 @@ MOST_SECONDS = 600
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job ended: its exit code, and what it wrote to its standard error."""
+    """How a job ended: its exit code, and what it wrote, to either of its outputs as spark-submit mixes them."""
 
     code: int
-    errors: str
+    words: str
 
     def check_lost(self) -> None:
         """Checks that it says in one line that another driver has the run."""
-        last = self.errors.strip().splitlines()[-1]
-        told = [line for line in self.errors.splitlines() if line.startswith("error: ")]
-        assert told == [last], self.errors[-4000:]
-        assert "another driver" in last, last
-        assert "Traceback" not in self.errors, self.errors[-4000:]
-        assert self.code == 2, self.errors[-4000:]
+        told = [line for line in self.words.splitlines() if line.startswith("error: ")]
+        assert len(told) == 1, self.words[-4000:]
+        assert "another driver" in told[0], told
+        assert "Traceback" not in self.words, self.words[-4000:]
+        assert self.code == 2, self.words[-4000:]
 
 
 @dataclass
@@ -94,12 +93,15 @@ class Driver:
     def ended(self) -> Ended:
         """Waits until its job has ended."""
         self._wait_until(lambda: self._code() is not None)
-        return Ended(self._code(), self.told("stderr"))
+        return Ended(self._code(), self._words())
 
     def last_words(self) -> Ended:
         """Lets it end by itself after its job."""
         self.process.stdin.close()
-        return Ended(self.process.wait(MOST_SECONDS), self.told("stderr"))
+        return Ended(self.process.wait(MOST_SECONDS), self._words())
+
+    def _words(self) -> str:
+        return "".join(map(self.told, self._read))
 
     def _code(self) -> int | None:
         codes = [line.removeprefix("exit: ") for line in self.told("stdout").splitlines() if line.startswith("exit: ")]
@@ -186,7 +188,7 @@ def pause_at(
     second.check(output)
     ended = paused.go_on()
     if moment == "after create end":
-        assert ended.code == 0, ended.errors
+        assert ended.code == 0, ended.words
     else:
         ended.check_lost()
     second.check(output)
@@ -196,7 +198,7 @@ def moments_of(paused: Driver, output: Output, options: Sequence[object]) -> lis
     """Lists the moments of an undisturbed run."""
     paused.begin("curate", *options, "--output", output)
     ended = paused.ended()
-    assert ended.code == 0, ended.errors[-3000:]
+    assert ended.code == 0, ended.words[-3000:]
     lines = paused.told("stdout").splitlines()
     return [line.removeprefix("moment: ") for line in lines if line.startswith("moment: ") and "beats/" not in line]
 
