@@ -57,8 +57,10 @@ def table_folders(storage: Storage, state: State, table: str) -> list[Written]:
         return found
     if any(state.written(other) for other in step.tables):
         raise InputError(f"{storage.root} has no table '{table}': its step '{step.name}' was done without one")
-    has = f"only {len(found)} of {len(parts)} buckets of" if found else "no"
-    raise InputError(f"{storage.root} has {has} table '{table}': run its step '{step.name}' first")
+    root, again = storage.root, f"run its step '{step.name}' first"
+    if found:
+        raise InputError(f"{root} has only {len(found)} of {len(parts)} buckets of table '{table}': {again}")
+    raise InputError(f"{root} has no table '{table}': {again}")
 
 
 def paths_of_table(storage: Storage, table: str) -> list[str]:
