@@ -221,11 +221,13 @@ def _candidates(path: str) -> Iterator[tuple[str, str]]:
     else:
         start, slash, whole = path.partition("://")
         start += slash
-    parts = whole.rstrip("/").split("/")
-    # A bucket, or the folder above all others, comes first.
+    # A bucket, or the folder above all others, comes first; Hadoop takes several slashes for one.
+    first, *others = whole.split("/")
+    parts = [first, *(part for part in others if part)]
     for length in range(len(parts), 0, -1):
-        root, below = "/".join(parts[:length]), [part for part in parts[length:] if part]
+        root, below = "/".join(parts[:length]), parts[length:]
         if start and not root:
+            # hdfs:/// of the cluster's own, or no bucket.
             return
         if (not below or is_of_run("/".join(below))) and not _MAGIC.intersection(root):
             yield f"{start}{root or '/'}", "/".join(below)
