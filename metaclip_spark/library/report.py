@@ -51,9 +51,9 @@ class Chart:
 
 
 class Report(records.Report):
-    """A run's numbers as one document; the fields are those of report/report.json.
+    """A run's numbers as one document; the fields are those of report.json.
 
-    Notebooks show it as the page report/report.html. `print` gives the summary that the job prints.
+    Notebooks show it as the page report.html. `print` gives the summary that the job prints.
 
     Example:
         >>> from metaclip_spark import open_run

@@ -1,4 +1,4 @@
-"""The data card: a dataset card in the usual form, filled from the run's numbers, to publish `curated/` with."""
+"""The data card: a dataset card in the usual form, filled from the run's numbers, to publish the curated set with."""
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined

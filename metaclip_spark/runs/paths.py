@@ -57,8 +57,10 @@ def table_folders(storage: Storage, state: State, table: str) -> list[Written]:
         return found
     if any(state.written(other) for other in step.tables):
         raise InputError(f"{storage.root} has no table '{table}': its step '{step.name}' was done without one")
-    has = f"only {len(found)} of {len(parts)} buckets of" if found else "no"
-    raise InputError(f"{storage.root} has {has} table '{table}': run its step '{step.name}' first")
+    root, again = storage.root, f"run its step '{step.name}' first"
+    if found:
+        raise InputError(f"{root} has only {len(found)} of {len(parts)} buckets of table '{table}': {again}")
+    raise InputError(f"{root} has no table '{table}': {again}")
 
 
 def paths_of_table(storage: Storage, table: str) -> list[str]:
@@ -219,11 +221,13 @@ def _candidates(path: str) -> Iterator[tuple[str, str]]:
     else:
         start, slash, whole = path.partition("://")
         start += slash
-    parts = whole.rstrip("/").split("/")
-    # A bucket, or the folder above all others, comes first.
+    # A bucket, or the folder above all others, comes first; Hadoop takes several slashes for one.
+    first, *others = whole.split("/")
+    parts = [first, *(part for part in others if part)]
     for length in range(len(parts), 0, -1):
-        root, below = "/".join(parts[:length]), [part for part in parts[length:] if part]
+        root, below = "/".join(parts[:length]), parts[length:]
         if start and not root:
+            # hdfs:/// of the cluster's own, or no bucket.
             return
         if (not below or is_of_run("/".join(below))) and not _MAGIC.intersection(root):
             yield f"{start}{root or '/'}", "/".join(below)

@@ -19,6 +19,7 @@ from metaclip_spark.runs.paths import check_named, counts_in_run, files_in_run, 
 from metaclip_spark.runs.step import tables_before
 from metaclip_spark.stores.storage import Storage
 from tests.support.paths import CHECKOUT
+from tests.support.s3_server import CREDENTIALS, new_bucket, s3_server
 
 PAIRS = pa.table({"url": ["http://a.example/1.jpg"], "text": ["a dog"]})
 COUNTS = pa.table({"entry_id": pa.array([0, 1], pa.int32()), "entry_text": ["dog", "cat"], "entry_count": [3, 4]})
@@ -157,6 +158,29 @@ def test_a_run_of_layout_1_is_read_by_its_manifests(tmp_path):
     with pytest.raises(InputError, match="does not name it"):
         find_inputs(ExtractConfig(pool=(str(tmp_path),)))
     assert len(counts_in_run(str(tmp_path / "old"))) == 1
+
+
+def test_a_run_on_s3_is_read_through_its_log_without_spark(monkeypatch, capsys):
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with s3_server() as endpoint:
+        monkeypatch.setenv("METACLIP_S3_ENDPOINT", endpoint)
+        bucket = new_bucket(endpoint)
+        for path in (path for path in (OLD / "finished").rglob("*") if path.is_file()):
+            bucket.put(f"runs/old/{path.relative_to(OLD / 'finished').as_posix()}", path.read_bytes())
+        bucket.put("runs/old/pool/bucket=000/part-9.parquet", b"")
+        root = f"s3://{bucket.name}/runs/old"
+        for path in (root, f"s3a://{bucket.name}//runs/old/pool"):
+            files = files_in_run(path, "pool")
+            assert len(files) == 2
+            assert not [file for _, file in files if "part-9" in file]
+        with pytest.raises(InputError, match="does not name it"):
+            find_inputs(ExtractConfig(pool=(f"s3://{bucket.name}/runs/",)))
+        with pytest.raises(InputError, match="does not name it"):
+            files_in_run(f"{root}/pool/bucket=000/part-9.parquet", "pool")
+        assert files_in_run(f"s3://{bucket.name}/elsewhere/pool", "pool") is None
+        assert shown(capsys, root, "pool") == (0, [f"{root}/pool/bucket=00{bucket}" for bucket in (0, 1)], "")
+        assert shown(capsys, f"s3://{bucket.name}/none", "pool")[0] == 2
 
 
 @pytest.fixture
