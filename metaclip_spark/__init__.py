@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from metaclip_spark.steps.match import entry_ids_udf
     from udfs.archives import ArchiveRecord, Damage
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ArchiveRecord",
