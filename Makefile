@@ -23,7 +23,7 @@ RESOLVE := UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compi
 # The tests of a file share what they made, so that a file stays with one process.
 TWO_AT_ONCE := -n 2 --dist loadfile
 
-.PHONY: help demo test test-fast check docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-pauses test-faults test-pack \
+.PHONY: help demo test test-fast check docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-model test-pauses test-faults test-pack \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -71,6 +71,9 @@ test-s3: $(VENV)/installed-tests $(SPARK35)/installed-spark ## tables on S3 (mot
 test-kills: $(VENV)/installed-tests ## twenty kills -9 on the pseudo-cluster, the long form; STORES='local s3 hdfs'
 	@$(WITH_SPARK) && for store in $(STORES); do \
 		$(VENV)/bin/python -m tests.end_to_end.kill_runs 20 1 "$$store" || exit; done
+
+test-model: $(VENV)/installed-tests ## 20,000 schedules of drivers that share a folder, the long form
+	$(VENV)/bin/python -m tests.support.commit_model 20000
 
 test-pauses: $(VENV)/installed-tests ## a driver that falls asleep at every moment of a run while another one finishes it
 	@$(WITH_SPARK) $(VENV)/bin/python -m tests.end_to_end.pauses

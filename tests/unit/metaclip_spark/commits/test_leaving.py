@@ -54,9 +54,9 @@ def test_an_entry_whose_answer_was_lost_is_not_another_drivers(storage):
         assert not owner.log.is_followed(owner.nonce)
         before = Log(storage)
         before.read_all()
-        owner.commit(begin())
+        owner.commit(begin(owner=owner.nonce))
         assert storage.read_object(entry_name(before.state.number + 1))
-        assert not before.is_followed("owner")
+        assert not before.is_followed(owner.nonce)
         assert before.is_followed("another")
 
 

@@ -237,7 +237,8 @@ def test_an_owner_that_was_taken_over_ends_with_one_line_and_counts_nothing(stor
         with pytest.raises(OutputExistsError, match="another driver has taken the run over while") as refused:
             commit(first, late)
         assert "\n" not in str(refused.value)
-    first.leave()
+    with pytest.raises(OutputExistsError, match="another driver has taken the run over while"):
+        first.leave()
     assert storage.files("") == before
     commit(second, 3)
     assert [each.wave for each in log_of(storage).state.waves.values()] == [0, 3]
@@ -286,7 +287,10 @@ def wait_for(condition):
 @pytest.mark.usefixtures("quick")
 def test_a_beat_sees_that_another_has_taken_the_folder(storage):
     told = []
-    with owning(log_of(storage), storage, ME, wait=False) as owner:
+    with (
+        pytest.raises(OutputExistsError, match="another driver has taken the run over"),
+        owning(log_of(storage), storage, ME, wait=False) as owner,
+    ):
         owner.when_lost = lambda: told.append(threading.current_thread().name)
         take_folder(storage)
         wait_for(lambda: told)
@@ -307,7 +311,10 @@ def test_a_beat_whose_put_hangs_stops_neither_the_owner_nor_who_takes_over(stora
 
     monkeypatch.setattr(storage, "put_once", hang)
     told = []
-    with owning(log_of(storage), storage, ME, wait=False) as owner:
+    with (
+        pytest.raises(OutputExistsError, match="another driver has taken the run over"),
+        owning(log_of(storage), storage, ME, wait=False) as owner,
+    ):
         owner.when_lost = lambda: told.append("lost")
         # Elsewhere, so that nobody can tell that it lives.
         rename_process(storage)
