@@ -2,8 +2,8 @@
 
 On S3 a rename is a copy that can be seen half done, so Spark writes tables by S3A's magic committer: multipart uploads
 that one request each completes. Without two of Spark's classes Hadoop falls back to a renaming committer in silence;
-so the committer's own mark is checked after each write. On EMRFS, GCS and HDFS the platform's committer stands; ledger
-and manifests carry the truth everywhere.
+so the committer's own mark is checked after each write. On EMRFS, GCS and HDFS the platform's committer stands; the
+log of the run carries the truth everywhere.
 """
 
 import os
@@ -157,7 +157,7 @@ def prepare_tables(session: SparkSession, storage: Storage, *, allow_rename_comm
     name = _file_system_class(context, hadoop, storage)
     if name != S3A_CLASS:
         storage.committer_required = None
-        return f"tables: {name}, committed by {_platform_committer(hadoop)}; ledger and manifests tell what counts"
+        return f"tables: {name}, committed by {_platform_committer(hadoop)}; the run's log tells what counts"
     if hadoop.getClassByNameOrNull(PROTOCOL_CLASS) is None:
         if not allow_rename_committer:
             raise ConfigError(

@@ -88,7 +88,15 @@ def test_a_link_to_a_run_is_the_run(run, tmp_path):
 
 @pytest.mark.parametrize(
     "below",
-    ["pool/bucket=000/00000001-dead0", "curated-00000001-dead", "pool/*", "pool/bucket=7", "commits", "report"],
+    [
+        "pool/bucket=000/00000001-dead0",
+        "curated-00000001-dead",
+        "pool/*",
+        "pool/bucket=00",
+        "pool/bucket=7",
+        "commits",
+        "report",
+    ],
 )
 def test_what_the_log_does_not_name_is_refused(run, below):
     with pytest.raises(InputError, match="does not name it"):

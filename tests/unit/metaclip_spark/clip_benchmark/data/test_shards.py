@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import shutil
 import tarfile
 
 import pyarrow as pa
@@ -322,3 +323,18 @@ def test_the_job_prints_the_funnel_and_returns_exit_codes(mapped, capsys):
     shown = capsys.readouterr().err
     assert shown.startswith("error: --output")
     assert shown.count("\n") == 1
+
+
+def test_the_pairs_of_a_run_are_those_that_count(tmp_path):
+    shutil.copytree(CHECKOUT / "tests/data/stored_run/finished", tmp_path / "run")
+    pairs = read_image_text_pairs(tmp_path / "run")
+    assert pairs == read_image_text_pairs(tmp_path / "run" / "curated")
+    files = sorted((tmp_path / "run" / "curated").glob("*.parquet"))
+    assert len(pairs) == sum(pq.read_metadata(file).num_rows for file in files) > 0
+    # What an attempt has left there does not count.
+    shutil.copy(files[0], tmp_path / "run" / "curated" / "part-9.parquet")
+    assert read_image_text_pairs(tmp_path / "run") == pairs
+    assert len(read_image_text_pairs(tmp_path / "run" / "pool")) > len(pairs)
+    for path in (tmp_path, tmp_path / "run" / "curated" / "part-9.parquet"):
+        with pytest.raises(InputError, match="does not name it"):
+            read_image_text_pairs(path)
