@@ -1,7 +1,7 @@
 """A folder of a run, of a built list or of anything else that is written whole: objects, and Parquet files of Spark."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,6 @@ class Storage:
         uploads: The store, where it is S3 and can leave parts of uploads behind; else None.
         committer_required: The S3A committer whose name must stand in the _SUCCESS of each table that Spark writes;
             None for any.
-        guard: Called before each put and delete, where the folder is locked; raises where its lock was lost.
     """
 
     def __init__(self, output: str, options: FetchOptions | None = None) -> None:
@@ -56,7 +55,6 @@ class Storage:
         scheme = scheme_of(output)
         self.uploads: S3Store | None = None
         self.committer_required: str | None = None
-        self.guard: Callable[[], None] | None = None
         self.root: Path | str = output.rstrip("/")
         self._objects: ObjectStore
         if scheme == "file":
@@ -116,12 +114,10 @@ class Storage:
 
     def put_bytes(self, name: str, content: bytes) -> None:
         """Puts an object whole or not at all, over one that is there."""
-        if self.guard:
-            self.guard()
         self._objects.put(name, content)
 
     def put_once(self, name: str, content: bytes, timeout_seconds: float) -> None:
-        """Puts an object by one request without a retry or a look at the guard: what a thread puts every few seconds.
+        """Puts an object by one request without a retry: what a thread puts every few seconds.
 
         Raises:
             OSError: It failed, or a silent S3 server let the time pass: the object may still come to be.
@@ -143,14 +139,6 @@ class Storage:
         sink = pa.BufferOutputStream()
         pq.write_table(rows, sink, compression="zstd")
         self.put_bytes(name, sink.getvalue().to_pybytes())
-
-    def put_unguarded(self, name: str, content: Any) -> None:
-        """Puts a JSON object without asking the guard: for the lock itself."""
-        self._objects.put(name, json.dumps(content).encode())
-
-    def create_json(self, name: str, content: Any) -> bool:
-        """Writes a JSON object unless there is one; False if the name was taken."""
-        return self._objects.create(name, json.dumps(content).encode())
 
     def read_object(self, name: str) -> bytes | None:
         """Reads an object; None where there is none."""
@@ -218,6 +206,4 @@ class Storage:
 
     def delete(self, name: str) -> None:
         """Deletes an object, or a folder with all that is in it; no error where there is none."""
-        if self.guard:
-            self.guard()
         self._objects.delete(name)
