@@ -26,7 +26,7 @@ from metaclip_spark.stores.storage import Storage
 from tests.end_to_end.processes import send_to_all
 from tests.support.jobs import call
 
-_NONCE = re.compile(r"-[0-9a-f]{8}(?=/|$)")
+_ATTEMPT = re.compile(r"[-/=]\d{8}-[0-9a-f]{8}(?=/|$)")
 _FILE = re.compile(r"part-\d+-.*")
 
 
@@ -70,11 +70,11 @@ def stop() -> None:
 
 
 def named(name: str, content: bytes = b"") -> str:
-    """Names an object as every run would: an entry by its kind and step, others without nonces."""
+    """Names an object as every run would: an entry by its kind and step, others without the attempt."""
     if name.startswith("commits/"):
         entry = json.loads(content)
         return " ".join(filter(None, (entry["kind"], entry.get("step"))))
-    return _FILE.sub("part", _NONCE.sub("", name))
+    return _FILE.sub("part", _ATTEMPT.sub("", name))
 
 
 def around(verb: str, function: Callable) -> Callable:

@@ -144,6 +144,7 @@ class Settings:
     Attributes:
         first: The options of the one that is stopped.
         second: Those of the one that takes over.
+        other_draw: Those of a driver that differs from the second one in its draw only.
     """
 
     def __init__(self, folder: Path, buckets: int) -> None:
@@ -153,7 +154,9 @@ class Settings:
             (folder / f"{name}.txt").write_text("\n".join(entries) + "\n")
         archives = ("--archives", f"{SAMPLE}/sample-0000[01].warc.gz", "--archives-per-wave", 1, "--buckets", buckets)
         self.first = (*archives, "--metadata", folder / "first.txt", "--threshold-t", 5, "--seed", 1)
-        self.second = (*archives, "--metadata", folder / "second.txt", "--threshold-t", 3, "--seed", 2)
+        matched = (*archives, "--metadata", folder / "second.txt")
+        self.second = (*matched, "--threshold-t", 3, "--seed", 2)
+        self.other_draw = (*matched, "--threshold-t", 5, "--seed", 1)
 
 
 def finish_in_its_place(output: Output, options: Sequence[object]) -> None:

@@ -46,15 +46,20 @@ def paused(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("moment", "seconds_between_beats"),
+    ("moment", "options", "seconds_between_beats"),
     [
-        ("before create table match", 600),
-        ("during write curated-00000001", 0.2),
-        ("before create run.json", 600),
+        ("before create table match", "first", 600),
+        # The sign of life of the driver that has woken up finds the other one, and ends Spark's job.
+        ("during write curated", "other_draw", 0.2),
+        ("before create run.json", "other_draw", 600),
     ],
 )
-def test_a_driver_that_was_overtaken_changes_nothing(paused, second, settings, tmp_path, moment, seconds_between_beats):
-    pause_at(paused, moment, tmp_path / "out", settings.first, second, seconds_between_beats=seconds_between_beats)
+def test_a_driver_that_was_overtaken_changes_nothing(
+    paused, second, settings, finished, tmp_path, moment, options, seconds_between_beats
+):
+    output = shutil.copytree(finished, tmp_path / "out")
+    given = (*getattr(settings, options), "--resume")
+    pause_at(paused, moment, output, given, second, seconds_between_beats=seconds_between_beats)
 
 
 def test_of_two_drivers_started_in_the_same_second_one_works(paused, second, finished, tmp_path):
