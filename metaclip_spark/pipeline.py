@@ -13,7 +13,7 @@ from metaclip_spark.commits.files import lost_files
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, SampleConfig
 from metaclip_spark.config.fields import as_dict, digest, result_fields
 from metaclip_spark.entries import Metadata, load_summed_counts
-from metaclip_spark.errors import MetadataError
+from metaclip_spark.errors import InputError, MetadataError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import fetch_options, region_warning
 from metaclip_spark.runs.buckets import choose_buckets
@@ -80,13 +80,11 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[ArchivePath]) -> De
     _drop(run, changed, "the archive has changed")
     if warning := region_warning(paths):
         log.warning(warning)
-    pending = {archive for archive, _ in paths}.difference(ledger_of(run.state).accepted())
-    if pending or not _is_deduplicated(run):
-        # Their rows are still to be read.
-        lost = lost_attempts(run.storage, ledger_of(run.state))
-        if lost:
-            log.warning(f"extract: files of {len({each.folder for each in lost})} waves are gone: extracted again")
-        _drop(run, lost, "its files are gone")
+    ledger = ledger_of(run.state)
+    named = {archive for archive, _ in paths}
+    if named.difference(ledger.accepted(), ledger.failed()) or not _is_deduplicated(run):
+        # The rows of all waves are still to be read.
+        _drop_lost(run, ledger, named)
     kept = len(set(ledger_of(run.state).accepted()).difference(archive for archive, _ in paths))
     if kept:
         log.info(f"extract: {kept} archives of earlier runs, which this command does not name, stay in the pool")
@@ -95,11 +93,36 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[ArchivePath]) -> De
     ledger = ledger_of(run.state)
     check_losses(ledger, extract.numbers, config, [archive for archive, _ in paths])
     begin = run.begin(DEDUPLICATE, NoSettings(), extract.digest)
+    if not _is_deduplicated(run) and (lost := lost_attempts(run.storage, ledger)):
+        raise InputError(
+            f"files of {len({each.folder for each in lost})} waves are gone from {run.storage.root}, first "
+            f"{lost[0].folder}: run this again with --resume, which extracts their archives again"
+        )
     for bucket in range(run.buckets):
         _deduplicate_bucket(run, ledger, extract, bucket, begin)
     pool = run.manifest(DEDUPLICATE)
     check_number(pool.numbers.pairs_in, extract.numbers.pairs, "raw pairs")
     return pool
+
+
+def _drop_lost(run: Run, ledger: Ledger, named: set[str]) -> None:
+    """Takes waves whose files are gone out of the count, so that their archives are extracted again.
+
+    Raises:
+        InputError: If an archive of theirs is not named, so that nothing could take the place of its pairs.
+    """
+    lost = lost_attempts(run.storage, ledger)
+    if not lost:
+        return
+    folders = {attempt.folder for attempt in lost}
+    unnamed = sorted({attempt.archive for attempt in lost}.difference(named))
+    if unnamed:
+        raise InputError(
+            f"files of {len(folders)} waves are gone from {run.storage.root}, with pairs of {len(unnamed)} archives "
+            f"that this command does not name, first {unnamed[0]}: name them too, or restore the files"
+        )
+    log.warning(f"extract: files of {len(folders)} waves are gone: extracted again")
+    _drop(run, lost, "its files are gone")
 
 
 def _drop(run: Run, attempts: tuple[DroppedAttempt, ...], reason: str) -> None:

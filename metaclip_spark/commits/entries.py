@@ -207,7 +207,7 @@ class Import(Entry, frozen=True, kw_only=True):
         entries: As this layout would have told it; the number of each is that of the import.
     """
 
-    entries: "tuple[Begin | Wave | Drop | Table | Sample, ...]"
+    entries: "tuple[Begin | Wave | Drop | Table | Sample | Finish, ...]"
 
 
 class End(Entry, frozen=True, kw_only=True):

@@ -1,8 +1,9 @@
 """The folders of attempts: written, checked before they count, read by name, deleted once they cannot count."""
 
 import logging
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, DataFrameWriter, Observation
@@ -17,6 +18,9 @@ from metaclip_spark.stores.storage import Storage
 
 log = logging.getLogger(__name__)
 
+SECONDS_UNTIL_COUNTED = 300.0
+"""How long Spark's listeners may be behind its jobs."""
+
 _PREFIXES = ("-", "=")
 """How a place ends that is the beginning of names, not a folder."""
 
@@ -28,6 +32,7 @@ def write_to(owner: Owner, rows: DataFrame, place: str, writer: Callable[[DataFr
         InputError: If files were lost twice.
         ConfigError: If another committer wrote it than was asked for.
     """
+    expected, written = None, Written("", ())
     for _ in range(2):
         folder = owner.new_folder(place)
         # What is read back says nothing of a file that was lost.
@@ -35,16 +40,40 @@ def write_to(owner: Owner, rows: DataFrame, place: str, writer: Callable[[DataFr
         observed = rows.observe(counted, F.count(F.lit(1)).alias("rows"))
         writer(observed).mode("errorifexists").parquet(owner.storage.location(folder))
         check_committed(owner.storage, folder)
-        written = look_at(owner.storage, folder)
-        expected = counted.get["rows"]
+        expected = _rows_of(counted)
+        try:
+            written = look_at(owner.storage, folder)
+        except InputError as error:
+            log.warning(str(error))
+            written = Written(folder, ())
+            continue
         if written.rows == expected:
             return written
-        log.warning(f"{owner.storage.root}/{folder}: {written.rows:,} of {expected:,} rows are in its files")
+        log.warning(f"{owner.storage.root}/{folder}: {written.rows} rows are in its files, {expected} were written")
+    if expected is None:
+        raise InputError(
+            f"Spark did not tell how many rows it wrote to {owner.storage.root}/{folder}: raise "
+            "spark.scheduler.listenerbus.eventqueue.capacity, and run again with --resume"
+        )
     names = ", ".join(file.name for file in written.files[:3])
     raise InputError(
         f"{owner.storage.root}/{folder} holds {written.rows:,} rows where {expected:,} were written, twice (its files: "
         f"{names} ...): the store loses files; check it, and run again with --resume"
     )
+
+
+def _rows_of(counted: Observation) -> int | None:
+    """Gives what the writing job has counted; None where Spark has lost the event that tells it."""
+    found: list[int | None] = []
+
+    def wait() -> None:
+        found.append(counted.get.get("rows"))
+
+    # Spark waits for the event without end.
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    thread.join(SECONDS_UNTIL_COUNTED)
+    return found[0] if found else None
 
 
 def look_at(storage: Storage, folder: str) -> Written:
@@ -98,12 +127,17 @@ def tidy(owner: Owner, place: str, *, samples: int = 1) -> None:
     names = owner.storage.names(parent)
     found = [f"{parent}/{name}".removeprefix("/") for name in names if name.startswith(prefix) or f"{name}-" == prefix]
     found += [place] if place in owner.state.named else []
-    counting = owner.state.counting_folders(samples=samples)
-    stale = garbage(found, counting=counting, named=owner.state.named, opened=owner.opened)
+    stale = garbage_of(owner, found, samples=samples)
     for folder in stale:
         delete_attempt(owner.storage, folder)
     if stale and owner.storage.uploads:
         owner.storage.uploads.abort_uploads_below(stale)
+
+
+def garbage_of(owner: Owner, folders: Iterable[str], *, samples: int = 1) -> list[str]:
+    """Lists the folders that cannot count any more by the owner's log."""
+    counting = owner.state.counting_folders(samples=samples)
+    return garbage(folders, counting=counting, named=owner.state.named, opened=owner.opened)
 
 
 def delete_attempt(storage: Storage, folder: str) -> None:

@@ -9,6 +9,7 @@ from metaclip_spark.errors import InputError, OutputExistsError
 from metaclip_spark.stores.storage import Storage
 
 _READS_AT_ONCE = 32
+SECONDS_OF_A_LOOK = 10.0
 
 
 class Log:
@@ -30,11 +31,15 @@ class Log:
         Raises:
             InputError: If one is missing, not whole, or of a newer layout.
         """
-        numbers = [int(name[:8]) for name in self._storage.names(COMMITS) if _is_entry(name)]
-        unread = range(self.state.number + 1, max(numbers, default=0) + 1)
+        numbers = sorted(int(name[:8]) for name in self._storage.names(COMMITS) if _is_entry(name))
+        unread = [number for number in numbers if number > self.state.number]
+        for number, listed in enumerate(unread, self.state.number + 1):
+            # A listing may be behind: a second look tells.
+            if number != listed and self._content(number) is None:
+                self._take(number, None)
         with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
-            for number, content in zip(unread, pool.map(self._content, unread), strict=True):
-                # A listing may be ahead of what it lists, or behind: a second look tells.
+            whole = range(self.state.number + 1, max(unread, default=0) + 1)
+            for number, content in zip(whole, pool.map(self._content, whole), strict=True):
                 self._take(number, content or self._content(number))
         return self.read_on()
 
@@ -63,11 +68,13 @@ class Log:
             while not self._storage.create_bytes(entry_name(self.state.number + 1), content):
                 number = self.state.number + 1
                 found = self._content(number)
+                if found is None:
+                    raise OSError(f"{self._storage.root}/{entry_name(number)} is taken, but cannot be read")
                 self._take(number, found)
                 # An earlier try of this entry, or of the one before it, may have arrived although its answer was lost.
                 if found == content:
                     return number
-                if found is None or decode(found, entry_name(number)).owner != entry.owner:
+                if decode(found, entry_name(number)).owner != entry.owner:
                     raise OutputExistsError(taken_over(self._storage))
             self.state.take(self.state.number + 1, entry)
             return self.state.number
@@ -77,16 +84,12 @@ class Log:
         return self._storage.create_bytes(entry_name(number), encode(entry))
 
     def is_followed(self, owner: str) -> bool:
-        """Tells whether another driver than `owner` has created the next entry; False while this one is about to."""
-        if not self._lock.acquire(blocking=False):
-            return False
-        try:
-            name = entry_name(self.state.number + 1)
-            content = self._storage.read_object(name)
-            # An entry of its own is there where the answer to its creation was lost.
-            return content is not None and decode(content, f"{self._storage.root}/{name}").owner != owner
-        finally:
-            self._lock.release()
+        """Tells whether another driver than `owner` has created the next entry."""
+        # Without the lock, which a commit may hold: what it creates meanwhile is its own.
+        name = entry_name(self.state.number + 1)
+        content = self._storage.read_once(name, SECONDS_OF_A_LOOK)
+        # An entry of its own is there where the answer to its creation was lost.
+        return content is not None and decode(content, f"{self._storage.root}/{name}").owner != owner
 
     def _content(self, number: int) -> bytes | None:
         return self._storage.read_object(entry_name(number))

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from metaclip_spark.commits.attempts import attempt_name
@@ -76,6 +76,11 @@ class Owner:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     @property
+    def tag(self) -> str:
+        """What its Spark jobs are tagged with."""
+        return f"metaclip-spark-{self.nonce}"
+
+    @property
     def state(self) -> State:
         """What counts."""
         return self.log.state
@@ -122,7 +127,9 @@ class Owner:
                 continue
             if followed:
                 self.lost = True
-                self.when_lost()
+                # Spark may have been stopped.
+                with suppress(Exception):
+                    self.when_lost()
                 return
 
     def leave(self) -> None:
@@ -159,8 +166,8 @@ def check_free(log: Log, storage: Storage, applicant: Applicant, *, wait: bool) 
     who = f"{owner.name} (process {owner.process.pid} on {owner.process.host})"
     if not wait:
         raise OutputExistsError(
-            f"{storage.root} is in use by {who}: wait for it; if that process is gone, give --resume, which takes the "
-            f"run over after {SECONDS_OF_SILENCE:.0f} seconds without a sign of it"
+            f"{storage.root} is in use by {who}: wait for it; if that process is gone, give --resume (or --overwrite), "
+            f"which takes the run over after {SECONDS_OF_SILENCE:.0f} seconds without a sign of it"
         )
     logger.info(f"{storage.root}: waiting up to {SECONDS_OF_SILENCE:.0f} s for a sign of {who} before taking over")
     seen, since = _sign_of_life(log, storage), time.monotonic()
@@ -212,7 +219,8 @@ def take(log: Log, storage: Storage, applicant: Applicant) -> Owner:
     )
     try:
         number = log.append(entry)
-        refused = not log.accepts_a_second(number, entry)
+        owner = Owner(storage, log, nonce, number, restarted)
+        refused = _refuses_a_second(owner, entry)
     except OutputExistsError:
         raise OutputExistsError(f"{storage.root} was taken by another driver a moment ago: wait for it") from None
     except OSError as error:
@@ -222,7 +230,16 @@ def take(log: Log, storage: Storage, applicant: Applicant) -> Owner:
             f"{storage.root} lies in a store that creates a name twice, so that two runs could not be told apart: "
             "conditional writes (If-None-Match) are ignored there; give another --output"
         )
-    return Owner(storage, log, nonce, number, restarted)
+    return owner
+
+
+def _refuses_a_second(owner: Owner, entry: Open) -> bool:
+    """Tells whether the store refuses to create the owner's `Open` once more; where it cannot say, the owner leaves."""
+    try:
+        return not owner.log.accepts_a_second(owner.opened, entry)
+    except OSError:
+        owner.leave()
+        raise
 
 
 @contextmanager
@@ -248,9 +265,8 @@ def owning(
     check_free(log, storage, applicant, wait=wait)
     check(log.state)
     owner = take(log, storage, applicant)
-    thread = threading.Thread(target=owner.beat, name="beat", daemon=True)
-    thread.start()
     try:
+        threading.Thread(target=owner.beat, name="beat", daemon=True).start()
         yield owner
     except BaseException:
         # A signal may have cut a call into the JVM short, whose answer this thread would take for that of its next one.

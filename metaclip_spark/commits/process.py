@@ -28,15 +28,28 @@ def is_gone(process: Process) -> bool:
         (process.boot_id, process.pid_namespace) != (here.boot_id, here.pid_namespace)
     ):
         return False
-    return _started(process.pid) != process.started
+    try:
+        os.kill(process.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    state = _state(process.pid)
+    # Of another user's process nothing may be known.
+    return state is not None and (state[0] == "Z" or state[1] != process.started)
 
 
 def _started(pid: int) -> int | None:
+    state = _state(pid)
+    return state[1] if state else None
+
+
+def _state(pid: int) -> tuple[str, int] | None:
+    """Reads state and start of a process (see proc(5)): a zombie has ended, and nobody has waited for it yet."""
     stat = _read(f"/proc/{pid}/stat")
     # The second field is the command's name in brackets, which may hold anything.
     fields = stat.rpartition(")")[2].split() if stat else []
-    # A process that has ended and that nobody has waited for yet is a zombie.
-    return int(fields[19]) if len(fields) > 19 and fields[0] != "Z" else None  # noqa: PLR2004 - see proc(5)
+    return (fields[0], int(fields[19])) if len(fields) > 19 else None  # noqa: PLR2004
 
 
 def _pid_namespace() -> str | None:

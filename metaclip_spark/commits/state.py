@@ -46,6 +46,7 @@ class State:
         finish_number: Its number.
         named: Every folder that the log has ever named.
         changed: Whether any driver has done more than open and leave.
+        imported: Whether what counts began with what a run of layout 1 held.
     """
 
     number: int = 0
@@ -62,6 +63,7 @@ class State:
     finish_number: int = 0
     named: set[str] = field(default_factory=set)
     changed: bool = False
+    imported: bool = False
 
     def take(self, number: int, entry: AnyEntry) -> None:
         """Takes the entry that follows."""
@@ -78,7 +80,7 @@ class State:
         self.changed = True
         self._change(number, entry)
 
-    def take_layout_1(self, entries: "tuple[Begin | Wave | Drop | Table | Sample, ...]") -> None:
+    def take_layout_1(self, entries: "tuple[Begin | Wave | Drop | Table | Sample | Finish, ...]") -> None:
         """Takes what a run of layout 1 holds, before any entry."""
         for entry in entries:
             self._change(0, entry)
@@ -86,6 +88,7 @@ class State:
     def _change(self, number: int, entry: AnyEntry) -> None:
         if isinstance(entry, Import):
             self._clear()
+            self.imported = True
             for each in entry.entries:
                 self._change(number, each)
             return
@@ -132,7 +135,7 @@ class State:
 
     def _clear(self) -> None:
         self._end_rounds("extract")
-        self.waves, self.dropped, self.samples = {}, set(), []
+        self.waves, self.dropped, self.samples, self.imported = {}, set(), [], False
 
     def counting_folders(self, *, samples: int = 1) -> set[str]:
         """Gives the folders that count; of curated sets the last `samples`."""

@@ -45,6 +45,7 @@ from metaclip_spark.metadata_builder.word_counts import (
     refuse_large_sums,
 )
 from metaclip_spark.metadata_builder.wordnet import read_wordnet
+from metaclip_spark.runs.layout_1 import take_lock_1
 from metaclip_spark.stores.spark_io import check_committed, prepare_compression, prepare_tables
 from metaclip_spark.stores.storage import Storage
 from udfs.sources import FetchOptions, environment_options, size_of_archive
@@ -55,6 +56,7 @@ MOST_CANDIDATES = 5_000_000
 """Candidates of one source that may come to the driver: ten times the paper's whole list."""
 
 WORD_COUNTS_FOLDER = "word_counts"
+LOG_FOLDER = "build_log"
 TITLE_VIEWS_FOLDER = "title_views"
 """Sums that a later build may read as ready counts."""
 
@@ -78,6 +80,7 @@ class BuiltMetadata:
         inputs: Name and size of every file read.
         notes: What the user should know.
         warnings: What the user should look at.
+        check: Called before each change to the output; raises where another build has taken it.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -88,6 +91,7 @@ class BuiltMetadata:
     inputs: list[dict[str, str | int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    check: Callable[[], None] = lambda: None
 
 
 def build_metadata(
@@ -108,25 +112,32 @@ def build_metadata(
         MetadataError: If no source gives an entry.
     """
     storage = Storage(output.output)
-    log = Log(storage)
+    # Beside the list, which is no run.
+    place = Storage(f"{output.output.rstrip('/')}/{LOG_FOLDER}")
+    log = Log(place)
     log.read_all()
-    with owning(log, storage, Applicant("metaclip-spark build-metadata"), wait=False) as owner:
+    applicant = Applicant("metaclip-spark build-metadata")
+    with owning(log, place, applicant, wait=True, check=lambda _: take_lock_1(storage)) as owner:
         if LIST_FILE in storage.names("") and not output.overwrite:
             raise OutputExistsError(f"{storage.root} holds a metadata list: give another --output, or --overwrite")
         if sources.articles or sources.pageviews:
             prepare_compression(spark)
             prepare_tables(spark, storage, allow_rename_committer=output.allow_rename_committer)
-        built = _built(spark, sources, thresholds, storage)
-        # The list keeps its names, so that a driver that was paused must not put an older one over it.
-        owner.check()
-        write_list(storage, list(built.entries.values()), describe(built, sources, thresholds))
+        # What is written keeps its names, so that a driver that was paused must not put older content there.
+        built = _built(spark, sources, thresholds, storage, owner.check)
+        description = describe(built, sources, thresholds)
+        write_list(storage, list(built.entries.values()), description, owner.check)
     return built
 
 
 def _built(
-    spark: SparkSession, sources: MetadataSources, thresholds: MetadataThresholds, storage: Storage
+    spark: SparkSession,
+    sources: MetadataSources,
+    thresholds: MetadataThresholds,
+    storage: Storage,
+    check: Callable[[], None],
 ) -> BuiltMetadata:
-    built = BuiltMetadata()
+    built = BuiltMetadata(check=check)
     options = environment_options(sources.s3_access)
     _add_names(sources, thresholds, options, built)
     _check_files(sources, options)
@@ -233,7 +244,9 @@ def _ready_files(
 def _stored(counts: DataFrame, storage: Storage, folder: str, built: BuiltMetadata) -> DataFrame:
     """Writes counts, takes the tally out of them, and reads them back."""
     location = storage.location(folder)
+    built.check()
     storage.delete(folder)
+    built.check()
     counts.write.mode("overwrite").partitionBy("kind").parquet(location)
     check_committed(storage, folder)
     schema = "word string, next_word string, count bigint, kind string"

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -107,8 +107,17 @@ def digest_of(texts: Iterable[str]) -> str:
     return hashlib.sha256(entries_as_json(list(texts))).hexdigest()
 
 
-def write_list(storage: Storage, entries: Sequence[Entry], description: dict[str, Any]) -> None:
-    """Writes the list's three files, each whole or not at all, the description last; the caller owns the folder."""
+def write_list(
+    storage: Storage, entries: Sequence[Entry], description: dict[str, Any], check: Callable[[], None] = lambda: None
+) -> None:
+    """Writes the list's three files, each whole or not at all, the description last.
+
+    Args:
+        storage: The folder.
+        entries: The list.
+        description: How it came about.
+        check: Called before each change; raises where another build has taken the folder.
+    """
     table = pa.table(
         {
             "entry_id": pa.array(range(len(entries)), pa.int32()),
@@ -118,10 +127,14 @@ def write_list(storage: Storage, entries: Sequence[Entry], description: dict[str
         },
         schema=ENTRIES,
     )
+    check()
     storage.delete(DESCRIPTION_FILE)
     texts = json.dumps([entry.text for entry in entries], ensure_ascii=False, indent=0) + "\n"
+    check()
     storage.put_text(LIST_FILE, texts)
+    check()
     storage.put_table("metadata.parquet", table)
+    check()
     storage.put_text(DESCRIPTION_FILE, json.dumps(description, ensure_ascii=False, indent=2) + "\n")
 
 

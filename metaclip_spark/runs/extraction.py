@@ -62,11 +62,11 @@ def extract_pending(run: Run, config: ExtractConfig, paths: list[ArchivePath], b
 
 
 def _begin(run: Run, config: ExtractConfig, buckets: int) -> int:
-    """Begins a round of extraction, unless the last one has not come to its end."""
+    """Begins the round of extraction, which all waves of a run belong to."""
     begun = run.state.begins.get(EXTRACT.name)
     settings = msgspec.to_builtins(extraction_settings(config))
-    later = [step for step in run.state.begins if step != EXTRACT.name]
-    if begun and begun[1].config == settings and not later and not run.state.tables:
+    if begun and begun[1].config == settings:
+        # What was made from the waves so far counts until it is made anew from more of them.
         return begun[0]
     return run.owned.commit(Begin(owner=run.owned.nonce, step=EXTRACT.name, config=settings, input="", buckets=buckets))
 

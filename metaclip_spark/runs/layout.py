@@ -109,6 +109,9 @@ def check_usable(storage: Storage) -> None:
     if isinstance(storage.root, Path) and storage.root.exists() and not storage.root.is_dir():
         raise OutputExistsError(f"--output {storage.root} is a file: give a folder")
     unexpected = [name for name in storage.names("") if name != LOCK]
+    if unexpected == [COMMITS] and not storage.names(COMMITS):
+        # A driver came no further than to the folder of its log.
+        return
     if unexpected and not holds_run(storage):
         raise OutputExistsError(
             f"--output {storage.root} holds {unexpected[0]}, which no run wrote: give another folder"

@@ -19,6 +19,7 @@ from metaclip_spark.commits.entries import (
     Begin,
     Drop,
     FileWritten,
+    Finish,
     Sample,
     Table,
     Wave,
@@ -54,7 +55,7 @@ _FREE = "delete it if no run works there"
 _STALE_SECONDS = 120.0
 _SECONDS_UNTIL_A_HEARTBEAT = 30.0
 
-Entry1 = Begin | Wave | Drop | Table | Sample
+Entry1 = Begin | Wave | Drop | Table | Sample | Finish
 
 
 class _Summary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -167,6 +168,8 @@ def _entries(storage: Storage, owner: str) -> Iterator[Entry1]:
         yield Drop(owner=owner, attempts=tuple(gone), reason="the archive has changed")
     for step in STEPS.values():
         yield from _step_entries(storage, step, buckets, owner)
+    if is_finished_1(storage):
+        yield Finish(owner=owner, sample=CURATED, report="report")
 
 
 def _step_entries(storage: Storage, step: Step[Any, Any], buckets: int, owner: str) -> Iterator[Begin | Table | Sample]:
@@ -317,10 +320,13 @@ def delete_report_1(storage: Storage) -> None:
 
 def delete_layout_1(storage: Storage) -> None:
     """Deletes what a run of layout 1 wrote, whatever state it is in; attempts of a log stay."""
-    for name in (RUN, MANIFESTS, LEDGER, CURATED):
-        storage.delete(name)
+    storage.delete(RUN)
+    storage.delete(CURATED)
     delete_report_1(storage)
     for table in TABLES:
         for file in storage.files(table):
             if not lies_in_attempt(file):
                 storage.delete(file)
+    # Last: by these a driver knows that something is still to be deleted.
+    storage.delete(MANIFESTS)
+    storage.delete(LEDGER)

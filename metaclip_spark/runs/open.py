@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from metaclip_spark.commits.attempts import lies_in_attempt
 from metaclip_spark.commits.entries import Import, Reset
 from metaclip_spark.commits.files import tidy
-from metaclip_spark.commits.log import Log, has_log
+from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Applicant, Owner, check_free, owning
 from metaclip_spark.commits.state import State
 from metaclip_spark.config.curation import OutputConfig
@@ -35,7 +35,6 @@ from metaclip_spark.runs.layout_1 import (
 )
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import STEPS, tables_before
-from metaclip_spark.runs.waves import JOB_TAG
 from metaclip_spark.stores.session import get_session, is_submitted
 from metaclip_spark.stores.spark_io import (
     package_settings,
@@ -233,7 +232,7 @@ def _own(output: OutputConfig, name: str, inputs: Sequence[str], *, step: str | 
     if not is_submitted():
         # Before Spark starts. A driver that its cluster has restarted is known by its session only.
         _refuse(storage, read.state, output, Applicant(application), step, begins=begins)
-        if not output.resume:
+        if not _waits(output):
             check_free(read, storage, Applicant(application), wait=False)
     session = get_session(application, session_settings(output))
     prepare_compression(session)
@@ -249,7 +248,7 @@ def _own(output: OutputConfig, name: str, inputs: Sequence[str], *, step: str | 
         _refuse(storage, state, output, applicant, step, begins=begins)
         take_lock_1(storage)
 
-    with owning(read, storage, applicant, wait=output.resume, check=check) as owner, _tagged(session, owner):
+    with owning(read, storage, applicant, wait=_waits(output), check=check) as owner, _tagged(session, owner):
         run = Run(session, storage, output, owner.log, owner, step if output.overwrite else None)
         mark_as_run(storage)
         _take_over(run, begins=begins)
@@ -261,8 +260,8 @@ def _own(output: OutputConfig, name: str, inputs: Sequence[str], *, step: str | 
 def _tagged(session: SparkSession, owner: Owner) -> Iterator[None]:
     """Lets the owner's jobs be cancelled once another driver has taken the run, and says that in one line."""
     context = session.sparkContext
-    context.addJobTag(JOB_TAG)
-    owner.when_lost = partial(context.cancelJobsWithTag, JOB_TAG)
+    context.addJobTag(owner.tag)
+    owner.when_lost = partial(context.cancelJobsWithTag, owner.tag)
     try:
         yield
     except OutputExistsError:
@@ -272,17 +271,22 @@ def _tagged(session: SparkSession, owner: Owner) -> Iterator[None]:
         with suppress(OSError, InputError):
             owner.check()
         raise
-    finally:
-        # Spark may be gone, as after a signal: that is no reason for another error.
-        with suppress(Exception):
-            context.removeJobTag(JOB_TAG)
+    # Only now: after a signal this thread's next call into the JVM would wait for the answer to the one cut short.
+    context.removeJobTag(owner.tag)
+
+
+def _waits(output: OutputConfig) -> bool:
+    """Tells whether the user wants the run whoever has it, if only that driver is silent long enough."""
+    return output.resume or output.overwrite
 
 
 def _log_to_write(storage: Storage, output: OutputConfig, *, begins: bool) -> Log:
     """Reads the log; of layout 1 that is to be overwritten, nothing need be readable."""
-    if begins and output.overwrite and is_of_layout_1(storage) and not has_log(storage):
-        return Log(storage)
-    return read_log(storage)
+    if not (begins and output.overwrite):
+        return read_log(storage)
+    log = Log(storage)
+    log.read_all()
+    return log
 
 
 def _refuse(
@@ -311,8 +315,12 @@ def _take_over(run: Run, *, begins: bool) -> None:
         owner.commit(Reset(owner=owner.nonce))
         delete_layout_1(storage)
         _tidy_all(owner)
-    elif not owner.state.changed and is_of_layout_1(storage):
-        owner.commit(Import(owner=owner.nonce, entries=read_layout_1(storage, owner.nonce)))
+    elif is_of_layout_1(storage):
+        if not owner.state.changed:
+            owner.commit(Import(owner=owner.nonce, entries=read_layout_1(storage, owner.nonce)))
+        elif not owner.state.imported:
+            # A driver that began anew did not come to delete what was there.
+            delete_layout_1(storage)
 
 
 def _tidy_all(owner: Owner) -> None:
@@ -331,9 +339,11 @@ def _application(name: str) -> str:
 def _tidy_uploads(run: Run) -> None:
     store = run.storage.uploads
     found = store.unfinished_uploads() if store else []
+    if store is None:
+        return
     # If this driver has been asleep, a later one may be writing.
-    uploads = [upload for upload in found if not lies_in_attempt(upload[0], since=run.owned.opened)]
-    if store is None or not uploads:
+    uploads = [upload for upload in found if not lies_in_attempt(store.name_of(upload[0]), since=run.owned.opened)]
+    if not uploads:
         return
     if run.output.clean:
         store.abort_uploads(uploads)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.commits.entries import Begin, Sample, Table, Written
-from metaclip_spark.commits.files import lost_files, readable_paths, tidy, write_rows, write_to
+from metaclip_spark.commits.files import garbage_of, lost_files, lost_of, readable_paths, tidy, write_rows, write_to
 from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Owner
 from metaclip_spark.commits.state import State
@@ -26,7 +26,7 @@ from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.config.made_with import differing
 from metaclip_spark.errors import InputError
 from metaclip_spark.runs.buckets import buckets_of, combine
-from metaclip_spark.runs.layout import place_of
+from metaclip_spark.runs.layout import CURATED, place_of
 from metaclip_spark.runs.progress import StepProgress, watch
 from metaclip_spark.runs.records import Gate, Manifest, Record, manifest_of
 from metaclip_spark.runs.step import STEPS, Step
@@ -179,10 +179,18 @@ class Run:
 
     def _read(self, folders: Sequence[Written | None], schema: pa.Schema) -> DataFrame:
         columns = spark_schema(schema)
+        if self.owner is None:
+            # Who writes has looked at the files of the step before; a reader sees them for the first time.
+            self._check_files([written for written in folders if written])
         paths = [path for written in folders if written for path in readable_paths(self.storage, written)]
         if not paths:
             return self.spark.createDataFrame([], columns)
         return self.spark.read.schema(columns).parquet(*paths)
+
+    def _check_files(self, folders: Sequence[Written]) -> None:
+        lost = [file for written in folders for file in lost_of(self.storage, written)]
+        if lost:
+            raise InputError(self.explain_loss(folders[0].folder.partition("/")[0], lost))
 
     def matched(self, gate: Gate) -> DataFrame:
         """Reads the matched pairs that pass the language filter: what count and sample work with."""
@@ -286,6 +294,9 @@ class Run:
         nonce = self.owned.nonce
         if step.is_sample:
             self.owned.commit(Sample(owner=nonce, tables=attempt.tables, manifest=told))
+            # A folder of layout 1 that readers would take for the curated set goes at once.
+            if CURATED in garbage_of(self.owned, [CURATED], samples=self.output.keep_samples):
+                self.storage.delete(CURATED)
             return
         self.owned.commit(
             Table(owner=nonce, step=step.name, bucket=attempt.bucket, begin=begin, tables=attempt.tables, manifest=told)

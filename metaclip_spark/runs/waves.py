@@ -29,7 +29,6 @@ from udfs.schemas import ARCHIVES, EXTRACTED, PAIRS, REJECTS
 
 Result = TypeVar("Result")
 
-JOB_TAG = "metaclip-spark-extract"
 NORMAL_REASON = "record.skipped_"
 """Records that hold no page by their nature (requests, redirects, PDF ...): counted, but no rejects."""
 
@@ -121,13 +120,13 @@ def run_waves(
         rows = extract(paths)
         # Spark keeps descriptions and tags per thread.
         rows.sparkSession.sparkContext.setJobDescription("extract")
-        rows.sparkSession.sparkContext.addJobTag(JOB_TAG)
+        rows.sparkSession.sparkContext.addJobTag(owner.tag)
         return extract_wave(owner, number, [archive for archive, _ in paths], rows, layout)
 
     for _ in range(config.attempts):
         first = ledger_of(owner.state).next_wave()
         waves = enumerate(waves_of(left, config.archives_per_wave), start=first)
-        for entry in side_by_side((partial(wave, *numbered) for numbered in waves), config.waves_at_once):
+        for entry in side_by_side((partial(wave, *numbered) for numbered in waves), config.waves_at_once, owner.tag):
             committed(entry)
             failed = _all_failed(entry) and named.intersection(ledger_of(owner.state).failed())
             if failed and len(failed) > config.max_failed_archives:
@@ -138,12 +137,13 @@ def run_waves(
         left = [each for each in pending if each[0] not in accepted]
 
 
-def side_by_side(calls: Iterator[Callable[[], Result]], at_once: int) -> Iterator[Result]:
+def side_by_side(calls: Iterator[Callable[[], Result]], at_once: int, tag: str = "") -> Iterator[Result]:
     """Makes calls in threads, a few of them ahead of the one whose result is next.
 
     Args:
         calls: What to call; taken from the iterator only when its turn comes.
         at_once: Calls that run at the same time, at most; 1 runs each in this thread.
+        tag: What their Spark jobs are tagged with.
 
     Yields:
         The results in the order of the calls. When it ends early, the Spark jobs of running calls are cancelled.
@@ -164,7 +164,7 @@ def side_by_side(calls: Iterator[Callable[[], Result]], at_once: int) -> Iterato
             # An error, a signal, or a caller that has seen enough: what still runs would be waited for in vain.
             session = SparkSession.getActiveSession()
             if running and session:
-                session.sparkContext.cancelJobsWithTag(JOB_TAG)
+                session.sparkContext.cancelJobsWithTag(tag)
 
 
 def _take_first(running: "deque[Future[Result]]") -> Result:

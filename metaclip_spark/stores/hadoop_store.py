@@ -20,6 +20,10 @@ _WHOLE_AT_CLOSE = {"gs"}
 """Schemes of stores that show a file only when it is closed, and where a rename is a copy."""
 
 
+_CREATES_ONCE = {"abfs", "abfss", "file", "gs", "hdfs", "ofs", "viewfs"}
+"""Schemes whose file system renames, or creates, without overwriting, whoever else tries at the same time."""
+
+
 class _BeyondTheEndError(OSError):
     """A file is shorter than it was said to be."""
 
@@ -59,10 +63,9 @@ class _Hadoop:
 
     def write(self, path: Any, content: bytes, *, overwrite: bool) -> None:
         stream = self.filesystem.create(path, overwrite)
-        try:
-            stream.write(bytearray(content))
-        finally:
-            stream.close()
+        stream.write(bytearray(content))
+        # Not after an error or a signal: closing shows what was written so far.
+        stream.close()
 
     def rename(self, partial: Any, path: Any, *, overwrite: bool) -> None:
         kinds = getattr(self.classes, "Options$Rename")
@@ -138,6 +141,12 @@ class HadoopStore:
         Raises:
             OSError: It failed, and there is no object of that name.
         """
+        scheme = scheme_of(self._root)
+        if scheme not in _CREATES_ONCE:
+            raise OSError(
+                f"{self._shown}: {scheme}:// is not known to create a name only once, which a run's log needs: give a "
+                f"local folder, s3:// or one of {', '.join(sorted(_CREATES_ONCE - {'file'}))}"
+            )
         try:
             self._write(name, content, overwrite=False)
         except OSError:
@@ -178,6 +187,10 @@ class HadoopStore:
             return self._call(name, request)
         except FileNotFoundError:
             return None
+
+    def read_once(self, name: str, timeout_seconds: float) -> bytes | None:  # noqa: ARG002 - for S3
+        """See `ObjectStore`."""
+        return self.read(name)
 
     def read_tail(self, name: str, size: int, length: int) -> bytes:
         """See `ObjectStore`."""

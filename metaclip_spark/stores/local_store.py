@@ -68,6 +68,10 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def read_once(self, name: str, timeout_seconds: float) -> bytes | None:  # noqa: ARG002 - for S3
+        """See `ObjectStore`."""
+        return self.read(name)
+
     def read_tail(self, name: str, size: int, length: int) -> bytes:
         """See `ObjectStore`."""
         with (self._root / name).open("rb") as file:

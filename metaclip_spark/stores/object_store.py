@@ -38,6 +38,10 @@ class ObjectStore(Protocol):
         """Reads an object; None where there is none."""
         ...
 
+    def read_once(self, name: str, timeout_seconds: float) -> bytes | None:
+        """Reads an object as `read` does by one request without a retry, which a silent S3 server has so long for."""
+        ...
+
     def read_tail(self, name: str, size: int, length: int) -> bytes:
         """Reads the last bytes of an object of a known size, by one request; fewer where it is shorter than that.
 

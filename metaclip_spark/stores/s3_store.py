@@ -1,6 +1,7 @@
 """The objects of a run on S3, through boto3 with the driver's credentials."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -87,12 +88,12 @@ class S3Store:
         Raises:
             FileNotFoundError: There is no such bucket.
         """
-        try:
-            return self._get(name)
-        except FileNotFoundError as error:
-            if "NoSuchBucket" in str(error):
-                raise
-            return None
+        return _or_none(lambda: self._get(name))
+
+    def read_once(self, name: str, timeout_seconds: float) -> bytes | None:
+        """See `ObjectStore`."""
+        once = replace(self._options, timeout_seconds=timeout_seconds)
+        return _or_none(lambda: call_s3(self._url(name), once, self._getting(name)))
 
     def read_tail(self, name: str, size: int, length: int) -> bytes:
         """See `ObjectStore`."""
@@ -100,6 +101,10 @@ class S3Store:
         return self._get(name, Range=f"bytes={start}-{size - 1}") if start < size else b""
 
     def _get(self, name: str, **part: str) -> bytes:
+        request = self._getting(name, **part)
+        return with_retries(lambda: call_s3(self._url(name), self._options, request), self._options)
+
+    def _getting(self, name: str, **part: str) -> Callable[[Any], bytes]:
         def request(client: Any) -> bytes:
             try:
                 answer = client.get_object(Bucket=self._bucket, Key=self._key(name), **part)
@@ -115,7 +120,7 @@ class S3Store:
                 raise TransientFetchError(f"{self._url(name)}: the answer broke off")
             return content
 
-        return with_retries(lambda: call_s3(self._url(name), self._options, request), self._options)
+        return request
 
     def names(self, folder: str) -> list[str]:
         """See `ObjectStore`."""
@@ -163,10 +168,16 @@ class S3Store:
                 return found
             markers = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
+    def name_of(self, key: str) -> str:
+        """Gives the name below the root of a key."""
+        return key.removeprefix(f"{self._prefix}/")
+
     def abort_uploads(self, uploads: list[tuple[str, str]]) -> None:
         """Aborts multipart uploads, given as (key, upload id): their parts are billed until then."""
         for key, upload in uploads:
-            self._call("", "abort_multipart_upload", Key=key, UploadId=upload)
+            # Another driver may have completed or aborted it meanwhile.
+            with suppress(FileNotFoundError):
+                self._call("", "abort_multipart_upload", Key=key, UploadId=upload)
 
     def abort_uploads_below(self, folders: Sequence[str]) -> None:
         """Aborts the unfinished multipart uploads below folders."""
@@ -176,3 +187,12 @@ class S3Store:
     def region(self) -> str:
         """Gives the region of the bucket, such as us-east-1."""
         return str(self._call("", "get_bucket_location").get("LocationConstraint") or "us-east-1")
+
+
+def _or_none(read: Callable[[], bytes]) -> bytes | None:
+    try:
+        return read()
+    except FileNotFoundError as error:
+        if "NoSuchBucket" in str(error):
+            raise
+        return None

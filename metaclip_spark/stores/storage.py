@@ -144,6 +144,14 @@ class Storage:
         """Reads an object; None where there is none."""
         return self._objects.read(name)
 
+    def read_once(self, name: str, timeout_seconds: float) -> bytes | None:
+        """Reads an object by one request without a retry; None where there is none.
+
+        Raises:
+            OSError: It failed, or a silent S3 server let the time pass.
+        """
+        return self._objects.read_once(name, timeout_seconds)
+
     def read_bytes(self, name: str) -> bytes:
         """Reads an object.
 
