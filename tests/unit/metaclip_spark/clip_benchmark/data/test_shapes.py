@@ -57,7 +57,7 @@ def test_a_seed_gives_the_same_bytes(pool, tmp_path):
 
 def test_a_pool_is_kept_and_another_one_refused(pool, tmp_path):
     assert make_shapes(pool.folder, SMALL) == pool
-    with pytest.raises(OutputExistsError, match="another pool_pairs"):
+    with pytest.raises(OutputExistsError, match="pool_pairs was 60 and is now 61"):
         make_shapes(pool.folder, ShapesConfig(pool_pairs=61, pool_classes=6, test_pictures=2))
     (tmp_path / "mine.doc").write_text("mine")
     with pytest.raises(OutputExistsError, match=r"mine\.doc"):
