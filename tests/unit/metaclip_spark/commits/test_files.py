@@ -1,5 +1,7 @@
 """The folders of attempts: a mismatch is written again once, then refused by name; what cannot count is deleted."""
 
+import threading
+
 import pyarrow as pa
 import pytest
 
@@ -92,3 +94,13 @@ def test_a_lost_file_is_written_again_once(spark, owner, monkeypatch, losses):
 
 def test_a_table_without_rows_is_written_and_checked(spark, owner):
     assert files.write_to(owner, spark.range(0), "pool", lambda frame: frame.write).rows == 0
+
+
+def test_rows_that_spark_never_tells_are_not_waited_for_without_end(monkeypatch):
+    class Silent:
+        @property
+        def get(self):
+            threading.Event().wait()
+
+    monkeypatch.setattr(files, "SECONDS_UNTIL_COUNTED", 0.05)
+    assert files._rows_of(Silent()) is None

@@ -180,3 +180,22 @@ def test_content_that_another_driver_put_under_a_number_of_ones_own_is_refused(s
     storage.put_bytes(entry_name(4), b"mine")
     with pytest.raises(InputError, match=f"{entry_name(4)} is not an entry"):
         log.append(wave("00001-bb", archive_summary("b")))
+
+
+def test_a_file_of_a_far_number_is_a_gap_at_once(storage, log):
+    assert log.state.number == 3
+    reads = []
+    storage.put_bytes("commits/99999999.json", encode(opened()))
+    other = Storage(str(storage.root))
+    content = other.read_object
+    other.read_object = lambda name: reads.append(name) or content(name)
+    with pytest.raises(InputError, match=r"00000004\.json is missing although later entries are there"):
+        Log(other).read_all()
+    assert reads == [entry_name(4)]
+
+
+def test_an_entry_that_is_taken_and_cannot_be_read_is_an_error_of_the_store(storage, log, monkeypatch):
+    monkeypatch.setattr(storage, "create_bytes", lambda *_: False)
+    with pytest.raises(OSError, match=r"00000004\.json is taken, but cannot be read"):
+        log.append(begin())
+    assert log.state.number == 3

@@ -60,7 +60,7 @@ def commit(owner, number=0):
 
 def test_an_owner_that_lives_keeps_others_out(storage):
     owner = take_folder(storage, "first")
-    message = rf"is in use by first \(process {os.getpid()} on .*give --resume \(or --overwrite\), which takes the run over after 120 sec"
+    message = rf"is in use by first \(process {os.getpid()} on .*--resume .* which takes the run over after 120 sec"
     with pytest.raises(OutputExistsError, match=message):
         check_free(log_of(storage), storage, ME, wait=False)
     owner.leave()

@@ -87,3 +87,11 @@ def test_a_name_with_brackets_is_no_trap():
         assert told.started > 10
         assert not is_gone(told)
         started.kill()
+
+
+def test_a_process_of_which_nothing_can_be_known_is_not_gone(monkeypatch):
+    """Another user's process where /proc hides it (hidepid)."""
+    here = this_process()
+    hidden = msgspec.structs.replace(here, pid=1)
+    monkeypatch.setattr(process, "_state", lambda pid: None if pid == 1 else ("R", here.started))
+    assert not is_gone(hidden)

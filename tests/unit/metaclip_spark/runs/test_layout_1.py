@@ -11,7 +11,7 @@ import time
 import msgspec
 import pytest
 
-from metaclip_spark.commits.entries import Begin, Drop, Import, Sample, Table, Wave
+from metaclip_spark.commits.entries import Begin, Drop, Finish, Import, Sample, Table, Wave
 from metaclip_spark.errors import InputError, OutputExistsError
 from metaclip_spark.runs.layout import LOCK, mark_as_run
 from metaclip_spark.runs.layout_1 import delete_layout_1, is_of_layout_1, read_layout_1, take_lock_1
@@ -56,7 +56,7 @@ def test_an_object_that_is_no_ledger_entry_is_refused_by_name(storage, entry, wr
 def test_what_layout_1_held_is_told_as_entries_and_counts_alike_once_it_is_imported(tmp_path):
     storage = Storage(str(shutil.copytree(STORED / "finished", tmp_path / "run")))
     told = read_layout_1(storage)
-    assert {type(entry) for entry in told} == {Begin, Wave, Table, Sample}
+    assert {type(entry) for entry in told} == {Begin, Wave, Table, Sample, Finish}
     before = read_log(storage).state
     owner = take_folder(storage)
     owner.commit(Import(owner=owner.nonce, entries=read_layout_1(storage, owner.nonce)))
@@ -169,3 +169,22 @@ def test_versions_without_a_log_neither_take_the_lock_nor_go_on_with_the_folder(
     # What those versions would have taken.
     assert version_0_1_0_takes({"owner": "far", "host": "elsewhere", "pid": 1, "heartbeat": time.time() - 121})
     assert version_0_1_0_reads({"holds": "a metaclip-spark run", "layout": 1})
+
+
+def test_a_finished_run_is_finished_when_it_is_imported():
+    state = read_log(Storage(str(STORED / "finished"))).state
+    assert state.finished is not None
+    assert (state.finished.sample, state.finished.report) == ("curated", "report")
+    assert read_log(Storage(str(STORED / "stopped"))).state.finished is None
+
+
+def test_what_an_interrupted_overwrite_left_is_known_by_its_records(tmp_path):
+    storage = Storage(str(shutil.copytree(STORED / "finished", tmp_path / "run")))
+    deleted = []
+    storage.delete, delete = deleted.append, storage.delete
+    delete_layout_1(storage)
+    assert deleted[-2:] == ["manifests", "ledger"]
+    for name in deleted:
+        delete(name)
+    assert not is_of_layout_1(storage)
+    assert storage.files("curated") == storage.files("pool") == {}

@@ -8,7 +8,6 @@ import pytest
 from metaclip_spark.commits.entries import LAYOUT, Finish, encode
 from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
-from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.runs.layout import check_apart, check_usable, wave_place
 from metaclip_spark.runs.open import begin_run, continue_run, open_run, try_output
 from metaclip_spark.runs.step import EXTRACT
@@ -67,9 +66,9 @@ def test_a_file_or_a_pattern_is_no_output(tmp_path):
 
 
 def test_inputs_inside_the_output_are_refused(storage):
-    check_apart(str(storage.root), [ArchivePath("a.parquet", f"{storage.root}/other/a.parquet")])
+    check_apart(str(storage.root), [f"{storage.root}/other/a.parquet"])
     with pytest.raises(ConfigError, match="lies in the output's own folders"):
-        check_apart(str(storage.root), [ArchivePath("a.parquet", f"{storage.root}/pool/a.parquet")])
+        check_apart(str(storage.root), [f"{storage.root}/pool/a.parquet"])
 
 
 def test_one_step_is_refused_or_done_again(spark, storage):
@@ -176,3 +175,11 @@ def test_trial_writes_begin_no_run(spark, tmp_path):
         assert run.storage.names("") == []
     assert Storage(str(tmp_path / "run")).names("") == []
     assert spark
+
+
+def test_a_driver_that_came_no_further_than_the_folder_of_its_log_blocks_nobody(tmp_path):
+    (tmp_path / "commits").mkdir()
+    check_usable(Storage(str(tmp_path)))
+    (tmp_path / "commits" / "notes.txt").write_text("mine")
+    with pytest.raises(OutputExistsError, match="holds commits, which no run wrote"):
+        check_usable(Storage(str(tmp_path)))

@@ -213,3 +213,8 @@ def test_what_spark_wrote_is_counted_by_footers(spark, hdfs):
     storage.delete(lost)
     with pytest.raises(InputError, match=f"{lost} is gone"):
         storage.parquet_rows(files)
+
+
+def test_a_scheme_that_may_create_a_name_twice_is_refused_before_it_is_reached():
+    with pytest.raises(OSError, match=r"wasb:// is not known to create a name only once, which a run's log needs"):
+        HadoopStore("wasb://container@account.example.org/run").create("commits/00000001.json", b"{}")
