@@ -163,7 +163,7 @@ def side_by_side(calls: Iterator[Callable[[], Result]], at_once: int, tag: str =
         finally:
             # An error, a signal, or a caller that has seen enough: what still runs would be waited for in vain.
             session = SparkSession.getActiveSession()
-            if running and session:
+            if running and session and tag:
                 session.sparkContext.cancelJobsWithTag(tag)
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped, unused-ignore]
 from pyspark import SparkContext
+from pyspark.errors import PySparkException
 
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.stores.object_store import start_of_tail
@@ -91,15 +92,16 @@ class HadoopStore:
         try:
             path = context._jvm.org.apache.hadoop.fs.Path(self._root)
             return _Hadoop(context._gateway, path.getFileSystem(context._jsc.hadoopConfiguration()))
-        except Py4JJavaError as error:
+        except (Py4JJavaError, PySparkException) as error:
             raise ConfigError(
                 f"{self._shown} cannot be reached through Hadoop ({self._said_by(error)}): check the URL, and whether "
                 "Spark has the jars for its scheme"
             ) from None
 
-    def _said_by(self, error: Py4JJavaError) -> str:
-        # HDFS sends its own stack along, line by line.
-        said = str(error.java_exception.getMessage()).strip().partition("\n")[0]
+    def _said_by(self, error: Py4JJavaError | PySparkException) -> str:
+        # PySpark turns some of Java's errors into its own. HDFS sends its own stack along, line by line.
+        told = error.java_exception.getMessage() if isinstance(error, Py4JJavaError) else error
+        said = str(told).strip().partition("\n")[0]
         return urls_without_credentials(hide_credentials(said.replace(self._root, self._shown), self._root))
 
     def _call(self, name: str, request: Callable[[_Hadoop, Any], Result]) -> Result:
@@ -112,15 +114,17 @@ class HadoopStore:
         except Py4JJavaError as error:
             kind = error.java_exception.getClass().getSimpleName()
             raise _ERRORS.get(kind, OSError)(f"{shown}: {self._said_by(error)} ({kind})") from None
+        except PySparkException as error:
+            raise OSError(f"{shown}: {self._said_by(error)}") from None
         except Py4JError as error:
             raise OSError(f"{shown}: Spark's JVM does not answer: {error}") from None
 
     @property
     def place(self) -> str:
-        """See `ObjectStore`: as the URL says where there is no session yet."""
+        """See `ObjectStore`: as the URL says where there is no session yet, or no such file system."""
         try:
             qualified = self._call("", lambda hadoop, path: hadoop.filesystem.makeQualified(path).toString())
-        except OSError:
+        except (OSError, ConfigError):
             qualified = self._root
         scheme, _, rest = qualified.partition("://")
         host, _, path = rest.partition("/")

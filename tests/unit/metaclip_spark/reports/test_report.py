@@ -62,6 +62,11 @@ def report_folder(output):
     return output / state_of(output).finished.report
 
 
+def stored_entries(output):
+    """The figures per entry that the report stores."""
+    return pq.read_table(report_folder(output) / "entries").to_pylist()
+
+
 def grouped(tables, key):
     before, after = (Counter(map(key, tables[name])) for name in ("passed", "curated"))
     return [{"group": group, "matched": number, "curated": after[group]} for group, number in before.items()]
@@ -88,7 +93,7 @@ def test_figures_per_entry_are_those_of_the_tables(output, tables, report):
     for row in tables["curated"]:
         for entry in row["entry_ids"]:
             kept[entry] += 1
-    stored = sorted(rows(output, "report/entries"), key=lambda row: row["entry_id"])
+    stored = sorted(stored_entries(output), key=lambda row: row["entry_id"])
     assert [row["kept"] for row in stored] == kept
     assert [row["entry_count"] for row in stored] == counts
     assert [row["expected_kept"] for row in stored] == pytest.approx(expected, abs=0.01)
@@ -234,7 +239,9 @@ def test_the_data_card_and_the_set_load(output, tables, report, tmp_path, monkey
     assert fields["language"] == ["en"]
     assert f"| actual size | {len(tables['curated']):,} |" in body
     assert report["metadata_digest"] in body
-    files = str(output / fields["configs"][0]["data_files"][0]["path"])
+    # As the card says: beside what is exported.
+    open_run(output).export_curated(tmp_path / "curated")
+    files = str(tmp_path / fields["configs"][0]["data_files"][0]["path"])
     loaded = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded.num_rows == len(tables["curated"])
     assert set(loaded["pair_id"]) == {row["pair_id"] for row in tables["curated"]}

@@ -22,7 +22,7 @@ from metaclip_spark.runs.run import Attempt, Run
 from metaclip_spark.runs.step import COUNT, MATCH, SAMPLE, STEPS
 from metaclip_spark.stores.storage import Storage
 from tests.support.changes import before_each_change
-from tests.support.runs import Kill, archive_summary, begin, manifest, take_folder
+from tests.support.runs import Kill, archive_summary, begin, manifest, take_folder, wave
 from udfs.schemas import EXPECTED_KEPT
 
 COUNTED = manifest(
@@ -176,6 +176,9 @@ def test_a_run_to_which_archives_are_added_does_not_count_as_finished_meanwhile(
     spark, finished_run, tmp_path, monkeypatch
 ):
     def waves(owner, *_arguments):
+        # What counts is unchanged until the first wave is in.
+        assert owner.state.finished is not None
+        owner.commit(wave("00009-aa", archive_summary("b.warc"), owner=owner.nonce))
         assert owner.storage.read_object(RUN) is None
         assert owner.state.finished is None
         raise Kill
