@@ -14,6 +14,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
+import metaclip_spark
 from metaclip_spark.config.curation import LanguageConfig
 from metaclip_spark.reports.explain import Curation, explain_pair, explain_text, read_curation
 from metaclip_spark.reports.profile import TEXT_LENGTHS
@@ -240,7 +241,7 @@ def test_the_data_card_and_the_set_load(output, tables, report, tmp_path, monkey
     assert f"| actual size | {len(tables['curated']):,} |" in body
     assert report["metadata_digest"] in body
     # As the card says: beside what is exported.
-    open_run(output).export_curated(tmp_path / "curated")
+    metaclip_spark.open_run(output).export_curated(tmp_path / "curated")
     files = str(tmp_path / fields["configs"][0]["data_files"][0]["path"])
     loaded = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded.num_rows == len(tables["curated"])
