@@ -66,6 +66,8 @@ def test_a_killed_driver_loses_and_doubles_nothing(newest, undisturbed, referenc
     assert numbers[0] == numbers[1]
 
 
+# The stores' contract is tried on HDFS in every run; a whole curation there takes minutes.
+@pytest.mark.slow
 @pytest.mark.usefixtures("spark")
 def test_a_killed_driver_on_hdfs_loses_and_doubles_nothing(newest, hdfs, reference):
     output = hdfs.new_folder()
