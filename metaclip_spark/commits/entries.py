@@ -11,6 +11,9 @@ LAYOUT = 2
 COMMITS = "commits"
 """The folder of the log."""
 
+UNKNOWN = -1
+"""In place of a file's size or rows, which layout 1 did not tell."""
+
 
 class FileWritten(msgspec.Struct, array_like=True, frozen=True):
     """One Parquet file: name below its folder, size in bytes, rows."""

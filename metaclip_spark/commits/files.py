@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, DataFrameWriter, Observation
 from pyspark.sql import functions as F
 
 from metaclip_spark.commits.attempts import garbage, lies_in_attempt, number_of
-from metaclip_spark.commits.entries import FileWritten, Sample, Table, Written
+from metaclip_spark.commits.entries import UNKNOWN, FileWritten, Sample, Table, Written
 from metaclip_spark.commits.owner import Owner
 from metaclip_spark.errors import InputError
 from metaclip_spark.stores.spark_io import check_committed
@@ -104,7 +104,7 @@ def lost_of(storage: Storage, written: Written) -> list[str]:
     if _is_of_layout_1(written):
         there = {file: size for file, size in there.items() if not lies_in_attempt(file)}
     named = written.sizes
-    changed = [file for file in named if file in there and named[file] not in {there[file], -1}]
+    changed = [file for file in named if file in there and named[file] not in {there[file], UNKNOWN}]
     return sorted({*changed, *set(named).symmetric_difference(there)})
 
 

@@ -7,13 +7,14 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from metaclip_spark.commits.attempts import lies_in_attempt
 from metaclip_spark.commits.entries import (
+    UNKNOWN,
     ArchiveSummary,
     Attempt,
     Begin,
@@ -28,7 +29,7 @@ from metaclip_spark.commits.entries import (
 from metaclip_spark.commits.run_file import RUN
 from metaclip_spark.errors import InputError, OutputExistsError
 from metaclip_spark.runs.buckets import combined_input
-from metaclip_spark.runs.layout import CURATED, LOCK, MARKER, TABLES, wave_place
+from metaclip_spark.runs.layout import CURATED, LOCK, MARKER, REPORT, TABLES, wave_place
 from metaclip_spark.runs.records import (
     REPORT_AGAIN,
     RESTORE,
@@ -39,15 +40,13 @@ from metaclip_spark.runs.records import (
     known,
     manifest_of,
 )
-from metaclip_spark.runs.step import DEDUPLICATE, EXTRACT, MATCH, STEPS, Step
+from metaclip_spark.runs.step import EXTRACT, STEPS, Step
 from metaclip_spark.stores.storage import JsonObject, Storage
 
 LEDGER = "ledger"
 MANIFESTS = "manifests"
 LAYOUT_1 = 1
 _REPORT_FILES = {"report.json", "report.html", "DATA_CARD.md", "entries"}
-UNKNOWN = -1
-"""In place of a file's size or rows, which layout 1 did not tell."""
 
 _FREE = "delete it if no run works there"
 """The advice on a lock that no run wrote."""
@@ -58,19 +57,8 @@ _SECONDS_UNTIL_A_HEARTBEAT = 30.0
 Entry1 = Begin | Wave | Drop | Table | Sample | Finish
 
 
-class _Summary(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    archive: str
-    status: str
-    size: int
-    etag: str
-    bytes_read: int
-    records: int
-    pages: int
-    images: int
-    images_kept: int
-    texts: int
-    pairs: int
-    rejected: dict[str, int]
+class _Summary(ArchiveSummary, array_like=False, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Not packed."""
 
 
 class _Superseded(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -98,6 +86,17 @@ class _LockHolder(msgspec.Struct, kw_only=True):
     host: str | None = None
     pid: int | None = None
     heartbeat: float | None = None
+
+
+class _Stored(NamedTuple):
+    """A manifest, and folder to the files that its step wrote."""
+
+    manifest: Manifest[Any, Any]
+    files: dict[str, list[str]]
+
+
+_Told = dict[int | None, _Stored]
+"""Bucket to manifest."""
 
 
 def is_of_layout_1(storage: Storage) -> bool:
@@ -166,51 +165,45 @@ def _entries(storage: Storage, owner: str) -> Iterator[Entry1]:
             gone += [Attempt(f"{wave_place()}{item.entry}", item.archive) for item in entry.superseded]
     if gone:
         yield Drop(owner=owner, attempts=tuple(gone), reason="the archive has changed")
+    told = {name: _manifests(storage, step, buckets) for name, step in STEPS.items()}
     for step in STEPS.values():
-        yield from _step_entries(storage, step, buckets, owner)
+        yield from _step_entries(storage, step, told, buckets, owner)
     if is_finished_1(storage):
-        yield Finish(owner=owner, sample=CURATED, report="report")
+        yield Finish(owner=owner, sample=CURATED, report=REPORT)
 
 
-def _step_entries(storage: Storage, step: Step[Any, Any], buckets: int, owner: str) -> Iterator[Begin | Table | Sample]:
-    told = {
-        bucket: found
-        for bucket in (range(buckets) if step.by_bucket else [None])
-        if (found := _manifest(storage, step, bucket))
-    }
-    if not told:
+def _step_entries(
+    storage: Storage, step: Step[Any, Any], told: dict[str, _Told], buckets: int, owner: str
+) -> Iterator[Begin | Table | Sample]:
+    """Gives the entries of one step; `told` has what the manifests of every step say."""
+    done = told[step.name]
+    if not done:
         return
-    manifests = {bucket: manifest_of(found[0], step.config, step.numbers, found[2]) for bucket, found in told.items()}
-    first = next(iter(manifests.values()))
-    if step in {DEDUPLICATE, MATCH}:
-        before = DEDUPLICATE if step is MATCH else EXTRACT
-        parts = [_manifest(storage, before, bucket if before.by_bucket else None) for bucket in range(buckets)]
-        made = [manifest_of(part[0], before.config, before.numbers, part[2]) for part in parts if part]
-        same = {bucket: each for bucket, each in manifests.items() if each.config == first.config}
-        inputs = [each.input for each in same.values()]
-        whole = combined_input(before, inputs, made) if len(same) == buckets else ""
-        yield Begin(owner=owner, step=step.name, config=msgspec.to_builtins(first.config), input=whole, buckets=buckets)
-        manifests = same
-    for bucket, manifest in manifests.items():
-        files = told[bucket][1]
-        tables = {folder.partition("/")[0]: _written(storage, folder, names) for folder, names in files.items()}
-        content = manifest_content(manifest)
-        if step.name == "sample":
+    if step.by_bucket:
+        before = STEPS[step.after or ""]
+        settings = next(iter(done.values())).manifest.config
+        # A step that was done in part with other settings is done in that part only.
+        done = {bucket: each for bucket, each in done.items() if each.manifest.config == settings}
+        made = [each.manifest for each in told[before.name].values()]
+        inputs = [each.manifest.input for each in done.values()]
+        whole = combined_input(before, inputs, made) if len(done) == buckets else ""
+        yield Begin(owner=owner, step=step.name, config=msgspec.to_builtins(settings), input=whole, buckets=buckets)
+    for bucket, each in done.items():
+        tables = {folder.partition("/")[0]: _written(storage, folder, names) for folder, names in each.files.items()}
+        content: JsonObject = msgspec.to_builtins(each.manifest)
+        if step.is_sample:
             yield Sample(owner=owner, tables=tables, manifest=content)
         else:
             yield Table(owner=owner, step=step.name, bucket=bucket, tables=tables, manifest=content)
 
 
-def manifest_content(manifest: Manifest[Any, Any]) -> JsonObject:
-    """Gives what an entry holds of a manifest."""
-    content: JsonObject = msgspec.to_builtins(manifest)
-    return content
+def _manifests(storage: Storage, step: Step[Any, Any], buckets: int) -> _Told:
+    """Reads the manifests of a step, by bucket."""
+    found = {bucket: _manifest(storage, step, bucket) for bucket in step.parts(buckets)}
+    return {bucket: manifest for bucket, manifest in found.items() if manifest is not None}
 
 
-def _manifest(
-    storage: Storage, step: Step[Any, Any], bucket: int | None
-) -> tuple[JsonObject, dict[str, list[str]], str] | None:
-    """Reads a manifest: its content, its files by folder, and its place for messages."""
+def _manifest(storage: Storage, step: Step[Any, Any], bucket: int | None) -> _Stored | None:
     name = f"{MANIFESTS}/{step.name}.json" if bucket is None else f"{MANIFESTS}/{step.name}-{bucket:03d}.json"
     found = storage.read_json(name, RESTORE)
     if not found:
@@ -218,9 +211,10 @@ def _manifest(
     _check_layout(storage, name, found)
     files = found.pop("files", {})
     found.pop("layout", None)
+    shown = f"{storage.root}/{name}"
     if not isinstance(files, dict):
-        raise InputError(f"{storage.root}/{name} lacks files, or has another kind of it: {RESTORE}")
-    return found, files, f"{storage.root}/{name}"
+        raise InputError(f"{shown} lacks files, or has another kind of it: {RESTORE}")
+    return _Stored(manifest_of(found, step.config, step.numbers, shown), files)
 
 
 def _check_layout(storage: Storage, name: str, found: JsonObject) -> None:
@@ -314,8 +308,8 @@ def _lock_holder(storage: Storage) -> _LockHolder | None:
 
 def delete_report_1(storage: Storage) -> None:
     """Deletes the report of a run of layout 1, which lies beside those of a log."""
-    for name in _REPORT_FILES.intersection(storage.names("report")):
-        storage.delete(f"report/{name}")
+    for name in _REPORT_FILES.intersection(storage.names(REPORT)):
+        storage.delete(f"{REPORT}/{name}")
 
 
 def delete_layout_1(storage: Storage) -> None:
