@@ -93,7 +93,8 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[ArchivePath]) -> De
     ledger = ledger_of(run.state)
     check_losses(ledger, extract.numbers, config, [archive for archive, _ in paths])
     begin = run.begin(DEDUPLICATE, NoSettings(), extract.digest)
-    if not _is_deduplicated(run) and (lost := lost_attempts(run.storage, ledger)):
+    is_new = any(run.entry(DEDUPLICATE, bucket) is None for bucket in range(run.buckets))
+    if is_new and (lost := lost_attempts(run.storage, ledger)):
         raise InputError(
             f"files of {len({each.folder for each in lost})} waves are gone from {run.storage.root}, first "
             f"{lost[0].folder}: run this again with --resume, which extracts their archives again"

@@ -3,10 +3,9 @@
 import logging
 from collections.abc import Callable
 
-import msgspec
 from pyspark.sql import DataFrame
 
-from metaclip_spark.commits.entries import Begin, Wave
+from metaclip_spark.commits.entries import Wave
 from metaclip_spark.commits.files import lost_files, tidy
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.config.fields import as_dict
@@ -62,13 +61,8 @@ def extract_pending(run: Run, config: ExtractConfig, paths: list[ArchivePath], b
 
 
 def _begin(run: Run, config: ExtractConfig, buckets: int) -> int:
-    """Begins the round of extraction, which all waves of a run belong to."""
-    begun = run.state.begins.get(EXTRACT.name)
-    settings = msgspec.to_builtins(extraction_settings(config))
-    if begun and begun[1].config == settings:
-        # What was made from the waves so far counts until it is made anew from more of them.
-        return begun[0]
-    return run.owned.commit(Begin(owner=run.owned.nonce, step=EXTRACT.name, config=settings, input="", buckets=buckets))
+    """Begins the round of extraction, which all waves of a run belong to: its pool counts until it is made anew."""
+    return run.begin(EXTRACT, extraction_settings(config), "", buckets=buckets)
 
 
 def _extractor(run: Run, config: ExtractConfig) -> Callable[[list[ArchivePath]], DataFrame]:
@@ -91,8 +85,7 @@ def finish_extraction(run: Run, config: ExtractConfig, seconds: float) -> Extrac
     before, entry = run.manifest_if_done(EXTRACT), run.entry(EXTRACT)
     if before and entry and before.input == ledger.digest() and not lost_files(run.storage, entry):
         return before
-    begun = run.state.begins.get(EXTRACT.name)
-    begin = begun[0] if begun else _begin(run, config, run.buckets)
+    begin = _begin(run, config, run.buckets)
     for table in EXTRACT.tables:
         tidy(run.owned, place_of(table))
     attempt = Attempt(run)

@@ -41,7 +41,7 @@ class Ledger:
     def accepted(self) -> Attempts:
         """Gives the attempt that counts for each archive; archives whose every attempt failed are absent."""
         chosen: Attempts = {}
-        for folder, summary in self._attempts():
+        for folder, summary in self.attempts():
             if summary.status != FAILED:
                 chosen.setdefault(summary.archive, (folder, summary))
         return dict(sorted(chosen.items(), key=lambda item: item[0].encode()))
@@ -49,10 +49,11 @@ class Ledger:
     def failed(self) -> Attempts:
         """Gives the last attempt at each archive that has failed every time."""
         accepted = self.accepted()
-        last = {summary.archive: (folder, summary) for folder, summary in self._attempts()}
+        last = {summary.archive: (folder, summary) for folder, summary in self.attempts()}
         return {archive: attempt for archive, attempt in sorted(last.items()) if archive not in accepted}
 
-    def _attempts(self) -> Iterator[tuple[str, ArchiveSummary]]:
+    def attempts(self) -> Iterator[tuple[str, ArchiveSummary]]:
+        """Yields folder and summary of each attempt that has not been dropped, in the order of the log."""
         for folder, wave in self.waves.items():
             for summary in wave.archives:
                 if (folder, summary.archive) not in self.dropped:
@@ -74,7 +75,7 @@ class Ledger:
         A wave of which no attempt counts any more may be deleted by now.
         """
         inside = f"/kind={kind}/" if bucket is None else f"/kind={kind}/bucket={bucket}/"
-        counting = {folder for folder, _ in self._attempts()}
+        counting = {folder for folder, _ in self.attempts()}
         return sorted(
             (f"{folder}/{file.name}", file.rows)
             for folder, wave in self.waves.items()
@@ -163,23 +164,15 @@ def changed_attempts(
             f"now {tag}){more}: give --accept-changed to extract it again, another --output, or --overwrite"
         )
     return tuple(
-        Attempt(folder, summary.archive)
-        for folder, wave in ledger.waves.items()
-        for summary in wave.archives
-        if summary.archive in changed and (folder, summary.archive) not in ledger.dropped
+        Attempt(folder, summary.archive) for folder, summary in ledger.attempts() if summary.archive in changed
     )
 
 
 def lost_attempts(storage: Storage, ledger: Ledger) -> tuple[Attempt, ...]:
     """Lists the attempts of waves whose files are gone or changed."""
-    return tuple(
-        Attempt(folder, summary.archive)
-        for folder, wave in ledger.waves.items()
-        if any((folder, summary.archive) not in ledger.dropped for summary in wave.archives)
-        and lost_of(storage, wave.written)
-        for summary in wave.archives
-        if (folder, summary.archive) not in ledger.dropped
-    )
+    folders = dict.fromkeys(folder for folder, _ in ledger.attempts())
+    lost = {folder for folder in folders if lost_of(storage, ledger.waves[folder].written)}
+    return tuple(Attempt(folder, summary.archive) for folder, summary in ledger.attempts() if folder in lost)
 
 
 def _tag_now(path: str, before: str, options: FetchOptions) -> str | None:

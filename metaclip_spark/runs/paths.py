@@ -18,7 +18,7 @@ from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.files import check_pool_files, resolve_archives, resolve_pool
 from metaclip_spark.inputs.remote import fetch_options, resolve_crawl
 from metaclip_spark.runs.buckets import buckets_of
-from metaclip_spark.runs.layout import MARKER, REPORT, TABLES, is_of_run, local_name
+from metaclip_spark.runs.layout import MARKER, REPORT, TABLES, is_of_run, local_name, place_of
 from metaclip_spark.runs.open import check_finished, read_log
 from metaclip_spark.runs.step import STEPS
 from metaclip_spark.stores.session import get_session
@@ -197,7 +197,7 @@ def _named(state: State) -> Iterator[tuple[str, Written]]:
     """Yields what the log names of tables and curated sets, each with the place where its attempts lie."""
     for (_, bucket), entry in state.tables.items():
         for table, written in entry.tables.items():
-            yield (table if bucket is None else f"{table}/bucket={bucket:03d}"), written
+            yield place_of(table, bucket), written
     for sample in state.samples:
         for written in sample.tables.values():
             yield written.folder, written

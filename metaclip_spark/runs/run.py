@@ -173,10 +173,6 @@ class Run:
         """Reads all buckets of pool or matched."""
         return self._read([self.state.written(table, bucket) for bucket in range(self.buckets)], schema)
 
-    def read_written(self, written: Written, schema: pa.Schema) -> DataFrame:
-        """Reads what an attempt has written, whether it counts or not."""
-        return self._read([written], schema)
-
     def _read(self, folders: Sequence[Written | None], schema: pa.Schema) -> DataFrame:
         columns = spark_schema(schema)
         if self.owner is None:
@@ -217,10 +213,16 @@ class Run:
         cores = self.spark.sparkContext.defaultParallelism
         return max(1, files, min(cores, rows // SMALLEST_PARTITION_ROWS))
 
-    def begin(self, step: Step[Config, Any], config: Config, input_digest: str) -> int:
-        """Begins a round of a step that works by bucket, or goes on with one that was begun with the same.
+    def begin(self, step: Step[Config, Any], config: Config, input_digest: str, *, buckets: int | None = None) -> int:
+        """Begins a round of a step, or goes on with one that was begun with the same.
 
         What is decided for a step is decided here, for all of its buckets.
+
+        Args:
+            step: The step.
+            config: What its result depends on, besides its input.
+            input_digest: Digest of its input.
+            buckets: Into how many buckets the pool is split; None for as before.
 
         Returns:
             The number of the round's `Begin`.
@@ -233,7 +235,13 @@ class Run:
                 return begun[0]
             log.info(f"{step.name}: {why}, so it is done again")
         return self.owned.commit(
-            Begin(owner=self.owned.nonce, step=step.name, config=settings, input=input_digest, buckets=self.buckets)
+            Begin(
+                owner=self.owned.nonce,
+                step=step.name,
+                config=settings,
+                input=input_digest,
+                buckets=buckets or self.buckets,
+            )
         )
 
     def do(
