@@ -38,7 +38,8 @@ def test_workers_and_their_tables_are_seen(monkeypatch):
     assert time["medians"].keys() == {"1x", "8x"}
     assert 20 < memory["reached"] < 2000
     assert tables["input"]["workers"] > 0
-    assert 0 < tables["reached"] < 1.5
+    # In one warm session a worker may keep the tables of the first job while another one has those of the second.
+    assert 0 < tables["reached"] <= 1.01 * tables["input"]["workers"]
 
 
 def test_languages_equal_those_of_fasttext():

@@ -22,7 +22,7 @@ from unittest import mock
 
 from metaclip_spark.commits import owner
 from tests.end_to_end import paused_driver
-from tests.end_to_end.processes import all_stopped, send_to_all
+from tests.end_to_end.processes import all_stopped, processes_of, send_to_all
 from tests.end_to_end.stored import check_whole
 from tests.support.jobs import CHECKOUT, METADATA, SAMPLE, Output, call, content, run_json
 
@@ -111,7 +111,11 @@ class Driver:
         end = time.monotonic() + MOST_SECONDS
         while not reached():
             assert self._code() is None or reached(), f"its job has ended:\n{self.told('stderr')[-3000:]}"
-            assert time.monotonic() < end, f"it hangs:\n{self.told('stdout')[-300:]}\n{self.told('stderr')[-3000:]}"
+            if time.monotonic() > end:
+                states = processes_of(self.process.pid)
+                # It would keep every test that has it waiting.
+                self.kill()
+                raise AssertionError(f"it hangs: {states}\n{self.told('stdout')[-300:]}\n{self.told('stderr')[-3000:]}")
             time.sleep(0.02)
 
     def kill(self) -> None:

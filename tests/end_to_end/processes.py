@@ -42,6 +42,11 @@ def send_to_all(session: int, number: signal.Signals, *, but: int | None = None)
 
 
 def all_stopped(session: int) -> bool:
-    """Tells whether a session has processes, and every one of them has been stopped."""
-    found = processes_of(session)
-    return bool(found) and all(process.state == "T" for process in found.values())
+    """Tells whether every process of a session has been stopped; one that began while the others were, is stopped now.
+
+    A worker that Spark's daemon forks between the listing of the processes and the signals gets none of them.
+    """
+    states = [process.state for process in processes_of(session).values()]
+    if "T" in states and set(states) != {"T"}:
+        send_to_all(session, signal.SIGSTOP)
+    return bool(states) and set(states) == {"T"}
