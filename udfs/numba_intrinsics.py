@@ -1,17 +1,20 @@
 """Instructions that numba has no name for: loads of eight bytes at any address, prefetches, and counts of zero bits.
 
-Also the compilation itself, whose cache on disk is best effort: a home folder that cannot be written, as containers
-and `--py-files` archives have, costs a compilation per process and nothing else.
+Also the compilation itself, whose cache on disk is best effort: where neither the package's folder nor the home folder
+can be written, as in some containers, every process compiles what it uses.
 """
 
 import hashlib
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import numba
 import numba.extending
@@ -61,31 +64,85 @@ def compiled(function: Function, signature: Any) -> Function:
     # Division as numpy's: the check of each for a zero would keep loops from being done four numbers at a time.
     options = {"nogil": True, "_nrt": False, "error_model": "numpy"}
     try:
-        with _cache_of_these_sources():
+        with _kernels_kept():
             kernel = _numba.njit(signature, cache=True, **options)(function)
     except (OSError, RuntimeError):
         kernel = _numba.njit(signature, **options)(function)
     return cast("Function", kernel)
 
 
+class KernelCache:
+    """Tells numba where it keeps a compiled kernel: in a folder named after all sources of the package.
+
+    numba's own folders are named after the path of the sources, which for `--py-files` is another one in every run, and
+    it looks for changes in a kernel's own file only. See "NUMBA_CACHE_LOCATOR_CLASSES" in numba's manual.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """Takes a kernel."""
+        self._function = function
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], _file: str) -> Self | None:
+        """Gives the cache of a kernel, or None where no folder can be written."""
+        found = cls(function)
+        try:
+            found.ensure_cache_path()
+        except OSError:
+            return None
+        return found
+
+    def ensure_cache_path(self) -> None:
+        """Makes the folder, and fails where it cannot be written."""
+        Path(self.get_cache_path()).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=self.get_cache_path()).close()
+
+    def get_cache_path(self) -> str:
+        """Gives the folder."""
+        return str(_cache_folder() / f"kernels-{self.get_source_stamp()}" / self._function.__module__)
+
+    def get_source_stamp(self) -> str:
+        """Gives what changes with any source."""
+        return _digest_of_sources()
+
+    def get_disambiguator(self) -> str:
+        """Tells kernels of one name apart."""
+        return str(self._function.__code__.co_firstlineno)
+
+
+def _cache_folder() -> Path:
+    """Gives the folder that numba was told, the package's own, or the user's where that one cannot be written."""
+    package = Path(__file__).parent
+    if _numba.config.CACHE_DIR:
+        return Path(_numba.config.CACHE_DIR)
+    if os.access(package, os.W_OK):
+        return package / "__pycache__"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "metaclip-spark"
+
+
 @cache
-def _digest_of_sources(package: Path) -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))).hexdigest()[:16]
+def _digest_of_sources() -> str:
+    return hashlib.sha256(b"".join(_sources(files(__package__)))).hexdigest()[:16]
+
+
+def _sources(folder: Traversable) -> Iterator[bytes]:
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield from _sources(entry)
+        elif entry.name.endswith(".py"):
+            yield entry.read_bytes()
 
 
 @contextmanager
-def _cache_of_these_sources() -> Iterator[None]:
-    """Names numba's cache by the package's sources, since numba looks for changes in a kernel's own file only."""
-    package = Path(__file__).parent
+def _kernels_kept() -> Iterator[None]:
+    """Has numba ask `KernelCache` where compiled code is kept, and nobody else's functions with it."""
     with _cache_lock:
-        given = _numba.config.CACHE_DIR
-        if package.is_dir():
-            own = package / "__pycache__" if os.access(package, os.W_OK) else Path.home() / ".cache" / "metaclip-spark"
-            _numba.config.CACHE_DIR = str(Path(given or own) / f"kernels-{_digest_of_sources(package)}")
+        given = _numba.config.CACHE_LOCATOR_CLASSES
+        _numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.{KernelCache.__name__}"
         try:
             yield
         finally:
-            _numba.config.CACHE_DIR = given
+            _numba.config.CACHE_LOCATOR_CLASSES = given
 
 
 def _instruction(emit: Callable[..., Any]) -> Any:

@@ -75,8 +75,9 @@ class Installation:
             "PYSPARK_PYTHON": python,
             "PYSPARK_DRIVER_PYTHON": python,
             "SPARK_LOCAL_IP": "127.0.0.1",
-            # Compiled code is cached below the home folder.
             "HOME": str(self.folder),
+            # What the tests beside them have compiled already, of the same sources.
+            "NUMBA_CACHE_DIR": str(CHECKOUT / "udfs" / "__pycache__"),
             "SPARK_HOME": str(self.site_packages / "pyspark"),
         }
 

@@ -215,11 +215,17 @@ def test_an_engine_is_loaded_once_per_process(tmp_path):
         load_engine("naive", "", digest)
 
 
-def test_matches_from_a_zip_with_a_home_that_cannot_be_written(tmp_path):
-    archive = tmp_path / "packages.zip"
+def in_a_zip(folder):
+    archive = folder / "packages.zip"
+    folder.mkdir(exist_ok=True)
     with zipfile.ZipFile(archive, "w") as packed:
         for module in sorted((CHECKOUT / "udfs").rglob("*.py")):
             packed.write(module, module.relative_to(CHECKOUT))
+    return archive
+
+
+def test_matches_from_a_zip_with_a_home_that_cannot_be_written(tmp_path):
+    archive = in_a_zip(tmp_path)
     # As on a cluster: the driver fills the tables, and a worker compiles the loop that scans.
     write_token_tables(build_token_tables(["dog", "a dog"], "d"), str(tmp_path / "tables"))
     script = (
@@ -257,3 +263,19 @@ def test_compiled_code_is_kept_by_the_sources_of_the_whole_package(tmp_path):
 
 def test_multiplier_is_odd():
     assert GOLDEN_RATIO % 2 == 1
+
+
+def test_compiled_code_is_kept_wherever_a_zip_lies(tmp_path):
+    environment = {**os.environ, "HOME": str(tmp_path / "home")}
+    environment = {
+        name: value for name, value in environment.items() if name not in {"NUMBA_CACHE_DIR", "XDG_CACHE_HOME"}
+    }
+    kept = []
+    # Spark copies what --py-files names into another folder for every run.
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        script = "from udfs.balancing import expected_sizes_kernel as kernel; kernel.expected_sizes_kernel()"
+        given = environment | {"PYTHONPATH": str(in_a_zip(folder))}
+        subprocess.run([sys.executable, "-c", script], env=given, cwd=tmp_path, check=True)
+        kept.append({path: path.stat().st_mtime_ns for path in (tmp_path / "home").rglob("*.nb?")})
+    assert kept[0]
+    assert kept[0] == kept[1]
