@@ -34,7 +34,10 @@ demo: $(VENV)/installed-spark ## curate the sample into demo-output/ (the first 
 	@$(WITH_SPARK) $(VENV)/bin/python jobs/curate.py --archives '$(ARCHIVES)' \
 		--metadata tests/data/wordnet_lemmas.txt.gz --output $(OUTPUT) --threshold-t 20 --seed 0 --overwrite
 
-test: check unit-benchmark $(SPARK35)/installed-spark ## check, then every test
+# The check runs while gigabytes of packages come.
+test: $(VENV)/installed-tests ## check, then every test
+	@$(MAKE) --no-print-directory --jobs=2 check $(BENCHMARK)/installed-benchmark
+	@$(MAKE) --no-print-directory unit-benchmark $(SPARK35)/installed-spark
 	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest $(TWO_AT_ONCE) -m "not slow"
 
 test-fast: $(VENV)/installed-tests ## every test that needs no JVM, some minutes
