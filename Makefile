@@ -20,8 +20,8 @@ WITH_TORCH = home="$$($(BENCHMARK)/bin/python .ci/java_home.py)" && JAVA_HOME="$
 PIP_WITH_GROUPS := 'pip>=25.1'
 RESOLVE := UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compile --quiet pyproject.toml \
 	--python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links
-# The tests of a file share what they made, so that a file stays with one process.
-TWO_AT_ONCE := -n 2 --dist loadfile
+# The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.
+IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test test-fast check docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-model test-pauses test-faults test-pack \
 	unit-benchmark test-benchmark benchmark-grid
@@ -34,14 +34,14 @@ demo: $(VENV)/installed-spark ## curate the sample into demo-output/ (the first 
 	@$(WITH_SPARK) $(VENV)/bin/python jobs/curate.py --archives '$(ARCHIVES)' \
 		--metadata tests/data/wordnet_lemmas.txt.gz --output $(OUTPUT) --threshold-t 20 --seed 0 --overwrite
 
-# The check runs while gigabytes of packages come.
+# The check runs while gigabytes of packages come. Much of their time the tests wait for processes: three use two cores.
 test: $(VENV)/installed-tests ## check, then every test
 	@$(MAKE) --no-print-directory --jobs=2 check $(BENCHMARK)/installed-benchmark
 	@$(MAKE) --no-print-directory unit-benchmark $(SPARK35)/installed-spark
-	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest $(TWO_AT_ONCE) -m "not slow"
+	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -n 3 $(IN_PARALLEL) -m "not slow"
 
 test-fast: $(VENV)/installed-tests ## every test that needs no JVM, some minutes
-	@$(VENV)/bin/python -m pytest $(TWO_AT_ONCE) -m "not slow and not spark"
+	@$(VENV)/bin/python -m pytest -n 2 $(IN_PARALLEL) -m "not slow and not spark"
 
 check: docs ## ruff, mypy, import-linter, and the documentation without a warning
 	$(VENV)/bin/ruff check .
@@ -90,7 +90,7 @@ test-faults: $(VENV)/installed-tests $(SPARK35)/installed-spark ## the whole job
 		tests/end_to_end/test_s3.py -k faulty
 
 unit-benchmark: $(BENCHMARK)/installed-benchmark ## the short tests of the CLIP benchmark; test runs them too
-	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest $(TWO_AT_ONCE) tests/unit/metaclip_spark/clip_benchmark
+	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest -n 2 $(IN_PARALLEL) tests/unit/metaclip_spark/clip_benchmark
 
 test-benchmark: $(BENCHMARK)/installed-benchmark ## one training of each variant on drawn shapes, some 10 minutes
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-test --grid product \

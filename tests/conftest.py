@@ -5,8 +5,11 @@ import sys
 
 import pytest
 
-# The JVMs of tests live for seconds: without the second compiler a cold run costs 40 % less processor time.
-os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+# The JVMs of tests live for seconds: what pays off later only is left out.
+os.environ.setdefault(
+    "JAVA_TOOL_OPTIONS",
+    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote",
+)
 
 JVM_FIXTURES = {"spark", "hdfs", "newest", "run_folder", "bench_spark"}
 """Fixtures that start a JVM: what asks for one of them, itself or through another, gets the marker `spark`."""
