@@ -2,11 +2,16 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from metaclip_spark.errors import ConfigError
@@ -57,22 +62,33 @@ def get_session(application: str, extra: Mapping[str, str] | None = None) -> Spa
 
 
 def _start_session(application: str, extra: Mapping[str, str]) -> SparkSession:
-    builder = SparkSession.builder.appName(application)
+    settings: dict[str, Any] = {"spark.app.name": application}
     if not is_submitted():
         check_java()
         # Workers of a local session would otherwise start the first python3 on the path.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        cores = os.cpu_count() or 1
-        builder = (
-            builder.config(map={**SETTINGS, **extra})
-            .config("spark.driver.memory", "2g")
-            .config("spark.log.level", "ERROR")
-        )
+        settings |= {**SETTINGS, **extra, "spark.driver.memory": "2g", "spark.log.level": "ERROR"}
         if "MASTER" not in os.environ:
             # A local session has no business on the network.
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-            builder = builder.master(f"local[{cores},4]")
-    return builder.getOrCreate()
+            settings["spark.master"] = f"local[{os.cpu_count() or 1},4]"
+    with _own_handler_of_interrupts():
+        SparkContext.getOrCreate(SparkConf().setAll(list(settings.items())))
+    return SparkSession.builder.config(map=settings).getOrCreate()
+
+
+@contextmanager
+def _own_handler_of_interrupts() -> Iterator[None]:
+    """Gives a program's handler of SIGINT back, which a new SparkContext replaces by one that calls into the JVM.
+
+    Where the main thread is inside of such a call, that second one fails. In a notebook Spark's handler stays.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if before is not signal.default_int_handler and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def is_submitted() -> bool:
