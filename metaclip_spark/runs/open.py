@@ -177,11 +177,16 @@ def check_finished(storage: Storage, read: Log) -> None:
 
 def _check_begin(storage: Storage, state: State, output: OutputConfig, applicant: Applicant) -> None:
     """Refuses to begin a run where there is one, unless the user or a restarted driver goes on with it."""
-    if output.resume or output.overwrite or not holds_run(storage):
+    if output.resume or output.overwrite or not holds_run(storage) or _holds_nothing(storage, state):
         return
     if state.owner is not None and applicant.follows(state.owner):
         return
     raise OutputExistsError(f"{storage.root} holds a run: give --resume to go on with it, or --overwrite")
+
+
+def _holds_nothing(storage: Storage, state: State) -> bool:
+    """Tells whether drivers have opened a run, but none came so far that anything counts."""
+    return bool(state.number) and not (state.waves or _is_extracted(state)) and not is_of_layout_1(storage)
 
 
 def _check_step(storage: Storage, state: State, output: OutputConfig, step: str) -> None:
@@ -305,7 +310,7 @@ def _applicant(session: SparkSession, application: str) -> Applicant:
 
 
 def _take_over(run: Run, *, begins: bool) -> None:
-    """Imports a run of layout 1, and begins anew where the user says so."""
+    """Imports a run of layout 1, and begins anew where the user says so or nothing would be lost."""
     owner, storage = run.owned, run.storage
     if begins and run.output.overwrite:
         mine = owner.state.owner.application if owner.state.owner else None
@@ -321,6 +326,9 @@ def _take_over(run: Run, *, begins: bool) -> None:
         elif not owner.state.imported:
             # A driver that began anew did not come to delete what was there.
             delete_layout_1(storage)
+    elif begins and not run.output.resume and owner.state.begins and _holds_nothing(storage, owner.state):
+        # What a start that came to nothing had settled binds nobody.
+        owner.commit(Reset(owner=owner.nonce))
 
 
 def _tidy_all(owner: Owner) -> None:
