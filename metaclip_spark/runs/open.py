@@ -44,6 +44,7 @@ from metaclip_spark.stores.spark_io import (
     warn_of_region,
 )
 from metaclip_spark.stores.storage import Storage
+from udfs.sources.credentials import without_credentials
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def try_output(output: OutputConfig, name: str) -> Iterator[Run]:
     storage = Storage(output.output)
     session = session_for(storage, _application(name), output)
     check_usable(storage)
-    session = session or get_session(_application(name), session_settings(output))
+    session = session or _session(_application(name), output)
     prepare_compression(session)
     log.info(prepare_tables(session, storage, allow_rename_committer=output.allow_rename_committer))
     yield Run(session, storage, output, Log(storage))
@@ -130,7 +131,7 @@ def open_run(path: str, *, name: str = "read", s3_packages: bool = False, finish
         check_finished(storage, read)
     elif not _is_extracted(read.state):
         raise InputError(f"{storage.root} is no run: give the folder that was a run's --output")
-    session = session or get_session(application, session_settings(output))
+    session = session or _session(application, output)
     prepare_tables(session, storage, allow_rename_committer=True)
     return Run(session, storage, output, read)
 
@@ -217,8 +218,13 @@ def session_settings(output: OutputConfig) -> dict[str, str]:
 
 def session_for(storage: Storage, application: str, output: OutputConfig) -> SparkSession | None:
     """Starts Spark early where Hadoop alone reaches a folder, so that not even its lock can be taken without."""
-    settings = session_settings(output)
-    return get_session(application, settings) if storage.needs_session else None
+    session_settings(output)
+    return _session(application, output) if storage.needs_session else None
+
+
+def _session(application: str, output: OutputConfig) -> SparkSession:
+    shown = without_credentials(output.output)
+    return get_session(application, session_settings(output), purpose=f"output {shown}")
 
 
 @contextmanager
@@ -239,7 +245,7 @@ def _own(output: OutputConfig, name: str, inputs: Sequence[str], *, step: str | 
         _refuse(storage, read.state, output, Applicant(application), step, begins=begins)
         if not _waits(output):
             check_free(read, storage, Applicant(application), wait=False)
-    session = get_session(application, session_settings(output))
+    session = _session(application, output)
     prepare_compression(session)
     line = prepare_tables(session, storage, allow_rename_committer=output.allow_rename_committer)
     if storage.scheme != "file":

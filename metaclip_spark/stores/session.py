@@ -1,5 +1,6 @@
 """The SparkSession, with the reason for each setting."""
 
+import logging
 import os
 import shutil
 import signal
@@ -14,7 +15,11 @@ from typing import Any
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from metaclip_spark import __version__
 from metaclip_spark.errors import ConfigError
+from metaclip_spark.stores.jvm import start_context
+
+log = logging.getLogger(__name__)
 
 OLDEST_JAVA = 17
 
@@ -37,7 +42,7 @@ SETTINGS = {
 """Settings that a running session accepts as well; a value that the user gave to spark-submit wins."""
 
 
-def get_session(application: str, extra: Mapping[str, str] | None = None) -> SparkSession:
+def get_session(application: str, extra: Mapping[str, str] | None = None, *, purpose: str = "") -> SparkSession:
     """Finds the running Spark session or starts one.
 
     Under spark-submit, on EMR or in a notebook the cluster's own settings stand. Plain `python` gets `local[N,4]` on
@@ -46,6 +51,7 @@ def get_session(application: str, extra: Mapping[str, str] | None = None) -> Spa
     Args:
         application: The application's name in Spark's UI.
         extra: Settings of a session that plain python starts, such as packages.
+        purpose: What the log says of it while it starts, such as "output runs/first".
 
     Returns:
         A session with `SETTINGS` where the user set nothing else.
@@ -53,7 +59,7 @@ def get_session(application: str, extra: Mapping[str, str] | None = None) -> Spa
     Raises:
         ConfigError: If a session must be started and there is no Java 17 or newer.
     """
-    session = SparkSession.getActiveSession() or _start_session(application, extra or {})
+    session = SparkSession.getActiveSession() or _start_session(application, extra or {}, purpose)
     given = {name for name, _ in session.sparkContext.getConf().getAll()}
     for name, value in SETTINGS.items():
         if name.startswith("spark.sql.") and name not in given:
@@ -61,20 +67,30 @@ def get_session(application: str, extra: Mapping[str, str] | None = None) -> Spa
     return session
 
 
-def _start_session(application: str, extra: Mapping[str, str]) -> SparkSession:
+def _start_session(application: str, extra: Mapping[str, str], purpose: str) -> SparkSession:
+    cores, where = os.cpu_count() or 1, ""
     settings: dict[str, Any] = {"spark.app.name": application}
     if not is_submitted():
         check_java()
         # Workers of a local session would otherwise start the first python3 on the path.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        settings |= {**SETTINGS, **extra, "spark.driver.memory": "2g", "spark.log.level": "ERROR"}
+        settings |= {**SETTINGS, **extra, "spark.driver.memory": "2g"}
         if "MASTER" not in os.environ:
             # A local session has no business on the network.
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-            settings["spark.master"] = f"local[{os.cpu_count() or 1},4]"
+            settings["spark.master"] = f"local[{cores},4]"
+            where = f" ({cores} core{'s' if cores > 1 else ''})"
+    log.info(f"metaclip-spark {__version__}: starting Spark{where}{purpose and f', {purpose}'}")
     with _own_handler_of_interrupts():
-        SparkContext.getOrCreate(SparkConf().setAll(list(settings.items())))
-    return SparkSession.builder.config(map=settings).getOrCreate()
+        conf = SparkConf().setAll(list(settings.items()))
+        if is_submitted():
+            SparkContext.getOrCreate(conf)
+        else:
+            start_context(conf)
+    session = SparkSession.builder.config(map=settings).getOrCreate()
+    if address := session.sparkContext.uiWebUrl:
+        log.info(f"Spark UI: {address}")
+    return session
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from metaclip_spark import __version__
 from tests.end_to_end.stored import check_whole
 from tests.support.jobs import CHECKOUT, SAMPLE, rows, state_of
 
@@ -126,7 +127,10 @@ def test_ctrl_c_ends_a_run_as_sigterm_does(tmp_path):
     assert seconds < 30
     assert shown.rstrip().endswith(STOPPED)
     assert "Traceback" not in shown
-    assert "ERROR:" not in shown
+    for noise in ("ERROR:", "WARN", "log4j", "log level", "Picked up"):
+        assert noise not in shown
+    lines = " ".join(shown.split())
+    assert lines.index(f"metaclip-spark {__version__}: starting Spark (") < lines.index("Spark UI: http://")
     assert check_whole(output).ended
 
 
@@ -138,6 +142,18 @@ def test_ctrl_c_while_spark_starts_leaves_one_line_and_no_run(tmp_path):
     assert code == 130
     assert STOPPED in shown
     assert "Traceback" not in shown
+    assert not output.exists()
+
+
+def test_a_jvm_that_does_not_start_says_why(tmp_path):
+    output = tmp_path / "out"
+    done = subprocess.run(
+        extract("--archives", SAMPLE, "--output", output), capture_output=True, text=True, timeout=120, check=False,
+        env=environment(PYSPARK_SUBMIT_ARGS="--no-such pyspark-shell"),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Unrecognized option: --no-such" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not output.exists()
 
 
