@@ -13,7 +13,11 @@ from metaclip_spark import __version__
 from metaclip_spark.commands.main import VERBS, main
 from tests.support.jobs import CHECKOUT, load
 
-HEAVY = ("numba", "llvmlite", "pyspark", "py4j", "ahocorasick", "matplotlib", "torch", "PIL", "boto3")
+HEAVY = (
+    *("numba", "llvmlite", "pyspark", "py4j", "ahocorasick", "matplotlib", "torch", "PIL", "boto3"),
+    *("botocore", "numpy", "pandas", "pyarrow", "rich", "urllib3"),
+)
+"""What takes longer to import than a command's options take to be read."""
 JOBS = sorted((CHECKOUT / "jobs").glob("*.py"))
 ASK_FOR_HELP = """
 import json, runpy, sys
@@ -83,6 +87,14 @@ def test_the_help_lists_every_verb_in_one_line(capsys):
     for verb, job in VERBS.items():
         assert sum(line.startswith(f"  {verb} ") and line.endswith(job.description) for line in lines) == 2
     assert max(map(len, lines)) <= 140
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.stem)
+def test_every_job_shows_the_version(job, capsys):
+    with pytest.raises(SystemExit) as ended:
+        load(job).main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"metaclip-spark {__version__}\n"
 
 
 def test_the_version_is_shown(capsys):
