@@ -33,6 +33,8 @@ help: ## list the targets
 demo: $(VENV)/installed-spark ## curate the sample into demo-output/ (the first run installs everything into .venv/)
 	@$(WITH_SPARK) $(VENV)/bin/python jobs/curate.py --archives '$(ARCHIVES)' \
 		--metadata tests/data/wordnet_lemmas.txt.gz --output $(OUTPUT) --threshold-t 20 --seed 0 --overwrite
+	@printf "%s\n" "" "To go on:" "  . $(VENV)/bin/activate" \
+		"  export JAVA_HOME=\"\$$(python .ci/java_home.py)\"" "  metaclip-spark plan --run $(OUTPUT)"
 
 # The check runs while gigabytes of packages come. Much of their time the tests wait for processes: three use two cores.
 test: $(VENV)/installed-tests ## check, then every test
@@ -123,10 +125,12 @@ constraints: ## resolve the dependencies anew, as near as possible to the versio
 
 # An environment is made anew only when what it is made from has changed.
 $(VENV)/bin/python $(SPARK35)/bin/python $(BENCHMARK)/bin/python:
+	@echo "Making a Python environment in $(dir $(@D))"
 	@python="$$(.ci/find_python)" && "$$python" -m venv $(dir $(@D))
 
 $(VENV)/installed-spark: $(ENVIRONMENT) | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[spark]'
+	@echo "Installing Spark and what else is needed into $(VENV)/ (once, a minute or so)"
+	@.ci/with_signs_of_life $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[spark]'
 	@touch $@
 
 $(VENV)/installed-tests: $(ENVIRONMENT) | $(VENV)/bin/python

@@ -12,54 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip_spark.errors import ConfigError, brief, wrong_type
+from metaclip_spark.thresholds import LARGEST_COUNT, check_threshold
 from udfs.balancing.probability import PROBABILITY_UNITS
 
 Counts = npt.NDArray[np.int64]
-
-LARGEST_COUNT = 2**63 - 1
-"""What a 64-bit count can be; sums of counts are Python integers, which never wrap around."""
-
-LARGEST_THRESHOLD = LARGEST_COUNT + 1
-"""Above the largest count: at it every entry belongs to the tail, as at any larger one."""
 
 _HALF_BITS = 32
 
 CHANCE_OF_FALSE_ALARM = 1e-6
 """How often a right sample may lie outside `size_bound`; half of it on each side."""
-
-
-def check_threshold(value: object) -> int | float:
-    """Reads a threshold t as the user gave it.
-
-    Args:
-        value: A whole number from 1 to `LARGEST_THRESHOLD`, or infinity; as a number or as text ("20000", "inf").
-
-    Returns:
-        The threshold as an int, or `math.inf`, which keeps every matched pair.
-
-    Raises:
-        ConfigError: If it is anything else: below 1, too large, a fraction, NaN, another text or another type.
-    """
-    number = value
-    if isinstance(value, str):
-        try:
-            number = math.inf if value.strip().lower() in {"inf", "infinity"} else int(value)
-        except ValueError:
-            number = None
-    if isinstance(number, np.generic):
-        number = number.item()
-    if isinstance(number, float) and number.is_integer():
-        number = int(number)
-    if isinstance(number, float) and number == math.inf:
-        return math.inf
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ConfigError(f"threshold_t is {brief(value)}, but must be a whole number of at least 1, or inf")
-    if number > LARGEST_THRESHOLD:
-        raise ConfigError(
-            f"threshold_t is {brief(value)}, but must be at most 2^63, which no count reaches: give inf to keep every "
-            "matched pair"
-        )
-    return number
 
 
 def exact_sum(counts: Counts) -> int:

@@ -45,6 +45,7 @@ from metaclip_spark.steps.deduplicate import deduplicate_pairs
 from metaclip_spark.steps.match import match_pairs
 from metaclip_spark.steps.sample import expect, sample_pairs
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold
+from metaclip_spark.thresholds import check_threshold
 from udfs.schemas import ENTRY_COUNTS, EXPECTED_KEPT, MATCHED, PAIRS
 
 log = logging.getLogger(__name__)
@@ -254,7 +255,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
     def work(attempt: Attempt) -> SampleNumbers:
         passed = run.matched(gate)
         threshold = (
-            balance.check_threshold(config.threshold_t)
+            check_threshold(config.threshold_t)
             if config.threshold_t is not None
             else choose_threshold(counts, passed, tail_share=config.tail_share, target_pairs=config.target_pairs)
         )

@@ -19,6 +19,7 @@ from metaclip_spark.commands.inspection import explain_pair, plan_threshold, tab
 from metaclip_spark.commands.metadata import build_metadata, diff_metadata, lint_metadata
 from metaclip_spark.commands.show import show
 from metaclip_spark.config.job import EXIT_DONE, Job, log_format_in, run_job
+from metaclip_spark.config.signals import leave_at_once_from_now_on
 from metaclip_spark.errors import ConfigError
 
 PROGRAM = "metaclip-spark"
@@ -43,7 +44,9 @@ VERBS: dict[str, Job] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the verb that the arguments begin with, and gives its exit code."""
-    verb, *options = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if argv is None:
+        return leave_at_once_from_now_on(main(sys.argv[1:]))
+    verb, *options = list(argv) or ["--help"]
     if verb in {"--help", "-h"}:
         show(_help_lines())
         return EXIT_DONE

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
 
+from metaclip_spark import __version__
 from metaclip_spark.config.fields import limit_of, option_of, parser_type, path_text, refusal, values_of
 from metaclip_spark.errors import ConfigError
 from udfs.sources.credentials import without_credentials
@@ -36,7 +37,7 @@ class _HelpFormatter(DefaultHelpFormatter):
     """Shows the help of our options as it is, without the names of types."""
 
     def _get_help_string(self, action: Action) -> str:
-        own = action.dest not in {"help", "config", "print_config"}
+        own = action.dest not in {"help", "version", "config", "print_config"}
         return action.help or "" if own else super()._get_help_string(action)
 
 
@@ -50,6 +51,9 @@ def parse_configs(
         exit_on_error=False,
         print_config="--print-config",
         formatter_class=_HelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"metaclip-spark {__version__}", help="show the version and exit"
     )
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     for name, (config_class, field) in _distinct_fields(config_classes).items():

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation, Overflow
 from typing import Any, Literal
 
-from metaclip_spark.balance import LARGEST_COUNT, check_threshold
 from metaclip_spark.config.fields import (
     OPERATIONAL,
     PATH,
@@ -23,6 +22,7 @@ from metaclip_spark.config.fields import (
     check_types,
 )
 from metaclip_spark.errors import ConfigError, brief
+from metaclip_spark.thresholds import LARGEST_COUNT, check_threshold
 
 PRESETS = {"metaclip-english": ("en",)}
 """Preset name -> languages of its filter (top-1 label, no smallest probability)."""

@@ -20,8 +20,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from jsonargparse import typing as checked
 from jsonargparse.typing import restricted_number_type, restricted_string_type
 
-from metaclip_spark.balance import LARGEST_COUNT
 from metaclip_spark.errors import ConfigError, CurationError, brief, wrong_type
+from metaclip_spark.thresholds import LARGEST_COUNT
 from udfs.sources.credentials import without_credentials
 
 OPERATIONAL = {"operational": True}

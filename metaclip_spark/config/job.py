@@ -3,9 +3,7 @@
 import re
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, pairwise
@@ -13,6 +11,13 @@ from typing import Any, NamedTuple
 
 from metaclip_spark.config.command_line import one_line, parse_configs
 from metaclip_spark.config.curation import LogConfig
+from metaclip_spark.config.signals import (
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    StoppedError,
+    ended_by_signals,
+    leave_at_once_from_now_on,
+)
 from metaclip_spark.errors import (
     ConfigError,
     CurationError,
@@ -26,8 +31,6 @@ from udfs.sources.credentials import urls_without_credentials
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USER_MUST_CHANGE = 2
-EXIT_TERMINATED = 128 + signal.SIGTERM
-EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 _RAISED = re.compile(r"(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): ")
 
@@ -55,7 +58,9 @@ class Job:
 
     def __call__(self, argv: Sequence[str] | None = None, *, program: str | None = None) -> int:
         """Runs the command with these arguments; None reads `sys.argv`."""
-        arguments = list(sys.argv[1:] if argv is None else argv)
+        if argv is None:
+            return leave_at_once_from_now_on(self(sys.argv[1:], program=program))
+        arguments = list(argv)
         parsed: list[Any] = []
 
         def parse() -> None:
@@ -89,31 +94,26 @@ def log_format_in(arguments: Sequence[str]) -> str:
 
 def run_job(job: Callable[[], int | None], *, resumes: bool = True, log_format: str = "text") -> int:
     """Runs a job, its errors as one line and an exit code: 2 for what the user must change, 130 or 143 when stopped."""
-    try:
-        with _ended_by_sigterm():
-            return job() or EXIT_DONE
-    except _expected() as error:
+
+    def last_line(error: BaseException) -> tuple[int, str]:
         ending = _ending(error, resumes=resumes)
-        sys.stderr.write(f"{ending.as_json() if log_format == 'json' else ending.as_text()}\n")
-        return ending.code
+        return ending.code, ending.as_json() if log_format == "json" else ending.as_text()
 
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Lets SIGTERM end the block cleanly, and gives the caller's own handler back afterwards."""
-    if threading.current_thread() is not threading.main_thread():
-        # Only the main thread may set a handler.
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with ended_by_signals(lambda: last_line(KeyboardInterrupt())[1]) as asked_to_end:
+        try:
+            return job() or EXIT_DONE
+        except BaseException as error:
+            # Whatever else a signal brought down is told of as that signal.
+            cause = asked_to_end() or error
+            if not isinstance(cause, _expected()):
+                raise
+            code, line = last_line(cause)
+            sys.stderr.write(f"{line}\n")
+            return code
 
 
 def _expected() -> tuple[type[BaseException], ...]:
-    return (KeyboardInterrupt, _TerminatedError, CurationError, OSError, *_spark_errors())
+    return (KeyboardInterrupt, StoppedError, CurationError, OSError, *_spark_errors())
 
 
 def _spark_errors() -> tuple[type[Exception], ...]:
@@ -147,10 +147,9 @@ class _Ending(NamedTuple):
 
 def _ending(error: BaseException, *, resumes: bool) -> _Ending:
     again = "--resume goes on" if resumes else "run it again"
-    if isinstance(error, KeyboardInterrupt | _TerminatedError):
-        why, code = (
-            ("interrupted", EXIT_INTERRUPTED) if isinstance(error, KeyboardInterrupt) else ("SIGTERM", EXIT_TERMINATED)
-        )
+    if isinstance(error, KeyboardInterrupt | StoppedError):
+        terminated = isinstance(error, StoppedError) and error.number == signal.SIGTERM
+        why, code = ("SIGTERM", EXIT_TERMINATED) if terminated else ("interrupted", EXIT_INTERRUPTED)
         kept = "committed waves and finished steps are kept" if resumes else "nothing is half written"
         return _Ending(code, f"stopped ({why}): {kept}; {again}", is_error=False)
     if isinstance(error, _spark_errors()):
@@ -179,11 +178,3 @@ def _remedy(trace: str) -> str:
     if "No space left on device" in trace:
         return " (a local disk is full: free it, or set spark.local.dir to a larger one)"
     return ""
-
-
-class _TerminatedError(BaseException):
-    """A SIGTERM arrived. Not an Exception, which py4j would take for a fault of its connection."""
-
-
-def _terminate(_signal: int, _frame: object) -> None:
-    raise _TerminatedError

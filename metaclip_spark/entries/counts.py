@@ -8,7 +8,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_spark.balance import LARGEST_COUNT
 from metaclip_spark.entries.files import (
     PARQUET_START,
     JsonObject,
@@ -22,6 +21,7 @@ from metaclip_spark.entries.files import (
 from metaclip_spark.entries.messages import MOST_SHOWN, brief
 from metaclip_spark.entries.metadata import Metadata, check_entries, in_order, load_metadata
 from metaclip_spark.errors import MetadataError
+from metaclip_spark.thresholds import LARGEST_COUNT
 from udfs.sources.credentials import without_credentials
 
 DIGEST_KEY = "metadata_digest"

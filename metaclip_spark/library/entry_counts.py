@@ -13,6 +13,7 @@ from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.entries import Metadata, as_metadata, load_entry_counts
 from metaclip_spark.errors import MetadataError, wrong_type
 from metaclip_spark.runs.paths import counts_in_run
+from metaclip_spark.thresholds import LARGEST_COUNT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,7 @@ class EntryCounts:
             raise MetadataError(f"counts has the shape {counts.shape}: it must be ({len(entries)},), as the list")
         if counts.dtype.kind not in "iu" or (counts.size and counts.min() < 0):
             raise MetadataError("counts must hold integers of at least 0")
-        if counts.size and counts.max() > balance.LARGEST_COUNT:
+        if counts.size and counts.max() > LARGEST_COUNT:
             raise MetadataError("a count must be at most 2^63 - 1")
         object.__setattr__(self, "entries", tuple(entries))
         object.__setattr__(self, "counts", counts.astype(np.int64))
@@ -139,7 +140,7 @@ class EntryCounts:
                 f"counts of two metadata lists ({len(self.entries):,} and {len(other.entries):,} entries) cannot be "
                 "added: count both pools with the same list"
             )
-        wrapping = np.flatnonzero(other.counts > balance.LARGEST_COUNT - self.counts)
+        wrapping = np.flatnonzero(other.counts > LARGEST_COUNT - self.counts)
         if wrapping.size:
             raise MetadataError(f"the counts of the entry {self.entries[wrapping[0]]!r} add up to more than 2^63 - 1")
         return EntryCounts(self.entries, self.counts + other.counts)

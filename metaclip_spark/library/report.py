@@ -11,6 +11,7 @@ from metaclip_spark.library.entry_counts import EntryCounts
 from metaclip_spark.reports import charts, frames, records
 from metaclip_spark.reports.html import render_html
 from metaclip_spark.reports.report import summary_lines
+from metaclip_spark.thresholds import check_threshold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,7 +191,7 @@ class PaperComparison:
         reasons = frames.differences_from_paper(len(entry_counts.entries), languages)
         self.is_valid = not reasons
         self.verdict = frames.paper_verdict(reasons)
-        threshold = balance.check_threshold(report.threshold_t)
+        threshold = check_threshold(report.threshold_t)
         entries = len(entry_counts.entries)
         self._frame = frames.paper_frame(
             {

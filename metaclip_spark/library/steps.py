@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from metaclip_spark.balance import ExpectedSize, check_threshold
+from metaclip_spark.balance import ExpectedSize
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, SampleConfig
 from metaclip_spark.config.fields import check_engine, several
 from metaclip_spark.entries import Metadata, as_metadata
@@ -23,6 +23,7 @@ from metaclip_spark.library.session import session_for
 from metaclip_spark.steps import count, deduplicate, extract, language_filter, match, sample
 from metaclip_spark.steps import thresholds as threshold_steps
 from metaclip_spark.steps.schemas import require_columns
+from metaclip_spark.thresholds import check_threshold
 from udfs.pairs.extract import ExtractOptions
 from udfs.schemas import ARCHIVES, MATCHED, PAIRS, REJECTS
 

@@ -17,6 +17,7 @@ from metaclip_spark.reports.records import Coverage, Group, ListedEntry, Profile
 from metaclip_spark.runs.records import SampleManifest
 from metaclip_spark.runs.run import Run, entry_table, read_entry_counts, read_expected_kept
 from metaclip_spark.steps.count import count_entries
+from metaclip_spark.thresholds import check_threshold
 from udfs.schemas import CURATED, ENTRY_FIGURES
 
 LISTED = 20
@@ -71,7 +72,7 @@ def read_balance(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Gives the counts that the sample step balanced with (the run's own or --entry-counts') and the probabilities."""
     balanced = read_entry_counts(run, "balance_counts")[1] if sampled.settings["entry_counts"] else counts
-    threshold = balance.check_threshold(sampled.numbers.threshold_t)
+    threshold = check_threshold(sampled.numbers.threshold_t)
     return balanced, balance.entry_probabilities(balanced, threshold)
 
 

@@ -16,7 +16,6 @@ import pyspark
 from msgspec import UnsetType
 
 from metaclip_spark import __version__
-from metaclip_spark.balance import check_threshold
 from metaclip_spark.commits.entries import LAYOUT, Finish
 from metaclip_spark.commits.files import tidy
 from metaclip_spark.commits.run_file import publish_run_file
@@ -48,6 +47,7 @@ from metaclip_spark.runs.records import (
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXTRACT, MATCH, SAMPLE, STEPS
 from metaclip_spark.runs.waves import UNKNOWN_RECORDS
+from metaclip_spark.thresholds import check_threshold
 
 log = logging.getLogger(__name__)
 

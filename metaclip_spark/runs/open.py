@@ -44,6 +44,7 @@ from metaclip_spark.stores.spark_io import (
     warn_of_region,
 )
 from metaclip_spark.stores.storage import Storage
+from udfs.sources.credentials import without_credentials
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def try_output(output: OutputConfig, name: str) -> Iterator[Run]:
     storage = Storage(output.output)
     session = session_for(storage, _application(name), output)
     check_usable(storage)
-    session = session or get_session(_application(name), session_settings(output))
+    session = session or _session(_application(name), output)
     prepare_compression(session)
     log.info(prepare_tables(session, storage, allow_rename_committer=output.allow_rename_committer))
     yield Run(session, storage, output, Log(storage))
@@ -130,7 +131,7 @@ def open_run(path: str, *, name: str = "read", s3_packages: bool = False, finish
         check_finished(storage, read)
     elif not _is_extracted(read.state):
         raise InputError(f"{storage.root} is no run: give the folder that was a run's --output")
-    session = session or get_session(application, session_settings(output))
+    session = session or _session(application, output)
     prepare_tables(session, storage, allow_rename_committer=True)
     return Run(session, storage, output, read)
 
@@ -177,11 +178,16 @@ def check_finished(storage: Storage, read: Log) -> None:
 
 def _check_begin(storage: Storage, state: State, output: OutputConfig, applicant: Applicant) -> None:
     """Refuses to begin a run where there is one, unless the user or a restarted driver goes on with it."""
-    if output.resume or output.overwrite or not holds_run(storage):
+    if output.resume or output.overwrite or not holds_run(storage) or _holds_nothing(storage, state):
         return
     if state.owner is not None and applicant.follows(state.owner):
         return
     raise OutputExistsError(f"{storage.root} holds a run: give --resume to go on with it, or --overwrite")
+
+
+def _holds_nothing(storage: Storage, state: State) -> bool:
+    """Tells whether drivers have opened a run, but none came so far that anything counts."""
+    return bool(state.number) and not (state.waves or _is_extracted(state)) and not is_of_layout_1(storage)
 
 
 def _check_step(storage: Storage, state: State, output: OutputConfig, step: str) -> None:
@@ -212,8 +218,13 @@ def session_settings(output: OutputConfig) -> dict[str, str]:
 
 def session_for(storage: Storage, application: str, output: OutputConfig) -> SparkSession | None:
     """Starts Spark early where Hadoop alone reaches a folder, so that not even its lock can be taken without."""
-    settings = session_settings(output)
-    return get_session(application, settings) if storage.needs_session else None
+    session_settings(output)
+    return _session(application, output) if storage.needs_session else None
+
+
+def _session(application: str, output: OutputConfig) -> SparkSession:
+    shown = without_credentials(output.output)
+    return get_session(application, session_settings(output), purpose=f"output {shown}")
 
 
 @contextmanager
@@ -234,7 +245,7 @@ def _own(output: OutputConfig, name: str, inputs: Sequence[str], *, step: str | 
         _refuse(storage, read.state, output, Applicant(application), step, begins=begins)
         if not _waits(output):
             check_free(read, storage, Applicant(application), wait=False)
-    session = get_session(application, session_settings(output))
+    session = _session(application, output)
     prepare_compression(session)
     line = prepare_tables(session, storage, allow_rename_committer=output.allow_rename_committer)
     if storage.scheme != "file":
@@ -305,7 +316,7 @@ def _applicant(session: SparkSession, application: str) -> Applicant:
 
 
 def _take_over(run: Run, *, begins: bool) -> None:
-    """Imports a run of layout 1, and begins anew where the user says so."""
+    """Imports a run of layout 1, and begins anew where the user says so or nothing would be lost."""
     owner, storage = run.owned, run.storage
     if begins and run.output.overwrite:
         mine = owner.state.owner.application if owner.state.owner else None
@@ -321,6 +332,9 @@ def _take_over(run: Run, *, begins: bool) -> None:
         elif not owner.state.imported:
             # A driver that began anew did not come to delete what was there.
             delete_layout_1(storage)
+    elif begins and not run.output.resume and owner.state.begins and _holds_nothing(storage, owner.state):
+        # What a start that came to nothing had settled binds nobody.
+        owner.commit(Reset(owner=owner.nonce))
 
 
 def _tidy_all(owner: Owner) -> None:

@@ -14,9 +14,10 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from metaclip_spark.balance import LARGEST_COUNT, ExpectedSize, threshold_for_tail_share
+from metaclip_spark.balance import ExpectedSize, threshold_for_tail_share
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.steps.schemas import spark_schema
+from metaclip_spark.thresholds import LARGEST_COUNT
 from udfs.balancing.expected_sizes import expected_sizes_batches
 from udfs.balancing.probability import PROBABILITY_UNITS
 from udfs.schemas import THRESHOLD_SUMS

@@ -1,15 +1,25 @@
 """The SparkSession, with the reason for each setting."""
 
+import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from metaclip_spark import __version__
 from metaclip_spark.errors import ConfigError
+from metaclip_spark.stores.jvm import start_context
+
+log = logging.getLogger(__name__)
 
 OLDEST_JAVA = 17
 
@@ -32,7 +42,7 @@ SETTINGS = {
 """Settings that a running session accepts as well; a value that the user gave to spark-submit wins."""
 
 
-def get_session(application: str, extra: Mapping[str, str] | None = None) -> SparkSession:
+def get_session(application: str, extra: Mapping[str, str] | None = None, *, purpose: str = "") -> SparkSession:
     """Finds the running Spark session or starts one.
 
     Under spark-submit, on EMR or in a notebook the cluster's own settings stand. Plain `python` gets `local[N,4]` on
@@ -41,6 +51,7 @@ def get_session(application: str, extra: Mapping[str, str] | None = None) -> Spa
     Args:
         application: The application's name in Spark's UI.
         extra: Settings of a session that plain python starts, such as packages.
+        purpose: What the log says of it while it starts, such as "output runs/first".
 
     Returns:
         A session with `SETTINGS` where the user set nothing else.
@@ -48,7 +59,7 @@ def get_session(application: str, extra: Mapping[str, str] | None = None) -> Spa
     Raises:
         ConfigError: If a session must be started and there is no Java 17 or newer.
     """
-    session = SparkSession.getActiveSession() or _start_session(application, extra or {})
+    session = SparkSession.getActiveSession() or _start_session(application, extra or {}, purpose)
     given = {name for name, _ in session.sparkContext.getConf().getAll()}
     for name, value in SETTINGS.items():
         if name.startswith("spark.sql.") and name not in given:
@@ -56,23 +67,44 @@ def get_session(application: str, extra: Mapping[str, str] | None = None) -> Spa
     return session
 
 
-def _start_session(application: str, extra: Mapping[str, str]) -> SparkSession:
-    builder = SparkSession.builder.appName(application)
+def _start_session(application: str, extra: Mapping[str, str], purpose: str) -> SparkSession:
+    cores, where = os.cpu_count() or 1, ""
+    settings: dict[str, Any] = {"spark.app.name": application}
     if not is_submitted():
         check_java()
         # Workers of a local session would otherwise start the first python3 on the path.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        cores = os.cpu_count() or 1
-        builder = (
-            builder.config(map={**SETTINGS, **extra})
-            .config("spark.driver.memory", "2g")
-            .config("spark.log.level", "ERROR")
-        )
+        settings |= {**SETTINGS, **extra, "spark.driver.memory": "2g"}
         if "MASTER" not in os.environ:
             # A local session has no business on the network.
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-            builder = builder.master(f"local[{cores},4]")
-    return builder.getOrCreate()
+            settings["spark.master"] = f"local[{cores},4]"
+            where = f" ({cores} core{'s' if cores > 1 else ''})"
+    log.info(f"metaclip-spark {__version__}: starting Spark{where}{purpose and f', {purpose}'}")
+    with _own_handler_of_interrupts():
+        conf = SparkConf().setAll(list(settings.items()))
+        if is_submitted():
+            SparkContext.getOrCreate(conf)
+        else:
+            start_context(conf)
+    session = SparkSession.builder.config(map=settings).getOrCreate()
+    if address := session.sparkContext.uiWebUrl:
+        log.info(f"Spark UI: {address}")
+    return session
+
+
+@contextmanager
+def _own_handler_of_interrupts() -> Iterator[None]:
+    """Gives a program's handler of SIGINT back, which a new SparkContext replaces by one that calls into the JVM.
+
+    Where the main thread is inside of such a call, that second one fails. In a notebook Spark's handler stays.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if before is not signal.default_int_handler and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def is_submitted() -> bool:

@@ -1,8 +1,10 @@
-"""A SIGTERM ends a run cleanly, log lines are objects, and a page that crashes or hangs the parser costs itself."""
+"""Ctrl-C and SIGTERM end a run cleanly, log lines are objects, a page that crashes or hangs the parser costs itself."""
 
 import gzip
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import time
 
 import pytest
 
+from metaclip_spark import __version__
 from tests.end_to_end.stored import check_whole
 from tests.support.jobs import CHECKOUT, SAMPLE, rows, state_of
 
@@ -81,6 +84,77 @@ def test_a_sigterm_ends_the_run_and_keeps_the_waves(request, tmp_path, store, at
     state = check_whole(output)
     assert state.ended
     assert all(wave.archives for wave in state.waves.values())
+
+
+def in_terminal(command, interrupted, timeout_s=300):
+    """Runs a command in a terminal, and types Ctrl-C when a function of what was shown so far says so.
+
+    Returns the exit code, what was shown, and the seconds from the first Ctrl-C to the end.
+    """
+    pid, terminal = pty.fork()
+    if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.execve(command[0], command, environment(TERM="dumb"))
+    shown, typed_at, deadline = b"", None, time.monotonic() + timeout_s
+    try:
+        while time.monotonic() < deadline:
+            if select.select([terminal], [], [], 0.05)[0]:
+                try:
+                    shown += os.read(terminal, 65536)
+                except OSError:
+                    # Linux says so of the end.
+                    break
+            if typed_at is None and interrupted(shown.decode(errors="replace")):
+                os.write(terminal, b"\x03")
+                typed_at = time.monotonic()
+    finally:
+        if time.monotonic() >= deadline:
+            os.killpg(pid, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        os.close(terminal)
+    assert typed_at, shown[-2000:]
+    return code, shown.decode(), time.monotonic() - typed_at
+
+
+STOPPED = "stopped (interrupted): committed waves and finished steps are kept; --resume goes on"
+
+
+def test_ctrl_c_ends_a_run_as_sigterm_does(tmp_path):
+    output = tmp_path / "out"
+    command = extract("--archives", SAMPLE, "--output", output, "--archives-per-wave", 1)
+    code, shown, seconds = in_terminal(command, lambda _: state_of(output).waves)
+    assert code == 130
+    assert seconds < 30
+    assert shown.rstrip().endswith(STOPPED)
+    assert "Traceback" not in shown
+    for noise in ("ERROR:", "WARN", "log4j", "log level", "Picked up"):
+        assert noise not in shown
+    lines = " ".join(shown.split())
+    assert lines.index(f"metaclip-spark {__version__}: starting Spark (") < lines.index("Spark UI: http://")
+    assert check_whole(output).ended
+
+
+def test_ctrl_c_while_spark_starts_leaves_one_line_and_no_run(tmp_path):
+    output = tmp_path / "out"
+    command = extract("--archives", SAMPLE, "--output", output)
+    started = time.monotonic()
+    code, shown, _ = in_terminal(command, lambda _: time.monotonic() - started > 2.5)
+    assert code == 130
+    assert STOPPED in shown
+    assert "Traceback" not in shown
+    assert not output.exists()
+
+
+def test_a_jvm_that_does_not_start_says_why(tmp_path):
+    output = tmp_path / "out"
+    done = subprocess.run(
+        extract("--archives", SAMPLE, "--output", output), capture_output=True, text=True, timeout=120, check=False,
+        env=environment(PYSPARK_SUBMIT_ARGS="--no-such pyspark-shell"),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Unrecognized option: --no-such" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not output.exists()
 
 
 def test_a_page_that_crashes_or_hangs_the_parser_costs_itself(tmp_path):

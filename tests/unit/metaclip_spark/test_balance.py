@@ -7,10 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metaclip_spark.balance import (
-    LARGEST_COUNT,
-    LARGEST_THRESHOLD,
     ExpectedSize,
-    check_threshold,
     entry_probabilities,
     exact_sum,
     head_entries_cut,
@@ -19,6 +16,7 @@ from metaclip_spark.balance import (
     threshold_for_tail_share,
 )
 from metaclip_spark.errors import ConfigError
+from metaclip_spark.thresholds import LARGEST_COUNT, LARGEST_THRESHOLD, check_threshold
 
 COUNTS = np.array([0, 1, 2, 2, 10, 85])
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,11 @@ from metaclip_spark import __version__
 from metaclip_spark.commands.main import VERBS, main
 from tests.support.jobs import CHECKOUT, load
 
-HEAVY = ("numba", "llvmlite", "pyspark", "py4j", "ahocorasick", "matplotlib", "torch", "PIL", "boto3")
+HEAVY = (
+    *("numba", "llvmlite", "pyspark", "py4j", "ahocorasick", "matplotlib", "torch", "PIL", "boto3"),
+    *("botocore", "numpy", "pandas", "pyarrow", "rich", "urllib3"),
+)
+"""What takes longer to import than a command's options take to be read."""
 JOBS = sorted((CHECKOUT / "jobs").glob("*.py"))
 ASK_FOR_HELP = """
 import json, runpy, sys
@@ -44,12 +49,52 @@ def test_the_help_of_every_job_loads_neither_spark_nor_numba():
     assert [name for name in HEAVY if name in loaded] == []
 
 
+def test_every_job_without_the_environment_says_what_to_do():
+    bodies = {job.read_text("utf-8").partition("except ModuleNotFoundError")[2] for job in JOBS}
+    assert len(bodies) == 1
+    # Isolated and without site-packages, as another Python is.
+    done = python("-I", "-S", JOBS[0])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"error: metaclip-spark is not installed for {sys.executable}: activate .venv or pip install '.[spark]'\n"
+    )
+
+
+def test_a_long_command_gives_signs_of_life_and_its_exit_code():
+    script = CHECKOUT / ".ci" / "with_signs_of_life"
+    done = subprocess.run(
+        [script, "sh", "-c", "sleep 1.5; exit 3"], env={**os.environ, "METACLIP_SECONDS_BETWEEN_SIGNS": "1"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stdout.startswith("... still at work, 1 s\n")
+
+
+def test_make_demo_says_what_it_does_and_how_to_go_on(tmp_path):
+    told = subprocess.run(
+        ["make", "--dry-run", "demo", f"VENV={tmp_path / 'new'}"],
+        cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True,
+    ).stdout  # fmt: skip
+    said = [line for line in told.splitlines() if line.startswith("echo ")]
+    assert "Making a Python environment" in said[0]
+    assert "a minute or so" in said[1]
+    assert f". {tmp_path / 'new'}/bin/activate" in told.partition("To go on:")[2]
+
+
 def test_the_help_lists_every_verb_in_one_line(capsys):
     assert main(["--help"]) == main([]) == 0
     lines = capsys.readouterr().out.splitlines()
     for verb, job in VERBS.items():
         assert sum(line.startswith(f"  {verb} ") and line.endswith(job.description) for line in lines) == 2
     assert max(map(len, lines)) <= 140
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.stem)
+def test_every_job_shows_the_version(job, capsys):
+    with pytest.raises(SystemExit) as ended:
+        load(job).main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"metaclip-spark {__version__}\n"
 
 
 def test_the_version_is_shown(capsys):

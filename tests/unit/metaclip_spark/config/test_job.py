@@ -2,6 +2,8 @@
 
 import importlib.util
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,9 +80,38 @@ def test_every_job_has_help_and_refuses_in_one_line(path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_job_gives_the_handler_of_sigterm_back():
-    before = signal.getsignal(signal.SIGTERM)
-    during = []
-    assert run_job(lambda: during.append(signal.getsignal(signal.SIGTERM))) == 0
-    assert during[0] is not before
-    assert signal.getsignal(signal.SIGTERM) is before
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_job_gives_the_handlers_of_signals_back(number):
+    own = signal.default_int_handler
+    outer = signal.signal(number, own)
+    try:
+        during = []
+        assert run_job(lambda: during.append(signal.getsignal(number))) == 0
+        assert during[0] is not own
+        assert signal.getsignal(number) is own
+    finally:
+        signal.signal(number, outer)
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_what_a_signal_brings_down_is_told_of_as_the_signal_and_a_second_one_ends_at_once(number, code):
+    lines = (
+        "import os, signal, sys, time",
+        "from metaclip_spark.config.job import run_job",
+        "signal.signal(signal.SIGINT, signal.default_int_handler)",
+        f"def stop(): os.kill(os.getpid(), signal.{number}); time.sleep(60)",
+        "def job():",
+        "    try: stop()",
+        "    finally: after()",
+        "def after():",
+        "    if sys.argv[1:]: stop()",
+        "    raise RuntimeError('what the signal broke')",
+        "sys.exit(run_job(job))",
+    )
+    for again in ([], ["again"]):
+        done = subprocess.run(
+            [sys.executable, "-c", "\n".join(lines), *again], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == code
+        assert done.stderr.startswith("stopped (")
+        assert done.stderr.count("\n") == 1

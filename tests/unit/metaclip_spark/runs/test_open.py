@@ -4,13 +4,15 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from pyspark.sql import SparkSession
 
 from metaclip_spark.commits.entries import LAYOUT, Finish, encode
-from metaclip_spark.config.curation import OutputConfig
+from metaclip_spark.config.curation import ExtractConfig, OutputConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from metaclip_spark.runs.layout import check_apart, check_usable, wave_place
 from metaclip_spark.runs.open import begin_run, continue_run, open_run, try_output
 from metaclip_spark.runs.step import EXTRACT
+from metaclip_spark.runs.waves import extraction_settings
 from metaclip_spark.stores.storage import Storage
 from tests.support.jobs import call
 from tests.support.paths import DATA
@@ -42,6 +44,30 @@ def test_outputs_are_refused_resumed_or_emptied(spark, storage):
         "output.json",
     }
     assert spark
+
+
+def test_a_start_that_came_to_nothing_claims_nothing(spark, storage):
+    output = OutputConfig(output=str(storage.root))
+    for buckets in (2, 4):
+        with begin_run(output) as run:
+            # Settings of the start before are forgotten.
+            assert not run.state.begins
+            run.begin(EXTRACT, extraction_settings(ExtractConfig(archives=("a",))), "", buckets=buckets)
+    with begin_run(replace(output, resume=True)) as run:
+        assert run.buckets == 4
+        name = run.owned.new_folder(wave_place())
+        run.owned.commit(wave(name.removeprefix(wave_place()), archive_summary("a"), owner=run.owned.nonce))
+    with pytest.raises(OutputExistsError, match="holds a run: give --resume"), begin_run(output):
+        pass
+    assert spark
+
+
+def test_a_start_without_java_leaves_nothing(storage, monkeypatch):
+    monkeypatch.setattr(SparkSession, "getActiveSession", classmethod(lambda _: None))
+    monkeypatch.setenv("JAVA_HOME", str(storage.root / "no-java"))
+    with pytest.raises(ConfigError, match="no Java found"), begin_run(OutputConfig(output=str(storage.root))):
+        pass
+    assert storage.names("") == []
 
 
 @pytest.mark.parametrize(
@@ -160,8 +186,6 @@ def test_a_run_is_begun_continued_and_read(spark, tmp_path):
         assert run.storage.names("") == ["commits", "lock.json", "output.json"]
         with pytest.raises(InputError, match="no finished step 'extract'"):
             run.manifest(EXTRACT)
-    with pytest.raises(OutputExistsError, match="--resume to go on"), begin_run(output):
-        pass
     with continue_run(output) as run:
         assert run.storage.names("") == ["commits", "lock.json", "output.json"]
         assert run.storage.names("commits") == ["00000001.json", "00000002.json", "00000003.json"]

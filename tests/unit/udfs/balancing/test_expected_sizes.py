@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from metaclip_spark.balance import LARGEST_COUNT, ExpectedSize, entry_probabilities
+from metaclip_spark.balance import ExpectedSize, entry_probabilities
 from metaclip_spark.config.curation import SampleConfig, check_target
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.steps.thresholds import (
@@ -16,6 +16,7 @@ from metaclip_spark.steps.thresholds import (
     spread_thresholds,
     threshold_for_target_pairs,
 )
+from metaclip_spark.thresholds import LARGEST_COUNT
 from udfs.balancing.expected_kept import partial_expectations, size_sums
 from udfs.balancing.expected_sizes import expected_sizes_batches
 from udfs.balancing.probability import PROBABILITY_UNITS
