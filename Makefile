@@ -87,7 +87,8 @@ test-faults: $(VENV)/installed-tests $(SPARK35)/installed-spark ## the whole job
 		tests/end_to_end/test_s3.py -k faulty
 
 unit-benchmark: $(BENCHMARK)/installed-benchmark ## the short tests of the CLIP benchmark; test runs them too
-	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest $(TWO_AT_ONCE) tests/unit/metaclip_spark/clip_benchmark
+	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest $(TWO_AT_ONCE) --no-loadscope-reorder \
+		tests/unit/metaclip_spark/clip_benchmark
 
 test-benchmark: $(BENCHMARK)/installed-benchmark ## one training of each variant on drawn shapes, some 10 minutes
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-test --grid product \
