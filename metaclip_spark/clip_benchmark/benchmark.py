@@ -24,7 +24,9 @@ from metaclip_spark.clip_benchmark.settings.grid import CaptionKind, Cell
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.training.checkpoints import load_model
-from metaclip_spark.clip_benchmark.training.train import TrainingResult, train, train_distributed
+from metaclip_spark.clip_benchmark.training.distributed import train_distributed
+from metaclip_spark.clip_benchmark.training.result import TrainingResult
+from metaclip_spark.clip_benchmark.training.train import train
 from metaclip_spark.stores.session import get_session
 
 log = logging.getLogger(__name__)

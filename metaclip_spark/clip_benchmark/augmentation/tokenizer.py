@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import torch
 from open_clip import SimpleTokenizer
@@ -36,20 +36,27 @@ class Vocabulary:
     """Open CLIP's tokenizer; padding has the id 0, which is also the word "!"."""
 
     def __init__(self, context_length: int) -> None:
-        """Reads the encoding that comes with open_clip; `context_length` counts the start and the end token."""
-        self._tokenizer = SimpleTokenizer(context_length=context_length, additional_special_tokens=[MASK])
-        start, end, mask = self._tokenizer.all_special_ids
-        self.special = SpecialTokens(start, end, mask)
-        # Most of the work is cleaning a text, and a small set's captions come again in each pass.
-        self._remembered = lru_cache(_REMEMBERED_TEXTS)(self._encoded)
+        """`context_length` counts the start and the end token."""
+        self._context_length = context_length
+        self.special = SpecialTokens(*_tokenizer().all_special_ids)
 
     def ids(self, texts: Sequence[str]) -> Tensor:
         """Encodes B texts as (B, T) int64; what is too long loses its last words, never the end token."""
-        rows = [self._remembered(text) for text in texts]
-        return torch.stack(rows) if rows else torch.zeros(0, self._tokenizer.context_length, dtype=torch.long)
+        rows = [_encoded(text, self._context_length) for text in texts]
+        return torch.stack(rows) if rows else torch.zeros(0, self._context_length, dtype=torch.long)
 
-    def _encoded(self, text: str) -> Tensor:
-        return self._tokenizer(text)[0]
+
+@cache
+def _tokenizer() -> SimpleTokenizer:
+    """Reads the encoding that comes with open_clip, once in a process: each model and each run's batches need it."""
+    return SimpleTokenizer(additional_special_tokens=[MASK])
+
+
+# Most of the work is cleaning a text, and a small set's captions come again in each pass.
+@lru_cache(_REMEMBERED_TEXTS)
+def _encoded(text: str, context_length: int) -> Tensor:
+    ids: Tensor = _tokenizer()(text, context_length)[0]
+    return ids
 
 
 def valid_tokens(ids: Tensor, end: int) -> Tensor:

@@ -1,6 +1,9 @@
 """Images of the shapes pool: one dark outline on a lighter ground, by a generator's numbers."""
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from metaclip_spark.clip_benchmark.data.silhouettes import SILHOUETTES, Point, Silhouette
@@ -63,14 +66,15 @@ def _colours(generator: np.random.Generator) -> tuple[tuple[int, ...], tuple[int
 def _ground(
     ground: str, side: int, first: tuple[int, ...], second: tuple[int, ...], generator: np.random.Generator
 ) -> Image.Image:
-    rows, columns = np.mgrid[0:side, 0:side] + generator.integers(0, side, (2, 1, 1))
+    down, right = generator.integers(0, side, 2)
+    rows, columns = np.arange(side)[:, None] + down, np.arange(side)[None, :] + right
     period = side // 4
     half = period // 2
-    patterns = {
-        "plain": np.zeros((side, side), bool),
-        "striped": (rows + columns) % period < half,
-        "dotted": (rows % period - half) ** 2 + (columns % period - half) ** 2 < (half * 0.6) ** 2,
-        "checked": (rows % period < half) ^ (columns % period < half),
+    patterns: dict[str, Callable[[], NDArray[np.bool_]]] = {
+        "plain": lambda: np.zeros((side, side), bool),
+        "striped": lambda: (rows + columns) % period < half,
+        "dotted": lambda: (rows % period - half) ** 2 + (columns % period - half) ** 2 < (half * 0.6) ** 2,
+        "checked": lambda: (rows % period < half) ^ (columns % period < half),
     }
-    pixels = np.where(patterns[ground][..., None], np.array(second, np.uint8), np.array(first, np.uint8))
-    return Image.fromarray(pixels.astype(np.uint8))
+    pixels = np.where(patterns[ground]()[..., None], np.array(second, np.uint8), np.array(first, np.uint8))
+    return Image.fromarray(pixels)

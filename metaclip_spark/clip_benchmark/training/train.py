@@ -1,4 +1,4 @@
-"""Trains one configuration: alone, under torchrun, or through Spark's TorchDistributor.
+"""Trains one configuration: alone, under torchrun, or in processes that `distributed` starts.
 
 python -m metaclip_spark.clip_benchmark.training.train --config run.yaml
 torchrun --standalone --nproc-per-node 2 -m metaclip_spark.clip_benchmark.training.train --config run.yaml --processes 2
@@ -9,14 +9,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from pyspark.ml.torch.distributor import TorchDistributor
-from pyspark.sql import SparkSession
 from torch.nn.parallel import DistributedDataParallel
 
 from metaclip_spark.clip_benchmark.augmentation.batches import Batch, Batches, batches_from
@@ -35,34 +32,13 @@ from metaclip_spark.clip_benchmark.training.processes import (
     sum_over_processes,
     wait_for_all,
 )
+from metaclip_spark.clip_benchmark.training.result import TrainingResult
 from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.config.job import run_job
 from metaclip_spark.errors import ConfigError, TrainingDivergedError
 
 TOTAL = "total"
 _DEVIATION = "embedding deviation"
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a run gave.
-
-    Attributes:
-        losses: Term, or `total`, -> its value in each step, before weighting, the mean over the processes; not a
-            number where the step skipped the term in one of them.
-        samples_per_second: Of all processes together, checkpoints left out.
-        seconds: That the steps took, those before a resumption included.
-        checkpoint: Folder of the last checkpoint.
-        diagnostics: lost: samples that were replaced, by reason; skipped_terms: steps of a process that skipped a term;
-            stale_neighbours: share of the neighbours that are the same sample's earlier embedding, None without a
-            queue; embedding_deviation: of the last step, about 1 where embeddings spread and 0 where they collapsed.
-    """
-
-    losses: dict[str, list[float]]
-    samples_per_second: float
-    seconds: float
-    checkpoint: Path
-    diagnostics: dict[str, Any]
 
 
 def train(config: TrainingConfig) -> TrainingResult:
@@ -81,23 +57,6 @@ def train(config: TrainingConfig) -> TrainingResult:
         run = TrainingRun(config, process)
         run.resume()
         return run.finish()
-
-
-def train_distributed(config: TrainingConfig, spark: SparkSession, *, local_mode: bool = True) -> TrainingResult:
-    """Trains in as many processes as the configuration says, started by Spark.
-
-    Args:
-        config: The run.
-        spark: The active session.
-        local_mode: Start them on the driver's machine; else in barrier tasks on the executors, which all need this
-            package, torch, the shards and the output folder at the same paths.
-
-    Returns:
-        The result of one of them.
-    """
-    spark.sparkContext.setJobDescription(f"train {config.variant} in {config.processes} processes")
-    distributor = TorchDistributor(config.processes, local_mode=local_mode, use_gpu=config.device == "cuda")
-    return cast("TrainingResult", distributor.run(train, config))
 
 
 class TrainingRun:

@@ -7,6 +7,13 @@ import pytest
 # `make test` collects everything with the environment that has no torch.
 collect_ignore_glob = ["*"] if importlib.util.find_spec("torch") is None else []
 
+LONGEST = {"test_distributed.py", "test_full_recipe.py", "test_train.py", "test_benchmark_job.py"}
+
+
+def pytest_collection_modifyitems(items):
+    """Begins with the longest files, so that two processes end together."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 def failed_if_skipped(report):
     if report.skipped and not hasattr(report, "wasxfail"):

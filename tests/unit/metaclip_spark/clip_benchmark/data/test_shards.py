@@ -32,8 +32,13 @@ def write_pairs(folder, rows):
     pq.write_table(pa.Table.from_pylist(table[2:]), folder / "part-1.parquet")
 
 
+@pytest.fixture(scope="module")
+def huge_picture():
+    return picture("red", side=9000)
+
+
 @pytest.fixture
-def mapped(tmp_path):
+def mapped(tmp_path, huge_picture):
     """Seven pairs over a folder with a mapping: three good, one of each loss but download_failed."""
     images = tmp_path / "images"
     images.mkdir()
@@ -41,7 +46,7 @@ def mapped(tmp_path):
     (images / "b.jpg").write_bytes(picture("blue", "JPEG"))
     (images / "c.gif").write_bytes(picture("green", "GIF"))
     (images / "cut.png").write_bytes(picture("red", side=64)[:-40])
-    (images / "huge.png").write_bytes(picture("red", side=9000))
+    (images / "huge.png").write_bytes(huge_picture)
     rows = [("u/a", "a.png"), ("u/b", "b.jpg"), ("u/c", "c.gif"), ("u/cut", "cut.png"), ("u/huge", "huge.png")]
     rows.append(("u/gone", "gone.png"))
     pq.write_table(pa.Table.from_pylist([{"image_url": u, "image_path": p} for u, p in rows]), images / "map.parquet")

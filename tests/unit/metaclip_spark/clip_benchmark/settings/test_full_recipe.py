@@ -9,7 +9,8 @@ import torch
 from metaclip_spark.clip_benchmark.report.published import RECIPES, published_table
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
-from metaclip_spark.clip_benchmark.training.train import TOTAL, train_distributed
+from metaclip_spark.clip_benchmark.training.distributed import train_distributed
+from metaclip_spark.clip_benchmark.training.train import TOTAL
 from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.stores.session import get_session
 
@@ -66,23 +67,3 @@ def test_the_recipe_trains_two_steps_in_two_processes(spark, shards, tmp_path):
     saved = torch.load(result.checkpoint / "model.pt", weights_only=True, mmap=True)
     assert sum(parameter.numel() for parameter in saved["model"].values()) > 150_000_000
     shutil.rmtree(result.checkpoint)
-
-
-def in_two_processes(config, tmp_path):
-    return config("declip", processes=2, batch_size=4, steps=4, output=str(tmp_path / "both"))
-
-
-def test_spark_starts_the_processes_in_barrier_tasks(spark, config, tmp_path):
-    result = train_distributed(in_two_processes(config, tmp_path), spark, local_mode=False)
-    assert len(result.losses[TOTAL]) == 4
-    files = sorted(path.name for path in result.checkpoint.iterdir())
-    assert files == ["model.pt", "rank-00000.pt", "rank-00001.pt"]
-
-
-def test_processes_that_were_stopped_go_on(spark, config, tmp_path):
-    whole = in_two_processes(config, tmp_path)
-    parts = replace(whole, output=str(tmp_path / "parts"))
-    train_distributed(replace(parts, stop_at_step=2), spark)
-    resumed, once = train_distributed(parts, spark), train_distributed(whole, spark)
-    assert repr(resumed.losses) == repr(once.losses)
-    assert resumed.diagnostics == once.diagnostics

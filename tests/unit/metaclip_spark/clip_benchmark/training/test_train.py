@@ -23,7 +23,7 @@ VOCABULARY = 49409
 @pytest.mark.parametrize("tower", IMAGE_TOWERS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_terms_start_at_a_guess_and_fall(config, variant, tower):
-    result = train(config(variant, image_tower=tower, steps=40, warmup_steps=5, learning_rate=2e-3))
+    result = train(config(variant, image_tower=tower, steps=25, warmup_steps=5, learning_rate=2e-3))
     starts = {name: next(value for value in values if not math.isnan(value)) for name, values in result.losses.items()}
     guess = math.log(BATCH)
     for name in ("contrast", "tokens"):

@@ -31,7 +31,11 @@ def answers(shards, tmp_path_factory):
         port = server.getsockname()[1]
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
     try:
-        torch.multiprocessing.spawn(in_processes, (together, wholes, folder), nprocs=2)
+        # Both are forks of a server that imports torch once, and not of this process, which has threads.
+        torch.multiprocessing.set_forkserver_preload([in_processes.__module__])
+        torch.multiprocessing.start_processes(
+            in_processes, (together, wholes, folder), nprocs=2, start_method="forkserver"
+        )
     finally:
         for name in ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE"):
             del os.environ[name]
