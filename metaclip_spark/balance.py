@@ -5,6 +5,7 @@ Source: "Demystifying CLIP Data", section 3.3 and Algorithm 1. numpy only; nothi
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation, Overflow
 from fractions import Fraction
 from itertools import accumulate
 
@@ -28,11 +29,28 @@ CHANCE_OF_FALSE_ALARM = 1e-6
 """How often a right sample may lie outside `size_bound`; half of it on each side."""
 
 
-def check_threshold(value: object) -> int | float:
+_FACTORS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
+
+
+def read_number(text: str) -> Decimal:
+    """Reads a number as people write it: "20000", "20k", "10_000_000", "1e6", "1.5M", "inf"; NaN for anything else."""
+    text = text.strip()
+    factor = _FACTORS.get(text[-1:].upper(), 1)
+    try:
+        return Decimal(text[:-1] if factor > 1 else text) * factor
+    except InvalidOperation:
+        return Decimal("NaN")
+    except Overflow:
+        return Decimal("Infinity")
+
+
+def check_threshold(value: object, named: str = "threshold_t") -> int | float:
     """Reads a threshold t as the user gave it.
 
     Args:
-        value: A whole number from 1 to `LARGEST_THRESHOLD`, or infinity; as a number or as text ("20000", "inf").
+        value: A whole number from 1 to `LARGEST_THRESHOLD`, or infinity; as a number or as text ("20000", "20k",
+            "inf").
+        named: How messages name it.
 
     Returns:
         The threshold as an int, or `math.inf`, which keeps every matched pair.
@@ -42,10 +60,12 @@ def check_threshold(value: object) -> int | float:
     """
     number = value
     if isinstance(value, str):
-        try:
-            number = math.inf if value.strip().lower() in {"inf", "infinity"} else int(value)
-        except ValueError:
-            number = None
+        read = read_number(value)
+        # Decimals may have a billion digits: only small ones become integers.
+        is_whole = read.is_finite() and read == read.to_integral_value() and read <= LARGEST_THRESHOLD
+        number = int(read) if is_whole else float(read)
+        if read.is_finite() and read > LARGEST_THRESHOLD:
+            number = LARGEST_THRESHOLD + 1
     if isinstance(number, np.generic):
         number = number.item()
     if isinstance(number, float) and number.is_integer():
@@ -53,10 +73,10 @@ def check_threshold(value: object) -> int | float:
     if isinstance(number, float) and number == math.inf:
         return math.inf
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ConfigError(f"threshold_t is {brief(value)}, but must be a whole number of at least 1, or inf")
+        raise ConfigError(f"{named} must be a whole number, 1 or more, or inf (got {brief(value)})")
     if number > LARGEST_THRESHOLD:
         raise ConfigError(
-            f"threshold_t is {brief(value)}, but must be at most 2^63, which no count reaches: give inf to keep every "
+            f"{named} must be at most 2^63, which no count reaches (got {brief(value)}): give inf to keep every "
             "matched pair"
         )
     return number
@@ -171,10 +191,10 @@ def threshold_for_tail_share(counts: Counts, share: float) -> int:
     except (ValueError, ZeroDivisionError):
         wanted_share = Fraction(-1)
     if not 0 <= wanted_share <= 1:
-        raise ConfigError(f"tail_share is {brief(share)}, but must lie between 0 and 1, such as 0.06")
+        raise ConfigError(f"tail_share must lie between 0 and 1, such as 0.06 (got {brief(share)})")
     values, entries = np.unique(counts[counts > 0], return_counts=True)
     if not values.size:
-        raise ConfigError("no entry was matched, so that no threshold has a tail share; give threshold_t instead")
+        raise ConfigError("tail_share has nothing to choose t from: no pair matched any metadata entry")
     # Python integers: products and sums may exceed 2^63.
     by_value = list(zip(values.tolist(), entries.tolist(), strict=True))
     thresholds: list[int] = [1, *(value + 1 for value, _ in by_value)]

@@ -1,11 +1,22 @@
 """Errors, named by what the reader should do. Each message gives value, limit and next step."""
 
 import reprlib
+from collections.abc import Sequence
 
 
 def brief(value: object) -> str:
     """A value as part of a one-line message."""
     return " ".join(reprlib.repr(value).split())
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number of things in words, such as "1 archive", "2 archives" or "1,000 entries"."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
+def in_words(items: Sequence[str]) -> str:
+    """Items as part of a sentence: "a", "a and b", "a, b and c"."""
+    return f"{', '.join(items[:-1])} and {items[-1]}" if len(items) > 1 else "".join(items)
 
 
 def wrong_type(name: str, value: object, wanted: str) -> str:

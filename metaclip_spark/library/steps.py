@@ -304,7 +304,7 @@ def expected_sizes(matched: DataFrame, entry_counts: EntryCounts, thresholds: It
     check_table("matched", matched)
     if not isinstance(entry_counts, EntryCounts):
         raise MetadataError(wrong_type("entry_counts", entry_counts, "an EntryCounts, such as count_entries gives"))
-    wanted = [check_threshold(threshold) for threshold in several(thresholds)]
+    wanted = [check_threshold(threshold, "thresholds") for threshold in several(thresholds)]
     if math.inf in wanted:
         raise ConfigError("thresholds holds inf, which keeps every matched pair: pass integers of at least 1")
     pairs = require_columns(matched, MATCHED)

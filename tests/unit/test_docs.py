@@ -149,7 +149,7 @@ def strings_of_the_code():
     return "\0\0".join(texts)
 
 
-OF_OTHERS = ("unrecognized arguments", "Option '", "ModuleNotFoundError", "No space left")
+OF_OTHERS = ("ModuleNotFoundError", "No space left")
 """Beginnings of messages that Python, Java and the option parser write."""
 
 

@@ -203,7 +203,7 @@ def test_files_that_fsspec_lists_are_reached_as_their_folder_is(item):
 def test_one_kind_of_input_is_given():
     with pytest.raises(ConfigError, match="exactly one of them"):
         ExtractConfig(crawl="CC-MAIN-2024-10", archives=("x",))
-    with pytest.raises(ConfigError, match="belong to --crawl"):
+    with pytest.raises(ConfigError, match="are for --crawl"):
         ExtractConfig(archives=("x",), limit=3)
 
 

@@ -16,7 +16,7 @@ def counts():
 def test_its_maths_is_that_of_balancing(counts):
     assert counts.probabilities(20).tolist() == entry_probabilities(counts.counts, 20).tolist() == [0.25, 1, 1]
     assert counts.tail_share(80) == tail_share(counts.counts, 80) == 0.2
-    with pytest.raises(ConfigError, match="threshold_t is 0"):
+    with pytest.raises(ConfigError, match=r"^threshold_t must be a whole number"):
         counts.probabilities(0)
 
 

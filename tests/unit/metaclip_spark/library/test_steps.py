@@ -150,7 +150,7 @@ def test_bad_arguments_get_one_clear_line(spark, pool, matched, metadata, tmp_pa
         (
             lambda: expected_sizes(matched, count_entries(matched, metadata), [0]),
             ConfigError,
-            "threshold_t is 0, but must be",
+            "threshold_t must be a whole number",
         ),
         (
             lambda: expected_sizes(matched, count_entries(matched, metadata), [float("inf")]),
@@ -168,7 +168,7 @@ def test_bad_arguments_get_one_clear_line(spark, pool, matched, metadata, tmp_pa
         (lambda: filter_languages(matched, 5), ConfigError, "^languages is '5': it must be a text"),
         (lambda: sample_pairs(matched, ["x"]), ConfigError, "one number from 0 to 1 for each entry"),
         (lambda: expected_sizes(matched, counts.counts, [1]), MetadataError, "^entry_counts is numpy.ndarray: pass an"),
-        (lambda: expected_sizes(matched, counts, None), ConfigError, "threshold_t is None, but must be"),
+        (lambda: expected_sizes(matched, counts, None), ConfigError, "thresholds must be a whole number"),
     ]
     for call, error, message in refused:
         with pytest.raises(error, match=message):
