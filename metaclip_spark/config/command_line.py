@@ -20,7 +20,7 @@ from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
 from metaclip_spark.config.config_file import OPTION as CONFIG
 from metaclip_spark.config.config_file import ConfigFile, read_config_file
 from metaclip_spark.config.fields import limit_of, option_of, parser_type, path_text, refusal, values_of
-from metaclip_spark.errors import ConfigError, in_words
+from metaclip_spark.errors import ConfigError, joined
 from udfs.sources.credentials import without_credentials
 
 _WEB_SCHEMES = ("http", "https", "ftp")
@@ -177,7 +177,7 @@ def _explained(
     if unknown := _UNKNOWN.match(message):
         return _unknown_option(unknown[1], known)
     if missing := _MISSING.match(message):
-        return f"{in_words([_shown_name(known[name][1]) for name in missing[1].split(', ')])} must be given"
+        return f"{joined([_shown_name(known[name][1]) for name in missing[1].split(', ')])} must be given"
     if without_value := _WITHOUT_VALUE.match(message):
         return f"{without_value[1]} needs a value"
     name, value = _REFUSED_NAME.match(message), _REFUSED_VALUE.search(message)

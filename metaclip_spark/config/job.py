@@ -1,5 +1,6 @@
 """The frame around every command: options, log, the end that a signal asks for, exit codes in place of errors."""
 
+import errno
 import re
 import signal
 import sys
@@ -16,6 +17,7 @@ from metaclip_spark.config.curation import LogConfig
 from metaclip_spark.errors import (
     ConfigError,
     CurationError,
+    EmptyCuratedSetError,
     InputError,
     MetadataError,
     OutputExistsError,
@@ -26,11 +28,13 @@ from udfs.sources.credentials import urls_without_credentials
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USER_MUST_CHANGE = 2
+EXIT_CHECK_FAILED = 3
 EXIT_TERMINATED = 128 + signal.SIGTERM
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 _RAISED = re.compile(r"(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): ")
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _USER_MUST_CHANGE = (ConfigError, InputError, MetadataError, OutputExistsError, SchemaMismatchError)
 
 
@@ -160,6 +164,12 @@ def _ending(error: BaseException, *, resumes: bool) -> _Ending:
     line = urls_without_credentials(one_line(str(error)))
     if isinstance(error, (*_USER_MUST_CHANGE, FileNotFoundError, PermissionError)):
         return _Ending(EXIT_USER_MUST_CHANGE, line)
+    if isinstance(error, EmptyCuratedSetError):
+        return _Ending(EXIT_CHECK_FAILED, line)
+    if isinstance(error, OSError) and error.errno in _FULL:
+        place = f" in {error.filename}" if error.filename else ""
+        with_resume = " with --resume" if resumes else ""
+        return _Ending(EXIT_FAILED, f"no space left{place}: free some, then run the same command{with_resume}")
     retry = "run again with --resume" if resumes else "run it again"
     return _Ending(EXIT_FAILED, f"{line}: see to it and {retry}" if isinstance(error, OSError) else line)
 

@@ -14,7 +14,7 @@ from metaclip_spark.balance import ExpectedSize, check_threshold
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, SampleConfig
 from metaclip_spark.config.fields import check_engine, several
 from metaclip_spark.entries import Metadata, as_metadata
-from metaclip_spark.errors import ConfigError, MetadataError, brief, wrong_type
+from metaclip_spark.errors import ConfigError, MetadataError, brief, said_of, wrong_type
 from metaclip_spark.inputs.files import resolve_archives
 from metaclip_spark.inputs.remote import fetch_options
 from metaclip_spark.library.arguments import arguments_named, check_table, configurations
@@ -106,7 +106,8 @@ def extract_archives(
     with arguments_named(ExtractConfig):
         (config,) = configurations("extract_archives", given, ExtractConfig)
         options = fetch_options(config)
-        paths = resolve_archives(config.archives, options=options)
+        with said_of("--archives"):
+            paths = resolve_archives(config.archives, options=options)
     limits = ExtractOptions(
         max_page_bytes=config.max_page_bytes, page_timeout_seconds=float(config.page_timeout_seconds)
     )

@@ -205,13 +205,13 @@ def _warnings(manifests: Manifests) -> list[str]:
     warnings = []
     passed = sample.pairs_in - sample.gated_out
     if not extract.pairs:
-        warnings.append("0 pairs were extracted: see rejects/, and what --archives or --pool names")
+        warnings.append("No pair was extracted. See rejects/, and what --archives or --pool names.")
     elif not sample.pairs_in:
-        warnings.append("0 pairs matched an entry: see whether the metadata list fits the texts")
+        warnings.append("No pair matched any metadata entry. Check that the list fits the texts.")
     elif not passed:
-        warnings.append("0 pairs passed the language filter: see the language column of matched/")
+        warnings.append("No pair passed the language filter. See the languages in matched/.")
     if passed and not sample.head_entries_cut:
-        warnings.append("no entry exceeds t: nothing is balanced")
+        warnings.append("No entry has more than t pairs, so nothing is thinned.")
     warnings += _archive_warnings(extract)
     if sample.suspect:
         warnings.append(
@@ -271,9 +271,14 @@ def _deviations(manifests: Manifests) -> list[str]:
     return deviations
 
 
+def status_of(report: Report) -> str:
+    """Puts a finished run into a word: suspect, empty or done."""
+    return "suspect" if report.suspect else "done" if report.real_size else "empty"
+
+
 def _run_summary(manifests: Manifests, report: Report, output: OutputConfig) -> RunSummary:
     return RunSummary(
-        status="suspect" if report.suspect else "done",
+        status=status_of(report),
         layout=LAYOUT,
         output=as_dict(output),
         versions=report.versions,

@@ -251,9 +251,13 @@ def _own(output: OutputConfig, name: str, inputs: Sequence[str], *, step: str | 
     with owning(read, storage, applicant, wait=_waits(output), check=check) as owner, _tagged(session, owner):
         run = Run(session, storage, output, owner.log, owner, step if output.overwrite else None)
         mark_as_run(storage)
+        had_report = bool(owner.state.finished)
         _take_over(run, begins=begins)
         _tidy_uploads(run)
         yield run
+        if had_report and not owner.state.finished:
+            # Nobody is to open, or publish, figures of a curated set that is gone.
+            tidy(owner, REPORT)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def test_counts_are_read_from_a_file(counts, tmp_path):
     path.write_text(json.dumps({"axolotl": 20, "dog": 80, "New York": 0}))
     read = EntryCounts.load(path, Metadata.from_entries(ENTRIES))
     assert read.counts.tolist() == counts.counts.tolist()
-    with pytest.raises(MetadataError, match="do not belong to the metadata list"):
+    with pytest.raises(MetadataError, match="holds counts of another metadata list"):
         EntryCounts.load(path, Metadata.from_entries(["dog"]))
 
 

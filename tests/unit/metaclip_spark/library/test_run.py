@@ -172,7 +172,7 @@ def test_a_run_is_compared_with_runs_and_counts(run, folder, tmp_path):
     assert of_file.moves == of_counts.moves
     assert list(of_counts.to_pandas().columns)[:3] == ["entry_text", "count_here", "count_there"]
     assert "2 entries in both" in str(of_counts)
-    with pytest.raises(MetadataError, match="does not exist"):
+    with pytest.raises(MetadataError, match="no such file"):
         run.compare(tmp_path / "missing.json")
 
 
@@ -265,10 +265,10 @@ def test_nothing_is_printed_on_stdout(folder, tmp_path, capfd):
         ({"threshold_t": 0}, ConfigError, "^threshold_t must be a whole number"),
         ({"seed": -1}, ConfigError, "^seed is -1: it must be"),
         ({"max_rejects": 2}, ConfigError, "^max_rejects is 2: it must be"),
-        ({"languages": ["english"]}, ConfigError, "^languages english is no language code"),
+        ({"languages": ["english"]}, ConfigError, "^languages english: fastText knows no such language"),
         ({"archives": ()}, ConfigError, "either archives or pool or crawl"),
         ({"archives": "missing.warc.gz"}, InputError, r"missing\.warc\.gz"),
-        ({"metadata": "missing.txt"}, MetadataError, r"missing\.txt does not exist"),
+        ({"metadata": "missing.txt"}, MetadataError, r"^metadata missing\.txt: no such file"),
         ({"output": ""}, ConfigError, "^output is empty"),
         ({}, OutputExistsError, "holds a run: give resume=True to go on with it, or overwrite=True"),
     ],
