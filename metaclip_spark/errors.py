@@ -111,7 +111,7 @@ class OutputExistsError(CurationError, ValueError):
         ...     curate("tests/data/sample/*.warc.gz", **sample)
         ... except OutputExistsError as error:
         ...     print("refused:", error)
-        refused: ...demo-output holds a run: give resume=True to go on with it, or overwrite=True...
+        refused: ...demo-output holds a run: resume=True goes on with it, overwrite=True...
     """
 
 

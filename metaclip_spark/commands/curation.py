@@ -14,7 +14,7 @@ from metaclip_spark.config.curation import (
     SampleConfig,
 )
 from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, job
-from metaclip_spark.errors import EmptyCuratedSetError
+from metaclip_spark.errors import EmptyCuratedSetError, counted
 
 if TYPE_CHECKING:
     from metaclip_spark.reports.records import Report
@@ -114,7 +114,7 @@ def report_curation(output: OutputConfig, report: ReportConfig) -> None:
 
 def _show_finished(run: "Run", report: "Report") -> None:
     """Shows a finished run's summary and where its report is; a suspect size is an error behind it."""
-    from metaclip_spark.reports.report import check_plausible, summary_lines
+    from metaclip_spark.reports.report import check_plausible, status_of, summary_lines, summary_numbers
     from metaclip_spark.runs.paths import shown_path
 
     finished = run.state.finished
@@ -130,7 +130,13 @@ def _show_finished(run: "Run", report: "Report") -> None:
             f"Curated pairs: {curated}",
             "To download their images:",
             *img2dataset_lines(curated),
-        ]
+        ],
+        event="summary",
+        status=status_of(report),
+        numbers=summary_numbers(report),
+        warnings=report.warnings,
+        report=shown_path(run.storage, finished.report),
+        curated=curated,
     )
     check_plausible(report)
     if not report.real_size:
@@ -150,8 +156,8 @@ def check_cluster(output: OutputConfig, extract: ExtractConfig, match: MatchConf
     paths = find_inputs(extract)
     with try_output(output, "check_cluster") as run:
         verdict = check(run, extract, match, metadata, paths)
-    failed = f"{verdict.failures} checks failed: a run would fail" if verdict.failures else "a run would work here"
-    show([*verdict.lines, failed])
+    failed = f"{counted(verdict.failures, 'check')} failed: a run would fail"
+    show([*verdict.lines, failed if verdict.failures else "ready: a run should work here"])
     return EXIT_USER_MUST_CHANGE if verdict.failures else EXIT_DONE
 
 

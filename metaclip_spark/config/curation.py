@@ -277,7 +277,7 @@ class LogConfig:
     """How a command logs, on standard error; its result is on standard output.
 
     Attributes:
-        log_format: text, or json: one JSON object per line, with the numbers of each wave and step.
+        log_format: text, or json: one JSON object per line, results included.
         log_level: Least severity of what is logged.
     """
 

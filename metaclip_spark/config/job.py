@@ -1,6 +1,7 @@
 """The frame around every command: options, log, the end that a signal asks for, exit codes in place of errors."""
 
 import errno
+import logging
 import re
 import signal
 import sys
@@ -69,13 +70,15 @@ class Job:
         if code != EXIT_DONE:
             return code
         *configs, log = parsed
-        return run_job(partial(self._work, configs, log), resumes=self.resumes, log_format=log.log_format)
+        run = run_of(configs)
+        work = partial(self._work, configs, log, run)
+        return run_job(work, resumes=self.resumes, log_format=log.log_format, run=run, tells_end=True)
 
-    def _work(self, configs: list[Any], log: LogConfig) -> int | None:
+    def _work(self, configs: list[Any], log: LogConfig, run: str | None) -> int | None:
         # Only now: --help does without what draws on a terminal.
         from metaclip_spark.config.logs import logging_to_stderr
 
-        with logging_to_stderr(log):
+        with logging_to_stderr(log, run):
             return self.work(*configs)
 
 
@@ -91,15 +94,43 @@ def log_format_in(arguments: Sequence[str]) -> str:
     return "json" if asked[-1:] == ["json"] else "text"
 
 
-def run_job(job: Callable[[], int | None], *, resumes: bool = True, log_format: str = "text") -> int:
-    """Runs a job, its errors as one line and an exit code: 2 for what the user must change, 130 or 143 when stopped."""
+def run_of(configs: Sequence[object]) -> str | None:
+    """The folder that a command writes to or reads, by its configurations."""
+    folders = (getattr(config, name, None) for name in ("output", "run") for config in configs)
+    return next((folder for folder in folders if isinstance(folder, str)), None)
+
+
+def run_job(
+    job: Callable[[], int | None],
+    *,
+    resumes: bool = True,
+    log_format: str = "text",
+    run: str | None = None,
+    tells_end: bool = False,
+) -> int:
+    """Runs a job, its errors as one line and an exit code.
+
+    Args:
+        job: The job; may return an exit code.
+        resumes: Whether `--resume` goes on from what was done.
+        log_format: text or json.
+        run: The folder that JSON lines name.
+        tells_end: Whether a job that ends well says so in JSON lines, as one that fails does.
+
+    Returns:
+        2 for what the user must change, 3 for an empty curated set, 130 or 143 when stopped, 1 for any other failure.
+    """
     try:
         with _ended_by_sigterm():
-            return job() or EXIT_DONE
+            code = job() or EXIT_DONE
     except _expected() as error:
         ending = _ending(error, resumes=resumes)
-        sys.stderr.write(f"{ending.as_json() if log_format == 'json' else ending.as_text()}\n")
+        sys.stderr.write(f"{ending.as_json(run) if log_format == 'json' else ending.as_text()}\n")
         return ending.code
+    if tells_end and log_format == "json":
+        done = _Ending(code, "done" if code == EXIT_DONE else "ended", is_error=code != EXIT_DONE)
+        sys.stderr.write(f"{done.as_json(run)}\n")
+    return code
 
 
 @contextmanager
@@ -143,10 +174,12 @@ class _Ending(NamedTuple):
         line = f"error: {self.message}" if self.is_error else self.message
         return f"{self.trace}\n{line}" if self.trace else line
 
-    def as_json(self) -> str:
+    def as_json(self, run: str | None) -> str:
         from metaclip_spark.config.logs import as_json_line
 
-        return as_json_line(self.message, exit_code=self.code, **({"exception": self.trace} if self.trace else {}))
+        trace = {"exception": self.trace} if self.trace else {}
+        level = logging.INFO if self.code == EXIT_DONE else logging.ERROR
+        return as_json_line(self.message, run=run, level=level, event="end", exit_code=self.code, **trace)
 
 
 def _ending(error: BaseException, *, resumes: bool) -> _Ending:
@@ -171,7 +204,7 @@ def _ending(error: BaseException, *, resumes: bool) -> _Ending:
         with_resume = " with --resume" if resumes else ""
         return _Ending(EXIT_FAILED, f"no space left{place}: free some, then run the same command{with_resume}")
     retry = "run again with --resume" if resumes else "run it again"
-    return _Ending(EXIT_FAILED, f"{line}: see to it and {retry}" if isinstance(error, OSError) else line)
+    return _Ending(EXIT_FAILED, f"{line}: mend that, then {retry}" if isinstance(error, OSError) else line)
 
 
 def root_cause(trace: str) -> str:

@@ -97,10 +97,10 @@ def test_archives_that_lost_every_page_are_named(tmp_path, capfd, balance):
     (tmp_path / "in" / "only_requests.warc").write_bytes(warc_record(b"GET / HTTP/1.1\r\n\r\n", kind="request"))
     assert call("curate", "--archives", tmp_path / "in", *balance, "--output", tmp_path / "out") == 0
     warned = [
-        f"1 archives hold responses but no page, see `rejected` in archives/: {lost}",
-        f"3 records of unknown type were left out (record.skipped_unknown) of 1 archives: {unknown}",
+        f"1 archive holds responses but no page, see `rejected` in archives/: {lost}",
+        f"3 records of unknown type were left out (record.skipped_unknown) of 1 archive: {unknown}",
     ]
-    assert [line for line in run_json(tmp_path / "out")["warnings"] if "archives" in line] == warned
+    assert [line for line in run_json(tmp_path / "out")["warnings"] if "archive" in line] == warned
     assert all(line in capfd.readouterr().out for line in warned[:1])
     report = tmp_path / "out" / state_of(tmp_path / "out").finished.report
     assert "&lt;b&gt;lost&lt;/b&gt;.warc" in (report / "report.html").read_text()
@@ -303,7 +303,7 @@ def test_t_out_of_range(tmp_path, capfd, threshold):
 
 def test_output_made_with_other_settings(finished, capfd):
     run = ("curate", "--archives", ONE, *BALANCE, "--output", finished)
-    assert "holds a run: give --resume" in refused(capfd, *run)
+    assert "holds a run: --resume goes on" in refused(capfd, *run)
     assert "max_page_bytes was 33554432 and is now 1000" in refused(capfd, *run, "--resume", "--max-page-bytes", 1000)
     assert run_json(finished)["status"] == "done"
 

@@ -180,7 +180,7 @@ def test_the_comparison_with_the_paper_says_when_it_is_void(run):
     compared = run.compare_with_paper()
     assert not compared.is_valid
     assert compared.verdict.startswith(
-        "Void: the metadata list has 86,654 entries, not 500,000 and the texts were not filtered to be English"
+        "Not comparable: the list has 86,654 entries (paper: 500,000) and texts were not filtered to English."
     )
     frame = compared.to_pandas()
     shares = dict(zip(frame.fact, frame.run, strict=True))
@@ -208,7 +208,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         with pytest.raises(InputError) as caught:
             open_run(path)
         message = str(caught.value)
-        assert message.startswith(f"{path} is no run")
+        assert message.startswith(f"{path} is not a run")
         assert len(message.splitlines()) == 1
 
 
@@ -270,7 +270,7 @@ def test_nothing_is_printed_on_stdout(folder, tmp_path, capfd):
         ({"archives": "missing.warc.gz"}, InputError, r"missing\.warc\.gz"),
         ({"metadata": "missing.txt"}, MetadataError, r"^metadata missing\.txt: no such file"),
         ({"output": ""}, ConfigError, "^output is empty"),
-        ({}, OutputExistsError, "holds a run: give resume=True to go on with it, or overwrite=True"),
+        ({}, OutputExistsError, "holds a run: resume=True goes on with it, overwrite=True"),
     ],
 )
 def test_bad_arguments_get_one_clear_line(folder, changed, error, message):

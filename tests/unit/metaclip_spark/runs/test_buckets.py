@@ -129,7 +129,7 @@ def test_rows_lost_in_one_bucket_of_the_extracted_pairs_are_extracted_again(brok
     assert "extracted again" not in capfd.readouterr().err
     shutil.rmtree(folder_of_bucket(broken, "pool"))
     assert call(*extract) == 0
-    assert "extract: files of 1 waves are gone: extracted again" in capfd.readouterr().err
+    assert "extract: files of 1 wave are gone: extracted again" in capfd.readouterr().err
     assert content(broken)["pool"] == content(output)["pool"]
     assert manifest_of(broken, "extract")["numbers"]["pairs"] == numbers_of(output, "extract")["pairs"]
 
