@@ -98,6 +98,7 @@ EXIT_MEANINGS = {
     "EXIT_DONE": "done",
     "EXIT_FAILED": "failed: too many rejects, a suspect sample, a store or Spark",
     "EXIT_USER_MUST_CHANGE": "you must change something; one line says what",
+    "EXIT_CHECK_FAILED": "the run is finished, but its curated set is empty",
     "EXIT_INTERRUPTED": "interrupted by Ctrl-C; committed work is kept",
     "EXIT_TERMINATED": "ended by SIGTERM; committed work is kept",
 }

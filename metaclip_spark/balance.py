@@ -132,10 +132,10 @@ def threshold_for_tail_share(counts: Counts, share: float) -> int:
     except (ValueError, ZeroDivisionError):
         wanted_share = Fraction(-1)
     if not 0 <= wanted_share <= 1:
-        raise ConfigError(f"tail_share is {brief(share)}, but must lie between 0 and 1, such as 0.06")
+        raise ConfigError(f"tail_share must lie between 0 and 1, such as 0.06 (got {brief(share)})")
     values, entries = np.unique(counts[counts > 0], return_counts=True)
     if not values.size:
-        raise ConfigError("no entry was matched, so that no threshold has a tail share; give threshold_t instead")
+        raise ConfigError("tail_share has nothing to choose t from: no pair matched any metadata entry")
     # Python integers: products and sums may exceed 2^63.
     by_value = list(zip(values.tolist(), entries.tolist(), strict=True))
     thresholds: list[int] = [1, *(value + 1 for value, _ in by_value)]

@@ -10,6 +10,7 @@ from pyspark import SparkFiles
 
 from metaclip_spark.config.curation import ExtractConfig, MatchConfig
 from metaclip_spark.entries import Metadata
+from metaclip_spark.errors import counted
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import fetch_options
 from metaclip_spark.runs.run import Run
@@ -107,7 +108,7 @@ def _check_versions(verdict: Verdict, workers: list[WorkerFindings]) -> None:
             verdict.add("versions", problem, "")
             return
     hosts = len({worker.host for worker in workers})
-    verdict.add("versions", None, f"Python {wanted['python']} and packages are the same on {hosts} hosts")
+    verdict.add("versions", None, f"Python {wanted['python']} and packages are the same on {counted(hosts, 'host')}")
 
 
 def _check_memory(verdict: Verdict, run: Run, workers: list[WorkerFindings]) -> None:
@@ -177,6 +178,13 @@ def _check_output(verdict: Verdict, run: Run) -> None:
     )
 
 
+def _duration(seconds: float) -> str:
+    """A time to come, as coarse as it is known."""
+    if seconds < 90:  # noqa: PLR2004 - a minute and a half
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} hours"  # noqa: PLR2004
+
+
 def _canary(verdict: Verdict, run: Run, extract: ExtractConfig, paths: list[ArchivePath]) -> None:
     cores = run.spark.sparkContext.defaultParallelism
     chosen = paths[:: max(1, len(paths) // cores)][:cores]
@@ -188,10 +196,9 @@ def _canary(verdict: Verdict, run: Run, extract: ExtractConfig, paths: list[Arch
     seconds = time.monotonic() - begun
     pairs = sum(row["pairs"] for row in archives)
     failed = [row["archive"] for row in archives if row["status"] == "failed"]
-    hours = seconds / len(chosen) * len(paths) / 3600
     verdict.add(
         "canary",
         f"{failed[0]} could not be extracted: see the lines above" if failed else None,
-        f"{len(chosen)} archives in {seconds:.1f} s, {pairs / seconds:,.0f} pairs/s; extraction of all "
-        f"{len(paths):,} takes about {hours:.1f} hours on {cores} cores",
+        f"{counted(len(chosen), 'archive')} in {seconds:.1f} s, {pairs / seconds:,.0f} pairs/s; extraction of all "
+        f"{len(paths):,} takes about {_duration(seconds / len(chosen) * len(paths))} on {counted(cores, 'core')}",
     )

@@ -1,11 +1,38 @@
 """Errors, named by what the reader should do. Each message gives value, limit and next step."""
 
 import reprlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 def brief(value: object) -> str:
     """A value as part of a one-line message."""
     return " ".join(reprlib.repr(value).split())
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number of things in words, such as "1 archive", "2 archives" or "1,000 entries"."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
+def joined(items: Sequence[str], joint: str = "and") -> str:
+    """Items as part of a sentence: "a", "a and b", "a, b and c"."""
+    return f"{', '.join(items[:-1])} {joint} {items[-1]}" if len(items) > 1 else "".join(items)
+
+
+@contextmanager
+def said_of(option: str) -> Iterator[None]:
+    """Puts an option before the messages of the block, which name its value.
+
+    Raises:
+        CurationError: The same error, with the option.
+    """
+    try:
+        yield
+    except CurationError as error:
+        if str(error).startswith("--"):
+            raise
+        raise type(error)(f"{option} {error}") from None
 
 
 def wrong_type(name: str, value: object, wanted: str) -> str:
@@ -25,7 +52,7 @@ class CurationError(Exception):
         ...     read_archive("no-such-archive.warc.gz")
         ... except CurationError as error:
         ...     print(f"{type(error).__name__}: {error}")
-        InputError: the archive no-such-archive.warc.gz does not exist
+        InputError: no-such-archive.warc.gz: no such file
     """
 
 
@@ -70,7 +97,7 @@ class InputError(CurationError, ValueError):
         >>> from metaclip_spark import read_archive
         >>> read_archive("no-such-archive.warc.gz")
         Traceback (most recent call last):
-        metaclip_spark.errors.InputError: the archive no-such-archive.warc.gz does not exist
+        metaclip_spark.errors.InputError: no-such-archive.warc.gz: no such file
     """
 
 
@@ -84,7 +111,7 @@ class OutputExistsError(CurationError, ValueError):
         ...     curate("tests/data/sample/*.warc.gz", **sample)
         ... except OutputExistsError as error:
         ...     print("refused:", error)
-        refused: ...demo-output holds a run: give resume=True to go on with it, or overwrite=True...
+        refused: ...demo-output holds a run: resume=True goes on with it, overwrite=True...
     """
 
 
@@ -110,6 +137,10 @@ class SuspectSampleError(CurationError):
         >>> issubclass(SuspectSampleError, CurationError), issubclass(SuspectSampleError, ValueError)
         (True, False)
     """
+
+
+class EmptyCuratedSetError(CurationError):
+    """A run is finished, and its curated set has no pairs; only commands say so by an error (exit code 3)."""
 
 
 class TrainingDivergedError(CurationError):

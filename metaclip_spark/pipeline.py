@@ -1,10 +1,12 @@
 """The steps in their order, each over what the step before it has stored: extract, match, count, sample."""
 
 import logging
+from functools import partial
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from pyspark.sql import functions as F
 
 from metaclip_spark import balance
 from metaclip_spark.commits.entries import Attempt as DroppedAttempt
@@ -13,7 +15,8 @@ from metaclip_spark.commits.files import lost_files
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, SampleConfig
 from metaclip_spark.config.fields import as_dict, digest, result_fields
 from metaclip_spark.entries import Metadata, load_summed_counts
-from metaclip_spark.errors import InputError, MetadataError
+from metaclip_spark.errors import ConfigError, InputError, MetadataError, said_of
+from metaclip_spark.errors import counted as number_of
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import fetch_options, region_warning
 from metaclip_spark.runs.buckets import choose_buckets
@@ -46,7 +49,7 @@ from metaclip_spark.steps.match import match_pairs
 from metaclip_spark.steps.sample import expect, sample_pairs
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold
 from metaclip_spark.thresholds import check_threshold
-from udfs.schemas import ENTRY_COUNTS, EXPECTED_KEPT, MATCHED, PAIRS
+from udfs.schemas import ENTRY_COUNTS, EXPECTED_KEPT, MATCHED, PAIRS, REJECTS
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +67,8 @@ def load_given_counts(config: SampleConfig, metadata: Metadata) -> NDArray[np.in
         MetadataError: If they cannot be used.
         InputError: If a path leads into a run whose log does not name it.
     """
-    return load_summed_counts([counts_in_run(path) for path in config.entry_counts], metadata)
+    with said_of("--entry-counts"):
+        return load_summed_counts([counts_in_run(path) for path in config.entry_counts], metadata)
 
 
 def run_extract(run: Run, config: ExtractConfig, paths: list[ArchivePath]) -> DeduplicateManifest:
@@ -88,23 +92,30 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[ArchivePath]) -> De
         _drop_lost(run, ledger, named)
     kept = len(set(ledger_of(run.state).accepted()).difference(archive for archive, _ in paths))
     if kept:
-        log.info(f"extract: {kept} archives of earlier runs, which this command does not name, stay in the pool")
+        log.info(f"extract: {number_of(kept, 'archive')} of earlier runs, not named by this command, stay in the pool")
     seconds = extract_pending(run, config, paths, buckets)
     extract = finish_extraction(run, config, seconds)
     ledger = ledger_of(run.state)
-    check_losses(ledger, extract.numbers, config, [archive for archive, _ in paths])
+    check_losses(ledger, extract.numbers, config, [archive for archive, _ in paths], partial(_example_of, run))
     begin = run.begin(DEDUPLICATE, NoSettings(), extract.digest)
     is_new = any(run.entry(DEDUPLICATE, bucket) is None for bucket in range(run.buckets))
     if is_new and (lost := lost_attempts(run.storage, ledger)):
         raise InputError(
-            f"files of {len({each.folder for each in lost})} waves are gone from {run.storage.root}, first "
-            f"{lost[0].folder}: run this again with --resume, which extracts their archives again"
+            f"files of {number_of(len({each.folder for each in lost}), 'wave')} are gone from {run.storage.root}, "
+            f"such as {lost[0].folder}: run this again with --resume, which extracts the archives again"
         )
     for bucket in range(run.buckets):
         _deduplicate_bucket(run, ledger, extract, bucket, begin)
     pool = run.manifest(DEDUPLICATE)
     check_number(pool.numbers.pairs_in, extract.numbers.pairs, "raw pairs")
     return pool
+
+
+def _example_of(run: Run, archive: str) -> str:
+    """Reads what extraction has kept of an archive that could not be read."""
+    rejects = run.read("rejects", REJECTS).where((F.col("archive") == archive) & (F.col("stage") == "archive"))
+    row = rejects.select("example").first()
+    return " ".join(row.example.split()) if row is not None and row.example else ""
 
 
 def _drop_lost(run: Run, ledger: Ledger, named: set[str]) -> None:
@@ -120,10 +131,11 @@ def _drop_lost(run: Run, ledger: Ledger, named: set[str]) -> None:
     unnamed = sorted({attempt.archive for attempt in lost}.difference(named))
     if unnamed:
         raise InputError(
-            f"files of {len(folders)} waves are gone from {run.storage.root}, with pairs of {len(unnamed)} archives "
-            f"that this command does not name, first {unnamed[0]}: name them too, or restore the files"
+            f"files of {number_of(len(folders), 'wave')} are gone from {run.storage.root}, with pairs of "
+            f"{number_of(len(unnamed), 'archive')} not named by this command, such as {unnamed[0]}: name all of "
+            "them, or restore the files"
         )
-    log.warning(f"extract: files of {len(folders)} waves are gone: extracted again")
+    log.warning(f"extract: files of {number_of(len(folders), 'wave')} are gone: extracted again")
     _drop(run, lost, "its files are gone")
 
 
@@ -249,6 +261,8 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
     gate = Gate.of(language)
     _check_counts_fit(counted, matched, gate)
     entries, counts = _counts_to_balance_with(run, config, counted)
+    if config.threshold_t is None:
+        _check_pairs_left(counted.numbers, config, gate)
     if config.target_pairs is not None:
         check_target_pairs(int(config.target_pairs), counted.numbers.pairs)
 
@@ -297,17 +311,37 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
     )
 
 
+def _check_pairs_left(numbers: CountNumbers, config: SampleConfig, gate: Gate) -> None:
+    """Refuses to choose t where there is nothing to choose it from.
+
+    Raises:
+        ConfigError: If no pair was matched, or the language filter has removed all.
+    """
+    if numbers.pairs:
+        return
+    option = "--target-pairs" if config.tail_share is None else "--tail-share"
+    if not numbers.pairs_in:
+        raise ConfigError(
+            f"{option} has nothing to choose t from: no pair matched any metadata entry; check that the list fits the "
+            "texts"
+        )
+    raise ConfigError(
+        f"{option} has nothing to choose t from: no pair is left after the language filter ({numbers.pairs_in:,} "
+        f"matched, {numbers.gated_out:,} removed by --languages {','.join(gate.languages)})"
+    )
+
+
 def _matched_manifest(run: Run, language: LanguageConfig, metadata_digest: str) -> MatchManifest:
     matched = run.manifest(MATCH)
     stored = matched.config.metadata_digest
     if stored != metadata_digest:
         raise MetadataError(
-            f"the pairs in {run.storage.root} were matched with the metadata list {stored}, not with "
-            f"{metadata_digest}: give the same list, or run match again"
+            f"--metadata is another list than {run.storage.root} was matched with (digest {metadata_digest[:12]}..., "
+            f"not {stored[:12]}...): give the same list, or run match again"
         )
     if language.languages and not matched.config.language_identified:
         raise MetadataError(
-            "the matched pairs have no languages, which --languages filters by: run match with --identify-language"
+            "--languages needs the languages of the matched pairs: run match again with --identify-language"
         )
     return matched
 
@@ -318,7 +352,7 @@ def _check_counts_fit(counted: CountManifest, matched: MatchManifest, gate: Gate
     if counted.config.gate != gate:
         before, now = map(msgspec.to_builtins, (counted.config.gate, gate))
         raise MetadataError(
-            f"the entry counts were made with the language filter {before}, not with {now}: give the same filter, or "
+            f"--languages: the entry counts were made with the filter {before}, not {now}: give the same filter, or "
             "run count again"
         )
 
@@ -336,7 +370,8 @@ def _counts_to_balance_with(
 def _announcement(counts: NDArray[np.int64], threshold: int | float, expected: balance.ExpectedSize) -> str:
     cut = balance.head_entries_cut(counts, threshold)
     line = (
-        f"sample: t = {threshold}, expected size {expected.size:,.1f} ± {expected.standard_error:,.1f} pairs, "
-        f"tail share {balance.tail_share(counts, threshold):.1%}, {cut:,} head entries cut"
+        f"sample: t = {threshold:,}, expected size {expected.size:,.1f} ± {expected.standard_error:,.1f} pairs, "
+        f"tail share {balance.tail_share(counts, threshold):.1%}"
     )
-    return line if cut else f"{line} (no entry exceeds t: nothing is balanced)"
+    thinned = number_of(cut, "head entry", "head entries")
+    return f"{line}, {thinned} thinned" if cut else f"{line} (no entry has more than t pairs, so nothing is thinned)"

@@ -1,6 +1,7 @@
 """What a count and a threshold t may be; plain Python, for options."""
 
 import math
+from decimal import Decimal, InvalidOperation, Overflow
 
 from metaclip_spark.errors import ConfigError, brief
 
@@ -11,11 +12,28 @@ LARGEST_THRESHOLD = LARGEST_COUNT + 1
 """Above the largest count: at it every entry belongs to the tail, as at any larger one."""
 
 
-def check_threshold(value: object) -> int | float:
+_FACTORS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
+
+
+def read_number(text: str) -> Decimal:
+    """Reads a number as people write it: "20000", "20k", "10_000_000", "1e6", "1.5M", "inf"; NaN for anything else."""
+    text = text.strip()
+    factor = _FACTORS.get(text[-1:].upper(), 1)
+    try:
+        return Decimal(text[:-1] if factor > 1 else text) * factor
+    except InvalidOperation:
+        return Decimal("NaN")
+    except Overflow:
+        return Decimal("Infinity")
+
+
+def check_threshold(value: object, named: str = "threshold_t") -> int | float:
     """Reads a threshold t as the user gave it.
 
     Args:
-        value: A whole number from 1 to `LARGEST_THRESHOLD`, or infinity; as a number or as text ("20000", "inf").
+        value: A whole number from 1 to `LARGEST_THRESHOLD`, or infinity; as a number or as text ("20000", "20k",
+            "inf").
+        named: How messages name it.
 
     Returns:
         The threshold as an int, or `math.inf`, which keeps every matched pair.
@@ -25,10 +43,12 @@ def check_threshold(value: object) -> int | float:
     """
     number = value
     if isinstance(value, str):
-        try:
-            number = math.inf if value.strip().lower() in {"inf", "infinity"} else int(value)
-        except ValueError:
-            number = None
+        read = read_number(value)
+        # Decimals may have a billion digits: only small ones become integers.
+        is_whole = read.is_finite() and read == read.to_integral_value() and read <= LARGEST_THRESHOLD
+        number = int(read) if is_whole else float(read)
+        if read.is_finite() and read > LARGEST_THRESHOLD:
+            number = LARGEST_THRESHOLD + 1
     if type(number).__module__ == "numpy" and hasattr(number, "item"):
         # A scalar of numpy, which `--help` does without.
         number = number.item()
@@ -37,10 +57,10 @@ def check_threshold(value: object) -> int | float:
     if isinstance(number, float) and number == math.inf:
         return math.inf
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ConfigError(f"threshold_t is {brief(value)}, but must be a whole number of at least 1, or inf")
+        raise ConfigError(f"{named} must be a whole number, 1 or more, or inf (got {brief(value)})")
     if number > LARGEST_THRESHOLD:
         raise ConfigError(
-            f"threshold_t is {brief(value)}, but must be at most 2^63, which no count reaches: give inf to keep every "
+            f"{named} must be at most 2^63, which no count reaches (got {brief(value)}): give inf to keep every "
             "matched pair"
         )
     return number

@@ -3,7 +3,7 @@
 import shlex
 from typing import TYPE_CHECKING
 
-from metaclip_spark.commands.show import show
+from metaclip_spark.commands.show import next_command, show
 from metaclip_spark.config.curation import (
     ExportConfig,
     ExtractConfig,
@@ -14,6 +14,7 @@ from metaclip_spark.config.curation import (
     SampleConfig,
 )
 from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, job
+from metaclip_spark.errors import EmptyCuratedSetError, counted
 
 if TYPE_CHECKING:
     from metaclip_spark.reports.records import Report
@@ -30,10 +31,10 @@ def curate(
     export: ExportConfig,
 ) -> None:
     """Curate a balanced image-text dataset: extract, match, count, sample and report in one command."""
-    from metaclip_spark.entries import load_metadata
+    from metaclip_spark.entries import load_to_match
     from metaclip_spark.library.whole_run import curate_run
 
-    run, report = curate_run(output, extract, match, language, sample, export, load_metadata(match.metadata))
+    run, report = curate_run(output, extract, match, language, sample, export, load_to_match(match.metadata))
     _show_finished(run, report)
 
 
@@ -47,30 +48,34 @@ def extract_pool(output: OutputConfig, extract: ExtractConfig) -> None:
     paths = find_inputs(extract)
     with begin_run(output, "extract", [path for _, path in paths]) as run:
         run_extract(run, extract, paths)
+    show([f"Next: {next_command('match')} --metadata METADATA --output {shlex.quote(output.output)}"])
 
 
 @job(OutputConfig, MatchConfig, LanguageConfig)
 def match_pool(output: OutputConfig, match: MatchConfig, language: LanguageConfig) -> None:
     """Match the pool of a run against a metadata list."""
-    from metaclip_spark.entries import load_metadata
+    from metaclip_spark.entries import load_to_match
     from metaclip_spark.pipeline import run_match
     from metaclip_spark.runs.open import continue_run
 
-    metadata = load_metadata(match.metadata)
+    metadata = load_to_match(match.metadata)
     with continue_run(output, "match", [match.metadata]) as run:
         run_match(run, match, language, metadata)
+    names = f"--metadata {shlex.quote(match.metadata)} --output {shlex.quote(output.output)}"
+    show([f"Next: {next_command('count')} {names}"])
 
 
 @job(OutputConfig, MatchConfig, LanguageConfig)
 def count_entries(output: OutputConfig, match: MatchConfig, language: LanguageConfig) -> None:
     """Count the metadata entries in the matched pairs of a run."""
-    from metaclip_spark.entries import load_metadata
+    from metaclip_spark.entries import load_to_match
     from metaclip_spark.pipeline import run_count
     from metaclip_spark.runs.open import continue_run
 
-    metadata = load_metadata(match.metadata)
+    metadata = load_to_match(match.metadata)
     with continue_run(output, "count", [match.metadata]) as run:
         run_count(run, language, metadata)
+    show([f"Next: {next_command('sample')} --threshold-t T --output {shlex.quote(output.output)}"])
 
 
 @job(OutputConfig, SampleConfig, LanguageConfig, ExportConfig)
@@ -87,6 +92,8 @@ def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageC
         run_sample(run, sample, language)
         if export.export_curated:
             export_curated(run, export.export_curated)
+    if run.state.finished is None:
+        show([f"No report yet: {next_command('report')} --output {shlex.quote(output.output)}"])
 
 
 @job(OutputConfig, ReportConfig)
@@ -107,7 +114,7 @@ def report_curation(output: OutputConfig, report: ReportConfig) -> None:
 
 def _show_finished(run: "Run", report: "Report") -> None:
     """Shows a finished run's summary and where its report is; a suspect size is an error behind it."""
-    from metaclip_spark.reports.report import check_plausible, summary_lines
+    from metaclip_spark.reports.report import check_plausible, status_of, summary_lines, summary_numbers
     from metaclip_spark.runs.paths import shown_path
 
     finished = run.state.finished
@@ -123,25 +130,34 @@ def _show_finished(run: "Run", report: "Report") -> None:
             f"Curated pairs: {curated}",
             "To download their images:",
             *img2dataset_lines(curated),
-        ]
+        ],
+        event="summary",
+        status=status_of(report),
+        numbers=summary_numbers(report),
+        warnings=report.warnings,
+        report=shown_path(run.storage, finished.report),
+        curated=curated,
     )
     check_plausible(report)
+    if not report.real_size:
+        why = report.warnings[0] if report.warnings else "Balancing has kept no pair."
+        raise EmptyCuratedSetError(f"the curated set is empty: {why}")
 
 
 @job(OutputConfig, ExtractConfig, MatchConfig, resumes=False)
 def check_cluster(output: OutputConfig, extract: ExtractConfig, match: MatchConfig) -> int:
     """Check on the executors whether a run would work there, and how long it would take, before hours are spent."""
     from metaclip_spark.cluster_check import check_cluster as check
-    from metaclip_spark.entries import load_metadata
+    from metaclip_spark.entries import load_to_match
     from metaclip_spark.runs.open import try_output
     from metaclip_spark.runs.paths import find_inputs
 
-    metadata = load_metadata(match.metadata)
+    metadata = load_to_match(match.metadata)
     paths = find_inputs(extract)
     with try_output(output, "check_cluster") as run:
         verdict = check(run, extract, match, metadata, paths)
-    failed = f"{verdict.failures} checks failed: a run would fail" if verdict.failures else "a run would work here"
-    show([*verdict.lines, failed])
+    failed = f"{counted(verdict.failures, 'check')} failed: a run would fail"
+    show([*verdict.lines, failed if verdict.failures else "ready: a run should work here"])
     return EXIT_USER_MUST_CHANGE if verdict.failures else EXIT_DONE
 
 

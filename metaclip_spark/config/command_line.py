@@ -7,10 +7,10 @@ the class's "Attributes:" section. A field that several classes have is one opti
 import re
 import sys
 from argparse import Action
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
+from difflib import get_close_matches
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
@@ -18,13 +18,18 @@ import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
 
 from metaclip_spark import __version__
+from metaclip_spark.config.config_file import OPTION as CONFIG
+from metaclip_spark.config.config_file import ConfigFile, read_config_file
 from metaclip_spark.config.fields import limit_of, option_of, parser_type, path_text, refusal, values_of
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, joined
 from udfs.sources.credentials import without_credentials
 
 _WEB_SCHEMES = ("http", "https", "ftp")
 _BUCKET_SCHEMES = ("s3", "s3a", "s3n", "gs")
 
+_UNKNOWN = re.compile(r"unrecognized arguments: (.*)")
+_MISSING = re.compile(r"the following arguments are required: (.*)")
+_WITHOUT_VALUE = re.compile(r"argument (--\S+): expected (?:one|at least one) argument")
 _REFUSED_NAME = re.compile(r'Parser key "(\w+)"')
 _REFUSED_VALUE = re.compile(
     r"(?:Got|Given) value: (.*)$|: (\S*) does not (?:conform|match)"
@@ -58,13 +63,14 @@ def parse_configs(
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     for name, (config_class, field) in _distinct_fields(config_classes).items():
         _add_option(parser, config_class, field, name)
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    for file in _config_files(arguments):
-        _check_config_file(file)
+    fields_by_name = {name: field for name, (_, field) in _distinct_fields(config_classes).items()}
+    arguments, files = _with_read_files(
+        _named(list(sys.argv[1:] if argv is None else argv), fields_by_name), fields_by_name
+    )
     try:
         values = parser.parse_args(arguments).as_dict()
     except (ArgumentError, TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"{_explained(error, config_classes)} (see --help)") from None
+        raise ConfigError(f"{_explained(error, config_classes, files, arguments)} (see --help)") from None
     return tuple(config_class(**_values_of(config_class, values)) for config_class in config_classes)
 
 
@@ -72,22 +78,39 @@ def _distinct_fields(config_classes: tuple[type, ...]) -> dict[str, tuple[type, 
     return {field.name: (config_class, field) for config_class in config_classes for field in fields(config_class)}
 
 
-def _config_files(arguments: Sequence[str]) -> list[str]:
-    """Finds what --config names."""
-    option = "--config"
-    apart = [value for name, value in pairwise(arguments) if name == option]
-    return apart + [item.removeprefix(f"{option}=") for item in arguments if item.startswith(f"{option}=")]
+def _named(arguments: list[str], known: Mapping[str, Field[Any]]) -> list[str]:
+    """Puts the option before each value that is given by its place instead, such as `diff-metadata A B`."""
+    by_place = [name for name, field in known.items() if field.metadata.get("by_place")]
+    if not by_place:
+        return arguments
+    flags = {option_of(name) for name, field in known.items() if field.type is bool} | {"--help", "-h"}
+    left = [option_of(name) for name in by_place if option_of(name) not in arguments]
+    named: list[str] = []
+    takes_value = False
+    for argument in arguments:
+        if takes_value or argument.startswith("-"):
+            is_open = not takes_value and "=" not in argument and argument not in flags
+            takes_value = is_open and not argument.startswith("--print-config")
+            named.append(argument)
+        else:
+            named += [left.pop(0), argument] if left else [argument]
+    return named
 
 
-def _check_config_file(file: str) -> None:
-    """Refuses what the parser of options stumbles over; the rest of the faults it names itself."""
-    path = Path(_checked_path("--config", _checked_text("--config", file)))
-    try:
-        path.read_text(encoding="utf-8")
-    except OSError:
-        return
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"--config {file} is not UTF-8 at byte {error.start}: convert it to UTF-8") from None
+def _with_read_files(arguments: list[str], known: Mapping[str, Field[Any]]) -> tuple[list[str], list[ConfigFile]]:
+    """Puts what the files of --config say in their place."""
+    several = {name for name, field in known.items() if isinstance(field.default, tuple)}
+    read: list[str] = []
+    files: list[ConfigFile] = []
+    for before, argument in pairwise(["", *arguments]):
+        joined = argument.startswith(f"{CONFIG}=")
+        if before != CONFIG and not joined:
+            read.append(argument)
+            continue
+        file = _checked_path(CONFIG, _checked_text(CONFIG, argument.removeprefix(f"{CONFIG}=") if joined else argument))
+        files.append(read_config_file(file, several, list(known)))
+        read.append(f"{CONFIG}={files[-1].as_text()}" if joined else files[-1].as_text())
+    return read, files
 
 
 def _values_of(config_class: type, values: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +149,7 @@ def _checked_text(option: str, text: str) -> str:
 def _checked_path(option: str, text: str) -> str:
     """Checks a path or URL, and puts the home folder where a path begins with "~"."""
     if not text.strip():
-        raise ConfigError(f"{option} is empty: name a path (an unset variable in the command?)")
+        raise ConfigError(f"{option} is empty: name a path (is a variable in the command unset?)")
     scheme, separator, rest = text.partition("://")
     if separator:
         if scheme.lower() in _WEB_SCHEMES and not _is_url(text):
@@ -149,23 +172,45 @@ def _is_url(text: str) -> bool:
     return True
 
 
-def _explained(error: Exception, config_classes: tuple[type, ...]) -> str:
+def _explained(
+    error: Exception, config_classes: tuple[type, ...], files: Sequence[ConfigFile], arguments: Sequence[str]
+) -> str:
     """What the parser of options found wrong, in the words of `check_types` where one value is out of its range."""
     message = one_line(str(error))
-    if "Unexpected config" in message or isinstance(error, RecursionError):
-        return "the file of --config holds no options: write lines of them, such as output: folder"
-    if "item assignment" in message or "changed size" in message:
-        # What jsonargparse says of one value, or of keys, where an option takes several values.
-        return "the file of --config gives no list where one is wanted: write a list, such as [x.warc.gz]"
+    known = _distinct_fields(config_classes)
+    if unknown := _UNKNOWN.match(message):
+        return _unknown_option(unknown[1], known)
+    if missing := _MISSING.match(message):
+        return f"{joined([_shown_name(known[name][1]) for name in missing[1].split(', ')])} must be given"
+    if without_value := _WITHOUT_VALUE.match(message):
+        return f"{without_value[1]} needs a value"
     name, value = _REFUSED_NAME.match(message), _REFUSED_VALUE.search(message)
-    found = _distinct_fields(config_classes).get(name[1]) if name else None
+    found = known.get(name[1]) if name else None
     if name is None or value is None or found is None:
         return message
     hint = get_type_hints(found[0], include_extras=True)[name[1]]
     text = value[value.lastindex or 0]
     if not limit_of(hint):
         return message
-    return refusal(name[1], text, hint, _shown_name(found[1]))
+    return _of_its_line(name[1], refusal(name[1], text, hint, _shown_name(found[1])), files, arguments)
+
+
+def _unknown_option(rest: str, known: Mapping[str, tuple[type, Field[Any]]]) -> str:
+    """Names what no option takes, and the option that was meant."""
+    first = rest.split(maxsplit=1)[0]
+    if not first.startswith("-"):
+        return f"{first!r} belongs to no option"
+    option = first.partition("=")[0]
+    near = get_close_matches(option, [CONFIG, *map(option_of, known)], n=1)
+    return f"{option}: there is no such option" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _of_its_line(name: str, message: str, files: Sequence[ConfigFile], arguments: Sequence[str]) -> str:
+    """Puts the line of a file before a message, where no option of the command line takes the file's place."""
+    option = option_of(name)
+    is_typed = any(argument == option or argument.startswith(f"{option}=") for argument in arguments)
+    file = next((file for file in files if name in file.lines), None)
+    return message if file is None or is_typed else f"{file.place_of(name)}: {name}{message.removeprefix(option)}"
 
 
 def _shown_name(field: Field[Any]) -> str:

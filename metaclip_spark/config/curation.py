@@ -1,8 +1,6 @@
 """One frozen dataclass per step: checked once, printed, and saved with the output."""
 
-import re
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation, Overflow
 from typing import Any, Literal
 
 from metaclip_spark.config.fields import (
@@ -21,17 +19,16 @@ from metaclip_spark.config.fields import (
     Seed,
     check_types,
 )
+from metaclip_spark.config.languages import LANGUAGES, suggestion_for
 from metaclip_spark.errors import ConfigError, brief
-from metaclip_spark.thresholds import LARGEST_COUNT, check_threshold
+from metaclip_spark.thresholds import LARGEST_COUNT, check_threshold, read_number
 
 PRESETS = {"metaclip-english": ("en",)}
 """Preset name -> languages of its filter (top-1 label, no smallest probability)."""
 
 
-_THRESHOLD = {"values": "an integer of at least 1, or inf"}
+_THRESHOLD = {"values": "an integer of at least 1, such as 20k, or inf"}
 NUMBER_OF_PAIRS = {"values": "an integer of at least 1, or such as 10M"}
-_FACTORS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
-_LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
 
 
 @dataclass(frozen=True)
@@ -95,8 +92,8 @@ class ExtractConfig:
         s3_access: How archives on S3 are read: signed, anonymous or requester-pays.
         crawl: Read a crawl of Common Crawl, such as CC-MAIN-2024-10, in place of --archives.
         archive_type: Which archives of --crawl: wat or warc.
-        limit: Read so many archives of --crawl; 0 for all.
-        offset: Leave out so many at the beginning of --crawl's list.
+        limit: Read at most this many archives of --crawl; 0 for all.
+        offset: Skip this many archives at the start of --crawl's list.
         page_timeout_seconds: Time after which a page is given up (record.parser_timeout).
         max_page_bytes: Size above which a page or a record's body is rejected.
 
@@ -133,11 +130,12 @@ class ExtractConfig:
         """Checks the values."""
         check_types(self)
         if "" in {*self.archives, *self.pool}:
-            raise ConfigError("--archives or --pool holds an empty name: an unset variable in the command?")
+            option = "--archives" if "" in self.archives else "--pool"
+            raise ConfigError(f"{option} holds an empty name: is a variable in the command unset?")
         if [bool(self.archives), bool(self.pool), bool(self.crawl)].count(True) != 1:
-            raise ConfigError("give the input as either --archives or --pool or --crawl (exactly one of them)")
+            raise ConfigError("give exactly one of --archives, --pool and --crawl")
         if (self.limit or self.offset) and not self.crawl:
-            raise ConfigError("--limit and --offset belong to --crawl")
+            raise ConfigError("--limit and --offset are for --crawl: give --crawl, or leave them out")
 
 
 @dataclass(frozen=True)
@@ -169,9 +167,11 @@ class LanguageConfig:
         languages = tuple(sorted({code.strip().lower() for item in self.languages for code in item.split(",")} - {""}))
         if self.languages and not languages:
             raise ConfigError("--languages names no language: give fastText codes, such as en,de")
-        unknown = [code for code in languages if not _LANGUAGE_CODE.fullmatch(code)]
+        unknown = [code for code in languages if code not in LANGUAGES]
         if unknown:
-            raise ConfigError(f"--languages {unknown[0]} is no language code: give fastText codes, such as en,de")
+            near = suggestion_for(unknown[0])
+            advice = f"did you mean {near}?" if near else "give its codes, such as en,de"
+            raise ConfigError(f"--languages {brief(unknown[0])[1:-1]}: fastText knows no such language; {advice}")
         if self.preset is not None:
             if languages not in {(), PRESETS[self.preset]} or self.min_language_probability:
                 raise ConfigError(
@@ -223,7 +223,8 @@ class SampleConfig:
     """How the matched pairs are balanced.
 
     Attributes:
-        threshold_t: Entry count above which an entry's pairs are thinned out: an integer of at least 1, or inf.
+        threshold_t: Entry count above which an entry's pairs are thinned out: an integer of at least 1, such
+            as 20k, or inf.
         tail_share: Choose t so that the entries below it have this share of all matches (the paper's pool: 0.06).
         target_pairs: Choose the smallest t whose expected size reaches this many pairs, such as 10M.
         seed: Seed of the draws, from 0 to 2^64 - 1.
@@ -236,7 +237,7 @@ class SampleConfig:
         10000000
         >>> SampleConfig(threshold_t=20, tail_share=0.06)
         Traceback (most recent call last):
-        metaclip_spark.errors.ConfigError: choose t by exactly one of --threshold-t, --tail-share and --target-pairs
+        metaclip_spark.errors.ConfigError: give exactly one of --threshold-t, --tail-share and --target-pairs
     """
 
     threshold_t: int | float | str | None = field(default=None, metadata=_THRESHOLD)
@@ -249,9 +250,9 @@ class SampleConfig:
         """Checks the values."""
         check_types(self)
         if sum(choice is not None for choice in (self.threshold_t, self.tail_share, self.target_pairs)) != 1:
-            raise ConfigError("choose t by exactly one of --threshold-t, --tail-share and --target-pairs")
+            raise ConfigError("give exactly one of --threshold-t, --tail-share and --target-pairs")
         if self.threshold_t is not None:
-            object.__setattr__(self, "threshold_t", check_threshold(self.threshold_t))
+            object.__setattr__(self, "threshold_t", check_threshold(self.threshold_t, "--threshold-t"))
         if self.target_pairs is not None:
             object.__setattr__(self, "target_pairs", check_target(self.target_pairs))
 
@@ -276,7 +277,7 @@ class LogConfig:
     """How a command logs, on standard error; its result is on standard output.
 
     Attributes:
-        log_format: text, or json: one JSON object per line, with the numbers of each wave and step.
+        log_format: text, or json: one JSON object per line, results included.
         log_level: Least severity of what is logged.
     """
 
@@ -306,18 +307,11 @@ class ReportConfig:
 
 def check_target(value: object) -> int:
     """The number of pairs that a number or text ("10M", "10_000_000", "1e6", "1.5k") says: 1 to 2^63 - 1."""
-    text = str(value).strip()
-    factor = _FACTORS.get(text[-1:].upper(), 1)
-    try:
-        number = Decimal(text[:-1] if factor > 1 else text) * factor
-    except InvalidOperation:
-        number = Decimal("NaN")
-    except Overflow:
-        number = Decimal("Infinity")
+    number = read_number(str(value))
     if not number.is_nan() and number > LARGEST_COUNT:
         raise ConfigError(
-            f"--target-pairs is {brief(value)}: it must be at most 2^63 - 1, more than any pool, such as 10M"
+            f"--target-pairs must be at most 2^63 - 1, more than any pool, such as 10M (got {brief(value)})"
         )
     if not (number.is_finite() and number >= 1 and number == number.to_integral_value()):
-        raise ConfigError(f"--target-pairs is {brief(value)}: it must be a whole number of at least 1, such as 10M")
+        raise ConfigError(f"--target-pairs must be a whole number, 1 or more, such as 10M (got {brief(value)})")
     return int(number)

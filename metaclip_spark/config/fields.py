@@ -33,6 +33,9 @@ PATH = {"path": True}
 POSITIONAL = {"positional": True}
 """Marks a field that is given by its place on the command line, without its name."""
 
+BY_PLACE = {"by_place": True}
+"""Marks a field that may also be given by its place, without the name of its option."""
+
 _BRIEFLY = Repr()
 _BRIEFLY.maxstring = 80
 _LONGEST_PAGE_SECONDS = 86_400

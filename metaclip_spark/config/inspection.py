@@ -66,10 +66,10 @@ class PlanConfig:
         """Checks the values."""
         check_types(self)
         if self.tail_share is not None and self.target_pairs is not None:
-            raise ConfigError("choose t by at most one of --tail-share and --target-pairs")
+            raise ConfigError("give at most one of --tail-share and --target-pairs")
         if self.target_pairs is not None:
             object.__setattr__(self, "target_pairs", check_target(self.target_pairs))
-        finite = [t for given in self.thresholds if (t := check_threshold(given)) != float("inf")]
+        finite = [t for given in self.thresholds if (t := check_threshold(given, "--thresholds")) != float("inf")]
         object.__setattr__(self, "thresholds", tuple(finite))
 
 
@@ -97,4 +97,4 @@ class ExplainConfig:
         """Checks the values."""
         check_types(self)
         if [self.pair_id, self.url, self.text].count(None) != 2:  # noqa: PLR2004 - one of three
-            raise ConfigError("say what to explain by exactly one of --pair-id, --url and --text")
+            raise ConfigError("give exactly one of --pair-id, --url and --text")

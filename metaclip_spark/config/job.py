@@ -1,5 +1,7 @@
 """The frame around every command: options, log, the end that a signal asks for, exit codes in place of errors."""
 
+import errno
+import logging
 import re
 import signal
 import sys
@@ -21,6 +23,7 @@ from metaclip_spark.config.signals import (
 from metaclip_spark.errors import (
     ConfigError,
     CurationError,
+    EmptyCuratedSetError,
     InputError,
     MetadataError,
     OutputExistsError,
@@ -31,9 +34,11 @@ from udfs.sources.credentials import urls_without_credentials
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USER_MUST_CHANGE = 2
+EXIT_CHECK_FAILED = 3
 
 _RAISED = re.compile(r"(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): ")
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _USER_MUST_CHANGE = (ConfigError, InputError, MetadataError, OutputExistsError, SchemaMismatchError)
 
 
@@ -70,13 +75,15 @@ class Job:
         if code != EXIT_DONE:
             return code
         *configs, log = parsed
-        return run_job(partial(self._work, configs, log), resumes=self.resumes, log_format=log.log_format)
+        run = run_of(configs)
+        work = partial(self._work, configs, log, run)
+        return run_job(work, resumes=self.resumes, log_format=log.log_format, run=run, tells_end=True)
 
-    def _work(self, configs: list[Any], log: LogConfig) -> int | None:
+    def _work(self, configs: list[Any], log: LogConfig, run: str | None) -> int | None:
         # Only now: --help does without what draws on a terminal.
         from metaclip_spark.config.logs import logging_to_stderr
 
-        with logging_to_stderr(log):
+        with logging_to_stderr(log, run):
             return self.work(*configs)
 
 
@@ -92,16 +99,40 @@ def log_format_in(arguments: Sequence[str]) -> str:
     return "json" if asked[-1:] == ["json"] else "text"
 
 
-def run_job(job: Callable[[], int | None], *, resumes: bool = True, log_format: str = "text") -> int:
-    """Runs a job, its errors as one line and an exit code: 2 for what the user must change, 130 or 143 when stopped."""
+def run_of(configs: Sequence[object]) -> str | None:
+    """The folder that a command writes to or reads, by its configurations."""
+    folders = (getattr(config, name, None) for name in ("output", "run") for config in configs)
+    return next((folder for folder in folders if isinstance(folder, str)), None)
+
+
+def run_job(
+    job: Callable[[], int | None],
+    *,
+    resumes: bool = True,
+    log_format: str = "text",
+    run: str | None = None,
+    tells_end: bool = False,
+) -> int:
+    """Runs a job, its errors as one line and an exit code.
+
+    Args:
+        job: The job; may return an exit code.
+        resumes: Whether `--resume` goes on from what was done.
+        log_format: text or json.
+        run: The folder that JSON lines name.
+        tells_end: Whether a job that ends well says so in JSON lines, as one that fails does.
+
+    Returns:
+        2 for what the user must change, 3 for an empty curated set, 130 or 143 when stopped, 1 for any other failure.
+    """
 
     def last_line(error: BaseException) -> tuple[int, str]:
         ending = _ending(error, resumes=resumes)
-        return ending.code, ending.as_json() if log_format == "json" else ending.as_text()
+        return ending.code, ending.as_json(run) if log_format == "json" else ending.as_text()
 
     with ended_by_signals(lambda: last_line(KeyboardInterrupt())[1]) as asked_to_end:
         try:
-            return job() or EXIT_DONE
+            code = job() or EXIT_DONE
         except BaseException as error:
             # Whatever else a signal brought down is told of as that signal.
             cause = asked_to_end() or error
@@ -110,6 +141,10 @@ def run_job(job: Callable[[], int | None], *, resumes: bool = True, log_format: 
             code, line = last_line(cause)
             sys.stderr.write(f"{line}\n")
             return code
+    if tells_end and log_format == "json":
+        done = _Ending(code, "done" if code == EXIT_DONE else "ended", is_error=code != EXIT_DONE)
+        sys.stderr.write(f"{done.as_json(run)}\n")
+    return code
 
 
 def _expected() -> tuple[type[BaseException], ...]:
@@ -139,10 +174,12 @@ class _Ending(NamedTuple):
         line = f"error: {self.message}" if self.is_error else self.message
         return f"{self.trace}\n{line}" if self.trace else line
 
-    def as_json(self) -> str:
+    def as_json(self, run: str | None) -> str:
         from metaclip_spark.config.logs import as_json_line
 
-        return as_json_line(self.message, exit_code=self.code, **({"exception": self.trace} if self.trace else {}))
+        trace = {"exception": self.trace} if self.trace else {}
+        level = logging.INFO if self.code == EXIT_DONE else logging.ERROR
+        return as_json_line(self.message, run=run, level=level, event="end", exit_code=self.code, **trace)
 
 
 def _ending(error: BaseException, *, resumes: bool) -> _Ending:
@@ -159,8 +196,14 @@ def _ending(error: BaseException, *, resumes: bool) -> _Ending:
     line = urls_without_credentials(one_line(str(error)))
     if isinstance(error, (*_USER_MUST_CHANGE, FileNotFoundError, PermissionError)):
         return _Ending(EXIT_USER_MUST_CHANGE, line)
+    if isinstance(error, EmptyCuratedSetError):
+        return _Ending(EXIT_CHECK_FAILED, line)
+    if isinstance(error, OSError) and error.errno in _FULL:
+        place = f" in {error.filename}" if error.filename else ""
+        with_resume = " with --resume" if resumes else ""
+        return _Ending(EXIT_FAILED, f"no space left{place}: free some, then run the same command{with_resume}")
     retry = "run again with --resume" if resumes else "run it again"
-    return _Ending(EXIT_FAILED, f"{line}: see to it and {retry}" if isinstance(error, OSError) else line)
+    return _Ending(EXIT_FAILED, f"{line}: mend that, then {retry}" if isinstance(error, OSError) else line)
 
 
 def root_cause(trace: str) -> str:

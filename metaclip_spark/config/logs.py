@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -15,20 +16,34 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 
 from metaclip_spark.config.curation import LogConfig
+from udfs.sources.credentials import without_credentials
 
 PACKAGE = "metaclip_spark"
 _OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line that a log service can index: time, level, message, and what `extra` holds."""
+    """One JSON object per line that a log service can index: time (UTC), level, run, event, message, and the rest.
+
+    `event` is what the line tells of: begin, wave, progress, done, reused, redone, warning, result, summary, end, or
+    log for a line that tells of nothing else.
+    """
+
+    def __init__(self, run: str | None = None) -> None:
+        """Takes the folder of the run that the command works on; None where it works on none."""
+        super().__init__()
+        self.run = None if run is None else without_credentials(run)
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
         fields = {name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
+        event = fields.pop("event", "warning" if record.levelno == logging.WARNING else "log")
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "time": time.replace("+00:00", "Z"),
             "level": record.levelname.lower(),
+            "run": self.run,
+            "event": event,
             "message": record.getMessage(),
             **fields,
         }
@@ -37,18 +52,25 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def as_json_line(message: str, **extra: Any) -> str:
-    """The line that an error with this message would be in the log."""
-    record = logging.makeLogRecord({"name": PACKAGE, "levelno": logging.ERROR, "levelname": "ERROR", "msg": message})
+def as_json_line(message: str, *, run: str | None = None, level: int = logging.ERROR, **extra: Any) -> str:
+    """The line that this message would be in the log."""
+    name = logging.getLevelName(level)
+    record = logging.makeLogRecord({"name": PACKAGE, "levelno": level, "levelname": name, "msg": message})
     vars(record).update(extra)
-    return JsonFormatter().format(record)
+    return JsonFormatter(run).format(record)
+
+
+def json_formatter() -> JsonFormatter | None:
+    """What the log is written with where it is JSON lines; None where it is text."""
+    formatters = (handler.formatter for handler in logging.getLogger(PACKAGE).handlers)
+    return next((formatter for formatter in formatters if isinstance(formatter, JsonFormatter)), None)
 
 
 @contextmanager
-def logging_to_stderr(config: LogConfig) -> Iterator[None]:
+def logging_to_stderr(config: LogConfig, run: str | None = None) -> Iterator[None]:
     """Logs to standard error while the block runs, then leaves the package's logger as it was."""
     logger = logging.getLogger(PACKAGE)
-    level, handler = logger.level, _handler(config)
+    level, handler = logger.level, _handler(config, run)
     logger.setLevel(config.log_level.upper())
     logger.addHandler(handler)
     try:
@@ -65,11 +87,11 @@ def terminal() -> Console | None:
     return next((console for console in consoles if console.is_terminal), None)
 
 
-def _handler(config: LogConfig) -> logging.Handler:
+def _handler(config: LogConfig, run: str | None) -> logging.Handler:
     console = Console(stderr=True)
     if config.log_format == "text" and console.is_terminal:
         return RichHandler(console=console, show_path=False, highlighter=NullHighlighter(), keywords=[])
     handler = logging.StreamHandler()
     as_text = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
-    handler.setFormatter(JsonFormatter() if config.log_format == "json" else as_text)
+    handler.setFormatter(JsonFormatter(run) if config.log_format == "json" else as_text)
     return handler

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from metaclip_spark.config.fields import PATH, Count, NonNegativeInt, S3Access, check_types, integers, numbers
+from metaclip_spark.config.fields import BY_PLACE, PATH, Count, NonNegativeInt, S3Access, check_types, integers, numbers
 from metaclip_spark.errors import ConfigError
 
 SMALLEST_PMI, LARGEST_PMI = -40, 60
@@ -119,13 +119,13 @@ class LintConfig:
     """What the linter reads and writes.
 
     Attributes:
-        metadata: The list: JSON, plain text or Parquet, plain or packed.
+        metadata: The list, by this option or by its place: JSON, plain text or Parquet, plain or packed.
         fix: Write a list without the entries of severity error here (JSON), and beside it <name>.id_map.json: for each
             old id the new one, or null.
         examples: Entries that are shown per finding.
     """
 
-    metadata: str = field(metadata=PATH)
+    metadata: str = field(metadata=PATH | BY_PLACE)
     fix: str | None = field(default=None, metadata=PATH)
     examples: NonNegativeInt = 5
 
@@ -142,14 +142,15 @@ class DiffConfig:
     """Which lists are compared.
 
     Attributes:
-        old: A metadata list; with sources where it is a metadata.parquet, or has one beside it.
-        new: Another.
+        old: A metadata list, by this option or by its place; with sources where it is a metadata.parquet, or has one
+            beside it.
+        new: Another, likewise.
         output: Write all added and removed entries here, as JSON.
         examples: Entries that are shown per source.
     """
 
-    old: str = field(metadata=PATH)
-    new: str = field(metadata=PATH)
+    old: str = field(metadata=PATH | BY_PLACE)
+    new: str = field(metadata=PATH | BY_PLACE)
     output: str | None = field(default=None, metadata=PATH)
     examples: NonNegativeInt = 5
 
@@ -161,4 +162,4 @@ class DiffConfig:
 
 def _check_local(option: str, path: str | None) -> None:
     if path and "://" in path:
-        raise ConfigError(f"--{option} {path} is written to a local path only: give one, and copy the file")
+        raise ConfigError(f"--{option} {path} is not a local path: give one, and copy the file")

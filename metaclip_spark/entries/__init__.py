@@ -7,6 +7,7 @@ from metaclip_spark.entries.counts import (
     load_entry_counts,
     load_summed_counts,
 )
+from metaclip_spark.entries.matchable import check_matchable, load_to_match
 from metaclip_spark.entries.metadata import Metadata, as_metadata, check_entries, load_metadata, read_unchecked_entries
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "Metadata",
     "as_metadata",
     "check_entries",
+    "check_matchable",
     "entries_of_counts",
     "load_entry_counts",
     "load_metadata",
     "load_summed_counts",
+    "load_to_match",
     "read_unchecked_entries",
 ]

@@ -20,7 +20,7 @@ from metaclip_spark.entries.files import (
 )
 from metaclip_spark.entries.messages import MOST_SHOWN, brief
 from metaclip_spark.entries.metadata import Metadata, check_entries, in_order, load_metadata
-from metaclip_spark.errors import MetadataError
+from metaclip_spark.errors import MetadataError, counted
 from metaclip_spark.thresholds import LARGEST_COUNT
 from udfs.sources.credentials import without_credentials
 
@@ -51,14 +51,14 @@ def load_entry_counts(source: CountSource, metadata: Metadata) -> npt.NDArray[np
     if not isinstance(source, str) or is_folder(source):
         parts = part_files(source) if isinstance(source, str) else source
         if not parts:
-            raise MetadataError(f"the folder of entry counts {shown} has no Parquet file")
+            raise MetadataError(f"{shown} holds no Parquet file of entry counts")
         return _parquet_counts([(part, read_file(part)) for part in parts], shown, metadata)
     content = read_file(source)
     if content.startswith(PARQUET_START):
         return _parquet_counts([(shown, content)], shown, metadata)
     counts = parse_json(decode(content, shown), shown)
     if not isinstance(counts, JsonObject):
-        raise MetadataError(f"the entry counts {shown} are no JSON object of entry to count, and no Parquet")
+        raise MetadataError(f"{shown} holds neither a JSON object of entry to count nor Parquet")
     return _arranged([entry for entry, _ in counts], [count for _, count in counts], shown, metadata)
 
 
@@ -101,9 +101,9 @@ def load_summed_counts(sources: Sequence[CountSource], metadata: Metadata) -> np
             entry = int(wrapping[0])
             reached = int(total[entry]) + int(counts[entry])
             raise MetadataError(
-                f"the entry counts of --entry-counts up to {_shown_source(source)} add up to {reached} for the "
-                f"entry {brief(metadata.entries[entry])}, but a count is at most 2^63 - 1: give fewer of them, or "
-                "divide all counts and t by one number"
+                f"{_shown_source(source)}: with the files before it, the counts add up to {reached} for the entry "
+                f"{brief(metadata.entries[entry])}, but a count is at most 2^63 - 1: give fewer files, or divide all "
+                "counts and t by one number"
             )
         total += counts
     return total
@@ -122,11 +122,11 @@ def _parquet_counts(parts: list[tuple[str, bytes]], path: str, metadata: Metadat
         digest = (table.schema.metadata or {}).get(DIGEST_KEY.encode(), metadata.digest.encode()).decode()
         if digest != metadata.digest:
             raise MetadataError(
-                f"the entry counts {path} belong to the metadata list {digest}, but this run works with "
-                f"{metadata.digest}; give the list that they were counted with"
+                f"{path} holds counts of another metadata list (digest {digest[:12]}..., not "
+                f"{metadata.digest[:12]}...): give the list that they were counted with"
             )
         if pc.any(pc.is_null(table["entry_count"])).as_py() or not pa.types.is_integer(table["entry_count"].type):
-            raise MetadataError(f"the column entry_count of {name} must hold whole numbers, without nulls")
+            raise MetadataError(f"{name}: its column entry_count must hold whole numbers, without nulls")
         texts += table["entry_text"].to_pylist()
         counts += table["entry_count"].to_pylist()
     return _arranged(texts, counts, path, metadata)
@@ -141,15 +141,19 @@ def _arranged(texts: list[Any], counts: list[Any], path: str, metadata: Metadata
     by_text = dict(zip(texts, counts, strict=True))
     unknown = by_text.keys() - set(metadata.entries)
     missing = [entry for entry in metadata.entries if entry not in by_text]
-    for fault, found in (("not in the metadata list", sorted(unknown, key=ascii)), ("missing", missing)):
+    for faults, found in (
+        (("is not in the list", "are not in the list"), sorted(unknown, key=ascii)),
+        (("of the list is missing", "of the list are missing"), missing),
+    ):
         if found:
             shown = ", ".join(brief(text) for text in found[:MOST_SHOWN])
             raise MetadataError(
-                f"the entry counts {path} do not belong to the metadata list {metadata.digest}: "
-                f"{len(found)} entries are {fault}, such as {shown}"
+                f"{path} holds counts of another metadata list: {counted(len(found), 'entry', 'entries')} "
+                f"{faults[len(found) > 1]}, such as {shown}"
             )
     if len(by_text) != len(texts):
-        raise MetadataError(f"the entry counts {path} name {len(texts) - len(by_text)} entries more than once")
+        repeated = counted(len(texts) - len(by_text), "entry", "entries")
+        raise MetadataError(f"{path} names {repeated} more than once")
     wrong = [
         f"{brief(text)}: {brief(count)}"
         for text, count in by_text.items()
@@ -157,7 +161,7 @@ def _arranged(texts: list[Any], counts: list[Any], path: str, metadata: Metadata
     ]
     if wrong:
         raise MetadataError(
-            f"the entry counts {path} have {len(wrong)} counts that are no whole number of at least 0: "
-            f"{', '.join(wrong[:MOST_SHOWN])}; a count is at most 2^63 - 1"
+            f"{path} has {counted(len(wrong), 'count')} that {'is' if len(wrong) == 1 else 'are'} not a whole number "
+            f"from 0 to 2^63 - 1: {', '.join(wrong[:MOST_SHOWN])}"
         )
     return np.fromiter((by_text[entry] for entry in metadata.entries), np.int64, len(metadata.entries))

@@ -16,9 +16,12 @@ import pyarrow as pa
 from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.entries.files import PARQUET_START, JsonObject, decode, open_parquet, parse_json, read_file
 from metaclip_spark.entries.messages import MOST_SHOWN, brief
-from metaclip_spark.errors import MetadataError, wrong_type
+from metaclip_spark.errors import MetadataError, counted, wrong_type
 from udfs.matching.entries import entries_as_json
 from udfs.sources.credentials import bare_url, without_credentials
+
+IN_MEMORY = "the metadata list in memory"
+"""How messages name a list that is not a file."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def as_metadata(metadata: object) -> Metadata:
 def _of_values(name: str, entries: object, wanted: str) -> Metadata:
     if isinstance(entries, set | frozenset):
         raise MetadataError(wrong_type(name, entries, f"{wanted}: a set has no order, and so no ids"))
-    return check_entries(listed(name, entries, wanted, MetadataError), "in memory")
+    return check_entries(listed(name, entries, wanted, MetadataError), IN_MEMORY)
 
 
 def load_metadata(path: str) -> Metadata:
@@ -141,7 +144,7 @@ def _text_entries(content: bytes, path: str) -> list[Any]:
     if isinstance(parsed, JsonObject):
         return [entry for entry, _ in parsed]
     if not isinstance(parsed, list):
-        raise MetadataError(f"the metadata list {path} holds neither a JSON list nor a JSON object")
+        raise MetadataError(f"{path} holds neither a JSON list nor a JSON object")
     return parsed
 
 
@@ -166,7 +169,7 @@ def in_order(table: pa.Table, path: str) -> list[Any]:
     """
     table = table.sort_by("entry_id")
     if table["entry_id"].to_pylist() != list(range(table.num_rows)):
-        raise MetadataError(f"the column entry_id of {path} must hold each number from 0 to {table.num_rows - 1} once")
+        raise MetadataError(f"{path}: its column entry_id must hold each number from 0 to {table.num_rows - 1} once")
     entries: list[Any] = table["entry_text"].to_pylist()
     return entries
 
@@ -185,27 +188,40 @@ def check_entries(entries: list[Any], path: str) -> Metadata:
         MetadataError: If the list cannot be used.
     """
     if not entries:
-        raise MetadataError(f"the metadata list {path} has no entries")
-    _refuse(path, "no strings", entries, (place for place, entry in enumerate(entries) if not isinstance(entry, str)))
+        raise MetadataError(f"{path} has no entries")
     _refuse(
-        path, "empty or white space only", entries, (place for place, entry in enumerate(entries) if not entry.strip())
+        path,
+        ("is not a string", "are not strings"),
+        entries,
+        (place for place, entry in enumerate(entries) if not isinstance(entry, str)),
+    )
+    _refuse(
+        path,
+        ("is empty or white space only", "are empty or white space only"),
+        entries,
+        (place for place, entry in enumerate(entries) if not entry.strip()),
     )
     if len(set(entries)) != len(entries):
         first: dict[str, int] = {}
         _refuse(
             path,
-            "repeated from earlier ones",
+            ("repeats an earlier one", "repeat earlier ones"),
             entries,
             (place for place, entry in enumerate(entries) if first.setdefault(entry, place) != place),
         )
     surrogates = (place for place, entry in enumerate(entries) if any("\ud800" <= sign <= "\udfff" for sign in entry))
     if not all(map(str.isascii, entries)):
-        _refuse(path, "not valid Unicode (lone surrogates)", entries, surrogates)
+        _refuse(
+            path,
+            ("is not valid Unicode (a lone surrogate)", "are not valid Unicode (lone surrogates)"),
+            entries,
+            surrogates,
+        )
     digest = hashlib.sha256(entries_as_json(entries)).hexdigest()
     return Metadata(tuple(entries), digest)
 
 
-def _refuse(path: str, fault: str, entries: Sequence[Any], places: Iterable[int]) -> None:
+def _refuse(path: str, fault: tuple[str, str], entries: Sequence[Any], places: Iterable[int]) -> None:
     """Refuses a list, in one line that names the first faulty entries.
 
     Raises:
@@ -214,8 +230,13 @@ def _refuse(path: str, fault: str, entries: Sequence[Any], places: Iterable[int]
     faulty = list(places)
     if faulty:
         shown = ", ".join(f"{place} ({brief(entries[place])})" for place in faulty[:MOST_SHOWN])
-        more = f" and {len(faulty) - MOST_SHOWN} more" if len(faulty) > MOST_SHOWN else ""
+        more = f" and {len(faulty) - MOST_SHOWN:,} more" if len(faulty) > MOST_SHOWN else ""
+        one = len(faulty) == 1
+        advice = "take it out" if one else "take them out"
+        if path != IN_MEMORY:
+            fix = f"metaclip-spark lint-metadata {path} --fix clean.json"
+            advice = f"{fix} writes the list without {'it' if one else 'them'}"
         raise MetadataError(
-            f"the metadata list {path} has {len(faulty)} of {len(entries)} entries that are {fault}: "
-            f"ids {shown}{more}; remove them"
+            f"{path}: {len(faulty):,} of {counted(len(entries), 'entry', 'entries')} {fault[not one]}: "
+            f"{'id' if one else 'ids'} {shown}{more}; {advice}"
         )

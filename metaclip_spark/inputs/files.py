@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip_spark.errors import InputError, SchemaMismatchError
+from metaclip_spark.errors import InputError, SchemaMismatchError, counted, joined
 from metaclip_spark.inputs.archive_path import ArchivePath
-from metaclip_spark.inputs.remote import files_of_url, in_words, matches_pattern, read_path_list
+from metaclip_spark.inputs.remote import files_of_url, matches_pattern, read_path_list, with_ending
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive, scheme_of
 from udfs.sources.credentials import bare_url, has_ending, without_credentials
 
@@ -79,7 +79,8 @@ def resolve_pool(
     for _, path in found:
         if not has_ending(path, POOL_ENDINGS):
             raise InputError(
-                f"--pool {without_credentials(path)} ends with none of {', '.join(POOL_ENDINGS)}: convert or rename it"
+                f"--pool {without_credentials(path)} does not end with {joined(POOL_ENDINGS, 'or')}: "
+                "convert or rename it"
             )
     return _distinct(found)
 
@@ -111,7 +112,8 @@ def check_pool_files(
     if wrong:
         more = f" and {len(wrong) - NAMED_FILES} more" if len(wrong) > NAMED_FILES else ""
         raise SchemaMismatchError(
-            f"{len(wrong)} of {len(paths)} files of --pool cannot be used: {'; '.join(wrong[:NAMED_FILES])}{more}. "
+            f"--pool: {len(wrong):,} of {counted(len(paths), 'file')} cannot be used: "
+            f"{'; '.join(wrong[:NAMED_FILES])}{more}. "
             "Name the columns with --url-column and --text-column, or leave those files out"
         )
 
@@ -121,7 +123,7 @@ def _problem_of_footer(path: str, columns: tuple[str, str], options: FetchOption
         with open_archive(path, options) as stream:
             schema = pq.read_schema(pa.PythonFile(stream, mode="r"))
     except FileNotFoundError:
-        return "there is no such file"
+        return "no such file"
     except (OSError, ValueError) as error:
         is_unreachable = scheme_of(path) != "file" and not isinstance(error, pa.ArrowInvalid)
         return None if is_unreachable else "no Parquet footer: empty or half-written"
@@ -172,7 +174,7 @@ def _files_named(item: str, endings: tuple[str, ...], options: FetchOptions) -> 
         return [ArchivePath(path.name, str(path.absolute()))]
     if glob.has_magic(str(path)):
         return _files_of_glob(path, endings)
-    raise InputError(f"{item} does not exist: check the path")
+    raise InputError(f"{item}: no such file or folder")
 
 
 def _files_below(folder: Path, endings: tuple[str, ...]) -> list[ArchivePath]:
@@ -182,7 +184,7 @@ def _files_below(folder: Path, endings: tuple[str, ...]) -> list[ArchivePath]:
         if path.name.lower().endswith(endings) and path.is_file()
     ]
     if not files:
-        raise InputError(f"the folder {folder} holds no file{in_words(endings)}")
+        raise InputError(f"{folder} holds no file{with_ending(endings)}")
     return files
 
 
@@ -229,7 +231,7 @@ def _files_of_glob(pattern: Path, endings: tuple[str, ...]) -> list[ArchivePath]
         try:
             paths = list(root.glob(str(PurePosixPath(*parts))))
         except ValueError as error:
-            raise InputError(f"{pattern} is no pattern: {error}") from None
+            raise InputError(f"{pattern} is not a pattern: {error}") from None
         for path in paths:
             below = path.relative_to(root)
             if path.is_dir():
@@ -243,7 +245,7 @@ def _files_of_glob(pattern: Path, endings: tuple[str, ...]) -> list[ArchivePath]
 
 def _lines_of_path_list(item: str, prefix: str, options: FetchOptions) -> list[ArchivePath]:
     if scheme_of(item) == "file" and not Path(item.removeprefix("file://")).is_file():
-        raise InputError(f"the path list {item} does not exist: check the path")
+        raise InputError(f"{item}: no such file")
     lines = [line for line in read_path_list(item, options) if not line.startswith("#")]
     return [ArchivePath(bare_url(line), _located(line, prefix)) for line in lines]
 
@@ -260,7 +262,7 @@ def _distinct(found: list[ArchivePath]) -> list[ArchivePath]:
         if located.setdefault(archive, path) != path:
             raise InputError(_of_one_name(archive, located[archive], path))
     if not located:
-        raise InputError("the input names no file: check --archives or --pool")
+        raise InputError("names no file: check the list")
     return [ArchivePath(*item) for item in sorted(located.items(), key=lambda item: item[0].encode())]
 
 
@@ -292,7 +294,7 @@ def _once_each(found: list[ArchivePath]) -> list[ArchivePath]:
             before = names.get(real, each)
             archive.encode()
         except UnicodeEncodeError:
-            raise InputError(f"the file name {archive!r} is not UTF-8: rename the file") from None
+            raise InputError(f"{archive!r} is not UTF-8: rename the file") from None
         names[real] = before if before[0] == archive else min(before, each, key=_rank)
     return list(names.values())
 

@@ -12,7 +12,7 @@ import boto3
 import fsspec
 
 from metaclip_spark.config.curation import ExtractConfig
-from metaclip_spark.errors import InputError
+from metaclip_spark.errors import InputError, counted
 from metaclip_spark.inputs.archive_path import ArchivePath
 from udfs.sources import FetchOptions, environment_options, open_archive, scheme_of, stat_archive
 from udfs.sources import https as fetch_https
@@ -66,11 +66,11 @@ def files_of_url(item: str, endings: tuple[str, ...], options: FetchOptions) -> 
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from None
     if not found:
-        raise InputError(f"{without_credentials(item)} names no file{in_words(endings)}: check bucket and path")
+        raise InputError(f"{without_credentials(item)} names no file{with_ending(endings)}: check bucket and path")
     return found
 
 
-def in_words(endings: tuple[str, ...]) -> str:
+def with_ending(endings: tuple[str, ...]) -> str:
     """Says what files must end with, behind the word "file".
 
     Args:
@@ -201,14 +201,12 @@ def read_path_list(path: str, options: FetchOptions) -> list[str]:
     try:
         text = read_whole(path, options).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"the path list {without_credentials(path)} cannot be read ({error}): fetch it again"
-        ) from None
+        raise InputError(f"{without_credentials(path)} cannot be read ({error}): fetch the path list again") from None
     lines = [line.strip(" \t\r") for line in text.split("\n")]
     for number, line in enumerate(lines, start=1):
         if "\0" in line:
             raise InputError(
-                f"line {number} of the path list {without_credentials(path)} holds a NUL character: fetch it again"
+                f"{without_credentials(path)}, line {number}, holds a NUL character: fetch the path list again"
             )
     return [line for line in lines if line]
 
@@ -228,7 +226,7 @@ def resolve_crawl(config: ExtractConfig, options: FetchOptions) -> list[ArchiveP
     """
     crawl = config.crawl or ""
     if not _CRAWL.fullmatch(crawl):
-        raise InputError(f"--crawl {crawl} is no crawl of Common Crawl: give a name such as CC-MAIN-2024-10")
+        raise InputError(f"--crawl {crawl} is not a crawl of Common Crawl: give a name such as CC-MAIN-2024-10")
     base = (config.archives_prefix or _common_crawl()).rstrip("/")
     path_list = f"{base}/crawl-data/{crawl}/{config.archive_type}.paths.gz"
     lines = read_path_list(path_list, options)
@@ -236,7 +234,7 @@ def resolve_crawl(config: ExtractConfig, options: FetchOptions) -> list[ArchiveP
     chosen = lines[config.offset : end]
     if not chosen:
         shown = without_credentials(path_list)
-        raise InputError(f"{shown} has {len(lines)} lines: --offset {config.offset} leaves none")
+        raise InputError(f"--offset {config.offset} leaves none of the {counted(len(lines), 'line')} of {shown}")
     return sorted((ArchivePath(line, f"{base}/{line}") for line in chosen), key=lambda item: item.archive.encode())
 
 

@@ -16,7 +16,7 @@ from metaclip_spark.config.curation import (
 )
 from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
-from metaclip_spark.entries import Metadata, as_metadata, read_unchecked_entries
+from metaclip_spark.entries import Metadata, as_metadata, check_matchable, load_to_match, read_unchecked_entries
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.library.arguments import arguments_named, configurations
 from metaclip_spark.library.run import Run, open_run
@@ -107,7 +107,11 @@ def curate(
 
 def _curate(given: dict[str, Any], metadata: Metadata | None, spark: SparkSession | None) -> None:
     output, extract, match, language, sample, export = configurations("curate", given, *_CURATION)
-    known = Metadata.load(match.metadata) if metadata is None else metadata
+    if metadata is None:
+        known = load_to_match(match.metadata)
+    else:
+        check_matchable(metadata, "metadata")
+        known = metadata
     activate(spark)
     _, report = curate_run(output, extract, match, language, sample, export, known)
     check_plausible(report)

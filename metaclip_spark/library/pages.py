@@ -115,9 +115,9 @@ def read_archive(path: str | PathLike[str]) -> Iterator[ArchiveRecord | Damage]:
     try:
         stream = open_archive(location, environment_options())
     except FileNotFoundError:
-        raise InputError(f"the archive {shown} does not exist") from None
+        raise InputError(f"{shown}: no such file") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"the archive {shown} cannot be read: {error}") from error
+        raise InputError(f"{shown} cannot be read: {error}") from error
     return _records(stream, shown)
 
 
@@ -160,7 +160,7 @@ def _records(stream: ArchiveStream, shown: str) -> Iterator[ArchiveRecord | Dama
         except NotAnArchiveError as error:
             raise InputError(f"{shown} is not an archive: it begins with {error.example!r}") from None
         except ArchiveReadError as error:
-            raise InputError(f"the archive {shown} cannot be read: {error}") from None
+            raise InputError(f"{shown} cannot be read: {error}") from None
 
 
 def _pairs_of(page: PageImages) -> list[Pair]:

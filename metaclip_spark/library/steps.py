@@ -14,7 +14,7 @@ from metaclip_spark.balance import ExpectedSize
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, SampleConfig
 from metaclip_spark.config.fields import check_engine, several
 from metaclip_spark.entries import Metadata, as_metadata
-from metaclip_spark.errors import ConfigError, MetadataError, brief, wrong_type
+from metaclip_spark.errors import ConfigError, MetadataError, brief, said_of, wrong_type
 from metaclip_spark.inputs.files import resolve_archives
 from metaclip_spark.inputs.remote import fetch_options
 from metaclip_spark.library.arguments import arguments_named, check_table, configurations
@@ -107,7 +107,8 @@ def extract_archives(
     with arguments_named(ExtractConfig):
         (config,) = configurations("extract_archives", given, ExtractConfig)
         options = fetch_options(config)
-        paths = resolve_archives(config.archives, options=options)
+        with said_of("--archives"):
+            paths = resolve_archives(config.archives, options=options)
     limits = ExtractOptions(
         max_page_bytes=config.max_page_bytes, page_timeout_seconds=float(config.page_timeout_seconds)
     )
@@ -305,7 +306,7 @@ def expected_sizes(matched: DataFrame, entry_counts: EntryCounts, thresholds: It
     check_table("matched", matched)
     if not isinstance(entry_counts, EntryCounts):
         raise MetadataError(wrong_type("entry_counts", entry_counts, "an EntryCounts, such as count_entries gives"))
-    wanted = [check_threshold(threshold) for threshold in several(thresholds)]
+    wanted = [check_threshold(threshold, "thresholds") for threshold in several(thresholds)]
     if math.inf in wanted:
         raise ConfigError("thresholds holds inf, which keeps every matched pair: pass integers of at least 1")
     pairs = require_columns(matched, MATCHED)

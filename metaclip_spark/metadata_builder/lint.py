@@ -1,18 +1,17 @@
 """Finds metadata entries that cannot match, repeat another, or deserve a look, and writes a cleaned list."""
 
 import json
-import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from metaclip_spark.entries import read_unchecked_entries
+from metaclip_spark.entries.matchable import can_match
 from metaclip_spark.errors import MetadataError
 from metaclip_spark.metadata_builder.entry_list import digest_of
 from metaclip_spark.stores.local_store import LocalStore
-from udfs.matching.spacing import SEPARATOR_MARKS, matches_entry, spacing
-from udfs.pairs.text import clean_text
+from udfs.matching.spacing import spacing
 
 LONGEST_USUAL_ENTRY = 80
 """Characters above which an entry is called very long."""
@@ -25,8 +24,6 @@ _STOP_WORDS = (
     "while who why will with would you your"
 )
 STOP_WORDS = frozenset(_STOP_WORDS.split())
-
-_MARK_AND_NEIGHBOURS = re.compile(f" ?([{re.escape(SEPARATOR_MARKS)}]) ?")
 
 
 @dataclass(frozen=True)
@@ -50,17 +47,6 @@ class Finding:
     name: str
     severity: str
     ids: tuple[int, ...]
-
-
-def can_match(entry: str) -> bool:
-    """Tells whether any alternative text can match an entry, by asking the reference matcher.
-
-    The text is built from the entry itself: spacing puts a space on both sides of a mark, so the witness leaves one out
-    on either side, and has a word before and behind, since cleaning strips a text's ends. No other text would do where
-    this one does not: each mark in a spaced text has two spaces of its own.
-    """
-    witness = f"a {_MARK_AND_NEIGHBOURS.sub(lambda found: found[1], entry)} a"
-    return matches_entry(spacing(clean_text(witness)), entry)
 
 
 def lint_entries(entries: Sequence[object]) -> list[Finding]:

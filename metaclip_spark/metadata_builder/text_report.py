@@ -2,12 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 
+from metaclip_spark.errors import counted
 from metaclip_spark.metadata_builder.build import BuiltMetadata
 from metaclip_spark.metadata_builder.diff import SourceDifference
 from metaclip_spark.metadata_builder.entry_list import SourceReport, digest_of
 from metaclip_spark.metadata_builder.lint import Finding
 
 _SHOWN_CHARACTERS = 60
+_ADJECTIVES = {
+    "one character": "one-character ",
+    "stop word": "stop-word ",
+    "number": "number-only ",
+    "very long": "very long ",
+}
+"""Findings that read better before the word "entries"."""
+
 _COUNTS_HEAD = ("source", "seen", "reached", "overlap", "dropped", "over budget", "kept")
 
 
@@ -21,7 +30,7 @@ def build_lines(built: BuiltMetadata) -> Iterator[str]:
         yield from _border_lines(report)
     yield from (f"note: {note}" for note in built.notes)
     yield from (f"warning: {warning}" for warning in built.warnings)
-    yield f"{len(built.entries)} entries, digest {digest_of(built.entries)}"
+    yield f"{counted(len(built.entries), 'entry', 'entries')}, digest {digest_of(built.entries)}"
 
 
 def _counts(report: SourceReport) -> tuple[str, ...]:
@@ -42,10 +51,13 @@ def _border_lines(report: SourceReport) -> Iterator[str]:
 def lint_lines(entries: Sequence[object], findings: Sequence[Finding], examples: int) -> Iterator[str]:
     """Describes what the linter found: a line per finding, then the number of errors."""
     for finding in findings:
-        shown = ", ".join(f"{index} {_shown(entries[index])}" for index in finding.ids[:examples])
-        yield f"{finding.severity}: {len(finding.ids)} entries: {finding.name}" + (f": {shown}" if shown else "")
+        shown = ", ".join(f"#{index} {_shown(entries[index])}" for index in finding.ids[:examples])
+        kind = _ADJECTIVES.get(finding.name, "")
+        number = counted(len(finding.ids), f"{kind}entry", f"{kind}entries")
+        named = number if kind else f"{number}: {finding.name}"
+        yield f"{finding.severity}: {named}" + (f", such as {shown}" if shown else "")
     errors = {index for finding in findings if finding.severity == "error" for index in finding.ids}
-    yield f"{len(entries)} entries, {len(errors)} with errors"
+    yield f"{counted(len(entries), 'entry', 'entries')}, {len(errors)} with errors"
 
 
 def diff_lines(differences: Sequence[SourceDifference], examples: int) -> Iterator[str]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from metaclip_spark.balance import exact_sum
 from metaclip_spark.entries import entries_of_counts, load_entry_counts
+from metaclip_spark.errors import said_of
 from metaclip_spark.reports.records import ComparedFigure, Comparison, MissingEntries, Move, Report
 from metaclip_spark.runs.layout import report_file
 from metaclip_spark.runs.open import check_finished, open_beside, read_log
@@ -52,13 +53,14 @@ def check_other(path: str) -> None:
         InputError: If it is a run that is unfinished or from another version.
         MetadataError: If it is no file of entry counts.
     """
-    if is_run_folder(path):
-        storage = Storage(path)
-        log = read_log(storage)
-        check_finished(storage, log)
-        read_report(storage, report_file(log.state), Report)
-    else:
-        read_count_file(path)
+    with said_of("--against"):
+        if is_run_folder(path):
+            storage = Storage(path)
+            log = read_log(storage)
+            check_finished(storage, log)
+            read_report(storage, report_file(log.state), Report)
+        else:
+            read_count_file(path)
 
 
 def compare_with(run: Run, report: Report, path: str, texts: Sequence[str], counts: Counts) -> Comparison:

@@ -1,10 +1,11 @@
 """The data card: a dataset card in the usual form, filled from the run's numbers, to publish the curated set with."""
 
 import msgspec
+import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from metaclip_spark.errors import counted
 from metaclip_spark.reports.records import Report
-from metaclip_spark.steps.schemas import spark_schema
 from udfs.schemas import CURATED
 
 _COLUMNS = {
@@ -34,7 +35,8 @@ def render_data_card(report: Report) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    columns = [(field.name, field.dataType.simpleString(), _COLUMNS[field.name]) for field in spark_schema(CURATED)]
+    environment.filters["counted"] = counted
+    columns = [(field.name, type_name(field.type), _COLUMNS[field.name]) for field in CURATED]
     return environment.get_template("DATA_CARD.md.j2").render(
         report=msgspec.to_builtins(report),
         columns=columns,
@@ -43,10 +45,17 @@ def render_data_card(report: Report) -> str:
             (step, name, value)
             for step, settings in report.settings.items()
             for name, value in settings.items()
-            if value not in (None, [], "", False)
+            if value is not None and value is not False and value not in ([], "")
         ],
         languages=report.settings["sample"]["languages"],
     )
+
+
+def type_name(kind: pa.DataType) -> str:
+    """Names a type as Hugging Face's datasets does, such as int64 or list<int32>."""
+    if pa.types.is_list(kind):
+        return f"list<{type_name(kind.value_type)}>"
+    return {"double": "float64", "float": "float32"}.get(str(kind), str(kind))
 
 
 def size_category(pairs: int) -> str:

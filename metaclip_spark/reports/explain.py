@@ -11,6 +11,7 @@ from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
 from metaclip_spark.config.inspection import ExplainConfig
+from metaclip_spark.errors import counted
 from metaclip_spark.reports.profile import read_balance
 from metaclip_spark.reports.records import (
     ExplainedEntry,
@@ -159,13 +160,17 @@ def explain_lines(explained: Explanation, curation_threshold: int | str) -> list
         ]
         if pair.language is not None:
             lines.append(f"  language         {pair.language} with probability {pair.language_probability:.3f}")
-        lines += [f"  draw             {pair.draw!r}", f"  verdict          {pair.verdict}", ""]
+        lines += [f"  draw             {pair.draw:.6f}", f"  verdict          {pair.verdict}", ""]
     if explained.pairs_in_all > len(explained.pairs):
         lines += [f"{explained.pairs_in_all:,} pairs in all; the first {len(explained.pairs)} are shown", ""]
     if explained.rejected is not None:
+        is_text_alone = explained.text is not None and explained.rejected.archive is None
         if explained.text:
             lines += ["the text alone", *_text_lines(explained.text, curation_threshold), ""]
-        lines += _rejected_lines(explained.rejected)
+        if is_text_alone:
+            lines.append("the pool has no pair with this text")
+        else:
+            lines += _rejected_lines(explained.rejected)
     return lines
 
 
@@ -191,21 +196,30 @@ def _verdict(
     explained: ExplainedText, language: tuple[str | None, float | None], draw: float, curation: Curation
 ) -> tuple[str, str]:
     if not explained.entries:
-        return "match", "out: it left at match, since no metadata entry occurs in its text"
+        return "match", "dropped by match: no metadata entry occurs in the text"
     gate = curation.gate
     if gate.languages and (
         language[0] not in gate.languages or (language[1] or 0.0) < np.float32(gate.min_language_probability)
     ):
-        return "count", f"out: it left at the language filter ({', '.join(gate.languages)}), before counting"
+        return "count", f"dropped by the language filter ({', '.join(gate.languages)})"
     keep = explained.keep_probability
     if draw < keep:
-        return "curated", f"in: its draw {draw:.6f} is below its keep probability {keep:.6f}"
-    return "sample", f"out: it left at sample, since its draw {draw:.6f} is not below its keep probability {keep:.6f}"
+        return "curated", f"kept by the draw: {draw:.3f} < keep probability {keep:.3f}" if _differ(draw, keep) else (
+            f"kept by the draw: {draw!r} < keep probability {keep!r}"
+        )
+    return "sample", f"dropped by the draw: {draw:.3f} >= keep probability {keep:.3f}" if _differ(draw, keep) else (
+        f"dropped by the draw: {draw!r} >= keep probability {keep!r}"
+    )
+
+
+def _differ(draw: float, keep: float) -> bool:
+    """Whether three digits tell them apart."""
+    return f"{draw:.3f}" != f"{keep:.3f}"
 
 
 def _text_lines(explained: ExplainedText, threshold: int | str) -> list[str]:
     lines = [f"  text, cleaned    {shown(explained.text)}", f"  text, spaced     {shown(explained.spaced)}"]
-    for entry in explained.entries:
+    for entry in sorted(explained.entries, key=lambda entry: entry.places):
         places = ", ".join(map(str, entry.places))
         lines.append(
             f"  entry            {shown(entry.entry_text)} at {places}: count {entry.entry_count:,}, probability "
@@ -213,7 +227,7 @@ def _text_lines(explained: ExplainedText, threshold: int | str) -> list[str]:
         )
     if not explained.entries:
         lines.append("  entry            none")
-    return [*lines, f"  keep probability {explained.keep_probability!r}"]
+    return [*lines, f"  keep probability {explained.keep_probability:.6f}"]
 
 
 def _rejected(run: Run, config: ExplainConfig) -> Rejected:
@@ -236,10 +250,10 @@ def _rejected(run: Run, config: ExplainConfig) -> Rejected:
 
 
 def _rejected_lines(rejected: Rejected) -> list[str]:
-    where = shown(rejected.archive) if rejected.archive else f"{rejected.archives:,} archives"
+    where = shown(rejected.archive) if rejected.archive else counted(rejected.archives, "archive")
     if not rejected.archives:
-        return [f"out: the run read no archive {where}"]
-    lines = [f"out: it left at extract, or was never there: the pool has no such pair. Extraction of {where} left out:"]
+        return [f"the run read no archive {where}"]
+    lines = ["not in the pool: no archive had this pair, or extraction dropped it", f"extraction of {where} left out:"]
     lines += [f"  {number:>14,}   {reason}" for reason, number in rejected.reasons.items()]
     for example in rejected.examples:
         lines.append(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from metaclip_spark.errors import counted
 from metaclip_spark.reports.records import Coverage, ListedEntry, Move, PlanRow, Report, SamplePair
 
 if TYPE_CHECKING:
@@ -68,16 +69,16 @@ def differences_from_paper(entries: int, languages: Sequence[str]) -> list[str]:
     """Lists why the paper's facts cannot be held against a run with that many entries and that language filter."""
     reasons = []
     if entries != PAPER_ENTRIES:
-        reasons.append(f"the metadata list has {entries:,} entries, not {PAPER_ENTRIES:,}")
+        reasons.append(f"the list has {counted(entries, 'entry', 'entries')} (paper: {PAPER_ENTRIES:,})")
     if list(languages) != ["en"]:
-        reasons.append("the texts were not filtered to be English")
+        reasons.append("texts were not filtered to English")
     return reasons
 
 
 def paper_verdict(reasons: Sequence[str]) -> str:
-    """Says whether the paper's facts can be held against a run: a sentence that begins with "Void" where not."""
+    """Says whether the paper's facts can be held against a run; "Not comparable" and the reasons where not."""
     if reasons:
-        return f"Void: {' and '.join(reasons)}, so the paper's figures need not hold here."
+        return f"Not comparable: {' and '.join(reasons)}."
     return "The metadata list has 500,000 entries and the texts are English: the paper's figures should be near."
 
 

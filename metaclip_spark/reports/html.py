@@ -12,12 +12,23 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from metaclip_spark.errors import counted
 from metaclip_spark.reports import charts
 from metaclip_spark.reports.profile import LONGEST_SHOWN, MOST_ENTRIES_PER_PAIR, TEXT_LENGTHS
 from metaclip_spark.reports.records import Report
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 """Unicode categories that show as nothing or act on other characters: controls, formats, line separators."""
+
+GLOSSES = {
+    "duplicate": "the same URL and text again",
+    "no_entry": "no metadata entry in the text",
+    "language_gate": "removed by the language filter",
+    "not_drawn": "thinned out by balancing",
+    "image.only_fragment": "URL is only #...",
+    "record.skipped_status": "HTTP status is not 200",
+}
+"""Reasons whose code does not say enough; docs/outputs.md has all of them."""
 
 _MOST_MARKS = 3
 """Combining marks on one character that are shown; more of them climb over the lines above."""
@@ -32,6 +43,8 @@ def render_html(report: Report) -> str:
         "decimal": lambda number: f"{number:,.1f}",
         "percent": percent,
         "seconds": seconds,
+        "counted": counted,
+        "gloss": lambda reason: GLOSSES.get(reason, ""),
     }
     environment.filters.update(filters)
     return environment.get_template("report.html.j2").render(
@@ -70,10 +83,10 @@ def visible_text(text: str | None, characters: int | None = None) -> Markup:
 
 
 def percent(share: float) -> str:
-    """Writes a share so that small ones do not look like none: 5.5 %, 0 %, or <0.1 %."""
+    """Writes a share so that small ones do not look like none: 5.5%, 0%, or <0.1%."""
     if 0 < share < 0.001:  # noqa: PLR2004 - the smallest share that one decimal shows
-        return "<0.1 %"
-    return f"{share:.1%}".replace("%", "\u00a0%").replace(".0\u00a0", "\u00a0")
+        return "<0.1%"
+    return f"{share:.1%}".replace(".0%", "%")
 
 
 def seconds(duration: float) -> str:

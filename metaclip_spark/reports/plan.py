@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from metaclip_spark import balance
 from metaclip_spark.config.inspection import PlanConfig
 from metaclip_spark.entries import Metadata, load_entry_counts
-from metaclip_spark.errors import InputError, MetadataError
+from metaclip_spark.errors import InputError, MetadataError, said_of
 from metaclip_spark.reports.charts import save_chart, size_chart
 from metaclip_spark.reports.records import PlanRow, ThresholdPlan
 from metaclip_spark.runs.open import open_beside
@@ -37,7 +37,7 @@ def plan_thresholds(run: Run, config: PlanConfig) -> ThresholdPlan:
     counted = run.manifest(COUNT)
     pairs = counted.numbers.pairs
     if not pairs:
-        raise InputError(f"{run.storage.root} has no matched pairs, so that every threshold keeps none")
+        raise InputError(f"{run.storage.root} has no matched pairs: every threshold would keep none")
     if config.target_pairs is not None:
         check_target_pairs(int(config.target_pairs), pairs)
     matched = run.matched(counted.config.gate)
@@ -65,7 +65,7 @@ def plan_lines(plan: ThresholdPlan) -> list[str]:
     lines = [
         f"{plan.pairs:,} matched pairs",
         "",
-        f"{'t':>15}  {'expected size':>17}  {'+- standard error':>17}  {'tail share':>10}  {'entries cut':>11}",
+        f"{'t':>15}  {'expected size':>17}  {'± standard error':>17}  {'tail share':>10}  {'entries cut':>11}",
     ]
     for row in plan.rows:
         line = (
@@ -74,7 +74,7 @@ def plan_lines(plan: ThresholdPlan) -> list[str]:
         )
         notes = ["<- chosen"] if row.threshold_t == plan.chosen else []
         if not row.head_entries_cut:
-            notes.append("no entry exceeds t: nothing is balanced")
+            notes.append("no entry has more than t pairs, so nothing is thinned")
         lines.append("  ".join([line, *notes]))
     return lines
 
@@ -90,12 +90,13 @@ def _counts(run: Run, config: PlanConfig, metadata_digest: str) -> NDArray[np.in
         return counts
     metadata = Metadata(entries=tuple(entries), digest=metadata_digest)
     if not is_run_folder(config.at_counts):
-        return load_entry_counts(counts_in_run(config.at_counts), metadata)
+        with said_of("--at-counts"):
+            return load_entry_counts(counts_in_run(config.at_counts), metadata)
     other = open_beside(run, config.at_counts)
     stored = other.manifest(COUNT).config.metadata_digest
     if stored != metadata_digest:
         raise MetadataError(
-            f"the counts of {other.storage.root} are of the metadata list {stored}, but {run.storage.root} was matched "
-            f"with {metadata_digest}: give counts of the same list"
+            f"--at-counts {other.storage.root} was matched with another metadata list (digest {stored[:12]}..., not "
+            f"{metadata_digest[:12]}...): give counts of the same list"
         )
     return read_entry_counts(other)[1]

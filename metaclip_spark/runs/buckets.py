@@ -14,11 +14,11 @@ from pyspark.sql import functions as F
 from metaclip_spark.commits.state import State
 from metaclip_spark.config.fields import digest
 from metaclip_spark.errors import ConfigError
-from metaclip_spark.runs.records import Manifest, Record
+from metaclip_spark.runs.records import Manifest, Record, StepNumbers
 from metaclip_spark.runs.step import Step
 
 Config = TypeVar("Config", bound=Record)
-Numbers = TypeVar("Numbers", bound=Record)
+Numbers = TypeVar("Numbers", bound=StepNumbers)
 
 MOST_BUCKETS = 256
 ARCHIVES_PER_BUCKET = 512

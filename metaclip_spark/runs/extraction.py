@@ -9,6 +9,7 @@ from metaclip_spark.commits.entries import Wave
 from metaclip_spark.commits.files import lost_files, tidy
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.config.fields import as_dict
+from metaclip_spark.errors import counted
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import fetch_options
 from metaclip_spark.runs.layout import place_of, wave_place
@@ -36,10 +37,12 @@ def extract_pending(run: Run, config: ExtractConfig, paths: list[ArchivePath], b
     done = ledger_of(run.state).accepted()
     pending = [each for each in paths if each[0] not in done]
     if not pending:
-        log.info("extract: done before, kept")
+        log.info("extract: already done, reused", extra={"step": "extract", "event": "reused"})
         return 0.0
     _begin(run, config, buckets)
     progress = StepProgress("extract", "archives", total=len(paths), done_before=len(paths) - len(pending))
+
+    waves, planned = 0, -(-len(pending) // config.archives_per_wave)
 
     def note(wave: Wave) -> None:
         progress.done_before += len(wave.archives)
@@ -49,14 +52,21 @@ def extract_pending(run: Run, config: ExtractConfig, paths: list[ArchivePath], b
             "pairs": sum(summary.pairs for summary in wave.archives),
         }
         progress.pairs += numbers["pairs"]
-        words = "{archives:,} archives, {archives_failed} of them failed, {pairs:,} pairs".format(**numbers)
-        log.info(f"wave {wave.wave}: {words}", extra={"step": "extract", "wave": wave.wave, "numbers": numbers})
+        nonlocal waves
+        waves += 1
+        of = f"wave {waves:,} of {planned:,}" if waves <= planned else f"another try, wave {waves - planned:,}"
+        words = f"{of}: {counted(numbers['archives'], 'archive')}, {numbers['archives_failed'] or 'none'} failed, "
+        told = {"event": "wave", "step": "extract", "wave": wave.wave, "numbers": numbers}
+        log.info(words + counted(numbers["pairs"], "pair"), extra=told)
 
     tidy(run.owned, wave_place())
     layout = WaveLayout(run.output.rows_per_file, buckets)
     with watch(run.spark, progress):
         run_waves(run.owned, pending, config, _extractor(run, config), note, layout)
-    log.info(f"extract: {len(pending):,} archives, {progress.pairs:,} pairs, {progress.seconds:.1f} s")
+    words = f"extract: {counted(len(pending), 'archive')}, {counted(progress.pairs, 'pair')}, {progress.seconds:.1f} s"
+    numbers = {"archives": len(pending), "pairs": progress.pairs}
+    told = {"event": "done", "step": "extract", "seconds": round(progress.seconds, 3), "numbers": numbers}
+    log.info(words, extra=told)
     return progress.seconds
 
 

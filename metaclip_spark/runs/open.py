@@ -14,7 +14,7 @@ from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Applicant, Owner, check_free, owning
 from metaclip_spark.commits.state import State
 from metaclip_spark.config.curation import OutputConfig
-from metaclip_spark.errors import InputError, OutputExistsError
+from metaclip_spark.errors import InputError, OutputExistsError, counted
 from metaclip_spark.runs.layout import (
     REPORT,
     TABLES,
@@ -47,6 +47,9 @@ from metaclip_spark.stores.storage import Storage
 from udfs.sources.credentials import without_credentials
 
 log = logging.getLogger(__name__)
+
+_DONE = {"match": "matched", "count": "counted", "sample": "sampled"}
+_AGAIN = {"match": "matches", "count": "counts", "sample": "samples"}
 
 
 def begin_run(output: OutputConfig, name: str = "curate", inputs: Sequence[str] = ()) -> AbstractContextManager[Run]:
@@ -130,7 +133,7 @@ def open_run(path: str, *, name: str = "read", s3_packages: bool = False, finish
     if finished:
         check_finished(storage, read)
     elif not _is_extracted(read.state):
-        raise InputError(f"{storage.root} is no run: give the folder that was a run's --output")
+        raise InputError(f"{storage.root} is not a run: give the folder that was a run's --output")
     session = session or _session(application, output)
     prepare_tables(session, storage, allow_rename_committer=True)
     return Run(session, storage, output, read)
@@ -169,7 +172,7 @@ def check_finished(storage: Storage, read: Log) -> None:
     state = read.state
     if state.finished or (not state.changed and is_finished_1(storage)):
         return
-    what = "is unfinished" if _is_extracted(state) or state.number else "is no run"
+    what = "is unfinished" if _is_extracted(state) or state.number else "is not a run"
     raise InputError(
         f"{storage.root} {what}: give the folder of a finished run, or finish this one with --resume or "
         "metaclip-spark report"
@@ -182,7 +185,9 @@ def _check_begin(storage: Storage, state: State, output: OutputConfig, applicant
         return
     if state.owner is not None and applicant.follows(state.owner):
         return
-    raise OutputExistsError(f"{storage.root} holds a run: give --resume to go on with it, or --overwrite")
+    raise OutputExistsError(
+        f"--output {storage.root} holds a run: --resume goes on with it, --overwrite deletes it first"
+    )
 
 
 def _holds_nothing(storage: Storage, state: State) -> bool:
@@ -194,11 +199,11 @@ def _check_step(storage: Storage, state: State, output: OutputConfig, step: str)
     """Refuses a step that was done before, unless the user says what to do, and one whose input is missing."""
     before = STEPS[step].after
     if before and not _is_begun(state, before):
-        raise InputError(f"{storage.root} has no finished step '{before}': run that step first")
+        raise InputError(f"--output {storage.root} has no finished step '{before}': run that step first")
     if _is_begun(state, step) and not (output.resume or output.overwrite):
         raise OutputExistsError(
-            f"{storage.root} has the step '{step}' already: give --resume to keep it where its settings are the same, "
-            "or --overwrite to do it again"
+            f"--output {storage.root} has already been {_DONE[step]}: --resume keeps that where the settings are the "
+            f"same, --overwrite {_AGAIN[step]} again"
         )
 
 
@@ -237,7 +242,7 @@ def _own(output: OutputConfig, name: str, inputs: Sequence[str], *, step: str | 
     check_apart(output.output, inputs, () if begins else tables_before(step))
     check_usable(storage)
     if not begins and not holds_run(storage):
-        raise InputError(f"{storage.root} holds no run: make one with curate or extract, or check --output")
+        raise InputError(f"--output {storage.root} holds no run: make one with curate or extract, or check the path")
     check_marker(storage)
     read = _log_to_write(storage, output, begins=begins)
     if not is_submitted():
@@ -262,9 +267,13 @@ def _own(output: OutputConfig, name: str, inputs: Sequence[str], *, step: str | 
     with owning(read, storage, applicant, wait=_waits(output), check=check) as owner, _tagged(session, owner):
         run = Run(session, storage, output, owner.log, owner, step if output.overwrite else None)
         mark_as_run(storage)
+        had_report = bool(owner.state.finished)
         _take_over(run, begins=begins)
         _tidy_uploads(run)
         yield run
+        if had_report and not owner.state.finished:
+            # Nobody is to open, or publish, figures of a curated set that is gone.
+            tidy(owner, REPORT)
 
 
 @contextmanager
@@ -361,9 +370,9 @@ def _tidy_uploads(run: Run) -> None:
         return
     if run.output.clean:
         store.abort_uploads(uploads)
-        log.info(f"{len(uploads)} unfinished uploads below {run.storage.root} aborted")
+        log.info(f"{counted(len(uploads), 'unfinished upload')} below {run.storage.root} aborted")
         return
     log.warning(
-        f"{len(uploads)} unfinished uploads below {run.storage.root}, first {uploads[0][0]}: their parts are billed; "
-        "--clean aborts them, a lifecycle rule of the bucket does so for good"
+        f"{counted(len(uploads), 'unfinished upload')} below {run.storage.root}, such as {uploads[0][0]}: the parts "
+        "are billed; --clean aborts them, a lifecycle rule of the bucket does so for good"
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from metaclip_spark.commits.entries import Written, entry_name
 from metaclip_spark.commits.state import State
 from metaclip_spark.config.curation import ExtractConfig
-from metaclip_spark.errors import ConfigError, InputError
+from metaclip_spark.errors import ConfigError, InputError, said_of
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.files import check_pool_files, resolve_archives, resolve_pool
 from metaclip_spark.inputs.remote import fetch_options, resolve_crawl
@@ -159,9 +159,11 @@ def find_inputs(config: ExtractConfig) -> list[ArchivePath]:
     if config.crawl:
         return resolve_crawl(config, options)
     if config.archives:
-        return resolve_archives(config.archives, config.archives_prefix, options)
+        with said_of("--archives"):
+            return resolve_archives(config.archives, config.archives_prefix, options)
     stored = {item: files for item in config.pool if (files := files_in_run(item, "pool", options)) is not None}
-    paths = resolve_pool(config.pool, options, stored)
+    with said_of("--pool"):
+        paths = resolve_pool(config.pool, options, stored)
     known = {file.path for files in stored.values() for file in files}
     check_named((path for _, path in paths if path not in known), options)
     check_pool_files(paths, url_column=config.url_column, text_column=config.text_column, options=options)

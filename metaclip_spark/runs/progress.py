@@ -10,9 +10,10 @@ from functools import partial
 
 from pyspark.sql import SparkSession
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from metaclip_spark.config.logs import terminal
+from metaclip_spark.errors import counted
 
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_LINES = 30.0
@@ -26,7 +27,7 @@ class StepProgress:
 
     Attributes:
         step: The step's name.
-        unit: What is counted: archives or partitions.
+        unit: What is counted: archives or partitions; empty for nothing that would tell a reader anything.
         total: How many there are; 0 while unknown.
         done_before: How many earlier Spark jobs of this step have done.
         pairs: Pairs so far, as last committed.
@@ -54,13 +55,30 @@ class StepProgress:
 
     def line(self, elapsed: float) -> str:
         """The state in one line, `elapsed` seconds after the step began."""
-        parts = [f"{self.step}: {self.done:,} of {self.total:,} {self.unit}"]
+        parts = [f"{self.done:,} of {counted(self.total, self.unit[:-1])}"] if self.counts_something else []
         if self.pairs:
-            parts.append(f"{self.pairs:,} pairs so far")
+            parts.append(f"{counted(self.pairs, 'pair')} so far")
         parts.append(f"{elapsed:.0f} s elapsed")
-        if 0 < self.done < self.total:
-            parts.append(f"about {elapsed / self.done * (self.total - self.done):.0f} s to go")
-        return ", ".join(parts)
+        if (left := self.seconds_left(elapsed)) is not None:
+            parts.append(f"about {left:.0f} s left")
+        return f"{self.step}: {', '.join(parts)}"
+
+    @property
+    def counts_something(self) -> bool:
+        """Whether there is more than one thing to count: 0 of 1 says nothing."""
+        return bool(self.unit) and (self.total > 1 or self.unit == "archives")
+
+    def seconds_left(self, elapsed: float) -> float | None:
+        """How long the step may still take; None where nothing tells it."""
+        known = self.unit and 0 < self.done < self.total
+        return elapsed / self.done * (self.total - self.done) if known else None
+
+    def as_fields(self, elapsed: float) -> dict[str, object]:
+        """The state as fields of a line of the log."""
+        left = self.seconds_left(elapsed)
+        counts = {"done": self.done, "total": self.total, "unit": self.unit} if self.unit else {}
+        times = {"seconds_elapsed": round(elapsed, 1), "seconds_left": left if left is None else round(left, 1)}
+        return {"event": "progress", "step": self.step, "progress": {**counts, "pairs": self.pairs, **times}}
 
 
 @contextmanager
@@ -85,22 +103,21 @@ def _log_lines(spark: SparkSession, progress: StepProgress, stop: threading.Even
     started = time.monotonic()
     while not stop.wait(SECONDS_BETWEEN_LINES):
         progress.look(spark)
-        log.info(progress.line(time.monotonic() - started))
+        elapsed = time.monotonic() - started
+        log.info(progress.line(elapsed), extra=progress.as_fields(elapsed))
 
 
 def _show_bar(console: Console, spark: SparkSession, progress: StepProgress, stop: threading.Event) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}"),
-        TextColumn("{task.fields[pairs]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[state]}"),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(progress.step, total=None, unit=progress.unit, pairs="")
+        started = time.monotonic()
+        task = bar.add_task(progress.step, total=None, state="")
         while not stop.wait(SECONDS_BETWEEN_LOOKS):
             progress.look(spark)
-            pairs = f"{progress.pairs:,} pairs" if progress.pairs else ""
-            bar.update(task, total=progress.total or None, completed=progress.done, pairs=pairs)
+            state = progress.line(time.monotonic() - started).removeprefix(f"{progress.step}: ")
+            total = progress.total if progress.counts_something else None
+            bar.update(task, total=total, completed=progress.done, state=state)

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from metaclip_spark.config.curation import LanguageConfig
 from metaclip_spark.config.fields import digest
-from metaclip_spark.errors import InputError
+from metaclip_spark.errors import InputError, counted
 from metaclip_spark.stores.storage import JsonObject, Storage
 
 REPORT_LAYOUT = 1
@@ -32,6 +32,15 @@ class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A JSON object whose keys are known."""
 
 
+class StepNumbers(Record):
+    """What came of a step."""
+
+    def in_words(self) -> str:
+        """For the log: each number and its name."""
+        told = msgspec.to_builtins(self).items()
+        return ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in told if isinstance(number, int))
+
+
 class NamedArchives(Record):
     """How many archives have a property, and the names of the first ones."""
 
@@ -39,7 +48,7 @@ class NamedArchives(Record):
     first: list[str]
 
 
-class ExtractNumbers(Record):
+class ExtractNumbers(StepNumbers):
     """The accepted archives added up."""
 
     archives: int
@@ -59,23 +68,31 @@ class ExtractNumbers(Record):
     with_unknown_records: NamedArchives | UnsetType = UNSET
 
 
-class DeduplicateNumbers(Record):
+class DeduplicateNumbers(StepNumbers):
     """Raw pairs, and those that stay; sums over buckets."""
 
     pairs_in: int
     duplicates: int
     pairs: int
 
+    def in_words(self) -> str:
+        """For the log."""
+        return f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')} ({counted(self.duplicates, 'duplicate')})"
 
-class MatchNumbers(Record):
+
+class MatchNumbers(StepNumbers):
     """Pairs of the pool, and those with an entry; sums over buckets."""
 
     pairs_in: int
     unmatched: int
     pairs: int
 
+    def in_words(self) -> str:
+        """For the log."""
+        return f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')} ({self.unmatched:,} without an entry)"
 
-class CountNumbers(Record):
+
+class CountNumbers(StepNumbers):
     """Matched pairs, those that pass the language filter, and their entries."""
 
     pairs_in: int
@@ -85,8 +102,15 @@ class CountNumbers(Record):
     entries: int
     entries_matched: int
 
+    def in_words(self) -> str:
+        """For the log."""
+        entries = counted(self.entries, "entry", "entries")
+        removed = f", {self.gated_out:,} removed by the language filter" if self.gated_out else ""
+        matches = counted(self.matches, "match", "matches")
+        return f"{counted(self.pairs, 'pair')} with {matches} of {self.entries_matched:,} of {entries}{removed}"
 
-class SampleNumbers(Record):
+
+class SampleNumbers(StepNumbers):
     """Matched pairs, those that were drawn, and the figures of the balance."""
 
     pairs_in: int
@@ -100,6 +124,13 @@ class SampleNumbers(Record):
     tail_share: Number
     head_entries_cut: int
     suspect: bool
+
+    def in_words(self) -> str:
+        """For the log."""
+        threshold = self.threshold_t if isinstance(self.threshold_t, str) else f"{self.threshold_t:,}"
+        removed = f"; {self.gated_out:,} removed by the language filter" if self.gated_out else ""
+        thinned = counted(self.head_entries_cut, "head entry", "head entries")
+        return f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')} (t = {threshold}, {thinned} thinned{removed})"
 
 
 class NoSettings(Record):
@@ -161,7 +192,7 @@ class SampleSettings(Record):
 
 
 Config = TypeVar("Config", bound=Record)
-Numbers = TypeVar("Numbers", bound=Record)
+Numbers = TypeVar("Numbers", bound=StepNumbers)
 
 
 class Manifest(Record, Generic[Config, Numbers], kw_only=True):

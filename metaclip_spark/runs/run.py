@@ -24,11 +24,11 @@ from metaclip_spark.commits.owner import Owner
 from metaclip_spark.commits.state import State
 from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.config.made_with import differing
-from metaclip_spark.errors import InputError
+from metaclip_spark.errors import InputError, counted
 from metaclip_spark.runs.buckets import buckets_of, combine
 from metaclip_spark.runs.layout import CURATED, place_of
 from metaclip_spark.runs.progress import StepProgress, watch
-from metaclip_spark.runs.records import Gate, Manifest, Record, manifest_of
+from metaclip_spark.runs.records import Gate, Manifest, Record, StepNumbers, manifest_of
 from metaclip_spark.runs.step import STEPS, Step
 from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.steps.schemas import spark_schema
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 SMALLEST_PARTITION_ROWS = 20_000
 
 Config = TypeVar("Config", bound=Record)
-Numbers = TypeVar("Numbers", bound=Record)
+Numbers = TypeVar("Numbers", bound=StepNumbers)
 
 
 @dataclass
@@ -145,8 +145,9 @@ class Run:
                 f"{self.storage.root} was changed by another driver while it was read ({lost[0]} no longer counts): "
                 "run this again"
             )
-        return f"{len(lost)} files of the step '{step}' are gone from {self.storage.root}, first {lost[0]}: " + (
-            "run that step again with --resume"
+        return (
+            f"{counted(len(lost), 'file')} of the step '{step}' {'is' if len(lost) == 1 else 'are'} gone from "
+            f"{self.storage.root}, such as {lost[0]}: run that step again with --resume"
         )
 
     def _manifests_if_done(self, step: Step[Any, Any]) -> list[Manifest[Any, Any]]:
@@ -233,7 +234,7 @@ class Run:
             why = _why_again(begun[1].config, settings, begun[1].input == input_digest)
             if why is None:
                 return begun[0]
-            log.info(f"{step.name}: {why}, so it is done again")
+            log.info(f"{step.name}: {why}, so it is done again", extra={"step": step.name, "event": "redone"})
         return self.owned.commit(
             Begin(
                 owner=self.owned.nonce,
@@ -275,12 +276,12 @@ class Run:
             lost = lost_files(self.storage, entry)
             was, now = msgspec.to_builtins(before.config), msgspec.to_builtins(config)
             why = _why_again(was, now, before.input == input_digest)
-            why = why or (f"{len(lost)} of its files are gone" if lost else None)
+            why = why or (f"{counted(len(lost), 'of its files is gone', 'of its files are gone')}" if lost else None)
             if why is None:
                 if not bucket:
-                    log.info(f"{step.name}: done before, kept")
+                    log.info(f"{step.name}: already done, reused", extra={"step": step.name, "event": "reused"})
                 return before
-            log.info(f"{step.name}: {why}, so it is done again")
+            log.info(f"{step.name}: {why}, so it is done again", extra={"step": step.name, "event": "redone"})
         for table in step.tables:
             tidy(self.owned, place_of(table, bucket), samples=self.output.keep_samples if step.is_sample else 1)
         attempt = Attempt(self, bucket)
@@ -292,8 +293,9 @@ class Run:
         )
         self.commit(step, manifest, attempt, begin)
         told = msgspec.to_builtins(numbers)
-        words = f"{step.name}: {_in_words(told)}, {progress.seconds:.1f} s"
-        log.info(words, extra={"step": step.name, "bucket": bucket, "seconds": seconds, "numbers": told})
+        words = f"{step.name}: {numbers.in_words()}, {progress.seconds:.1f} s"
+        done = {"event": "done", "step": step.name, "bucket": bucket, "seconds": seconds, "numbers": told}
+        log.info(words, extra=done)
         return manifest
 
     def commit(self, step: Step[Any, Any], manifest: Manifest[Any, Any], attempt: Attempt, begin: int = 0) -> None:
@@ -358,11 +360,3 @@ def _why_again(was: JsonObject, now: JsonObject, same_input: bool) -> str | None
     if keys:
         return f"other settings ({', '.join(keys)})"
     return None if same_input else "its input has changed"
-
-
-def _in_words(numbers: JsonObject) -> str:
-    return ", ".join(
-        f"{number:,} {name.replace('_', ' ')}"
-        for name, number in numbers.items()
-        if isinstance(number, int) and not isinstance(number, bool)
-    )

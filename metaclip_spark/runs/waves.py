@@ -1,5 +1,6 @@
 """Extraction in waves: each attempt writes to a folder of its own and counts once the log has its entry."""
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +17,7 @@ from metaclip_spark.commits.entries import ArchiveSummary, Wave, Written
 from metaclip_spark.commits.files import write_to
 from metaclip_spark.commits.owner import Owner
 from metaclip_spark.config.curation import ExtractConfig
-from metaclip_spark.errors import TooManyRejectsError
+from metaclip_spark.errors import InputError, TooManyRejectsError, brief, counted
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.runs.buckets import bucket_of
 from metaclip_spark.runs.layout import EXTRACTED as EXTRACTED_FOLDER
@@ -34,6 +35,9 @@ NORMAL_REASON = "record.skipped_"
 
 NAMED_ARCHIVES = 5
 UNKNOWN_RECORDS = "record.skipped_unknown"
+_NOT_ARCHIVES = {"archive.error_page": "an HTML or XML page", "archive.not_an_archive": "another kind of file"}
+_RAISED = re.compile(r"^\w+Error: ")
+_TITLE = re.compile(r"<title[^>]*>([^<]+)", re.IGNORECASE)
 _NO_RESPONSES = {
     f"{NORMAL_REASON}{kind}"
     for kind in ("arc_header", "continuation", "conversion", "dns", "metadata", "request", "revisit", "warcinfo")
@@ -132,9 +136,11 @@ def run_waves(
             if failed and len(failed) > config.max_failed_archives:
                 # Wrong rights or an expired token fail every archive: further waves would only cost money.
                 break
-        # What a wave that was given up left untried is tried again, too.
-        accepted = ledger_of(owner.state).accepted()
-        left = [each for each in pending if each[0] not in accepted]
+        # What a wave that was given up left untried is tried again, too; what cannot change is not.
+        ledger = ledger_of(owner.state)
+        hopeless = {archive for archive, (_, summary) in ledger.failed().items() if _kind_of(summary)}
+        settled = hopeless.union(ledger.accepted())
+        left = [each for each in pending if each[0] not in settled]
 
 
 def side_by_side(calls: Iterator[Callable[[], Result]], at_once: int, tag: str = "") -> Iterator[Result]:
@@ -265,7 +271,18 @@ def _named(summaries: Iterator[ArchiveSummary]) -> NamedArchives:
     return NamedArchives(archives=len(names), first=names[:NAMED_ARCHIVES])
 
 
-def check_losses(ledger: Ledger, numbers: ExtractNumbers, config: ExtractConfig, named: list[str]) -> None:
+def _kind_of(failed: ArchiveSummary) -> str:
+    """Says what a file is that no further attempt could read as an archive; empty for any other failure."""
+    return next((words for reason, words in _NOT_ARCHIVES.items() if reason in failed.rejected), "")
+
+
+def check_losses(
+    ledger: Ledger,
+    numbers: ExtractNumbers,
+    config: ExtractConfig,
+    named: list[str],
+    example_of: Callable[[str], str] = lambda _: "",
+) -> None:
     """Stops a run that lost more than its user allows.
 
     Args:
@@ -273,20 +290,20 @@ def check_losses(ledger: Ledger, numbers: ExtractNumbers, config: ExtractConfig,
         numbers: The accepted archives added up.
         config: The limits.
         named: The archives that the user names now; that others failed in earlier runs is no reason to stop.
+        example_of: Gives the reject of an archive that could not be read.
 
     Raises:
+        InputError: If more archives than the limit says could not be read, and no further attempt could read them.
         TooManyRejectsError: If more archives failed, or a larger share of records is bad, than the limits say.
     """
     failed = sorted(set(ledger.failed()).intersection(named))
     if len(failed) > config.max_failed_archives:
-        raise TooManyRejectsError(
-            f"{len(failed)} archives could not be read (limit {config.max_failed_archives}), first {failed[0]}: see "
-            "rejects/; --resume tries them again, --max-failed-archives goes on without them"
-        )
+        error = _too_many_failed(ledger, config, failed, example_of)
+        raise error
     untried = sorted(set(named).difference(failed, ledger.accepted()))
     if untried:
         raise TooManyRejectsError(
-            f"{len(untried)} archives were not read at all, first {untried[0]}: --resume reads them"
+            f"{_first_of(untried)} {_were(untried)} not read at all: --resume reads {_them(untried)}"
         )
     bad = {
         reason: count
@@ -298,9 +315,47 @@ def check_losses(ledger: Ledger, numbers: ExtractNumbers, config: ExtractConfig,
     if share > config.max_rejects:
         most = max(bad, key=lambda reason: (bad[reason], reason))
         raise TooManyRejectsError(
-            f"{share:.1%} of {records:,} records are bad (limit {config.max_rejects:.1%}), most often {most} "
+            f"{share:.1%} of {counted(records, 'record')} are bad (limit {config.max_rejects:.1%}), most often {most} "
             f"({bad[most]:,}): see rejects/; --resume with a larger --max-rejects goes on"
         )
+
+
+def _too_many_failed(
+    ledger: Ledger, config: ExtractConfig, failed: list[str], example_of: Callable[[str], str]
+) -> InputError | TooManyRejectsError:
+    option = "--pool" if config.pool else "--crawl" if config.crawl else "--archives"
+    line = f"{option}: {_first_of(failed)} could not be read"
+    limit = f" (--max-failed-archives is {config.max_failed_archives})" if config.max_failed_archives else ""
+    example = example_of(failed[0])
+    without = f"--max-failed-archives {len(failed)} goes on without {_them(failed)}"
+    summaries = ledger.failed()
+    kinds = [_kind_of(summaries[archive][1]) for archive in failed]
+    if all(kinds):
+        kind = kinds[0]
+        is_what = f"it is {kind}" if len(failed) == 1 else f"the first is {kind}"
+        shown = f" ({_start_of(example)})" if example else ""
+        return InputError(f"{line}{limit}: {is_what}, not an archive{shown}: check the address; {without}")
+    shown = f": {_RAISED.sub('', example)}" if example else ""
+    return TooManyRejectsError(f"{line}{limit}{shown}; --resume tries {_them(failed)} again, {without}")
+
+
+def _first_of(archives: list[str]) -> str:
+    """Names one archive, or the first of several."""
+    return archives[0] if len(archives) == 1 else f"{archives[0]} and {len(archives) - 1:,} more"
+
+
+def _them(archives: list[str]) -> str:
+    return "it" if len(archives) == 1 else "them"
+
+
+def _were(archives: list[str]) -> str:
+    return "was" if len(archives) == 1 else "were"
+
+
+def _start_of(page: str) -> str:
+    """The title of a page, or its first words, in quotes."""
+    title = _TITLE.search(page)
+    return brief((title[1] if title else page).strip())
 
 
 def _check_complete(archives: list[ArchiveSummary], names: list[str]) -> None:

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from metaclip_spark.balance import ExpectedSize, threshold_for_tail_share
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, counted
 from metaclip_spark.steps.schemas import spark_schema
 from metaclip_spark.thresholds import LARGEST_COUNT
 from udfs.balancing.expected_sizes import expected_sizes_batches
@@ -120,8 +120,8 @@ def check_target_pairs(target_pairs: int, pairs: int) -> None:
     """
     if target_pairs > pairs:
         raise ConfigError(
-            f"--target-pairs is {target_pairs:,}, but only {pairs:,} pairs were matched: give at most {pairs:,}, or "
-            "extract more archives"
+            f"--target-pairs {target_pairs:,} is more than the {counted(pairs, 'matched pair')}: "
+            f"give at most {pairs:,}, or extract more archives"
         )
 
 

@@ -118,10 +118,15 @@ def _hidden(path: Path, content: bytes) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            # A disk that is full does not say where.
+            error.filename = error.filename or str(path.parent)
+            raise
         yield partial
     finally:
         partial.unlink(missing_ok=True)

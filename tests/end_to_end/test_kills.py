@@ -75,7 +75,7 @@ def test_a_killed_driver_on_hdfs_loses_and_doubles_nothing(newest, hdfs, referen
     done = newest.submit(LOCAL, "curate", *OPTIONS, "--output", output)
     # spark-submit shows what Python writes to its standard error on its own standard output.
     assert "waiting up to" not in done.stdout, "a driver that is gone was waited for"
-    assert "deduplicate: done before, kept" in done.stdout
+    assert "deduplicate: already done, reused" in done.stdout
     check(output, reference)
 
 

@@ -44,9 +44,9 @@ def test_the_notebook_runs(run_folder, name):
     told = {
         "explore_pool": "no_entry",
         "choose_threshold": "expected_size",
-        "inspect_curated": "its draw",
+        "inspect_curated": "by the draw",
         "against_the_paper": (
-            "Void: the metadata list has 86,654 entries, not 500,000 and the texts were not filtered to be English"
+            "Not comparable: the list has 86,654 entries (paper: 500,000) and texts were not filtered to English."
         ),
     }
     assert told[name] in shown
@@ -55,7 +55,7 @@ def test_the_notebook_runs(run_folder, name):
 
 def test_no_run_is_made_where_one_is_named(run_folder, monkeypatch, tmp_path):
     monkeypatch.setenv("METACLIP_RUN", str(tmp_path / "mistyped"))
-    with pytest.raises(CellExecutionError, match="mistyped is no run"):
+    with pytest.raises(CellExecutionError, match="mistyped is not a run"):
         execute("explore_pool", run_folder.parent / "notebooks")
     assert not (tmp_path / "mistyped").exists()
 

@@ -102,7 +102,7 @@ def test_the_next_attempt_of_an_application_goes_on_at_once(second, finished, tm
             next_one.kill()
         assert ended.code == 0, ended.words[-3000:]
         assert "waiting up to" not in ended.words
-        assert "extract: done before, kept" in ended.words
+        assert "extract: already done, reused" in ended.words
         second.check(output)
         send_to_all(first.process.pid, signal.SIGCONT)
         first.last_words().check_lost()

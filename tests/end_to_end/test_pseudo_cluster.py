@@ -52,7 +52,7 @@ def test_a_standalone_cluster_whose_executors_come_and_go(newest, reference):
     assert content(output) == reference
     *lines, last = checked.stdout.strip().splitlines()
     assert [line.split()[1] for line in lines] == ["versions:", "memory:", "scratch", "archives:", "output:", "canary:"]
-    assert last == "a run would work here", checked.stdout
+    assert last == "ready: a run should work here", checked.stdout
 
 
 @pytest.mark.skipif(

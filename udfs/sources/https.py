@@ -3,7 +3,7 @@
 import logging
 from http import HTTPStatus
 from typing import Any, NamedTuple
-from urllib.parse import urldefrag, urljoin
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 import urllib3
 import urllib3.exceptions
@@ -12,6 +12,7 @@ from udfs.sources.credentials import hide_credentials, without_credentials
 from udfs.sources.options import FetchOptions
 from udfs.sources.resume import (
     ArchiveChangedError,
+    RefusedConnectionError,
     RemoteBody,
     TransientFetchError,
     refuse_whole_answer,
@@ -133,7 +134,17 @@ def _request(method: str, url: str, shown: str, options: FetchOptions, headers: 
     except urllib3.exceptions.LocationValueError:
         raise OSError(f"{shown} is no valid URL: check it") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
+        if _is_refused(error):
+            host = urlsplit(url).netloc.rpartition("@")[2]
+            raise RefusedConnectionError(f"{shown}: cannot connect to {host} (connection refused)") from None
         raise TransientFetchError(f"{shown}: {hide_credentials(repr(error), url)}") from None
+
+
+def _is_refused(error: BaseException | None) -> bool:
+    """Tells whether nothing listens there, by the causes of an error."""
+    while error is not None and not isinstance(error, ConnectionRefusedError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _error_of_status(path: str, answer: Any) -> OSError:

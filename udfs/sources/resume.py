@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 import botocore.exceptions
 import urllib3.exceptions
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
 from udfs.sources.options import FetchOptions
 from udfs.sources.stream import ByteStream
@@ -21,6 +21,7 @@ from udfs.sources.stream import ByteStream
 BLOCK_BYTES = 1 << 20
 _ERROR_PAGE_HEAD = 1024
 _SKIP_RATHER_THAN_ASK_BYTES = 1 << 20
+ATTEMPTS_WHERE_REFUSED = 3
 
 Result = TypeVar("Result")
 
@@ -36,6 +37,10 @@ class TransientFetchError(OSError):
         """Takes a message that names the path."""
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class RefusedConnectionError(TransientFetchError):
+    """Nothing listens at the address: few further attempts are worth the wait."""
 
 
 class ArchiveChangedError(OSError):
@@ -108,12 +113,17 @@ def with_retries(operation: Callable[[], Result], options: FetchOptions) -> Resu
     """Calls an operation until it raises no `TransientFetchError`; the last one becomes an OSError."""
     attempts = Retrying(
         retry=retry_if_exception_type(TransientFetchError),
-        stop=stop_after_attempt(options.attempts),
+        stop=partial(_is_enough, options),
         wait=partial(_delay, options),
         sleep=sleep,
         retry_error_callback=_give_up,
     )
     return attempts(operation)
+
+
+def _is_enough(options: FetchOptions, state: RetryCallState) -> bool:
+    refused = isinstance(_fault(state), RefusedConnectionError)
+    return state.attempt_number >= (min(options.attempts, ATTEMPTS_WHERE_REFUSED) if refused else options.attempts)
 
 
 def _delay(options: FetchOptions, state: RetryCallState) -> float:

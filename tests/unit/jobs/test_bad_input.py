@@ -1,5 +1,6 @@
 """Bad input given to the jobs: one line and exit code 2 before Spark works, or a counted row in a finished run."""
 
+import gzip
 import json
 import os
 import shutil
@@ -49,7 +50,7 @@ def finished(tmp_path_factory):
 
 def test_archive_that_is_not_there(tmp_path, capfd):
     message = refused(capfd, "curate", "--archives", tmp_path / "x.warc.gz", *BALANCE, "--output", tmp_path / "out")
-    assert "x.warc.gz does not exist" in message
+    assert message == f"error: --archives {tmp_path}/x.warc.gz: no such file or folder"
     assert not (tmp_path / "out").exists()
 
 
@@ -62,7 +63,9 @@ def test_missing_line_of_a_path_list(tmp_path, capfd, balance):
     paths.write_text(f"{ONE.name}\nlost.warc.gz\n")
     options = ("--archives", paths, "--archives-prefix", SAMPLE, *balance, "--output", tmp_path / "out")
     assert call("curate", *options, "--attempts", 2) == 1
-    assert "1 archives could not be read (limit 0), first lost.warc.gz" in capfd.readouterr().err
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: --archives: lost.warc.gz could not be read: [Errno 2] No such file or directory")
+    assert last.endswith("; --resume tries it again, --max-failed-archives 1 goes on without it")
     assert call("curate", *options, "--resume", "--attempts", 1, "--max-failed-archives", 1) == 0
     statuses = {row["archive"]: row["status"] for row in rows(tmp_path / "out", "archives")}
     assert statuses == {ONE.name: "ok", "lost.warc.gz": "failed"}
@@ -76,7 +79,7 @@ def test_empty_archives(tmp_path, balance):
     (tmp_path / "in").mkdir()
     for name in ("none.warc.gz", "none.wat"):
         (tmp_path / "in" / name).write_bytes(b"")
-    assert call("curate", "--archives", tmp_path / "in", *balance, "--output", tmp_path / "out") == 0
+    assert call("curate", "--archives", tmp_path / "in", *balance, "--output", tmp_path / "out") == 3
     statuses = {row["archive"]: (row["status"], row["records"]) for row in rows(tmp_path / "out", "archives")}
     assert statuses["none.warc.gz"] == statuses["none.wat"] == ("ok", 0)
     assert "2 archives have 0 bytes" in run_json(tmp_path / "out")["warnings"]
@@ -94,10 +97,10 @@ def test_archives_that_lost_every_page_are_named(tmp_path, capfd, balance):
     (tmp_path / "in" / "only_requests.warc").write_bytes(warc_record(b"GET / HTTP/1.1\r\n\r\n", kind="request"))
     assert call("curate", "--archives", tmp_path / "in", *balance, "--output", tmp_path / "out") == 0
     warned = [
-        f"1 archives hold responses but no page, see `rejected` in archives/: {lost}",
-        f"3 records of unknown type were left out (record.skipped_unknown) of 1 archives: {unknown}",
+        f"1 archive holds responses but no page, see `rejected` in archives/: {lost}",
+        f"3 records of unknown type were left out (record.skipped_unknown) of 1 archive: {unknown}",
     ]
-    assert [line for line in run_json(tmp_path / "out")["warnings"] if "archives" in line] == warned
+    assert [line for line in run_json(tmp_path / "out")["warnings"] if "archive" in line] == warned
     assert all(line in capfd.readouterr().out for line in warned[:1])
     report = tmp_path / "out" / state_of(tmp_path / "out").finished.report
     assert "&lt;b&gt;lost&lt;/b&gt;.warc" in (report / "report.html").read_text()
@@ -106,9 +109,17 @@ def test_archives_that_lost_every_page_are_named(tmp_path, capfd, balance):
 
 
 @pytest.mark.parametrize("text", ["zzzz", "  "], ids=["no_match", "no_pair"])
-def test_no_pair_and_no_matched_pair(tmp_path, balance, text):
+def test_no_pair_and_no_matched_pair(tmp_path, capfd, balance, text):
     write_pool(tmp_path / "in", pairs=[{**PAIR, "text": text}])
-    assert call("curate", "--pool", tmp_path / "in", *balance, "--output", tmp_path / "out") == 0
+    assert call("curate", "--pool", tmp_path / "in", *balance, "--output", tmp_path / "out") == 3
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        "error: the curated set is empty: "
+        + ("No pair matched any metadata entry. Check that the list fits the texts." if text.strip() else
+           "No pair was extracted. See rejects/, and what --archives or --pool names.")
+    )  # fmt: skip
+    assert run_json(tmp_path / "out")["status"] == "empty"
+    page = tmp_path / "out" / state_of(tmp_path / "out").finished.report / "report.html"
+    assert '<span class="badge bad">empty</span>' in page.read_text()
     assert rows(tmp_path / "out", "curated") == []
     assert run_json(tmp_path / "out")["steps"]["count"]["numbers"]["matches"] == 0
 
@@ -126,7 +137,7 @@ def test_too_many_bad_records(tmp_path, capfd):
 def test_wrong_schema_in_one_of_many(tmp_path, capfd):
     write_pool(tmp_path / "in", a=[PAIR], b=[{"url": "u", "caption": "t"}], c=[PAIR])
     message = refused(capfd, "curate", "--pool", tmp_path / "in", *BALANCE, "--output", tmp_path / "out")
-    assert "1 of 3 files" in message
+    assert message.startswith("error: --pool: 1 of 3 files cannot be used: ")
     assert "b.parquet (no column text; it has url, caption)" in message
     assert not (tmp_path / "out").exists()
 
@@ -157,23 +168,131 @@ def test_broken_jsonl_line(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param(b'["a", "dog", "a"]', "0", id="80_duplicate"),
-        pytest.param(b'["a", " ", ""]', "1", id="81_empty"),
-        pytest.param(b'["a", ', "m.json", id="82_broken"),
-        pytest.param(b"[]", "no entries", id="82_no_entry"),
-        pytest.param(b'["a", 5]', "5", id="82_not_text"),
+        pytest.param(b'["a", "dog", "a"]', ": 1 of 3 entries repeats an earlier one: id 2 ('a'); {fix} it", id="twice"),
+        pytest.param(
+            b'["a", " ", ""]',
+            ": 2 of 3 entries are empty or white space only: ids 1 (' '), 2 (''); {fix} them",
+            id="empty",
+        ),
+        pytest.param(
+            b'["a", ',
+            " is not valid JSON: Expecting value: line 1 column 7 (char 6); plain text must be named .txt",
+            id="broken",
+        ),
+        pytest.param(b"[]", " has no entries", id="no_entry"),
+        pytest.param(b'["a", 5]', ": 1 of 2 entries is not a string: id 1 (5); {fix} it", id="not_text"),
     ],
 )
 def test_metadata_that_cannot_be_used(tmp_path, capfd, content, message):
     (tmp_path / "m.json").write_bytes(content)
     options = ("--archives", ONE, "--metadata", tmp_path / "m.json", "--threshold-t", 20, "--output", tmp_path / "out")
-    assert message in refused(capfd, "curate", *options)
+    name = tmp_path / "m.json"
+    fix = f"metaclip-spark lint-metadata {name} --fix clean.json writes the list without"
+    assert refused(capfd, "curate", *options) == f"error: --metadata {name}{message.format(fix=fix)}"
+
+
+NOT_LISTS = {
+    "meta.csv": (
+        b"entry,count\ndog,3\ncat,2\nhouse,1\n",
+        ": looks like CSV (every line has a comma; 4 of 4 entries can never match); give a list with one entry a line",
+    ),
+    "meta.tsv": (
+        b"dog\t3\ncat\t2\n",
+        ": looks like tab-separated values (every line has a tab; 2 of 2 entries can never match); give a list with "
+        "one entry a line",
+    ),
+    "prose.txt": (b"St. Louis\nU.S.\ndog\n", ": 2 of 3 entries can never match; give a list with one entry a line"),
+    "some.warc.gz": (
+        ONE.read_bytes(),
+        " is a WARC archive, not a list of entries; are --archives and --metadata swapped?",
+    ),
+    "report.png": (b"\x89PNG\r\n\x1a\n\xff", " is a PNG image, not a list of entries"),
+    "image.json.gz": (gzip.compress(b"\xff\xd8\xff\xe0"), " is a JPEG image, not a list of entries"),
+    "twice.txt.gz": (gzip.compress(gzip.compress(b"dog\n")), " is compressed twice, not a list of entries"),
+    "latin.txt": (b"caf\xe9\n", " is not UTF-8 at byte 3: convert it to UTF-8"),
+    "blank.txt": (
+        b"dog\ncat\n\n",
+        ": 1 of 3 entries is empty or white space only: id 2 (''); metaclip-spark lint-metadata {name} --fix "
+        "clean.json writes the list without it",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_LISTS)
+def test_a_metadata_list_that_is_something_else(tmp_path, capfd, name):
+    content, message = NOT_LISTS[name]
+    (tmp_path / name).write_bytes(content)
+    options = ("--archives", ONE, "--metadata", tmp_path / name, "--threshold-t", 20, "--output", tmp_path / "out")
+    expected = f"error: --metadata {tmp_path / name}{message.format(name=tmp_path / name)}"
+    assert refused(capfd, "curate", *options) == expected
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_metadata_list_that_is_not_there(tmp_path, capfd):
+    options = ("--archives", ONE, "--metadata", "nope.json", "--threshold-t", 20, "--output", tmp_path / "out")
+    assert refused(capfd, "curate", *options) == "error: --metadata nope.json: no such file"
+
+
+def test_few_entries_that_can_never_match_are_a_warning(tmp_path, capfd):
+    (tmp_path / "m.txt").write_text("dog\ncat\nSt. Louis\n")
+    options = ("--metadata", tmp_path / "m.txt", "--threshold-t", 20, "--output", tmp_path / "out")
+    refused(capfd, "curate", "--archives", tmp_path / "none.warc", *options)
+    write_pool(tmp_path / "in", pairs=[PAIR])
+    assert call("match_pool", "--metadata", tmp_path / "m.txt", "--output", tmp_path / "none") == 2
+    assert (
+        f"WARNING {tmp_path}/m.txt: 1 of 3 entries can never match, such as #2 'St. Louis'; metaclip-spark "
+        "lint-metadata names them all"
+    ) in capfd.readouterr().err
+
+
+def test_languages_that_the_model_does_not_know(tmp_path, capfd):
+    options = ("--archives", ONE, *BALANCE, "--output", tmp_path / "out", "--languages", "eng")
+    message = "error: --languages eng: fastText knows no such language; did you mean en? (see --help)"
+    assert refused(capfd, "curate", *options).startswith(message[: message.index(" (see")])
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_archives_that_are_error_pages_are_told_and_tried_once(tmp_path, capfd, balance, failing):
+    (tmp_path / "in").mkdir()
+    page = b"<html><head><title>403 Forbidden</title></head><body>no</body></html>"
+    for number in range(failing):
+        (tmp_path / "in" / f"error{number}.warc.gz").write_bytes(page)
+    run = ("curate", "--archives", tmp_path / "in", *balance, "--output", tmp_path / "out")
+    names, them, what = (
+        ("error0.warc.gz", "it", "it") if failing == 1 else ("error0.warc.gz and 1 more", "them", "the first")
+    )
+    assert refused(capfd, *run) == (
+        f"error: --archives: {names} could not be read: {what} is an HTML or XML page, not an archive "
+        f"('403 Forbidden'): check the address; --max-failed-archives {failing} goes on without {them}"
+    )
+    assert len(state_of(tmp_path / "out").waves) == 1
+
+
+def test_no_pair_is_left_to_choose_t_from(tmp_path, capfd, balance):
+    write_pool(tmp_path / "in", pairs=[{**PAIR, "text": "ein Hund im Schnee mit a dog und noch viel mehr Text"}])
+    options = ("--pool", tmp_path / "in", *balance[:2], "--tail-share", 0.06, "--languages", "fr")
+    assert refused(capfd, "curate", *options, "--output", tmp_path / "out") == (
+        "error: --tail-share has nothing to choose t from: no pair is left after the language filter (1 matched, 1 "
+        "removed by --languages fr)"
+    )
+
+
+def test_a_step_that_is_done_again_takes_the_report_away(finished, tmp_path, capfd):
+    shutil.copytree(finished, tmp_path / "run")
+    report = tmp_path / "run" / state_of(tmp_path / "run").finished.report
+    assert (report / "DATA_CARD.md").exists()
+    assert call("sample_pairs", "--output", tmp_path / "run", "--threshold-t", 5, "--overwrite") == 0
+    assert capfd.readouterr().out == f"No report yet: metaclip-spark report --output {tmp_path / 'run'}\n"
+    assert not list((tmp_path / "run" / "report").glob("*"))
+    assert run_json(tmp_path / "run") is None
 
 
 def test_counts_of_another_list(tmp_path, capfd):
     (tmp_path / "counts.json").write_text('{"a": 5, "not in the list": 3}')
     options = ("--entry-counts", tmp_path / "counts.json", "--output", tmp_path / "out")
-    assert "do not belong to the metadata list" in refused(capfd, "curate", "--archives", ONE, *BALANCE, *options)
+    message = refused(capfd, "curate", "--archives", ONE, *BALANCE, *options)
+    start = f"error: --entry-counts {tmp_path}/counts.json holds counts of another metadata list: 1 entry is not in"
+    assert message.startswith(start)
 
 
 @pytest.mark.parametrize("threshold", ["0", "-5", "2.5", "nan", "many", ""])
@@ -184,7 +303,7 @@ def test_t_out_of_range(tmp_path, capfd, threshold):
 
 def test_output_made_with_other_settings(finished, capfd):
     run = ("curate", "--archives", ONE, *BALANCE, "--output", finished)
-    assert "holds a run: give --resume" in refused(capfd, *run)
+    assert "holds a run: --resume goes on" in refused(capfd, *run)
     assert "max_page_bytes was 33554432 and is now 1000" in refused(capfd, *run, "--resume", "--max-page-bytes", 1000)
     assert run_json(finished)["status"] == "done"
 
@@ -215,7 +334,8 @@ def test_other_metadata_than_was_matched(finished, tmp_path, capfd):
     (tmp_path / "m.json").write_text('["a", "dog"]')
     message = refused(capfd, "count_entries", "--metadata", tmp_path / "m.json", "--output", finished, "--resume")
     stored = manifest_of(finished, "count")["config"]["metadata_digest"]
-    assert stored in message
+    assert f"{finished} was matched with (digest " in message
+    assert f"not {stored[:12]}...)" in message
     assert message.count("give the same list") == 1
 
 
@@ -265,7 +385,7 @@ def test_counts_that_add_up_beyond_the_largest_number_are_refused_before_work(tm
 def test_a_nul_in_a_line_of_a_path_list_is_named(tmp_path, capfd, balance):
     (tmp_path / "a.paths").write_text(f"{ONE}\nlost\0.warc.gz\n")
     options = ("--archives", tmp_path / "a.paths", *balance, "--output", tmp_path / "out")
-    assert "line 2 of the path list" in refused(capfd, "curate", *options)
+    assert "a.paths, line 2, holds a NUL character" in refused(capfd, "curate", *options)
     assert not (tmp_path / "out").exists()
 
 
@@ -282,4 +402,16 @@ def test_a_broken_configuration_file(tmp_path, capfd):
     (tmp_path / "run.yaml").write_text("archives: [")
     assert "error: " in refused(capfd, "curate", "--config", tmp_path / "run.yaml")
     (tmp_path / "run.yaml").write_text("treshold_t: 5\n")
-    assert "treshold_t" in refused(capfd, "curate", "--config", tmp_path / "run.yaml")
+    assert refused(capfd, "curate", "--config", tmp_path / "run.yaml") == (
+        f"error: --config {tmp_path}/run.yaml, line 1: no option is called treshold_t; did you mean threshold_t?"
+    )
+    options = ("--archives", ONE, *BALANCE[:2], "--output", tmp_path / "out")
+    assert (
+        refused(capfd, "curate", *options)
+        == "error: give exactly one of --threshold-t, --tail-share and --target-pairs"
+    )
+    (tmp_path / "run.yaml").write_text(f"archives: {ONE}\ntail_share: 6%\n")
+    assert refused(capfd, "curate", *options, "--config", tmp_path / "run.yaml") == (
+        f"error: --config {tmp_path}/run.yaml, line 2: tail_share is '6%': it must be a number between 0 and 1 "
+        "(see --help)"
+    )

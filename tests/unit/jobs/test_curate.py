@@ -146,7 +146,7 @@ def test_match_once_balance_many(output, tmp_path, capfd):
     assert all(path.is_file() for path in matched_before)
     assert call("curate", *WARCS, "--metadata", METADATA, "--threshold-t", "inf", "--output", run, "--resume") == 0
     assert len(rows(run, "curated")) == len(rows(run, "matched"))
-    assert "nothing is balanced" in run_json(run)["warnings"][0]
+    assert "nothing is thinned" in run_json(run)["warnings"][0]
 
 
 def test_resume_of_a_finished_run_does_nothing(output, capfd):
@@ -157,7 +157,7 @@ def test_resume_of_a_finished_run_does_nothing(output, capfd):
     before = tables()
     assert call("curate", *WARCS, *BALANCE, "--output", output, "--resume") == 0
     assert tables() == before
-    assert capfd.readouterr().err.count("done before, kept") == 5
+    assert capfd.readouterr().err.count("already done, reused") == 5
 
 
 def test_lost_files_are_noticed_never_counted_as_a_gate(output, tmp_path, capfd):
@@ -174,7 +174,7 @@ def test_lost_files_are_noticed_never_counted_as_a_gate(output, tmp_path, capfd)
     for part in written(run, "pool"):
         shutil.rmtree(run / part.folder)
     assert call("curate", *WARCS, *BALANCE, "--output", run, "--resume") == 0
-    assert "extract: files of 1 waves are gone: extracted again" in capfd.readouterr().err
+    assert "extract: files of 1 wave are gone: extracted again" in capfd.readouterr().err
     assert content(run) == content(output)
 
 

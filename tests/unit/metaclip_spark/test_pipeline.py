@@ -35,7 +35,7 @@ def test_waves_whose_files_are_gone_are_dropped_where_their_archives_are_named(r
 
 def test_nothing_is_dropped_where_an_archive_is_not_named(run, monkeypatch):
     monkeypatch.setattr("metaclip_spark.runs.ledger.lost_of", lambda *_: ["gone"])
-    with pytest.raises(InputError, match=r"with pairs of 1 archives that this command does not name, first a:"):
+    with pytest.raises(InputError, match=r"with pairs of 1 archive not named by this command, such as a:"):
         _drop_lost(run, ledger_of(run.state), {"b", "c"})
     assert run.committed == []
 

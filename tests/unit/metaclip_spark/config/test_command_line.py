@@ -105,7 +105,7 @@ def test_help_says_in_plain_words_what_an_option_takes(verb, capsys, monkeypatch
         ("--max-failed-archives", "(an integer of at least 0; default: 0)"),
         ("--engine", "(one of token, pyahocorasick; default: token)"),
         ("--tail-share", "(a number between 0 and 1)"),
-        ("--threshold-t", "(an integer of at least 1, or inf)"),
+        ("--threshold-t", "(an integer of at least 1, such as 20k, or inf)"),
         ("--target-pairs", "(an integer of at least 1, or such as 10M)"),
     ],
 )
@@ -119,12 +119,12 @@ def test_the_words_for_values(option, words, capsys, monkeypatch):
     ("options", "message"),
     [
         (["--resume", "--overwrite"], "--resume keeps the output and --overwrite deletes it"),
-        (["--pool", "x.parquet"], "either --archives or --pool"),
+        (["--pool", "x.parquet"], "give exactly one of --archives, --pool and --crawl"),
         (["--tail-share", "0.06"], "exactly one of --threshold-t, --tail-share and --target-pairs"),
-        (["--threshold-t", "0"], "threshold"),
-        (["--threshold-t", "2.5"], "threshold"),
-        (["--threshold-t", "nan"], "threshold"),
-        (["--threshold-t", "many"], "threshold"),
+        (["--threshold-t", "0"], "--threshold-t must be a whole number, 1 or more, or inf (got 0)"),
+        (["--threshold-t", "2.5"], "--threshold-t must be a whole number, 1 or more, or inf (got 2.5)"),
+        (["--threshold-t", "nan"], "--threshold-t must be a whole number, 1 or more, or inf (got 'nan')"),
+        (["--threshold-t", "many"], "--threshold-t must be a whole number, 1 or more, or inf (got 'many')"),
         (["--engine", "regex"], "--engine is 'regex': it must be one of token, pyahocorasick"),
         (["--max-rejects", "1.5"], "--max-rejects is 1.5"),
         (["--max-rejects", "few"], "--max-rejects is 'few': it must be a number from 0 to 1"),
@@ -134,11 +134,18 @@ def test_the_words_for_values(option, words, capsys, monkeypatch):
         (["--min-language-probability", "0.5"], "--min-language-probability needs --languages"),
         (["--preset", "metaclip-english", "--languages", "de"], "leave out the other language options"),
         (["--preset", "other"], "--preset is 'other'"),
-        (["--unknown", "1"], "unknown"),
-        (["--languages", "english"], "is no language code"),
-        (["--archives", ""], "an unset variable"),
+        (["--sede", "1"], "--sede: there is no such option; did you mean --seed? (see --help)"),
+        (["--unheard-of", "1"], "--unheard-of: there is no such option (see --help)"),
+        (["--resume", "yes"], "'yes' belongs to no option (see --help)"),
+        (["--seed"], "--seed needs a value (see --help)"),
+        (["--archives"], "--archives needs a value (see --help)"),
+        (["--languages", "eng"], "--languages eng: fastText knows no such language; did you mean en?"),
+        (["--languages", "en,English"], "--languages english: fastText knows no such language; did you mean en?"),
+        (["--languages", "germn"], "--languages germn: fastText knows no such language; did you mean de?"),
+        (["--languages", "xx"], "--languages xx: fastText knows no such language; give its codes, such as en,de"),
+        (["--archives", ""], "--archives is empty: name a path (is a variable in the command unset?)"),
         (["--output", ""], "--output is empty"),
-        (["--config", "/does/not/exist.yaml"], "does not exist"),
+        (["--config", "/does/not/exist.yaml"], "--config /does/not/exist.yaml: no such file"),
         (
             ["--page-timeout-seconds", "1e300"],
             "--page-timeout-seconds is 1e300: it must be a number above 0 and at most 86,400 (a day)",
@@ -147,7 +154,7 @@ def test_the_words_for_values(option, words, capsys, monkeypatch):
         (["--page-timeout-seconds", "inf"], "--page-timeout-seconds is inf: "),
         (["--page-timeout-seconds", "nan"], "--page-timeout-seconds is nan: "),
         (["--threshold-t", "99999999999999999999"], "at most 2^63"),
-        (["--threshold-t", "9" * 5000], "at least 1, or inf"),
+        (["--threshold-t", "9" * 5000], "--threshold-t must be at most 2^63"),
         (["--rows-per-file", "99999999999999999999"], "it must be an integer from 1 to 2^63 - 1"),
         (
             ["--attempts", "99999999999999999999"],
@@ -166,18 +173,23 @@ def test_bad_options_are_refused_in_one_line(options, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("page_timeout_seconds: .inf", "--page-timeout-seconds is inf"),
-        ("page_timeout_seconds: .nan", "--page-timeout-seconds is nan"),
-        ("max_rejects: .nan", "--max-rejects is nan"),
+        ("page_timeout_seconds: .inf", "{file}, line 1: page_timeout_seconds is inf: it must be a number above 0"),
+        ("page_timeout_seconds: .nan", "{file}, line 1: page_timeout_seconds is nan"),
+        ("seed: 1\nmax_rejects: .nan", "{file}, line 2: max_rejects is nan: it must be a number from 0 to 1"),
         ('entry_counts: ""', "--entry-counts is empty"),
         ('archives_prefix: "a\\0b"', "--archives-prefix is 'a\\x00b', which holds a NUL character"),
-        ("archives: {a: b}", "write a list"),
+        ("archives: {a: b}", "{file}, line 1: archives must be a value or a list of values, such as [x.warc.gz]"),
         ("threshold_t: " + "9" * 5000, "4300 digits"),
-        ("- a\n- b", "the file of --config holds no options"),
-        ("", "the file of --config holds no options"),
-        ("output: [", "parsing"),
-        ("&a [*a]", "the file of --config holds no options"),
-        ("[" * 1_500 + "]" * 1_500, "the file of --config holds no options"),
+        ("- a\n- b", "{file} holds no options"),
+        ("", "{file} holds no options"),
+        ("output: [", "{file}, line 1 is not YAML: "),
+        ("output: out\n\tseed: 1", "{file}, line 2: tabs are not allowed in YAML: use spaces"),
+        ("seed: 1\nsede: 2", "{file}, line 2: no option is called sede; did you mean seed?"),
+        ("max-rejects: 2", "{file}, line 1: no option is called max-rejects; did you mean max_rejects?"),
+        ("seed: 1\nseed: 2", "{file}, line 2: seed is in line 1 already: give it once"),
+        ("tail_share: 6%", "{file}, line 1: tail_share is '6%': it must be a number between 0 and 1"),
+        ("&a [*a]", "{file} holds no options"),
+        ("[" * 1_500 + "]" * 1_500, "{file} holds no options"),
     ],
     ids=lambda text: text[:30] or "nothing",
 )
@@ -186,7 +198,7 @@ def test_bad_values_in_the_yaml_file_are_refused_in_one_line(tmp_path, text, mes
     file.write_text(text)
     with pytest.raises(ConfigError) as refused:
         parse_configs(["--config", str(file), *LEAST], "A job.", *ALL)
-    assert message in str(refused.value)
+    assert message.format(file=f"--config {file}") in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -333,13 +345,32 @@ def test_an_unknown_key_in_the_yaml_file_is_refused(tmp_path):
         parse("--config", str(file))
 
 
-def test_one_value_where_yaml_needs_a_list_is_refused(tmp_path):
+def test_one_value_in_the_yaml_file_is_a_list_of_one(tmp_path):
     file = tmp_path / "run.yaml"
-    file.write_text("archives: x.warc.gz\nmetadata: m\noutput: o\nthreshold_t: 5\n")
-    with pytest.raises(ConfigError, match="write a list"):
-        parse_configs(["--config", str(file)], "A job.", *ALL)
+    file.write_text("archives: x.warc.gz\nmetadata: m\noutput: o\nthreshold_t: 1e3\nmax_rejects: 1e-2\n")
+    _, extract, *_, sample = parse_configs([f"--config={file}"], "A job.", *ALL)
+    assert (extract.archives, extract.max_rejects, sample.threshold_t) == (("x.warc.gz",), 0.01, 1000)
 
 
-def test_a_missing_option_is_named():
-    with pytest.raises(ConfigError, match="output"):
-        parse_configs(["--archives", "a"], "A job.", OutputConfig, ExtractConfig)
+def test_missing_options_are_named_as_they_are_typed():
+    with pytest.raises(ConfigError, match=r"^--output and --metadata must be given "):
+        parse_configs(["--archives", "a"], "A job.", OutputConfig, ExtractConfig, MatchConfig)
+
+
+@pytest.mark.parametrize(
+    "options", [["a", "b", "--examples", "3"], ["--examples", "3", "a", "b"], ["--old", "a", "b", "--examples=3"]]
+)
+def test_two_lists_are_compared_by_their_places_too(options):
+    assert parse_configs(options, "A job.", DiffConfig) == (DiffConfig("a", "b", examples=3),)
+
+
+def test_what_has_no_place_is_refused():
+    with pytest.raises(ConfigError, match=r"^'c' belongs to no option "):
+        parse_configs(["a", "b", "c"], "A job.", DiffConfig)
+
+
+@pytest.mark.parametrize(
+    ("text", "threshold"), [("20k", 20_000), ("1.5M", 1_500_000), ("1e3", 1000), ("inf", float("inf"))]
+)
+def test_a_threshold_is_written_as_a_target_is(text, threshold):
+    assert parse("--threshold-t", text)[-1].threshold_t == threshold

@@ -1,5 +1,6 @@
 """The frame of every command: exit codes, signals, errors in one line."""
 
+import errno
 import importlib.util
 import signal
 import subprocess
@@ -43,6 +44,17 @@ def test_a_full_disk_is_named_with_its_remedy(capsys):
     assert capsys.readouterr().err.splitlines()[-1] == (
         "error: a Spark job failed: java.io.IOException: No space left on device "
         "(a local disk is full: free it, or set spark.local.dir to a larger one); --resume goes on"
+    )
+
+
+@pytest.mark.parametrize(("path", "place"), [("/data/run", " in /data/run"), (None, "")])
+def test_a_full_disk_of_the_output_is_named(path, place, capsys):
+    def job() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", path)
+
+    assert run_job(job) == 1
+    assert capsys.readouterr().err == (
+        f"error: no space left{place}: free some, then run the same command with --resume\n"
     )
 
 

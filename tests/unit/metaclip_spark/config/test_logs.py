@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+from datetime import UTC, datetime
 
 import pytest
 from pyspark.errors import PySparkException
@@ -13,6 +15,7 @@ from metaclip_spark.config.curation import LogConfig, OutputConfig
 from metaclip_spark.config.job import job
 from metaclip_spark.config.logs import PACKAGE, logging_to_stderr, terminal
 from metaclip_spark.errors import ConfigError, TooManyRejectsError
+from metaclip_spark.runs.progress import StepProgress
 from tests.support.jobs import call
 
 log = logging.getLogger(f"{PACKAGE}.runs.example")
@@ -40,13 +43,44 @@ def test_text_holds_time_level_and_message(capsys):
 
 
 def test_json_lines_hold_the_numbers(capsys):
-    first, second = map(json.loads, logged(capsys, "--log-format", "json"))
-    assert first.pop("time")[:2] == "20"
+    first, second, last = map(json.loads, logged(capsys, "--log-format", "json"))
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["time"])
+    written = datetime.fromisoformat(first.pop("time"))
+    assert abs((datetime.now(UTC) - written).total_seconds()) < 600
     assert first == {
-        "level": "info", "message": "wave 3: done", "step": "extract", "wave": 3,
+        "level": "info", "run": "out", "event": "log", "message": "wave 3: done", "step": "extract", "wave": 3,
         "numbers": {"pairs": 5, "share": "größer"},
     }  # fmt: skip
-    assert (second["level"], second["message"]) == ("warning", "out is slow")
+    assert (second["level"], second["event"], second["message"]) == ("warning", "warning", "out is slow")
+    assert (last["event"], last["level"], last["exit_code"], last["run"]) == ("end", "info", 0, "out")
+
+
+def test_results_are_objects_too(tmp_path, capsys):
+    (tmp_path / "m.txt").write_text("dog\nSt. Louis\n")
+    assert call("lint_metadata", tmp_path / "m.txt", "--log-format", "json") == 2
+    shown = capsys.readouterr()
+    (result,) = map(json.loads, shown.out.splitlines())
+    (end,) = map(json.loads, shown.err.splitlines())
+    assert (result["event"], result["lines"][-1]) == ("result", "2 entries, 1 with errors")
+    assert (end["event"], end["level"], end["exit_code"]) == ("end", "error", 2)
+
+
+def test_progress_is_an_object_with_its_numbers(capsys):
+    progress = StepProgress("extract", "archives", total=8, done_before=2, pairs=5)
+    progress.done = 2
+    assert progress.line(30.0) == "extract: 2 of 8 archives, 5 pairs so far, 30 s elapsed, about 90 s left"
+    with logging_to_stderr(LogConfig(log_format="json"), "runs/first"):
+        log.info(progress.line(30.0), extra=progress.as_fields(30.0))
+    told = json.loads(capsys.readouterr().err)
+    assert (told["run"], told["event"], told["step"]) == ("runs/first", "progress", "extract")
+    assert told["progress"] == {
+        "done": 2, "total": 8, "unit": "archives", "pairs": 5, "seconds_elapsed": 30.0, "seconds_left": 90.0,
+    }  # fmt: skip
+
+
+def test_progress_does_not_count_what_says_nothing():
+    assert StepProgress("sample", "partitions", total=1).line(3.0) == "sample: 3 s elapsed"
+    assert StepProgress("report", "", total=16).line(3.0) == "report: 3 s elapsed"
 
 
 @pytest.mark.parametrize(("level", "lines"), [("debug", 3), ("info", 2), ("warning", 1), ("error", 0)])
@@ -75,7 +109,7 @@ def test_a_level_or_format_that_does_not_exist_is_refused_in_one_line(capsys, op
 FAILURES = {
     "config": (ConfigError("--x is 5:\nit must be 6"), 2, "--x is 5: it must be 6"),
     "rejects": (TooManyRejectsError("too many"), 1, "too many"),
-    "store": (OSError("gone"), 1, "gone: see to it and run again with --resume"),
+    "store": (OSError("gone"), 1, "gone: mend that, then run again with --resume"),
     "stopped": (
         KeyboardInterrupt(),
         130,
@@ -103,7 +137,7 @@ def test_a_failure_is_a_line_of_the_log_in_its_format(capsys, failure, form):
     assert json.loads(first)["message"] == "begun"
     told = json.loads(last)
     assert told.pop("time")[:2] == "20"
-    assert told == {"level": "error", "message": message, "exit_code": code}
+    assert told == {"level": "error", "run": "out", "event": "end", "message": message, "exit_code": code}
 
 
 def test_the_trace_of_a_failed_spark_job_is_in_the_same_line(capsys):

@@ -40,15 +40,15 @@ def test_counts_of_every_form(tmp_path):
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        ({"a": 1, "b": 1}, "1 entries are missing, such as 'c'"),
-        ({"a": 1, "b": 1, "c": 1, "d": 1}, "1 entries are not in the metadata list, such as 'd'"),
-        ({"a": 1, "b": -1, "c": 1}, "whole number of at least 0: 'b': -1"),
+        ({"a": 1, "b": 1}, "1 entry of the list is missing, such as 'c'"),
+        ({"a": 1, "b": 1, "c": 1, "d": 1}, "1 entry is not in the list, such as 'd'"),
+        ({"a": 1, "b": -1, "c": 1}, "1 count that is not a whole number from 0 to 2\\^63 - 1: 'b': -1"),
         ({"a": 1, "b": 1.0, "c": 1}, "'b': 1.0"),
         ({"a": 1, "b": True, "c": 1}, "'b': True"),
         ({"a": 1, "b": None, "c": 1}, "'b': None"),
         ({"a": 1, "b": float("nan"), "c": 1}, "'b': nan"),
         ({"a": 1, "b": 2**63, "c": 1}, "'b': 9223372036854775808"),
-        ([1, 2, 3], "no JSON object"),
+        ([1, 2, 3], "neither a JSON object of entry to count nor Parquet"),
     ],
 )
 def test_unusable_counts_are_refused(counts, message, tmp_path):
@@ -77,7 +77,10 @@ def test_counts_of_several_files_add_up_or_are_refused(tmp_path, counts_of_a, to
     if total is not None:
         assert load_summed_counts(paths, METADATA).tolist() == [total, len(paths), 0]
         return
-    with pytest.raises(MetadataError, match=r"--entry-counts .* add up to \d{19} for the entry 'a'.*at most 2\^63 - 1"):
+    with pytest.raises(
+        MetadataError,
+        match=r"before it, the counts add up to \d{19} for the entry 'a'.* at most 2\^63",
+    ):
         load_summed_counts(paths, METADATA)
 
 
@@ -87,16 +90,16 @@ def test_counts_of_another_list_or_twice_are_refused(tmp_path):
     with pytest.raises(MetadataError, match=r"another.*digest"):
         load_entry_counts(path, METADATA)
     pq.write_table(counts_table(("a", "b", "c", "a"), (1, 1, 1, 1)), path)
-    with pytest.raises(MetadataError, match="1 entries more than once"):
+    with pytest.raises(MetadataError, match="names 1 entry more than once"):
         load_entry_counts(path, METADATA)
     (tmp_path / "twice.json").write_text('{"a": 1, "b": 1, "c": 1, "a": 2}')
-    with pytest.raises(MetadataError, match="1 entries more than once"):
+    with pytest.raises(MetadataError, match="names 1 entry more than once"):
         load_entry_counts(str(tmp_path / "twice.json"), METADATA)
     pq.write_table(counts_table(counts=(1, None, 1)), path)
     with pytest.raises(MetadataError, match="without nulls"):
         load_entry_counts(path, METADATA)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(MetadataError, match="no Parquet file"):
+    with pytest.raises(MetadataError, match="holds no Parquet file of entry counts"):
         load_entry_counts(str(tmp_path / "empty"), METADATA)
-    with pytest.raises(MetadataError, match="does not exist"):
+    with pytest.raises(MetadataError, match="no such file"):
         load_entry_counts(str(tmp_path / "absent"), METADATA)

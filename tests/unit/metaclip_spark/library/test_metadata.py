@@ -34,9 +34,9 @@ def test_the_representation_does_not_show_all_entries():
     ("given", "message"),
     [
         ([], "the metadata list in memory has no entries"),
-        (["a", ""], r"1 of 2 entries that are empty or white space only: ids 1 \(''\)"),
-        (["a", "b", "a"], r"1 of 3 entries that are repeated from earlier ones: ids 2 \('a'\)"),
-        (["a", 5], r"1 of 2 entries that are no strings: ids 1 \(5\)"),
+        (["a", ""], r"1 of 2 entries is empty or white space only: id 1 \(''\)"),
+        (["a", "b", "a"], r"1 of 3 entries repeats an earlier one: id 2 \('a'\)"),
+        (["a", 5], r"1 of 2 entries is not a string: id 1 \(5\)"),
         (["a", "\ud800"], "not valid Unicode"),
         ("dog", "the single string 'dog': pass a list of strings"),
     ],
@@ -47,5 +47,5 @@ def test_lists_that_cannot_be_used_are_refused(given, message):
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path):
-    with pytest.raises(MetadataError, match=r"missing\.json does not exist"):
+    with pytest.raises(MetadataError, match=r"missing\.json: no such file"):
         Metadata.load(tmp_path / "missing.json")

@@ -94,7 +94,7 @@ def test_a_page_that_cannot_be_read_is_an_error_with_its_reason(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, r"missing\.warc\.gz does not exist"),
+        (None, r"missing\.warc\.gz: no such file"),
         (b"<html><h1>403", r"is not an archive: it begins with '<html>"),
         (gzip.compress(b"\x1b[31mred"), r"is not an archive: it begins with '\\x1b\[31mred'"),
     ],
@@ -108,7 +108,7 @@ def test_a_path_without_an_archive_is_refused(tmp_path, content, message):
 
 
 def test_a_missing_archive_is_refused_before_the_first_record(tmp_path):
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="no such file"):
         read_archive(tmp_path / "missing.warc.gz")
 
 

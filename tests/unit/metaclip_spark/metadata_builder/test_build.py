@@ -148,7 +148,7 @@ def test_files_are_found_once_and_named_when_missing(tmp_path):
     (tmp_path / "a.gz").touch()
     (tmp_path / ".hidden").touch()
     assert [name for name, _ in find_files("--pageviews", [str(tmp_path), str(tmp_path / "a.*")])] == ["a.gz"]
-    with pytest.raises(InputError, match=r"--pageviews: .* does not exist"):
+    with pytest.raises(InputError, match=r"--pageviews: .*: no such file"):
         find_files("--pageviews", [str(tmp_path / "b.gz")])
     with pytest.raises(ConfigError, match="keep the dumps' own names"):
         page_view_format("views.gz")
@@ -264,7 +264,7 @@ def test_a_bad_count_names_its_line(tmp_path, capsys, count):
         (("--bigram-counts", "x", "--title-views", "y"), "needs --unigram-counts"),
         (("--articles", "x", "--unigram-counts", "y"), "give one of them"),
         (("--articles", "/nothing/here", "--min-pmi", "200"), "--min-pmi"),
-        (("--articles", "/nothing/here"), "--articles: /nothing/here does not exist"),
+        (("--articles", "/nothing/here"), "--articles: /nothing/here: no such file or folder"),
     ],
 )
 def test_what_a_user_gets_wrong_is_refused_in_one_line(tmp_path, capsys, options, message):

@@ -130,7 +130,7 @@ def test_two_lists_side_by_side(tmp_path, capsys):
         (
             "lint_metadata",
             ("--metadata", "a.json", "--fix", "s3://bucket/b.json"),
-            "--fix s3://bucket/b.json is written",
+            "--fix s3://bucket/b.json is not a local path",
         ),
         (
             "lint_metadata",
@@ -140,7 +140,7 @@ def test_two_lists_side_by_side(tmp_path, capsys):
         (
             "diff_metadata",
             ("--old", "a", "--new", "b", "--output", "s3://b/c"),
-            "--output s3://b/c is written to a local",
+            "--output s3://b/c is not a local path",
         ),
         (
             "diff_metadata",

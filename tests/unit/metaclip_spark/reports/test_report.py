@@ -172,8 +172,8 @@ def test_the_explain_job(output, tables, capsys):
     assert call("explain_pair", "--run", output, "--pair-id", pair["pair_id"]) == 0
     told = capsys.readouterr().out
     assert pair["pair_id"] in told
-    assert f"keep probability {pair['keep_probability']!r}" in told
-    assert "verdict          in: its draw" in told
+    assert f"keep probability {pair['keep_probability']:.6f}" in told
+    assert "verdict          kept by the draw: 0." in told
     assert call("explain_pair", "--run", output, "--url", pair["image_url"]) == 0
     assert pair["pair_id"] in capsys.readouterr().out
     assert call("explain_pair", "--run", output, "--text", f"  {pair['alt_text']}\n") == 0
@@ -182,11 +182,18 @@ def test_the_explain_job(output, tables, capsys):
     options = ("--text", "never \u202e a dog", "--archive", archive["archive"])
     assert call("explain_pair", "--run", output, *options) == 0
     told = capsys.readouterr().out
-    assert "it left at extract, or was never there" in told
+    assert "not in the pool: no archive had this pair, or extraction dropped it" in told
     assert "entry            'dog'" in told
     assert "\u202e" not in told
     for reason, number in archive["rejected"]:
         assert f"{number:,}   {reason}" in told
+    assert call("explain_pair", "--run", output, "--text", "never \u202e in a dog") == 0
+    told = capsys.readouterr().out
+    # Of a text alone: what it matches, in its own order, and no funnel.
+    assert (
+        told.index("entry            'in'") < told.index("entry            'a'") < told.index("entry            'dog'")
+    )
+    assert told.endswith("the pool has no pair with this text\n")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +224,7 @@ def test_the_plan_is_what_sampling_would_give(output, tables, tmp_path, capsys):
     chosen = int(next(threshold for threshold, line in lines.items() if "<- chosen" in line))
     below, reached = (oracle.expected_size(tables["passed"], tables["counts"], chosen - less) for less in (1, 0))
     assert below < 2000 <= reached
-    assert "nothing is balanced" in told
+    assert "nothing is thinned" in told
     assert curve.read_text().startswith("<?xml")
     png = tmp_path / "curve.png"
     assert call("plan_threshold", "--run", output, "--at-counts", output, "--curve", png, "--tail-share", 0.06) == 0
@@ -306,7 +313,7 @@ def test_unfinished_runs_and_runs_of_other_versions_are_refused_in_one_line(outp
     assert call("report_curation", "--output", run) == 2
     assert "has no finished step 'sample'" in capsys.readouterr().err
     assert call("explain_pair", "--run", tmp_path / "nowhere", "--text", "a") == 2
-    assert "is no run" in capsys.readouterr().err
+    assert "is not a run" in capsys.readouterr().err
 
 
 def test_the_next_report_puts_a_run_json_right_that_was_lost_or_is_older(output, tmp_path):
@@ -328,7 +335,7 @@ def test_the_next_report_puts_a_run_json_right_that_was_lost_or_is_older(output,
     ("entries", "sentences"),
     [
         (["zebra"], ["No text of the pool holds a metadata entry", "No pair was matched."]),
-        (["dog"], ["no entry exceeds t: nothing is balanced", "No pair was cut."]),
+        (["dog"], ["No entry has more than t pairs, so nothing is thinned.", "No pair was lost."]),
     ],
 )
 def test_runs_with_nothing_to_show_say_so(tmp_path, entries, sentences):
@@ -338,7 +345,7 @@ def test_runs_with_nothing_to_show_say_so(tmp_path, entries, sentences):
     (tmp_path / "metadata.json").write_text(json.dumps(entries))
     run = tmp_path / "run"
     options = ("--metadata", tmp_path / "metadata.json", "--threshold-t", 1000, "--output", run)
-    assert call("curate", "--pool", pool, *options) == 0
+    assert call("curate", "--pool", pool, *options) == (3 if entries == ["zebra"] else 0)
     page = (report_folder(run) / "report.html").read_text()
     for sentence in sentences:
         assert sentence in page

@@ -30,7 +30,7 @@ def test_outputs_are_refused_resumed_or_emptied(spark, storage):
     (storage.root / "notes.txt").write_text("mine")
     check_usable(storage)
     for refused in (output, replace(output, overwrite=False, resume=False)):
-        with pytest.raises(OutputExistsError, match="--resume to go on"), begin_run(refused):
+        with pytest.raises(OutputExistsError, match="--resume goes on with it"), begin_run(refused):
             pass
     with begin_run(replace(output, resume=True)) as run:
         assert list(run.state.waves) == [name]
@@ -125,7 +125,10 @@ def test_a_step_whose_input_is_missing_is_refused(storage):
 
 
 def test_a_folder_that_is_no_run_is_not_opened(tmp_path):
-    for finished, message in ((True, "is no run: give the folder of"), (False, "is no run: give the folder that")):
+    for finished, message in (
+        (True, "is not a run: give the"),
+        (False, "is not a run: give the folder that"),
+    ):
         with pytest.raises(InputError) as refused:
             open_run(str(tmp_path / "nowhere"), finished=finished)
         assert str(refused.value).startswith(f"{tmp_path / 'nowhere'} {message}")
@@ -189,7 +192,7 @@ def test_a_run_is_begun_continued_and_read(spark, tmp_path):
     with continue_run(output) as run:
         assert run.storage.names("") == ["commits", "lock.json", "output.json"]
         assert run.storage.names("commits") == ["00000001.json", "00000002.json", "00000003.json"]
-    with pytest.raises(InputError, match="is no run: give the folder that"):
+    with pytest.raises(InputError, match="is not a run: give the folder that"):
         open_run(output.output, finished=False)
     assert spark
 

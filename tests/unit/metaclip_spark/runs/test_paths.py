@@ -212,7 +212,7 @@ def test_the_path_of_a_table_is_shown(finished, capsys):
     ("arguments", "told"),
     [
         ((OLD / "stopped", "pool"), "is unfinished"),
-        (("nowhere", "pool"), "is no run"),
+        (("nowhere", "pool"), "is not a run"),
         ((OLD / "finished", "balance_counts"), "has no table 'balance_counts'"),
         ((OLD / "finished", "pools"), "TABLE is 'pools': it must be one of curated, pool"),
         ((OLD / "finished",), "required: table"),

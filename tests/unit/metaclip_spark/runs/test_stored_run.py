@@ -55,7 +55,7 @@ def test_a_finished_run_is_kept_when_it_is_resumed(finished, capfd):
     before = {table: files_of(finished, table) for table in tables}
     written = files_below(finished)
     assert call(*CURATE, "--identify-language", "--output", finished, "--resume") == 0
-    assert capfd.readouterr().err.count("done before, kept") == 5
+    assert capfd.readouterr().err.count("already done, reused") == 5
     assert {table: files_of(finished, table) for table in tables} == before
     assert {name: time for name, time in files_below(finished).items() if not name.startswith("report/")} == {
         name: time for name, time in written.items() if not name.startswith("report/")
@@ -66,7 +66,7 @@ def test_a_finished_run_is_kept_when_it_is_resumed(finished, capfd):
     # It has a log now, and is kept by that as well.
     number = state_of(finished).number
     assert call(*CURATE, "--identify-language", "--output", finished, "--resume") == 0
-    assert capfd.readouterr().err.count("done before, kept") == 5
+    assert capfd.readouterr().err.count("already done, reused") == 5
     assert number < state_of(finished).number <= number + 3
     assert steps_of(finished) == steps_of(STORED / "finished")
 
@@ -102,7 +102,7 @@ def test_a_finished_run_is_reported_planned_and_explained(finished, capsys):
 
 def test_a_stopped_run_is_resumed_to_the_same_curated_set(stopped, capfd):
     assert call(*CURATE, "--output", stopped, "--resume") == 0
-    assert capfd.readouterr().err.count("done before, kept") == 3
+    assert capfd.readouterr().err.count("already done, reused") == 3
     for table in ("archives", "rejects", "pool", "entry_counts"):
         assert rows(stopped, table) == rows(STORED / "finished", table), table
     curated = [

@@ -99,3 +99,14 @@ def test_one_place_has_many_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paths = ("real/run", f"{tmp_path}/link/run/", f"file://{tmp_path}/real/../link/run")
     assert {Storage(path).place for path in paths} == {str((tmp_path / "real" / "run").resolve())}
+
+
+def test_a_full_disk_is_told_with_the_folder(tmp_path, monkeypatch):
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left") as refused:
+        LocalStore(tmp_path).put("a/b.json", b"{}")
+    assert refused.value.filename == str(tmp_path / "a")
+    assert not list((tmp_path / "a").iterdir())

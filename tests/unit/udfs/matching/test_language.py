@@ -5,6 +5,7 @@ import fasttext
 import numpy as np
 import pytest
 
+from metaclip_spark.config.languages import LANGUAGES, suggestion_for
 from udfs.matching import language
 from udfs.matching.language import identify_languages
 
@@ -67,3 +68,10 @@ def test_a_batch_of_lines_gives_what_single_lines_give():
     alone = [identify_languages([text]) for text in TEXTS]
     assert together[0] == [labels[0] for labels, _ in alone]
     assert together[1].tolist() == [probabilities[0] for _, probabilities in alone]
+
+
+def test_the_languages_that_options_take_are_the_models(reference):
+    labels = {label for text in TEXTS for label in reference.predict(text.replace("\n", " "), k=176, threshold=0.0)[0]}
+    assert {f"__label__{code}" for code in LANGUAGES} >= labels
+    assert len(LANGUAGES) == 176
+    assert {suggestion_for(code) for code in ("eng", "deu", "chinese", "xx")} == {"en", "de", "zh", ""}

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 from dataclasses import replace
 
 import boto3
@@ -478,3 +479,16 @@ def test_other_schemes_need_their_package():
 
     fsspec.filesystem("memory").pipe_file("/a.warc", b"0123")
     assert read_all("memory://a.warc", FetchOptions()) == b"0123"
+
+
+def test_a_refused_connection_is_one_short_line_after_few_attempts():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://me:secret@127.0.0.1:{port}/a.warc.gz"
+    with pytest.raises(OSError, match="connection refused") as refusal:
+        open_archive(url, FetchOptions(first_delay_seconds=0.001))
+    assert str(refusal.value) == (
+        f"http://127.0.0.1:{port}/a.warc.gz: cannot connect to 127.0.0.1:{port} (connection refused) (given up after 3 "
+        "attempts)"
+    )

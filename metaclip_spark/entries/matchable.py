@@ -1,0 +1,74 @@
+"""Entries that no text can match: a few of them are a warning, most of a list is a file of another kind."""
+
+import logging
+import re
+from collections.abc import Sequence
+
+from metaclip_spark.entries.messages import MOST_SHOWN, brief
+from metaclip_spark.entries.metadata import Metadata, load_metadata
+from metaclip_spark.errors import MetadataError, counted, said_of
+from udfs.matching.spacing import SEPARATOR_MARKS, matches_entry, spacing
+from udfs.pairs.text import clean_text
+from udfs.sources.credentials import without_credentials
+
+log = logging.getLogger(__name__)
+
+_MARKS = re.escape(SEPARATOR_MARKS)
+_MARK_AND_NEIGHBOURS = re.compile(f" ?([{_MARKS}]) ?")
+_PLAIN = re.compile(rf"[^\s{_MARKS}\ud800-\udfff]+(?: [^\s{_MARKS}\ud800-\udfff]+)*")
+"""Words between single spaces, which spacing and cleaning leave as they are."""
+
+_SEPARATED = {",": ("CSV", "a comma"), "\t": ("tab-separated values", "a tab"), ";": ("CSV", "a semicolon")}
+
+
+def can_match(entry: str) -> bool:
+    """Tells whether any alternative text can match an entry, by asking the reference matcher.
+
+    The text is built from the entry itself: spacing puts a space on both sides of a mark, so the witness leaves one out
+    on either side, and has a word before and behind, since cleaning strips a text's ends. No other text would do where
+    this one does not: each mark in a spaced text has two spaces of its own.
+    """
+    if _PLAIN.fullmatch(entry):
+        return True
+    witness = f"a {_MARK_AND_NEIGHBOURS.sub(lambda found: found[1], entry)} a"
+    return matches_entry(spacing(clean_text(witness)), entry)
+
+
+def load_to_match(path: str) -> Metadata:
+    """Reads the list that --metadata names, and refuses one that cannot match.
+
+    Raises:
+        MetadataError: If it cannot be read or used, or most of its entries can never match.
+    """
+    with said_of("--metadata"):
+        metadata = load_metadata(path)
+        check_matchable(metadata, without_credentials(path))
+    return metadata
+
+
+def check_matchable(metadata: Metadata, named: str) -> None:
+    """Refuses a list of which most entries can never match, and warns of any that cannot.
+
+    Args:
+        metadata: The list.
+        named: How messages name it.
+
+    Raises:
+        MetadataError: If more than half of the entries can never match.
+    """
+    entries = metadata.entries
+    never = [place for place, entry in enumerate(entries) if not can_match(entry)]
+    if not never:
+        return
+    share = f"{len(never):,} of {counted(len(entries), 'entry', 'entries')} can never match"
+    if 2 * len(never) > len(entries):
+        raise MetadataError(f"{named}: {_kind_of(entries, share)}; give a list with one entry a line")
+    first = ", ".join(f"#{place} {brief(entries[place])}" for place in never[:MOST_SHOWN])
+    log.warning(f"{named}: {share}, such as {first}; metaclip-spark lint-metadata names them all")
+
+
+def _kind_of(entries: Sequence[str], share: str) -> str:
+    for mark, (kind, name) in _SEPARATED.items():
+        if all(mark in entry for entry in entries):
+            return f"looks like {kind} (every line has {name}; {share})"
+    return share
