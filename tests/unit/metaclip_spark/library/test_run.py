@@ -81,7 +81,7 @@ def test_the_report_is_that_of_the_job(run, folder):
     for line in run.report.funnel:
         assert line.in_number == line.out_number + sum(line.reasons.values())
     frame = run.report.to_pandas()
-    assert frame[(frame["from"] == "counted") & (frame["to"] == "curated")].pieces.tolist() == [stored["real_size"]]
+    assert frame[(frame["from"] == "matched") & (frame["to"] == "curated")].pieces.tolist() == [stored["real_size"]]
     assert "Funnel" in str(run.report)
     assert len(run.report.most_cut()) == len(stored["profile"]["most_cut"]) > 0
     assert len(run.report.most_kept()) == len(stored["profile"]["most_kept"]) > 0
@@ -119,7 +119,7 @@ def test_explanations_say_where_a_pair_left(run, expected):
     answer = run.explain(text="a dog that no page has")
     assert answer.pairs == []
     assert "dog" in {entry.entry_text for entry in answer.text.entries}
-    assert "the pool has no such pair" in str(answer)
+    assert "the pool has no pair with this text" in str(answer)
 
 
 def test_a_question_names_one_thing(run):

@@ -231,7 +231,7 @@ def test_the_plan_is_what_sampling_would_give(output, tables, tmp_path, capsys):
     assert f"{oracle.tail_share_threshold(tables['counts'], '0.06'):>15,}" in capsys.readouterr().out
     assert png.read_bytes().startswith(b"\x89PNG")
     assert call("plan_threshold", "--run", output, "--target-pairs", "1M") == 2
-    assert f"only {len(tables['passed']):,} pairs were matched" in capsys.readouterr().err
+    assert f"is more than the {len(tables['passed']):,} matched pairs" in capsys.readouterr().err
     assert call("plan_threshold", "--run", output, "--curve", tmp_path / "curve.pdf") == 2
     assert "must end in one of .png, .svg" in capsys.readouterr().err
 

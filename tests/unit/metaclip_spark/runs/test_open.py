@@ -77,7 +77,10 @@ def test_one_step_is_refused_or_done_again(spark, storage):
     owner.commit(table(owner.nonce, "count"))
     kept = owner.commit(sample(owner.nonce))
     owner.leave()
-    with pytest.raises(OutputExistsError, match="the step 'sample' already"), continue_run(output, "sample"):
+    with (
+        pytest.raises(OutputExistsError, match="has already been sampled: --resume keeps that"),
+        continue_run(output, "sample"),
+    ):
         pass
     for more in ({"resume": True}, {"overwrite": True}):
         with continue_run(replace(output, **more), "sample") as run:
