@@ -168,7 +168,7 @@ def test_lost_files_are_noticed_never_counted_as_a_gate(output, tmp_path, capfd)
     assert "1 file of the step 'match' is gone" in capfd.readouterr().err
     shutil.rmtree(folder_of(run, "curated"))
     assert call("curate", *WARCS, *BALANCE, "--output", run, "--resume") == 0
-    assert capfd.readouterr().err.count("of its files are gone, so it is done again") == 2
+    assert capfd.readouterr().err.count("of its files is gone, so it is done again") == 2
     assert content(run) == content(output)
     next(path for path in files_of(run, "extracted") if "kind=pair" in path.parts).unlink()
     for part in written(run, "pool"):

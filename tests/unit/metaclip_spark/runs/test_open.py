@@ -57,7 +57,7 @@ def test_a_start_that_came_to_nothing_claims_nothing(spark, storage):
         assert run.buckets == 4
         name = run.owned.new_folder(wave_place())
         run.owned.commit(wave(name.removeprefix(wave_place()), archive_summary("a"), owner=run.owned.nonce))
-    with pytest.raises(OutputExistsError, match="holds a run: give --resume"), begin_run(output):
+    with pytest.raises(OutputExistsError, match="holds a run: --resume goes on with it"), begin_run(output):
         pass
     assert spark
 
