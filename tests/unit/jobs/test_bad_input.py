@@ -101,7 +101,7 @@ def test_archives_that_lost_every_page_are_named(tmp_path, capfd, balance):
         f"3 records of unknown type were left out (record.skipped_unknown) of 1 archive: {unknown}",
     ]
     assert [line for line in run_json(tmp_path / "out")["warnings"] if "archive" in line] == warned
-    assert all(line in capfd.readouterr().out for line in warned[:1])
+    assert warned[0] in " ".join(capfd.readouterr().out.split())
     report = tmp_path / "out" / state_of(tmp_path / "out").finished.report
     assert "&lt;b&gt;lost&lt;/b&gt;.warc" in (report / "report.html").read_text()
     assert "&lt;b&gt;lost&lt;/b&gt;.warc" in (report / "DATA_CARD.md").read_text()
