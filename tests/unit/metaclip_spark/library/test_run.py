@@ -266,7 +266,7 @@ def test_nothing_is_printed_on_stdout(folder, tmp_path, capfd):
         ({"seed": -1}, ConfigError, "^seed is -1: it must be"),
         ({"max_rejects": 2}, ConfigError, "^max_rejects is 2: it must be"),
         ({"languages": ["english"]}, ConfigError, "^languages english: fastText knows no such language"),
-        ({"archives": ()}, ConfigError, "either archives or pool or crawl"),
+        ({"archives": ()}, ConfigError, "give exactly one of archives, pool and crawl"),
         ({"archives": "missing.warc.gz"}, InputError, r"missing\.warc\.gz"),
         ({"metadata": "missing.txt"}, MetadataError, r"^metadata missing\.txt: no such file"),
         ({"output": ""}, ConfigError, "^output is empty"),

@@ -137,7 +137,7 @@ def test_a_list_of_strings_is_a_metadata_list_and_one_threshold_needs_no_list(po
 def test_bad_arguments_get_one_clear_line(spark, pool, matched, metadata, tmp_path):
     refused = [
         (lambda: extract_archives(tmp_path / "none.warc.gz"), InputError, r"none\.warc\.gz"),
-        (lambda: extract_archives([]), ConfigError, "give the input as either archives or pool or crawl"),
+        (lambda: extract_archives([]), ConfigError, "give exactly one of archives, pool and crawl"),
         (lambda: extract_archives(ARCHIVES, max_page_bytes=0), ConfigError, "^max_page_bytes is 0: it must be "),
         (lambda: extract_archives(ARCHIVES, s3_access="x"), ConfigError, "^s3_access is 'x': it must be one of signed"),
         (lambda: deduplicate_pairs(pool, partitions=0), ConfigError, "partitions is 0"),
@@ -154,7 +154,7 @@ def test_bad_arguments_get_one_clear_line(spark, pool, matched, metadata, tmp_pa
         (
             lambda: expected_sizes(matched, count_entries(matched, metadata), [0]),
             ConfigError,
-            "threshold_t must be a whole number",
+            "thresholds must be a whole number",
         ),
         (
             lambda: expected_sizes(matched, count_entries(matched, metadata), [float("inf")]),

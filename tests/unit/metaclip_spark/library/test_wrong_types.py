@@ -36,7 +36,7 @@ def curate(**given):
 
 CALLS = {
     "Metadata.load": ("the path", Metadata.load),
-    "Metadata.from_entries": ("entries", Metadata.from_entries),
+    "Metadata.from_entries": ("entr", Metadata.from_entries),
     "Matcher": ("metadata", Matcher),
     "Matcher, engine": ("engine", lambda value: Matcher(METADATA, engine=value)),
     "Matcher.match": ("text", lambda value: Matcher(METADATA).match(value)),

@@ -57,7 +57,7 @@ def test_a_tar_gives_what_its_folder_gives(tmp_path):
 
 
 def test_what_is_no_wordnet_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="does not exist"):
+    with pytest.raises(ConfigError, match="no such file or folder"):
         read_wordnet(str(tmp_path / "nothing"))
     with pytest.raises(ConfigError, match=r"holds no .*data\.noun.*wordnet-base"):
         read_wordnet(str(tmp_path))

@@ -215,7 +215,7 @@ def test_the_path_of_a_table_is_shown(finished, capsys):
         (("nowhere", "pool"), "is not a run"),
         ((OLD / "finished", "balance_counts"), "has no table 'balance_counts'"),
         ((OLD / "finished", "pools"), "TABLE is 'pools': it must be one of curated, pool"),
-        ((OLD / "finished",), "required: table"),
+        ((OLD / "finished",), "TABLE must be given"),
         (("", "pool"), "RUN is empty"),
         (("https://a.example/run", "pool"), "is a web address"),
     ],

@@ -167,7 +167,7 @@ def test_the_largest_target_is_read_to_the_pair():
 
 @pytest.mark.parametrize("bad", ["0", 0, -5, "1.0005k", "many", "10 M pairs", "inf", "nan", "", True, 2.5, "1e-3"])
 def test_targets_that_are_refused(bad):
-    with pytest.raises(ConfigError, match=r"target-pairs is .* such as 10M"):
+    with pytest.raises(ConfigError, match=r"target-pairs must be .* such as 10M"):
         check_target(bad)
 
 
@@ -180,5 +180,5 @@ def test_exactly_one_way_to_choose_t():
 
 def test_a_target_above_the_matched_pairs_is_refused_with_their_number():
     check_target_pairs(1_234, 1_234)
-    with pytest.raises(ConfigError, match="only 1,234 pairs were matched"):
+    with pytest.raises(ConfigError, match="is more than the 1,234 matched pairs"):
         check_target_pairs(1_235, 1_234)
