@@ -199,9 +199,9 @@ def _ending(error: BaseException, *, resumes: bool) -> _Ending:
     if isinstance(error, EmptyCuratedSetError):
         return _Ending(EXIT_CHECK_FAILED, line)
     if isinstance(error, OSError) and error.errno in _FULL:
-        place = f" in {error.filename}" if error.filename else ""
+        place = f"in {error.filename}" if error.filename else "on a disk of this machine"
         with_resume = " with --resume" if resumes else ""
-        return _Ending(EXIT_FAILED, f"no space left{place}: free some, then run the same command{with_resume}")
+        return _Ending(EXIT_FAILED, f"no space left {place}: free some, then run the same command{with_resume}")
     retry = "run again with --resume" if resumes else "run it again"
     return _Ending(EXIT_FAILED, f"{line}: mend that, then {retry}" if isinstance(error, OSError) else line)
 

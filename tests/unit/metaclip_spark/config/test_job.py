@@ -47,14 +47,14 @@ def test_a_full_disk_is_named_with_its_remedy(capsys):
     )
 
 
-@pytest.mark.parametrize(("path", "place"), [("/data/run", " in /data/run"), (None, "")])
+@pytest.mark.parametrize(("path", "place"), [("/data/run", "in /data/run"), (None, "on a disk of this machine")])
 def test_a_full_disk_of_the_output_is_named(path, place, capsys):
     def job() -> None:
         raise OSError(errno.ENOSPC, "No space left on device", path)
 
     assert run_job(job) == 1
     assert capsys.readouterr().err == (
-        f"error: no space left{place}: free some, then run the same command with --resume\n"
+        f"error: no space left {place}: free some, then run the same command with --resume\n"
     )
 
 

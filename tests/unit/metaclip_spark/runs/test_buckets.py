@@ -114,7 +114,7 @@ def test_what_one_bucket_lost_stops_the_step_that_reads_it(broken, capfd, table,
     lost = next(folder_of_bucket(broken, table).glob("*.parquet"))
     lost.unlink()
     assert call(job, *REDO[job], "--output", broken, "--overwrite") == 2
-    message = f"1 files of the step '{step}' are gone from {broken}, first {lost.relative_to(broken)}"
+    message = f"1 file of the step '{step}' is gone from {broken}, such as {lost.relative_to(broken)}"
     assert message in capfd.readouterr().err
     begin_again_without(broken, step, 1)
     assert call(job, *REDO[job], "--output", broken, "--overwrite") == 2
@@ -146,7 +146,7 @@ def test_rows_lost_in_one_bucket_of_the_matched_pairs_stop_the_run(broken, capfd
     lose_a_row(lost)
     for job in ("sample_pairs", "count_entries"):
         assert call(job, *REDO[job], "--output", broken, "--overwrite") == 2
-        assert f"1 files of the step 'match' are gone from {broken}" in capfd.readouterr().err
+        assert f"1 file of the step 'match' is gone from {broken}" in capfd.readouterr().err
 
 
 def test_another_number_of_buckets_is_refused(split, archives, capfd):
