@@ -61,12 +61,11 @@ def parse_configs(
         "--version", action="version", version=f"metaclip-spark {__version__}", help="show the version and exit"
     )
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
+    known: dict[str, Field[Any]] = {}
     for name, (config_class, field) in _distinct_fields(config_classes).items():
         _add_option(parser, config_class, field, name)
-    fields_by_name = {name: field for name, (_, field) in _distinct_fields(config_classes).items()}
-    arguments, files = _with_read_files(
-        _named(list(sys.argv[1:] if argv is None else argv), fields_by_name), fields_by_name
-    )
+        known[name] = field
+    arguments, files = _with_read_files(_named(list(sys.argv[1:] if argv is None else argv), known), known)
     try:
         values = parser.parse_args(arguments).as_dict()
     except (ArgumentError, TypeError, ValueError, RuntimeError) as error:
@@ -103,13 +102,15 @@ def _with_read_files(arguments: list[str], known: Mapping[str, Field[Any]]) -> t
     read: list[str] = []
     files: list[ConfigFile] = []
     for before, argument in pairwise(["", *arguments]):
-        joined = argument.startswith(f"{CONFIG}=")
-        if before != CONFIG and not joined:
+        has_value = argument.startswith(f"{CONFIG}=")
+        if before != CONFIG and not has_value:
             read.append(argument)
             continue
-        file = _checked_path(CONFIG, _checked_text(CONFIG, argument.removeprefix(f"{CONFIG}=") if joined else argument))
+        file = _checked_path(
+            CONFIG, _checked_text(CONFIG, argument.removeprefix(f"{CONFIG}=") if has_value else argument)
+        )
         files.append(read_config_file(file, several, list(known)))
-        read.append(f"{CONFIG}={files[-1].as_text()}" if joined else files[-1].as_text())
+        read.append(f"{CONFIG}={files[-1].as_text()}" if has_value else files[-1].as_text())
     return read, files
 
 

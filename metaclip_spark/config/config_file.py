@@ -61,11 +61,12 @@ def read_config_file(file: str, several: Collection[str], known: Sequence[str]) 
         ConfigError: If it is missing, is not UTF-8 or YAML, holds no options, or one that does not exist.
     """
     shown = f"{OPTION} {without_credentials(file)}"
+    no_options = ConfigError(f"{shown} holds no options: write lines of them, such as output: folder")
     loader = _Loader(_text_of(file, shown))
     try:
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode) or not root.value:
-            raise ConfigError(f"{shown} holds no options: write lines of them, such as output: folder")
+            raise no_options
         values: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key_node, node in root.value:
@@ -76,7 +77,7 @@ def read_config_file(file: str, several: Collection[str], known: Sequence[str]) 
             if key in several and values[key] is not None and not isinstance(values[key], list):
                 values[key] = [values[key]]
     except RecursionError:
-        raise ConfigError(f"{shown} holds no options: write lines of them, such as output: folder") from None
+        raise no_options from None
     except yaml.YAMLError as error:
         raise ConfigError(_in_words(error, shown)) from None
     finally:

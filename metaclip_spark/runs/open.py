@@ -223,6 +223,7 @@ def session_settings(output: OutputConfig) -> dict[str, str]:
 
 def session_for(storage: Storage, application: str, output: OutputConfig) -> SparkSession | None:
     """Starts Spark early where Hadoop alone reaches a folder, so that not even its lock can be taken without."""
+    # Its refusal comes first, also where no session is needed yet.
     session_settings(output)
     return _session(application, output) if storage.needs_session else None
 

@@ -16,7 +16,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from metaclip_spark import __version__
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, counted
 from metaclip_spark.stores.jvm import start_context
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def _start_session(application: str, extra: Mapping[str, str], purpose: str) -> 
             # A local session has no business on the network.
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
             settings["spark.master"] = f"local[{cores},4]"
-            where = f" ({cores} core{'s' if cores > 1 else ''})"
+            where = f" ({counted(cores, 'core')})"
     log.info(f"metaclip-spark {__version__}: starting Spark{where}{purpose and f', {purpose}'}")
     with _own_handler_of_interrupts():
         conf = SparkConf().setAll(list(settings.items()))
