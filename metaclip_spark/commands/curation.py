@@ -1,6 +1,7 @@
 """The commands that write a run: all of it, or one step after another."""
 
 import shlex
+from functools import partial
 from typing import TYPE_CHECKING
 
 from metaclip_spark.commands.show import next_command, show
@@ -42,12 +43,13 @@ def curate(
 def extract_pool(output: OutputConfig, extract: ExtractConfig) -> None:
     """Extract pairs from archives (or read them from files) and deduplicate them into the pool."""
     from metaclip_spark.pipeline import run_extract
+    from metaclip_spark.reuse import reuse_or_do
     from metaclip_spark.runs.open import begin_run
     from metaclip_spark.runs.paths import find_inputs
 
     paths = find_inputs(extract)
-    with begin_run(output, "extract", [path for _, path in paths]) as run:
-        run_extract(run, extract, paths)
+    opened = partial(begin_run, output, "extract", [path for _, path in paths])
+    reuse_or_do(output, opened, lambda run: run_extract(run, extract, paths))
     show([f"Next: {next_command('match')} --metadata METADATA --output {shlex.quote(output.output)}"])
 
 
@@ -56,11 +58,12 @@ def match_pool(output: OutputConfig, match: MatchConfig, language: LanguageConfi
     """Match the pool of a run against a metadata list."""
     from metaclip_spark.entries import load_to_match
     from metaclip_spark.pipeline import run_match
+    from metaclip_spark.reuse import reuse_or_do
     from metaclip_spark.runs.open import continue_run
 
     metadata = load_to_match(match.metadata)
-    with continue_run(output, "match", [match.metadata]) as run:
-        run_match(run, match, language, metadata)
+    opened = partial(continue_run, output, "match", [match.metadata])
+    reuse_or_do(output, opened, lambda run: run_match(run, match, language, metadata))
     names = f"--metadata {shlex.quote(match.metadata)} --output {shlex.quote(output.output)}"
     show([f"Next: {next_command('count')} {names}"])
 
@@ -70,11 +73,12 @@ def count_entries(output: OutputConfig, match: MatchConfig, language: LanguageCo
     """Count the metadata entries in the matched pairs of a run."""
     from metaclip_spark.entries import load_to_match
     from metaclip_spark.pipeline import run_count
+    from metaclip_spark.reuse import reuse_or_do
     from metaclip_spark.runs.open import continue_run
 
     metadata = load_to_match(match.metadata)
-    with continue_run(output, "count", [match.metadata]) as run:
-        run_count(run, language, metadata)
+    opened = partial(continue_run, output, "count", [match.metadata])
+    reuse_or_do(output, opened, lambda run: run_count(run, language, metadata))
     show([f"Next: {next_command('sample')} --threshold-t T --output {shlex.quote(output.output)}"])
 
 
@@ -83,15 +87,20 @@ def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageC
     """Draw the curated set of a run from its matched pairs and entry counts."""
     from metaclip_spark.pipeline import run_sample
     from metaclip_spark.reports.export import check_export, export_curated
+    from metaclip_spark.reuse import reuse_or_do
     from metaclip_spark.runs.open import continue_run
     from metaclip_spark.runs.paths import counts_files
 
     if export.export_curated:
         check_export(export.export_curated, output)
-    with continue_run(output, "sample", counts_files(sample.entry_counts)) as run:
+
+    def work(run: "Run") -> None:
         run_sample(run, sample, language)
         if export.export_curated:
             export_curated(run, export.export_curated)
+
+    opened = partial(continue_run, output, "sample", counts_files(sample.entry_counts))
+    run, _ = reuse_or_do(output, opened, work)
     if run.state.finished is None:
         show([f"No report yet: {next_command('report')} --output {shlex.quote(output.output)}"])
 
@@ -100,15 +109,15 @@ def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageC
 def report_curation(output: OutputConfig, report: ReportConfig) -> None:
     """Write the report of a run and run.json, which makes the run finished."""
     from metaclip_spark.reports.compare import check_other
-    from metaclip_spark.reports.report import finish_run
+    from metaclip_spark.reuse import finish_or_reuse, reuse_or_do
     from metaclip_spark.runs.open import continue_run
     from metaclip_spark.runs.paths import counts_files
 
     if report.against:
         check_other(report.against)
     against = counts_files([report.against]) if report.against else []
-    with continue_run(output, inputs=against) as run:
-        finished = finish_run(run, report.against)
+    opened = partial(continue_run, output, inputs=against)
+    run, finished = reuse_or_do(output, opened, lambda run: finish_or_reuse(run, report.against))
     _show_finished(run, finished)
 
 

@@ -1,5 +1,7 @@
 """All steps of a run in their order: what the command `curate` and the function `curate` do."""
 
+from functools import partial
+
 from metaclip_spark.config.curation import (
     ExportConfig,
     ExtractConfig,
@@ -12,7 +14,7 @@ from metaclip_spark.entries import Metadata
 from metaclip_spark.pipeline import check_before_start, run_count, run_extract, run_match, run_sample
 from metaclip_spark.reports.export import check_export, export_curated
 from metaclip_spark.reports.records import Report
-from metaclip_spark.reports.report import finish_run
+from metaclip_spark.reuse import finish_or_reuse, reuse_or_do
 from metaclip_spark.runs.open import begin_run
 from metaclip_spark.runs.paths import counts_files, find_inputs
 from metaclip_spark.runs.run import Run
@@ -32,14 +34,16 @@ def curate_run(
     paths = find_inputs(extract)
     if export.export_curated:
         check_export(export.export_curated, output)
-    with begin_run(
-        output, "curate", [*(path for _, path in paths), match.metadata, *counts_files(sample.entry_counts)]
-    ) as run:
+    inputs = [*(path for _, path in paths), match.metadata, *counts_files(sample.entry_counts)]
+
+    def work(run: Run) -> Report:
         run_extract(run, extract, paths)
         run_match(run, match, language, metadata)
         run_count(run, language, metadata)
         run_sample(run, sample, language)
-        report = finish_run(run)
+        report = finish_or_reuse(run)
         if export.export_curated:
             export_curated(run, export.export_curated)
-        return run, report
+        return report
+
+    return reuse_or_do(output, partial(begin_run, output, "curate", inputs), work)

@@ -27,7 +27,6 @@ from metaclip_spark.runs.waves import (
     run_waves,
 )
 from metaclip_spark.steps.extract import archive_paths, extract_archives, read_pool_files
-from udfs.pairs.extract import ExtractOptions
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +75,8 @@ def _begin(run: Run, config: ExtractConfig, buckets: int) -> int:
 
 
 def _extractor(run: Run, config: ExtractConfig) -> Callable[[list[ArchivePath]], DataFrame]:
+    from udfs.pairs.extract import ExtractOptions
+
     options = fetch_options(config)
     limits = ExtractOptions(max_page_bytes=config.max_page_bytes, page_timeout_seconds=config.page_timeout_seconds)
 
