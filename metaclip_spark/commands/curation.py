@@ -13,16 +13,22 @@ from metaclip_spark.config.curation import (
     OutputConfig,
     ReportConfig,
     SampleConfig,
+    TrialConfig,
 )
 from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, job
 from metaclip_spark.errors import EmptyCuratedSetError, counted
 
 if TYPE_CHECKING:
+    from metaclip_spark.cluster_check import Verdict
     from metaclip_spark.reports.records import Report
     from metaclip_spark.runs.run import Run
 
 
-@job(OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig)
+_OF_A_RUN = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig)
+"""The options that a whole run depends on."""
+
+
+@job(*_OF_A_RUN, TrialConfig)
 def curate(
     output: OutputConfig,
     extract: ExtractConfig,
@@ -30,13 +36,19 @@ def curate(
     language: LanguageConfig,
     sample: SampleConfig,
     export: ExportConfig,
-) -> None:
+    trial: TrialConfig,
+) -> int:
     """Curate a balanced image-text dataset: extract, match, count, sample and report in one command."""
     from metaclip_spark.entries import load_to_match
-    from metaclip_spark.library.whole_run import curate_run
+    from metaclip_spark.library.whole_run import curate_run, try_run
 
-    run, report = curate_run(output, extract, match, language, sample, export, load_to_match(match.metadata))
+    metadata = load_to_match(match.metadata)
+    if trial.dry_run:
+        verdict = try_run(output, extract, match, sample, export, metadata, writes=False)
+        return _show_verdict(verdict, "nothing was written; a run should work here")
+    run, report = curate_run(output, extract, match, language, sample, export, metadata)
     _show_finished(run, report)
+    return EXIT_DONE
 
 
 @job(OutputConfig, ExtractConfig)
@@ -153,20 +165,26 @@ def _show_finished(run: "Run", report: "Report") -> None:
         raise EmptyCuratedSetError(f"the curated set is empty: {why}")
 
 
-@job(OutputConfig, ExtractConfig, MatchConfig, resumes=False)
-def check_cluster(output: OutputConfig, extract: ExtractConfig, match: MatchConfig) -> int:
+@job(*_OF_A_RUN, resumes=False)
+def check_cluster(
+    output: OutputConfig,
+    extract: ExtractConfig,
+    match: MatchConfig,
+    _language: LanguageConfig,
+    sample: SampleConfig,
+    export: ExportConfig,
+) -> int:
     """Check on the executors whether a run would work there, and how long it would take, before hours are spent."""
-    from metaclip_spark.cluster_check import check_cluster as check
     from metaclip_spark.entries import load_to_match
-    from metaclip_spark.runs.open import try_output
-    from metaclip_spark.runs.paths import find_inputs
+    from metaclip_spark.library.whole_run import try_run
 
     metadata = load_to_match(match.metadata)
-    paths = find_inputs(extract)
-    with try_output(output, "check_cluster") as run:
-        verdict = check(run, extract, match, metadata, paths)
+    return _show_verdict(try_run(output, extract, match, sample, export, metadata, writes=True))
+
+
+def _show_verdict(verdict: "Verdict", ready: str = "ready: a run should work here") -> int:
     failed = f"{counted(verdict.failures, 'check')} failed: a run would fail"
-    show([*verdict.lines, failed if verdict.failures else "ready: a run should work here"])
+    show([*verdict.lines, failed if verdict.failures else ready])
     return EXIT_USER_MUST_CHANGE if verdict.failures else EXIT_DONE
 
 
