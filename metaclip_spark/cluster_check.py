@@ -1,8 +1,9 @@
-"""Asks the executors, before hours are spent, whether a run would work and how long it would take."""
+"""Asks the executors, before hours are spent, whether a run would work, how long it would take and what it writes."""
 
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,19 +14,23 @@ from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import counted
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import fetch_options
+from metaclip_spark.runs.extraction import extractor
+from metaclip_spark.runs.ledger import ledger_of
 from metaclip_spark.runs.run import Run
 from metaclip_spark.steps.automaton import broadcast_automaton
-from metaclip_spark.steps.extract import archive_paths, extract_archives
+from metaclip_spark.steps.schemas import spark_schema
 from metaclip_spark.stores.spark_io import check_committed
-from udfs.matching.engine import load_engine
-from udfs.pairs.extract import ExtractOptions
-from udfs.probe import WorkerFindings, installed_packages, probe_worker
+from udfs.probe import MEASURED, WorkerFindings, installed_packages, measure_batches, probe_worker
+from udfs.sources import FetchOptions, stat_archive
 
 SMALLEST_SCRATCH_BYTES = 2 << 30
 CHECK_FOLDER = "check"
 """Written, listed and deleted below the output."""
 
 _PATHS_PER_PROBE = 2
+_MOST_LOOKS = 1000
+"""Archives whose sizes are looked up, one request each; the others are taken to be alike."""
+_LOOKS_AT_ONCE = 32
 
 
 @dataclass
@@ -47,7 +52,13 @@ class Verdict:
 
 
 def check_cluster(
-    run: Run, extract: ExtractConfig, match: MatchConfig, metadata: Metadata, paths: list[ArchivePath]
+    run: Run,
+    extract: ExtractConfig,
+    match: MatchConfig,
+    metadata: Metadata,
+    paths: list[ArchivePath],
+    *,
+    writes: bool = True,
 ) -> Verdict:
     """Checks workers, inputs and output, and times one archive per executor core.
 
@@ -57,6 +68,7 @@ def check_cluster(
         match: Names the engine.
         metadata: The list.
         paths: (archive, path) of all archives.
+        writes: Whether to write to the output on trial; without it the first archive alone is timed.
 
     Returns:
         One line per check; failures where a run would fail.
@@ -67,11 +79,39 @@ def check_cluster(
     _check_memory(verdict, run, workers)
     _check_scratch(verdict, workers)
     problems = sorted({problem for worker in workers for problem in worker.problems})
-    verdict.add("archives", problems[0] if problems else None, f"the first of {len(paths):,} can be read")
-    _check_output(verdict, run)
-    if not problems:
-        _canary(verdict, run, extract, paths)
+    done = ledger_of(run.state).accepted()
+    pending = [each for each in paths if each.archive not in done]
+    sizes = [] if problems else _sizes(pending, fetch_options(extract))
+    verdict.add("archives", problems[0] if problems else None, _input_in_words(paths, pending, sizes))
+    if writes:
+        _check_output(verdict, run)
+    if pending and not problems:
+        size = round(sum(sizes) / len(sizes) * len(pending)) if sizes else 0
+        _canary(verdict, run, extract, pending, size, most=None if writes else 1)
     return verdict
+
+
+def _sizes(paths: Sequence[ArchivePath], options: FetchOptions) -> list[int]:
+    """Looks up the bytes of archives that stand evenly in the list; of those that cannot be looked up nothing."""
+    looked_at = paths[:: max(1, -(-len(paths) // _MOST_LOOKS))]
+
+    def size(path: ArchivePath) -> int | None:
+        try:
+            return stat_archive(path.path, options).size
+        except (OSError, ValueError):
+            return None
+
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+        return [found for found in pool.map(size, looked_at) if found is not None]
+
+
+def _input_in_words(paths: Sequence[ArchivePath], pending: Sequence[ArchivePath], sizes: Sequence[int]) -> str:
+    if not pending:
+        return f"all {len(paths):,} are extracted already"
+    kept = f" of {len(paths):,}, the others are extracted already" if len(pending) < len(paths) else ""
+    about = "" if len(sizes) == len(pending) else "about "
+    size = f", {about}{in_bytes(sum(sizes) / len(sizes) * len(pending))}" if sizes else ""
+    return f"{counted(len(pending), 'archive')}{kept}{size}; the first can be read"
 
 
 def _probe(
@@ -82,6 +122,8 @@ def _probe(
     options = fetch_options(extract)
 
     def probe(_partition: Iterable[int]) -> Iterable[WorkerFindings]:
+        from udfs.matching.engine import load_engine
+
         load = partial(load_engine, automaton.engine, SparkFiles.get(automaton.file_name), automaton.metadata_digest)
         # Slow enough that every core of every executor gets one.
         time.sleep(1.0)
@@ -178,6 +220,15 @@ def _check_output(verdict: Verdict, run: Run) -> None:
     )
 
 
+def in_bytes(number: float) -> str:
+    """A number of bytes to come, as coarse as it is known."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000:  # noqa: PLR2004 - of the next unit
+            return f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
 def _duration(seconds: float) -> str:
     """A time to come, as coarse as it is known."""
     if seconds < 90:  # noqa: PLR2004 - a minute and a half
@@ -185,20 +236,26 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} hours"  # noqa: PLR2004
 
 
-def _canary(verdict: Verdict, run: Run, extract: ExtractConfig, paths: list[ArchivePath]) -> None:
+def _canary(
+    verdict: Verdict, run: Run, extract: ExtractConfig, paths: list[ArchivePath], size: int, *, most: int | None
+) -> None:
+    """Extracts `most` archives (None: one per core) and keeps nothing; `size` is the bytes of all."""
     cores = run.spark.sparkContext.defaultParallelism
-    chosen = paths[:: max(1, len(paths) // cores)][:cores]
+    number = min(most or cores, len(paths))
+    chosen = paths[:: max(1, len(paths) // number)][:number]
     begun = time.monotonic()
-    rows = extract_archives(
-        archive_paths(run.spark, chosen), ExtractOptions(extract.max_page_bytes), fetch_options(extract)
-    )
-    archives = [row.asDict() for row in rows.where("kind = 'archive'").select("archive", "status", "pairs").collect()]
+    rows = extractor(run, extract)(chosen).mapInArrow(measure_batches, spark_schema(MEASURED))
+    archives = [row.asDict() for row in rows.collect()]
     seconds = time.monotonic() - begun
-    pairs = sum(row["pairs"] for row in archives)
+    pairs, written = (sum(row[name] for row in archives) for name in ("pairs", "written_bytes"))
+    read = sum(row["size"] for row in archives)
     failed = [row["archive"] for row in archives if row["status"] == "failed"]
+    factor = size / read if size and read else len(paths) / number
+    at_once = min(cores, len(paths))
     verdict.add(
         "canary",
         f"{failed[0]} could not be extracted: see the lines above" if failed else None,
-        f"{counted(len(chosen), 'archive')} in {seconds:.1f} s, {pairs / seconds:,.0f} pairs/s; extraction of all "
-        f"{len(paths):,} takes about {_duration(seconds / len(chosen) * len(paths))} on {counted(cores, 'core')}",
+        f"{counted(number, 'archive')} in {seconds:.1f} s, {pairs / seconds:,.0f} pairs/s; extraction of all "
+        f"{len(paths):,} takes about {_duration(seconds * factor * number / at_once)} on {counted(cores, 'core')} and "
+        f"writes about {in_bytes(written * factor)} of raw pairs",
     )

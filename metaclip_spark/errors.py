@@ -1,8 +1,9 @@
 """Errors, named by what the reader should do. Each message gives value, limit and next step."""
 
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 
 
 def brief(value: object) -> str:
@@ -18,6 +19,11 @@ def counted(number: int, one: str, several: str = "") -> str:
 def joined(items: Sequence[str], joint: str = "and") -> str:
     """Items as part of a sentence: "a", "a and b", "a, b and c"."""
     return f"{', '.join(items[:-1])} {joint} {items[-1]}" if len(items) > 1 else "".join(items)
+
+
+def meant_by(name: str, known: Iterable[str], *, alike: float = 0.6) -> str:
+    """The known name that may have been meant by one that is not; empty where none is `alike`, from 0 to 1."""
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=alike)), "")
 
 
 @contextmanager

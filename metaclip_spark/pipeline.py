@@ -81,6 +81,9 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[ArchivePath]) -> De
     """
     buckets = choose_buckets(run.state, config.buckets, len(paths), run.storage.root)
     check_same_extraction(run.state, extraction_settings(config), run.storage.root)
+    if {archive for archive, _ in paths}.difference(ledger_of(run.state).accepted()):
+        # Whoever may not extract these need not look at the others, one request each.
+        run.check_open_for_work()
     changed = changed_attempts(ledger_of(run.state), paths, options=fetch_options(config), accept=config.accept_changed)
     _drop(run, changed, "the archive has changed")
     if warning := region_warning(paths):

@@ -1,16 +1,23 @@
 """What a worker finds about itself: its Python, packages, memory, scratch space, and what it can open."""
 
+import io
 import os
 import platform
 import resource
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
 from typing import Any
 
 import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from udfs.arrow import arrow_numbers
+from udfs.schemas import PAIRS
 from udfs.sources import FetchOptions, open_archive
 from udfs.sources.credentials import without_credentials
 
@@ -27,6 +34,17 @@ PACKAGES = (
     "tenacity",
 )
 _BYTES_READ = 1 << 16
+
+MEASURED = pa.schema(
+    [
+        ("archive", pa.string()),
+        ("status", pa.string()),
+        ("size", pa.int64()),
+        ("pairs", pa.int64()),
+        ("written_bytes", pa.int64()),
+    ]
+)
+"""One row per archive that was extracted on trial: `written_bytes` is what its pairs would take as Parquet."""
 
 
 class WorkerFindings(msgspec.Struct, kw_only=True):
@@ -72,6 +90,54 @@ def probe_worker(load_engine: Callable[[], Any], paths: Sequence[str], options: 
         free_scratch_bytes=shutil.disk_usage(scratch).free,
         problems=problems,
     )
+
+
+def measure_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Packs extracted pairs as a run would, and keeps nothing of them but how many bytes they take.
+
+    Args:
+        batches: Columns of `schemas.EXTRACTED`; an archive's closing row follows its pairs.
+
+    Yields:
+        Rows of `MEASURED`.
+    """
+    scale = _Scale()
+    for batch in batches:
+        scale.put(batch.filter(pc.equal(batch["kind"], "pair")).select(PAIRS.names))
+        closing = batch.filter(pc.equal(batch["kind"], "archive"))
+        if closing.num_rows:
+            weights = np.zeros(closing.num_rows, np.int64)
+            weights[0] = scale.take_off()
+            columns = [closing[name] for name in MEASURED.names[:-1]]
+            yield pa.RecordBatch.from_arrays([*columns, arrow_numbers(weights)], schema=MEASURED)
+
+
+class _Scale(io.RawIOBase):
+    """A file of Parquet of which nothing but its size is kept."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._writer: pq.ParquetWriter | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        size = memoryview(content).nbytes
+        self._bytes += size
+        return size
+
+    def put(self, pairs: pa.RecordBatch) -> None:
+        if pairs.num_rows:
+            self._writer = self._writer or pq.ParquetWriter(pa.PythonFile(self, "w"), pairs.schema, compression="zstd")
+            self._writer.write_batch(pairs)
+
+    def take_off(self) -> int:
+        """Tells the size, and begins with the next one."""
+        if self._writer:
+            self._writer.close()
+        size, self._bytes, self._writer = self._bytes, 0, None
+        return size
 
 
 def installed_packages() -> dict[str, str]:

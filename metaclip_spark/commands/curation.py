@@ -1,6 +1,7 @@
 """The commands that write a run: all of it, or one step after another."""
 
 import shlex
+from functools import partial
 from typing import TYPE_CHECKING
 
 from metaclip_spark.commands.show import next_command, show
@@ -12,16 +13,22 @@ from metaclip_spark.config.curation import (
     OutputConfig,
     ReportConfig,
     SampleConfig,
+    TrialConfig,
 )
 from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, job
 from metaclip_spark.errors import EmptyCuratedSetError, counted
 
 if TYPE_CHECKING:
+    from metaclip_spark.cluster_check import Verdict
     from metaclip_spark.reports.records import Report
     from metaclip_spark.runs.run import Run
 
 
-@job(OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig)
+_OF_A_RUN = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig)
+"""The options that a whole run depends on."""
+
+
+@job(*_OF_A_RUN, TrialConfig)
 def curate(
     output: OutputConfig,
     extract: ExtractConfig,
@@ -29,25 +36,32 @@ def curate(
     language: LanguageConfig,
     sample: SampleConfig,
     export: ExportConfig,
-) -> None:
+    trial: TrialConfig,
+) -> int:
     """Curate a balanced image-text dataset: extract, match, count, sample and report in one command."""
     from metaclip_spark.entries import load_to_match
-    from metaclip_spark.library.whole_run import curate_run
+    from metaclip_spark.library.whole_run import curate_run, try_run
 
-    run, report = curate_run(output, extract, match, language, sample, export, load_to_match(match.metadata))
+    metadata = load_to_match(match.metadata)
+    if trial.dry_run:
+        verdict = try_run(output, extract, match, sample, export, metadata, writes=False)
+        return _show_verdict(verdict, "nothing was written; a run should work here")
+    run, report = curate_run(output, extract, match, language, sample, export, metadata)
     _show_finished(run, report)
+    return EXIT_DONE
 
 
 @job(OutputConfig, ExtractConfig)
 def extract_pool(output: OutputConfig, extract: ExtractConfig) -> None:
     """Extract pairs from archives (or read them from files) and deduplicate them into the pool."""
     from metaclip_spark.pipeline import run_extract
+    from metaclip_spark.reuse import reuse_or_do
     from metaclip_spark.runs.open import begin_run
     from metaclip_spark.runs.paths import find_inputs
 
     paths = find_inputs(extract)
-    with begin_run(output, "extract", [path for _, path in paths]) as run:
-        run_extract(run, extract, paths)
+    opened = partial(begin_run, output, "extract", [path for _, path in paths])
+    reuse_or_do(output, opened, lambda run: run_extract(run, extract, paths))
     show([f"Next: {next_command('match')} --metadata METADATA --output {shlex.quote(output.output)}"])
 
 
@@ -56,11 +70,12 @@ def match_pool(output: OutputConfig, match: MatchConfig, language: LanguageConfi
     """Match the pool of a run against a metadata list."""
     from metaclip_spark.entries import load_to_match
     from metaclip_spark.pipeline import run_match
+    from metaclip_spark.reuse import reuse_or_do
     from metaclip_spark.runs.open import continue_run
 
     metadata = load_to_match(match.metadata)
-    with continue_run(output, "match", [match.metadata]) as run:
-        run_match(run, match, language, metadata)
+    opened = partial(continue_run, output, "match", [match.metadata])
+    reuse_or_do(output, opened, lambda run: run_match(run, match, language, metadata))
     names = f"--metadata {shlex.quote(match.metadata)} --output {shlex.quote(output.output)}"
     show([f"Next: {next_command('count')} {names}"])
 
@@ -70,11 +85,12 @@ def count_entries(output: OutputConfig, match: MatchConfig, language: LanguageCo
     """Count the metadata entries in the matched pairs of a run."""
     from metaclip_spark.entries import load_to_match
     from metaclip_spark.pipeline import run_count
+    from metaclip_spark.reuse import reuse_or_do
     from metaclip_spark.runs.open import continue_run
 
     metadata = load_to_match(match.metadata)
-    with continue_run(output, "count", [match.metadata]) as run:
-        run_count(run, language, metadata)
+    opened = partial(continue_run, output, "count", [match.metadata])
+    reuse_or_do(output, opened, lambda run: run_count(run, language, metadata))
     show([f"Next: {next_command('sample')} --threshold-t T --output {shlex.quote(output.output)}"])
 
 
@@ -83,15 +99,20 @@ def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageC
     """Draw the curated set of a run from its matched pairs and entry counts."""
     from metaclip_spark.pipeline import run_sample
     from metaclip_spark.reports.export import check_export, export_curated
+    from metaclip_spark.reuse import reuse_or_do
     from metaclip_spark.runs.open import continue_run
     from metaclip_spark.runs.paths import counts_files
 
     if export.export_curated:
         check_export(export.export_curated, output)
-    with continue_run(output, "sample", counts_files(sample.entry_counts)) as run:
+
+    def work(run: "Run") -> None:
         run_sample(run, sample, language)
         if export.export_curated:
             export_curated(run, export.export_curated)
+
+    opened = partial(continue_run, output, "sample", counts_files(sample.entry_counts))
+    run, _ = reuse_or_do(output, opened, work)
     if run.state.finished is None:
         show([f"No report yet: {next_command('report')} --output {shlex.quote(output.output)}"])
 
@@ -100,15 +121,15 @@ def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageC
 def report_curation(output: OutputConfig, report: ReportConfig) -> None:
     """Write the report of a run and run.json, which makes the run finished."""
     from metaclip_spark.reports.compare import check_other
-    from metaclip_spark.reports.report import finish_run
+    from metaclip_spark.reuse import finish_or_reuse, reuse_or_do
     from metaclip_spark.runs.open import continue_run
     from metaclip_spark.runs.paths import counts_files
 
     if report.against:
         check_other(report.against)
     against = counts_files([report.against]) if report.against else []
-    with continue_run(output, inputs=against) as run:
-        finished = finish_run(run, report.against)
+    opened = partial(continue_run, output, inputs=against)
+    run, finished = reuse_or_do(output, opened, lambda run: finish_or_reuse(run, report.against))
     _show_finished(run, finished)
 
 
@@ -144,20 +165,26 @@ def _show_finished(run: "Run", report: "Report") -> None:
         raise EmptyCuratedSetError(f"the curated set is empty: {why}")
 
 
-@job(OutputConfig, ExtractConfig, MatchConfig, resumes=False)
-def check_cluster(output: OutputConfig, extract: ExtractConfig, match: MatchConfig) -> int:
+@job(*_OF_A_RUN, resumes=False)
+def check_cluster(
+    output: OutputConfig,
+    extract: ExtractConfig,
+    match: MatchConfig,
+    _language: LanguageConfig,
+    sample: SampleConfig,
+    export: ExportConfig,
+) -> int:
     """Check on the executors whether a run would work there, and how long it would take, before hours are spent."""
-    from metaclip_spark.cluster_check import check_cluster as check
     from metaclip_spark.entries import load_to_match
-    from metaclip_spark.runs.open import try_output
-    from metaclip_spark.runs.paths import find_inputs
+    from metaclip_spark.library.whole_run import try_run
 
     metadata = load_to_match(match.metadata)
-    paths = find_inputs(extract)
-    with try_output(output, "check_cluster") as run:
-        verdict = check(run, extract, match, metadata, paths)
+    return _show_verdict(try_run(output, extract, match, sample, export, metadata, writes=True))
+
+
+def _show_verdict(verdict: "Verdict", ready: str = "ready: a run should work here") -> int:
     failed = f"{counted(verdict.failures, 'check')} failed: a run would fail"
-    show([*verdict.lines, failed if verdict.failures else "ready: a run should work here"])
+    show([*verdict.lines, failed if verdict.failures else ready])
     return EXIT_USER_MUST_CHANGE if verdict.failures else EXIT_DONE
 
 

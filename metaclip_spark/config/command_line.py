@@ -9,7 +9,6 @@ import sys
 from argparse import Action
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
-from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any, cast, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
@@ -21,7 +20,7 @@ from metaclip_spark import __version__
 from metaclip_spark.config.config_file import OPTION as CONFIG
 from metaclip_spark.config.config_file import ConfigFile, read_config_file
 from metaclip_spark.config.fields import limit_of, option_of, parser_type, path_text, refusal, values_of
-from metaclip_spark.errors import ConfigError, joined
+from metaclip_spark.errors import ConfigError, joined, meant_by
 from udfs.sources.credentials import without_credentials
 
 _WEB_SCHEMES = ("http", "https", "ftp")
@@ -202,8 +201,8 @@ def _unknown_option(rest: str, known: Mapping[str, tuple[type, Field[Any]]]) -> 
     if not first.startswith("-"):
         return f"{first!r} belongs to no option"
     option = first.partition("=")[0]
-    near = get_close_matches(option, [CONFIG, *map(option_of, known)], n=1)
-    return f"{option}: there is no such option" + (f"; did you mean {near[0]}?" if near else "")
+    near = meant_by(option, [CONFIG, *map(option_of, known)])
+    return f"{option}: there is no such option" + (f"; did you mean {near}?" if near else "")
 
 
 def _of_its_line(name: str, message: str, files: Sequence[ConfigFile], arguments: Sequence[str]) -> str:

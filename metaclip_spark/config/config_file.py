@@ -5,13 +5,12 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped, unused-ignore]
 
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, meant_by
 from udfs.sources.credentials import without_credentials
 
 OPTION = "--config"
@@ -100,8 +99,8 @@ def _check_key(key: str, place: str, known: Sequence[str], lines: dict[str, int]
     if key in lines:
         raise ConfigError(f"{place}: {key} is in line {lines[key]} already: give it once")
     if key not in known:
-        near = get_close_matches(key.lstrip("-").replace("-", "_"), known, n=1)
-        advice = f"; did you mean {near[0]}?" if near else ""
+        near = meant_by(key.lstrip("-").replace("-", "_"), known)
+        advice = f"; did you mean {near}?" if near else ""
         raise ConfigError(f"{place}: no option is called {key}{advice}")
 
 

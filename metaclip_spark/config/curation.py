@@ -273,6 +273,22 @@ class ExportConfig:
 
 
 @dataclass(frozen=True)
+class TrialConfig:
+    """Whether a run is only tried.
+
+    Attributes:
+        dry_run: Write nothing: check all options and inputs, extract the first archive, and say how long extraction
+            would take and how much it would write.
+    """
+
+    dry_run: bool = field(default=False, metadata=OPERATIONAL)
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
+
+
+@dataclass(frozen=True)
 class LogConfig:
     """How a command logs, on standard error; its result is on standard output.
 

@@ -38,6 +38,7 @@ EXIT_CHECK_FAILED = 3
 
 _RAISED = re.compile(r"(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): ")
 
+_OURS = ("metaclip_spark", "udfs")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _USER_MUST_CHANGE = (ConfigError, InputError, MetadataError, OutputExistsError, SchemaMismatchError)
 
@@ -136,7 +137,7 @@ def run_job(
         except BaseException as error:
             # Whatever else a signal brought down is told of as that signal.
             cause = asked_to_end() or error
-            if not isinstance(cause, _expected()):
+            if not isinstance(cause, _expected()) or _is_of_ours(cause):
                 raise
             code, line = last_line(cause)
             sys.stderr.write(f"{line}\n")
@@ -148,7 +149,12 @@ def run_job(
 
 
 def _expected() -> tuple[type[BaseException], ...]:
-    return (KeyboardInterrupt, StoppedError, CurationError, OSError, *_spark_errors())
+    return (KeyboardInterrupt, StoppedError, CurationError, OSError, ModuleNotFoundError, *_spark_errors())
+
+
+def _is_of_ours(error: BaseException) -> bool:
+    """Tells whether a module is missing that no package brings but this one: a bug."""
+    return isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in {"", *_OURS}
 
 
 def _spark_errors() -> tuple[type[Exception], ...]:
@@ -194,7 +200,10 @@ def _ending(error: BaseException, *, resumes: bool) -> _Ending:
         told = f"a Spark job failed: {root_cause(trace)}{_remedy(trace)}; {again}"
         return _Ending(EXIT_FAILED, told, trace=trace)
     line = urls_without_credentials(one_line(str(error)))
-    if isinstance(error, (*_USER_MUST_CHANGE, FileNotFoundError, PermissionError)):
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        line = f"{package} is not installed for {sys.executable}: activate .venv or pip install '.[spark]'"
+    if isinstance(error, (*_USER_MUST_CHANGE, FileNotFoundError, PermissionError, ModuleNotFoundError)):
         return _Ending(EXIT_USER_MUST_CHANGE, line)
     if isinstance(error, EmptyCuratedSetError):
         return _Ending(EXIT_CHECK_FAILED, line)

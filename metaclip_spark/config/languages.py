@@ -1,6 +1,6 @@
 """The languages that fastText's lid.176 tells apart, and what people write in place of its codes."""
 
-from difflib import get_close_matches
+from metaclip_spark.errors import meant_by
 
 _CODES = (
     "af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cs cv cy da de "
@@ -29,5 +29,5 @@ _CODE_OF = {name: names.split()[0] for names in _OTHER_NAMES.split("|") for name
 
 def suggestion_for(code: str) -> str:
     """The code that may have been meant by one that the model does not have; empty where none comes near."""
-    known = _CODE_OF.get(code) or next(iter(get_close_matches(code, [*LANGUAGES, *_CODE_OF], n=1, cutoff=0.7)), "")
+    known = _CODE_OF.get(code) or meant_by(code, [*LANGUAGES, *_CODE_OF], alike=0.7)
     return _CODE_OF.get(known, known)

@@ -80,6 +80,27 @@ def logging_to_stderr(config: LogConfig, run: str | None = None) -> Iterator[Non
         logger.setLevel(level)
 
 
+@contextmanager
+def held_back() -> Iterator[list[logging.LogRecord]]:
+    """Holds back what the package logs in the block: it is in the list, for whoever goes on with it."""
+    logger, holder = logging.getLogger(PACKAGE), _Holder()
+    handlers, propagate = logger.handlers, logger.propagate
+    logger.handlers, logger.propagate = [holder], False
+    try:
+        yield holder.records
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
+
+
+class _Holder(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 def terminal() -> Console | None:
     """The terminal that the log goes to, where a progress bar may be drawn; None where it goes elsewhere."""
     handlers = [*logging.getLogger(PACKAGE).handlers, *logging.getLogger().handlers]

@@ -1,5 +1,8 @@
 """All steps of a run in their order: what the command `curate` and the function `curate` do."""
 
+from functools import partial
+
+from metaclip_spark.cluster_check import Verdict, check_cluster
 from metaclip_spark.config.curation import (
     ExportConfig,
     ExtractConfig,
@@ -9,11 +12,12 @@ from metaclip_spark.config.curation import (
     SampleConfig,
 )
 from metaclip_spark.entries import Metadata
+from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.pipeline import check_before_start, run_count, run_extract, run_match, run_sample
 from metaclip_spark.reports.export import check_export, export_curated
 from metaclip_spark.reports.records import Report
-from metaclip_spark.reports.report import finish_run
-from metaclip_spark.runs.open import begin_run
+from metaclip_spark.reuse import finish_or_reuse, reuse_or_do
+from metaclip_spark.runs.open import begin_run, try_output
 from metaclip_spark.runs.paths import counts_files, find_inputs
 from metaclip_spark.runs.run import Run
 
@@ -28,18 +32,48 @@ def curate_run(
     metadata: Metadata,
 ) -> tuple[Run, Report]:
     """Does the steps that are not done yet, and writes the report; everything is checked before Spark starts."""
-    check_before_start(sample, metadata)
-    paths = find_inputs(extract)
-    if export.export_curated:
-        check_export(export.export_curated, output)
-    with begin_run(
-        output, "curate", [*(path for _, path in paths), match.metadata, *counts_files(sample.entry_counts)]
-    ) as run:
+    paths, inputs = _check_inputs(output, extract, match, sample, export, metadata)
+
+    def work(run: Run) -> Report:
         run_extract(run, extract, paths)
         run_match(run, match, language, metadata)
         run_count(run, language, metadata)
         run_sample(run, sample, language)
-        report = finish_run(run)
+        report = finish_or_reuse(run)
         if export.export_curated:
             export_curated(run, export.export_curated)
-        return run, report
+        return report
+
+    return reuse_or_do(output, partial(begin_run, output, "curate", inputs), work)
+
+
+def try_run(
+    output: OutputConfig,
+    extract: ExtractConfig,
+    match: MatchConfig,
+    sample: SampleConfig,
+    export: ExportConfig,
+    metadata: Metadata,
+    *,
+    writes: bool,
+) -> Verdict:
+    """Checks all that `curate_run` would refuse, asks the workers, and extracts some archives without a trace."""
+    paths, inputs = _check_inputs(output, extract, match, sample, export, metadata)
+    with try_output(output, "check", inputs) as run:
+        return check_cluster(run, extract, match, metadata, paths, writes=writes)
+
+
+def _check_inputs(
+    output: OutputConfig,
+    extract: ExtractConfig,
+    match: MatchConfig,
+    sample: SampleConfig,
+    export: ExportConfig,
+    metadata: Metadata,
+) -> tuple[list[ArchivePath], list[str]]:
+    """Finds the archives, and the paths of all that is read; refuses before Spark starts what can be refused."""
+    check_before_start(sample, metadata)
+    paths = find_inputs(extract)
+    if export.export_curated:
+        check_export(export.export_curated, output)
+    return paths, [*(path for _, path in paths), match.metadata, *counts_files(sample.entry_counts)]

@@ -54,15 +54,16 @@ def export_curated(run: Run, folder: str) -> None:
     mark: JsonObject = {"run": resolved_place(str(run.storage.root)), CURATED: written.folder}
     found = _mark(storage)
     if found == {**mark, "whole": True} and _rows(storage) == rows:
-        log.info(f"export: done before, kept in {folder}")
+        log.info(f"export: already done, reused in {folder}")
         return
     names = storage.names("")
     if names and (found.get("run") != mark["run"] or found.get("whole")):
         raise ConfigError(f"--export-curated {folder} holds {names[0]}: give an empty folder")
+    # What is to be written is first prepared: without a session nothing is deleted.
+    prepare_tables(run.spark, storage, allow_rename_committer=run.output.allow_rename_committer)
     for name in names:
         storage.delete(name)
     storage.put_json(MARK, {**mark, "whole": False})
-    prepare_tables(run.spark, storage, allow_rename_committer=run.output.allow_rename_committer)
     with watch(run.spark, StepProgress("export", "partitions")):
         pairs = run.read(CURATED, CURATED_COLUMNS).sortWithinPartitions("pair_id")
         writer = pairs.write.option("maxRecordsPerFile", run.output.rows_per_file)

@@ -23,10 +23,7 @@ from metaclip_spark.commits.run_file import publish_run_file
 from metaclip_spark.config.curation import PRESETS, OutputConfig
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.errors import InputError, SuspectSampleError, counted
-from metaclip_spark.reports.charts import curves_of
 from metaclip_spark.reports.compare import compare_with
-from metaclip_spark.reports.data_card import render_data_card
-from metaclip_spark.reports.html import render_html
 from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
 from metaclip_spark.reports.records import FunnelLine, HeadEntry, Profile, Report
 from metaclip_spark.runs.layout import CURATED, REPORT, REPORT_JSON
@@ -103,6 +100,9 @@ def run_report(run: Run, against: str | None = None) -> Report:
     Raises:
         InputError: If a step has not been done, was done before the step that it reads from, or by another version.
     """
+    from metaclip_spark.reports.data_card import render_data_card
+    from metaclip_spark.reports.html import render_html
+
     manifests = read_manifests(run)
     figures = entry_figures(run, manifests.sample)
     report = build_report(manifests, figures, profile_run(run, manifests.sample, figures))
@@ -120,7 +120,8 @@ def run_report(run: Run, against: str | None = None) -> Report:
     finish = Finish(owner=run.owned.nonce, sample=curated.folder if curated else "", report=folder)
     number = run.owned.commit(finish)
     delete_report_1(run.storage)
-    publish_run_file(run.storage, number, {**msgspec.to_builtins(summary), "curated": finish.sample, "report": folder})
+    told = {"curated": finish.sample, "report": folder, "report_files": run.storage.files(folder)}
+    publish_run_file(run.storage, number, {**msgspec.to_builtins(summary), **told})
     return report
 
 
@@ -150,6 +151,8 @@ def check_plausible(report: Report) -> None:
 
 def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile) -> Report:
     """Gathers the numbers of a run."""
+    from metaclip_spark.reports.charts import curves_of
+
     extracted, counted, sampled = manifests.extract.numbers, manifests.count.numbers, manifests.sample.numbers
     head = np.argsort(-figures.counts, kind="stable")[:HEAD_ENTRIES]
     by_step = manifests.by_step()

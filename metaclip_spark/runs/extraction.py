@@ -27,7 +27,6 @@ from metaclip_spark.runs.waves import (
     run_waves,
 )
 from metaclip_spark.steps.extract import archive_paths, extract_archives, read_pool_files
-from udfs.pairs.extract import ExtractOptions
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ def extract_pending(run: Run, config: ExtractConfig, paths: list[ArchivePath], b
     tidy(run.owned, wave_place())
     layout = WaveLayout(run.output.rows_per_file, buckets)
     with watch(run.spark, progress):
-        run_waves(run.owned, pending, config, _extractor(run, config), note, layout)
+        run_waves(run.owned, pending, config, extractor(run, config), note, layout)
     words = f"extract: {counted(len(pending), 'archive')}, {counted(progress.pairs, 'pair')}, {progress.seconds:.1f} s"
     numbers = {"archives": len(pending), "pairs": progress.pairs}
     told = {"event": "done", "step": "extract", "seconds": round(progress.seconds, 3), "numbers": numbers}
@@ -75,7 +74,10 @@ def _begin(run: Run, config: ExtractConfig, buckets: int) -> int:
     return run.begin(EXTRACT, extraction_settings(config), "", buckets=buckets)
 
 
-def _extractor(run: Run, config: ExtractConfig) -> Callable[[list[ArchivePath]], DataFrame]:
+def extractor(run: Run, config: ExtractConfig) -> Callable[[list[ArchivePath]], DataFrame]:
+    """Gives the function that makes the rows of some archives, or of files with pairs, not yet computed."""
+    from udfs.pairs.extract import ExtractOptions
+
     options = fetch_options(config)
     limits = ExtractOptions(max_page_bytes=config.max_page_bytes, page_timeout_seconds=config.page_timeout_seconds)
 

@@ -95,19 +95,24 @@ def continue_run(
 
 
 @contextmanager
-def try_output(output: OutputConfig, name: str) -> Iterator[Run]:
-    """Opens a folder for trial writes: a run is neither begun nor changed.
+def try_output(output: OutputConfig, name: str, inputs: Sequence[str]) -> Iterator[Run]:
+    """Opens a folder for trial writes: a run is neither begun nor changed, but refused as `begin_run` would.
 
     Raises:
-        OutputExistsError: If the folder holds other files.
+        OutputExistsError: If the folder holds a run and neither --resume nor --overwrite was given, or other files.
+        ConfigError: If an input lies in the run's own folders.
     """
     storage = Storage(output.output)
-    session = session_for(storage, _application(name), output)
+    application = _application(name)
+    session = session_for(storage, application, output)
+    check_apart(output.output, inputs)
     check_usable(storage)
-    session = session or _session(_application(name), output)
+    read = _log_to_write(storage, output, begins=True)
+    _check_begin(storage, read.state, output, Applicant(application))
+    session = session or _session(application, output)
     prepare_compression(session)
     log.info(prepare_tables(session, storage, allow_rename_committer=output.allow_rename_committer))
-    yield Run(session, storage, output, Log(storage))
+    yield Run(session, storage, output, Log(storage) if output.overwrite else read)
 
 
 def open_run(path: str, *, name: str = "read", s3_packages: bool = False, finished: bool = True) -> Run:

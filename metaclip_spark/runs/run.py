@@ -33,6 +33,7 @@ from metaclip_spark.runs.step import STEPS, Step
 from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.steps.schemas import spark_schema
 from metaclip_spark.stores.storage import JsonObject, Storage
+from udfs.arrow import numpy_numbers
 from udfs.schemas import ENTRY_COUNTS, EXPECTED_KEPT, MATCHED
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,10 @@ SMALLEST_PARTITION_ROWS = 20_000
 
 Config = TypeVar("Config", bound=Record)
 Numbers = TypeVar("Numbers", bound=StepNumbers)
+
+
+class NotOpenForWorkError(RuntimeError):
+    """A run that was opened without Spark, or for reading, lacks what is wanted of it."""
 
 
 @dataclass
@@ -78,7 +83,7 @@ class Run:
     """Where a run computes, where it stores, and where it speaks.
 
     Attributes:
-        spark: The session.
+        session: The session; None for a run of which only what the driver itself can read is wanted.
         storage: The run's folder.
         output: Its configuration.
         log: Its log, as far as it has been read.
@@ -86,12 +91,23 @@ class Run:
         redone: The step that is done again whatever was done before.
     """
 
-    spark: SparkSession
+    session: SparkSession | None
     storage: Storage
     output: OutputConfig
     log: Log
     owner: Owner | None = None
     redone: str | None = None
+
+    @property
+    def spark(self) -> SparkSession:
+        """The session.
+
+        Raises:
+            NotOpenForWorkError: If the run was opened without one.
+        """
+        if self.session is None:
+            raise NotOpenForWorkError(f"{self.storage.root} was opened without Spark")
+        return self.session
 
     @property
     def state(self) -> State:
@@ -103,11 +119,19 @@ class Run:
         """The run's owner.
 
         Raises:
-            RuntimeError: If the run was opened for reading.
+            NotOpenForWorkError: If the run was opened for reading.
         """
         if self.owner is None:
-            raise RuntimeError(f"{self.storage.root} was opened for reading")
+            raise NotOpenForWorkError(f"{self.storage.root} was opened for reading")
         return self.owner
+
+    def check_open_for_work(self) -> None:
+        """Refuses where there is something to do and this run may only be read.
+
+        Raises:
+            NotOpenForWorkError: If it was opened for reading.
+        """
+        _ = self.owned
 
     @property
     def buckets(self) -> int:
@@ -202,8 +226,10 @@ class Run:
         written = self.state.written(table)
         names = written.sizes if written else ()
         files = [pa.BufferReader(self.storage.read_bytes(name)) for name in names]
-        tables = [pq.read_table(file, columns=schema.names).cast(schema) for file in files]
-        return pa.concat_tables([schema.empty_table(), *tables])
+        # pq.read_table, cast and empty_table would import pandas.
+        tables = [pq.ParquetFile(file).read(columns=schema.names) for file in files]
+        cast = [rows if rows.schema.equals(schema) else rows.cast(schema) for rows in tables]
+        return pa.concat_tables(cast) if cast else schema.empty_table()
 
     def partitions(self, rows: int) -> int:
         """Chooses into how many partitions a table of at most so many rows is shuffled.
@@ -323,7 +349,7 @@ def entry_table(schema: pa.Schema, *columns: Sequence[Any] | NDArray[Any]) -> pa
 def read_entry_counts(run: Run, table: str = "entry_counts") -> tuple[list[str], NDArray[np.int64]]:
     """Reads the metadata list and its counts; `balance_counts` holds those that --entry-counts gave."""
     rows = run.read_rows(table, ENTRY_COUNTS).sort_by("entry_id")
-    return rows["entry_text"].to_pylist(), rows["entry_count"].to_numpy()
+    return rows["entry_text"].to_pylist(), numpy_numbers(rows["entry_count"].combine_chunks())
 
 
 def read_expected_kept(run: Run, number_of_entries: int) -> NDArray[np.float64]:

@@ -11,7 +11,6 @@ from pyspark.sql import SparkSession
 
 from metaclip_spark.entries import Metadata
 from udfs.matching.entries import write_entries
-from udfs.matching.token_automaton import build_token_tables, write_token_tables
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,8 @@ def broadcast_automaton(spark: SparkSession, metadata: Metadata, engine: str = "
 
 def _write_automaton(metadata: Metadata, engine: str) -> Path:
     """Writes an engine's file to a folder that lives as long as this process."""
+    from udfs.matching.token_automaton import build_token_tables, write_token_tables
+
     folder = Path(tempfile.mkdtemp(prefix="metaclip-spark-"))
     # Executors fetch the file from the driver for as long as the session lives.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyspark import TaskContext
@@ -9,10 +10,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.steps.schemas import require_columns, spark_schema
-from udfs.pairs.extract import ExtractOptions, extract_batches
-from udfs.pairs.tables import read_pool_batches
 from udfs.schemas import ARCHIVE_PATHS, EXTRACTED
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive
+
+if TYPE_CHECKING:
+    from udfs.pairs.extract import ExtractOptions
 
 
 def archive_paths(spark: SparkSession, paths: Sequence[ArchivePath], at_once: int = 0) -> DataFrame:
@@ -25,7 +27,7 @@ def archive_paths(spark: SparkSession, paths: Sequence[ArchivePath], at_once: in
 
 
 def extract_archives(
-    paths: DataFrame, options: ExtractOptions, fetch_options: FetchOptions = DEFAULT_OPTIONS
+    paths: DataFrame, options: "ExtractOptions", fetch_options: FetchOptions = DEFAULT_OPTIONS
 ) -> DataFrame:
     """Extracts the image-text pairs of WARC, ARC and WAT archives; each partition reads its archives one by one.
 
@@ -41,6 +43,8 @@ def extract_archives(
     Raises:
         SchemaMismatchError: If `paths` lacks a column.
     """
+    from udfs.pairs.extract import extract_batches
+
     rows = require_columns(paths, ARCHIVE_PATHS)
     opened = partial(open_archive, options=fetch_options)
 
@@ -56,6 +60,8 @@ def read_pool_files(
     paths: DataFrame, *, url_column: str, text_column: str, fetch_options: FetchOptions = DEFAULT_OPTIONS
 ) -> DataFrame:
     """Reads Parquet or JSONL files of pairs, whose texts are cleaned as an archive's are, to columns of `EXTRACTED`."""
+    from udfs.pairs.tables import read_pool_batches
+
     rows = require_columns(paths, ARCHIVE_PATHS)
     opened = partial(open_archive, options=fetch_options)
     read = partial(read_pool_batches, url_column=url_column, text_column=text_column, open_archive=opened)

@@ -14,7 +14,6 @@ from metaclip_spark.entries import Metadata, as_metadata
 from metaclip_spark.steps.arrow_udf import make_arrow_udf
 from metaclip_spark.steps.automaton import AutomatonFile, broadcast_automaton
 from metaclip_spark.steps.schemas import require_columns, spark_schema
-from udfs.matching.match import match_batches, match_texts
 from udfs.schemas import MATCHED, PAIRS
 
 _TYPES = {field.name: field.dataType for field in spark_schema(MATCHED)}
@@ -89,6 +88,8 @@ def _entry_ids(automaton: AutomatonFile) -> Callable[[pa.Array], pa.Array]:
     engine, file_name, digest = automaton.engine, automaton.file_name, automaton.metadata_digest
 
     def entry_ids(texts: pa.Array) -> pa.Array:
+        from udfs.matching.match import match_texts
+
         return match_texts(texts, engine=engine, path=SparkFiles.get(file_name), metadata_digest=digest)
 
     return entry_ids
@@ -96,8 +97,8 @@ def _entry_ids(automaton: AutomatonFile) -> Callable[[pa.Array], pa.Array]:
 
 def _pandas_udf(find: Callable[[pa.Array], pa.Array]) -> Callable[[Column | str], Column]:
     """Makes a column function on Spark 3.5."""
-    import pandas as pd  # noqa: PLC0415 - only here and on Spark 3.5
-    from pyspark.sql.pandas.functions import pandas_udf  # noqa: PLC0415 - it imports pandas
+    import pandas as pd
+    from pyspark.sql.pandas.functions import pandas_udf
 
     def entry_ids(texts: pd.Series) -> pd.Series:
         return find(pa.Array.from_pandas(texts)).to_pandas()
@@ -109,6 +110,8 @@ def _pandas_udf(find: Callable[[pa.Array], pa.Array]) -> Callable[[Column | str]
 
 def _match_rows(pairs: DataFrame, automaton: AutomatonFile, *, identify_language: bool) -> DataFrame:
     """Matches whole rows: where Spark has no Arrow column function, or each text's language is wanted as well."""
+    from udfs.matching.match import match_batches
+
     engine, file_name, digest = automaton.engine, automaton.file_name, automaton.metadata_digest
 
     def match(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

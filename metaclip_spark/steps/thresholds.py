@@ -18,7 +18,6 @@ from metaclip_spark.balance import ExpectedSize, threshold_for_tail_share
 from metaclip_spark.errors import ConfigError, counted
 from metaclip_spark.steps.schemas import spark_schema
 from metaclip_spark.thresholds import LARGEST_COUNT
-from udfs.balancing.expected_sizes import expected_sizes_batches
 from udfs.balancing.probability import PROBABILITY_UNITS
 from udfs.schemas import THRESHOLD_SUMS
 
@@ -47,6 +46,8 @@ def expected_sizes(
     Returns:
         Threshold to expected size, in ascending order.
     """
+    from udfs.balancing.expected_sizes import expected_sizes_batches
+
     # Above the largest count all thresholds keep every pair, and the workers' numbers have 64 bits.
     fitting = {threshold: min(threshold, LARGEST_COUNT) for threshold in sorted(set(thresholds))}
     wanted = sorted(set(fitting.values()))

@@ -48,7 +48,7 @@ def test_executors_get_it_from_the_zip_and_repeated_tasks_leave_no_row(newest, r
 def test_a_standalone_cluster_whose_executors_come_and_go(newest, reference):
     output = newest.folder / "standalone"
     with standalone_cluster(newest) as master:
-        checked = newest.submit(master, "check_cluster", *ARCHIVES, *BALANCE[:2], "--output", newest.folder / "check")
+        checked = newest.submit(master, "check_cluster", *ARCHIVES, *BALANCE, "--output", newest.folder / "check")
         newest.submit(master, "curate", *ARCHIVES, *BALANCE, "--output", output, settings=AS_DEPLOYED)
     assert content(output) == reference
     # spark-submit puts the log in between.

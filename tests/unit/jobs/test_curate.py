@@ -3,13 +3,25 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from metaclip_spark.config.curation import OutputConfig
+from metaclip_spark.reports.records import Report
+from metaclip_spark.reuse import reusable_report
+from metaclip_spark.runs.layout import report_file
+from metaclip_spark.runs.open import read_log
+from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.step import STEPS
+from metaclip_spark.stores.storage import Storage
 from tests.support import oracle
 from tests.support.jobs import (
     METADATA,
@@ -149,15 +161,94 @@ def test_match_once_balance_many(output, tmp_path, capfd):
     assert "nothing is thinned" in run_json(run)["warnings"][0]
 
 
-def test_resume_of_a_finished_run_does_nothing(output, capfd):
-    def tables() -> dict[Path, int]:
-        found = {path: path.stat().st_mtime_ns for path in output.rglob("*.parquet")}
-        return {path: changed for path, changed in found.items() if path.relative_to(output).parts[0] != "report"}
+WITHOUT_SPARK = """
+import sys
+from metaclip_spark.commands.curation import curate
+code = curate(sys.argv[1:])
+slow = {"pandas", "numba", "matplotlib", "jinja2"}.intersection(sys.modules)
+sys.exit(f"exit code {code}, imported: {slow}" if code or slow else 0)
+"""
 
-    before = tables()
-    assert call("curate", *WARCS, *BALANCE, "--output", output, "--resume") == 0
-    assert tables() == before
-    assert capfd.readouterr().err.count("already done, reused") == 5
+
+def files(folder):
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}
+
+
+def test_resume_of_a_finished_run_needs_no_java_and_writes_nothing(output, tmp_path):
+    before = files(output)
+    command = [sys.executable, "-c", WITHOUT_SPARK, *WARCS, *BALANCE, "--output", output, "--resume"]
+    without_java = {**os.environ, "JAVA_HOME": str(tmp_path), "PATH": str(tmp_path)}
+    done = subprocess.run(list(map(str, command)), env=without_java, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"INFO (\w+): already done, reused", done.stderr) == [*STEPS, "report"]
+    assert f"Run finished: {output}" in done.stdout
+    assert files(output) == before
+
+
+def test_resume_of_a_finished_step_starts_no_spark(output, monkeypatch, capfd):
+    from metaclip_spark.runs import open as opening
+
+    before = files(output)
+    monkeypatch.setattr(opening, "get_session", None)
+    metadata = ("--metadata", METADATA)
+    for job, step, *options in (
+        ("extract_pool", "extract", *WARCS),
+        ("match_pool", "match", *metadata),
+        ("count_entries", "count", *metadata),
+        ("sample_pairs", "sample", "--threshold-t", THRESHOLD, "--seed", SEED),
+        ("report_curation", "report"),
+    ):
+        assert call(job, *options, "--output", output, "--resume") == 0
+        assert f"{step}: already done, reused" in capfd.readouterr().err
+    assert files(output) == before
+    # What is left to do is left to Spark, and said once.
+    with pytest.raises(TypeError, match="NoneType"):
+        call("sample_pairs", "--threshold-t", 7, "--output", output, "--resume")
+    assert "sample" not in capfd.readouterr().err
+    assert files(output) == before
+
+
+def test_a_dry_run_says_what_a_run_would_do_and_writes_nothing(output, tmp_path, capfd):
+    run = ("curate", *WARCS, *BALANCE, "--output")
+    before = files(output)
+    assert call(*run, output, "--dry-run") == 2
+    assert f"--output {output} holds a run: --resume goes on with it" in capfd.readouterr().err
+    assert call(*run, output, "--dry-run", "--resume") == 0
+    assert "ok   archives: all 6 are extracted already\n" in capfd.readouterr().out
+    assert call(*run, tmp_path / "new", "--dry-run") == 0
+    *_, archives, canary, last = capfd.readouterr().out.splitlines()
+    size = sum(path.stat().st_size for path in SAMPLE.glob("*.warc.gz"))
+    assert archives == f"ok   archives: 6 archives, {size / 1000:.0f} kB; the first can be read"
+    found = re.fullmatch(
+        r"ok   canary: 1 archive in .* of all 6 takes about .* writes about (\d+) kB of raw pairs", canary
+    )
+    written = sum(path.stat().st_size for path in files_of(output, "extracted") if "kind=pair" in path.parts)
+    assert int(found[1]) * 1000 == pytest.approx(written, rel=0.3)
+    assert last == "nothing was written; a run should work here"
+    assert not (tmp_path / "new").exists()
+    assert files(output) == before
+
+
+def test_only_the_report_of_what_counts_is_reused(output, tmp_path):
+    run = tmp_path / "out"
+    shutil.copytree(output, run)
+    summary = json.loads((run / "run.json").read_text())
+    page = (run / report_file(state_of(run))).with_name("report.html")
+    assert reusable(run) == msgspec.json.decode((run / report_file(state_of(run))).read_bytes(), type=Report)
+    for wrong in ({"commit": 1}, {"versions": {"metaclip-spark": "0.0.1"}}, {"report_files": {}}):
+        (run / "run.json").write_text(json.dumps({**summary, **wrong}))
+        assert reusable(run) is None
+    (run / "run.json").write_text(json.dumps(summary))
+    assert reusable(run)
+    page.write_text(page.read_text() + "x")
+    assert reusable(run) is None
+    page.unlink()
+    assert reusable(run) is None
+
+
+def reusable(folder):
+    storage = Storage(str(folder))
+    return reusable_report(Run(None, storage, OutputConfig(output=str(folder)), read_log(storage)))
 
 
 def test_lost_files_are_noticed_never_counted_as_a_gate(output, tmp_path, capfd):

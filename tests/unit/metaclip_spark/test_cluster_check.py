@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("spark")
 @pytest.fixture
 def metadata(tmp_path):
     (tmp_path / "few.json").write_text('["a", "dog"]')
-    return ("--metadata", tmp_path / "few.json")
+    return ("--metadata", tmp_path / "few.json", "--threshold-t", 20)
 
 
 def test_a_run_would_work_here(tmp_path, metadata, capfd):
@@ -23,6 +23,14 @@ def test_a_run_would_work_here(tmp_path, metadata, capfd):
     assert "pairs/s; extraction of all 12 takes about " in lines[-1]
     assert last == "ready: a run should work here"
     assert not (tmp_path / "out" / "check").exists()
+
+
+def test_check_cluster_takes_and_checks_all_options_of_curate(tmp_path, metadata, capfd):
+    options = ("--archives", SAMPLE, *metadata, "--output", tmp_path / "out")
+    assert call("check_cluster", *options, "--languages", "eng") == 2
+    assert "--languages eng: fastText knows no such language; did you mean en?" in capfd.readouterr().err
+    assert call("check_cluster", *options, "--export-curated", tmp_path / "out" / "copy") == 2
+    assert "lie in one another" in capfd.readouterr().err
 
 
 def test_other_versions_and_unreadable_archives_are_found(tmp_path, metadata, capfd, monkeypatch):

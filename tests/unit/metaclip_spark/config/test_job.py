@@ -127,3 +127,14 @@ def test_what_a_signal_brings_down_is_told_of_as_the_signal_and_a_second_one_end
         assert done.returncode == code
         assert done.stderr.startswith("stopped (")
         assert done.stderr.count("\n") == 1
+
+
+def test_a_missing_dependency_is_one_line_and_a_module_of_ours_a_bug(capfd):
+    def missing(name):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    assert run_job(lambda: missing("pyspark.sql")) == 2
+    told = f"error: pyspark is not installed for {sys.executable}: activate .venv or pip install '.[spark]'\n"
+    assert capfd.readouterr().err == told
+    with pytest.raises(ModuleNotFoundError):
+        run_job(lambda: missing("metaclip_spark.nowhere"))
