@@ -1,7 +1,7 @@
 """Why a pair is in the curated set or not, as a value for notebooks."""
 
 from metaclip_spark.reports import records
-from metaclip_spark.reports.explain import explain_lines
+from metaclip_spark.reports.explain.lines import explain_lines
 
 
 class Explanation(records.Explanation):

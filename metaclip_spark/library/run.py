@@ -18,7 +18,7 @@ from metaclip_spark.library.plan import ThresholdPlan
 from metaclip_spark.library.report import Comparison, PaperComparison, Report
 from metaclip_spark.library.session import activate
 from metaclip_spark.reports.compare import check_other, compare_counts, compare_with
-from metaclip_spark.reports.explain import explain
+from metaclip_spark.reports.explain.answer import explain
 from metaclip_spark.reports.export import check_export, export_curated
 from metaclip_spark.reports.plan import plan_thresholds
 from metaclip_spark.runs import open as stored_runs

@@ -16,7 +16,8 @@ from bs4 import BeautifulSoup
 
 import metaclip_spark
 from metaclip_spark.config.curation import LanguageConfig
-from metaclip_spark.reports.explain import Curation, explain_pair, explain_text, read_curation
+from metaclip_spark.reports.explain.curation import Curation, read_curation
+from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
 from metaclip_spark.reports.profile import TEXT_LENGTHS
 from metaclip_spark.runs.open import open_run
 from metaclip_spark.runs.records import Gate

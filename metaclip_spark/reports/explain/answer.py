@@ -1,0 +1,66 @@
+"""Finds the pairs that a user asks about, and explains them."""
+
+from pyspark.sql import Column, Row
+from pyspark.sql import functions as F
+
+from metaclip_spark.config.inspection import ExplainConfig
+from metaclip_spark.reports.explain.curation import read_curation
+from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
+from metaclip_spark.reports.records import Explanation, Rejected, RejectExample
+from metaclip_spark.runs.run import Run
+from udfs.pairs.text import clean_text
+from udfs.schemas import ARCHIVES, MATCHED, PAIRS, REJECTS
+
+MOST_PAIRS = 20
+"""Pairs of one URL or text that are explained; the number of all is told."""
+
+
+def explain(run: Run, config: ExplainConfig) -> Explanation:
+    """Finds the pairs that a user asks about, and explains them; triggers Spark jobs, and writes nothing.
+
+    A pair_id is found through row-group statistics, since files are sorted by it; a URL or a text by scanning one
+    column. At most `MOST_PAIRS` are explained.
+    """
+    curation = read_curation(run)
+    condition = _condition(config)
+    pool = run.read_buckets("pool", PAIRS).where(condition)
+    pairs = pool.orderBy("pair_id").limit(MOST_PAIRS).collect()
+    languages = _languages(run, condition) if pairs else {}
+    return Explanation(
+        pairs=[explain_pair(row.asDict(), languages.get(row.pair_id, (None, None)), curation) for row in pairs],
+        pairs_in_all=len(pairs) if len(pairs) < MOST_PAIRS else pool.count(),
+        text=explain_text(config.text, curation) if config.text is not None else None,
+        rejected=None if pairs else _rejected(run, config),
+    )
+
+
+def _condition(config: ExplainConfig) -> Column:
+    if config.pair_id is not None:
+        return F.col("pair_id") == config.pair_id
+    if config.url is not None:
+        return F.col("image_url") == config.url
+    return F.col("alt_text") == clean_text(config.text or "")
+
+
+def _languages(run: Run, condition: Column) -> dict[str, tuple[str | None, float | None]]:
+    rows = run.read_buckets("matched", MATCHED).where(condition).select("pair_id", "language", "language_probability")
+    return {row.pair_id: (row.language, row.language_probability) for row in rows.limit(MOST_PAIRS**2).collect()}
+
+
+def _rejected(run: Run, config: ExplainConfig) -> Rejected:
+    archives = run.read("archives", ARCHIVES)
+    rejects = run.read("rejects", REJECTS)
+    if config.archive is not None:
+        archives = archives.where(F.col("archive") == config.archive)
+        rejects = rejects.where(F.col("archive") == config.archive)
+    reasons = archives.select(F.explode("rejected").alias("reason", "number")).groupBy("reason").agg(F.sum("number"))
+    wanted = config.url or clean_text(config.text or "")
+    examples: list[Row] = []
+    if wanted:
+        examples = rejects.where(F.contains("example", F.lit(wanted[:200]))).orderBy(*REJECTS.names).limit(5).collect()
+    return Rejected(
+        archive=config.archive,
+        archives=archives.count(),
+        reasons={reason: int(number) for reason, number in sorted(reasons.collect())},
+        examples=[RejectExample(**row.asDict()) for row in examples],
+    )
