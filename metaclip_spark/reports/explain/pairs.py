@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from metaclip_spark.reports.explain.curation import Curation, matched_entries
+from metaclip_spark.reports.explain.near_misses import near_misses
 from metaclip_spark.reports.records import ExplainedEntry, ExplainedPair, ExplainedText
 from udfs.balancing.draw import pair_draws
 from udfs.balancing.probability import keep_probabilities
@@ -18,6 +19,7 @@ def explain_text(text: str, curation: Curation) -> ExplainedText:
     """Explains what a raw or cleaned alternative text matches, and with which chance a pair that has it stays."""
     cleaned = clean_text(text)
     places = matched_entries(cleaned, curation)
+    # Sorted by id, as stored: a product of numbers depends on their order.
     ids = pa.array([list(places)], pa.list_(pa.int32()))
     return ExplainedText(
         text=cleaned,
@@ -30,8 +32,9 @@ def explain_text(text: str, curation: Curation) -> ExplainedText:
                 entry_count=int(curation.counts[entry]),
                 entry_probability=float(curation.probabilities[entry]),
             )
-            for entry, found in places.items()
+            for entry, found in sorted(places.items(), key=lambda item: item[1])
         ],
+        near_misses=near_misses(cleaned, places, curation),
         keep_probability=float(keep_probabilities(ids, curation.probabilities)[0]),
     )
 
