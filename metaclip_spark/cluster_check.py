@@ -19,7 +19,7 @@ from metaclip_spark.runs.ledger import ledger_of
 from metaclip_spark.runs.run import Run
 from metaclip_spark.steps.automaton import broadcast_automaton
 from metaclip_spark.steps.schemas import spark_schema
-from metaclip_spark.stores.spark_io import check_committed
+from metaclip_spark.stores.spark_io import check_committed, table_writer
 from udfs.probe import MEASURED, WorkerFindings, installed_packages, measure_batches, probe_worker
 from udfs.sources import FetchOptions, stat_archive
 
@@ -194,7 +194,7 @@ def _check_output(verdict: Verdict, run: Run) -> None:
     try:
         location = run.storage.location(CHECK_FOLDER)
         run.storage.delete(CHECK_FOLDER)
-        run.spark.range(100).coalesce(2).write.mode("errorifexists").parquet(location)
+        table_writer(run.spark.range(100).coalesce(2), run.storage).mode("errorifexists").parquet(location)
         check_committed(run.storage, CHECK_FOLDER)
         files = run.storage.data_files(CHECK_FOLDER)
         committer = run.storage.committer(CHECK_FOLDER)

@@ -82,6 +82,9 @@ PARTIAL_COUNTS = pa.schema([("block", pa.int32()), ("counts", pa.binary())])
 CURATED = pa.schema([*MATCHED, ("keep_probability", pa.float64())])
 """Kept pairs, with the probability that each had of being kept."""
 
+DRAWN = pa.schema([*CURATED, ("draw", pa.float64())])
+"""Matched pairs with their keep probability and draw: those whose draw is below it are kept."""
+
 THRESHOLD_SUMS = pa.schema(
     [("threshold_t", pa.int64()), ("pairs", pa.int64()), ("expected", pa.int64()), ("variance", pa.int64())]
 )

@@ -25,7 +25,8 @@ def plan_threshold(config: PlanConfig) -> None:
 @job(ExplainConfig, resumes=False)
 def explain_pair(config: ExplainConfig) -> None:
     """Say why a pair is in the curated set of a run, or at which step it left."""
-    from metaclip_spark.reports.explain import explain, explain_lines
+    from metaclip_spark.reports.explain.answer import explain
+    from metaclip_spark.reports.explain.lines import explain_lines
     from metaclip_spark.runs.open import open_run
     from metaclip_spark.runs.step import SAMPLE
 

@@ -13,7 +13,7 @@ from metaclip_spark.commits.attempts import garbage, lies_in_attempt, number_of
 from metaclip_spark.commits.entries import UNKNOWN, FileWritten, Sample, Table, Written
 from metaclip_spark.commits.owner import Owner
 from metaclip_spark.errors import InputError
-from metaclip_spark.stores.spark_io import check_committed
+from metaclip_spark.stores.spark_io import check_committed, table_writer
 from metaclip_spark.stores.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,10 @@ _PREFIXES = ("-", "=")
 """How a place ends that is the beginning of names, not a folder."""
 
 
-def write_to(owner: Owner, rows: DataFrame, place: str, writer: Callable[[DataFrame], DataFrameWriter]) -> Written:
-    """Writes rows below a place with a writer, and checks that the files hold what the writing job has counted.
+def write_to(
+    owner: Owner, rows: DataFrame, place: str, settings: Callable[[DataFrameWriter], DataFrameWriter]
+) -> Written:
+    """Writes rows below a place, with settings of the writer, and checks that the files hold what the job has counted.
 
     Raises:
         InputError: If files were lost twice.
@@ -38,7 +40,8 @@ def write_to(owner: Owner, rows: DataFrame, place: str, writer: Callable[[DataFr
         # What is read back says nothing of a file that was lost.
         counted = Observation()
         observed = rows.observe(counted, F.count(F.lit(1)).alias("rows"))
-        writer(observed).mode("errorifexists").parquet(owner.storage.location(folder))
+        writer = settings(table_writer(observed, owner.storage))
+        writer.mode("errorifexists").parquet(owner.storage.location(folder))
         check_committed(owner.storage, folder)
         expected = _rows_of(counted)
         try:

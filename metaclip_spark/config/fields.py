@@ -95,6 +95,7 @@ Seed = Annotated[int, integers(0, 2**64 - 1, "2^64 - 1")]
 PageSeconds = Annotated[
     float, _restricted(float, "number above 0 and at most 86,400 (a day)", (">", 0), ("<=", _LONGEST_PAGE_SECONDS))
 ]
+Shown = Annotated[int, integers(1, 1000)]
 PairId = Annotated[str, _hex_digits(32)]
 Engine = Literal["token", "pyahocorasick"]
 S3Access = Literal["signed", "anonymous", "requester-pays"]

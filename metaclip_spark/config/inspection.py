@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from metaclip_spark.config.curation import NUMBER_OF_PAIRS, check_target
-from metaclip_spark.config.fields import PATH, POSITIONAL, OpenUnitInterval, PairId, check_types
+from metaclip_spark.config.fields import PATH, POSITIONAL, OpenUnitInterval, PairId, Shown, check_types
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.thresholds import check_threshold
 
@@ -82,6 +82,9 @@ class ExplainConfig:
         pair_id: A pair's 32 hex digits.
         url: An image's URL: explains every pair of it.
         text: A raw alternative text: explains what it would match, and its pairs where there are any.
+        entry: A metadata entry: shows its pairs.
+        dropped: Of --entry, only the pairs that were not kept.
+        limit: Show at most this many pairs; they are sorted by pair_id, which is as good as a random order.
         archive: The archive that a pair should have come from: says what extraction left out there.
         s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
     """
@@ -90,11 +93,16 @@ class ExplainConfig:
     pair_id: PairId | None = None
     url: str | None = None
     text: str | None = None
+    entry: str | None = None
+    dropped: bool = False
+    limit: Shown = 20
     archive: str | None = None
     s3_packages: bool = False
 
     def __post_init__(self) -> None:
         """Checks the values."""
         check_types(self)
-        if [self.pair_id, self.url, self.text].count(None) != 2:  # noqa: PLR2004 - one of three
-            raise ConfigError("give exactly one of --pair-id, --url and --text")
+        if [self.pair_id, self.url, self.text, self.entry].count(None) != 3:  # noqa: PLR2004 - one of four
+            raise ConfigError("give exactly one of --pair-id, --url, --text and --entry")
+        if self.dropped and self.entry is None:
+            raise ConfigError("--dropped needs --entry: the other options show a pair whatever became of it")

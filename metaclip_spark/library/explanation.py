@@ -1,7 +1,7 @@
 """Why a pair is in the curated set or not, as a value for notebooks."""
 
 from metaclip_spark.reports import records
-from metaclip_spark.reports.explain import explain_lines
+from metaclip_spark.reports.explain.lines import explain_lines
 
 
 class Explanation(records.Explanation):
@@ -10,10 +10,12 @@ class Explanation(records.Explanation):
     Notebooks show it, and `print` prints it, as `metaclip-spark explain` does.
 
     Attributes:
-        pairs: The pairs, at most 20: of each its entries with counts and probabilities, its keep probability, draw,
-            stage (where it left: match, count or sample; or curated) and verdict.
+        pairs: The pairs, sorted by pair_id, at most as many as asked for: of each its entries with counts and
+            probabilities, its keep probability, draw, stage (where it left: match, count or sample; or curated) and
+            verdict.
         pairs_in_all: Number of pairs in all.
-        text: What the text matches, where a text was asked about.
+        entry: What became of an entry's pairs, where one was asked about: curated, and dropped by reason.
+        text: What the text matches, and what it all but matches, where a text was asked about.
         rejected: What extraction left out, where the pool has no such pair.
         threshold_t: The threshold of the run.
 

@@ -1,6 +1,7 @@
 """A finished run, to look at from a notebook or a service."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from os import PathLike
 
 import msgspec
@@ -18,7 +19,9 @@ from metaclip_spark.library.plan import ThresholdPlan
 from metaclip_spark.library.report import Comparison, PaperComparison, Report
 from metaclip_spark.library.session import activate
 from metaclip_spark.reports.compare import check_other, compare_counts, compare_with
-from metaclip_spark.reports.explain import explain
+from metaclip_spark.reports.explain.answer import explain
+from metaclip_spark.reports.explain.curation import Curation, read_curation
+from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_of
 from metaclip_spark.reports.export import check_export, export_curated
 from metaclip_spark.reports.plan import plan_thresholds
 from metaclip_spark.runs import open as stored_runs
@@ -28,7 +31,7 @@ from metaclip_spark.runs.records import read_report
 from metaclip_spark.runs.run import Run as StoredRun
 from metaclip_spark.runs.run import read_entry_counts
 from metaclip_spark.runs.step import COUNT, SAMPLE
-from udfs.schemas import ARCHIVES, CURATED, MATCHED, PAIRS, REJECTS
+from udfs.schemas import ARCHIVES, CURATED, PAIRS, REJECTS
 
 
 class Run:
@@ -84,8 +87,37 @@ class Run:
 
     @property
     def matched(self) -> DataFrame:
-        """Pairs of the pool with at least one metadata entry, before the language filter."""
-        return self._stored.read_buckets("matched", MATCHED)
+        """Pairs of the pool with at least one metadata entry, each with its `keep_probability` and its `draw`.
+
+        A pair whose draw is below its keep probability is curated. Both are null where the language filter drops it.
+        """
+        return drawn_pairs(self._stored, self._curation)
+
+    @property
+    def dropped(self) -> DataFrame:
+        """Matched pairs that are not curated, with the `reason`: `language_gate` or `not_drawn`.
+
+        Example:
+            >>> from metaclip_spark import open_run
+            >>> run = open_run("demo-output")
+            >>> run.dropped.groupBy("reason").count().show()
+            +---------+-----+
+            |   reason|count|
+            +---------+-----+
+            |not_drawn| 1517|
+            +---------+-----+
+            <BLANKLINE>
+            >>> dog = run.metadata.entries.index("dog")
+            >>> run.dropped.where(f"array_contains(entry_ids, {dog})").count()
+            61
+            >>> run.matched.count() == run.curated.count() + run.dropped.count()
+            True
+        """
+        return dropped_of(self.matched)
+
+    @cached_property
+    def _curation(self) -> Curation:
+        return read_curation(self._stored)
 
     @property
     def curated(self) -> DataFrame:
@@ -151,7 +183,15 @@ class Run:
         return self._report
 
     def explain(
-        self, *, pair_id: str | None = None, url: str | None = None, text: str | None = None, archive: str | None = None
+        self,
+        *,
+        pair_id: str | None = None,
+        url: str | None = None,
+        text: str | None = None,
+        entry: str | None = None,
+        dropped: bool = False,
+        limit: int = 20,
+        archive: str | None = None,
     ) -> Explanation:
         """Tells why pairs are in the curated set, or at which step they left; runs Spark jobs.
 
@@ -159,21 +199,36 @@ class Run:
             pair_id: A pair's 32 hex digits.
             url: An image's URL: explains every pair of it.
             text: An alternative text: explains what it would match, and its pairs where there are any.
+            entry: A metadata entry: explains its pairs.
+            dropped: Of the entry's pairs, only those that are not curated.
+            limit: The most pairs that are explained, from 1 to 1,000, sorted by pair_id.
             archive: The archive that a missing pair should have come from.
 
         Returns:
             The explanation; `print` it.
 
         Raises:
-            ConfigError: If not exactly one of `pair_id`, `url` and `text` is given, or the id is not one.
+            ConfigError: If not exactly one of `pair_id`, `url`, `text` and `entry` is given, the id is not one, or the
+                metadata list has no such entry.
 
         Example:
             >>> from metaclip_spark import open_run
             >>> explanation = open_run("demo-output").explain(text="a dog in the snow")
             >>> [entry.entry_text for entry in explanation.text.entries]
-            ['dog', 'a', 'snow', 'in']
+            ['a', 'dog', 'in', 'snow']
+            >>> open_run("demo-output").explain(entry="dog", dropped=True, limit=1).entry.dropped
+            {'not_drawn': 61}
         """
-        given = {"run": self.path, "pair_id": pair_id, "url": url, "text": text, "archive": archive}
+        given = {
+            "run": self.path,
+            "pair_id": pair_id,
+            "url": url,
+            "text": text,
+            "entry": entry,
+            "dropped": dropped,
+            "limit": limit,
+            "archive": archive,
+        }
         with arguments_named(ExplainConfig):
             (question,) = configurations("explain", given, ExplainConfig)
             answer = explain(self._stored, question)

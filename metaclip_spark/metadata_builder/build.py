@@ -46,7 +46,7 @@ from metaclip_spark.metadata_builder.word_counts import (
 )
 from metaclip_spark.metadata_builder.wordnet import read_wordnet
 from metaclip_spark.runs.layout_1 import take_lock_1
-from metaclip_spark.stores.spark_io import check_committed, prepare_compression, prepare_tables
+from metaclip_spark.stores.spark_io import check_committed, prepare_compression, prepare_tables, table_writer
 from metaclip_spark.stores.storage import Storage
 from udfs.sources import FetchOptions, environment_options, size_of_archive
 from udfs.wikipedia.articles import ArticleRules
@@ -247,7 +247,7 @@ def _stored(counts: DataFrame, storage: Storage, folder: str, built: BuiltMetada
     built.check()
     storage.delete(folder)
     built.check()
-    counts.write.mode("overwrite").partitionBy("kind").parquet(location)
+    table_writer(counts, storage).mode("overwrite").partitionBy("kind").parquet(location)
     check_committed(storage, folder)
     schema = "word string, next_word string, count bigint, kind string"
     stored = counts.sparkSession.read.schema(schema).parquet(location)

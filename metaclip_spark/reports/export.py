@@ -11,7 +11,7 @@ from metaclip_spark.runs.paths import table_folders
 from metaclip_spark.runs.progress import StepProgress, watch
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import SAMPLE
-from metaclip_spark.stores.spark_io import check_committed, prepare_tables
+from metaclip_spark.stores.spark_io import check_committed, prepare_tables, table_writer
 from metaclip_spark.stores.storage import JsonObject, Storage
 from udfs.schemas import CURATED as CURATED_COLUMNS
 
@@ -66,7 +66,7 @@ def export_curated(run: Run, folder: str) -> None:
     storage.put_json(MARK, {**mark, "whole": False})
     with watch(run.spark, StepProgress("export", "partitions")):
         pairs = run.read(CURATED, CURATED_COLUMNS).sortWithinPartitions("pair_id")
-        writer = pairs.write.option("maxRecordsPerFile", run.output.rows_per_file)
+        writer = table_writer(pairs, storage).option("maxRecordsPerFile", run.output.rows_per_file)
         writer.mode("append").parquet(storage.location(""))
     check_committed(storage, "")
     copied = _rows(storage)

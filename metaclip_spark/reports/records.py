@@ -204,12 +204,23 @@ class ExplainedEntry(Record):
     entry_probability: float
 
 
+class NearMiss(Record):
+    """Words of a text that all but match an entry, where they begin in the spaced text, and why they do not."""
+
+    text: str
+    entry_text: str
+    entry_id: int
+    place: int
+    reason: str
+
+
 class ExplainedText(Record):
-    """What a text matches, and with which chance a pair that has it stays."""
+    """What a text matches, in its own order, and with which chance a pair that has it stays."""
 
     text: str
     spaced: str
     entries: list[ExplainedEntry]
+    near_misses: list[NearMiss]
     keep_probability: float
 
 
@@ -260,17 +271,41 @@ class Rejected(Record):
     examples: list[RejectExample]
 
 
+class EntryOutcome(Record):
+    """What became of the pairs of one entry.
+
+    Attributes:
+        entry_text: The entry.
+        entry_id: Its place in the metadata list.
+        entry_count: The count that the draw balanced with.
+        entry_probability: min(1, t / count).
+        pairs: Matched pairs that contain it.
+        curated: Those that were kept.
+        dropped: Reason to number of the others.
+    """
+
+    entry_text: str
+    entry_id: int
+    entry_count: int
+    entry_probability: float
+    pairs: int
+    curated: int
+    dropped: dict[str, int]
+
+
 class Explanation(Record):
     """The answer to a question about pairs.
 
     Attributes:
-        pairs: The first ones.
+        pairs: The first ones, by pair_id.
         pairs_in_all: How many there are.
+        entry: What became of the given entry's pairs, where an entry was given.
         text: What the given text matches, where a text was given.
         rejected: What extraction left out, where the pool has no such pair.
     """
 
     pairs: list[ExplainedPair]
     pairs_in_all: int
+    entry: EntryOutcome | None
     text: ExplainedText | None
     rejected: Rejected | None

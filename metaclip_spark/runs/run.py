@@ -69,7 +69,7 @@ class Attempt:
             self.run.owned,
             rows,
             place_of(table, self.bucket),
-            lambda frame: frame.write.option("maxRecordsPerFile", limit),
+            lambda writer: writer.option("maxRecordsPerFile", limit),
         )
         return self.tables[table].rows
 

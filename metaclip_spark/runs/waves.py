@@ -59,10 +59,10 @@ class WaveLayout:
         bucket = F.coalesce(bucket_of(F.col("pair_id"), self.buckets), F.lit(0))
         return extracted.withColumn("bucket", bucket).repartition(self.buckets, "bucket")
 
-    def writer(self, placed: DataFrame) -> DataFrameWriter:
-        """Writes what `place` gave, a folder per kind and bucket."""
+    def settings(self, writer: DataFrameWriter) -> DataFrameWriter:
+        """Sets how what `place` gave is written: a folder per kind and bucket."""
         folders = ["kind", "bucket"] if self.buckets > 1 else ["kind"]
-        return placed.write.partitionBy(*folders).option("maxRecordsPerFile", self.rows_per_file)
+        return writer.partitionBy(*folders).option("maxRecordsPerFile", self.rows_per_file)
 
 
 def extract_wave(owner: Owner, wave: int, names: list[str], extracted: DataFrame, layout: WaveLayout) -> Wave:
@@ -82,7 +82,7 @@ def extract_wave(owner: Owner, wave: int, names: list[str], extracted: DataFrame
         RuntimeError: If the rows written do not hold each archive once, and the pairs that each has told of.
         InputError: If files were lost twice.
     """
-    written = write_to(owner, layout.place(extracted), wave_place(), layout.writer)
+    written = write_to(owner, layout.place(extracted), wave_place(), layout.settings)
     archives = _read_summaries(extracted.sparkSession, owner.storage, f"{written.folder}/kind=archive")
     _check_complete(archives, names)
     _check_pairs(archives, written)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from metaclip_spark.steps.schemas import require_columns
@@ -26,8 +26,12 @@ def filter_languages(
         SchemaMismatchError: If `matched` lacks a column.
     """
     rows = require_columns(matched, MATCHED)
+    return rows.where(passes_filter(languages, min_language_probability)) if languages else rows
+
+
+def passes_filter(languages: Sequence[str], min_language_probability: float) -> Column:
+    """Tells of a matched pair whether the filter keeps it; without languages, of every pair that it does."""
     if not languages:
-        return rows
-    return rows.where(
-        F.col("language").isin(*languages) & (F.col("language_probability") >= F.lit(min_language_probability))
-    )
+        return F.lit(True)  # noqa: FBT003 - Spark's own signature
+    wanted = F.col("language").isin(*languages) & (F.col("language_probability") >= F.lit(min_language_probability))
+    return F.coalesce(wanted, F.lit(False))  # noqa: FBT003

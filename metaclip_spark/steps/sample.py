@@ -13,9 +13,12 @@ from metaclip_spark.balance import ExpectedSize
 from metaclip_spark.steps.arrow_udf import make_arrow_udf
 from metaclip_spark.steps.entry_blocks import join_blocks, sum_blocks
 from metaclip_spark.steps.schemas import require_columns, spark_schema
+from udfs.arrow import arrow_numbers
+from udfs.balancing.draw import pair_draws
 from udfs.balancing.expected_kept import SHARE_UNITS, SIZE_BLOCK, partial_expectations, size_sums
-from udfs.balancing.sample import kept_probabilities, sample_batches
-from udfs.schemas import CURATED, MATCHED, PARTIAL_COUNTS
+from udfs.balancing.probability import keep_probabilities
+from udfs.balancing.sample import draw_batches, kept_probabilities, sample_batches
+from udfs.schemas import CURATED, DRAWN, MATCHED, PARTIAL_COUNTS
 
 
 def expect(matched: DataFrame, probabilities: NDArray[np.float64]) -> tuple[ExpectedSize, NDArray[np.float64]]:
@@ -71,3 +74,36 @@ def sample_pairs(matched: DataFrame, probabilities: NDArray[np.float64], *, seed
         return sample_batches(iter(batches), entry_probability=broadcast.value, seed=seed)
 
     return pairs.mapInArrow(sample, spark_schema(CURATED))
+
+
+def draw_pairs(matched: DataFrame, probabilities: NDArray[np.float64], *, seed: int = 0) -> DataFrame:
+    """Adds to each pair its keep probability and its draw, and keeps all: to look at those that were not kept.
+
+    Args:
+        matched: Columns of `udfs.schemas.MATCHED`.
+        probabilities: Shape (entries,), from 0 to 1.
+        seed: From 0 to 2^64 - 1.
+
+    Returns:
+        Columns of `udfs.schemas.DRAWN`.
+
+    Raises:
+        SchemaMismatchError: If `matched` lacks a column.
+    """
+    pairs = require_columns(matched, MATCHED)
+    broadcast = matched.sparkSession.sparkContext.broadcast(probabilities)
+
+    def keep_probability(entry_ids: pa.Array) -> pa.Array:
+        return arrow_numbers(keep_probabilities(entry_ids, broadcast.value))
+
+    def draw(pair_ids: pa.Array) -> pa.Array:
+        return arrow_numbers(pair_draws(pair_ids, seed))
+
+    of_entries, of_pair = make_arrow_udf(keep_probability, DoubleType()), make_arrow_udf(draw, DoubleType())
+    if of_entries is not None and of_pair is not None:
+        return pairs.withColumns({"keep_probability": of_entries("entry_ids"), "draw": of_pair("pair_id")})
+
+    def draw_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return draw_batches(iter(batches), entry_probability=broadcast.value, seed=seed)
+
+    return pairs.mapInArrow(draw_all, spark_schema(DRAWN))

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pyspark
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.stores.storage import Storage
@@ -100,6 +100,19 @@ _PARQUET = {
     "parquet.compression.codec.zstd.level": "1",
 }
 
+_PAGE_CHECKSUMS = {
+    # Spark writes a checksum into each page: a page that a disk or a store has changed stops the job that reads it.
+    "parquet.page.verify-checksum.enabled": "true",
+}
+
+_WITHOUT_CHECKSUM_FILES = {
+    # Hadoop leaves a .crc file beside each local file, and polars reads no folder that holds one. Only for the job that
+    # writes a table: elsewhere in Hadoop "local" must be the file system with checksums. Without the cache, since that
+    # holds the other one.
+    "fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    "fs.file.impl.disable.cache": "true",
+}
+
 _FAULTS = {
     # The classic stream opens a body again where it broke off; vectored reads and the newer streams fail. Either
     # setting alone does not help.
@@ -149,6 +162,7 @@ def prepare_tables(session: SparkSession, storage: Storage, *, allow_rename_comm
     """
     context: Any = session.sparkContext
     hadoop = context._jsc.hadoopConfiguration()
+    _set_unless_given(session, hadoop, _PAGE_CHECKSUMS)
     if storage.scheme == "s3a" and hadoop.get("fs.s3.impl"):
         # EMR: its own file system stands behind s3, and the platform has set its committer.
         storage.use_scheme("s3")
@@ -177,6 +191,14 @@ def prepare_compression(session: SparkSession) -> None:
     """Sets how a session that writes a run's tables packs them, unless the user has."""
     context: Any = session.sparkContext
     _set_unless_given(session, context._jsc.hadoopConfiguration(), _PARQUET)
+
+
+def table_writer(rows: DataFrame, storage: Storage) -> DataFrameWriter:
+    """Makes what writes a table of a storage, without files of Hadoop's beside those of the table."""
+    context: Any = rows.sparkSession.sparkContext
+    if storage.scheme != "file" or context._jsc.hadoopConfiguration().get("fs.file.impl"):
+        return rows.write
+    return rows.write.options(**_WITHOUT_CHECKSUM_FILES)
 
 
 def check_committed(storage: Storage, folder: str) -> None:

@@ -43,6 +43,7 @@ def test_executors_get_it_from_the_zip_and_repeated_tasks_leave_no_row(newest, r
     newest.submit(LOCAL_CLUSTER, "curate", *ARCHIVES, *BALANCE, *waves, "--output", output, settings=SPECULATION)
     assert content(output) == reference
     assert run_json(output)["status"] == "done"
+    assert not list(output.rglob("*.crc"))
 
 
 def test_a_standalone_cluster_whose_executors_come_and_go(newest, reference):
@@ -65,3 +66,4 @@ def test_the_second_spark_line_gives_the_same(second, reference, tmp_path, maste
     second.submit(master, "curate", *ARCHIVES, *BALANCE, "--output", tmp_path / "out")
     assert content(tmp_path / "out") == reference
     assert run_json(tmp_path / "out")["versions"]["pyspark"].startswith("3.5.")
+    assert not list(tmp_path.rglob("*.crc"))

@@ -9,7 +9,7 @@ import pyarrow as pa
 from udfs.arrow import arrow_numbers
 from udfs.balancing.draw import pair_draws
 from udfs.balancing.probability import keep_probabilities
-from udfs.schemas import CURATED, MATCHED
+from udfs.schemas import CURATED, DRAWN, MATCHED
 
 
 def sample_batches(
@@ -35,6 +35,29 @@ def sample_batches(
         if keep.null_count < len(keep):
             kept = batch.select(MATCHED.names).append_column("keep_probability", keep).filter(keep.is_valid())
             yield pa.RecordBatch.from_arrays(kept.columns, schema=CURATED)
+
+
+def draw_batches(
+    batches: Iterator[pa.RecordBatch], *, entry_probability: npt.NDArray[np.float64], seed: int
+) -> Iterator[pa.RecordBatch]:
+    """Adds to each pair its keep probability and its draw, and keeps all.
+
+    Args:
+        batches: Batches of schema `MATCHED`.
+        entry_probability: One probability per metadata entry.
+        seed: A number from 0 to 2^64 - 1.
+
+    Yields:
+        Batches of schema `DRAWN`.
+
+    Raises:
+        ValueError: If a pair_id is malformed, an entry id lies outside the list, or the seed is out of range.
+    """
+    for batch in batches:
+        keep = keep_probabilities(batch.column("entry_ids"), entry_probability)
+        draws = pair_draws(batch.column("pair_id"), seed)
+        columns = [*batch.select(MATCHED.names).columns, arrow_numbers(keep), arrow_numbers(draws)]
+        yield pa.RecordBatch.from_arrays(columns, schema=DRAWN)
 
 
 def kept_probabilities(

@@ -3,13 +3,16 @@
 import threading
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from py4j.protocol import Py4JJavaError
 
 from metaclip_spark.commits import files
 from metaclip_spark.commits.entries import FileWritten, Reset, Table, Written
 from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Applicant, take
 from metaclip_spark.errors import InputError
+from metaclip_spark.stores.spark_io import prepare_tables
 from metaclip_spark.stores.storage import Storage
 
 ROWS = pa.table({"number": [1, 2, 3]})
@@ -85,15 +88,34 @@ def test_a_lost_file_is_written_again_once(spark, owner, monkeypatch, losses):
     monkeypatch.setattr(files, "look_at", losing)
     rows = spark.range(10).repartition(2)
     if losses == 1:
-        assert files.write_to(owner, rows, "pool", lambda frame: frame.write).rows == 10
+        assert files.write_to(owner, rows, "pool", lambda writer: writer).rows == 10
     else:
         with pytest.raises(InputError, match=r"rows where 10 were written, twice \(its files: part-"):
-            files.write_to(owner, rows, "pool", lambda frame: frame.write)
+            files.write_to(owner, rows, "pool", lambda writer: writer)
     assert len(set(looks)) == 2
 
 
 def test_a_table_without_rows_is_written_and_checked(spark, owner):
-    assert files.write_to(owner, spark.range(0), "pool", lambda frame: frame.write).rows == 0
+    assert files.write_to(owner, spark.range(0), "pool", lambda writer: writer).rows == 0
+
+
+def test_hadoop_leaves_no_checksum_files_beside_a_table(spark, owner):
+    rows = spark.range(10).repartition(2).selectExpr("id", "id % 2 kind")
+    written = files.write_to(owner, rows, "pool", lambda writer: writer.partitionBy("kind"))
+    assert len(written.files) == 4
+    assert {*owner.storage.files(written.folder)} == {f"{written.folder}/_SUCCESS", *written.sizes}
+
+
+def test_a_page_that_a_disk_has_changed_stops_the_job_that_reads_it(spark, owner):
+    prepare_tables(spark, owner.storage, allow_rename_committer=False)
+    written = files.write_to(owner, spark.range(1000).coalesce(1), "pool", lambda writer: writer)
+    path = owner.storage.root / next(iter(written.sizes))
+    column = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    content = bytearray(path.read_bytes())
+    content[column.data_page_offset + column.total_compressed_size - 9] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(Py4JJavaError, match="CRC checksum verification failed"):
+        spark.read.parquet(str(path)).agg({"id": "sum"}).collect()
 
 
 def test_rows_that_spark_never_tells_are_not_waited_for_without_end(monkeypatch):

@@ -67,6 +67,17 @@ def test_the_tables_are_those_of_the_oracle(run, expected):
     assert {row.language for row in run.matched.select("language").distinct().collect()} > {"en", "de"}
 
 
+def test_what_was_dropped_is_what_was_matched_and_not_kept(run, expected):
+    kept = {row["pair_id"]: row["keep_probability"] for row in expected["curated"]}
+    matched = {row["pair_id"] for row in expected["matched"]}
+    dropped = run.dropped.collect()
+    assert sorted(row.pair_id for row in dropped) == sorted(matched - set(kept))
+    assert {row.reason for row in dropped} == {"not_drawn"}
+    assert all(row.draw >= row.keep_probability for row in dropped)
+    curated = run.matched.where("draw < keep_probability").collect()
+    assert {row.pair_id: row.keep_probability for row in curated} == pytest.approx(kept)
+
+
 def test_counts_and_list_are_those_of_the_run(run, expected):
     assert run.entry_counts.counts.tolist() == expected["counts"]
     metadata = run.metadata
@@ -123,7 +134,7 @@ def test_explanations_say_where_a_pair_left(run, expected):
 
 
 def test_a_question_names_one_thing(run):
-    with pytest.raises(ConfigError, match=r"^give exactly one of pair_id, url and text$"):
+    with pytest.raises(ConfigError, match=r"^give exactly one of pair_id, url, text and entry$"):
         run.explain()
     with pytest.raises(ConfigError, match=r"^pair_id is 'x': it must be 32 hex digits"):
         run.explain(pair_id="x")

@@ -16,7 +16,9 @@ from bs4 import BeautifulSoup
 
 import metaclip_spark
 from metaclip_spark.config.curation import LanguageConfig
-from metaclip_spark.reports.explain import Curation, explain_pair, explain_text, read_curation
+from metaclip_spark.reports.explain.curation import Curation, read_curation
+from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_of
+from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
 from metaclip_spark.reports.profile import TEXT_LENGTHS
 from metaclip_spark.runs.open import open_run
 from metaclip_spark.runs.records import Gate
@@ -134,7 +136,8 @@ def test_explain_agrees_with_the_job_on_every_pair(output, tables, report):
         found = matched.get(pair["pair_id"], {})
         told = explain_pair(pair, (found.get("language"), found.get("language_probability")), curation)
         stages[told.stage] += 1
-        assert [entry.entry_id for entry in told.text.entries] == found.get("entry_ids", [])
+        assert sorted(entry.entry_id for entry in told.text.entries) == found.get("entry_ids", [])
+        assert [entry.places for entry in told.text.entries] == sorted(entry.places for entry in told.text.entries)
         assert (told.stage == "match") == (not found)
         assert (told.stage == "count") == (found.get("language", "en") != "en")
         assert (told.stage == "curated") == (pair["pair_id"] in kept)
@@ -196,12 +199,66 @@ def test_the_explain_job(output, tables, capsys):
     assert told.endswith("the pool has no pair with this text\n")
 
 
+def test_the_pairs_of_an_entry_are_shown_with_what_became_of_them(output, tables, capsys):
+    dog = next(row["entry_id"] for row in stored_entries(output) if row["entry_text"] == "dog")
+    matched, passed, curated = (
+        {row["pair_id"] for row in tables[name] if dog in row["entry_ids"]} for name in ("matched", "passed", "curated")
+    )
+    assert call("explain_pair", "--run", output, "--entry", "dog", "--dropped", "--limit", 3) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"entry 'dog': {len(matched)} matched pairs\n  kept             {len(curated)}\n")
+    assert f"  dropped          {len(matched - passed)} by the language filter\n" in told
+    assert f"  dropped          {len(passed - curated)} by the draw\n" in told
+    assert [line.split()[1] for line in told.splitlines() if line.startswith("pair ")] == sorted(matched - curated)[:3]
+    assert told.count("verdict          dropped by the ") == 3
+    assert told.endswith(f"{len(matched - curated)} pairs in all; --limit shows more than 3\n")
+    assert call("explain_pair", "--run", output, "--entry", "dog", "--limit", 1000) == 0
+    assert capsys.readouterr().out.count("\npair ") == len(matched)
+    assert call("explain_pair", "--run", output, "--entry", "doggg") == 2
+    told = capsys.readouterr().err
+    assert told.endswith(
+        "--entry 'doggg' is not in the metadata list of the run; did you mean 'dogging', 'doggo' or 'dog'?\n"
+    )
+
+
+def test_what_was_dropped_has_the_reasons_of_the_funnel(output, report):
+    run = open_run(str(output))
+    drawn = drawn_pairs(run, read_curation(run))
+    reasons = {row.reason: row["count"] for row in dropped_of(drawn).groupBy("reason").count().collect()}
+    funnel = {line["out"]: line for line in report["funnel"]}
+    assert reasons == funnel["counted"]["reasons"] | funnel["curated"]["reasons"]
+    assert drawn.where("draw IS NULL").count() == reasons["language_gate"] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a (cat)", [("(cat)", "cat", 3, "'(' before it and ')' after it")]),
+        ("Cat!", [("Cat", "cat", 1, "other letter case")]),
+        ("_Cat", [("_Cat", "cat", 1, "'_' before it, other letter case")]),
+        ("the new york'", [("new york'", "New York", 5, '"\'" after it, other letter case')]),
+        ("New York", []),
+        ("cat-like --- (?)", []),
+        ("Cat " * 12, [("Cat", "cat", 1 + 4 * place, "other letter case") for place in range(10)]),
+    ],
+)
+def test_near_misses_say_what_keeps_words_from_matching(text, told):
+    entries = ("cat", "New York", "york", "a")
+    ids = {entry: place for place, entry in enumerate(entries)}
+    numbers = np.ones(4)
+    curation = Curation(entries, ids, numbers, numbers, seed=0, threshold=1, gate=Gate.of(LanguageConfig()), longest=2)
+    found = explain_text(text, curation).near_misses
+    assert [(near.text, near.entry_text, near.place, near.reason) for near in found] == told
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--dropped", "--text", "a"), "--dropped needs --entry"),
+        (("--entry", "a", "--limit", "0"), "--limit is 0: it must be an integer from 1 to 1,000"),
         (("--pair-id", "1dd6"), "--pair-id is '1dd6': it must be 32 hex digits"),
-        (("--pair-id", "0" * 32, "--text", "a"), "exactly one of --pair-id, --url and --text"),
-        ((), "exactly one of --pair-id, --url and --text"),
+        (("--pair-id", "0" * 32, "--text", "a"), "exactly one of --pair-id, --url, --text and --entry"),
+        ((), "exactly one of --pair-id, --url, --text and --entry"),
     ],
 )
 def test_bad_questions_are_refused_in_one_line(output, capsys, options, message):

@@ -15,14 +15,14 @@ from metaclip_spark.steps.count import count_entries
 from metaclip_spark.steps.deduplicate import deduplicate_pairs
 from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.steps.match import entry_ids_udf, match_pairs
-from metaclip_spark.steps.sample import expect, sample_pairs
+from metaclip_spark.steps.sample import draw_pairs, expect, sample_pairs
 from metaclip_spark.steps.schemas import require_columns, spark_schema
 from tests.support.counting import count_entries_in_sql
 from udfs.balancing.entry_blocks import BLOCK_SIZE
 from udfs.matching.entries import entries_as_json
 from udfs.matching.spacing import matches_entry, spacing
 from udfs.pairs.text import pair_id
-from udfs.schemas import CURATED, MATCHED, PAIRS
+from udfs.schemas import CURATED, DRAWN, MATCHED, PAIRS
 
 ENTRIES = ("a", "dog", "A", "new york", "york", "!", "東京", "St . Louis", "never met")
 TEXTS = (
@@ -139,6 +139,19 @@ def test_match_and_sample_are_planned_with_one_python_node_each(spark, pool, mat
         assert alone.schema == whole.schema
         assert rows_of(alone) == rows_of(whole)
     assert 0 < texts_alone[1].count() < matched.count()
+
+
+def test_the_draws_of_all_pairs_tell_which_are_kept(matched, monkeypatch):
+    probability = np.linspace(0.1, 0.9, len(ENTRIES))
+    drawn = draw_pairs(matched, probability, seed=3)
+    kept = {row.pair_id: row.keep_probability for row in sample_pairs(matched, probability, seed=3).collect()}
+    found = {row.pair_id: row.keep_probability for row in drawn.where("draw < keep_probability").collect()}
+    assert found == kept
+    assert 0 < len(kept) < drawn.count() == matched.count()
+    monkeypatch.setattr(F, "arrow_udf", None, raising=False)
+    on_spark_35 = draw_pairs(matched, probability, seed=3)
+    assert on_spark_35.schema.simpleString() == drawn.schema.simpleString() == spark_schema(DRAWN).simpleString()
+    assert rows_of(on_spark_35) == rows_of(drawn)
 
 
 def test_match_workers_are_sent_strings_and_no_object_of_the_driver(pool, monkeypatch):

@@ -1,0 +1,94 @@
+"""Finds the pairs that a user asks about, and explains them."""
+
+from pyspark.sql import Column, Row
+from pyspark.sql import functions as F
+
+from metaclip_spark.config.inspection import ExplainConfig
+from metaclip_spark.reports.explain.curation import Curation, read_curation
+from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN, drawn_pairs, with_reason
+from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
+from metaclip_spark.reports.records import EntryOutcome, Explanation, Rejected, RejectExample
+from metaclip_spark.runs.run import Run
+from udfs.pairs.text import clean_text
+from udfs.schemas import ARCHIVES, MATCHED, PAIRS, REJECTS
+
+
+def explain(run: Run, config: ExplainConfig) -> Explanation:
+    """Finds the pairs that a user asks about, and explains them; triggers Spark jobs, and writes nothing.
+
+    A pair_id is found through row-group statistics, since files are sorted by it; a URL or a text by scanning one
+    column, as those of an entry are. At most `config.limit` are explained.
+    """
+    curation = read_curation(run)
+    if config.entry is not None:
+        return _explain_entry(run, config, curation)
+    condition = _condition(config)
+    pool = run.read_buckets("pool", PAIRS).where(condition)
+    pairs = pool.orderBy("pair_id").limit(config.limit).collect()
+    languages = _languages(run, condition & F.col("pair_id").isin([row.pair_id for row in pairs])) if pairs else {}
+    is_text_alone = config.text is not None and config.archive is None
+    return Explanation(
+        pairs=[explain_pair(row.asDict(), languages.get(row.pair_id, (None, None)), curation) for row in pairs],
+        pairs_in_all=len(pairs) if len(pairs) < config.limit else pool.count(),
+        entry=None,
+        text=explain_text(config.text, curation) if config.text is not None else None,
+        rejected=None if pairs or is_text_alone else _rejected(run, config),
+    )
+
+
+def _explain_entry(run: Run, config: ExplainConfig, curation: Curation) -> Explanation:
+    entry = curation.entry_named(str(config.entry))
+    pairs = with_reason(drawn_pairs(run, curation, F.array_contains("entry_ids", entry)))
+    numbers: dict[str | None, int] = {row.reason: row["count"] for row in pairs.groupBy("reason").count().collect()}
+    curated = numbers.pop(None, 0)
+    dropped = {reason: numbers[reason] for reason in (LANGUAGE_GATE, NOT_DRAWN) if reason in numbers}
+    outcome = EntryOutcome(
+        entry_text=curation.entries[entry],
+        entry_id=entry,
+        entry_count=int(curation.counts[entry]),
+        entry_probability=float(curation.probabilities[entry]),
+        pairs=curated + sum(dropped.values()),
+        curated=curated,
+        dropped=dropped,
+    )
+    chosen = pairs.where(F.col("reason").isNotNull()) if config.dropped else pairs
+    rows = chosen.orderBy("pair_id").limit(config.limit).collect()
+    return Explanation(
+        pairs=[explain_pair(row.asDict(), (row.language, row.language_probability), curation) for row in rows],
+        pairs_in_all=outcome.pairs - curated if config.dropped else outcome.pairs,
+        entry=outcome,
+        text=None,
+        rejected=None,
+    )
+
+
+def _condition(config: ExplainConfig) -> Column:
+    if config.pair_id is not None:
+        return F.col("pair_id") == config.pair_id
+    if config.url is not None:
+        return F.col("image_url") == config.url
+    return F.col("alt_text") == clean_text(config.text or "")
+
+
+def _languages(run: Run, condition: Column) -> dict[str, tuple[str | None, float | None]]:
+    rows = run.read_buckets("matched", MATCHED).where(condition).select("pair_id", "language", "language_probability")
+    return {row.pair_id: (row.language, row.language_probability) for row in rows.collect()}
+
+
+def _rejected(run: Run, config: ExplainConfig) -> Rejected:
+    archives = run.read("archives", ARCHIVES)
+    rejects = run.read("rejects", REJECTS)
+    if config.archive is not None:
+        archives = archives.where(F.col("archive") == config.archive)
+        rejects = rejects.where(F.col("archive") == config.archive)
+    reasons = archives.select(F.explode("rejected").alias("reason", "number")).groupBy("reason").agg(F.sum("number"))
+    wanted = config.url or clean_text(config.text or "")
+    examples: list[Row] = []
+    if wanted:
+        examples = rejects.where(F.contains("example", F.lit(wanted[:200]))).orderBy(*REJECTS.names).limit(5).collect()
+    return Rejected(
+        archive=config.archive,
+        archives=archives.count(),
+        reasons={reason: int(number) for reason, number in sorted(reasons.collect())},
+        examples=[RejectExample(**row.asDict()) for row in examples],
+    )

@@ -1,0 +1,90 @@
+"""An explanation in plain text; strangers' texts are escaped."""
+
+from metaclip_spark.errors import counted
+from metaclip_spark.reports.explain.curation import shown
+from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN
+from metaclip_spark.reports.records import EntryOutcome, ExplainedText, Explanation, Rejected
+
+_BY = {LANGUAGE_GATE: "the language filter", NOT_DRAWN: "the draw"}
+
+
+def explain_lines(explained: Explanation, threshold: int | str) -> list[str]:
+    """Puts an explanation into plain text; control characters of strangers' texts are escaped."""
+    if explained.entry is not None:
+        return [*_entry_lines(explained.entry, threshold), "", *_pairs_in_brief(explained)]
+    lines = []
+    for pair in explained.pairs:
+        lines += [
+            f"pair {pair.pair_id}",
+            f"  URL              {shown(pair.image_url)}",
+            f"  from             {shown(pair.archive)}, record at {pair.record_offset}",
+            *_text_lines(pair.text, threshold),
+        ]
+        if pair.language is not None:
+            lines.append(f"  language         {pair.language} with probability {pair.language_probability:.3f}")
+        lines += [f"  draw             {pair.draw:.6f}", f"  verdict          {pair.verdict}", ""]
+    if explained.pairs_in_all > len(explained.pairs):
+        lines += [f"{explained.pairs_in_all:,} pairs in all; the first {len(explained.pairs)} are shown", ""]
+    if explained.text is not None and not explained.pairs:
+        lines += ["the text alone", *_text_lines(explained.text, threshold), ""]
+        if explained.rejected is None:
+            lines.append("the pool has no pair with this text")
+    if explained.rejected is not None:
+        lines += _rejected_lines(explained.rejected)
+    return lines
+
+
+def _entry_lines(entry: EntryOutcome, threshold: int | str) -> list[str]:
+    lines = [
+        f"entry {shown(entry.entry_text)}: {counted(entry.pairs, 'matched pair')}",
+        f"  kept             {entry.curated:,}",
+    ]
+    lines += [f"  dropped          {number:,} by {_BY[reason]}" for reason, number in entry.dropped.items()]
+    return [*lines, f"  probability      {_probability(entry.entry_count, entry.entry_probability, threshold)}"]
+
+
+def _pairs_in_brief(explained: Explanation) -> list[str]:
+    lines = []
+    for pair in explained.pairs:
+        lines += [
+            f"pair {pair.pair_id}",
+            f"  text             {shown(pair.text.text)}",
+            f"  URL              {shown(pair.image_url)}",
+            f"  verdict          {pair.verdict}",
+        ]
+    if explained.pairs_in_all > len(explained.pairs):
+        lines += ["", f"{explained.pairs_in_all:,} pairs in all; --limit shows more than {len(explained.pairs)}"]
+    return lines
+
+
+def _text_lines(explained: ExplainedText, threshold: int | str) -> list[str]:
+    lines = [f"  text, cleaned    {shown(explained.text)}", f"  text, spaced     {shown(explained.spaced)}"]
+    for entry in explained.entries:
+        places = ", ".join(map(str, entry.places))
+        probability = _probability(entry.entry_count, entry.entry_probability, threshold)
+        lines.append(f"  entry            {shown(entry.entry_text)} at {places}: probability {probability}")
+    if not explained.entries:
+        lines.append("  entry            none")
+    lines += [
+        f"  near miss        {shown(near.text)} at {near.place} is not {shown(near.entry_text)}: {near.reason}"
+        for near in explained.near_misses
+    ]
+    return [*lines, f"  keep probability {explained.keep_probability:.6f}"]
+
+
+def _probability(count: int, probability: float, threshold: int | str) -> str:
+    return f"{probability:.6f} = min(1, {threshold} / {count:,})" if count else "1: no pair was counted with it"
+
+
+def _rejected_lines(rejected: Rejected) -> list[str]:
+    where = shown(rejected.archive) if rejected.archive else counted(rejected.archives, "archive")
+    if not rejected.archives:
+        return [f"the run read no archive {where}"]
+    lines = ["not in the pool: no archive had this pair, or extraction dropped it", f"extraction of {where} left out:"]
+    lines += [f"  {number:>14,}   {reason}" for reason, number in rejected.reasons.items()]
+    for example in rejected.examples:
+        lines.append(
+            f"  example with it: {example.reason} in {shown(example.archive)} at {example.record_offset}: "
+            f"{shown(example.example)}"
+        )
+    return lines

@@ -1,0 +1,82 @@
+"""Texts and pairs explained: every number that decided, computed anew."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from metaclip_spark.reports.explain.curation import Curation, matched_entries
+from metaclip_spark.reports.explain.near_misses import near_misses
+from metaclip_spark.reports.records import ExplainedEntry, ExplainedPair, ExplainedText
+from udfs.balancing.draw import pair_draws
+from udfs.balancing.probability import keep_probabilities
+from udfs.matching.spacing import spacing
+from udfs.pairs.text import clean_text
+
+
+def explain_text(text: str, curation: Curation) -> ExplainedText:
+    """Explains what a raw or cleaned alternative text matches, and with which chance a pair that has it stays."""
+    cleaned = clean_text(text)
+    places = matched_entries(cleaned, curation)
+    # Sorted by id, as stored: a product of numbers depends on their order.
+    ids = pa.array([list(places)], pa.list_(pa.int32()))
+    return ExplainedText(
+        text=cleaned,
+        spaced=spacing(cleaned),
+        entries=[
+            ExplainedEntry(
+                entry_text=curation.entries[entry],
+                entry_id=entry,
+                places=found,
+                entry_count=int(curation.counts[entry]),
+                entry_probability=float(curation.probabilities[entry]),
+            )
+            for entry, found in sorted(places.items(), key=lambda item: item[1])
+        ],
+        near_misses=near_misses(cleaned, places, curation),
+        keep_probability=float(keep_probabilities(ids, curation.probabilities)[0]),
+    )
+
+
+def explain_pair(
+    pair: Mapping[str, Any], language: tuple[str | None, float | None], curation: Curation
+) -> ExplainedPair:
+    """Explains one pair, a row of `PAIRS`, with the language and its probability that match stored."""
+    explained = explain_text(pair["alt_text"], curation)
+    draw = float(pair_draws(pa.array([pair["pair_id"]]), curation.seed)[0])
+    stage, verdict = _verdict(explained, language, draw, curation)
+    return ExplainedPair(
+        **{name: pair[name] for name in ("pair_id", "image_url", "archive", "record_offset")},
+        text=explained,
+        language=language[0],
+        language_probability=language[1],
+        draw=draw,
+        stage=stage,
+        verdict=verdict,
+    )
+
+
+def _verdict(
+    explained: ExplainedText, language: tuple[str | None, float | None], draw: float, curation: Curation
+) -> tuple[str, str]:
+    if not explained.entries:
+        return "match", "dropped by match: no metadata entry occurs in the text"
+    gate = curation.gate
+    if gate.languages and (
+        language[0] not in gate.languages or (language[1] or 0.0) < np.float32(gate.min_language_probability)
+    ):
+        return "count", f"dropped by the language filter ({', '.join(gate.languages)})"
+    keep = explained.keep_probability
+    if draw < keep:
+        return "curated", f"kept by the draw: {draw:.3f} < keep probability {keep:.3f}" if _differ(draw, keep) else (
+            f"kept by the draw: {draw!r} < keep probability {keep!r}"
+        )
+    return "sample", f"dropped by the draw: {draw:.3f} >= keep probability {keep:.3f}" if _differ(draw, keep) else (
+        f"dropped by the draw: {draw!r} >= keep probability {keep!r}"
+    )
+
+
+def _differ(draw: float, keep: float) -> bool:
+    """Whether three digits tell them apart."""
+    return f"{draw:.3f}" != f"{keep:.3f}"
