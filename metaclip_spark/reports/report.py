@@ -25,8 +25,8 @@ from metaclip_spark.config.fields import as_dict
 from metaclip_spark.errors import InputError, SuspectSampleError, counted
 from metaclip_spark.reports.charts import curves_of
 from metaclip_spark.reports.compare import compare_with
-from metaclip_spark.reports.data_card import render_data_card
-from metaclip_spark.reports.html import render_html
+from metaclip_spark.reports.pages.data_card import render_data_card
+from metaclip_spark.reports.pages.html import render_html
 from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
 from metaclip_spark.reports.records import FunnelLine, HeadEntry, Profile, Report
 from metaclip_spark.runs.layout import CURATED, REPORT, REPORT_JSON

@@ -5,7 +5,7 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
-from metaclip_spark.reports.html import percent, render_html, seconds, visible_text
+from metaclip_spark.reports.pages.html import percent, render_html, seconds, visible_text
 from metaclip_spark.reports.profile import LONGEST_SHOWN
 from tests.support.browser import CHROMIUM, HOSTILE_HOST, visit
 from tests.support.hostile import HOSTILE, MARK, hostile_report
