@@ -5,6 +5,8 @@ Both are filled from the steps' manifests and the entry counts; nothing is compu
 
 import logging
 import platform
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
@@ -17,7 +19,7 @@ import pyspark
 from msgspec import UnsetType
 
 from metaclip_spark import __version__
-from metaclip_spark.commits.entries import LAYOUT, Finish
+from metaclip_spark.commits.entries import LAYOUT, Finish, Open
 from metaclip_spark.commits.files import tidy
 from metaclip_spark.commits.run_file import publish_run_file
 from metaclip_spark.config.curation import PRESETS, OutputConfig
@@ -28,7 +30,7 @@ from metaclip_spark.reports.compare import compare_with
 from metaclip_spark.reports.pages.data_card import render_data_card
 from metaclip_spark.reports.pages.html import render_html
 from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
-from metaclip_spark.reports.records import FunnelLine, HeadEntry, Profile, Report
+from metaclip_spark.reports.records import Command, FunnelLine, HeadEntry, Profile, Report
 from metaclip_spark.runs.layout import CURATED, REPORT, REPORT_JSON
 from metaclip_spark.runs.layout_1 import delete_report_1
 from metaclip_spark.runs.progress import StepProgress, watch
@@ -50,6 +52,7 @@ from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXTRACT, MATCH, SAMPLE,
 from metaclip_spark.runs.waves import UNKNOWN_RECORDS
 from metaclip_spark.stores.storage import JsonObject
 from metaclip_spark.thresholds import check_threshold
+from udfs.sources.credentials import without_credentials
 
 log = logging.getLogger(__name__)
 
@@ -103,12 +106,16 @@ def run_report(run: Run, against: str | None = None) -> Report:
     Raises:
         InputError: If a step has not been done, was done before the step that it reads from, or by another version.
     """
+    started = time.monotonic()
     manifests = read_manifests(run)
     figures = entry_figures(run, manifests.sample)
-    report = build_report(manifests, figures, profile_run(run, manifests.sample, figures))
+    profile = profile_run(run, manifests.match, manifests.sample, figures)
+    report = build_report(manifests, figures, profile, run)
     if against:
         comparison = compare_with(run, report, against, figures.texts, figures.counts)
         report = msgspec.structs.replace(report, comparison=comparison)
+    seconds = {**report.seconds, "report": round(time.monotonic() - started, 3)}
+    report = msgspec.structs.replace(report, seconds=seconds)
     summary = _run_summary(manifests, report, run.output)
     tidy(run.owned, REPORT)
     folder = run.owned.new_folder(REPORT)
@@ -148,7 +155,7 @@ def check_plausible(report: Report) -> None:
         )
 
 
-def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile) -> Report:
+def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, run: Run) -> Report:
     """Gathers the numbers of a run."""
     extracted, counted, sampled = manifests.extract.numbers, manifests.count.numbers, manifests.sample.numbers
     head = np.argsort(-figures.counts, kind="stable")[:HEAD_ENTRIES]
@@ -182,7 +189,18 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile) 
         metadata_digest=manifests.match.config.metadata_digest,
         versions=_versions(),
         profile=profile,
+        output=without_credentials(run.output.output),
+        started=run.state.drivers[0].at if run.state.drivers else "",
+        ended=run.state.made_at,
+        commands=_commands(run.state.drivers),
     )
+
+
+def _commands(drivers: Sequence[Open]) -> list[Command]:
+    return [
+        Command(at=each.at, command=each.command or each.name, host=each.process.host, folder=each.folder)
+        for each in drivers
+    ]
 
 
 def _funnel(manifests: Manifests) -> list[FunnelLine]:
@@ -314,6 +332,10 @@ def _run_summary(manifests: Manifests, report: Report, output: OutputConfig) -> 
         },
         deviations_from_the_paper=report.deviations_from_the_paper,
         warnings=report.warnings,
+        started=report.started,
+        ended=report.ended,
+        commands=[msgspec.to_builtins(command) for command in report.commands],
+        seconds=report.seconds,
     )
 
 
