@@ -135,7 +135,8 @@ def report_curation(output: OutputConfig, report: ReportConfig) -> None:
 
 def _show_finished(run: "Run", report: "Report") -> None:
     """Shows a finished run's summary and where its report is; a suspect size is an error behind it."""
-    from metaclip_spark.reports.report import check_plausible, status_of, summary_lines, summary_numbers
+    from metaclip_spark.reports.report import check_plausible, status_of
+    from metaclip_spark.reports.summary import summary_lines, summary_numbers
     from metaclip_spark.runs.paths import shown_path
 
     finished = run.state.finished

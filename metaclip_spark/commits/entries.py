@@ -85,9 +85,12 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     Attributes:
         owner: The nonce of the driver that created it; an entry counts only if the last `Open` has it too.
+        at: When it was created, by the driver's clock, such as 2026-11-27T04:48:49Z: for people, nothing depends on it.
+            Empty where an earlier version wrote it.
     """
 
     owner: str
+    at: str = ""
 
 
 class Open(Entry, frozen=True, kw_only=True):
@@ -99,6 +102,8 @@ class Open(Entry, frozen=True, kw_only=True):
         application: The id of its Spark application; None before there is one.
         attempt: Which attempt of the application it is, where the cluster manager counts them.
         layout: The layout of the entries that follow.
+        command: The command as it was typed, without credentials; empty for a program that uses the library.
+        folder: The folder that relative paths of the command begin in.
     """
 
     name: str
@@ -106,6 +111,8 @@ class Open(Entry, frozen=True, kw_only=True):
     application: str | None = None
     attempt: str | None = None
     layout: int = LAYOUT
+    command: str = ""
+    folder: str = ""
 
 
 class Begin(Entry, frozen=True, kw_only=True):

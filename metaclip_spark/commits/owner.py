@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
 
 from metaclip_spark.commits.attempts import attempt_name
 from metaclip_spark.commits.entries import AnyEntry, End, Open
@@ -39,11 +42,13 @@ class Applicant:
         name: The job, for messages.
         application: The id of its Spark application; None before there is one.
         attempt: Which attempt of the application it is, where the cluster manager counts them.
+        command: The command as it was typed, without credentials; empty for a program that uses the library.
     """
 
     name: str
     application: str | None = None
     attempt: str | None = None
+    command: str = ""
 
     def follows(self, owner: Open) -> bool:
         """Tells whether it is a later attempt of the owner's Spark application, so that the owner is gone."""
@@ -99,7 +104,7 @@ class Owner:
             retract_run_file(self.storage, self.opened)
             self._changed = True
         try:
-            return self.log.append(entry)
+            return self.log.append(msgspec.structs.replace(entry, at=_now()))
         except OutputExistsError:
             self.lost = True
             raise
@@ -142,7 +147,7 @@ class Owner:
         if self.lost:
             raise OutputExistsError(taken_over(self.storage))
         try:
-            self.log.append(End(owner=self.nonce))
+            self.log.append(End(owner=self.nonce, at=_now()))
         except OSError as error:
             # The next driver takes over all the same, later.
             logger.warning(f"{self.storage.root}: the end of this driver's work could not be written: {error}")
@@ -216,6 +221,9 @@ def take(log: Log, storage: Storage, applicant: Applicant) -> Owner:
         process=this_process(),
         application=applicant.application,
         attempt=applicant.attempt,
+        at=_now(),
+        command=applicant.command,
+        folder=str(Path.cwd()),
     )
     try:
         number = log.append(entry)
@@ -276,6 +284,10 @@ def owning(
             logger.warning(f"{storage.root}: the end of this driver's work could not be written: {failure}")
         raise
     owner.leave()
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time()))
 
 
 def _beat_name(opened: int) -> str:

@@ -47,6 +47,8 @@ class State:
         named: Every folder that the log has ever named.
         changed: Whether any driver has done more than open and leave.
         imported: Whether what counts began with what a run of layout 1 held.
+        drivers: The `Open` of each driver that has done more since the last `Reset` than to write a report.
+        made_at: When the last of that was done; empty where an earlier version did it.
     """
 
     number: int = 0
@@ -64,6 +66,8 @@ class State:
     named: set[str] = field(default_factory=set)
     changed: bool = False
     imported: bool = False
+    drivers: list[Open] = field(default_factory=list)
+    made_at: str = ""
 
     def take(self, number: int, entry: AnyEntry) -> None:
         """Takes the entry that follows."""
@@ -103,6 +107,13 @@ class State:
             self._add_table(number, entry)
         else:
             self._take_away(number, entry)
+        if not isinstance(entry, Finish):
+            self._note_driver(entry)
+
+    def _note_driver(self, entry: AnyEntry) -> None:
+        self.made_at = entry.at or self.made_at
+        if self.owner is not None and self.owner not in self.drivers[-1:]:
+            self.drivers.append(self.owner)
 
     def _add_table(self, number: int, entry: Table | Sample) -> None:
         self.named.update(written.folder for written in entry.tables.values())
@@ -136,6 +147,7 @@ class State:
     def _clear(self) -> None:
         self._end_rounds("extract")
         self.waves, self.dropped, self.samples, self.imported = {}, set(), [], False
+        self.drivers, self.made_at = [], ""
 
     def counting_folders(self, *, samples: int = 1) -> set[str]:
         """Gives the folders that count; of curated sets the last `samples`."""

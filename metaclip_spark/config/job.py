@@ -3,9 +3,11 @@
 import errno
 import logging
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, pairwise
@@ -29,13 +31,17 @@ from metaclip_spark.errors import (
     OutputExistsError,
     SchemaMismatchError,
 )
-from udfs.sources.credentials import urls_without_credentials
+from udfs.sources.credentials import urls_without_credentials, without_credentials
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USER_MUST_CHANGE = 2
 EXIT_CHECK_FAILED = 3
 
+LONGEST_COMMAND = 2000
+"""Characters of a command that are kept: a shell may have put thousands of names in a pattern's place."""
+
+_COMMAND: ContextVar[str] = ContextVar("command", default="")
 _RAISED = re.compile(r"(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception): ")
 
 _OURS = ("metaclip_spark", "udfs")
@@ -78,7 +84,11 @@ class Job:
         *configs, log = parsed
         run = run_of(configs)
         work = partial(self._work, configs, log, run)
-        return run_job(work, resumes=self.resumes, log_format=log.log_format, run=run, tells_end=True)
+        token = _COMMAND.set(as_typed(program or f"python jobs/{self.work.__name__}.py", arguments))
+        try:
+            return run_job(work, resumes=self.resumes, log_format=log.log_format, run=run, tells_end=True)
+        finally:
+            _COMMAND.reset(token)
 
     def _work(self, configs: list[Any], log: LogConfig, run: str | None) -> int | None:
         # Only now: --help does without what draws on a terminal.
@@ -91,6 +101,25 @@ class Job:
 def job(*configs: type, resumes: bool = True) -> Callable[[Callable[..., int | None]], Job]:
     """Makes a command of a function that takes an instance of each configuration class."""
     return partial(Job, configs=(*configs, LogConfig), resumes=resumes)
+
+
+def typed_command() -> str:
+    """The command that runs, as it was typed; empty in a program that uses the library."""
+    return _COMMAND.get()
+
+
+def as_typed(program: str, arguments: Sequence[str]) -> str:
+    """A command line for a shell, without the credentials that URLs in it may hold."""
+    shown = shlex.join(_without_credentials(argument) for argument in arguments)
+    left = len(shown) - LONGEST_COMMAND
+    return f"{program} {shown[:LONGEST_COMMAND]}" + (f" ... ({left:,} characters more)" if left > 0 else "")
+
+
+def _without_credentials(argument: str) -> str:
+    option, is_given, value = argument.partition("=")
+    if is_given and option.startswith("--"):
+        return f"{option}={without_credentials(value)}"
+    return without_credentials(argument)
 
 
 def log_format_in(arguments: Sequence[str]) -> str:

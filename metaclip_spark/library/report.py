@@ -9,8 +9,8 @@ from metaclip_spark import balance
 from metaclip_spark.config.fields import path_text
 from metaclip_spark.library.entry_counts import EntryCounts
 from metaclip_spark.reports import charts, frames, records
-from metaclip_spark.reports.html import render_html
-from metaclip_spark.reports.report import summary_lines
+from metaclip_spark.reports.pages.html import render_html
+from metaclip_spark.reports.summary import summary_lines
 from metaclip_spark.thresholds import check_threshold
 
 if TYPE_CHECKING:

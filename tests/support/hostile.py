@@ -3,9 +3,13 @@
 import msgspec
 
 from metaclip_spark.reports.charts import curves_of
-from metaclip_spark.reports.profile import LONGEST_SHOWN, EntryFigures, entry_coverage
+from metaclip_spark.reports.profile import EntryFigures, entry_coverage
 from metaclip_spark.reports.records import Report
+from metaclip_spark.reports.samples import LONGEST_SHOWN, frequent_words
 from tests.support.browser import HOSTILE_HOST
+
+NAME = "<title> & <svg onload=alert(1)>"
+"""The name of the folder of a hostile report."""
 
 MARK = "was-here"
 """What a text that runs leaves in the page's title."""
@@ -60,6 +64,7 @@ def hostile_report():
             "expected_kept": 4.5,
             "kept": 4,
             "pairs": pairs[place : place + 2],
+            "dropped": pairs[place - 2 : place],
         }
         for place, text in enumerate(HOSTILE)
     ]
@@ -90,20 +95,29 @@ def hostile_report():
         "seconds": {"extract": 1.5, "sample": 0.5},
         "settings": {"extract": {"archives": list(HOSTILE[:9]), "url_column": HOSTILE[0]}},
         "metadata_digest": "0" * 64,
-        "versions": {"python": "3.11"},
+        "versions": {"python": "3.11", "metaclip-spark": "0"},
         "profile": {
             "languages": groups,
             "domains": groups,
             "text_lengths": [{"group": 10, "matched": 3, "curated": 2}],
             "entries_per_pair": [{"group": 20, "matched": 3, "curated": 2}],
             "coverage": msgspec.to_builtins(entry_coverage(figures)),
-            "most_cut": rows,
+            "most_cut": rows[:12],
             "most_kept": rows,
+            "domains_lost": groups[::-1],
+            "keep_probabilities": list(range(10)),
+            "unmatched": {
+                "searched": 9,
+                "texts": [{"text": text[:LONGEST_SHOWN], "characters": len(text)} for text in HOSTILE],
+                "words": msgspec.to_builtins(frequent_words([text for text in HOSTILE for _ in range(2)])),
+            },
         },
         "comparison": {
             "name": HOSTILE[0],
             "sentence": HOSTILE[1],
-            "runs": [{"figure": "matches", "this": HOSTILE[0], "other": HOSTILE[1]}],
+            "runs": [{"figure": "matches", "this": HOSTILE[0], "other": HOSTILE[1], "difference": HOSTILE[2]}],
+            "settings": [{"figure": "archives", "this": HOSTILE[0], "other": HOSTILE[1]}],
+            "curated": {"both": 3, "only_this": 2, "only_other": 1},
             "shared": 2,
             "rank_correlation": 0.5,
             "missing_there": {"entries": len(HOSTILE), "first": list(HOSTILE)},
@@ -121,5 +135,13 @@ def hostile_report():
                 for text in HOSTILE
             ],
         },
+    }
+    report |= {
+        "output": f"{HOSTILE[0]}/{NAME}",
+        "started": "2026-11-27T04:48:49Z",
+        "ended": "2026-11-27T04:51:49Z",
+        "commands": [
+            {"at": "2026-11-27T04:48:49Z", "command": text, "host": text, "folder": text} for text in HOSTILE[:16]
+        ],
     }
     return msgspec.convert(report, Report)

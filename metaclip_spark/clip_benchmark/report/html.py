@@ -21,7 +21,7 @@ from metaclip_spark.clip_benchmark.report.charts import loss_chart, spread_chart
 from metaclip_spark.clip_benchmark.report.published import published_table
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
 from metaclip_spark.reports.charts import inline_svg
-from metaclip_spark.reports.html import page_environment, seconds, visible_text
+from metaclip_spark.reports.pages.html import page_environment, seconds, visible_text
 from metaclip_spark.stores.storage import Storage
 
 PAGE = "benchmark.html"

@@ -179,9 +179,9 @@ def test_clocks_that_are_hours_apart_change_nothing(storage, monkeypatch):
     assert 0.4 <= time.monotonic() - begun < 20
     with owning(log_of(storage), storage, ME, wait=True) as owner:
         commit(owner)
-        beats = [name for name in storage.names("commits") if b"202" in storage.read_object(f"commits/{name}")]
-        # Nothing that is stored tells the time.
-        assert beats == []
+        # The times in the log are for people: whatever they say, the driver stays the owner.
+        owner.check()
+        assert log_of(storage).state.changed
 
 
 @pytest.mark.parametrize(

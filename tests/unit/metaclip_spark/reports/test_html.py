@@ -1,14 +1,17 @@
 """The report's page with texts that strangers might write, read as markup and opened in a browser."""
 
 import re
+from base64 import b64decode
 
 import pytest
 from bs4 import BeautifulSoup
 
-from metaclip_spark.reports.html import percent, render_html, seconds, visible_text
-from metaclip_spark.reports.profile import LONGEST_SHOWN
-from tests.support.browser import CHROMIUM, HOSTILE_HOST, visit
-from tests.support.hostile import HOSTILE, MARK, hostile_report
+from metaclip_spark.reports.pages.csv_links import csv_link
+from metaclip_spark.reports.pages.html import percent, render_html, seconds, visible_text
+from metaclip_spark.reports.pages.reasons import REASONS, STEP_REASONS, meaning_of
+from metaclip_spark.reports.samples import LONGEST_SHOWN
+from tests.support.browser import CHROMIUM, HOSTILE_HOST, open_tab, visit
+from tests.support.hostile import HOSTILE, MARK, NAME, hostile_report
 
 OURS = {"script", "img", "iframe", "link", "base", "form", "input", "object", "embed", "a"}
 
@@ -20,7 +23,9 @@ def page():
 
 def test_hostile_texts_make_no_element_and_no_attribute(page):
     soup = BeautifulSoup(page, "html5lib")
-    assert {link["href"][0] for link in soup.find_all("a")} == {"#"}
+    assert {link["href"].split(";")[0][:13] for link in soup.find_all("a") if link["href"][0] != "#"} == {
+        "data:text/csv"
+    }
     assert not {tag.name for tag in soup.find_all(OURS - {"a"})}
     assert not [name for tag in soup.find_all() for name in tag.attrs if name.startswith("on") or name == "src"]
     assert len(soup.find_all("style")) == 1
@@ -89,12 +94,42 @@ def test_in_a_browser_hostile_texts_do_nothing(tmp_path, page, dark):
     path.write_text(page, encoding="utf-8")
     # A dialog would stop the visit until it times out.
     seen = visit(path, tmp_path, dark=dark)
-    assert BeautifulSoup(seen.dom, "html5lib").title.text == "Curation report"
+    assert BeautifulSoup(seen.dom, "html5lib").title.text == f"Curation report: {NAME}"
     assert seen.console == []
     assert seen.requests == []
     # A policy that stops scripts would hide a hole in the escaping.
     path.write_text(re.sub(r"<meta http-equiv[^>]*>", "", page), encoding="utf-8")
     seen = visit(path, tmp_path, dark=dark)
-    assert BeautifulSoup(seen.dom, "html5lib").title.text == "Curation report"
+    assert BeautifulSoup(seen.dom, "html5lib").title.text == f"Curation report: {NAME}"
     assert seen.console == []
     assert seen.requests == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_nothing_is_cut_off_on_a_screen_a_phone_or_paper(tmp_path, page):
+    path = tmp_path / "report.html"
+    path.write_text(page, encoding="utf-8")
+    with open_tab(tmp_path) as tab:
+        tab.open(path)
+        assert tab.lay_out(1200) == []
+        assert tab.lay_out(390) == []
+        # US Letter without its margins.
+        assert tab.lay_out(725, media="print") == []
+        assert tab.pdf().startswith(b"%PDF")
+        tab.value("document.body.append(Object.assign(document.createElement('pre'), {textContent: 'x'.repeat(999)}))")
+        assert tab.lay_out(390)
+
+
+def test_csv_links_hold_the_table_and_no_formula():
+    link = BeautifulSoup(
+        csv_link([{"entry": "=1+1", "count": 2, "pairs": []}, {"entry": "<b>", "count": 3}], "x"), "html5lib"
+    ).a
+    content = b64decode(link["href"].partition("base64,")[2]).decode("utf-8-sig")
+    assert content == "entry,count\r\n'=1+1,2\r\n<b>,3\r\n"
+    assert csv_link([], "x") == ""
+
+
+def test_every_reason_of_the_code_has_its_gloss():
+    assert all(meaning_of(reason) for reason in (*REASONS, *STEP_REASONS))
+    assert meaning_of("record.skipped_revisit") == "not a page: a record of the type revisit"
+    assert "`" not in meaning_of("record.page_too_large")

@@ -14,21 +14,14 @@ from markupsafe import Markup
 
 from metaclip_spark.errors import counted
 from metaclip_spark.reports import charts
-from metaclip_spark.reports.profile import LONGEST_SHOWN, MOST_ENTRIES_PER_PAIR, TEXT_LENGTHS
+from metaclip_spark.reports.pages.csv_links import csv_link
+from metaclip_spark.reports.pages.reasons import meaning_of
+from metaclip_spark.reports.profile import KEEP_CLASSES, MOST_ENTRIES_PER_PAIR, TEXT_LENGTHS
 from metaclip_spark.reports.records import Report
+from metaclip_spark.reports.samples import LONGEST_SHOWN
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 """Unicode categories that show as nothing or act on other characters: controls, formats, line separators."""
-
-GLOSSES = {
-    "duplicate": "the same URL and text again",
-    "no_entry": "no metadata entry in the text",
-    "language_gate": "removed by the language filter",
-    "not_drawn": "thinned out by balancing",
-    "image.only_fragment": "URL is only #...",
-    "record.skipped_status": "HTTP status is not 200",
-}
-"""Reasons whose code does not say enough; docs/outputs.md has all of them."""
 
 _MOST_MARKS = 3
 """Combining marks on one character that are shown; more of them climb over the lines above."""
@@ -36,50 +29,73 @@ _MOST_MARKS = 3
 
 def render_html(report: Report) -> str:
     """Renders a report as an HTML document."""
-    environment = page_environment()
-    filters: dict[str, Callable[..., str]] = {
-        "visible": visible_text,
-        "number": lambda number: f"{number:,}",
-        "decimal": lambda number: f"{number:,.1f}",
-        "percent": percent,
-        "seconds": seconds,
-        "counted": counted,
-        "gloss": lambda reason: GLOSSES.get(reason, ""),
-    }
-    environment.filters.update(filters)
-    return environment.get_template("report.html.j2").render(
-        report=msgspec.to_builtins(report), pictures=_pictures(report)
+    return (
+        page_environment()
+        .get_template("report.html.j2")
+        .render(report=msgspec.to_builtins(report), pictures=_pictures(report), name=run_name(report.output))
     )
 
 
 def page_environment() -> Environment:
     """Gives Jinja2's environment for pages: every value is escaped, and one that is not there is an error."""
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("metaclip_spark.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    filters: dict[str, Callable[..., str]] = {
+        "visible": visible_text,
+        "domain": domain_text,
+        "number": lambda number: f"{number:,}",
+        "decimal": lambda number: f"{number:,.1f}",
+        "percent": percent,
+        "seconds": seconds,
+        "time": time_text,
+        "counted": counted,
+        "gloss": meaning_of,
+        "csv": csv_link,
+    }
+    environment.filters.update(filters)
+    return environment
 
 
-def visible_text(text: str | None, characters: int | None = None) -> Markup:
+def run_name(output: str) -> str:
+    """Names a run by the last part of its folder's path, as a page's title can hold it."""
+    name = output.rstrip("/").rpartition("/")[2][:80]
+    return "".join(character if character.isprintable() else "\ufffd" for character in name)
+
+
+def time_text(time: str) -> str:
+    """Writes a time of the log, such as 2026-11-27T04:48:49Z, for people."""
+    return f"{time[:10]} {time[11:16]}\u00a0UTC" if time else "unknown"
+
+
+def domain_text(domain: str) -> Markup:
+    """Shows a domain, which may be broken behind its dots."""
+    shown: Markup = visible_text(domain)
+    return shown.replace(".", Markup(".<wbr>"))
+
+
+def visible_text(text: str | None, characters: int | None = None, limit: int = LONGEST_SHOWN) -> Markup:
     """Shows a stranger's text as text.
 
     Args:
         text: Any text.
         characters: Its whole length, where `text` was cut before.
+        limit: How many characters are shown.
 
     Returns:
         Escaped text in an element of its own direction; characters that show as nothing stand as their code point, and
-        what lies beyond `LONGEST_SHOWN` characters is replaced by a note.
+        what lies beyond the limit is replaced by a note.
     """
     if not text:
         return Markup('<span class="nothing">nothing</span>')
     whole = characters if characters is not None else len(text)
-    shown = Markup("").join(_shown_characters(text[:LONGEST_SHOWN]))
+    shown = Markup("").join(_shown_characters(text[:limit]))
     note = Markup(' <span class="note">… cut, {} characters in all</span>').format(f"{whole:,}")
-    return Markup('<bdi class="theirs">{}</bdi>{}').format(shown, note if whole > LONGEST_SHOWN else "")
+    return Markup('<bdi class="theirs">{}</bdi>{}').format(shown, note if whole > limit else "")
 
 
 def percent(share: float) -> str:
@@ -133,6 +149,13 @@ def _pictures(report: Report) -> dict[str, Markup]:
             groups = [class_name(int(row.group)) for row in rows]
             series = {"matched": [row.matched for row in rows], "curated": [row.curated for row in rows]}
             figures[name] = (charts.bars_chart(groups, series), description)
+    keep = report.profile.keep_probabilities
+    if any(keep):
+        classes = [f"{place / KEEP_CLASSES:.1f}-{(place + 1) / KEEP_CLASSES:.1f}" for place in range(KEEP_CLASSES)]
+        figures["keep_probabilities"] = (
+            charts.bars_chart(classes, {"curated": keep}),
+            "Curated pairs by keep probability",
+        )
     return {
         name: Markup(charts.inline_svg(figure, name, description))  # noqa: S704 - our own drawing
         for name, (figure, description) in figures.items()

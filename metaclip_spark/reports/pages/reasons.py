@@ -1,0 +1,64 @@
+"""What each reason means by which a record, an image, a text or a pair leaves: for the pages and the documentation."""
+
+REASONS = {
+    "archive.not_an_archive": "the file is neither WARC, WAT nor ARC",
+    "archive.error_page": "an error page of a server, instead of the archive",
+    "archive.not_opened": "the file could not be opened",
+    "archive.read_error": "the file could not be read to its end",
+    "archive.reader_error": "the reader of archives failed",
+    "archive.not_read_to_end": "reading stopped before the end",
+    "archive.corrupt": "bytes that hold no record, or a compressed member that cannot be unpacked",
+    "archive.truncated": "the file ends within a record",
+    "record.bad_content_length": "the record's length is missing or wrong",
+    "record.bad_envelope": "a WAT record whose JSON lacks what it must have",
+    "record.bad_http_header": "no HTTP header can be read",
+    "record.bad_links": "a WAT record whose links are not a list",
+    "record.invalid_json": "the JSON cannot be parsed",
+    "record.line_too_long": "a line of a JSONL file is longer than the limit",
+    "record.no_envelope": "a WAT record without an envelope",
+    "record.no_target_uri": "the record names no page",
+    "record.no_text_key": "a line of a JSONL file lacks the text",
+    "record.no_url_key": "a line of a JSONL file lacks the URL",
+    "record.not_an_object": "a line of a JSONL file holds no JSON object",
+    "record.page_too_large": "above `--max-page-bytes`",
+    "record.parser_crash": "the HTML parser died on this page, also alone in a process of its own",
+    "record.parser_error": "the HTML parser raised an error",
+    "record.parser_timeout": "parsing took longer than `--page-timeout-seconds`",
+    "record.truncated": "the record is cut off",
+    "record.undecodable": "the page's compression or transfer encoding cannot be undone",
+    "record.skipped_dns": "not a page: a DNS answer",
+    "record.skipped_metadata": "not a page: a metadata record",
+    "record.skipped_not_html": "not a page: another content type",
+    "record.skipped_status": "not a page: the HTTP status is not 200",
+    "record.skipped_unknown": "not a page: a record type that no standard names",
+    "image.bad_link": "a WAT link that is null, or whose URL is not a string",
+    "image.data_url": "the image is in the page itself (`data:`)",
+    "image.no_host": "the URL has no host",
+    "image.no_text": "neither alt nor title nor data-image-title",
+    "image.no_url": "no `src`, or an empty one",
+    "image.not_a_string": "the URL is not a string (files of `--pool`)",
+    "image.not_http": "neither http nor https",
+    "image.only_fragment": "the URL is only `#...`",
+    "image.unparsable_url": "the URL cannot be parsed",
+    "text.empty": "nothing is left after white space is stripped",
+    "text.not_a_string": "the text is not a string",
+}
+"""What each reason of `rejects/` means; a test compares them with those that the code names."""
+
+STEP_REASONS = {
+    "duplicate": "the same URL and text again",
+    "no_entry": "no metadata entry in the text",
+    "language_gate": "removed by the language filter",
+    "not_drawn": "thinned out by balancing",
+}
+"""The reasons by which pairs leave after extraction."""
+
+_SKIPPED = "record.skipped_"
+
+
+def meaning_of(reason: str) -> str:
+    """Says what a reason means, without the marks of Markdown; empty for one that this version does not know."""
+    found = {**REASONS, **STEP_REASONS}.get(reason, "").replace("`", "")
+    if not found and reason.startswith(_SKIPPED):
+        return f"not a page: a record of the type {reason.removeprefix(_SKIPPED)}"
+    return found

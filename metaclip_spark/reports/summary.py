@@ -1,0 +1,62 @@
+"""A report in plain text for the terminal, and its figures for logs."""
+
+from textwrap import wrap
+
+import msgspec
+
+from metaclip_spark.errors import counted
+from metaclip_spark.reports.records import Report
+from metaclip_spark.stores.storage import JsonObject
+
+COLUMNS = 80
+"""The width of a terminal that nobody has widened."""
+
+
+def summary_lines(report: Report) -> list[str]:
+    """Puts a report into plain text for the terminal."""
+    head = [f"{each.entry_text}\u00a0{each.entry_count:,}" for each in report.head_entries]
+    lines = ["", "Funnel"]
+    for line in report.funnel:
+        lines.append(f"  {line.in_number:>14,} {line.came_in:<8} -> {line.out_number:>14,} {line.went_out}")
+        lines += [f"  {number:>33,}   - {reason}" for reason, number in line.reasons.items() if number]
+    lines += [
+        "",
+        "Matches",
+        *_wrapped(
+            f"{counted(report.matches, 'match', 'matches')}, {report.matches_per_matched_pair:.2f} per matched pair; "
+            f"{report.entries_never_matched:,} of {counted(report.entries, 'entry', 'entries')} never matched"
+        ),
+        *_wrapped(f"Head entries: {', '.join(head)}"),
+        "",
+        "Balance",
+        f"  t = {report.threshold_t}: tail share {report.tail_share:.1%}, "
+        f"{counted(report.head_entries_cut, 'head entry', 'head entries')} thinned",
+        f"  expected {report.expected_size:,.1f} ± {report.standard_error:,.1f} pairs, curated {report.real_size:,}",
+    ]
+    for warning in report.warnings:
+        lines += _wrapped(f"Warning: {warning}")
+    return lines
+
+
+def summary_numbers(report: Report) -> JsonObject:
+    """Puts the figures of the summary into an object, for logs."""
+    return {
+        "funnel": msgspec.to_builtins(report.funnel),
+        "matches": report.matches,
+        "entries": report.entries,
+        "entries_never_matched": report.entries_never_matched,
+        "threshold_t": report.threshold_t,
+        "tail_share": report.tail_share,
+        "head_entries_cut": report.head_entries_cut,
+        "expected_size": report.expected_size,
+        "standard_error": report.standard_error,
+        "curated": report.real_size,
+    }
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines of at most `COLUMNS` columns, broken between words only; an entry stays beside its count."""
+    lines = wrap(
+        text, COLUMNS, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    return [line.replace("\u00a0", " ") for line in lines]
