@@ -5,6 +5,7 @@ import sys
 
 import nbformat
 import pytest
+from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -29,14 +30,26 @@ def run_folder(tmp_path_factory):
         yield checkout / "demo-output"
 
 
-def execute(name, folder):
+def client_of(name, folder, kernel=None):
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
-    return NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+    if kernel:
+        # What another notebook has left is not there.
+        notebook.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
+    return NotebookClient(notebook, timeout=600, km=kernel, resources={"metadata": {"path": str(folder)}})
+
+
+@pytest.fixture(scope="module")
+def kernel(run_folder):
+    """One kernel for all notebooks: the first starts Spark, which the others find running."""
+    kernel, client = start_new_kernel(cwd=str(run_folder.parent / "notebooks"))
+    client.stop_channels()
+    yield kernel
+    kernel.shutdown_kernel(now=True)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_notebook_runs(run_folder, name):
-    done = execute(name, run_folder.parent / "notebooks")
+def test_the_notebook_runs(run_folder, kernel, name):
+    done = client_of(name, run_folder.parent / "notebooks", kernel).execute()
     outputs = [output for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
     assert (run_folder / "run.json").exists()
@@ -56,7 +69,7 @@ def test_the_notebook_runs(run_folder, name):
 def test_no_run_is_made_where_one_is_named(run_folder, monkeypatch, tmp_path):
     monkeypatch.setenv("METACLIP_RUN", str(tmp_path / "mistyped"))
     with pytest.raises(CellExecutionError, match="mistyped is not a run"):
-        execute("explore_pool", run_folder.parent / "notebooks")
+        client_of("explore_pool", run_folder.parent / "notebooks").execute()
     assert not (tmp_path / "mistyped").exists()
 
 
