@@ -149,6 +149,7 @@ def _show_finished(run: "Run", report: "Report") -> None:
             "",
             f"Run finished: {run.storage.root}",
             f"Report: {shown_path(run.storage, finished.report)}/report.html",
+            *([f"Comparison with {report.comparison.name}: in the report"] if report.comparison else []),
             f"Curated pairs: {curated}",
             "To download their images:",
             *img2dataset_lines(curated),

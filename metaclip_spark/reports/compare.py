@@ -1,20 +1,26 @@
 """Two runs, or a run and a file of entry counts, side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from pyspark.sql import functions as F
 
 from metaclip_spark.balance import exact_sum
+from metaclip_spark.config.made_with import differing
 from metaclip_spark.entries import entries_of_counts, load_entry_counts
 from metaclip_spark.errors import said_of
-from metaclip_spark.reports.records import ComparedFigure, Comparison, MissingEntries, Move, Report
+from metaclip_spark.reports.records import ComparedFigure, Comparison, MissingEntries, Move, Overlap, Report
+from metaclip_spark.runs.layout import CURATED as CURATED_TABLE
 from metaclip_spark.runs.layout import report_file
 from metaclip_spark.runs.open import check_finished, open_beside, read_log
 from metaclip_spark.runs.paths import counts_in_run, is_run_folder
 from metaclip_spark.runs.records import read_report
 from metaclip_spark.runs.run import Run, read_entry_counts
-from metaclip_spark.stores.storage import Storage
+from metaclip_spark.stores.storage import JsonObject, Storage
+from udfs.schemas import CURATED
 from udfs.sources.credentials import without_credentials
 
 LISTED_MOVES = 20
@@ -69,18 +75,53 @@ def compare_with(run: Run, report: Report, path: str, texts: Sequence[str], coun
         return compare_counts(texts, counts, *read_count_file(path), name=without_credentials(path))
     other = open_beside(run, path)
     other_report = read_report(other.storage, report_file(other.state), Report)
+    comparison = compare_counts(
+        texts, counts, *read_entry_counts(other), name=path, runs=_figures(report, other_report) if other_report else ()
+    )
+    settings = _differing_settings(report.settings, other_report.settings) if other_report else []
+    return msgspec.structs.replace(comparison, settings=settings, curated=_overlap(run, other))
+
+
+def _figures(report: Report, other: Report) -> list[ComparedFigure]:
+    """Puts the figures of two reports side by side, with their differences."""
+    thresholds = ComparedFigure(figure="threshold t", this=report.threshold_t, other=other.threshold_t)
     figures = [
         ComparedFigure(
             figure=name.replace("real", "actual").replace("_", " "),
             this=form.format(getattr(report, name)),
-            other=form.format(getattr(other_report, name)),
+            other=form.format(getattr(other, name)),
+            difference=form.replace(":", ":+").format(getattr(report, name) - getattr(other, name)),
         )
         for name, form in _FIGURES.items()
-        if other_report
     ]
-    threshold = other_report.threshold_t if other_report else "–"
-    thresholds = ComparedFigure(figure="threshold t", this=report.threshold_t, other=threshold)
-    return compare_counts(texts, counts, *read_entry_counts(other), name=path, runs=[thresholds, *figures])
+    return [thresholds, *figures]
+
+
+def _differing_settings(ours: Mapping[str, JsonObject], theirs: Mapping[str, JsonObject]) -> list[ComparedFigure]:
+    """Names the settings of the steps that differ."""
+    here, there = (
+        {f"{step}: {name}": value for step, settings in report.items() for name, value in settings.items()}
+        for report in (ours, theirs)
+    )
+    return [
+        ComparedFigure(figure=name, this=_shown(here.get(name)), other=_shown(there.get(name)))
+        for name in differing(here, there)
+    ]
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == []:
+        return "none"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _overlap(run: Run, other: Run) -> Overlap:
+    """Counts the pairs that both curated sets have, and those of one alone; triggers a Spark job."""
+    ours, theirs = (each.read(CURATED_TABLE, CURATED).select("pair_id") for each in (run, other))
+    sides = ours.withColumn("here", F.lit(1)).join(theirs.withColumn("there", F.lit(1)), "pair_id", "full")
+    row = sides.agg(*(F.count(name).alias(name) for name in ("here", "there", "pair_id"))).collect()[0]
+    both = row.here + row.there - row.pair_id
+    return Overlap(both=both, only_this=row.here - both, only_other=row.there - both)
 
 
 def compare_counts(
@@ -178,5 +219,5 @@ def _moves(texts: list[str], ours: Counts, theirs: Counts) -> list[Move]:
             share_there=float(shares[1][place]),
         )
         for place in np.argsort(-difference, kind="stable")[:LISTED_MOVES]
-        if difference[place] > 0
+        if difference[place] > 0 and ours[place] != theirs[place]
     ]

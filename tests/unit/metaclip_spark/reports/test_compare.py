@@ -37,10 +37,8 @@ def test_another_list_is_compared_over_what_is_shared():
     assert told.rank_correlation == pytest.approx(-1)
     assert told.missing_there == MissingEntries(entries=2, first=["a", "house"])
     assert told.missing_here == MissingEntries(entries=1, first=["zebra"])
-    assert {move.entry_text: (move.rank_here, move.rank_there) for move in told.moves} == {
-        "cat": (2, 1),
-        "dog": (1, 2),
-    }
+    # The count of dog is the same in both.
+    assert [(move.entry_text, move.rank_here, move.rank_there) for move in told.moves] == [("cat", 2, 1)]
 
 
 def test_a_list_without_a_common_entry_is_said_to_be_another():

@@ -19,6 +19,7 @@ from metaclip_spark.config.curation import LanguageConfig
 from metaclip_spark.reports.explain.curation import Curation, read_curation
 from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_of
 from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
+from metaclip_spark.reports.pages.reasons import meaning_of
 from metaclip_spark.reports.profile import TEXT_LENGTHS
 from metaclip_spark.runs.open import open_run
 from metaclip_spark.runs.records import Gate
@@ -27,6 +28,7 @@ from tests.support import oracle
 from tests.support.jobs import METADATA, SAMPLE, call, report_of, rows, run_json, state_of
 from tests.support.runs import take_folder, tell_again, unfinish, write_newer
 from udfs.balancing.draw import pair_draws
+from udfs.matching.spacing import spacing
 from udfs.pairs.text import pair_id
 
 THRESHOLD = 20
@@ -84,6 +86,16 @@ def test_groups_are_those_of_the_tables(tables, report):
     assert profile["text_lengths"] == sorted(lengths, key=lambda row: row["group"])
     domains = grouped(tables, lambda row: urlsplit(row["image_url"]).netloc.rpartition("@")[2].lower())
     assert profile["domains"] == sorted(domains, key=lambda row: (-row["matched"], row["group"]))[:20]
+    lost = sorted(domains, key=lambda row: (row["curated"] - row["matched"], row["group"]))
+    assert profile["domains_lost"] == [row for row in lost if row["curated"] < row["matched"]][:20]
+    classes = Counter(min(9, math.floor(row["keep_probability"] * 10)) for row in tables["curated"])
+    assert profile["keep_probabilities"] == [classes[place] for place in range(10)]
+    matched = {row["pair_id"] for row in tables["matched"]}
+    unmatched = [row["alt_text"] for row in tables["pool"] if row["pair_id"] not in matched]
+    assert profile["unmatched"]["searched"] == len(unmatched)
+    assert {row["text"] for row in profile["unmatched"]["texts"]} <= {text[:300] for text in unmatched}
+    word = profile["unmatched"]["words"][0]
+    assert word["texts"] == sum(word["word"] in spacing(text[:300]).split() for text in unmatched)
 
 
 def test_figures_per_entry_are_those_of_the_tables(output, tables, report):
@@ -102,9 +114,15 @@ def test_figures_per_entry_are_those_of_the_tables(output, tables, report):
     assert [row["expected_kept"] for row in stored] == pytest.approx(expected, abs=0.01)
     lost = sorted(range(len(counts)), key=lambda entry: (kept[entry] - counts[entry], entry))[:20]
     assert [row["entry_id"] for row in report["profile"]["most_cut"]] == lost
+    curated = {pair["pair_id"] for pair in tables["curated"]}
     for row in report["profile"]["most_cut"]:
-        with_it = [pair["pair_id"] for pair in tables["curated"] if row["entry_id"] in pair["entry_ids"]]
-        assert [pair["pair_id"] for pair in row["pairs"]] == with_it[:3]
+        with_it = {pair["pair_id"]: pair for pair in tables["passed"] if row["entry_id"] in pair["entry_ids"]}
+        for pairs, is_kept in ((row["pairs"], True), (row["dropped"], False)):
+            assert len(pairs) == min(3, sum((pair_id in curated) == is_kept for pair_id in with_it))
+            for pair in pairs:
+                assert (pair["pair_id"] in curated) == is_kept
+                chance = oracle.keep_probability(with_it[pair["pair_id"]]["entry_ids"], counts, THRESHOLD)
+                assert pair["keep_probability"] == pytest.approx(chance)
     for line in report["profile"]["coverage"]:
         assert line["matched"] == sum(line["from"] <= count <= line["to"] for count in counts)
         assert line["curated"] == sum(line["from"] <= count <= line["to"] for count in kept)
@@ -122,7 +140,14 @@ def test_the_page_shows_the_numbers_of_run_json(output, report):
         assert f"{number:,}" in shown
     assert f"{numbers['sample']['expected_size']:,.1f}" in shown
     assert report["curves"]["cumulative"]["shares"][-1] == 1
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
+    assert all(meaning_of(reason) for line in report["funnel"] for reason in line["reasons"])
+    assert report["output"] == run_json(output)["output"]["output"] == str(output)
+    assert report["started"] <= report["ended"]
+    (command,) = report["commands"]
+    assert command["command"].startswith("python jobs/curate.py --archives ")
+    assert run_json(output)["commands"] == report["commands"]
+    assert list(run_json(output)["seconds"])[-1] == "report"
     assert len(page.encode()) < 3_000_000
     assert "http" not in " ".join(tag["href"] for tag in BeautifulSoup(page, "html5lib").find_all("a"))
 
@@ -322,7 +347,13 @@ def test_two_runs_and_a_file_of_counts_side_by_side(output, tmp_path, capsys):
     assert comparison["rank_correlation"] == pytest.approx(1)
     assert comparison["moves"] == []
     assert comparison["sentence"] == ""
-    assert {"figure": "threshold t", "this": 20, "other": 20} in comparison["runs"]
+    assert comparison["runs"][0] == {"figure": "threshold t", "this": 20, "other": 20, "difference": ""}
+    assert comparison["runs"][-1]["difference"] == "+0"
+    assert comparison["settings"] == []
+    assert comparison["curated"] == {"both": report_of(run)["real_size"], "only_this": 0, "only_other": 0}
+    assert f"Comparison with {output}: in the report" in capsys.readouterr().out
+    assert report_of(run)["commands"] == report_of(output)["commands"]
+    assert report_of(run)["ended"] == report_of(output)["ended"]
     counts = tmp_path / "counts.json"
     counts.write_text(json.dumps({"dog": 5, "cat": 900, "no such entry <b>": 3}))
     assert call("report_curation", "--output", run, "--against", counts) == 0
@@ -391,7 +422,10 @@ def test_the_next_report_puts_a_run_json_right_that_was_lost_or_is_older(output,
 @pytest.mark.parametrize(
     ("entries", "sentences"),
     [
-        (["zebra"], ["No text of the pool holds a metadata entry", "No pair was matched."]),
+        (
+            ["zebra"],
+            ["No text of the pool holds a metadata entry", "No pair was matched. There are no pairs to describe."],
+        ),
         (["dog"], ["No entry has more than t pairs, so nothing is thinned.", "No pair was lost."]),
     ],
 )
@@ -406,6 +440,6 @@ def test_runs_with_nothing_to_show_say_so(tmp_path, entries, sentences):
     page = (report_folder(run) / "report.html").read_text()
     for sentence in sentences:
         assert sentence in page
-    assert page.count("<svg") == (4 if entries == ["dog"] else 0)
+    assert page.count("<svg") == (5 if entries == ["dog"] else 0)
     assert pair_id("http://a.example/t", "the dog") in {row["pair_id"] for row in rows(run, "pool")}
     assert math.isfinite(report_of(run)["expected_size"])
