@@ -4,14 +4,13 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from os import PathLike, fspath
 from typing import Any, get_origin, get_type_hints
 
 from pyspark.sql import DataFrame
 
 from metaclip_spark.config.fields import several
-from metaclip_spark.errors import ConfigError, CurationError, SchemaMismatchError, wrong_type
+from metaclip_spark.errors import ConfigError, CurationError, SchemaMismatchError, meant_by, wrong_type
 
 _OPTION = re.compile(r"--([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
 
@@ -25,8 +24,8 @@ def configurations(function: str, given: Mapping[str, Any], *classes: type) -> t
     known = {field.name for kind in classes for field in dataclasses.fields(kind)}
     for name in given:
         if name not in known:
-            near = get_close_matches(name, sorted(known), n=1)
-            advice = f"did you mean {near[0]}?" if near else "see the configuration page for those that it has"
+            near = meant_by(name, sorted(known))
+            advice = f"did you mean {near}?" if near else "see the configuration page for those that it has"
             raise ConfigError(f"{function} has no argument {name!r}: {advice}")
     return tuple(_configuration(function, kind, given) for kind in classes)
 
