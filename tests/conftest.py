@@ -31,7 +31,7 @@ def spark(tmp_path_factory):
     """One local session for all tests that share one; small, so that hundreds of tiny jobs stay quick."""
     from pyspark.sql import SparkSession
 
-    from metaclip_spark.stores.session import SETTINGS
+    from metaclip_spark.stores.session import LOCAL_SETTINGS, SETTINGS
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
@@ -39,7 +39,7 @@ def spark(tmp_path_factory):
     builder = (
         SparkSession.builder.master("local[2,4]")
         .appName("metaclip-spark tests")
-        .config(map={**SETTINGS})
+        .config(map={**SETTINGS, **LOCAL_SETTINGS})
         .config("spark.ui.enabled", "false")
         .config("spark.sql.shuffle.partitions", "3")
         .config("spark.driver.bindAddress", "127.0.0.1")

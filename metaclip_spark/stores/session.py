@@ -41,6 +41,9 @@ SETTINGS = {
 }
 """Settings that a running session accepts as well; a value that the user gave to spark-submit wins."""
 
+LOCAL_SETTINGS = {"spark.driver.memory": "2g", "spark.python.daemon.module": "metaclip_spark.stores.python_daemon"}
+"""Settings of a session that plain python starts, whose workers have the packages of the driver."""
+
 
 def get_session(application: str, extra: Mapping[str, str] | None = None, *, purpose: str = "") -> SparkSession:
     """Finds the running Spark session or starts one.
@@ -74,7 +77,7 @@ def _start_session(application: str, extra: Mapping[str, str], purpose: str) -> 
         check_java()
         # Workers of a local session would otherwise start the first python3 on the path.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        settings |= {**SETTINGS, **extra, "spark.driver.memory": "2g"}
+        settings |= {**SETTINGS, **LOCAL_SETTINGS, **extra}
         if "MASTER" not in os.environ:
             # A local session has no business on the network.
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")

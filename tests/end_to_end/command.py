@@ -56,7 +56,12 @@ class Installation:
     def submit_command(self, master: str, job: str, *options: object, settings: Sequence[str] = ()) -> list[str]:
         """Gives the command line of a job."""
         submit = self.site_packages / "pyspark" / "bin" / "spark-submit"
-        usual = ("spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")
+        usual = (
+            "spark.ui.enabled=false",
+            "spark.driver.host=127.0.0.1",
+            "spark.driver.bindAddress=127.0.0.1",
+            "spark.python.daemon.module=python_daemon",
+        )
         configured = [part for setting in (*usual, *settings) for part in ("--conf", setting)]
         script = self.folder / "jobs" / f"{job}.py"
         return [
@@ -136,6 +141,8 @@ def install_outside(folder: Path, python: str | None = None) -> Installation:
     venv.create(folder / "python", with_pip=False, symlinks=True)
     own = next((folder / "python" / "lib").glob("python3*")) / "site-packages"
     (own / "dependencies.pth").write_text(f"{packages}\n")
+    # Half of the time of workers on a small input goes into Spark's archives.
+    shutil.copy(CHECKOUT / "metaclip_spark" / "stores" / "python_daemon.py", own)
     shutil.copytree(CHECKOUT / "jobs", folder / "jobs", ignore=shutil.ignore_patterns("__pycache__"))
     zip_path = folder / "metaclip_spark.zip"
     subprocess.run([sys.executable, CHECKOUT / ".ci" / "build_zip.py", zip_path], check=True, cwd=CHECKOUT)

@@ -54,6 +54,7 @@ def test_the_pack_imports_what_workers_need_from_any_folder_and_without_our_pyth
 
 def test_executors_run_on_the_pack(pack, newest, reference):
     settings = (
+        "spark.python.daemon.module=pyspark.daemon",
         f"spark.archives={pack}#environment",
         "spark.pyspark.python=./environment/bin/python",
         # The archive is unpacked for executors only; a driver on this machine has its own Python.

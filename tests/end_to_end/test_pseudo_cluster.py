@@ -23,6 +23,7 @@ DYNAMIC_ALLOCATION = (
     "spark.dynamicAllocation.executorIdleTimeout=1s",
     "spark.executor.cores=1",
 )
+AS_DEPLOYED = (*DYNAMIC_ALLOCATION, "spark.python.daemon.module=pyspark.daemon")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_a_standalone_cluster_whose_executors_come_and_go(newest, reference):
     output = newest.folder / "standalone"
     with standalone_cluster(newest) as master:
         checked = newest.submit(master, "check_cluster", *ARCHIVES, *BALANCE[:2], "--output", newest.folder / "check")
-        newest.submit(master, "curate", *ARCHIVES, *BALANCE, "--output", output, settings=DYNAMIC_ALLOCATION)
+        newest.submit(master, "curate", *ARCHIVES, *BALANCE, "--output", output, settings=AS_DEPLOYED)
     assert content(output) == reference
     # spark-submit puts the log in between.
     told = [line for line in checked.stdout.splitlines() if line.startswith(("ok ", "FAIL "))]
