@@ -249,10 +249,10 @@ class RunSummary(Record):
     steps: dict[str, FinishedStep]
     deviations_from_the_paper: list[str]
     warnings: list[str]
-    started: str
-    ended: str
-    commands: list[JsonObject]
-    seconds: dict[str, float]
+    started: str = ""
+    ended: str = ""
+    commands: list[JsonObject] = msgspec.field(default_factory=list)
+    seconds: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 UNKNOWN_KEY = "unknown field"
