@@ -79,7 +79,7 @@ class WorkerMemory:
         """Gives the share of the tables that each worker which maps them holds, and notes the largest worker."""
         shares = {}
         for worker in descendants(process):
-            if b"pyspark.daemon" not in command_of(worker):
+            if not any(part.endswith(b"daemon") for part in command_of(worker)):
                 continue
             self.resident = max(self.resident, resident_bytes(worker))
             with contextlib.suppress(OSError):

@@ -56,7 +56,7 @@ def make_pool(folder: Path, pairs: int, entries: int) -> None:
 
 def kind_of(command: list[bytes]) -> str | None:
     """Tells what a process of the job is."""
-    if b"pyspark.daemon" in command:
+    if any(part.endswith(b"daemon") for part in command):
         return "python worker"
     if b"org.apache.spark.deploy.SparkSubmit" in command:
         return "JVM of driver and executor"

@@ -166,7 +166,8 @@ class Settings:
 def finish_in_its_place(output: Output, options: Sequence[object]) -> None:
     """Takes over a run, whose driver is silent, and finishes it."""
     with impatience():
-        assert call("curate", *options, "--output", output, "--resume") == 0
+        # Without --clean it would only read a run that another one has finished with the same options.
+        assert call("curate", *options, "--output", output, "--resume", "--clean") == 0
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,9 @@ def test_of_two_drivers_started_in_the_same_second_one_works(paused, second, fin
     with driver(tmp_path / "other") as other:
         both = (paused, other)
         for each in both:
-            each.begin("curate", *second.options, "--output", output, "--resume", moment="before create open")
+            # Without --clean, neither would have anything to do.
+            given = (*second.options, "--output", output, "--resume", "--clean")
+            each.begin("curate", *given, moment="before create open")
         for each in both:
             each.wait_until_stopped()
         for each in both:
