@@ -90,3 +90,12 @@ def run_json(output: Output) -> dict | None:
 def content(output: Output) -> dict[str, list[str]]:
     """Gives every table of a run as a sorted list of rows, to compare two runs as sets of rows."""
     return {table: sorted(json.dumps(row, sort_keys=True) for row in rows(output, table)) for table in TABLES}
+
+
+def known_before(now, before):
+    """Leaves out what records of an earlier version do not have."""
+    if isinstance(now, dict) and isinstance(before, dict):
+        return {name: known_before(value, before[name]) for name, value in now.items() if name in before}
+    if isinstance(now, list) and isinstance(before, list) and len(now) == len(before):
+        return [known_before(*both) for both in zip(now, before, strict=True)]
+    return now

@@ -201,7 +201,7 @@ def test_a_run_is_begun_continued_and_read(spark, tmp_path):
 
 
 def test_trial_writes_begin_no_run(spark, tmp_path):
-    with try_output(OutputConfig(output=str(tmp_path / "run")), "check") as run:
+    with try_output(OutputConfig(output=str(tmp_path / "run")), "check", ()) as run:
         assert run.storage.names("") == []
     assert Storage(str(tmp_path / "run")).names("") == []
     assert spark
