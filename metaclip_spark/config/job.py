@@ -110,7 +110,8 @@ def typed_command() -> str:
 
 def as_typed(program: str, arguments: Sequence[str]) -> str:
     """A command line for a shell, without the credentials that URLs in it may hold."""
-    shown = shlex.join(_without_credentials(argument) for argument in arguments)
+    # An argument may be a URL with blanks in it, or hold several.
+    shown = urls_without_credentials(shlex.join(map(_without_credentials, arguments)))
     left = len(shown) - LONGEST_COMMAND
     return f"{program} {shown[:LONGEST_COMMAND]}" + (f" ... ({left:,} characters more)" if left > 0 else "")
 

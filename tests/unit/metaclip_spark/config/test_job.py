@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyspark.errors import PySparkException
 
-from metaclip_spark.config.job import root_cause, run_job
+from metaclip_spark.config.job import as_typed, root_cause, run_job
 from metaclip_spark.errors import ConfigError, SuspectSampleError, TooManyRejectsError
 
 
@@ -138,3 +138,25 @@ def test_a_missing_dependency_is_one_line_and_a_module_of_ours_a_bug(capfd):
     assert capfd.readouterr().err == told
     with pytest.raises(ModuleNotFoundError):
         run_job(lambda: missing("metaclip_spark.nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["--archives=https://me:secret@h/a?sig=hidden"], "'--archives=https://h/a?...'"),
+        (["--archives", "https://h/a?sig=hid den"], "--archives 'https://h/a?...'"),
+        (
+            ["--archives", '["https://me:secret@h/a", "https://me:hidden@h/b"]'],
+            """--archives '["https://h/a", "https://h/b"]'""",
+        ),
+        (["--output", "s3://bucket/a?b#c"], "--output 's3://bucket/a?b#c'"),
+    ],
+)
+def test_a_command_is_kept_without_the_credentials_in_it(arguments, shown):
+    assert as_typed("metaclip-spark curate", arguments) == f"metaclip-spark curate {shown}"
+
+
+def test_of_a_command_with_thousands_of_names_the_beginning_is_kept():
+    kept = as_typed("curate", ["--archives", *["a.warc"] * 1000])
+    assert kept.startswith("curate --archives a.warc a.warc ")
+    assert kept.endswith(f" ... ({len('--archives') + 7 * 1000 - 2000:,} characters more)")
