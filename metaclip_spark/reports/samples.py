@@ -152,8 +152,10 @@ def unmatched_texts(pool: DataFrame, matched: DataFrame, pairs: int, unmatched: 
     texts = F.substring("alt_text", 1, LONGEST_SHOWN).alias("text"), F.length("alt_text").alias("characters")
     left = _below(pool, bound).join(matched_ids, "pair_id", "left_anti").select("pair_id", *texts)
     rows = sorted(left.collect(), key=lambda row: str(row.pair_id))
-    first = {row.text: row.characters for row in reversed(rows)}
-    shown = list(reversed(first.items()))[:UNMATCHED_SHOWN]
+    first: dict[str, int] = {}
+    for row in rows:
+        first.setdefault(row.text, row.characters)
+    shown = list(first.items())[:UNMATCHED_SHOWN]
     return UnmatchedTexts(
         searched=len(rows),
         texts=[SampleText(text=text, characters=characters) for text, characters in shown],
