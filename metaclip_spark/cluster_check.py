@@ -82,11 +82,12 @@ def check_cluster(
     done = ledger_of(run.state).accepted()
     pending = [each for each in paths if each.archive not in done]
     sizes = [] if problems else _sizes(pending, fetch_options(extract))
-    verdict.add("archives", problems[0] if problems else None, _input_in_words(paths, pending, sizes))
+    size = round(sum(sizes) / len(sizes) * len(pending)) if sizes else None
+    told = _input_in_words(len(paths), len(pending), size, is_exact=len(sizes) == len(pending))
+    verdict.add("archives", problems[0] if problems else None, told)
     if writes:
         _check_output(verdict, run)
     if pending and not problems:
-        size = round(sum(sizes) / len(sizes) * len(pending)) if sizes else 0
         _canary(verdict, run, extract, pending, size, most=None if writes else 1)
     return verdict
 
@@ -105,13 +106,12 @@ def _sizes(paths: Sequence[ArchivePath], options: FetchOptions) -> list[int]:
         return [found for found in pool.map(size, looked_at) if found is not None]
 
 
-def _input_in_words(paths: Sequence[ArchivePath], pending: Sequence[ArchivePath], sizes: Sequence[int]) -> str:
+def _input_in_words(archives: int, pending: int, size: int | None, *, is_exact: bool) -> str:
     if not pending:
-        return f"all {len(paths):,} are extracted already"
-    kept = f" of {len(paths):,}, the others are extracted already" if len(pending) < len(paths) else ""
-    about = "" if len(sizes) == len(pending) else "about "
-    size = f", {about}{in_bytes(sum(sizes) / len(sizes) * len(pending))}" if sizes else ""
-    return f"{counted(len(pending), 'archive')}{kept}{size}; the first can be read"
+        return f"all {archives:,} are extracted already"
+    kept = f" of {archives:,}, the others are extracted already" if pending < archives else ""
+    bytes_in_all = f", {'' if is_exact else 'about '}{in_bytes(size)}" if size is not None else ""
+    return f"{counted(pending, 'archive')}{kept}{bytes_in_all}; the first can be read"
 
 
 def _probe(
@@ -237,9 +237,9 @@ def _duration(seconds: float) -> str:
 
 
 def _canary(
-    verdict: Verdict, run: Run, extract: ExtractConfig, paths: list[ArchivePath], size: int, *, most: int | None
+    verdict: Verdict, run: Run, extract: ExtractConfig, paths: list[ArchivePath], size: int | None, *, most: int | None
 ) -> None:
-    """Extracts `most` archives (None: one per core) and keeps nothing; `size` is the bytes of all."""
+    """Extracts `most` archives (None: one per core) and keeps nothing; `size` is the bytes of all, where known."""
     cores = run.spark.sparkContext.defaultParallelism
     number = min(most or cores, len(paths))
     chosen = paths[:: max(1, len(paths) // number)][:number]

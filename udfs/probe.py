@@ -1,6 +1,5 @@
 """What a worker finds about itself: its Python, packages, memory, scratch space, and what it can open."""
 
-import io
 import os
 import platform
 import resource
@@ -101,43 +100,21 @@ def measure_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatc
     Yields:
         Rows of `MEASURED`.
     """
-    scale = _Scale()
+    file, writer = pa.MockOutputStream(), None
     for batch in batches:
-        scale.put(batch.filter(pc.equal(batch["kind"], "pair")).select(PAIRS.names))
+        pairs = batch.filter(pc.equal(batch["kind"], "pair")).select(PAIRS.names)
+        if pairs.num_rows:
+            writer = writer or pq.ParquetWriter(file, pairs.schema, compression="zstd")
+            writer.write_batch(pairs)
         closing = batch.filter(pc.equal(batch["kind"], "archive"))
         if closing.num_rows:
+            if writer:
+                writer.close()
             weights = np.zeros(closing.num_rows, np.int64)
-            weights[0] = scale.take_off()
+            weights[0] = file.size()
+            file, writer = pa.MockOutputStream(), None
             columns = [closing[name] for name in MEASURED.names[:-1]]
             yield pa.RecordBatch.from_arrays([*columns, arrow_numbers(weights)], schema=MEASURED)
-
-
-class _Scale(io.RawIOBase):
-    """A file of Parquet of which nothing but its size is kept."""
-
-    def __init__(self) -> None:
-        self._bytes = 0
-        self._writer: pq.ParquetWriter | None = None
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, content: Any) -> int:
-        size = memoryview(content).nbytes
-        self._bytes += size
-        return size
-
-    def put(self, pairs: pa.RecordBatch) -> None:
-        if pairs.num_rows:
-            self._writer = self._writer or pq.ParquetWriter(pa.PythonFile(self, "w"), pairs.schema, compression="zstd")
-            self._writer.write_batch(pairs)
-
-    def take_off(self) -> int:
-        """Tells the size, and begins with the next one."""
-        if self._writer:
-            self._writer.close()
-        size, self._bytes, self._writer = self._bytes, 0, None
-        return size
 
 
 def installed_packages() -> dict[str, str]:

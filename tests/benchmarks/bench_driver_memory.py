@@ -86,6 +86,11 @@ def command_of(process: int) -> list[bytes]:
         return []
 
 
+def is_python_worker(command: list[bytes]) -> bool:
+    """Tells whether a process is one of Spark's Python workers or the daemon that forks them, Spark's own or ours."""
+    return any(part.endswith(b"daemon") for part in command)
+
+
 def resident_bytes(process: int) -> int:
     """Gives the resident memory of a process; 0 where it has ended."""
     try:

@@ -25,6 +25,7 @@ from tests.benchmarks.bench_driver_memory import (
     SECONDS_BETWEEN_LOOKS,
     command_of,
     descendants,
+    is_python_worker,
     resident_bytes,
     spark_submit,
 )
@@ -79,7 +80,7 @@ class WorkerMemory:
         """Gives the share of the tables that each worker which maps them holds, and notes the largest worker."""
         shares = {}
         for worker in descendants(process):
-            if not any(part.endswith(b"daemon") for part in command_of(worker)):
+            if not is_python_worker(command_of(worker)):
                 continue
             self.resident = max(self.resident, resident_bytes(worker))
             with contextlib.suppress(OSError):

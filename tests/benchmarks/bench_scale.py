@@ -25,6 +25,7 @@ from tests.benchmarks.bench_driver_memory import (
     SECONDS_BETWEEN_LOOKS,
     command_of,
     descendants,
+    is_python_worker,
     resident_bytes,
     spark_submit,
 )
@@ -56,7 +57,7 @@ def make_pool(folder: Path, pairs: int, entries: int) -> None:
 
 def kind_of(command: list[bytes]) -> str | None:
     """Tells what a process of the job is."""
-    if any(part.endswith(b"daemon") for part in command):
+    if is_python_worker(command):
         return "python worker"
     if b"org.apache.spark.deploy.SparkSubmit" in command:
         return "JVM of driver and executor"
