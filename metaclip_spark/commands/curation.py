@@ -12,6 +12,7 @@ from metaclip_spark.config.curation import (
     MatchConfig,
     OutputConfig,
     ReportConfig,
+    ReportedConfig,
     SampleConfig,
     TrialConfig,
 )
@@ -117,9 +118,12 @@ def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageC
         show([f"No report yet: {next_command('report')} --output {shlex.quote(output.output)}"])
 
 
-@job(OutputConfig, ReportConfig)
-def report_curation(output: OutputConfig, report: ReportConfig) -> None:
-    """Write the report of a run and run.json, which makes the run finished."""
+@job(ReportedConfig, ReportConfig)
+def report_curation(output: ReportedConfig, report: ReportConfig) -> None:
+    """Write the report of a run and run.json, which makes the run finished; or one page over many runs (--index)."""
+    if output.index is not None:
+        _index_runs(output.index)
+        return
     from metaclip_spark.reports.compare import check_other
     from metaclip_spark.reuse import finish_or_reuse, reuse_or_do
     from metaclip_spark.runs.open import continue_run
@@ -131,6 +135,19 @@ def report_curation(output: OutputConfig, report: ReportConfig) -> None:
     opened = partial(continue_run, output, inputs=against)
     run, finished = reuse_or_do(output, opened, lambda run: finish_or_reuse(run, report.against))
     _show_finished(run, finished)
+
+def _index_runs(folder: str) -> None:
+    """Writes the page over the runs of a folder, and shows where it is."""
+    from metaclip_spark.reports.index import open_folder, read_runs
+    from metaclip_spark.reports.pages.index import put_index, render_index
+
+    storage = open_folder(folder)
+    rows = read_runs(storage)
+    path = put_index(storage, render_index(rows, folder))
+    counts = {row.status: [each.status for each in rows].count(row.status) for row in rows}
+    told = ", ".join(f"{number:,} {status}" for status, number in sorted(counts.items()))
+    show([f"{counted(len(rows), 'run')}: {told}", f"Index: {path}"], runs=len(rows), statuses=counts, index=path)
+
 
 
 def _show_finished(run: "Run", report: "Report") -> None:

@@ -8,7 +8,7 @@ import re
 import sys
 from argparse import Action
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from itertools import pairwise
 from typing import Any, cast, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
@@ -251,9 +251,10 @@ def _default_shown(default: Any) -> str:
 
 
 def help_of(config_class: type) -> dict[str, str]:
-    """Each field's meaning, from the class's "Attributes:" section."""
-    parsed = docstring_parser.parse(config_class.__doc__ or "", docstring_parser.DocstringStyle.GOOGLE)
-    return {entry.arg_name: " ".join((entry.description or "").split()) for entry in parsed.params}
+    """Each field's meaning, from the "Attributes:" section of its class, or of one that this extends."""
+    documented = [each.__doc__ or "" for each in reversed(config_class.__mro__) if is_dataclass(each)]
+    parsed = [docstring_parser.parse(text, docstring_parser.DocstringStyle.GOOGLE) for text in documented]
+    return {entry.arg_name: one_line(entry.description or "") for each in parsed for entry in each.params}
 
 
 def one_line(text: str) -> str:

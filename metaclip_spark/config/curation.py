@@ -70,6 +70,28 @@ class OutputConfig:
 
 
 @dataclass(frozen=True)
+class ReportedConfig(OutputConfig):
+    """Which run a report is written for, or of which runs an index is made.
+
+    Attributes:
+        output: Folder of the run.
+        index: Instead of a report, write index.html into this folder: one page over all runs in it or further down.
+    """
+
+    output: str = field(default="", metadata=PATH)
+    index: str | None = field(default=None, metadata=OPERATIONAL | PATH)
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        if bool(self.output) == (self.index is not None):
+            raise ConfigError("give exactly one of --output, a run's folder, and --index, a folder of runs")
+        if self.index is None:
+            super().__post_init__()
+        else:
+            check_types(self)
+
+
+@dataclass(frozen=True)
 class ExtractConfig:
     """Which pairs come in.
 

@@ -214,9 +214,15 @@ class HadoopStore:
 
     def names(self, folder: str) -> list[str]:
         """See `ObjectStore`."""
+        return self._listed(folder, lambda _: True)
 
+    def folders(self, folder: str) -> list[str]:
+        """See `ObjectStore`."""
+        return self._listed(folder, lambda status: bool(status.isDirectory()))
+
+    def _listed(self, folder: str, is_wanted: Callable[[Any], bool]) -> list[str]:
         def request(hadoop: _Hadoop, path: Any) -> list[str]:
-            return [status.getPath().getName() for status in hadoop.filesystem.listStatus(path)]
+            return [each.getPath().getName() for each in hadoop.filesystem.listStatus(path) if is_wanted(each)]
 
         try:
             return sorted(self._call(folder, request))

@@ -85,6 +85,14 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def folders(self, folder: str) -> list[str]:
+        """See `ObjectStore`."""
+        try:
+            with os.scandir(self._root / folder) as found:
+                return sorted(each.name for each in found if each.is_dir(follow_symlinks=False))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
     def files(self, folder: str) -> dict[str, int]:
         """See `ObjectStore`."""
         return dict(sorted(self._files_below(folder)))

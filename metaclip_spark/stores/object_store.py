@@ -54,6 +54,10 @@ class ObjectStore(Protocol):
         """Lists the names directly in a folder, sorted; empty where there is none."""
         ...
 
+    def folders(self, folder: str) -> list[str]:
+        """Lists the names of the folders directly in a folder, sorted; links to folders are left out."""
+        ...
+
     def files(self, folder: str) -> dict[str, int]:
         """Lists all files below a folder with their bytes, by name relative to the root, sorted."""
         ...

@@ -1,6 +1,6 @@
 """The objects of a run on S3, through boto3 with the driver's credentials."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -124,11 +124,16 @@ class S3Store:
 
     def names(self, folder: str) -> list[str]:
         """See `ObjectStore`."""
+        return self._listed(folder, {"CommonPrefixes": "Prefix", "Contents": "Key"})
+
+    def folders(self, folder: str) -> list[str]:
+        """See `ObjectStore`."""
+        return self._listed(folder, {"CommonPrefixes": "Prefix"})
+
+    def _listed(self, folder: str, kinds: Mapping[str, str]) -> list[str]:
         prefix = f"{self._key(folder)}/" if self._key(folder) else ""
-        found: set[str] = set()
-        for page in self._pages(folder, Prefix=prefix, Delimiter="/"):
-            found |= {item["Prefix"] for item in page.get("CommonPrefixes", [])}
-            found |= {item["Key"] for item in page.get("Contents", [])}
+        pages = self._pages(folder, Prefix=prefix, Delimiter="/")
+        found = {item[name] for page in pages for kind, name in kinds.items() for item in page.get(kind, [])}
         # Hadoop leaves empty keys that end with "/" for folders.
         return sorted(name for key in found if (name := key.removeprefix(prefix).rstrip("/")))
 

@@ -184,6 +184,10 @@ class Storage:
         """Lists the names in a folder, sorted, hidden ones left out; empty where there is no such folder."""
         return [name for name in self._objects.names(folder) if name[0] != "."]
 
+    def folders(self, folder: str) -> list[str]:
+        """Lists the names of the folders directly in a folder, sorted, hidden ones and links left out."""
+        return [name for name in self._objects.folders(folder) if name[0] != "."]
+
     def files(self, folder: str) -> dict[str, int]:
         """Lists all files below a folder with their sizes, sorted."""
         return self._objects.files(folder)

@@ -77,6 +77,7 @@ def test_objects_are_put_read_listed_and_deleted(store):
     assert store.read("ab") == b""
     assert store.names("a") == ["b=1", "x.json"]
     assert store.names("") == ["a", "ab"]
+    assert [store.folders(folder) for folder in ("", "a", "ab", "none")] == [["a"], ["b=1"], [], []]
     assert list(files(store, "a").items()) == [("a/b=1/part 0+ü.parquet", 3), ("a/x.json", 2)]
     assert list(files(store).items()) == [("a/b=1/part 0+ü.parquet", 3), ("a/x.json", 2), ("ab", 0)]
     store.delete("a")
