@@ -23,6 +23,7 @@ from metaclip_spark.runs.buckets import choose_buckets
 from metaclip_spark.runs.extraction import extract_pending, finish_extraction
 from metaclip_spark.runs.ledger import Ledger, changed_attempts, check_same_extraction, ledger_of, lost_attempts
 from metaclip_spark.runs.paths import counts_in_run
+from metaclip_spark.runs.progress import described
 from metaclip_spark.runs.records import (
     CountManifest,
     CountNumbers,
@@ -117,7 +118,8 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[ArchivePath]) -> De
 def _example_of(run: Run, archive: str) -> str:
     """Reads what extraction has kept of an archive that could not be read."""
     rejects = run.read("rejects", REJECTS).where((F.col("archive") == archive) & (F.col("stage") == "archive"))
-    row = rejects.select("example").first()
+    with described(run.spark, "extract", "rejects"):
+        row = rejects.select("example").first()
     return " ".join(row.example.split()) if row is not None and row.example else ""
 
 

@@ -14,7 +14,7 @@ from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import fetch_options
 from metaclip_spark.runs.layout import place_of, wave_place
 from metaclip_spark.runs.ledger import FAILED, ledger_of
-from metaclip_spark.runs.progress import StepProgress, watch
+from metaclip_spark.runs.progress import StepProgress, described, watch
 from metaclip_spark.runs.records import ExtractManifest, Manifest
 from metaclip_spark.runs.run import Attempt, Run
 from metaclip_spark.runs.step import EXTRACT
@@ -103,7 +103,8 @@ def finish_extraction(run: Run, config: ExtractConfig, seconds: float) -> Extrac
     attempt = Attempt(run)
     attempt.write_rows(archive_rows(ledger), "archives")
     rejects = read_rejects(run.spark, run.storage, ledger).coalesce(1)
-    attempt.write(rejects.sortWithinPartitions("archive", "record_offset", "stage", "reason", "example"), "rejects")
+    with described(run.spark, EXTRACT.name, "rejects"):
+        attempt.write(rejects.sortWithinPartitions("archive", "record_offset", "stage", "reason", "example"), "rejects")
     manifest: ExtractManifest = Manifest(
         step=EXTRACT.name,
         config=extraction_settings(config),

@@ -17,6 +17,7 @@ from metaclip_spark.errors import counted
 
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_LINES = 30.0
+_DESCRIPTION = "spark.job.description"
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class StepProgress:
         done_before: How many earlier Spark jobs of this step have done.
         pairs: Pairs so far, as last committed.
         seconds: Seconds that the step took, once it is over.
+        part: Which part of the step it is, where the step is done in parts.
     """
 
     step: str
@@ -40,6 +42,7 @@ class StepProgress:
     done_before: int = 0
     pairs: int = 0
     seconds: float = 0.0
+    part: str = ""
     done: int = field(default=0, init=False)
 
     def look(self, spark: SparkSession) -> None:
@@ -82,9 +85,19 @@ class StepProgress:
 
 
 @contextmanager
+def described(spark: SparkSession, step: str, part: str = "") -> Iterator[None]:
+    """Names the Spark jobs that this thread starts in the block, for Spark's UI."""
+    context = spark.sparkContext
+    before = context.getLocalProperty(_DESCRIPTION)
+    context.setJobDescription(f"{step}: {part}" if part else step)
+    yield
+    # Not after a signal, when this thread's next call into the JVM would wait for the answer to the one cut short.
+    context.setJobDescription(before)  # type: ignore[arg-type, unused-ignore]
+
+
+@contextmanager
 def watch(spark: SparkSession, progress: StepProgress) -> Iterator[StepProgress]:
     """Shows a step's progress, as Spark's status tracker knows it, while the block runs; the block may update it."""
-    spark.sparkContext.setJobDescription(progress.step)
     console = terminal()
     started = time.monotonic()
     stop = threading.Event()
@@ -92,7 +105,8 @@ def watch(spark: SparkSession, progress: StepProgress) -> Iterator[StepProgress]
     thread = threading.Thread(target=show, args=(spark, progress, stop), daemon=True)
     thread.start()
     try:
-        yield progress
+        with described(spark, progress.step, progress.part):
+            yield progress
     finally:
         stop.set()
         thread.join()

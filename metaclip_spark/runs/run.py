@@ -311,7 +311,8 @@ class Run:
         for table in step.tables:
             tidy(self.owned, place_of(table, bucket), samples=self.output.keep_samples if step.is_sample else 1)
         attempt = Attempt(self, bucket)
-        with watch(self.spark, StepProgress(step.name, "partitions")) as progress:
+        part = "" if bucket is None or self.buckets == 1 else f"bucket {bucket + 1} of {self.buckets}"
+        with watch(self.spark, StepProgress(step.name, "partitions", part=part)) as progress:
             numbers = work(attempt)
         seconds = round(progress.seconds, 3)
         manifest: Manifest[Config, Numbers] = Manifest(

@@ -23,6 +23,7 @@ from metaclip_spark.runs.buckets import bucket_of
 from metaclip_spark.runs.layout import EXTRACTED as EXTRACTED_FOLDER
 from metaclip_spark.runs.layout import wave_name, wave_place
 from metaclip_spark.runs.ledger import FAILED, Ledger, ledger_of
+from metaclip_spark.runs.progress import described
 from metaclip_spark.runs.records import ExtractionSettings, ExtractNumbers, NamedArchives
 from metaclip_spark.steps.schemas import require_columns, spark_schema
 from metaclip_spark.stores.storage import Storage
@@ -122,10 +123,11 @@ def run_waves(
 
     def wave(number: int, paths: list[ArchivePath]) -> Wave:
         rows = extract(paths)
+        spark = rows.sparkSession
         # Spark keeps descriptions and tags per thread.
-        rows.sparkSession.sparkContext.setJobDescription("extract")
-        rows.sparkSession.sparkContext.addJobTag(owner.tag)
-        return extract_wave(owner, number, [archive for archive, _ in paths], rows, layout)
+        spark.sparkContext.addJobTag(owner.tag)
+        with described(spark, "extract", f"wave {number + 1}, {counted(len(paths), 'archive')}"):
+            return extract_wave(owner, number, [archive for archive, _ in paths], rows, layout)
 
     for _ in range(config.attempts):
         first = ledger_of(owner.state).next_wave()
