@@ -5,6 +5,7 @@ import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metaclip_spark.errors import counted
+from metaclip_spark.reports.pages.html import time_text
 from metaclip_spark.reports.records import Report
 from udfs.schemas import CURATED
 
@@ -48,6 +49,11 @@ def render_data_card(report: Report) -> str:
             if value is not None and value is not False and value not in ([], "")
         ],
         languages=report.settings["sample"]["languages"],
+        made=[
+            ("finished", time_text(report.ended).replace("\u00a0", " ") if report.ended else ""),
+            ("output", report.output),
+            *(("command", command.command) for command in report.commands),
+        ],
     )
 
 
