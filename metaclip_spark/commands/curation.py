@@ -16,7 +16,7 @@ from metaclip_spark.config.curation import (
     SampleConfig,
     TrialConfig,
 )
-from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, job
+from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, job, typed_options
 from metaclip_spark.errors import EmptyCuratedSetError, counted
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def extract_pool(output: OutputConfig, extract: ExtractConfig) -> None:
     paths = find_inputs(extract)
     opened = partial(begin_run, output, "extract", [path for _, path in paths])
     reuse_or_do(output, opened, lambda run: run_extract(run, extract, paths))
-    show([f"Next: {next_command('match')} --metadata METADATA --output {shlex.quote(output.output)}"])
+    show([f"Next: {next_command('match', '--metadata', 'METADATA', '--output', output.output)}"])
 
 
 @job(OutputConfig, MatchConfig, LanguageConfig)
@@ -77,8 +77,7 @@ def match_pool(output: OutputConfig, match: MatchConfig, language: LanguageConfi
     metadata = load_to_match(match.metadata)
     opened = partial(continue_run, output, "match", [match.metadata])
     reuse_or_do(output, opened, lambda run: run_match(run, match, language, metadata))
-    names = f"--metadata {shlex.quote(match.metadata)} --output {shlex.quote(output.output)}"
-    show([f"Next: {next_command('count')} {names}"])
+    show([f"Next: {next_command('count', '--metadata', match.metadata, '--output', output.output)}"])
 
 
 @job(OutputConfig, MatchConfig, LanguageConfig)
@@ -92,7 +91,7 @@ def count_entries(output: OutputConfig, match: MatchConfig, language: LanguageCo
     metadata = load_to_match(match.metadata)
     opened = partial(continue_run, output, "count", [match.metadata])
     reuse_or_do(output, opened, lambda run: run_count(run, language, metadata))
-    show([f"Next: {next_command('sample')} --threshold-t T --output {shlex.quote(output.output)}"])
+    show([f"Next: {next_command('sample', '--threshold-t', 'T', '--output', output.output)}"])
 
 
 @job(OutputConfig, SampleConfig, LanguageConfig, ExportConfig)
@@ -115,7 +114,7 @@ def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageC
     opened = partial(continue_run, output, "sample", counts_files(sample.entry_counts))
     run, _ = reuse_or_do(output, opened, work)
     if run.state.finished is None:
-        show([f"No report yet: {next_command('report')} --output {shlex.quote(output.output)}"])
+        show([f"No report yet: {next_command('report', '--output', output.output)}"])
 
 
 @job(ReportedConfig, ReportConfig)
@@ -136,6 +135,7 @@ def report_curation(output: ReportedConfig, report: ReportConfig) -> None:
     run, finished = reuse_or_do(output, opened, lambda run: finish_or_reuse(run, report.against))
     _show_finished(run, finished)
 
+
 def _index_runs(folder: str) -> None:
     """Writes the page over the runs of a folder, and shows where it is."""
     from metaclip_spark.reports.index import open_folder, read_runs
@@ -147,7 +147,6 @@ def _index_runs(folder: str) -> None:
     counts = {row.status: [each.status for each in rows].count(row.status) for row in rows}
     told = ", ".join(f"{number:,} {status}" for status, number in sorted(counts.items()))
     show([f"{counted(len(rows), 'run')}: {told}", f"Index: {path}"], runs=len(rows), statuses=counts, index=path)
-
 
 
 def _show_finished(run: "Run", report: "Report") -> None:
@@ -168,8 +167,7 @@ def _show_finished(run: "Run", report: "Report") -> None:
             f"Report: {shown_path(run.storage, finished.report)}/report.html",
             *([f"Comparison with {report.comparison.name}: in the report"] if report.comparison else []),
             f"Curated pairs: {curated}",
-            "To download their images:",
-            *img2dataset_lines(curated),
+            *(_next_lines(run.output.output, report, curated) if report.real_size else []),
         ],
         event="summary",
         status=status_of(report),
@@ -202,9 +200,30 @@ def check_cluster(
 
 
 def _show_verdict(verdict: "Verdict", ready: str = "ready: a run should work here") -> int:
-    failed = f"{counted(verdict.failures, 'check')} failed: a run would fail"
-    show([*verdict.lines, failed if verdict.failures else ready])
-    return EXIT_USER_MUST_CHANGE if verdict.failures else EXIT_DONE
+    if verdict.failures:
+        show([*verdict.lines, f"{counted(verdict.failures, 'check')} failed: a run would fail"])
+        return EXIT_USER_MUST_CHANGE
+    options = [option for option in typed_options() if option != "--dry-run"]
+    show([*verdict.lines, ready, *([f"Next: {next_command('curate', *options)}"] if options else [])])
+    return EXIT_DONE
+
+
+def _next_lines(output: str, report: "Report", curated: str) -> list[str]:
+    """Gives the three commands that a finished run is most often followed by."""
+    thinned = [entry.entry_text for entry in report.profile.most_cut if entry.kept < entry.entry_count]
+    entries = thinned or [entry.entry_text for entry in report.head_entries]
+    # What acts on a terminal is not shown there; what begins with a dash needs its option beside it.
+    entry = next((entry for entry in entries if entry.isprintable()), "a")
+    which = [f"--entry={entry}"] if entry.startswith("-") else ["--entry", entry]
+    return [
+        "",
+        f"Next, to look at pairs of an entry{' that were dropped' if thinned else ''}:",
+        f"  {next_command('explain', '--run', output, *which, *(['--dropped'] if thinned else []))}",
+        "to see which size another threshold would give:",
+        f"  {next_command('plan', '--run', output)}",
+        "to download the images:",
+        *img2dataset_lines(curated),
+    ]
 
 
 def img2dataset_lines(curated: str) -> list[str]:

@@ -1,6 +1,6 @@
 """The commands that read a run and write nothing into it."""
 
-from metaclip_spark.commands.show import show
+from metaclip_spark.commands.show import next_command, show
 from metaclip_spark.config.inspection import ExplainConfig, PathConfig, PlanConfig
 from metaclip_spark.config.job import job
 
@@ -17,7 +17,10 @@ def plan_threshold(config: PlanConfig) -> None:
     run = open_run(config.run, name="plan", s3_packages=config.s3_packages, finished=False)
     run.spark.sparkContext.setJobDescription("plan")
     plan = plan_thresholds(run, config)
-    show(plan_lines(plan))
+    again = ["--overwrite"] if run.state.sample else []
+    chosen = "T" if plan.chosen is None else str(plan.chosen)
+    following = next_command("sample", "--output", config.run, "--threshold-t", chosen, *again)
+    show([*plan_lines(plan), "", f"Next: {following}"])
     if config.curve:
         save_curve(plan, config.curve)
 

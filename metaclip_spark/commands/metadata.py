@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from metaclip_spark.commands.show import show
+from metaclip_spark.commands.show import next_command, show
 from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, job
 from metaclip_spark.config.metadata import DiffConfig, LintConfig, MetadataOutput, MetadataSources, MetadataThresholds
 
@@ -22,7 +22,8 @@ def build_metadata(sources: MetadataSources, thresholds: MetadataThresholds, out
     spark = get_session("metaclip-spark build-metadata", package_settings() if output.s3_packages else {})
     spark.sparkContext.setJobDescription("build-metadata")
     built = build(spark, sources, thresholds, output)
-    show([*build_lines(built), f"wrote {output.output}/metadata.json"])
+    built_list = f"{output.output}/metadata.json"
+    show([*build_lines(built), f"wrote {built_list}", f"Next: {next_command('lint-metadata', built_list)}"])
 
 
 @job(LintConfig, resumes=False)

@@ -1,20 +1,32 @@
 """Results go to standard output; what is logged goes to standard error (`config.logs`)."""
 
 import logging
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_SCRIPTS = {"match": "match_pool", "count": "count_entries", "sample": "sample_pairs", "report": "report_curation"}
+_SCRIPTS = {
+    "curate": "curate",
+    "match": "match_pool",
+    "count": "count_entries",
+    "sample": "sample_pairs",
+    "report": "report_curation",
+    "plan": "plan_threshold",
+    "explain": "explain_pair",
+    "lint-metadata": "lint_metadata",
+}
 """Verb to the script in jobs/ that does the same."""
 
 
-def next_command(verb: str) -> str:
-    """The command of a verb, in the form in which this one was typed: a script of jobs/, or a verb."""
+def next_command(verb: str, *arguments: str) -> str:
+    """A command for a shell, in the form in which this one was typed: a script of jobs/, or a verb."""
     script = Path(sys.argv[0])
-    return f"python {script.with_name(_SCRIPTS[verb])}.py" if script.parent.name == "jobs" else f"metaclip-spark {verb}"
+    is_script = script.parent.name == "jobs"
+    program = ["python", f"{script.with_name(_SCRIPTS[verb])}.py"] if is_script else ["metaclip-spark", verb]
+    return shlex.join([*program, *arguments])
 
 
 def _logs() -> ModuleType:

@@ -108,6 +108,12 @@ def typed_command() -> str:
     return _COMMAND.get()
 
 
+def typed_options() -> list[str]:
+    """The options of the command that runs, as far as they are kept whole."""
+    typed = typed_command()
+    return shlex.split(typed[typed.find(" --") :]) if " --" in typed and len(typed) <= LONGEST_COMMAND else []
+
+
 def as_typed(program: str, arguments: Sequence[str]) -> str:
     """A command line for a shell, without the credentials that URLs in it may hold."""
     # An argument may be a URL with blanks in it, or hold several.
@@ -133,7 +139,7 @@ def log_format_in(arguments: Sequence[str]) -> str:
 def run_of(configs: Sequence[object]) -> str | None:
     """The folder that a command writes to or reads, by its configurations."""
     folders = (getattr(config, name, None) for name in ("output", "run") for config in configs)
-    return next((folder for folder in folders if isinstance(folder, str)), None)
+    return next((folder for folder in folders if folder and isinstance(folder, str)), None)
 
 
 def run_job(

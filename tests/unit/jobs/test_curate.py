@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from metaclip_spark.commands.main import main
 from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.reports.records import Report
 from metaclip_spark.reuse import reusable_report
@@ -115,11 +117,24 @@ def test_the_funnel_adds_up_and_run_json_tells_it(output, expected):
     ],
     ids=lambda variation: "_".join(map(str, variation)).strip("-"),
 )
-def test_layout_engine_and_waves_change_no_row(output, tmp_path, variation):
+def test_layout_engine_and_waves_change_no_row(output, tmp_path, variation, spark):
+    spark.sparkContext.setJobDescription("mine")
     assert call("curate", *WARCS, *BALANCE, "--output", tmp_path / "out", *variation) == 0
+    assert spark.sparkContext.getLocalProperty("spark.job.description") == "mine"
+    spark.sparkContext.setJobDescription(None)
     assert content(tmp_path / "out") == content(output)
     waves = 3 if "--archives-per-wave" in variation else 1
     assert len(state_of(tmp_path / "out").waves) == waves
+    in_waves = {f"extract: wave {number + 1}, {6 // waves} archives" for number in range(waves)}
+    assert descriptions(spark, tmp_path / "out") == in_waves | {*STEPS, "extract: rejects", "report"} - {"extract"}
+
+
+def descriptions(spark, run):
+    """What Spark's UI calls the jobs that a run's last driver has started."""
+    jobs = spark._jsparkSession.sparkContext().statusStore().jobsList(None)
+    tag = f"metaclip-spark-{state_of(run).owner.owner}"
+    ours = [job for place in range(jobs.size()) if (job := jobs.apply(place)).jobTags().contains(tag)]
+    return {job.description().getOrElse(job.name) for job in ours}
 
 
 def test_each_file_is_sorted_by_pair_id(output):
@@ -208,6 +223,22 @@ def test_resume_of_a_finished_step_starts_no_spark(output, monkeypatch, capfd):
     assert files(output) == before
 
 
+def test_the_summary_ends_with_commands_that_work(output, tmp_path, capfd):
+    run = shutil.copytree(output, tmp_path / "my run")
+    assert call("curate", *WARCS, *BALANCE, "--output", run, "--resume") == 0
+    *_, last = capfd.readouterr().out.partition("\nNext, to look at pairs of an entry that were dropped:\n")
+    explain, plan, download = re.findall(r"^  (.*(?:\\\n.*)*)$", last, re.MULTILINE)
+    assert main(shlex.split(explain)[1:]) == 0
+    assert "dropped by the draw" in capfd.readouterr().out
+    assert main(shlex.split(plan)[1:]) == 0
+    following = capfd.readouterr().out.splitlines()[-1]
+    assert shlex.split(following)[1:5] == ["metaclip-spark", "sample", "--output", str(run)]
+    assert following.endswith("--threshold-t T --overwrite")
+    downloaded = shlex.split(download)
+    assert downloaded[:3] == ["img2dataset", "--url_list", str(folder_of(run, "curated"))]
+    assert "images" in downloaded
+
+
 def test_a_dry_run_says_what_a_run_would_do_and_writes_nothing(output, tmp_path, capfd):
     run = ("curate", *WARCS, *BALANCE, "--output")
     before = files(output)
@@ -216,7 +247,7 @@ def test_a_dry_run_says_what_a_run_would_do_and_writes_nothing(output, tmp_path,
     assert call(*run, output, "--dry-run", "--resume") == 0
     assert "ok   archives: all 6 are extracted already\n" in capfd.readouterr().out
     assert call(*run, tmp_path / "new", "--dry-run") == 0
-    *_, archives, canary, last = capfd.readouterr().out.splitlines()
+    *_, archives, canary, last, following = capfd.readouterr().out.splitlines()
     size = sum(path.stat().st_size for path in SAMPLE.glob("*.warc.gz"))
     assert archives == f"ok   archives: 6 archives, {size / 1000:.0f} kB; the first can be read"
     found = re.fullmatch(
@@ -225,6 +256,7 @@ def test_a_dry_run_says_what_a_run_would_do_and_writes_nothing(output, tmp_path,
     written = sum(path.stat().st_size for path in files_of(output, "extracted") if "kind=pair" in path.parts)
     assert int(found[1]) * 1000 == pytest.approx(written, rel=0.3)
     assert last == "nothing was written; a run should work here"
+    assert shlex.split(following) == list(map(str, ("Next:", "metaclip-spark", *run, tmp_path / "new")))
     assert not (tmp_path / "new").exists()
     assert files(output) == before
 

@@ -17,11 +17,12 @@ def metadata(tmp_path):
 
 def test_a_run_would_work_here(tmp_path, metadata, capfd):
     assert call("check_cluster", "--archives", SAMPLE, *metadata, "--output", tmp_path / "out") == 0
-    *lines, last = capfd.readouterr().out.strip().splitlines()
+    *lines, last, following = capfd.readouterr().out.strip().splitlines()
     assert all(line.startswith("ok ") for line in lines)
     assert len(lines) == 6
     assert "pairs/s; extraction of all 12 takes about " in lines[-1]
     assert last == "ready: a run should work here"
+    assert following.startswith(f"Next: metaclip-spark curate --archives {SAMPLE} --metadata ")
     assert not (tmp_path / "out" / "check").exists()
 
 

@@ -21,6 +21,7 @@ from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_of
 from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
 from metaclip_spark.reports.pages.reasons import meaning_of
 from metaclip_spark.reports.profile import TEXT_LENGTHS
+from metaclip_spark.runs import open as opening
 from metaclip_spark.runs.open import open_run
 from metaclip_spark.runs.records import Gate
 from metaclip_spark.stores.storage import Storage
@@ -329,6 +330,12 @@ def test_the_data_card_and_the_set_load(output, tables, report, tmp_path, monkey
     assert fields["language"] == ["en"]
     assert f"| actual size | {len(tables['curated']):,} |" in body
     assert report["metadata_digest"] in body
+    assert f"| run | finished | `{report['ended'][:10]} {report['ended'][11:16]} UTC` |" in body
+    assert f"| run | output | `{output}` |" in body
+    assert f"| run | command | `python jobs/curate.py --archives '{SAMPLE}/*.warc.gz' --metadata " in body
+    assert "| versions | metaclip-spark | `" in body
+    assert "| extract | max_failed_archives | `0` |" in body
+    assert "| `entry_ids` | list<int32> |" in body
     # As the card says: beside what is exported.
     metaclip_spark.open_run(output).export_curated(tmp_path / "curated")
     files = str(tmp_path / fields["configs"][0]["data_files"][0]["path"])
@@ -337,6 +344,20 @@ def test_the_data_card_and_the_set_load(output, tables, report, tmp_path, monkey
     assert set(loaded["pair_id"]) == {row["pair_id"] for row in tables["curated"]}
     for name in loaded.column_names:
         assert f"| `{name}` |" in body
+
+
+def test_the_index_has_the_figures_of_the_run_and_needs_no_spark(output, report, monkeypatch):
+    monkeypatch.setattr(opening, "get_session", None)
+    (output.parent / "index.html").unlink(missing_ok=True)
+    assert call("report_curation", "--index", output.parent) == 0
+    page = BeautifulSoup((output.parent / "index.html").read_text(), "html5lib")
+    (row,) = [row for row in page.select("tbody.item") if row.a and row.a.get_text() == output.name]
+    assert (output.parent / row.a["href"]).samefile(report_folder(output) / "report.html")
+    shown = row.get_text(" ")
+    figures = (line["out_number"] for line in report["funnel"][2:])
+    assert all(f"{figure:,}" in shown for figure in (*figures, THRESHOLD, SEED))
+    assert f"{report['ended'][:10]} {report['ended'][11:16]}" in shown
+    assert report["versions"]["metaclip-spark"] in shown
 
 
 def test_two_runs_and_a_file_of_counts_side_by_side(output, tmp_path, capsys):
