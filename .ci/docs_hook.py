@@ -17,6 +17,7 @@ import docs_pages  # noqa: E402 - found by the line above
 
 ADDED = {
     "assets/report.png": ROOT / "tests/data/report.png",
+    "assets/terminal.png": ROOT / "tests/data/terminal.png",
     "assets/benchmarks.svg": ROOT / "tests/benchmarks/benchmarks.svg",
 }
 """Place in the site -> file of the repository."""

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 LONGEST_README = 150
-ADDED_TO_THE_SITE = {"assets/report.png", "assets/benchmarks.svg"}
+ADDED_TO_THE_SITE = {"assets/report.png", "assets/terminal.png", "assets/benchmarks.svg"}
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)

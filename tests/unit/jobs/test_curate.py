@@ -134,7 +134,8 @@ def descriptions(spark, run):
     jobs = spark._jsparkSession.sparkContext().statusStore().jobsList(None)
     tag = f"metaclip-spark-{state_of(run).owner.owner}"
     ours = [job for place in range(jobs.size()) if (job := jobs.apply(place)).jobTags().contains(tag)]
-    return {job.description().getOrElse(job.name) for job in ours}
+    described = [job.description() for job in ours]
+    return {each.get() if each.isDefined() else "nothing" for each in described}
 
 
 def test_each_file_is_sorted_by_pair_id(output):
@@ -227,7 +228,7 @@ def test_the_summary_ends_with_commands_that_work(output, tmp_path, capfd):
     run = shutil.copytree(output, tmp_path / "my run")
     assert call("curate", *WARCS, *BALANCE, "--output", run, "--resume") == 0
     *_, last = capfd.readouterr().out.partition("\nNext, to look at pairs of an entry that were dropped:\n")
-    explain, plan, download = re.findall(r"^  (.*(?:\\\n.*)*)$", last, re.MULTILINE)
+    explain, plan, download = re.findall(r"^  \S.*(?:(?<=\\)\n.*)*", last, re.MULTILINE)
     assert main(shlex.split(explain)[1:]) == 0
     assert "dropped by the draw" in capfd.readouterr().out
     assert main(shlex.split(plan)[1:]) == 0
