@@ -41,7 +41,10 @@ def options() -> dict[str, list[str]]:
 
 
 def options_table(argument: str) -> str:
-    """Writes the options of one class, given by `verb:Class`; `:result` or `:operational` behind it take a part."""
+    """Writes the options of one class, given by `verb:Class`.
+
+    A part of them has `:result`, `:operational` or, without those of the class that it extends, `:own` behind it.
+    """
     verb, class_name, *only = argument.split(":")
     [config_class] = [each for each in commands()[verb].configs if each.__name__ == class_name]
     described = importlib.import_module("metaclip_spark.config.command_line").help_of(config_class)
@@ -55,9 +58,15 @@ def options_table(argument: str) -> str:
             described.get(field.name, ""),
         )
         for field in dataclasses.fields(config_class)
-        if not only or bool(field.metadata.get("operational")) == (only[0] == "operational")
+        if not only or only[0] in _parts(config_class, field)
     ]
     return _table(("option", "value", "default", "meaning"), rows)
+
+
+def _parts(config_class: type, field: dataclasses.Field[Any]) -> set[str]:
+    """Names the parts that an option of a class belongs to."""
+    effect = "operational" if field.metadata.get("operational") else "result"
+    return {effect, "own"} if field.name in config_class.__annotations__ else {effect}
 
 
 def _typed(field: dataclasses.Field[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Write the report of a run and run.json, which makes the run finished."""
+"""Write the report of a run and run.json, which makes the run finished; or one page over many runs (--index)."""
 
 import sys
 
