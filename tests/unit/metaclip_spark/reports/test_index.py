@@ -138,6 +138,7 @@ def test_figures_are_those_of_the_run(folder):
     shown = {row.name: {each.name: each.value for each in row.settings} for row in rows.values()}
     assert shown["b/newest"]["--languages"] == "en"
     assert "--languages" not in shown["same day"]
+    assert not any("--url-column" in settings for settings in shown.values())
     assert shown[HOSTILE]["--entry-counts"] == "<script>x</script>"
     assert not any({"--seed", "--threshold-t"} & set(settings) for settings in shown.values())
 
