@@ -98,7 +98,7 @@ EXIT_MEANINGS = {
     "EXIT_DONE": "done",
     "EXIT_FAILED": "failed: too many rejects, a suspect sample, a store or Spark",
     "EXIT_USER_MUST_CHANGE": "you must change something; one line says what",
-    "EXIT_CHECK_FAILED": "the run is finished, but its curated set is empty",
+    "EXIT_CHECK_FAILED": "the run is finished, but its curated set is empty or a check of `--require` failed",
     "EXIT_INTERRUPTED": "interrupted by Ctrl-C; committed work is kept",
     "EXIT_TERMINATED": "ended by SIGTERM; committed work is kept",
 }
@@ -116,6 +116,16 @@ def reasons(argument: str) -> str:
     meanings: dict[str, str] = importlib.import_module("metaclip_spark.reports.pages.reasons").REASONS
     rows = [(f"`{name}`", meaning) for name, meaning in meanings.items() if name.startswith(f"{argument}.")]
     return _table(("reason", "meaning"), rows)
+
+
+def quantities(_argument: str) -> str:
+    """Writes the numbers that `--require` can check."""
+    known = importlib.import_module("metaclip_spark.config.requirements").QUANTITIES
+    rows = [
+        (f"`{name}`", quantity.kind if quantity.is_share else "number", quantity.meaning, quantity.look_at)
+        for name, quantity in known.items()
+    ]
+    return _table(("name", "kind", "what it is", "where to look"), rows)
 
 
 def _code(item: tuple[str, int]) -> int:
@@ -387,6 +397,7 @@ GENERATED: dict[str, Callable[[str], str]] = {
     "extrapolation": extrapolation,
     "commands": commands_table,
     "options": options_table,
+    "quantities": quantities,
     "reasons": reasons,
     "scale": scale,
 }

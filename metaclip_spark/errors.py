@@ -145,6 +145,18 @@ class SuspectSampleError(CurationError):
     """
 
 
+class RequirementError(CurationError):
+    """A finished run does not fulfil what was required of it: a line for each check that failed.
+
+    The curated set stays, and `open_run` opens it: the checks are in its report.
+
+    Example:
+        >>> from metaclip_spark import CurationError, RequirementError
+        >>> issubclass(RequirementError, CurationError), issubclass(RequirementError, ValueError)
+        (True, False)
+    """
+
+
 class EmptyCuratedSetError(CurationError):
     """A run is finished, and its curated set has no pairs; only commands say so by an error (exit code 3)."""
 

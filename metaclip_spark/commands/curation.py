@@ -16,6 +16,7 @@ from metaclip_spark.config.curation import (
     TrialConfig,
 )
 from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, job
+from metaclip_spark.config.requirements import RequireConfig
 from metaclip_spark.errors import EmptyCuratedSetError, counted
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from metaclip_spark.runs.run import Run
 
 
-_OF_A_RUN = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig)
+_OF_A_RUN = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig, RequireConfig)
 """The options that a whole run depends on."""
 
 
@@ -36,6 +37,7 @@ def curate(
     language: LanguageConfig,
     sample: SampleConfig,
     export: ExportConfig,
+    require: RequireConfig,
     trial: TrialConfig,
 ) -> int:
     """Curate a balanced image-text dataset: extract, match, count, sample and report in one command."""
@@ -46,7 +48,9 @@ def curate(
     if trial.dry_run:
         verdict = try_run(output, extract, match, sample, export, metadata, writes=False)
         return _show_verdict(verdict, "nothing was written; a run should work here")
-    run, report = curate_run(output, extract, match, language, sample, export, metadata)
+    run, report = curate_run(
+        output, extract, match, language, sample, export, metadata, requirements=require.requirements
+    )
     _show_finished(run, report)
     return EXIT_DONE
 
@@ -117,8 +121,8 @@ def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageC
         show([f"No report yet: {next_command('report')} --output {shlex.quote(output.output)}"])
 
 
-@job(OutputConfig, ReportConfig)
-def report_curation(output: OutputConfig, report: ReportConfig) -> None:
+@job(OutputConfig, ReportConfig, RequireConfig)
+def report_curation(output: OutputConfig, report: ReportConfig, require: RequireConfig) -> None:
     """Write the report of a run and run.json, which makes the run finished."""
     from metaclip_spark.reports.compare import check_other
     from metaclip_spark.reuse import finish_or_reuse, reuse_or_do
@@ -129,12 +133,14 @@ def report_curation(output: OutputConfig, report: ReportConfig) -> None:
         check_other(report.against)
     against = counts_files([report.against]) if report.against else []
     opened = partial(continue_run, output, inputs=against)
-    run, finished = reuse_or_do(output, opened, lambda run: finish_or_reuse(run, report.against))
+    requirements = require.requirements
+    run, finished = reuse_or_do(output, opened, lambda run: finish_or_reuse(run, report.against, requirements))
     _show_finished(run, finished)
 
 
 def _show_finished(run: "Run", report: "Report") -> None:
     """Shows a finished run's summary and where its report is; a suspect size is an error behind it."""
+    from metaclip_spark.reports.checks import check_requirements, failed_lines
     from metaclip_spark.reports.report import check_plausible, status_of
     from metaclip_spark.reports.summary import summary_lines, summary_numbers
     from metaclip_spark.runs.paths import shown_path
@@ -164,7 +170,8 @@ def _show_finished(run: "Run", report: "Report") -> None:
     check_plausible(report)
     if not report.real_size:
         why = report.warnings[0] if report.warnings else "Balancing has kept no pair."
-        raise EmptyCuratedSetError(f"the curated set is empty: {why}")
+        raise EmptyCuratedSetError("\n".join([f"the curated set is empty: {why}", *failed_lines(report.checks)]))
+    check_requirements(report)
 
 
 @job(*_OF_A_RUN, resumes=False)
@@ -175,6 +182,7 @@ def check_cluster(
     _language: LanguageConfig,
     sample: SampleConfig,
     export: ExportConfig,
+    _require: RequireConfig,
 ) -> int:
     """Check on the executors whether a run would work there, and how long it would take, before hours are spent."""
     from metaclip_spark.entries import load_to_match

@@ -5,6 +5,7 @@ from textwrap import wrap
 import msgspec
 
 from metaclip_spark.errors import counted
+from metaclip_spark.reports.checks import check_lines
 from metaclip_spark.reports.records import Report
 from metaclip_spark.stores.storage import JsonObject
 
@@ -35,6 +36,8 @@ def summary_lines(report: Report) -> list[str]:
     ]
     for warning in report.warnings:
         lines += _wrapped(f"Warning: {warning}")
+    if report.checks:
+        lines += ["", "Checks", *(f"  {line}" for line in check_lines(report.checks))]
     return lines
 
 
@@ -51,6 +54,7 @@ def summary_numbers(report: Report) -> JsonObject:
         "expected_size": report.expected_size,
         "standard_error": report.standard_error,
         "curated": report.real_size,
+        "checks": msgspec.to_builtins(report.checks),
     }
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from metaclip_spark.errors import counted
 from metaclip_spark.reports import charts
+from metaclip_spark.reports.checks import look_at, value_shown
 from metaclip_spark.reports.pages.csv_links import csv_link
 from metaclip_spark.reports.pages.reasons import meaning_of
 from metaclip_spark.reports.profile import KEEP_CLASSES, MOST_ENTRIES_PER_PAIR, TEXT_LENGTHS
@@ -55,6 +56,8 @@ def page_environment() -> Environment:
         "time": time_text,
         "counted": counted,
         "gloss": meaning_of,
+        "look_at": look_at,
+        "value_shown": value_shown,
         "csv": csv_link,
     }
     environment.filters.update(filters)

@@ -59,6 +59,19 @@ def test_the_page_is_the_same_each_time_and_its_ids_are_distinct(page):
     assert len(ids) == len(set(ids))
 
 
+def test_checks_stand_at_the_top_with_what_to_look_at(page):
+    soup = BeautifulSoup(page, "html5lib")
+    assert soup.main.section["id"] == "checks"
+    rows = [[cell.text for cell in row.find_all("td")] for row in soup.main.section.find_all("tr")[1:]]
+    assert [row[1:] for row in rows] == [
+        ["49.999%", "failed: see the unmatched texts in the report, and the metadata list"],
+        [f"{2**63 - 1:,}", "passed"],
+        ["0.25", "failed: see the unmatched texts in the report, and the metadata list"],
+    ]
+    assert [row[0] for row in rows] == [HOSTILE[0], "curated>=1", HOSTILE[2]]
+    assert soup.find(class_="badge bad").text == "2 failed checks"
+
+
 def test_nothing_is_shown_as_nothing():
     assert "nothing" in visible_text("")
     assert "nothing" in visible_text(None)
