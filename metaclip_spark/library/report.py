@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from metaclip_spark import balance
 from metaclip_spark.config.fields import path_text
+from metaclip_spark.errors import counted
 from metaclip_spark.library.entry_counts import EntryCounts
 from metaclip_spark.reports import charts, frames, records
 from metaclip_spark.reports.pages.html import render_html
@@ -162,7 +163,9 @@ class Comparison(records.Comparison):
         """The figures of both, and how their counts agree."""
         lines = [f"{row.figure}: {row.this} here, {row.other} there" for row in self.runs]
         correlation = "none" if self.rank_correlation is None else f"{self.rank_correlation:.4f}"
-        lines += [f"{self.shared:,} entries in both, rank correlation of their counts: {correlation}"]
+        lines += [
+            f"{counted(self.shared, 'entry', 'entries')} in both, rank correlation of their counts: {correlation}"
+        ]
         return "\n".join([*lines, self.sentence] if self.sentence else lines)
 
     def __repr__(self) -> str:

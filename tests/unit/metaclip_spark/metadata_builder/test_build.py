@@ -222,7 +222,7 @@ def test_ready_counts_replace_dumps_and_a_source_without_entries_is_a_warning(tm
     shown = capsys.readouterr().out
     highest = math.log2(120 * 9350 / (200 * 150))
     assert f"the highest PMI in bits seen is {highest:.6g} ('new york')" in shown
-    assert "1 of 3 bigrams were left out" in shown
+    assert "1 of 3 bigrams left out" in shown
     budget = ("--min-pmi", 1, "--bigram-budget", 1, "--min-title-views", 1, "--max-entries", 105)
     assert call("build_metadata", *options, *budget, "--output", tmp_path / "b") == 0
     entries = load_metadata(str(tmp_path / "b" / "metadata.json")).entries
