@@ -16,14 +16,12 @@ WITH_SPARK = home="$$($(VENV)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home
 WITH_TORCH = home="$$($(BENCHMARK)/bin/python .ci/java_home.py)" && JAVA_HOME="$$home" OMP_NUM_THREADS=1 \
 	PYSPARK_PYTHON="$(CURDIR)/$(BENCHMARK)/bin/python" PYSPARK_DRIVER_PYTHON="$(CURDIR)/$(BENCHMARK)/bin/python"
 
-# The first pip that installs dependency groups.
-PIP_WITH_GROUPS := 'pip>=25.1'
 RESOLVE := UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compile --quiet pyproject.toml \
 	--python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links
 # The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-fast check docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-model test-pauses test-faults test-pack \
+.PHONY: help demo test checked-tests test-fast check docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-model test-pauses test-faults test-pack \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -36,10 +34,13 @@ demo: $(VENV)/installed-spark ## curate the sample into demo-output/ (the first 
 	@printf "%s\n" "" "To go on:" "  . $(VENV)/bin/activate" \
 		"  export JAVA_HOME=\"\$$(python .ci/java_home.py)\"" "  metaclip-spark plan --run $(OUTPUT)"
 
-# The check runs while gigabytes of packages come. Much of their time the tests wait for processes: three use two cores.
+# Gigabytes of packages for the CLIP benchmark come while all else is tested.
 test: $(VENV)/installed-tests ## check, then every test
-	@$(MAKE) --no-print-directory --jobs=2 check $(BENCHMARK)/installed-benchmark
-	@$(MAKE) --no-print-directory unit-benchmark $(SPARK35)/installed-spark
+	@$(MAKE) --no-print-directory --jobs=2 checked-tests $(BENCHMARK)/installed-benchmark
+	@$(MAKE) --no-print-directory unit-benchmark
+
+# Much of their time the tests wait for processes: three use two cores.
+checked-tests: check $(SPARK35)/installed-spark
 	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -n 3 $(IN_PARALLEL) -m "not slow"
 
 test-fast: $(VENV)/installed-tests ## every test that needs no JVM, some minutes
@@ -130,25 +131,22 @@ $(VENV)/bin/python $(SPARK35)/bin/python $(BENCHMARK)/bin/python:
 
 $(VENV)/installed-spark: $(ENVIRONMENT) | $(VENV)/bin/python
 	@echo "Installing Spark and what else is needed into $(VENV)/ (once, a minute or so)"
-	@.ci/with_signs_of_life $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[spark]'
+	@.ci/with_signs_of_life .ci/install $(VENV)/bin/python --constraint constraints.txt --editable '.[spark]'
 	@touch $@
 
 $(VENV)/installed-tests: $(ENVIRONMENT) | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet $(PIP_WITH_GROUPS)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[spark,notebooks]' --group tests \
-		--group docs
-	$(VENV)/bin/python -m pip install --quiet --no-deps img2dataset==1.47.0
+	.ci/install $(VENV)/bin/python --constraint constraints.txt --editable '.[spark,notebooks]' --group tests --group docs
+	.ci/install $(VENV)/bin/python --no-deps img2dataset==1.47.0
 	@touch $@ $(VENV)/installed-spark
 
 # The second Spark line: everything but Spark itself is pinned to the same versions.
 $(SPARK35)/installed-spark: $(ENVIRONMENT) | $(SPARK35)/bin/python
 	@grep -vE '^(pyspark|py4j)==' constraints.txt > $(SPARK35)/constraints.txt
-	$(SPARK35)/bin/python -m pip install --quiet --constraint $(SPARK35)/constraints.txt --editable '.[spark]' pyspark==3.5.8
+	.ci/install $(SPARK35)/bin/python --constraint $(SPARK35)/constraints.txt --editable '.[spark]' pyspark==3.5.8
 	@touch $@
 
 # Torch alone is 5 GB, so it has an environment of its own.
 $(BENCHMARK)/installed-benchmark: $(ENVIRONMENT) constraints-benchmark.txt | $(BENCHMARK)/bin/python
-	$(BENCHMARK)/bin/python -m pip install --quiet $(PIP_WITH_GROUPS)
-	$(BENCHMARK)/bin/python -m pip install --quiet --constraint constraints-benchmark.txt \
-		--editable '.[spark,benchmark]' --group benchmark-tests
+	.ci/install $(BENCHMARK)/bin/python --constraint constraints-benchmark.txt --editable '.[spark,benchmark]' \
+		--group benchmark-tests
 	@touch $@

@@ -24,6 +24,9 @@ CURVE_POINTS = 240
 WIDTH, HEIGHT = 6.4, 3.8
 """Inches, at 72 SVG units each."""
 
+MARGINS = (0.75, 0.55, 0.12, 0.15)
+"""Inches to the left of the axes, below, to the right and above."""
+
 FILE_FORMATS = (".png", ".svg")
 
 _STYLE: Any = {
@@ -185,11 +188,17 @@ def short_number(number: float) -> str:
 def new_figure(palette: Palette, height: float = HEIGHT) -> tuple[Figure, Axes]:
     """Begins a figure of one chart, `height` inches high."""
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(WIDTH, height), layout="tight")
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(WIDTH, height))
+        axes = figure.add_axes(_inside(height))
     axes.grid(visible=True, color=palette.line, linewidth=0.6)
     axes.set_axisbelow(True)
     return figure, axes
+
+
+def _inside(height: float) -> tuple[float, float, float, float]:
+    """Gives the place of the axes, with room for ticks and labels; finding it by drawing would take as long again."""
+    left, bottom, right, top = MARGINS
+    return left / WIDTH, bottom / height, 1 - (left + right) / WIDTH, 1 - (bottom + top) / height
 
 
 def finished(figure: Figure, axes: Axes, palette: Palette, *, legend: bool = True, log_ticks: bool = True) -> Figure:

@@ -5,10 +5,10 @@ Nothing here brings rows to the driver but a few hundred groups, a few dozen sam
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
@@ -29,9 +29,6 @@ TEXT_LENGTHS = (1, 10, 20, 40, 80, 160, 320, 1000)
 
 MOST_ENTRIES_PER_PAIR = 20
 """Pairs with more matched entries are in one class with those that have so many."""
-
-_FEWEST_PARTS = 16
-"""A cluster that grows on demand may begin with two cores."""
 
 KEEP_CLASSES = 10
 
@@ -81,11 +78,12 @@ def write_entry_figures(run: Run, figures: EntryFigures, folder: str) -> None:
 def profile_run(run: Run, matched: MatchManifest, sampled: SampleManifest, figures: EntryFigures) -> Profile:
     """Gathers what the report shows of the tables of a run whose sample step is done."""
     passed, curated = run.matched(sampled.config.gate), run.read("curated", CURATED)
-    rows = _group_rows(passed, curated, max(run.spark.sparkContext.defaultParallelism, _FEWEST_PARTS))
+    rows = _key_rows(passed, curated)
     together = [row for row in rows if row.text_length is not None]
-    named = {row.domain: row for row in rows if row.domain is not None}
-    domains = [Group(group=name, matched=row.matched, curated=row.curated) for name, row in named.items()]
     keep = {row.keep_class: row.curated for row in rows if row.keep_class is not None}
+    domains = [
+        Group(group=row.domain, matched=row.matched, curated=row.curated) for row in _domain_rows(passed, curated)
+    ]
     languages = _summed(together, "language")
     numbers = sampled.numbers
     most_cut, most_kept = _largest(figures.counts - figures.kept), _largest(figures.kept)
@@ -132,45 +130,43 @@ def entry_coverage(figures: EntryFigures) -> list[Coverage]:
     ]
 
 
-def _group_rows(matched: DataFrame, curated: DataFrame, parts: int) -> list[Row]:
-    """Counts the pairs of both tables in one pass: by domain, by the keys with few values together, by probability.
-
-    Of the domains only those come back that have most pairs, or lost most.
-    """
-    keyed = [
-        table.select(
-            _domain(F.col("image_url")).alias("domain"),
-            F.coalesce("language", F.lit("not identified")).alias("language"),
-            _length_class(F.length("alt_text")).alias("text_length"),
-            F.least(F.size("entry_ids"), F.lit(MOST_ENTRIES_PER_PAIR)).alias("entries"),
-            keep_class.alias("keep_class"),
-            F.lit(is_curated).alias("is_curated"),
-        )
-        for table, is_curated, keep_class in (
-            (matched, 0, F.lit(None).cast("bigint")),
-            (
-                curated,
-                1,
-                F.least(F.floor(F.col("keep_probability") * KEEP_CLASSES), F.lit(KEEP_CLASSES - 1)).cast("int"),
-            ),
-        )
-    ]
-    groups = matched.sparkSession.sql(
-        "SELECT grouping(domain) = 0 AS is_domain, domain, language, text_length, entries, keep_class,"
-        " sum(1 - is_curated) AS matched, sum(is_curated) AS curated FROM {pairs}"
-        " GROUP BY GROUPING SETS ((domain), (language, text_length, entries), (keep_class))",
-        pairs=keyed[0].unionByName(keyed[1]),
+def _key_rows(matched: DataFrame, curated: DataFrame) -> list[Row]:
+    """Counts the pairs of both tables by the keys with few values together, and by probability."""
+    classes = F.least(F.floor(F.col("keep_probability") * KEEP_CLASSES), F.lit(KEEP_CLASSES - 1))
+    keyed = _side_by_side(
+        matched.withColumn("keep_class", F.lit(None).cast("bigint")),
+        curated.withColumn("keep_class", classes),
+        F.coalesce("language", F.lit("not identified")).alias("language"),
+        _length_class(F.length("alt_text")).alias("text_length"),
+        F.least(F.size("entry_ids"), F.lit(MOST_ENTRIES_PER_PAIR)).alias("entries"),
+        F.col("keep_class"),
     )
-    # What is persisted keeps all of spark.sql.shuffle.partitions, however few rows they hold.
-    groups = groups.coalesce(parts).persist(StorageLevel.DISK_ONLY)
-    domains = groups.where("is_domain")
+    rows: list[Row] = matched.sparkSession.sql(
+        "SELECT language, text_length, entries, keep_class,"
+        " sum(1 - is_curated) AS matched, sum(is_curated) AS curated FROM {pairs}"
+        " GROUP BY GROUPING SETS ((language, text_length, entries), (keep_class))",
+        pairs=keyed,
+    ).collect()
+    return rows
+
+
+def _domain_rows(matched: DataFrame, curated: DataFrame) -> list[Row]:
+    """Counts the pairs of both tables by domain; only those come back that have most pairs, or lost most."""
+    keyed = _side_by_side(matched, curated, _domain(F.col("image_url")).alias("domain"))
+    # Both take the same shuffled groups, which Spark computes once.
+    domains = keyed.groupBy("domain").agg(
+        F.sum(1 - F.col("is_curated")).alias("matched"), F.sum("is_curated").alias("curated")
+    )
     most = domains.orderBy(F.desc("matched"), "domain").limit(LISTED)
     lost = domains.orderBy(F.desc(F.col("matched") - F.col("curated")), "domain").limit(LISTED)
-    try:
-        rows: list[Row] = groups.where("NOT is_domain").unionByName(most).unionByName(lost).collect()
-    finally:
-        groups.unpersist()
-    return rows
+    rows: list[Row] = most.unionByName(lost).collect()
+    return list({row.domain: row for row in rows}.values())
+
+
+def _side_by_side(matched: DataFrame, curated: DataFrame, *keys: Column) -> DataFrame:
+    """Puts the keys of both tables into one, which tells them apart by `is_curated`."""
+    both = [table.select(*keys, F.lit(kept).alias("is_curated")) for table, kept in ((matched, 0), (curated, 1))]
+    return both[0].unionByName(both[1])
 
 
 def _summed(rows: Sequence[Row], name: str) -> list[Group]:
@@ -186,7 +182,9 @@ def _summed(rows: Sequence[Row], name: str) -> list[Group]:
 def _domain(url: Column) -> Column:
     """Cuts the host out of a URL: parse_url raises where Java finds a URL invalid."""
     authority = F.substring_index(F.substring_index(url, "/", 3), "/", -1)
-    return F.lower(F.substring_index(F.substring_index(authority, "?", 1), "@", -1))
+    host = F.substring_index(F.substring_index(authority, "?", 1), "@", -1)
+    # Spark's lower() loads tables of all the world's letters first, which takes seconds.
+    return F.translate(host, ascii_uppercase, ascii_lowercase)
 
 
 def _length_class(length: Column) -> Column:

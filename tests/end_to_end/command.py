@@ -89,7 +89,10 @@ class Installation:
 
 @contextmanager
 def standalone_cluster(installation: Installation, workers: int = 2) -> Iterator[str]:
-    """Runs a standalone master and workers of one core each on the loopback interface, and gives the master's URL."""
+    """Runs a standalone master and workers of one core each on loopback addresses, and gives the master's URL.
+
+    Each worker has an address of its own: Spark runs no second copy of a task on the host that has the first one.
+    """
     classes = installation.site_packages / "pyspark" / "bin" / "spark-class"
     package = "org.apache.spark.deploy"
     environment = installation.environment() | {"SPARK_LOCAL_HOSTNAME": "127.0.0.1"}
@@ -112,10 +115,18 @@ def standalone_cluster(installation: Installation, workers: int = 2) -> Iterator
     try:
         log = start("Master", "--host", "127.0.0.1", "--port", 0, "--webui-port", 0)
         master = said(log, r"spark://127\.0\.0\.1:[1-9]\d*")
-        given = ("--host", "127.0.0.1", "--cores", 1, "--memory", "1g", "--webui-port", 0)
+        given = ("--cores", 1, "--memory", "1g", "--webui-port", 0)
         logs = [
-            start("Worker", *given, "--work-dir", installation.folder / f"worker{each}", master)
-            for each in range(workers)
+            start(
+                "Worker",
+                "--host",
+                f"127.0.0.{each}",
+                *given,
+                "--work-dir",
+                installation.folder / f"worker{each}",
+                master,
+            )
+            for each in range(1, workers + 1)
         ]
         for log in logs:
             said(log, "Successfully registered with master")

@@ -1,7 +1,8 @@
 import pytest
 
-from tests.end_to_end.command import BALANCE, LOCAL, SAMPLE, install_outside
-from tests.support.jobs import content
+from metaclip_spark import curate
+from tests.end_to_end.command import SAMPLE, install_outside
+from tests.support.jobs import METADATA, content
 
 
 @pytest.fixture(scope="session")
@@ -11,10 +12,10 @@ def newest(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def undisturbed(newest):
-    """A run on one machine that nothing disturbs."""
-    output = newest.folder / "undisturbed"
-    newest.submit(LOCAL, "curate", "--archives", SAMPLE, *BALANCE, "--output", output)
+def undisturbed(spark, tmp_path_factory):
+    """A run on one machine that nothing disturbs, with the settings of `BALANCE`."""
+    output = tmp_path_factory.mktemp("undisturbed") / "out"
+    curate(SAMPLE, metadata=METADATA, threshold_t=20, seed=5, output=output, spark=spark)
     return output
 
 

@@ -1,15 +1,19 @@
-"""kill -9 at chosen and at random moments: the same command again gives the same tables, without waiting."""
+"""kill -9 of driver, executors and workers in every part of a run: the same command again gives the same tables.
 
+The short form of `make test-kills`, which kills at random moments.
+"""
+
+import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from metaclip_spark.stores.storage import Storage
 from tests.end_to_end.command import BALANCE, LOCAL, LOCAL_CLUSTER, SAMPLE, Installation
-from tests.end_to_end.kill_runs import check, disturb
+from tests.end_to_end.kill_runs import check, kill_one
 from tests.end_to_end.processes import send_to_all
 from tests.support.jobs import Output, run_json, state_of
 
@@ -27,36 +31,56 @@ def is_written(output: Output, table: str) -> bool:
     )
 
 
-def run_and_kill(installation: Installation, output: Output, reached: Callable[[], bool]) -> None:
-    """Starts the command and kills driver and JVM, as a lost machine would, once a state is reached."""
-    command = installation.submit_command(LOCAL, "curate", *OPTIONS, "--output", output)
-    with (installation.folder / "log.txt").open("w") as log:
+def is_extracted(output: Output, waves: int) -> bool:
+    """Tells whether so many waves count and Spark is at work on the next one."""
+    return len(state_of(output).waves) >= waves and is_written(output, "extracted")
+
+
+def run_and_kill(
+    installation: Installation, master: str, output: Output, kills: Sequence[tuple[str, Callable[[], bool]]]
+) -> None:
+    """Starts the command and kills one process after the other, each once a state is reached.
+
+    With the driver all of its processes are killed, as when a machine is lost.
+    """
+    command = installation.submit_command(master, "curate", *OPTIONS, "--output", output)
+    told = installation.folder / "log.txt"
+    with told.open("w") as log:
         process = subprocess.Popen(
             command, cwd=installation.folder, env=installation.environment(), stdout=log, stderr=log,
             start_new_session=True,
         )  # fmt: skip
     deadline = time.monotonic() + SECONDS_UNTIL_KILLED
-    while not reached():
-        assert process.poll() is None, (
-            f"over before it was killed: {(installation.folder / 'log.txt').read_text()[-3000:]}"
-        )
-        assert time.monotonic() < deadline, "the state was not reached"
-        time.sleep(0.01)
-    send_to_all(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        for target, reached in kills:
+            while not (reached() and kill_one(process.pid, target, random.Random(0))):
+                assert process.poll() is None, f"over before {target} was killed: {told.read_text()[-3000:]}"
+                assert time.monotonic() < deadline, f"no moment to kill {target}: {told.read_text()[-3000:]}"
+                time.sleep(0.01)
+    finally:
+        send_to_all(process.pid, signal.SIGKILL)
+        process.wait()
 
 
-def test_a_killed_driver_loses_and_doubles_nothing(newest, undisturbed, reference):
+def test_kills_of_driver_executor_and_worker_lose_and_double_nothing(newest, undisturbed, reference):
     output = newest.folder / "killed"
-    states = {
-        "extraction": lambda: len(state_of(output).waves) >= 2 and is_written(output, "extracted"),
-        "matching": lambda: is_written(output, "matched"),
-        "sampling": lambda: is_written(output, "curated"),
+
+    def matching() -> bool:
+        return is_written(output, "matched")
+
+    starts = {
+        "extraction": (
+            LOCAL_CLUSTER,
+            ("executor", lambda: is_extracted(output, 0)),
+            ("driver", lambda: is_extracted(output, 2)),
+        ),
+        "matching": (LOCAL_CLUSTER, ("worker", lambda: is_extracted(output, 2)), ("driver", matching)),
+        "sampling": (LOCAL, ("worker", matching), ("driver", lambda: is_written(output, "curated"))),
     }
-    for state, reached in states.items():
-        run_and_kill(newest, output, reached)
-        assert run_json(output) is None, state
-        assert not state_of(output).ended, state
+    for step, (master, *kills) in starts.items():
+        run_and_kill(newest, master, output, kills)
+        assert run_json(output) is None, step
+        assert not state_of(output).ended, step
     done = newest.submit(LOCAL, "curate", *OPTIONS, "--output", output)
     assert "waiting up to" not in done.stdout, "a driver that is gone was waited for"
     check(output, reference)
@@ -71,17 +95,9 @@ def test_a_killed_driver_loses_and_doubles_nothing(newest, undisturbed, referenc
 @pytest.mark.usefixtures("spark")
 def test_a_killed_driver_on_hdfs_loses_and_doubles_nothing(newest, hdfs, reference):
     output = hdfs.new_folder()
-    run_and_kill(newest, output, lambda: is_written(output, "matched"))
+    run_and_kill(newest, LOCAL, output, [("driver", lambda: is_written(output, "matched"))])
     done = newest.submit(LOCAL, "curate", *OPTIONS, "--output", output)
     # spark-submit shows what Python writes to its standard error on its own standard output.
     assert "waiting up to" not in done.stdout, "a driver that is gone was waited for"
     assert "deduplicate: already done, reused" in done.stdout
     check(output, reference)
-
-
-def test_random_kills_of_driver_executor_and_worker_change_nothing(newest, reference):
-    """The short form of `make test-kills`."""
-    output = newest.folder / "disturbed"
-    hits = disturb(newest, str(output), LOCAL_CLUSTER, kills=3, seed=4)
-    assert sum(hits.values()) == 3
-    check(str(output), reference)

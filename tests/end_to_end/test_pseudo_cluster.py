@@ -1,5 +1,6 @@
 """The job from its zip, outside the checkout, on two executors and on both Spark lines."""
 
+import json
 import os
 import subprocess
 
@@ -23,7 +24,7 @@ DYNAMIC_ALLOCATION = (
     "spark.dynamicAllocation.executorIdleTimeout=1s",
     "spark.executor.cores=1",
 )
-AS_DEPLOYED = (*DYNAMIC_ALLOCATION, "spark.python.daemon.module=pyspark.daemon")
+SPARKS_OWN_DAEMON = ("spark.python.daemon.module=pyspark.daemon",)
 
 
 @pytest.fixture(scope="module")
@@ -37,25 +38,36 @@ def test_the_project_is_not_installed_there(newest):
     assert "ModuleNotFoundError" in found.stderr
 
 
-def test_executors_get_it_from_the_zip_and_repeated_tasks_leave_no_row(newest, reference):
-    output = newest.folder / "cluster"
+def test_executors_that_come_and_go_get_it_from_the_zip_and_repeated_tasks_leave_no_row(newest, reference):
+    output, events = newest.folder / "standalone", newest.folder / "events"
+    events.mkdir()
+    settings = (
+        *SPECULATION, *DYNAMIC_ALLOCATION, *SPARKS_OWN_DAEMON,
+        "spark.eventLog.enabled=true", f"spark.eventLog.dir={events.as_uri()}", "spark.eventLog.compress=false",
+    )  # fmt: skip
     waves = ("--archives-per-wave", 4, "--waves-at-once", 2)
-    newest.submit(LOCAL_CLUSTER, "curate", *ARCHIVES, *BALANCE, *waves, "--output", output, settings=SPECULATION)
+    with standalone_cluster(newest) as master:
+        checked = newest.submit(master, "check_cluster", *ARCHIVES, *BALANCE, "--output", newest.folder / "check")
+        newest.submit(master, "curate", *ARCHIVES, *BALANCE, *waves, "--output", output, settings=settings)
     assert content(output) == reference
     assert run_json(output)["status"] == "done"
     assert not list(output.rglob("*.crc"))
-
-
-def test_a_standalone_cluster_whose_executors_come_and_go(newest, reference):
-    output = newest.folder / "standalone"
-    with standalone_cluster(newest) as master:
-        checked = newest.submit(master, "check_cluster", *ARCHIVES, *BALANCE, "--output", newest.folder / "check")
-        newest.submit(master, "curate", *ARCHIVES, *BALANCE, "--output", output, settings=AS_DEPLOYED)
-    assert content(output) == reference
+    tasks = list(started_tasks(events))
+    assert any(task["Speculative"] for task in tasks), "no task was repeated"
+    assert len({task["Executor ID"] for task in tasks}) > 1
     # spark-submit puts the log in between.
     told = [line for line in checked.stdout.splitlines() if line.startswith(("ok ", "FAIL "))]
     assert [line.split()[1] for line in told] == ["versions:", "memory:", "scratch", "archives:", "output:", "canary:"]
     assert checked.stdout.splitlines()[-1] == "ready: a run should work here", checked.stdout
+
+
+def started_tasks(events):
+    """Reads what Spark tells of each task as it starts."""
+    for path in sorted(events.rglob("*")):
+        for line in path.read_text().splitlines() if path.is_file() and not path.name.startswith(".") else ():
+            event = json.loads(line) if line.startswith("{") else {}
+            if event.get("Event") == "SparkListenerTaskStart":
+                yield event["Task Info"]
 
 
 @pytest.mark.skipif(
