@@ -21,7 +21,7 @@ RESOLVE := UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compi
 # The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test checked-tests test-fast check docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-model test-pauses test-faults test-pack \
+.PHONY: help demo test checked-tests test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-model test-pauses test-faults test-pack \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -36,7 +36,7 @@ demo: $(VENV)/installed-spark ## curate the sample into demo-output/ (the first 
 
 # Gigabytes of packages for the CLIP benchmark come while all else is tested.
 test: $(VENV)/installed-tests ## check, then every test
-	@$(MAKE) --no-print-directory --jobs=2 checked-tests $(BENCHMARK)/installed-benchmark
+	@$(MAKE) --no-print-directory --jobs=3 $(BENCHMARK)/installed-benchmark checked-tests
 	@$(MAKE) --no-print-directory unit-benchmark
 
 # Much of their time the tests wait for processes: three use two cores.
@@ -46,11 +46,15 @@ checked-tests: check $(SPARK35)/installed-spark
 test-fast: $(VENV)/installed-tests ## every test that needs no JVM, some minutes
 	@$(VENV)/bin/python -m pytest -n 2 $(IN_PARALLEL) -m "not slow and not spark"
 
-check: docs ## ruff, mypy, import-linter, and the documentation without a warning
+check: docs check-style check-types ## ruff, mypy, import-linter, and the documentation without a warning
+
+check-style: $(VENV)/installed-tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+check-types: $(VENV)/installed-tests
+	$(VENV)/bin/mypy
 
 # The variable silences the theme's notice about its successor.
 docs: $(VENV)/installed-tests ## the documentation site, in build/site/
