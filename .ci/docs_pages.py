@@ -296,11 +296,11 @@ def _one_seed(run: dict[str, Any]) -> str:
     found = run["zero_shot_top1"]
     rows = [
         ("zero-shot top-1, %", *(each["mean"] for each in found.values())),
-        ("lower 95 % bound, %", *(each["low"] for each in found.values())),
+        ("lower 95% bound, %", *(each["low"] for each in found.values())),
     ]
     return (
         f"`{run['command']}` on {run['date']}, {run['machine']}, {run['minutes']} minutes: {run['how']}. Chance is "
-        f"{run['chance']} %; a setting passes the learning check with a lower 95 % bound above {run['learnt_above']} %."
+        f"{run['chance']}%; a setting passes the learning check with a lower 95% bound above {run['learnt_above']}%."
         f"\n\n{_table(('', *found), rows)}"
     )
 
@@ -348,7 +348,7 @@ def _questions(questions: dict[str, Any]) -> str:
 
 
 def _difference(found: dict[str, float], *, marked: bool) -> str:
-    """A difference with its 95 % interval; marked as bold where that is on one side of zero, else as inconclusive."""
+    """A difference with its 95% interval; marked as bold where that is on one side of zero, else as inconclusive."""
     mean, interval = f"{found['mean']:+.1f}", f"({found['low']:.1f} to {found['high']:.1f})"
     if not marked:
         return f"{mean} {interval}"

@@ -18,7 +18,7 @@ from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.config.requirements import RequireConfig
 from metaclip_spark.entries import Metadata, as_metadata, check_matchable, load_to_match, read_unchecked_entries
-from metaclip_spark.errors import MetadataError
+from metaclip_spark.errors import MetadataError, counted
 from metaclip_spark.library.arguments import arguments_named, configurations
 from metaclip_spark.library.run import Run, open_run
 from metaclip_spark.library.session import activate, session_for
@@ -95,7 +95,7 @@ def curate(
     known = None if metadata is None or isinstance(metadata, str | PathLike) else as_metadata(metadata)
     given = {
         "archives": archives,
-        "metadata": metadata if known is None else f"{len(known):,} entries in memory",
+        "metadata": metadata if known is None else f"{counted(len(known), 'entry', 'entries')} in memory",
         "output": output,
         "threshold_t": threshold_t,
         "tail_share": tail_share,

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 from metaclip_spark import balance
 from metaclip_spark.config.fields import path_text
+<<<<<<< HEAD
 from metaclip_spark.config.requirements import RequireConfig
 from metaclip_spark.library.arguments import arguments_named, configurations
+=======
+from metaclip_spark.errors import counted
+>>>>>>> h-page
 from metaclip_spark.library.entry_counts import EntryCounts
 from metaclip_spark.reports import charts, frames, records
 from metaclip_spark.reports.checks import judge
@@ -189,7 +193,9 @@ class Comparison(records.Comparison):
         """The figures of both, and how their counts agree."""
         lines = [f"{row.figure}: {row.this} here, {row.other} there" for row in self.runs]
         correlation = "none" if self.rank_correlation is None else f"{self.rank_correlation:.4f}"
-        lines += [f"{self.shared:,} entries in both, rank correlation of their counts: {correlation}"]
+        lines += [
+            f"{counted(self.shared, 'entry', 'entries')} in both, rank correlation of their counts: {correlation}"
+        ]
         return "\n".join([*lines, self.sentence] if self.sentence else lines)
 
     def __repr__(self) -> str:

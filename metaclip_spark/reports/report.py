@@ -170,8 +170,8 @@ def check_plausible(report: Report) -> None:
     """
     if report.suspect:
         raise SuspectSampleError(
-            f"the curated set has {report.real_size:,} pairs, expected {report.expected_size:,.1f} with a bound "
-            f"of {report.size_bound:,.1f}: it stays, marked suspect in run.json; report this as a bug"
+            f"the curated set has {counted(report.real_size, 'pair')}, expected {report.expected_size:,.1f} with a "
+            f"bound of {report.size_bound:,.1f}: it stays, marked suspect in run.json; report this as a bug"
         )
 
 
@@ -266,8 +266,8 @@ def _warnings(manifests: Manifests) -> list[str]:
     warnings += _archive_warnings(extract)
     if sample.suspect:
         warnings.append(
-            f"the curated set has {sample.pairs:,} pairs where {sample.expected_size:,.1f} are expected, further "
-            f"off than chance allows ({sample.size_bound:,.1f})"
+            f"the curated set has {counted(sample.pairs, 'pair')} where {sample.expected_size:,.1f} are expected, "
+            f"further off than chance allows ({sample.size_bound:,.1f})"
         )
     return warnings
 

@@ -133,7 +133,7 @@ def test_too_many_bad_records(tmp_path, capfd):
     options = ("--pool", tmp_path / "in.jsonl", "--output", tmp_path / "out")
     assert call("extract_pool", *options) == 1
     message = capfd.readouterr().err
-    assert "66.7% of 3 records are bad (limit 5.0%), most often record.invalid_json (2)" in message
+    assert "66.7% of 3 records are bad (limit 5%), most often record.invalid_json (2)" in message
     assert call("extract_pool", *options, "--resume", "--max-rejects", 0.7) == 0
     assert [row["record_offset"] for row in rows(tmp_path / "out", "rejects")] == [1, 2]
 

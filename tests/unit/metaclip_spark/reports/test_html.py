@@ -2,12 +2,16 @@
 
 import re
 from base64 import b64decode
+from io import BytesIO
+from unicodedata import normalize
 
 import pytest
 from bs4 import BeautifulSoup
+from pypdf import PdfReader
 
+from metaclip_spark.errors import percent
 from metaclip_spark.reports.pages.csv_links import csv_link
-from metaclip_spark.reports.pages.html import percent, render_html, seconds, visible_text
+from metaclip_spark.reports.pages.html import render_html, seconds, visible_text
 from metaclip_spark.reports.pages.reasons import REASONS, STEP_REASONS, meaning_of
 from metaclip_spark.reports.samples import LONGEST_SHOWN
 from tests.support.browser import CHROMIUM, HOSTILE_HOST, open_tab, visit
@@ -128,9 +132,19 @@ def test_nothing_is_cut_off_on_a_screen_a_phone_or_paper(tmp_path, page):
         assert tab.lay_out(390) == []
         # US Letter without its margins.
         assert tab.lay_out(725, media="print") == []
-        assert tab.pdf().startswith(b"%PDF")
+        shown = tab.value("[...document.querySelectorAll('.theirs, tr > :last-child')].map(each => each.textContent)")
+        printed = without_spaces("".join(page.extract_text() for page in PdfReader(BytesIO(tab.pdf())).pages))
+        # Of other scripts a PDF holds glyphs, which need not stand for one character each.
+        texts = {text for text in shown if text.isascii() and text.strip()}
+        assert len(texts) > 100
+        assert [text for text in texts if without_spaces(text) not in printed] == []
         tab.value("document.body.append(Object.assign(document.createElement('pre'), {textContent: 'x'.repeat(999)}))")
         assert tab.lay_out(390)
+
+
+def without_spaces(text):
+    # A PDF has ligatures.
+    return "".join(normalize("NFKC", text).split())
 
 
 def test_csv_links_hold_the_table_and_no_formula():
