@@ -107,7 +107,7 @@ EXIT_MEANINGS = {
     "EXIT_DONE": "done",
     "EXIT_FAILED": "failed: too many rejects, a suspect sample, a store or Spark",
     "EXIT_USER_MUST_CHANGE": "you must change something; one line says what",
-    "EXIT_CHECK_FAILED": "the run is finished, but its curated set is empty",
+    "EXIT_CHECK_FAILED": "the run is finished, but its curated set is empty or a check of `--require` failed",
     "EXIT_INTERRUPTED": "interrupted by Ctrl-C; committed work is kept",
     "EXIT_TERMINATED": "ended by SIGTERM; committed work is kept",
 }
@@ -125,6 +125,16 @@ def reasons(argument: str) -> str:
     meanings: dict[str, str] = importlib.import_module("metaclip_spark.reports.pages.reasons").REASONS
     rows = [(f"`{name}`", meaning) for name, meaning in meanings.items() if name.startswith(f"{argument}.")]
     return _table(("reason", "meaning"), rows)
+
+
+def quantities(_argument: str) -> str:
+    """Writes the numbers that `--require` can check."""
+    known = importlib.import_module("metaclip_spark.config.requirements").QUANTITIES
+    rows = [
+        (f"`{name}`", quantity.kind if quantity.is_share else "number", quantity.meaning, quantity.look_at)
+        for name, quantity in known.items()
+    ]
+    return _table(("name", "kind", "what it is", "where to look"), rows)
 
 
 def _code(item: tuple[str, int]) -> int:
@@ -295,11 +305,11 @@ def _one_seed(run: dict[str, Any]) -> str:
     found = run["zero_shot_top1"]
     rows = [
         ("zero-shot top-1, %", *(each["mean"] for each in found.values())),
-        ("lower 95 % bound, %", *(each["low"] for each in found.values())),
+        ("lower 95% bound, %", *(each["low"] for each in found.values())),
     ]
     return (
         f"`{run['command']}` on {run['date']}, {run['machine']}, {run['minutes']} minutes: {run['how']}. Chance is "
-        f"{run['chance']} %; a setting passes the learning check with a lower 95 % bound above {run['learnt_above']} %."
+        f"{run['chance']}%; a setting passes the learning check with a lower 95% bound above {run['learnt_above']}%."
         f"\n\n{_table(('', *found), rows)}"
     )
 
@@ -347,7 +357,7 @@ def _questions(questions: dict[str, Any]) -> str:
 
 
 def _difference(found: dict[str, float], *, marked: bool) -> str:
-    """A difference with its 95 % interval; marked as bold where that is on one side of zero, else as inconclusive."""
+    """A difference with its 95% interval; marked as bold where that is on one side of zero, else as inconclusive."""
     mean, interval = f"{found['mean']:+.1f}", f"({found['low']:.1f} to {found['high']:.1f})"
     if not marked:
         return f"{mean} {interval}"
@@ -396,6 +406,7 @@ GENERATED: dict[str, Callable[[str], str]] = {
     "extrapolation": extrapolation,
     "commands": commands_table,
     "options": options_table,
+    "quantities": quantities,
     "reasons": reasons,
     "scale": scale,
 }

@@ -5,10 +5,12 @@ import sys
 try:
     from metaclip_spark.commands.curation import match_pool as main
 except ModuleNotFoundError as missing:
-    if missing.name != "metaclip_spark":
+    name = missing.name or ""
+    if not name or name.startswith(("metaclip_spark.", "udfs.")):
         raise
+    package = "metaclip-spark" if name in {"metaclip_spark", "udfs"} else name.partition(".")[0]
     sys.stderr.write(
-        f"error: metaclip-spark is not installed for {sys.executable}: activate .venv or pip install '.[spark]'\n"
+        f"error: {package} is not installed for {sys.executable}: activate .venv or pip install '.[spark]'\n"
     )
     sys.exit(2)
 

@@ -105,7 +105,7 @@ def head_entries_cut(counts: Counts, threshold_t: float) -> int:
 
 
 def threshold_for_tail_share(counts: Counts, share: float) -> int:
-    """Finds the threshold whose tail share comes nearest to a wanted one (the paper, section 3.3, uses 6 %).
+    """Finds the threshold whose tail share comes nearest to a wanted one (the paper, section 3.3, uses 6%).
 
     The tail share grows with t, in steps just above each count that occurs; the smallest t of the nearest is taken.
 

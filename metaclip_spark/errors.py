@@ -16,6 +16,13 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
+def percent(share: float) -> str:
+    """A share as a percentage, so that a small one does not look like none: 5.5%, 0%, or <0.1%."""
+    if 0 < share < 0.001:  # noqa: PLR2004 - the smallest share that one decimal shows
+        return "<0.1%"
+    return f"{share:.1%}".replace(".0%", "%")
+
+
 def joined(items: Sequence[str], joint: str = "and") -> str:
     """Items as part of a sentence: "a", "a and b", "a, b and c"."""
     return f"{', '.join(items[:-1])} {joint} {items[-1]}" if len(items) > 1 else "".join(items)
@@ -32,6 +39,7 @@ def said_of(option: str) -> Iterator[None]:
 
     Raises:
         CurationError: The same error, with the option.
+        OSError: The same error of a store, with the option.
     """
     try:
         yield
@@ -39,6 +47,11 @@ def said_of(option: str) -> Iterator[None]:
         if str(error).startswith("--"):
             raise
         raise type(error)(f"{option} {error}") from None
+    except OSError as error:
+        # Those of the system are told by their number and the file.
+        if error.errno is None:
+            error.args = (f"{option} {error}",)
+        raise
 
 
 def wrong_type(name: str, value: object, wanted: str) -> str:
@@ -141,6 +154,18 @@ class SuspectSampleError(CurationError):
     Example:
         >>> from metaclip_spark import CurationError, SuspectSampleError
         >>> issubclass(SuspectSampleError, CurationError), issubclass(SuspectSampleError, ValueError)
+        (True, False)
+    """
+
+
+class RequirementError(CurationError):
+    """A finished run does not fulfil what was required of it: a line for each check that failed.
+
+    The curated set stays, and `open_run` opens it: the checks are in its report.
+
+    Example:
+        >>> from metaclip_spark import CurationError, RequirementError
+        >>> issubclass(RequirementError, CurationError), issubclass(RequirementError, ValueError)
         (True, False)
     """
 

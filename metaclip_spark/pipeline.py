@@ -15,7 +15,7 @@ from metaclip_spark.commits.files import lost_files
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, SampleConfig
 from metaclip_spark.config.fields import as_dict, digest, result_fields
 from metaclip_spark.entries import Metadata, load_summed_counts
-from metaclip_spark.errors import ConfigError, InputError, MetadataError, said_of
+from metaclip_spark.errors import ConfigError, InputError, MetadataError, percent, said_of
 from metaclip_spark.errors import counted as number_of
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import fetch_options, region_warning
@@ -376,7 +376,7 @@ def _announcement(counts: NDArray[np.int64], threshold: int | float, expected: b
     cut = balance.head_entries_cut(counts, threshold)
     line = (
         f"sample: t = {threshold:,}, expected size {expected.size:,.1f} ± {expected.standard_error:,.1f} pairs, "
-        f"tail share {balance.tail_share(counts, threshold):.1%}"
+        f"tail share {percent(balance.tail_share(counts, threshold))}"
     )
     thinned = number_of(cut, "head entry", "head entries")
     return f"{line}, {thinned} thinned" if cut else f"{line} (no entry has more than t pairs, so nothing is thinned)"

@@ -1,17 +1,21 @@
 """A command on a run where all that it would do is done: it reads what counts, and needs neither Spark nor the run."""
 
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 from metaclip_spark import __version__
+from metaclip_spark.commits.owner import Applicant, owning
 from metaclip_spark.commits.run_file import RUN
 from metaclip_spark.config.curation import OutputConfig
+from metaclip_spark.config.job import typed_command
 from metaclip_spark.config.logs import held_back
+from metaclip_spark.config.requirements import Requirement
 from metaclip_spark.errors import CurationError
 from metaclip_spark.reports.records import Report
-from metaclip_spark.reports.report import finish_run
+from metaclip_spark.reports.report import finish_run, judge_again
 from metaclip_spark.runs.layout import REPORT_JSON
 from metaclip_spark.runs.open import read_log
 from metaclip_spark.runs.records import read_report
@@ -66,13 +70,32 @@ def _reuse(output: OutputConfig, work: Callable[[Run], Result]) -> tuple[Run, Re
     return run, result
 
 
-def finish_or_reuse(run: Run, against: str | None = None) -> Report:
-    """Writes a run's report, unless with --resume the one that is there says the same; see `run_report`."""
+def finish_or_reuse(run: Run, against: str | None = None, requirements: Sequence[Requirement] = ()) -> Report:
+    """Writes a run's report, unless with --resume the one that is there says the same; see `run_report`.
+
+    Of one where only the checks are others, the numbers are judged anew.
+    """
     report = reusable_report(run) if run.output.resume and against is None else None
     if report is None:
-        return finish_run(run, against)
-    log.info("report: already done, reused", extra={"step": "report", "event": "reused"})
+        return finish_run(run, against, requirements)
+    if [check.check for check in report.checks] == [each.text for each in requirements]:
+        log.info("report: already done, reused", extra={"step": "report", "event": "reused"})
+        return report
+    with _owned(run) as owned:
+        report = judge_again(owned, report, requirements)
+    log.info("report: already done, written again with other checks", extra={"step": "report", "event": "done"})
     return report
+
+
+@contextmanager
+def _owned(run: Run) -> Iterator[Run]:
+    """Owns a run while the block writes its report, where only reading was asked for until now: without Spark."""
+    if run.owner:
+        yield run
+        return
+    applicant = Applicant("metaclip-spark report", command=typed_command())
+    with owning(run.log, run.storage, applicant, wait=False) as owner:
+        yield replace(run, owner=owner)
 
 
 def reusable_report(run: Run) -> Report | None:

@@ -27,6 +27,7 @@ from metaclip_spark.clip_benchmark.training.checkpoints import load_model
 from metaclip_spark.clip_benchmark.training.distributed import train_distributed
 from metaclip_spark.clip_benchmark.training.result import TrainingResult
 from metaclip_spark.clip_benchmark.training.train import train
+from metaclip_spark.errors import counted, percent
 from metaclip_spark.stores.session import get_session
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def open_data(grid: GridConfig, shapes: ShapesConfig, drawings: DrawingsConfig) 
         pool = make_shapes(folder, shapes)
         frequencies = sorted(pool.frequencies, reverse=True)
         spread = f"{frequencies[0]} to {frequencies[-1]} each"
-        log.info(f"shapes: {sum(frequencies):,} pairs of {len(frequencies)} classes, {spread}")
+        log.info(f"shapes: {counted(sum(frequencies), 'pair')} of {len(frequencies)} classes, {spread}")
     elif grid.data == "drawings":
         counts = make_drawings(folder, drawings)
         log.info("drawings: " + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()))
@@ -66,15 +67,22 @@ class Benchmark:
     def run(self) -> list[dict[str, Any]]:
         """Trains and evaluates the cells that are not done; returns the rows of all cells made with these settings."""
         cells = self.config.cells()
-        log.info(f"{len(cells)} cells, {self.config.steps} steps each")
+        log.info(f"{counted(len(cells), 'cell')}, {counted(self.config.steps, 'step')} each")
         self._prepare_arms(cells)
         settings = self._settings()
         run_cells(cells, self.folder, settings, self._run_cell)
         return read_rows(self.folder, settings)
 
     def facts(self) -> dict[str, Any]:
-        """What holds for all rows, for the report."""
-        return {**self._settings(), "device": self.config.device, "threads": self.config.threads}
+        """What holds for all rows and stands in none of them, for the report."""
+        config = self.config
+        return {
+            "arm_share": config.arm_share,
+            "synonyms": bool(config.synonyms),
+            "device": config.device,
+            "threads": config.threads,
+            "data_digest": self.data.digest,
+        }
 
     def _settings(self) -> dict[str, Any]:
         return {**self.config.shared_settings(), "data": self.data.digest}
@@ -94,10 +102,10 @@ class Benchmark:
         for kind in sorted({cell.caption_kind for cell in cells if cell.arm != "all"}):
             seeds = sorted({cell.seed for cell in cells if cell.caption_kind == kind and cell.arm != "all"})
             made = make_arms(self._arms_config(kind), seeds)
-            sizes = ", ".join(f"{made['sizes'][str(seed)]:,}" for seed in seeds)
+            sizes = ", ".join(f"{made['sizes'][str(seed)]:,} (seed {seed})" for seed in seeds)
             log.info(
-                f"arms of {kind} captions: {made['pool']:,} pairs, {made['matched']:,} matched, t = "
-                f"{made['threshold_t']}, {sizes} pairs in the arms of seeds {seeds[0]} to {seeds[-1]}"
+                f"arms of {kind} captions: {counted(made['pool'], 'pair')}, {made['matched']:,} matched, t = "
+                f"{made['threshold_t']}; pairs in each arm: {sizes}"
             )
         started = SparkSession.getActiveSession()
         if found is None and started is not None:
@@ -134,8 +142,8 @@ class Benchmark:
         if not self.config.keep_checkpoints:
             shutil.rmtree(checkpoints)
         log.info(
-            f"zero-shot top-1 {found.top1:.3f} (above {found.top1_lower:.3f}; chance {found.chance:.3f}), "
-            f"{trained.samples_per_second:.0f} samples/s"
+            f"zero-shot top-1 {percent(found.top1)} (lower 95% bound {percent(found.top1_lower)}; chance "
+            f"{percent(found.chance)}), {trained.samples_per_second:,.0f} samples/s"
         )
         return {**conditions(config, shards), **_figures(trained), **_scores(found)}
 

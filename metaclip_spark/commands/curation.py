@@ -17,7 +17,8 @@ from metaclip_spark.config.curation import (
     TrialConfig,
 )
 from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, job, typed_options
-from metaclip_spark.errors import EmptyCuratedSetError, counted
+from metaclip_spark.config.requirements import RequireConfig
+from metaclip_spark.errors import ConfigError, EmptyCuratedSetError, counted
 
 if TYPE_CHECKING:
     from metaclip_spark.cluster_check import Verdict
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from metaclip_spark.runs.run import Run
 
 
-_OF_A_RUN = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig)
+_OF_A_RUN = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig, RequireConfig)
 """The options that a whole run depends on."""
 
 
@@ -37,6 +38,7 @@ def curate(
     language: LanguageConfig,
     sample: SampleConfig,
     export: ExportConfig,
+    require: RequireConfig,
     trial: TrialConfig,
 ) -> int:
     """Curate a balanced image-text dataset: extract, match, count, sample and report in one command."""
@@ -47,7 +49,9 @@ def curate(
     if trial.dry_run:
         verdict = try_run(output, extract, match, sample, export, metadata, writes=False)
         return _show_verdict(verdict, "nothing was written; a run should work here")
-    run, report = curate_run(output, extract, match, language, sample, export, metadata)
+    run, report = curate_run(
+        output, extract, match, language, sample, export, metadata, requirements=require.requirements
+    )
     _show_finished(run, report)
     return EXIT_DONE
 
@@ -117,10 +121,12 @@ def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageC
         show([f"No report yet: {next_command('report', '--output', output.output)}"])
 
 
-@job(ReportedConfig, ReportConfig)
-def report_curation(output: ReportedConfig, report: ReportConfig) -> None:
+@job(ReportedConfig, ReportConfig, RequireConfig)
+def report_curation(output: ReportedConfig, report: ReportConfig, require: RequireConfig) -> None:
     """Write the report of a run and run.json, which makes the run finished; or one page over many runs (--index)."""
     if output.index is not None:
+        if report.against or require.require or output.resume or output.overwrite:
+            raise ConfigError("--index shows runs as they are: leave out --against, --require, --resume, --overwrite")
         _index_runs(output.index)
         return
     from metaclip_spark.reports.compare import check_other
@@ -132,7 +138,8 @@ def report_curation(output: ReportedConfig, report: ReportConfig) -> None:
         check_other(report.against)
     against = counts_files([report.against]) if report.against else []
     opened = partial(continue_run, output, inputs=against)
-    run, finished = reuse_or_do(output, opened, lambda run: finish_or_reuse(run, report.against))
+    requirements = require.requirements
+    run, finished = reuse_or_do(output, opened, lambda run: finish_or_reuse(run, report.against, requirements))
     _show_finished(run, finished)
 
 
@@ -151,6 +158,7 @@ def _index_runs(folder: str) -> None:
 
 def _show_finished(run: "Run", report: "Report") -> None:
     """Shows a finished run's summary and where its report is; a suspect size is an error behind it."""
+    from metaclip_spark.reports.checks import check_requirements, failed_lines
     from metaclip_spark.reports.report import check_plausible, status_of
     from metaclip_spark.reports.summary import summary_lines, summary_numbers
     from metaclip_spark.runs.paths import shown_path
@@ -179,7 +187,8 @@ def _show_finished(run: "Run", report: "Report") -> None:
     check_plausible(report)
     if not report.real_size:
         why = report.warnings[0] if report.warnings else "Balancing has kept no pair."
-        raise EmptyCuratedSetError(f"the curated set is empty: {why}")
+        raise EmptyCuratedSetError("\n".join([f"the curated set is empty: {why}", *failed_lines(report.checks)]))
+    check_requirements(report)
 
 
 @job(*_OF_A_RUN, resumes=False)
@@ -190,6 +199,7 @@ def check_cluster(
     _language: LanguageConfig,
     sample: SampleConfig,
     export: ExportConfig,
+    _require: RequireConfig,
 ) -> int:
     """Check on the executors whether a run would work there, and how long it would take, before hours are spent."""
     from metaclip_spark.entries import load_to_match

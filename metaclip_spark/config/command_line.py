@@ -9,7 +9,7 @@ import sys
 from argparse import Action
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, cast, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
@@ -25,6 +25,9 @@ from udfs.sources.credentials import without_credentials
 
 _WEB_SCHEMES = ("http", "https", "ftp")
 _BUCKET_SCHEMES = ("s3", "s3a", "s3n", "gs")
+
+_OPTION = re.compile(r"-(?!\d+\Z|\d*\.\d+\Z)[^\s=]+(=|\Z)")
+"""How an argument begins that is an option, and neither a value nor a negative number."""
 
 _UNKNOWN = re.compile(r"unrecognized arguments: (.*)")
 _MISSING = re.compile(r"the following arguments are required: (.*)")
@@ -64,7 +67,8 @@ def parse_configs(
     for name, (config_class, field) in _distinct_fields(config_classes).items():
         _add_option(parser, config_class, field, name)
         known[name] = field
-    arguments, files = _with_read_files(_named(list(sys.argv[1:] if argv is None else argv), known), known)
+    given = _gathered(_named(list(sys.argv[1:] if argv is None else argv), known), known)
+    arguments, files = _with_read_files(given, known)
     try:
         values = parser.parse_args(arguments).as_dict()
     except (ArgumentError, TypeError, ValueError, RuntimeError) as error:
@@ -93,6 +97,30 @@ def _named(arguments: list[str], known: Mapping[str, Field[Any]]) -> list[str]:
         else:
             named += [left.pop(0), argument] if left else [argument]
     return named
+
+
+def _gathered(arguments: list[str], known: Mapping[str, Field[Any]]) -> list[str]:
+    """Puts all values of a list that is given several times where it is given last: the parser keeps only those."""
+    groups: list[list[str]] = []
+    for argument in arguments:
+        if groups and not _OPTION.match(argument):
+            groups[-1].append(argument)
+        else:
+            groups.append([argument])
+    for option in (option_of(name) for name, field in known.items() if isinstance(field.default, tuple)):
+        places = [place for place, group in enumerate(groups) if group and group[0].partition("=")[0] == option]
+        values = [_values_in(groups[place]) for place in places]
+        # One without a value is left for the parser to refuse.
+        if len(places) > 1 and all(values):
+            for place in places:
+                groups[place] = []
+            groups[places[-1]] = [option, *chain.from_iterable(values)]
+    return list(chain.from_iterable(groups))
+
+
+def _values_in(group: list[str]) -> list[str]:
+    _, is_joined, value = group[0].partition("=")
+    return [value, *group[1:]] if is_joined else group[1:]
 
 
 def _with_read_files(arguments: list[str], known: Mapping[str, Field[Any]]) -> tuple[list[str], list[ConfigFile]]:

@@ -29,6 +29,7 @@ from metaclip_spark.errors import (
     InputError,
     MetadataError,
     OutputExistsError,
+    RequirementError,
     SchemaMismatchError,
 )
 from udfs.sources.credentials import urls_without_credentials, without_credentials
@@ -160,7 +161,8 @@ def run_job(
         tells_end: Whether a job that ends well says so in JSON lines, as one that fails does.
 
     Returns:
-        2 for what the user must change, 3 for an empty curated set, 130 or 143 when stopped, 1 for any other failure.
+        2 for what the user must change, 3 for a finished run that is empty or fails a check, 130 or 143 when stopped, 1
+        for any other failure.
     """
 
     def last_line(error: BaseException) -> tuple[int, str]:
@@ -204,7 +206,10 @@ def _spark_errors() -> tuple[type[Exception], ...]:
 
 
 class _Ending(NamedTuple):
-    """What a failed command ends with: exit code, the line that says why, and the trace of a failed Spark job."""
+    """What a failed command ends with: exit code, a line that says why, and the trace of a failed Spark job.
+
+    Only checks that fail may be several, which have a line each.
+    """
 
     code: int
     message: str
@@ -213,15 +218,16 @@ class _Ending(NamedTuple):
 
     def as_text(self) -> str:
         # The whole story first, for who needs it; the line that says what went wrong last, where it is seen.
-        line = f"error: {self.message}" if self.is_error else self.message
-        return f"{self.trace}\n{line}" if self.trace else line
+        lines = [f"error: {line}" if self.is_error else line for line in self.message.splitlines()]
+        return "\n".join([self.trace, *lines] if self.trace else lines)
 
     def as_json(self, run: str | None) -> str:
         from metaclip_spark.config.logs import as_json_line
 
         trace = {"exception": self.trace} if self.trace else {}
         level = logging.INFO if self.code == EXIT_DONE else logging.ERROR
-        return as_json_line(self.message, run=run, level=level, event="end", exit_code=self.code, **trace)
+        message = "; ".join(self.message.splitlines())
+        return as_json_line(message, run=run, level=level, event="end", exit_code=self.code, **trace)
 
 
 def _ending(error: BaseException, *, resumes: bool) -> _Ending:
@@ -241,8 +247,8 @@ def _ending(error: BaseException, *, resumes: bool) -> _Ending:
         line = f"{package} is not installed for {sys.executable}: activate .venv or pip install '.[spark]'"
     if isinstance(error, (*_USER_MUST_CHANGE, FileNotFoundError, PermissionError, ModuleNotFoundError)):
         return _Ending(EXIT_USER_MUST_CHANGE, line)
-    if isinstance(error, EmptyCuratedSetError):
-        return _Ending(EXIT_CHECK_FAILED, line)
+    if isinstance(error, EmptyCuratedSetError | RequirementError):
+        return _Ending(EXIT_CHECK_FAILED, "\n".join(map(one_line, str(error).splitlines())))
     if isinstance(error, OSError) and error.errno in _FULL:
         place = f"in {error.filename}" if error.filename else "on a disk of this machine"
         with_resume = " with --resume" if resumes else ""

@@ -92,7 +92,7 @@ class Metadata:
 
     def __repr__(self) -> str:
         """Shows size and digest, not the entries: there may be 500,000."""
-        return f"Metadata({len(self):,} entries, digest='{self.digest[:12]}...')"
+        return f"Metadata({counted(len(self), 'entry', 'entries')}, digest='{self.digest[:12]}...')"
 
 
 def as_metadata(metadata: object) -> Metadata:

@@ -16,18 +16,20 @@ from metaclip_spark.config.curation import (
 )
 from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
+from metaclip_spark.config.requirements import RequireConfig
 from metaclip_spark.entries import Metadata, as_metadata, check_matchable, load_to_match, read_unchecked_entries
-from metaclip_spark.errors import MetadataError
+from metaclip_spark.errors import MetadataError, counted
 from metaclip_spark.library.arguments import arguments_named, configurations
 from metaclip_spark.library.run import Run, open_run
 from metaclip_spark.library.session import activate, session_for
 from metaclip_spark.library.whole_run import curate_run
 from metaclip_spark.metadata_builder import build, entry_list, lint
+from metaclip_spark.reports.checks import check_requirements
 from metaclip_spark.reports.report import check_plausible
 
 Paths = str | PathLike[str] | Iterable[str | PathLike[str]]
 
-_CURATION = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig)
+_CURATION = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig, RequireConfig)
 _METADATA = (MetadataSources, MetadataThresholds, MetadataOutput)
 
 
@@ -41,6 +43,7 @@ def curate(
     target_pairs: int | str | None = None,
     seed: int = 0,
     languages: str | Sequence[str] = (),
+    require: str | Sequence[str] = (),
     resume: bool = False,
     spark: SparkSession | None = None,
     **options: Any,
@@ -59,6 +62,7 @@ def curate(
         target_pairs: Choose the smallest t whose expected size reaches this many pairs, such as "10M".
         seed: Seed of the draws, from 0 to 2^64 - 1.
         languages: Keep pairs whose text is in one of these languages: fastText codes, such as ["en", "de"].
+        require: Checks of the report's numbers, such as ["curated>=1", "matched_share>=30%"]; see `Report.check`.
         resume: Go on with the run in the output folder, and keep finished work; an empty folder is fine, too.
         spark: The session; None takes the active one, or starts a local one.
         **options: Any other option of the command, with underscores: overwrite, pool, crawl, max_rejects, buckets,
@@ -74,6 +78,7 @@ def curate(
         OutputExistsError: If the output holds a run and neither `resume` nor `overwrite` is set.
         TooManyRejectsError: If more records or archives were lost than the limits allow; what was done stays.
         SuspectSampleError: If the curated set's size is further off the expected one than chance allows.
+        RequirementError: If a check of `require` fails; the run is finished, and stays.
 
     Example:
         >>> from metaclip_spark import curate
@@ -90,13 +95,14 @@ def curate(
     known = None if metadata is None or isinstance(metadata, str | PathLike) else as_metadata(metadata)
     given = {
         "archives": archives,
-        "metadata": metadata if known is None else f"{len(known):,} entries in memory",
+        "metadata": metadata if known is None else f"{counted(len(known), 'entry', 'entries')} in memory",
         "output": output,
         "threshold_t": threshold_t,
         "tail_share": tail_share,
         "target_pairs": target_pairs,
         "seed": seed,
         "languages": languages,
+        "require": require,
         "resume": resume,
         **options,
     }
@@ -106,15 +112,16 @@ def curate(
 
 
 def _curate(given: dict[str, Any], metadata: Metadata | None, spark: SparkSession | None) -> None:
-    output, extract, match, language, sample, export = configurations("curate", given, *_CURATION)
+    output, extract, match, language, sample, export, require = configurations("curate", given, *_CURATION)
     if metadata is None:
         known = load_to_match(match.metadata)
     else:
         check_matchable(metadata, "metadata")
         known = metadata
     activate(spark)
-    _, report = curate_run(output, extract, match, language, sample, export, known)
+    _, report = curate_run(output, extract, match, language, sample, export, known, requirements=require.requirements)
     check_plausible(report)
+    check_requirements(report)
 
 
 def build_metadata(output: str | PathLike[str], *, spark: SparkSession | None = None, **options: Any) -> Metadata:

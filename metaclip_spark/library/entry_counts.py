@@ -11,7 +11,7 @@ import numpy.typing as npt
 from metaclip_spark import balance
 from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.entries import Metadata, as_metadata, load_entry_counts
-from metaclip_spark.errors import MetadataError, wrong_type
+from metaclip_spark.errors import MetadataError, counted, wrong_type
 from metaclip_spark.runs.paths import counts_in_run
 from metaclip_spark.thresholds import LARGEST_COUNT
 
@@ -147,4 +147,7 @@ class EntryCounts:
 
     def __repr__(self) -> str:
         """Shows the sums, not the entries: there may be 500,000."""
-        return f"EntryCounts({len(self.entries):,} entries, {balance.exact_sum(self.counts):,} matches)"
+        return (
+            f"EntryCounts({counted(len(self.entries), 'entry', 'entries')}, "
+            f"{counted(balance.exact_sum(self.counts), 'match', 'matches')})"
+        )

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from metaclip_spark.errors import counted
 from metaclip_spark.library.report import Chart
 from metaclip_spark.reports import charts, frames, records
 from metaclip_spark.reports.plan import plan_lines
@@ -51,4 +52,4 @@ class ThresholdPlan(records.ThresholdPlan):
 
     def __repr__(self) -> str:
         """One line: the rows would fill a page."""
-        return f"ThresholdPlan(pairs={self.pairs:,}, chosen={self.chosen}, {len(self.rows)} rows)"
+        return f"ThresholdPlan(pairs={self.pairs:,}, chosen={self.chosen}, {counted(len(self.rows), 'row')})"

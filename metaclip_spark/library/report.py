@@ -1,14 +1,19 @@
 """What a run reports, as values for notebooks: the report, charts, and comparisons."""
 
 import io
+from collections.abc import Sequence
 from html import escape
 from os import PathLike
 from typing import TYPE_CHECKING
 
 from metaclip_spark import balance
 from metaclip_spark.config.fields import path_text
+from metaclip_spark.config.requirements import RequireConfig
+from metaclip_spark.errors import counted
+from metaclip_spark.library.arguments import arguments_named, configurations
 from metaclip_spark.library.entry_counts import EntryCounts
 from metaclip_spark.reports import charts, frames, records
+from metaclip_spark.reports.checks import judge
 from metaclip_spark.reports.pages.html import render_html
 from metaclip_spark.reports.summary import summary_lines
 from metaclip_spark.thresholds import check_threshold
@@ -73,6 +78,29 @@ class Report(records.Report):
             Columns from, to, pieces and share (of what came in); one row per result and per reason of loss.
         """
         return frames.funnel_frame(self)
+
+    def check(self, require: str | Sequence[str]) -> list[records.Check]:
+        """Compares numbers of the report with bounds; `checks` has what the run was required to fulfil when it ended.
+
+        Args:
+            require: Checks, each a name, an operator (>=, <=, >, < or ==) and a number: "curated>=10k",
+                "matched_share>=30%". The report's page of the documentation has the names.
+
+        Returns:
+            A `Check` each (`check`, `quantity`, `operator`, `bound`, `value`, `passed`); none is an error.
+
+        Raises:
+            ConfigError: If a check has another form, or no number has its name.
+
+        Example:
+            >>> from metaclip_spark import open_run
+            >>> report = open_run("demo-output").report
+            >>> [(check.value, check.passed) for check in report.check(["curated>=1", "failed_archives==0"])]
+            [(3268, True), (0, True)]
+        """
+        with arguments_named(RequireConfig):
+            (wanted,) = configurations("check", {"require": require}, RequireConfig)
+        return judge(self, wanted.requirements)
 
     def most_cut(self) -> "pd.DataFrame":
         """Lists the entries that lost the most pairs to balancing.
@@ -162,7 +190,9 @@ class Comparison(records.Comparison):
         """The figures of both, and how their counts agree."""
         lines = [f"{row.figure}: {row.this} here, {row.other} there" for row in self.runs]
         correlation = "none" if self.rank_correlation is None else f"{self.rank_correlation:.4f}"
-        lines += [f"{self.shared:,} entries in both, rank correlation of their counts: {correlation}"]
+        lines += [
+            f"{counted(self.shared, 'entry', 'entries')} in both, rank correlation of their counts: {correlation}"
+        ]
         return "\n".join([*lines, self.sentence] if self.sentence else lines)
 
     def __repr__(self) -> str:

@@ -1,5 +1,6 @@
 """All steps of a run in their order: what the command `curate` and the function `curate` do."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from metaclip_spark.cluster_check import Verdict, check_cluster
@@ -11,6 +12,7 @@ from metaclip_spark.config.curation import (
     OutputConfig,
     SampleConfig,
 )
+from metaclip_spark.config.requirements import Requirement
 from metaclip_spark.entries import Metadata
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.pipeline import check_before_start, run_count, run_extract, run_match, run_sample
@@ -30,6 +32,8 @@ def curate_run(
     sample: SampleConfig,
     export: ExportConfig,
     metadata: Metadata,
+    *,
+    requirements: Sequence[Requirement] = (),
 ) -> tuple[Run, Report]:
     """Does the steps that are not done yet, and writes the report; everything is checked before Spark starts."""
     paths, inputs = _check_inputs(output, extract, match, sample, export, metadata)
@@ -39,7 +43,7 @@ def curate_run(
         run_match(run, match, language, metadata)
         run_count(run, language, metadata)
         run_sample(run, sample, language)
-        report = finish_or_reuse(run)
+        report = finish_or_reuse(run, requirements=requirements)
         if export.export_curated:
             export_curated(run, export.export_curated)
         return report

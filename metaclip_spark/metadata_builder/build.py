@@ -16,7 +16,7 @@ from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Applicant, owning
 from metaclip_spark.config.fields import as_dict as config_as_dict
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
-from metaclip_spark.errors import ConfigError, MetadataError, OutputExistsError
+from metaclip_spark.errors import ConfigError, MetadataError, OutputExistsError, counted
 from metaclip_spark.metadata_builder.bigram_pmi import pmi_of_ratio, reaches_pmi, score_bigrams
 from metaclip_spark.metadata_builder.entry_list import (
     BORDER_HALF,
@@ -327,8 +327,8 @@ def _add_bigrams(bigrams: DataFrame, unigrams: DataFrame, thresholds: MetadataTh
     given = bigrams.where("count > 0").count()
     if given > report.seen:
         built.warnings.append(
-            f"{given - report.seen} of {given} bigrams were left out: a word of theirs is no unigram, or rarer "
-            "than the bigram; give counts of one text"
+            f"{given - report.seen:,} of {counted(given, 'bigram')} left out: a word of each is no unigram, or "
+            "rarer than the bigram; give counts of one text"
         )
     _add(candidates, report, thresholds.bigram_budget, thresholds, built)
     options = f"--min-pmi {thresholds.min_pmi:g} and --min-bigram-count {thresholds.min_bigram_count}"

@@ -24,13 +24,18 @@ def build_lines(built: BuiltMetadata) -> Iterator[str]:
     """Describes a built list: facts, tallies, counts per source, the border of each threshold, notes and warnings."""
     yield from (f"{name.replace('_', ' ')}: {value}" for name, value in built.facts.items())
     for file, reasons in built.tally.items():
-        yield f"{file}: " + ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        yield f"{file}: " + ", ".join(_tallied(*item) for item in reasons.items())
     yield from _table([_COUNTS_HEAD, *(_counts(report) for report in built.reports)])
     for report in built.reports:
         yield from _border_lines(report)
     yield from (f"note: {note}" for note in built.notes)
     yield from (f"warning: {warning}" for warning in built.warnings)
     yield f"{counted(len(built.entries), 'entry', 'entries')}, digest {digest_of(built.entries)}"
+
+
+def _tallied(what: str, number: int) -> str:
+    """A number of "pages", "articles" or "lines", or of what was lost for a reason, such as page.broken_xml."""
+    return f"{number:,} {what}" if "." in what else counted(number, what.removesuffix("s"))
 
 
 def _counts(report: SourceReport) -> tuple[str, ...]:

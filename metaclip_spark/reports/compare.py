@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from metaclip_spark.balance import exact_sum
 from metaclip_spark.config.made_with import differing
 from metaclip_spark.entries import entries_of_counts, load_entry_counts
-from metaclip_spark.errors import said_of
+from metaclip_spark.errors import counted, said_of
 from metaclip_spark.reports.records import ComparedFigure, Comparison, MissingEntries, Move, Overlap, Report
 from metaclip_spark.runs.layout import CURATED as CURATED_TABLE
 from metaclip_spark.runs.layout import report_file
@@ -191,8 +191,8 @@ def _sentence(shared: int, here: int, there: int) -> str:
         )
     if shared < here or shared < there:
         return (
-            f"The metadata lists differ: {shared:,} entries are in both, of {here:,} here and {there:,} there. Ranks "
-            "and moves are of the shared ones."
+            f"The metadata lists differ: {counted(shared, 'entry is', 'entries are')} in both, of {here:,} here and "
+            f"{there:,} there. Ranks and moves are of the shared ones."
         )
     return ""
 

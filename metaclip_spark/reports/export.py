@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from metaclip_spark.config.curation import OutputConfig
-from metaclip_spark.errors import ConfigError, InputError
+from metaclip_spark.errors import ConfigError, InputError, counted
 from metaclip_spark.runs.layout import CURATED, resolved_place
 from metaclip_spark.runs.open import session_for
 from metaclip_spark.runs.paths import table_folders
@@ -72,11 +72,11 @@ def export_curated(run: Run, folder: str) -> None:
     copied = _rows(storage)
     if copied != rows:
         raise InputError(
-            f"--export-curated {folder} holds {copied:,} pairs where the run has {rows:,}: files were lost or added; "
-            "empty it, and export again"
+            f"--export-curated {folder} holds {counted(copied, 'pair')} where the run has {rows:,}: files were lost or "
+            "added; empty it, and export again"
         )
     storage.put_json(MARK, {**mark, "whole": True})
-    log.info(f"export: {rows:,} pairs in {folder}")
+    log.info(f"export: {counted(rows, 'pair')} in {folder}")
 
 
 def _mark(storage: Storage) -> JsonObject:

@@ -188,6 +188,26 @@ class Command(Record):
     folder: str
 
 
+class Check(Record):
+    """What a finished run must fulfil, as `--require` says, and whether it does.
+
+    Attributes:
+        check: The check as it was typed.
+        quantity: The number of the report that it names.
+        operator: How the value is compared with the bound.
+        bound: What the value is compared with.
+        value: The quantity's value.
+        passed: Whether the run fulfils it.
+    """
+
+    check: str
+    quantity: str
+    operator: str
+    bound: Number
+    value: Number
+    passed: bool
+
+
 class Report(Record, kw_only=True):
     """The content of report.json: a run's numbers as one document."""
 
@@ -219,6 +239,7 @@ class Report(Record, kw_only=True):
     started: str = ""
     ended: str = ""
     commands: list[Command] = msgspec.field(default_factory=list)
+    checks: list[Check] = msgspec.field(default_factory=list)
     layout: int = REPORT_LAYOUT
 
 

@@ -6,7 +6,7 @@ Both are filled from the steps' manifests and the entry counts; nothing is compu
 import logging
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
@@ -20,10 +20,12 @@ from msgspec import UnsetType
 from metaclip_spark import __version__
 from metaclip_spark.commits.entries import LAYOUT, Finish, Open
 from metaclip_spark.commits.files import tidy
-from metaclip_spark.commits.run_file import publish_run_file
+from metaclip_spark.commits.run_file import RUN, publish_run_file
 from metaclip_spark.config.curation import PRESETS, OutputConfig
 from metaclip_spark.config.fields import as_dict
+from metaclip_spark.config.requirements import Requirement
 from metaclip_spark.errors import InputError, SuspectSampleError, counted
+from metaclip_spark.reports.checks import judge
 from metaclip_spark.reports.compare import compare_with
 from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
 from metaclip_spark.reports.records import Command, FunnelLine, HeadEntry, Profile, Report
@@ -46,6 +48,7 @@ from metaclip_spark.runs.records import (
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXTRACT, MATCH, SAMPLE, STEPS
 from metaclip_spark.runs.waves import UNKNOWN_RECORDS
+from metaclip_spark.stores.storage import JsonObject
 from metaclip_spark.thresholds import check_threshold
 from udfs.sources.credentials import without_credentials
 
@@ -85,12 +88,13 @@ def read_manifests(run: Run) -> Manifests:
     return manifests
 
 
-def run_report(run: Run, against: str | None = None) -> Report:
+def run_report(run: Run, against: str | None = None, requirements: Sequence[Requirement] = ()) -> Report:
     """Writes the report's files, makes the run finished and, last, creates run.json.
 
     Args:
         run: A run whose sample step is done.
         against: Another run, or a file of entry counts, to compare with.
+        requirements: What the run must fulfil: the report says whether it does.
 
     Returns:
         The report.
@@ -98,9 +102,6 @@ def run_report(run: Run, against: str | None = None) -> Report:
     Raises:
         InputError: If a step has not been done, was done before the step that it reads from, or by another version.
     """
-    from metaclip_spark.reports.pages.data_card import render_data_card
-    from metaclip_spark.reports.pages.html import render_html
-
     started = time.monotonic()
     manifests = read_manifests(run)
     figures = entry_figures(run, manifests.sample)
@@ -110,11 +111,35 @@ def run_report(run: Run, against: str | None = None) -> Report:
         comparison = compare_with(run, report, against, figures.texts, figures.counts)
         report = msgspec.structs.replace(report, comparison=comparison)
     seconds = {**report.seconds, "report": round(time.monotonic() - started, 3)}
-    report = msgspec.structs.replace(report, seconds=seconds)
-    summary = _run_summary(manifests, report, run.output)
+    report = msgspec.structs.replace(report, seconds=seconds, checks=judge(report, requirements))
+    summary = msgspec.to_builtins(_run_summary(manifests, report, run.output))
+    _publish(run, report, summary, lambda folder: write_entry_figures(run, figures, folder))
+    return report
+
+
+def judge_again(run: Run, report: Report, requirements: Sequence[Requirement]) -> Report:
+    """Writes the report of a finished run with other checks, as `run_report` does; its numbers stay."""
+    summary = run.storage.read_json(RUN) or {}
+    before = run.state.finished.report if run.state.finished else ""
+    report = msgspec.structs.replace(report, checks=judge(report, requirements))
+
+    def copy_entries(folder: str) -> None:
+        for name in run.storage.data_files(f"{before}/entries"):
+            run.storage.put_bytes(f"{folder}{name.removeprefix(before)}", run.storage.read_bytes(name))
+
+    checks = msgspec.to_builtins(report.checks)
+    _publish(run, report, {**summary, "status": status_of(report), "checks": checks}, copy_entries)
+    return report
+
+
+def _publish(run: Run, report: Report, summary: JsonObject, write_entries: Callable[[str], None]) -> None:
+    """Writes the report's files into a new folder, makes the run finished and, last, creates run.json."""
+    from metaclip_spark.reports.pages.data_card import render_data_card
+    from metaclip_spark.reports.pages.html import render_html
+
     tidy(run.owned, REPORT)
     folder = run.owned.new_folder(REPORT)
-    write_entry_figures(run, figures, folder)
+    write_entries(folder)
     put_record(run.storage, f"{folder}/{REPORT_JSON}", report)
     run.storage.put_text(f"{folder}/report.html", render_html(report))
     run.storage.put_text(f"{folder}/DATA_CARD.md", render_data_card(report))
@@ -123,14 +148,13 @@ def run_report(run: Run, against: str | None = None) -> Report:
     number = run.owned.commit(finish)
     delete_report_1(run.storage)
     told = {"curated": finish.sample, "report": folder, "report_files": run.storage.files(folder)}
-    publish_run_file(run.storage, number, {**msgspec.to_builtins(summary), **told})
-    return report
+    publish_run_file(run.storage, number, {**summary, **told})
 
 
-def finish_run(run: Run, against: str | None = None) -> Report:
+def finish_run(run: Run, against: str | None = None, requirements: Sequence[Requirement] = ()) -> Report:
     """Writes the report as a step whose progress is shown; see `run_report`."""
     with watch(run.spark, StepProgress("report", "")) as progress:
-        report = run_report(run, against)
+        report = run_report(run, against, requirements)
     log.info(
         f"report: {progress.seconds:.1f} s",
         extra={"event": "done", "step": "report", "seconds": round(progress.seconds, 3)},
@@ -146,8 +170,8 @@ def check_plausible(report: Report) -> None:
     """
     if report.suspect:
         raise SuspectSampleError(
-            f"the curated set has {report.real_size:,} pairs, expected {report.expected_size:,.1f} with a bound "
-            f"of {report.size_bound:,.1f}: it stays, marked suspect in run.json; report this as a bug"
+            f"the curated set has {counted(report.real_size, 'pair')}, expected {report.expected_size:,.1f} with a "
+            f"bound of {report.size_bound:,.1f}: it stays, marked suspect in run.json; report this as a bug"
         )
 
 
@@ -242,8 +266,8 @@ def _warnings(manifests: Manifests) -> list[str]:
     warnings += _archive_warnings(extract)
     if sample.suspect:
         warnings.append(
-            f"the curated set has {sample.pairs:,} pairs where {sample.expected_size:,.1f} are expected, further "
-            f"off than chance allows ({sample.size_bound:,.1f})"
+            f"the curated set has {counted(sample.pairs, 'pair')} where {sample.expected_size:,.1f} are expected, "
+            f"further off than chance allows ({sample.size_bound:,.1f})"
         )
     return warnings
 
@@ -307,8 +331,10 @@ def _deviations(manifests: Manifests) -> list[str]:
 
 
 def status_of(report: Report) -> str:
-    """Puts a finished run into a word: suspect, empty or done."""
-    return "suspect" if report.suspect else "done" if report.real_size else "empty"
+    """Puts a finished run into a word: suspect, empty, failed (a check) or done."""
+    if report.suspect or not report.real_size:
+        return "suspect" if report.suspect else "empty"
+    return "done" if all(check.passed for check in report.checks) else "failed"
 
 
 def _run_summary(manifests: Manifests, report: Report, output: OutputConfig) -> RunSummary:
@@ -334,6 +360,7 @@ def _run_summary(manifests: Manifests, report: Report, output: OutputConfig) -> 
         ended=report.ended,
         commands=[msgspec.to_builtins(command) for command in report.commands],
         seconds=report.seconds,
+        checks=[msgspec.to_builtins(check) for check in report.checks],
     )
 
 

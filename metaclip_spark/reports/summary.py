@@ -4,7 +4,8 @@ from textwrap import wrap
 
 import msgspec
 
-from metaclip_spark.errors import counted
+from metaclip_spark.errors import counted, percent
+from metaclip_spark.reports.checks import check_lines
 from metaclip_spark.reports.records import Report
 from metaclip_spark.stores.storage import JsonObject
 
@@ -29,12 +30,14 @@ def summary_lines(report: Report) -> list[str]:
         *_wrapped(f"Head entries: {', '.join(head)}"),
         "",
         "Balance",
-        f"  t = {report.threshold_t}: tail share {report.tail_share:.1%}, "
+        f"  t = {report.threshold_t}: tail share {percent(report.tail_share)}, "
         f"{counted(report.head_entries_cut, 'head entry', 'head entries')} thinned",
         f"  expected {report.expected_size:,.1f} ± {report.standard_error:,.1f} pairs, curated {report.real_size:,}",
     ]
     for warning in report.warnings:
         lines += _wrapped(f"Warning: {warning}")
+    if report.checks:
+        lines += ["", "Checks", *(f"  {line}" for line in check_lines(report.checks))]
     return lines
 
 
@@ -51,6 +54,7 @@ def summary_numbers(report: Report) -> JsonObject:
         "expected_size": report.expected_size,
         "standard_error": report.standard_error,
         "curated": report.real_size,
+        "checks": msgspec.to_builtins(report.checks),
     }
 
 

@@ -28,7 +28,7 @@ from metaclip_spark.commits.owner import BEATS
 from metaclip_spark.commits.run_file import RUN
 from metaclip_spark.commits.state import State
 from metaclip_spark.config.fields import path_text
-from metaclip_spark.errors import ConfigError, OutputExistsError
+from metaclip_spark.errors import ConfigError, OutputExistsError, said_of
 from metaclip_spark.stores.storage import Storage
 from udfs.sources import local_path, scheme_of
 from udfs.sources.credentials import without_credentials
@@ -108,7 +108,8 @@ def check_usable(storage: Storage) -> None:
     """
     if isinstance(storage.root, Path) and storage.root.exists() and not storage.root.is_dir():
         raise OutputExistsError(f"--output {storage.root} is a file: give a folder")
-    unexpected = [name for name in storage.names("") if name != LOCK]
+    with said_of("--output"):
+        unexpected = [name for name in storage.names("") if name != LOCK]
     if unexpected == [COMMITS] and not storage.names(COMMITS):
         # A driver came no further than to the folder of its log.
         return

@@ -253,6 +253,7 @@ class RunSummary(Record):
     ended: str = ""
     commands: list[JsonObject] = msgspec.field(default_factory=list)
     seconds: dict[str, float] = msgspec.field(default_factory=dict)
+    checks: list[JsonObject] = msgspec.field(default_factory=list)
 
 
 UNKNOWN_KEY = "unknown field"

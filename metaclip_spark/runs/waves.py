@@ -17,7 +17,7 @@ from metaclip_spark.commits.entries import ArchiveSummary, Wave, Written
 from metaclip_spark.commits.files import write_to
 from metaclip_spark.commits.owner import Owner
 from metaclip_spark.config.curation import ExtractConfig
-from metaclip_spark.errors import InputError, TooManyRejectsError, brief, counted
+from metaclip_spark.errors import InputError, TooManyRejectsError, brief, counted, percent
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.runs.buckets import bucket_of
 from metaclip_spark.runs.layout import EXTRACTED as EXTRACTED_FOLDER
@@ -317,8 +317,8 @@ def check_losses(
     if share > config.max_rejects:
         most = max(bad, key=lambda reason: (bad[reason], reason))
         raise TooManyRejectsError(
-            f"{share:.1%} of {counted(records, 'record')} are bad (limit {config.max_rejects:.1%}), most often {most} "
-            f"({bad[most]:,}): see rejects/; --resume with a larger --max-rejects goes on"
+            f"{percent(share)} of {counted(records, 'record')} are bad (limit {percent(config.max_rejects)}), "
+            f"most often {most} ({bad[most]:,}): see rejects/; --resume with a larger --max-rejects goes on"
         )
 
 

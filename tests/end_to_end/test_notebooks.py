@@ -1,7 +1,9 @@
 """Each notebook runs from top to bottom; the first makes the run that the others find."""
 
 import ast
+import re
 import sys
+from collections import Counter
 
 import nbformat
 import pytest
@@ -56,13 +58,19 @@ def test_the_notebook_runs(run_folder, kernel, name):
     shown = "".join(str(output.get("text", output.get("data", ""))) for output in outputs)
     told = {
         "explore_pool": "no_entry",
-        "choose_threshold": "expected_size",
+        "choose_threshold": "expected size",
         "inspect_curated": "by the draw",
         "against_the_paper": (
             "Not comparable: the list has 86,654 entries (paper: 500,000) and texts were not filtered to English."
         ),
     }
     assert told[name] in shown
+    if name == "explore_pool":
+        reasons = Counter(re.findall(r"<td>((?:record|image|text)\.[a-z_]+)</td>", shown))
+        assert len(reasons) > 5
+        assert set(reasons.values()) <= {1, 2}
+    if name == "inspect_curated":
+        assert "<td>not_drawn</td>" in shown
     assert ("image/png" in shown) == (name != "explore_pool")
 
 

@@ -91,6 +91,14 @@ def hostile_report():
         "real_size": 8,
         "suspect": False,
         "warnings": list(HOSTILE[:4]),
+        "checks": [
+            {"check": text, "quantity": name, "operator": ">=", "bound": 0.5, "value": value, "passed": value > 0.5}
+            for text, name, value in (
+                (HOSTILE[0], "entries_matched_share", 0.49999),
+                ("curated>=1", "curated", 2**63 - 1),
+                (HOSTILE[2], "matches_per_matched_pair", 0.25),
+            )
+        ],
         "deviations_from_the_paper": list(HOSTILE[:4]),
         "seconds": {"extract": 1.5, "sample": 0.5},
         "settings": {"extract": {"archives": list(HOSTILE[:9]), "url_column": HOSTILE[0]}},

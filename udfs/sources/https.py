@@ -3,7 +3,7 @@
 import logging
 from http import HTTPStatus
 from typing import Any, NamedTuple
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin
 
 import urllib3
 import urllib3.exceptions
@@ -15,6 +15,7 @@ from udfs.sources.resume import (
     RefusedConnectionError,
     RemoteBody,
     TransientFetchError,
+    is_refused,
     refuse_whole_answer,
     seconds_to_wait,
     size_by_range,
@@ -134,17 +135,9 @@ def _request(method: str, url: str, shown: str, options: FetchOptions, headers: 
     except urllib3.exceptions.LocationValueError:
         raise OSError(f"{shown} is no valid URL: check it") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        if _is_refused(error):
-            host = urlsplit(url).netloc.rpartition("@")[2]
-            raise RefusedConnectionError(f"{shown}: cannot connect to {host} (connection refused)") from None
+        if is_refused(error):
+            raise RefusedConnectionError(shown, url) from None
         raise TransientFetchError(f"{shown}: {hide_credentials(repr(error), url)}") from None
-
-
-def _is_refused(error: BaseException | None) -> bool:
-    """Tells whether nothing listens there, by the causes of an error."""
-    while error is not None and not isinstance(error, ConnectionRefusedError):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def _error_of_status(path: str, answer: Any) -> OSError:

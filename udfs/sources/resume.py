@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from time import sleep
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 import botocore.exceptions
 import urllib3.exceptions
@@ -21,7 +22,7 @@ from udfs.sources.stream import ByteStream
 BLOCK_BYTES = 1 << 20
 _ERROR_PAGE_HEAD = 1024
 _SKIP_RATHER_THAN_ASK_BYTES = 1 << 20
-ATTEMPTS_WHERE_REFUSED = 3
+ATTEMPTS_WHERE_REFUSED = 5
 
 Result = TypeVar("Result")
 
@@ -41,6 +42,17 @@ class TransientFetchError(OSError):
 
 class RefusedConnectionError(TransientFetchError):
     """Nothing listens at the address: few further attempts are worth the wait."""
+
+    def __init__(self, shown: str, url: str) -> None:
+        """Takes what was asked for, as messages show it, and the URL that was called."""
+        super().__init__(f"{shown}: cannot connect to {urlsplit(url).netloc.rpartition('@')[2]} (connection refused)")
+
+
+def is_refused(error: BaseException | None) -> bool:
+    """Tells whether nothing listens there, by the causes of an error."""
+    while error is not None and not isinstance(error, ConnectionRefusedError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 class ArchiveChangedError(OSError):
@@ -135,7 +147,8 @@ def _delay(options: FetchOptions, state: RetryCallState) -> float:
 
 def _give_up(state: RetryCallState) -> Any:
     fault = _fault(state)
-    raise OSError(f"{fault} (given up after {state.attempt_number} attempts)") from fault
+    attempts = "1 attempt" if state.attempt_number == 1 else f"{state.attempt_number} attempts"
+    raise OSError(f"{fault} (given up after {attempts})") from fault
 
 
 def _fault(state: RetryCallState) -> BaseException | None:

@@ -14,8 +14,10 @@ from udfs.sources.credentials import has_credentials, without_credentials
 from udfs.sources.options import FetchOptions
 from udfs.sources.resume import (
     ArchiveChangedError,
+    RefusedConnectionError,
     RemoteBody,
     TransientFetchError,
+    is_refused,
     refuse_whole_answer,
     seconds_to_wait,
     size_by_range,
@@ -140,6 +142,8 @@ def _translated(path: str, options: FetchOptions, request: Callable[[Any], Resul
     except botocore.exceptions.ParamValidationError as error:
         raise OSError(f"{path}: {error}") from None
     except (botocore.exceptions.BotoCoreError, urllib3.exceptions.HTTPError, ConnectionError) as error:
+        if is_refused(error):
+            raise RefusedConnectionError(path, str(getattr(error, "kwargs", {}).get("endpoint_url", ""))) from None
         raise TransientFetchError(f"{path}: {error!r}") from None
 
 

@@ -68,7 +68,7 @@ def protects_content(word: str) -> bool:
 def mask_words(
     ids: NDArray[np.int64], special: SpecialTokens, generator: np.random.Generator, *, ordinary_replacements: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Masks 15 % of the words: four of five become the mask, one of ten another word, one of ten stays.
+    """Masks 15% of the words: four of five become the mask, one of ten another word, one of ten stays.
 
     Args:
         ids: (T,) token ids from start to end token, then padding.

@@ -23,7 +23,7 @@ from metaclip_spark.clip_benchmark.data.shards import (
     write_shards,
 )
 from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
-from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
+from metaclip_spark.errors import ConfigError, InputError, OutputExistsError, counted
 from metaclip_spark.runs.paths import check_named, files_in_run
 from udfs.pairs.text import pair_id as pair_id_of
 
@@ -42,7 +42,7 @@ class MadeShards:
     def lines(self) -> list[str]:
         """The funnel, as lines for a console."""
         return [
-            f"{self.pairs:,} pairs -> {self.samples:,} samples",
+            f"{counted(self.pairs, 'pair')} -> {counted(self.samples, 'sample')}",
             *(f"  {number:,} - {reason}" for reason, number in self.lost.items()),
         ]
 

@@ -56,7 +56,7 @@ class EvaluationResult:
     Attributes:
         chance: Top-1 of guessing.
         top1: Zero-shot accuracy.
-        top1_lower: Lower 95 % bound of it, over the items.
+        top1_lower: Lower 95% bound of it, over the items.
         top5: Share of the items whose class is among the five best.
         macro_top1: Mean over the classes of each class's accuracy; macro_head and macro_tail over a part of them.
         image_to_text: k -> recall@k of an image's caption.

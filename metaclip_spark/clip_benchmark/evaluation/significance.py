@@ -61,7 +61,7 @@ class SettingSummary:
         values: Metric -> its value by seed.
         chance: Top-1 of guessing.
         bar: What the lower bound must pass.
-        lower_bound: Lower 95 % bound of top-1: over seeds from three on, else the weakest seed's over the test items.
+        lower_bound: Lower 95% bound of top-1: over seeds from three on, else the weakest seed's over the test items.
     """
 
     setting: dict[str, Any]

@@ -20,6 +20,7 @@ from metaclip_spark.clip_benchmark.evaluation.significance import (
 from metaclip_spark.clip_benchmark.report.charts import loss_chart, spread_chart
 from metaclip_spark.clip_benchmark.report.published import published_table
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
+from metaclip_spark.errors import counted, percent
 from metaclip_spark.reports.charts import inline_svg
 from metaclip_spark.reports.pages.html import page_environment, seconds, visible_text
 from metaclip_spark.stores.storage import Storage
@@ -30,21 +31,26 @@ NUMBERS = "benchmark.json"
 CONDITIONS = (
     "data_pairs",
     "steps",
+    "samples_per_step",
     "samples_seen",
+    "warmup_steps",
     "learning_rate",
     "weight_decay",
     "view_set",
     "image_views",
+    "image_pixels",
     "contrasted_texts",
     "log_scale_bounds",
     "batch_norm",
+    "precision",
+    "processes",
     "prompts",
-    "image_pixels",
 )
+"""The columns of a row that say how it was trained and evaluated."""
 
 
 def write_report(folder: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> Path:
-    """Writes the page, and beside it the same numbers as JSON; `facts` are what holds for all rows."""
+    """Writes the page, and beside it the same numbers as JSON; `facts` are conditions that no row has."""
     report = build_report(rows, facts)
     storage = Storage(str(folder))
     storage.put_text(PAGE, render(report))
@@ -91,14 +97,13 @@ def build_report(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) ->
 
 def summary_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What each setting reached, and what the comparisons showed, as lines for a console."""
-    lines = []
-    for found in summaries(rows):
-        seeds = ", ".join(map(str, found.seeds))
-        lines.append(
-            f"{_setting_name(found.setting)}: top-1 {_points(found.mean('top1'))} % (seeds {seeds}), lower 95 % bound "
-            f"{_points(found.lower_bound)} % {'above' if found.passes else 'NOT above'} {_points(found.bar)} % "
-            f"= {TIMES_CHANCE} x chance {_points(found.chance)} %"
-        )
+    settings = summaries(rows)
+    lines = [
+        f"{_setting_name(found.setting)}: top-1 {_points(found.mean('top1'))} ({counted(len(found.seeds), 'seed')}), "
+        f"lower 95% bound {_points(found.lower_bound)}, {'above' if found.passes else 'NOT above'} "
+        f"{_points(found.bar)} ({TIMES_CHANCE} x chance {_points(found.chance)})"
+        for found in settings
+    ]
     for asked in comparisons(rows):
         found_difference = asked.difference
         lines.append(
@@ -106,7 +111,23 @@ def summary_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             f"{_signed(found_difference.mean)} points, {_signed(found_difference.low)} to "
             f"{_signed(found_difference.high)}: {found_difference.verdict}"
         )
-    return lines
+    return [*lines, learning_verdict(settings)]
+
+
+def learning_verdict(settings: Sequence[SettingSummary]) -> str:
+    """Says in a sentence which settings have learnt, since figures of those that have not mean nothing."""
+    bar = f"{_points(settings[0].bar)} ({TIMES_CHANCE} x chance)"
+    failed = [_setting_name(found.setting) for found in settings if not found.passes]
+    if len(failed) == len(settings):
+        who = "The model has" if len(settings) == 1 else f"None of the {len(settings)} settings has"
+        has_not = "not learnt anything" if len(settings) == 1 else "learnt anything"
+        return f"{who} {has_not}: the lower 95% bound of zero-shot top-1 is not above {bar}."
+    if failed:
+        have = "has" if len(failed) == 1 else "have"
+        of_all = f"{len(failed)} of {counted(len(settings), 'setting')}"
+        return f"{of_all} {have} not learnt anything (lower 95% bound not above {bar}): {'; '.join(failed)}."
+    who = "The model has" if len(settings) == 1 else f"All {len(settings)} settings have"
+    return f"{who} learnt: the lower 95% bound of zero-shot top-1 is above {bar}."
 
 
 def not_learnt(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -127,8 +148,28 @@ def render(report: BenchmarkReport) -> str:
         metrics=METRICS,
         published=published.top1_percent,
         published_label=published.label,
-        conditions=CONDITIONS,
+        verdict=learning_verdict(report.settings),
+        conditions=[
+            *_conditions(report.settings),
+            *((name, [(_plain(fact), "")]) for name, fact in report.facts.items()),
+        ],
     )
+
+
+def _conditions(settings: Sequence[SettingSummary]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Each condition with its values, and the settings that have them where they differ; the usual value comes last."""
+    conditions = []
+    for condition in CONDITIONS:
+        having: dict[str, list[str]] = {}
+        for summary in settings:
+            values = list(dict.fromkeys(_plain(row[condition]) for row in summary.rows))
+            having.setdefault(" or ".join(values), []).append(_setting_name(summary.setting))
+        rarest_first = sorted(having.items(), key=lambda item: len(item[1]))
+        usual, names = rarest_first.pop()
+        others = "" if not rarest_first else names[0] if len(names) == 1 else "all others"
+        shown = [(value, "; ".join(names)) for value, names in rarest_first]
+        conditions.append((condition, [*shown, (usual, others)]))
+    return conditions
 
 
 def _variant_table(found: list[SettingSummary]) -> list[dict[str, Any]]:
@@ -201,7 +242,7 @@ def _setting_name(setting: Mapping[str, Any]) -> str:
 def _points(share: float | None) -> str:
     if share is None or math.isnan(share):
         return "–"
-    return "−∞" if share == -math.inf else f"{100 * share:.1f}"
+    return "−∞" if share == -math.inf else percent(share)
 
 
 def _signed(share: float) -> str:
@@ -212,8 +253,10 @@ def _signed(share: float) -> str:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(str(item) for item in value)
+        return ", ".join(map(_plain, value))
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -225,7 +268,9 @@ def _json_ready(report: BenchmarkReport) -> dict[str, Any]:
     def setting(summary: SettingSummary) -> dict[str, Any]:
         means = {name: summary.mean(name) for name in (*METRICS, "top5", "linear_probe", "samples_per_second")}
         kept = {"seeds": list(summary.seeds), "lower_bound": summary.lower_bound, "passes": summary.passes}
-        return _finite({**summary.setting, **means, **kept, "chance": summary.chance, "bar": summary.bar})
+        conditions = {name: summary.rows[0][name] for name in CONDITIONS}
+        bounds = {"chance": summary.chance, "bar": summary.bar}
+        return _finite({**summary.setting, **means, **kept, **bounds, "conditions": conditions})
 
     published = published_table()
     return {

@@ -23,9 +23,7 @@ class PublishedTable:
     @property
     def label(self) -> str:
         """The conditions in one line, as the page shows them."""
-        conditions = (
-            f"{self.image_tower} on {self.data}, {self.evaluation}, preset `{self.preset}`, {self.steps:,} steps"
-        )
+        conditions = f"{self.image_tower} on {self.data}, {self.evaluation}, preset {self.preset}, {self.steps:,} steps"
         return f"{conditions}: {self.note}"
 
 

@@ -60,7 +60,7 @@ class GridConfig:
         precision: float32 or bfloat16.
         device: cpu or cuda.
         keep_checkpoints: Keep the checkpoints of finished cells.
-        must_learn: End with exit code 1 where a setting's lower 95 % bound of zero-shot top-1 is not above three times
+        must_learn: End with exit code 1 where a setting's lower 95% bound of zero-shot top-1 is not above three times
             chance.
     """
 

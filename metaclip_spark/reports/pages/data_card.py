@@ -4,7 +4,7 @@ import msgspec
 import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from metaclip_spark.errors import counted
+from metaclip_spark.errors import counted, percent
 from metaclip_spark.reports.pages.html import time_text
 from metaclip_spark.reports.records import Report
 from udfs.schemas import CURATED
@@ -36,7 +36,7 @@ def render_data_card(report: Report) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["counted"] = counted
+    environment.filters |= {"counted": counted, "percent": percent}
     columns = [(field.name, type_name(field.type), _COLUMNS[field.name]) for field in CURATED]
     return environment.get_template("DATA_CARD.md.j2").render(
         report=msgspec.to_builtins(report),

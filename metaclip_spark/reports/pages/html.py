@@ -12,8 +12,9 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from metaclip_spark.errors import counted
+from metaclip_spark.errors import counted, percent
 from metaclip_spark.reports import charts
+from metaclip_spark.reports.checks import look_at, value_shown
 from metaclip_spark.reports.pages.csv_links import csv_link
 from metaclip_spark.reports.pages.reasons import meaning_of
 from metaclip_spark.reports.profile import KEEP_CLASSES, MOST_ENTRIES_PER_PAIR, TEXT_LENGTHS
@@ -55,6 +56,8 @@ def page_environment() -> Environment:
         "time": time_text,
         "counted": counted,
         "gloss": meaning_of,
+        "look_at": look_at,
+        "value_shown": value_shown,
         "csv": csv_link,
     }
     environment.filters.update(filters)
@@ -96,13 +99,6 @@ def visible_text(text: str | None, characters: int | None = None, limit: int = L
     shown = Markup("").join(_shown_characters(text[:limit]))
     note = Markup(' <span class="note">… cut, {} characters in all</span>').format(f"{whole:,}")
     return Markup('<bdi class="theirs">{}</bdi>{}').format(shown, note if whole > limit else "")
-
-
-def percent(share: float) -> str:
-    """Writes a share so that small ones do not look like none: 5.5%, 0%, or <0.1%."""
-    if 0 < share < 0.001:  # noqa: PLR2004 - the smallest share that one decimal shows
-        return "<0.1%"
-    return f"{share:.1%}".replace(".0%", "%")
 
 
 def seconds(duration: float) -> str:

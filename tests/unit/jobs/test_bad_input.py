@@ -112,8 +112,11 @@ def test_archives_that_lost_every_page_are_named(tmp_path, capfd, balance):
 @pytest.mark.parametrize("text", ["zzzz", "  "], ids=["no_match", "no_pair"])
 def test_no_pair_and_no_matched_pair(tmp_path, capfd, balance, text):
     write_pool(tmp_path / "in", pairs=[{**PAIR, "text": text}])
-    assert call("curate", "--pool", tmp_path / "in", *balance, "--output", tmp_path / "out") == 3
-    assert capfd.readouterr().err.splitlines()[-1] == (
+    required = ("--require", "curated>=1", "matched_share==0")
+    assert call("curate", "--pool", tmp_path / "in", *balance, "--output", tmp_path / "out", *required) == 3
+    *_, empty, failed = capfd.readouterr().err.splitlines()
+    assert failed == "error: --require curated>=1: curated is 0; see the funnel in the report"
+    assert empty == (
         "error: the curated set is empty: "
         + ("No pair matched any metadata entry. Check that the list fits the texts." if text.strip() else
            "No pair was extracted. See rejects/, and what --archives or --pool names.")
@@ -130,7 +133,7 @@ def test_too_many_bad_records(tmp_path, capfd):
     options = ("--pool", tmp_path / "in.jsonl", "--output", tmp_path / "out")
     assert call("extract_pool", *options) == 1
     message = capfd.readouterr().err
-    assert "66.7% of 3 records are bad (limit 5.0%), most often record.invalid_json (2)" in message
+    assert "66.7% of 3 records are bad (limit 5%), most often record.invalid_json (2)" in message
     assert call("extract_pool", *options, "--resume", "--max-rejects", 0.7) == 0
     assert [row["record_offset"] for row in rows(tmp_path / "out", "rejects")] == [1, 2]
 

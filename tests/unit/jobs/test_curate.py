@@ -240,6 +240,59 @@ def test_the_summary_ends_with_commands_that_work(output, tmp_path, capfd):
     assert "images" in downloaded
 
 
+def test_other_checks_judge_a_finished_run_anew_without_spark(output, tmp_path, monkeypatch, capfd):
+    from metaclip_spark.runs import open as opening
+
+    run = shutil.copytree(output, tmp_path / "out")
+    before = report_of(run)
+    entries = (run / report_file(state_of(run))).with_name("entries")
+    stored = {file.name: file.read_bytes() for file in entries.iterdir()}
+    monkeypatch.setattr(opening, "get_session", None)
+    resume = ("curate", *WARCS, *BALANCE, "--output", run, "--resume", "--require")
+    assert call(*resume, "curated>=1M", "curated_share>=0.5", "matched_share>=99%") == 3
+    told = capfd.readouterr()
+    matched = len(rows(run, "matched")) / len(rows(run, "pool"))
+    unmatched = "the unmatched texts in the report, and the metadata list"
+    assert told.err.splitlines()[-2:] == [
+        f"error: --require curated>=1M: curated is {len(rows(run, 'curated')):,}; see the funnel in the report",
+        f"error: --require matched_share>=99%: matched_share is {matched:.1%}; see {unmatched}",
+    ]
+    assert told.out.count("\n  FAIL ") == 2 and told.out.count("\n  ok   curated_share>=0.5: ") == 1
+    after = report_of(run)
+    checks = after.pop("checks")
+    assert after == {name: value for name, value in before.items() if name != "checks"}
+    assert [check["passed"] for check in checks] == [False, True, False]
+    summary = run_json(run)
+    assert (summary["status"], summary["checks"]) == ("failed", checks)
+    assert summary["report"] == state_of(run).finished.report != state_of(output).finished.report
+    assert summary["steps"] == run_json(output)["steps"]
+    folder = run / summary["report"]
+    assert {file.name: file.read_bytes() for file in (folder / "entries").iterdir()} == stored
+    assert '<span class="badge bad">2 failed checks</span>' in (folder / "report.html").read_text()
+    # The same once more is told from what is there; without any, the page is as it was.
+    assert call(*resume, "curated>=1M", "curated_share>=0.5", "matched_share>=99%") == 3
+    assert run_json(run) == summary
+    assert call(*resume[:-1]) == 0
+    assert (run_json(run)["status"], report_of(run)) == ("done", before)
+    page = (run / report_file(state_of(run))).with_name("report.html")
+    assert page.read_bytes() == (output / report_file(state_of(output))).with_name("report.html").read_bytes()
+
+
+def test_a_check_of_another_form_is_refused_before_anything_starts(tmp_path, monkeypatch, capfd):
+    from metaclip_spark.runs import open as opening
+
+    monkeypatch.setattr(opening, "get_session", None)
+    run = (*WARCS, *BALANCE, "--output", tmp_path / "out")
+    for job in (("curate", *run), ("curate", *run, "--dry-run"), ("check_cluster", *run)):
+        assert call(*job, "--require", "curated") == 2
+        told = capfd.readouterr().err
+        assert told.startswith(
+            "error: --require 'curated': give a name, one of >=, <=, >, <, == and a number, in quotes"
+        )
+        assert told.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_dry_run_says_what_a_run_would_do_and_writes_nothing(output, tmp_path, capfd):
     run = ("curate", *WARCS, *BALANCE, "--output")
     before = files(output)

@@ -93,8 +93,8 @@ def test_the_page_says_what_was_measured(finished):
     page = (finished / "benchmark.html").read_text()
     assert not re.search(r"<(script|img|link|iframe)\b", page)
     text = re.sub(r"<[^>]+>", " ", page)
-    assert "32.8" in text
-    assert "45.0" in text
+    assert "32.8%" in text
+    assert "45%" in text
     assert "128,001 steps" in text
     assert "too few seeds (2 of 5)" in text
     numbers = json.loads((finished / "benchmark.json").read_text())
@@ -109,7 +109,7 @@ def test_a_folder_may_hold_the_pool_and_another_grid_the_same_cells(finished, ca
     assert call(finished, *options, "--caption-kinds", "v1", "--arms", "random", "all") == 0
     shown, told = capsys.readouterr()
     assert "2 cells" in told
-    assert "chance 16.7 %" in shown
+    assert "chance 16.7%" in shown
     assert "balanced - random" in shown
     assert "of 2: clip-" not in told
     # The page still shows every cell of the folder.

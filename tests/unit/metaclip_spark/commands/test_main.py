@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,32 @@ def test_every_job_without_the_environment_says_what_to_do():
     assert done.stderr == (
         f"error: metaclip-spark is not installed for {sys.executable}: activate .venv or pip install '.[spark]'\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("numpy", "numpy"),
+        ("jsonargparse.typing", "jsonargparse"),
+        ("metaclip_spark.nowhere", None),
+        ("udfs.gone", None),
+    ],
+)
+def test_a_package_that_is_missing_while_ours_is_imported_is_one_line(monkeypatch, capsys, missing, told):
+    class Finder:
+        def find_spec(self, name, *_rest):
+            if name == "metaclip_spark.commands.curation":
+                raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.delitem(sys.modules, "metaclip_spark.commands.curation", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    with pytest.raises(SystemExit if told else ModuleNotFoundError) as stop:
+        runpy.run_path(str(CHECKOUT / "jobs" / "curate.py"))
+    if told:
+        assert stop.value.code == 2
+        assert capsys.readouterr().err == (
+            f"error: {told} is not installed for {sys.executable}: activate .venv or pip install '.[spark]'\n"
+        )
 
 
 def test_a_long_command_gives_signs_of_life_and_its_exit_code():

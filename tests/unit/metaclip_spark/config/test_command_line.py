@@ -32,7 +32,7 @@ def parse(*options: str) -> tuple:
 
 
 def test_the_command_of_the_readme():
-    output, extract, match, language, sample = parse("--seed", "7", "--resume", "--archives", "a.warc.gz", "b.warc.gz")
+    output, extract, match, language, sample = parse("--seed", "7", "--resume", "--archives", "b.warc.gz")
     assert output == OutputConfig(output="out", resume=True)
     assert extract.archives == ("a.warc.gz", "b.warc.gz")
     assert match == MatchConfig(metadata="m.json", engine="token")
@@ -261,7 +261,11 @@ PATH_OPTIONS = [(job, name) for job, names in PATHS.items() for name in sorted(n
 def path_of(job, name, path):
     """Parses one path option, and gives what became of it."""
     apart = ["--unigram-counts", "u"] if name == "bigram_counts" else []
-    needed = [option for option in NEEDED[job] if name != "pool" or option not in {"--archives", "a.warc.gz"}]
+    needed = [
+        option
+        for option in NEEDED[job]
+        if name not in {"pool", "archives"} or option not in {"--archives", "a.warc.gz"}
+    ]
     configs = parse_configs([*needed, *apart, f"--{name.replace('_', '-')}={path}"], "A job.", *JOBS[job])
     return next(getattr(config, name) for config in configs if hasattr(config, name))
 
@@ -350,6 +354,34 @@ def test_one_value_in_the_yaml_file_is_a_list_of_one(tmp_path):
     file.write_text("archives: x.warc.gz\nmetadata: m\noutput: o\nthreshold_t: 1e3\nmax_rejects: 1e-2\n")
     _, extract, *_, sample = parse_configs([f"--config={file}"], "A job.", *ALL)
     assert (extract.archives, extract.max_rejects, sample.threshold_t) == (("x.warc.gz",), 0.01, 1000)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--languages", "de", "en", "fr"],
+        ["--languages", "de", "--languages", "en", "fr"],
+        ["--languages=de", "--seed", "3", "--seed", "7", "--languages", "en", "--resume", "--languages=fr"],
+    ],
+)
+def test_a_list_may_be_given_in_parts(options):
+    output, *_, language, sample = parse("--languages", "de", *options)
+    assert language.languages == ("de", "en", "fr")
+    assert (output.resume, sample.seed) == ("--resume" in options, 7 if "--seed" in options else 0)
+
+
+def test_a_list_in_parts_takes_the_place_of_that_of_a_file_given_before_its_last_part(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("languages: [it]\n")
+    parts = (["--languages", "de"], ["--config", str(file)], ["--languages", "en"])
+    assert parse(*parts[0], *parts[1], *parts[2])[3].languages == ("de", "en")
+    assert parse(*parts[0], *parts[2], *parts[1])[3].languages == ("it",)
+
+
+@pytest.mark.parametrize("options", [["--languages", "--languages", "en"], ["--languages", "en", "--languages"]])
+def test_a_part_of_a_list_without_a_value_is_refused(options):
+    with pytest.raises(ConfigError, match=r"^--languages needs a value"):
+        parse(*options)
 
 
 def test_missing_options_are_named_as_they_are_typed():

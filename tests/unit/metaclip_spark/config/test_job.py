@@ -2,6 +2,7 @@
 
 import errno
 import importlib.util
+import json
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from pyspark.errors import PySparkException
 
 from metaclip_spark.config.job import as_typed, root_cause, run_job
-from metaclip_spark.errors import ConfigError, SuspectSampleError, TooManyRejectsError
+from metaclip_spark.errors import ConfigError, RequirementError, SuspectSampleError, TooManyRejectsError
 
 
 def test_an_interrupted_job_says_how_to_go_on(capsys):
@@ -34,6 +35,19 @@ def test_exit_codes(error, code, capsys):
 
     assert run_job(job) == code
     assert capsys.readouterr().err == ("error: value, limit, next step\n" if error else "")
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_each_check_that_failed_has_its_line(log_format, capsys):
+    def job() -> None:
+        raise RequirementError("--require a>=2: a is 1\n--require b>=2: b is 1")
+
+    assert run_job(job, log_format=log_format) == 3
+    told = capsys.readouterr().err
+    if log_format == "text":
+        assert told == "error: --require a>=2: a is 1\nerror: --require b>=2: b is 1\n"
+    else:
+        assert json.loads(told)["message"] == "--require a>=2: a is 1; --require b>=2: b is 1"
 
 
 def test_a_full_disk_is_named_with_its_remedy(capsys):

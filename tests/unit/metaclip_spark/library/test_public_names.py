@@ -34,6 +34,7 @@ NAMES = [
     "Pair",
     "PaperComparison",
     "Report",
+    "RequirementError",
     "Run",
     "SampleConfig",
     "SchemaMismatchError",

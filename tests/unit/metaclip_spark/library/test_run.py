@@ -14,6 +14,7 @@ from metaclip_spark import (
     Metadata,
     MetadataError,
     OutputExistsError,
+    RequirementError,
     Run,
     build_metadata,
     curate,
@@ -262,6 +263,18 @@ def test_a_run_is_resumed_and_rows_stay(folder, tmp_path, expected):
     assert done.path == str(again)
 
 
+def test_a_run_that_is_not_as_required_is_an_error_and_stays(folder, tmp_path):
+    again = copied(folder, tmp_path)
+    given = {"metadata": METADATA, "output": again, "threshold_t": 20, "resume": True}
+    with pytest.raises(
+        RequirementError, match=r"^require curated<=10: curated is 3,268; see the funnel in the report$"
+    ):
+        curate(ARCHIVES, **given, require=["curated<=10", "pool>1"])
+    assert [check.passed for check in open_run(again).report.checks] == [False, True]
+    assert "FAIL curated<=10: 3,268\n  ok   pool>1: " in str(open_run(again).report)
+    assert curate(ARCHIVES, **given, require="curated>10").report.checks[0].value == 3268
+
+
 def test_nothing_is_printed_on_stdout(folder, tmp_path, capfd):
     curate(ARCHIVES, metadata=METADATA, output=copied(folder, tmp_path), threshold_t=20, resume=True)
     assert capfd.readouterr().out == ""
@@ -275,6 +288,8 @@ def test_nothing_is_printed_on_stdout(folder, tmp_path, capfd):
         ({"tail_share": 0.06}, ConfigError, "exactly one of threshold_t, tail_share and target_pairs"),
         ({"threshold_t": 0}, ConfigError, "^threshold_t must be a whole number"),
         ({"seed": -1}, ConfigError, "^seed is -1: it must be"),
+        ({"require": "curated"}, ConfigError, "^require 'curated': give a name, one of"),
+        ({"require": [5]}, ConfigError, "^require is '5': it must be a text"),
         ({"max_rejects": 2}, ConfigError, "^max_rejects is 2: it must be"),
         ({"languages": ["english"]}, ConfigError, "^languages english: fastText knows no such language"),
         ({"archives": ()}, ConfigError, "give exactly one of archives, pool and crawl"),

@@ -17,6 +17,8 @@ import zstandard
 from metaclip_spark.entries import load_metadata
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.metadata_builder import wiki_dumps
+from metaclip_spark.metadata_builder.build import BuiltMetadata
+from metaclip_spark.metadata_builder.text_report import build_lines
 from metaclip_spark.metadata_builder.wiki_dumps import (
     DumpPart,
     cut_by_index,
@@ -222,7 +224,7 @@ def test_ready_counts_replace_dumps_and_a_source_without_entries_is_a_warning(tm
     shown = capsys.readouterr().out
     highest = math.log2(120 * 9350 / (200 * 150))
     assert f"the highest PMI in bits seen is {highest:.6g} ('new york')" in shown
-    assert "1 of 3 bigrams were left out" in shown
+    assert "1 of 3 bigrams left out" in shown
     budget = ("--min-pmi", 1, "--bigram-budget", 1, "--min-title-views", 1, "--max-entries", 105)
     assert call("build_metadata", *options, *budget, "--output", tmp_path / "b") == 0
     entries = load_metadata(str(tmp_path / "b" / "metadata.json")).entries
@@ -350,3 +352,8 @@ def test_the_bulgarian_excerpt_is_read(tmp_path):
     entries = load_metadata(str(tmp_path / "list" / "metadata.json")).entries
     assert "на" in entries
     assert not any(entry.startswith(("Файл", "<ref", "{{")) for entry in entries)
+
+
+def test_tallies_have_singular_forms():
+    built = BuiltMetadata({}, tally={"a.xml": {"pages": 1, "articles": 2000, "page.broken_xml": 1}})
+    assert next(build_lines(built)) == "a.xml: 1 page, 2,000 articles, 1 page.broken_xml"

@@ -2,12 +2,16 @@
 
 import re
 from base64 import b64decode
+from io import BytesIO
+from unicodedata import normalize
 
 import pytest
 from bs4 import BeautifulSoup
+from pypdf import PdfReader
 
+from metaclip_spark.errors import percent
 from metaclip_spark.reports.pages.csv_links import csv_link
-from metaclip_spark.reports.pages.html import percent, render_html, seconds, visible_text
+from metaclip_spark.reports.pages.html import render_html, seconds, visible_text
 from metaclip_spark.reports.pages.reasons import REASONS, STEP_REASONS, meaning_of
 from metaclip_spark.reports.samples import LONGEST_SHOWN
 from tests.support.browser import CHROMIUM, HOSTILE_HOST, open_tab, visit
@@ -57,6 +61,19 @@ def test_the_page_is_the_same_each_time_and_its_ids_are_distinct(page):
     assert render_html(hostile_report()) == page
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
+
+
+def test_checks_stand_at_the_top_with_what_to_look_at(page):
+    soup = BeautifulSoup(page, "html5lib")
+    assert soup.main.section["id"] == "checks"
+    rows = [[cell.text for cell in row.find_all("td")] for row in soup.main.section.find_all("tr")[1:]]
+    assert [row[1:] for row in rows] == [
+        ["49.999%", "failed: see the unmatched texts in the report, and the metadata list"],
+        [f"{2**63 - 1:,}", "passed"],
+        ["0.25", "failed: see the unmatched texts in the report, and the metadata list"],
+    ]
+    assert [row[0] for row in rows] == [HOSTILE[0], "curated>=1", HOSTILE[2]]
+    assert soup.find(class_="badge bad").text == "2 failed checks"
 
 
 def test_nothing_is_shown_as_nothing():
@@ -115,9 +132,19 @@ def test_nothing_is_cut_off_on_a_screen_a_phone_or_paper(tmp_path, page):
         assert tab.lay_out(390) == []
         # US Letter without its margins.
         assert tab.lay_out(725, media="print") == []
-        assert tab.pdf().startswith(b"%PDF")
+        shown = tab.value("[...document.querySelectorAll('.theirs, tr > :last-child')].map(each => each.textContent)")
+        printed = without_spaces("".join(page.extract_text() for page in PdfReader(BytesIO(tab.pdf())).pages))
+        # Of other scripts a PDF holds glyphs, which need not stand for one character each.
+        texts = {text for text in shown if text.isascii() and text.strip()}
+        assert len(texts) > 100
+        assert [text for text in texts if without_spaces(text) not in printed] == []
         tab.value("document.body.append(Object.assign(document.createElement('pre'), {textContent: 'x'.repeat(999)}))")
         assert tab.lay_out(390)
+
+
+def without_spaces(text):
+    # A PDF has ligatures.
+    return "".join(normalize("NFKC", text).split())
 
 
 def test_csv_links_hold_the_table_and_no_formula():

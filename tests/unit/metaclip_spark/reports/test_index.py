@@ -183,12 +183,14 @@ def test_what_holds_no_runs_is_refused_in_one_line(folder, tmp_path, monkeypatch
         (("--index", folder), "holds more than 12 folders: give one further down"),
         (("--index", tmp_path / "site"), "index.html is no index of runs"),
         (("--index", folder, "--output", folder / "begun"), "give exactly one of --output"),
+        (("--index", folder, "--require", "curated>=1"), "leave out --against, --require, --resume"),
+        (("--index", folder, "--resume"), "leave out --against, --require, --resume"),
         ((), "give exactly one of --output"),
     ):
         assert call("report_curation", *options) == 2
         said = capsys.readouterr().err
         assert told.format(tmp_path) in said
-        assert said.startswith("error: --index" if options[:1] == ("--index",) and len(options) == 2 else "error: give")
+        assert said.startswith("error: give" if not options or "--output" in options else "error: --index")
         assert said.count("\n") == 1
     assert (tmp_path / "site" / "index.html").read_text() == "<title>mine</title>"
 

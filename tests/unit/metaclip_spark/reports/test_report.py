@@ -16,6 +16,8 @@ from bs4 import BeautifulSoup
 
 import metaclip_spark
 from metaclip_spark.config.curation import LanguageConfig
+from metaclip_spark.config.requirements import QUANTITIES
+from metaclip_spark.reports.checks import quantities_of
 from metaclip_spark.reports.explain.curation import Curation, read_curation
 from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_of
 from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
@@ -42,7 +44,8 @@ pytestmark = pytest.mark.usefixtures("spark")
 def output(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     options = ("--metadata", METADATA, "--threshold-t", THRESHOLD, "--seed", SEED, "--preset", "metaclip-english")
-    assert call("curate", "--archives", SAMPLE / "*.warc.gz", *options, "--output", folder) == 0
+    checks = ("--require", "curated>=1", "--require", "matched_share>=30%", "failed_archives == 0")
+    assert call("curate", "--archives", SAMPLE / "*.warc.gz", *options, *checks, "--output", folder) == 0
     return folder
 
 
@@ -76,6 +79,71 @@ def stored_entries(output):
 def grouped(tables, key):
     before, after = (Counter(map(key, tables[name])) for name in ("passed", "curated"))
     return [{"group": group, "matched": number, "curated": after[group]} for group, number in before.items()]
+
+
+def test_what_may_be_required_are_numbers_of_the_tables(output, tables, report):
+    archives = rows(output, "archives")
+    counts, reasons = np.array(tables["counts"]), Counter()
+    for archive in archives:
+        reasons.update(dict(archive["rejected"]))
+    pages, images, kept, pairs = (
+        sum(row[name] for row in archives) for name in ("pages", "images", "images_kept", "pairs")
+    )
+    bad = sum(number for name, number in reasons.items() if name.startswith("record.") and "skipped" not in name)
+    pool, matched, counted, curated = (len(tables[name]) for name in ("pool", "matched", "passed", "curated"))
+    occurring = int(np.count_nonzero(counts))
+    stored = metaclip_spark.open_run(output).report
+    assert quantities_of(stored) == {
+        "archives": len(archives),
+        **{f"{name}_archives": 0 for name in ("failed", "damaged", "empty")},
+        "pages": pages,
+        "images": images,
+        "images_kept": kept,
+        "pairs": pairs,
+        "pool": pool,
+        "matched": matched,
+        "counted": counted,
+        "curated": curated,
+        "entries": len(counts),
+        "entries_matched": occurring,
+        "matches": counts.sum(),
+        "head_entries_cut": np.count_nonzero(counts > THRESHOLD),
+        "warnings": len(report["warnings"]),
+        "rejected_share": bad / (pages + bad),
+        "duplicate_share": (pairs - pool) / pairs,
+        "matched_share": matched / pool,
+        "counted_share": counted / matched,
+        "curated_share": curated / counted,
+        "tail_share": pytest.approx(float(oracle.tail_share(tables["counts"], THRESHOLD))),
+        "entries_matched_share": occurring / len(counts),
+        "matches_per_matched_pair": counts.sum() / counted,
+    }
+    assert list(quantities_of(stored)) == list(QUANTITIES)
+    assert 0 < counted < matched < pool < pairs
+    told = {check.check: check.passed for check in stored.check(["counted_share<1", "pool > 9k", "tail_share==100%"])}
+    assert told == {"counted_share<1": True, "pool>9k": pool > 9000, "tail_share==100%": False}
+    with pytest.raises(
+        metaclip_spark.ConfigError, match=r"^require 'pol>1': no number is called pol; did you mean pool\?"
+    ):
+        stored.check("pol>1")
+
+
+def test_checks_are_in_the_report_and_in_run_json(output, tables, report):
+    assert [(check["check"], check["passed"]) for check in report["checks"]] == [
+        ("curated>=1", True),
+        ("matched_share>=30%", True),
+        ("failed_archives==0", True),
+    ]
+    assert report["checks"][0] == {
+        "check": "curated>=1",
+        "quantity": "curated",
+        "operator": ">=",
+        "bound": 1,
+        "value": len(tables["curated"]),
+        "passed": True,
+    }
+    assert run_json(output)["checks"] == report["checks"]
+    assert run_json(output)["status"] == "done"
 
 
 def test_groups_are_those_of_the_tables(tables, report):
@@ -363,7 +431,11 @@ def test_the_index_has_the_figures_of_the_run_and_needs_no_spark(output, report,
 def test_two_runs_and_a_file_of_counts_side_by_side(output, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(output, run)
-    assert call("report_curation", "--output", run, "--against", output) == 0
+    assert call("report_curation", "--output", run, "--against", output, "--require", "pages<1", "pool>0") == 3
+    told = capsys.readouterr()
+    pages = sum(row["pages"] for row in rows(run, "archives"))
+    assert told.err.endswith(f"error: --require pages<1: pages is {pages}; see the funnel in the report\n")
+    assert run_json(run)["status"] == "failed"
     comparison = report_of(run)["comparison"]
     assert comparison["rank_correlation"] == pytest.approx(1)
     assert comparison["moves"] == []
@@ -372,7 +444,7 @@ def test_two_runs_and_a_file_of_counts_side_by_side(output, tmp_path, capsys):
     assert comparison["runs"][-1]["difference"] == "+0"
     assert comparison["settings"] == []
     assert comparison["curated"] == {"both": report_of(run)["real_size"], "only_this": 0, "only_other": 0}
-    assert f"Comparison with {output}: in the report" in capsys.readouterr().out
+    assert f"Comparison with {output}: in the report" in told.out
     assert report_of(run)["commands"] == report_of(output)["commands"]
     assert report_of(run)["ended"] == report_of(output)["ended"]
     counts = tmp_path / "counts.json"

@@ -253,3 +253,15 @@ def test_one_place_has_many_urls(url):
 
 def test_a_whole_bucket_is_a_place():
     assert Storage("s3a://bucket").place == Storage("s3://bucket/").place == "s3://bucket"
+
+
+def test_a_store_that_refuses_is_told_with_the_option():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{free.getsockname()[1]}"
+    storage = Storage("s3://bucket/run", FetchOptions("anonymous", f"http://{host}", first_delay_seconds=0.001))
+    with pytest.raises(OSError, match="refused") as told:
+        check_usable(storage)
+    assert str(told.value) == (
+        f"--output s3://bucket/run: cannot connect to {host} (connection refused) (given up after 5 attempts)"
+    )

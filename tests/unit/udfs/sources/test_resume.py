@@ -481,14 +481,14 @@ def test_other_schemes_need_their_package():
     assert read_all("memory://a.warc", FetchOptions()) == b"0123"
 
 
-def test_a_refused_connection_is_one_short_line_after_few_attempts():
+@pytest.mark.parametrize("path", ["http://me:secret@{}/a.warc.gz", "s3://bucket/a.warc.gz"])
+def test_a_refused_connection_is_one_short_line_after_few_attempts(path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    url = f"http://me:secret@127.0.0.1:{port}/a.warc.gz"
+    host = f"127.0.0.1:{port}"
+    options = FetchOptions("anonymous", s3_endpoint=f"http://{host}", first_delay_seconds=0.001)
     with pytest.raises(OSError, match="connection refused") as refusal:
-        open_archive(url, FetchOptions(first_delay_seconds=0.001))
-    assert str(refusal.value) == (
-        f"http://127.0.0.1:{port}/a.warc.gz: cannot connect to 127.0.0.1:{port} (connection refused) (given up after 3 "
-        "attempts)"
-    )
+        open_archive(path.format(host), options)
+    shown = path.format(host).replace("me:secret@", "")
+    assert str(refusal.value) == f"{shown}: cannot connect to {host} (connection refused) (given up after 5 attempts)"

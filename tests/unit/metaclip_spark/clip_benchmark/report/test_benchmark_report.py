@@ -7,9 +7,17 @@ import re
 import pytest
 
 from metaclip_spark.clip_benchmark.evaluation.significance import comparisons, summaries
-from metaclip_spark.clip_benchmark.report.html import write_report
+from metaclip_spark.clip_benchmark.report.html import (
+    build_report,
+    learning_verdict,
+    render,
+    summary_lines,
+    write_report,
+)
 from metaclip_spark.clip_benchmark.report.published import published_table
 from metaclip_spark.clip_benchmark.settings.grid import Cell, fractional
+from metaclip_spark.errors import percent
+from tests.support.browser import CHROMIUM, open_tab
 from tests.support.clip_benchmark.rows import GAIN, made_up_row
 
 NOISE = (0.004, -0.003, 0.001, -0.002, 0.0)
@@ -74,16 +82,17 @@ def page(tmp_path_factory):
     rows = [made_up_row(cell, noise=NOISE[cell.seed]) for cell in fractional(range(3), primary_seeds=range(5))]
     rows[0]["batch_norm"] = "<b onclick=alert(2)>"
     rows[0]["losses"] = {"total": [math.nan, 4.0, 3.0]}
-    path = write_report(folder, rows, {"data": "<script>alert(1)</script>", "steps": 300})
+    path = write_report(folder, rows, {"data_digest": "<script>alert(1)</script>", "synonyms": False})
     return path.read_text(encoding="utf-8"), json.loads((folder / "benchmark.json").read_text())
 
 
 def test_the_page_has_every_figure_and_the_published_ones_with_their_label(page):
     text = re.sub(r"<[^>]+>", " ", page[0])
     published = published_table().top1_percent
+    assert "`" not in page[0]
     for share in published.values():
-        assert str(share) in text
-    assert "ViT-B/32 on YFCC15M-V2, zero-shot on ImageNet-1k with 80 prompts, preset `published`, 128,001 steps" in text
+        assert percent(share / 100) in text
+    assert "ViT-B/32 on YFCC15M-V2, zero-shot on ImageNet-1k with 80 prompts, preset published, 128,001 steps" in text
     numbers = page[1]
     shown = {
         s["variant"]: s["top1"]
@@ -92,7 +101,7 @@ def test_the_page_has_every_figure_and_the_published_ones_with_their_label(page)
     }
     table = re.sub(r"\s+", " ", text[text.index("method") : text.index("Depth of the text tower")])
     for variant, top1 in shown.items():
-        assert f"{variant} {100 * top1:.1f}" in table
+        assert f"{variant} {percent(top1)}" in table
     assert numbers["published"]["top1_per_cent"] == published
 
 
@@ -105,3 +114,57 @@ def test_the_page_escapes_has_no_script_and_distinct_ids(page):
     assert len(ids) == len(set(ids))
     assert "nan" not in re.sub(r"<svg.*?</svg>", "", page[0], flags=re.DOTALL)
     assert "NaN" not in json.dumps(page[1])
+
+
+def conditions_of(page):
+    rows = re.findall(r'<tr><td>(.*?)</td><td class="value">(.*?)</td></tr>', page[page.index('id="conditions"') :])
+    return {name: text_of(value) for name, value in rows}
+
+
+def text_of(markup):
+    return " ".join(re.sub(r"<[^>]+>", " ", markup).split())
+
+
+def test_each_condition_is_said_once_as_it_was_used(page):
+    shown = conditions_of(page[0])
+    assert shown["learning rate"] == "0.001"
+    assert shown["log scale bounds"] == "0, 4.605"
+    assert shown["synonyms"] == "no"
+    assert "batch size" not in shown
+    rows = [made_up_row(Cell(variant=variant)) for variant in ("clip", "slip", "filip")]
+    rows[1]["learning_rate"] = 5e-4
+    names = "slip, vit, all, v2"
+    shown = conditions_of(render(build_report(rows, {})))
+    assert shown["learning rate"] == f"0.0005 {names} 0.001 all others"
+
+
+def test_what_has_not_learnt_is_said_first():
+    failed, passed = (made_up_row(Cell(variant=v), top1_lower=low) for v, low in (("clip", 0.1), ("slip", 0.2)))
+    one = "The model has not learnt anything: the lower 95% bound of zero-shot top-1 is not above 12.5% (3 x chance)."
+    assert learning_verdict(summaries([failed])) == one
+    assert learning_verdict(summaries([failed, passed])).startswith("1 of 2 settings has not learnt anything")
+    assert learning_verdict(summaries([passed])).startswith("The model has learnt")
+    page = text_of(render(build_report([failed], {})))
+    assert "CLIP benchmark nothing learnt" in page
+    assert page.index(one) < page.index("Two settings are compared")
+    assert summary_lines([failed]) == [
+        "clip, vit, all, v2: top-1 30% (1 seed), lower 95% bound 10%, NOT above 12.5% (3 x chance 4.2%)",
+        one,
+    ]
+
+
+# In this environment a skipped test is a failure.
+if CHROMIUM is not None:
+
+    def test_nothing_is_cut_off_on_a_screen_a_phone_or_paper(page, tmp_path):
+        one = render(build_report([made_up_row(Cell())], {}))
+        with open_tab(tmp_path) as tab:
+            for name, content in (("many", page[0]), ("one", one)):
+                path = tmp_path / f"{name}.html"
+                path.write_text(content, encoding="utf-8")
+                tab.open(path)
+                for width, media in ((1200, "screen"), (390, "screen"), (725, "print")):
+                    assert tab.lay_out(width, media=media) == [], (name, width)
+                tab.lay_out(1200)
+                widths = "Math.max(...[...document.querySelectorAll('svg')].map(each => each.clientWidth))"
+                assert 0 < tab.value(widths) <= 640
