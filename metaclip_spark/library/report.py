@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING
 
 from metaclip_spark import balance
 from metaclip_spark.config.fields import path_text
-<<<<<<< HEAD
 from metaclip_spark.config.requirements import RequireConfig
-from metaclip_spark.library.arguments import arguments_named, configurations
-=======
 from metaclip_spark.errors import counted
->>>>>>> h-page
+from metaclip_spark.library.arguments import arguments_named, configurations
 from metaclip_spark.library.entry_counts import EntryCounts
 from metaclip_spark.reports import charts, frames, records
 from metaclip_spark.reports.checks import judge
