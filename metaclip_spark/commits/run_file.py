@@ -1,11 +1,13 @@
 """`run.json` tells people that a run is finished; the log decides.
 
 It names the number of the `Finish` that it tells of. It is deleted before the first entry that changes anything, and
-created without overwriting, so that a driver that wakes up late may leave none, and seldom an older one.
+created without overwriting, while no other driver is seen: one that wakes up late may leave none, but not its own in
+place of a later one.
 """
 
 import json
 
+from metaclip_spark.commits.entries import entry_name
 from metaclip_spark.stores.storage import JsonObject, Storage
 
 RUN = "run.json"
@@ -19,9 +21,11 @@ def retract_run_file(storage: Storage, opened: int) -> None:
 
 
 def publish_run_file(storage: Storage, number: int, summary: JsonObject) -> None:
-    """Creates `run.json` for the `Finish` of that number, unless it tells of that or of a later one."""
+    """Creates `run.json` for the last `Finish`, of that number, unless another driver has opened the run since."""
     content = json.dumps({**summary, "commit": number}, indent=1, ensure_ascii=False, allow_nan=False).encode()
-    while not storage.create_bytes(RUN, content):
+    follower = entry_name(number + 1)
+    # Each time anew: what was deleted may have been a later driver's, where this one slept since it had looked.
+    while storage.read_object(follower) is None and not storage.create_bytes(RUN, content):
         found = _number(storage)
         if found is not None and found >= number:
             return

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from metaclip_spark.commits.entries import entry_name
 from metaclip_spark.commits.run_file import RUN, publish_run_file, retract_run_file
 
 
@@ -54,3 +55,23 @@ def test_two_that_publish_at_once_leave_the_later_one(storage, monkeypatch):
     monkeypatch.setattr(storage, "create_bytes", interrupted)
     publish_run_file(storage, 5, {})
     assert told(storage) == 7
+
+
+def test_a_driver_that_sleeps_before_it_deletes_leaves_none_of_its_own(storage, monkeypatch):
+    """It finds an older run.json; while it sleeps, another driver deletes that, and finishes the run."""
+    publish_run_file(storage, 3, {})
+    delete = storage.delete
+    passed = []
+
+    def interrupted(name):
+        delete(name)
+        if not passed:
+            passed.append(name)
+            storage.create_bytes(entry_name(6), b"open")
+            publish_run_file(storage, 7, {})
+            delete(name)
+
+    monkeypatch.setattr(storage, "delete", interrupted)
+    publish_run_file(storage, 5, {})
+    assert passed
+    assert told(storage) is None
