@@ -21,7 +21,7 @@ RESOLVE := UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compi
 # The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test checked-tests test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-model test-pauses test-faults test-pack \
+.PHONY: help demo test checked-tests kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-model test-pauses test-faults test-pack \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -40,8 +40,11 @@ test: $(VENV)/installed-tests ## check, then every test
 	@$(MAKE) --no-print-directory unit-benchmark
 
 # Much of their time the tests wait for processes: three use two cores.
-checked-tests: check $(SPARK35)/installed-spark
+checked-tests: check kernels $(SPARK35)/installed-spark
 	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -n 3 $(IN_PARALLEL) -m "not slow"
+
+kernels: $(VENV)/installed-tests
+	@$(VENV)/bin/python -m tests.support.compile_kernels
 
 test-fast: $(VENV)/installed-tests ## every test that needs no JVM, some minutes
 	@$(VENV)/bin/python -m pytest -n 2 $(IN_PARALLEL) -m "not slow and not spark"
