@@ -6,7 +6,7 @@ from metaclip_spark.config.requirements import QUANTITIES, Requirement
 from metaclip_spark.errors import RequirementError
 from metaclip_spark.reports.records import Check, Report
 from metaclip_spark.runs.records import Number
-from metaclip_spark.runs.waves import NORMAL_REASON
+from metaclip_spark.runs.waves import bad_records
 
 _MOST_DECIMALS = 15
 """Of a percentage: all that a float has."""
@@ -33,7 +33,7 @@ def quantities_of(report: Report) -> dict[str, Number]:
     stages = {line.went_out: line for line in report.funnel}
     pages, images, pairs = stages["pages"], stages["images kept"], stages["pairs"]
     pool, matched, curated = stages["pool"], stages["matched"], stages["curated"]
-    bad = sum(number for reason, number in pages.reasons.items() if not reason.startswith(NORMAL_REASON))
+    bad = sum(bad_records(pages.reasons).values())
     entries_matched = report.entries - report.entries_never_matched
     return {
         "archives": report.archives["archives"],
@@ -66,6 +66,13 @@ def quantities_of(report: Report) -> dict[str, Number]:
 
 def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
+
+
+def status_word(pairs: int, *, is_suspect: bool, is_passed: bool) -> str:
+    """Puts a finished run into a word: suspect, empty, failed (a check) or done."""
+    if is_suspect or not pairs:
+        return "suspect" if is_suspect else "empty"
+    return "done" if is_passed else "failed"
 
 
 def check_lines(checks: Sequence[Check]) -> list[str]:

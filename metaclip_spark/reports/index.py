@@ -21,6 +21,7 @@ from metaclip_spark.config.command_line import one_line
 from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.config.fields import option_of
 from metaclip_spark.errors import ConfigError, CurationError, InputError, counted
+from metaclip_spark.reports.checks import status_word
 from metaclip_spark.runs.buckets import combine
 from metaclip_spark.runs.layout import MARKER
 from metaclip_spark.runs.ledger import ledger_of
@@ -208,28 +209,27 @@ def _read(root: Storage, name: str) -> _Found:
         raise InputError(f"{output} has no log of what counts: it is no run, or only a part of one")
     made = _made(run)
     sample = made.get(SAMPLE.name)
+    told, notes = _told(storage, state)
+    failed = [check.check for check in told.checks if not check.passed]
     row = IndexRow(
         name=name,
-        status=_status_of(state, sample.numbers if sample else None),
+        status=_status_of(state, sample.numbers if sample else None, is_passed=not failed),
         at=state.made_at or (state.owner.at if state.owner else ""),
         threshold_t=sample.numbers.threshold_t if sample else None,
         seed=sample.config.sample.seed if sample else None,
         stages=_stages(state, made),
         seconds=round(sum(manifest.seconds for manifest in made.values()), 3) if made else None,
     )
-    told, notes = _told(storage, state)
     if told.seconds:
         row = msgspec.structs.replace(row, seconds=round(sum(told.seconds.values()), 3))
     page = f"{state.finished.report}/{_PAGE}" if state.finished else ""
     if page and _PAGE not in storage.names(page.rpartition("/")[0]):
         page, notes = "", [*notes, f"{_PAGE} is gone: metaclip-spark report writes it again"]
-    failed = [check.check for check in told.checks if not check.passed]
     if told.checks:
         of = f"{len(told.checks) - len(failed):,} of {counted(len(told.checks), 'check')} passed"
         notes = [f"{of}; failed: {', '.join(failed)}" if failed else of, *notes]
     row = msgspec.structs.replace(
         row,
-        status="failed" if failed and row.status == "done" else row.status,
         notes=[*_why_unfinished(state, made), *notes],
         page=f"{name}/{page}" if page else "",
         version=told.versions.get("metaclip-spark", ""),
@@ -254,12 +254,12 @@ def _made(run: Run) -> dict[str, Manifest[Any, Any]]:
     return made
 
 
-def _status_of(state: State, sampled: SampleNumbers | None) -> str:
+def _status_of(state: State, sampled: SampleNumbers | None, *, is_passed: bool) -> str:
     if state.finished is None:
         return "stopped" if state.ended else "not finished"
     if sampled is None:
-        return "done"
-    return "suspect" if sampled.suspect else "done" if sampled.pairs else "empty"
+        return "done" if is_passed else "failed"
+    return status_word(sampled.pairs, is_suspect=sampled.suspect, is_passed=is_passed)
 
 
 def _why_unfinished(state: State, made: Mapping[str, Manifest[Any, Any]]) -> list[str]:

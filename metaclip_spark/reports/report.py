@@ -25,7 +25,7 @@ from metaclip_spark.config.curation import PRESETS, OutputConfig
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.config.requirements import Requirement
 from metaclip_spark.errors import InputError, SuspectSampleError, counted
-from metaclip_spark.reports.checks import judge
+from metaclip_spark.reports.checks import judge, status_word
 from metaclip_spark.reports.compare import compare_with
 from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
 from metaclip_spark.reports.records import Command, FunnelLine, HeadEntry, Profile, Report
@@ -332,9 +332,8 @@ def _deviations(manifests: Manifests) -> list[str]:
 
 def status_of(report: Report) -> str:
     """Puts a finished run into a word: suspect, empty, failed (a check) or done."""
-    if report.suspect or not report.real_size:
-        return "suspect" if report.suspect else "empty"
-    return "done" if all(check.passed for check in report.checks) else "failed"
+    is_passed = all(check.passed for check in report.checks)
+    return status_word(report.real_size, is_suspect=report.suspect, is_passed=is_passed)
 
 
 def _run_summary(manifests: Manifests, report: Report, output: OutputConfig) -> RunSummary:

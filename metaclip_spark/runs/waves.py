@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -278,6 +278,15 @@ def _kind_of(failed: ArchiveSummary) -> str:
     return next((words for reason, words in _NOT_ARCHIVES.items() if reason in failed.rejected), "")
 
 
+def bad_records(rejected: Mapping[str, int]) -> dict[str, int]:
+    """Takes from counts by reason those of records that should have been pages: what --max-rejects limits."""
+    return {
+        reason: count
+        for reason, count in rejected.items()
+        if reason.startswith("record.") and not reason.startswith(NORMAL_REASON)
+    }
+
+
 def check_losses(
     ledger: Ledger,
     numbers: ExtractNumbers,
@@ -307,11 +316,7 @@ def check_losses(
         raise TooManyRejectsError(
             f"{_first_of(untried)} {_were(untried)} not read at all: --resume reads {_them(untried)}"
         )
-    bad = {
-        reason: count
-        for reason, count in numbers.rejected.items()
-        if reason.startswith("record.") and not reason.startswith(NORMAL_REASON)
-    }
+    bad = bad_records(numbers.rejected)
     records = numbers.pages + sum(bad.values())
     share = sum(bad.values()) / records if records else 0.0
     if share > config.max_rejects:

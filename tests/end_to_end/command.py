@@ -115,17 +115,9 @@ def standalone_cluster(installation: Installation, workers: int = 2) -> Iterator
     try:
         log = start("Master", "--host", "127.0.0.1", "--port", 0, "--webui-port", 0)
         master = said(log, r"spark://127\.0\.0\.1:[1-9]\d*")
-        given = ("--cores", 1, "--memory", "1g", "--webui-port", 0)
+        given = ("--cores", 1, "--memory", "1g", "--webui-port", 0, "--work-dir")
         logs = [
-            start(
-                "Worker",
-                "--host",
-                f"127.0.0.{each}",
-                *given,
-                "--work-dir",
-                installation.folder / f"worker{each}",
-                master,
-            )
+            start("Worker", "--host", f"127.0.0.{each}", *given, installation.folder / f"worker{each}", master)
             for each in range(1, workers + 1)
         ]
         for log in logs:

@@ -34,6 +34,10 @@ _QUIET = [
 ]
 
 
+LAYOUTS = ((1200, "screen"), (390, "screen"), (725, "print"))
+"""Widths and media of a screen, of a phone, and of US Letter without its margins."""
+
+
 @dataclass(frozen=True)
 class Visit:
     dom: str
@@ -144,6 +148,10 @@ class Tab:
         size = {"width": width, "height": 1000, "deviceScaleFactor": 1}
         self.ask("Emulation.setDeviceMetricsOverride", **size, mobile=False)
         return self.value(_OUTSIDE)
+
+    def cut_off(self) -> list[str]:
+        """Names what `lay_out` finds on a screen, on a phone and on paper."""
+        return [found for width, media in LAYOUTS for found in self.lay_out(width, media=media)]
 
     def picture(self, path: Path, height: int | None = None) -> None:
         """Saves a picture of the page, or of its first `height` pixels."""

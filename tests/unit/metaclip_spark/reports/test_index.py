@@ -218,8 +218,5 @@ def test_nothing_is_cut_off_on_a_screen_a_phone_or_paper(tmp_path, page):
     path.write_text(page, encoding="utf-8")
     with open_tab(tmp_path) as tab:
         tab.open(path)
-        assert tab.lay_out(1200) == []
-        assert tab.lay_out(390) == []
-        # US Letter without its margins.
-        assert tab.lay_out(725, media="print") == []
+        assert tab.cut_off() == []
         assert tab.value("document.title") == "Curation runs: runs"
