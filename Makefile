@@ -4,6 +4,8 @@ VENV := .venv
 SPARK35 := .venv-spark35
 BENCHMARK := .venv-benchmark
 OUTPUT := demo-output
+SPARK_CLASSES := build/spark-classes.jsa
+BENCHMARK_TESTS := tests/unit/metaclip_spark/clip_benchmark
 STORES := local s3 hdfs
 ARCHIVES := tests/data/sample/*.warc.gz
 ENVIRONMENT := setup.py pyproject.toml constraints.txt
@@ -21,7 +23,7 @@ RESOLVE := UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compi
 # The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test checked-tests kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-model test-pauses test-faults test-pack \
+.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-model test-pauses test-faults test-pack \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -34,17 +36,24 @@ demo: $(VENV)/installed-spark ## curate the sample into demo-output/ (the first 
 	@printf "%s\n" "" "To go on:" "  . $(VENV)/bin/activate" \
 		"  export JAVA_HOME=\"\$$(python .ci/java_home.py)\"" "  metaclip-spark plan --run $(OUTPUT)"
 
-# Gigabytes of packages for the CLIP benchmark come while all else is tested.
 test: $(VENV)/installed-tests ## check, then every test
-	@$(MAKE) --no-print-directory --jobs=3 $(BENCHMARK)/installed-benchmark checked-tests
-	@$(MAKE) --no-print-directory unit-benchmark
+	@$(MAKE) --no-print-directory --jobs=4 checked-benchmark checked-tests
 
 # Much of their time the tests wait for processes: three use two cores.
-checked-tests: check kernels $(SPARK35)/installed-spark
+checked-tests: check kernels $(SPARK_CLASSES) $(SPARK35)/installed-spark
 	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -n 3 $(IN_PARALLEL) -m "not slow"
+
+# Beside all others and told in one piece.
+checked-benchmark: check $(BENCHMARK)/installed-benchmark
+	@mkdir -p build
+	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest $(BENCHMARK_TESTS) > build/benchmark-tests.log 2>&1; \
+		status=$$?; cat build/benchmark-tests.log; exit $$status
 
 kernels: $(VENV)/installed-tests
 	@$(VENV)/bin/python -m tests.support.compile_kernels
+
+$(SPARK_CLASSES): $(VENV)/installed-tests | kernels
+	@$(WITH_SPARK) $(VENV)/bin/python -m tests.support.class_archive > /dev/null
 
 test-fast: $(VENV)/installed-tests ## every test that needs no JVM, some minutes
 	@$(VENV)/bin/python -m pytest -n 2 $(IN_PARALLEL) -m "not slow and not spark"
@@ -100,7 +109,7 @@ test-faults: $(VENV)/installed-tests $(SPARK35)/installed-spark ## the whole job
 		tests/end_to_end/test_s3.py -k faulty
 
 unit-benchmark: $(BENCHMARK)/installed-benchmark ## the short tests of the CLIP benchmark; test runs them too
-	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest -n 2 $(IN_PARALLEL) tests/unit/metaclip_spark/clip_benchmark
+	@$(WITH_TORCH) $(BENCHMARK)/bin/python -m pytest -n 2 $(IN_PARALLEL) $(BENCHMARK_TESTS)
 
 test-benchmark: $(BENCHMARK)/installed-benchmark ## one training of each variant on drawn shapes, some 10 minutes
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-test --grid product \

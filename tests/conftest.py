@@ -6,14 +6,12 @@ import sys
 import pytest
 from hypothesis import settings
 
+from tests.support.class_archive import java_options
+
 # The same examples on every machine, and none fails because the machine is slow.
 settings.load_profile("ci")
 
-# The JVMs of tests live for seconds: what pays off later only is left out.
-os.environ.setdefault(
-    "JAVA_TOOL_OPTIONS",
-    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote",
-)
+os.environ.setdefault("JAVA_TOOL_OPTIONS", java_options())
 
 JVM_FIXTURES = {"spark", "hdfs", "newest", "run_folder", "bench_spark"}
 """Fixtures that start a JVM: what asks for one of them, itself or through another, gets the marker `spark`."""
