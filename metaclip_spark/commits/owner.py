@@ -171,8 +171,8 @@ def check_free(log: Log, storage: Storage, applicant: Applicant, *, wait: bool) 
     who = f"{owner.name} (process {owner.process.pid} on {owner.process.host})"
     if not wait:
         raise OutputExistsError(
-            f"{storage.root} is in use by {who}: wait for it; if that process is gone, give --resume (or --overwrite), "
-            f"which takes the run over after {SECONDS_OF_SILENCE:.0f} seconds without a sign of it"
+            f"--output {storage.root} is in use by {who}: wait for it; if that process is gone, give --resume (or "
+            f"--overwrite), which takes the run over after {SECONDS_OF_SILENCE:.0f} seconds without a sign of it"
         )
     logger.info(f"{storage.root}: waiting up to {SECONDS_OF_SILENCE:.0f} s for a sign of {who} before taking over")
     seen, since = _sign_of_life(log, storage), time.monotonic()
@@ -185,7 +185,7 @@ def check_free(log: Log, storage: Storage, applicant: Applicant, *, wait: bool) 
             # A store that is out of reach says nothing about the owner: the watch starts anew.
             seen, since = now, time.monotonic()
         elif now != seen:
-            raise OutputExistsError(f"{storage.root} is in use by {who}, which is at work: wait for it")
+            raise OutputExistsError(f"--output {storage.root} is in use by {who}, which is at work: wait for it")
 
 
 def _owner_of(log: Log, applicant: Applicant) -> Open | None:
@@ -230,13 +230,15 @@ def take(log: Log, storage: Storage, applicant: Applicant) -> Owner:
         owner = Owner(storage, log, nonce, number, restarted)
         refused = _refuses_a_second(owner, entry)
     except OutputExistsError:
-        raise OutputExistsError(f"{storage.root} was taken by another driver a moment ago: wait for it") from None
+        raise OutputExistsError(
+            f"--output {storage.root} was taken by another driver a moment ago: wait for it"
+        ) from None
     except OSError as error:
         raise OutputExistsError(f"--output {storage.root} cannot be written to: {error}") from None
     if not refused:
         raise ConfigError(
-            f"{storage.root} lies in a store that creates a name twice, so that two runs could not be told apart: "
-            "conditional writes (If-None-Match) are ignored there; give another --output"
+            f"--output {storage.root} lies in a store that creates a name twice, so that two runs could not be told "
+            "apart: conditional writes (If-None-Match) are ignored there; give another --output"
         )
     return owner
 

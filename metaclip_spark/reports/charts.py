@@ -15,6 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from metaclip_spark.errors import ConfigError
@@ -28,6 +29,9 @@ MARGINS = (0.75, 0.55, 0.12, 0.15)
 """Inches to the left of the axes, below, to the right and above."""
 
 FILE_FORMATS = (".png", ".svg")
+
+_FEW_DECADES = 100
+"""An axis over less than this factor has numbers between the powers of ten, too."""
 
 _STYLE: Any = {
     "svg.hashsalt": "metaclip-spark",  # ids in the SVG are hashes: with a fixed salt the same in each run
@@ -111,7 +115,12 @@ def size_chart(rows: Sequence[PlanRow], chosen: int | None, palette: Palette = O
     if chosen is not None:
         axes.axvline(chosen, color=palette.mark, linestyle="--", linewidth=1.1)
         axes.annotate(
-            f"t = {short_number(chosen)}", (chosen, 0.02), xycoords=("data", "axes fraction"), color=palette.mark
+            f"t = {short_number(chosen)}",
+            (chosen, 0.02),
+            xycoords=("data", "axes fraction"),
+            xytext=(5, 0),
+            textcoords="offset points",
+            color=palette.mark,
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -207,8 +216,11 @@ def finished(figure: Figure, axes: Axes, palette: Palette, *, legend: bool = Tru
         axis.label.set_color(palette.ink)
         axis.set_tick_params(colors=palette.ink, which="both")
         if log_ticks and axis.get_scale() == "log":
+            low, high = axis.get_view_interval()
+            between = (2, 5) if high < _FEW_DECADES * low else ()
+            axis.set_minor_locator(LogLocator(subs=between or tuple(range(2, 10))))
             axis.set_major_formatter(lambda number, _: short_number(number))
-            axis.set_minor_formatter(lambda _number, _place: "")
+            axis.set_minor_formatter((lambda number, _: short_number(number)) if between else NullFormatter())
     for spine in axes.spines.values():
         spine.set_color(palette.ink)
     if legend and axes.get_legend_handles_labels()[0]:

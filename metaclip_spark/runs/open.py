@@ -113,11 +113,11 @@ def try_output(output: OutputConfig, name: str, inputs: Sequence[str]) -> Iterat
     session = session or _session(application, output)
     prepare_compression(session)
     log.info(prepare_tables(session, storage, allow_rename_committer=output.allow_rename_committer))
-    yield Run(session, storage, output, Log(storage) if output.overwrite else read)
+    yield Run(lambda: session, storage, output, Log(storage) if output.overwrite else read)
 
 
 def open_run(path: str, *, name: str = "read", s3_packages: bool = False, finished: bool = True) -> Run:
-    """Opens a run to read it; nothing is written.
+    """Opens a run to read it; nothing is written, and Spark starts once a table is read.
 
     Args:
         path: The run's folder, on this machine or in a store.
@@ -134,22 +134,30 @@ def open_run(path: str, *, name: str = "read", s3_packages: bool = False, finish
     output = OutputConfig(output=path, s3_packages=s3_packages)
     storage = Storage(output.output)
     application = _application(name)
-    session = session_for(storage, application, output)
+    session_for(storage, application, output)
     read = read_log(storage)
     if finished:
         check_finished(storage, read)
     elif not _is_extracted(read.state):
         raise InputError(f"{storage.root} is not a run: give the folder that was a run's --output")
-    session = session or _session(application, output)
-    prepare_tables(session, storage, allow_rename_committer=True)
-    return Run(session, storage, output, read)
+
+    def session_to_read() -> SparkSession:
+        session = _session(application, output)
+        prepare_tables(session, storage, allow_rename_committer=True)
+        return session
+
+    run = Run(session_to_read, storage, output, read)
+    if SparkSession.getActiveSession():
+        # The run keeps the session that it was opened in.
+        _ = run.spark
+    return run
 
 
 def open_beside(run: Run, path: str) -> Run:
     """Opens another run for reading in the session of one."""
     storage = Storage(path)
     prepare_tables(run.spark, storage, allow_rename_committer=True)
-    return Run(run.spark, storage, run.output, read_log(storage))
+    return Run(lambda: run.spark, storage, run.output, read_log(storage))
 
 
 def read_log(storage: Storage) -> Log:
@@ -272,7 +280,7 @@ def _own(output: OutputConfig, name: str, inputs: Sequence[str], *, step: str | 
         take_lock_1(storage)
 
     with owning(read, storage, applicant, wait=_waits(output), check=check) as owner, _tagged(session, owner):
-        run = Run(session, storage, output, owner.log, owner, step if output.overwrite else None)
+        run = Run(lambda: session, storage, output, owner.log, owner, step if output.overwrite else None)
         mark_as_run(storage)
         had_report = bool(owner.state.finished)
         _take_over(run, begins=begins)

@@ -8,6 +8,7 @@ before, the step is done.
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
@@ -83,7 +84,8 @@ class Run:
     """Where a run computes, where it stores, and where it speaks.
 
     Attributes:
-        session: The session; None for a run of which only what the driver itself can read is wanted.
+        get_session: Finds or starts the session, once it is needed; None where only what the driver itself can read is
+            wanted.
         storage: The run's folder.
         output: Its configuration.
         log: Its log, as far as it has been read.
@@ -91,23 +93,24 @@ class Run:
         redone: The step that is done again whatever was done before.
     """
 
-    session: SparkSession | None
+    get_session: Callable[[], SparkSession] | None
     storage: Storage
     output: OutputConfig
     log: Log
     owner: Owner | None = None
     redone: str | None = None
 
-    @property
+    @cached_property
     def spark(self) -> SparkSession:
         """The session.
 
         Raises:
             NotOpenForWorkError: If the run was opened without one.
+            ConfigError: If one must be started and there is no Java 17 or newer.
         """
-        if self.session is None:
+        if self.get_session is None:
             raise NotOpenForWorkError(f"{self.storage.root} was opened without Spark")
-        return self.session
+        return self.get_session()
 
     @property
     def state(self) -> State:
@@ -199,14 +202,15 @@ class Run:
         return self._read([self.state.written(table, bucket) for bucket in range(self.buckets)], schema)
 
     def _read(self, folders: Sequence[Written | None], schema: pa.Schema) -> DataFrame:
-        columns = spark_schema(schema)
+        # The session comes first: it settles by which scheme Spark reads the paths.
+        spark, columns = self.spark, spark_schema(schema)
         if self.owner is None:
             # Who writes has looked at the files of the step before; a reader sees them for the first time.
             self._check_files([written for written in folders if written])
         paths = [path for written in folders if written for path in readable_paths(self.storage, written)]
         if not paths:
-            return self.spark.createDataFrame([], columns)
-        return self.spark.read.schema(columns).parquet(*paths)
+            return spark.createDataFrame([], columns)
+        return spark.read.schema(columns).parquet(*paths)
 
     def _check_files(self, folders: Sequence[Written]) -> None:
         lost = [file for written in folders for file in lost_of(self.storage, written)]

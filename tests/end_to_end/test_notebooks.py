@@ -15,7 +15,8 @@ import metaclip_spark
 from tests.support.paths import CHECKOUT
 
 NOTEBOOKS = CHECKOUT / "notebooks"
-NAMES = ("explore_pool", "choose_threshold", "inspect_curated", "against_the_paper")
+NAMES = ("explore_pool", "choose_threshold", "inspect_curated", "against_the_paper", "curated_in_pandas")
+SESSION = "from pyspark.sql import SparkSession; print(f'session: {SparkSession.getActiveSession()}')"
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,10 @@ def kernel(run_folder):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_notebook_runs(run_folder, kernel, name):
-    done = client_of(name, run_folder.parent / "notebooks", kernel).execute()
+    has_spark = name != "curated_in_pandas"
+    client = client_of(name, run_folder.parent / "notebooks", kernel if has_spark else None)
+    client.nb.cells.append(nbformat.v4.new_code_cell(SESSION))
+    done = client.execute()
     outputs = [output for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
     assert (run_folder / "run.json").exists()
@@ -63,8 +67,10 @@ def test_the_notebook_runs(run_folder, kernel, name):
         "against_the_paper": (
             "Not comparable: the list has 86,654 entries (paper: 500,000) and texts were not filtered to English."
         ),
+        "curated_in_pandas": "curated pairs stand for",
     }
     assert told[name] in shown
+    assert ("session: None" in shown) != has_spark
     if name == "explore_pool":
         reasons = Counter(re.findall(r"<td>((?:record|image|text)\.[a-z_]+)</td>", shown))
         assert len(reasons) > 5
@@ -104,5 +110,5 @@ def test_notebooks_use_public_names_only(name):
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert {node.module for node in imports} == {"metaclip_spark"}
     assert {alias.name for node in imports for alias in node.names} <= set(metaclip_spark.__all__)
-    assert modules <= {"os"}
+    assert modules <= {"os", "pandas"}
     assert not [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr.startswith("_")]

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow.dataset
@@ -24,7 +26,7 @@ from metaclip_spark import (
 from metaclip_spark.library.session import activate
 from metaclip_spark.reports.export import MARK
 from tests.support import oracle
-from tests.support.jobs import METADATA, SAMPLE, report_of, state_of
+from tests.support.jobs import CHECKOUT, METADATA, SAMPLE, report_of, state_of
 from tests.support.runs import unfinish, write_newer
 
 ARCHIVES = sorted(SAMPLE.glob("*.warc.gz"))
@@ -213,6 +215,20 @@ def test_the_given_session_is_used(folder, spark):
     finally:
         activate(spark)
     assert open_run(folder).spark._jsparkSession.equals(spark._jsparkSession)
+
+
+def test_paths_and_the_report_need_no_spark(folder):
+    program = f"""
+from pyspark.sql import SparkSession
+from metaclip_spark import open_run
+run = open_run({str(folder)!r})
+print(run, run.curated_path, run.report._repr_html_().count("<iframe"), SparkSession.getActiveSession(), sep="|")
+"""
+    without_java = {"PATH": "", "PYTHONPATH": str(CHECKOUT), "JAVA_HOME": "/nowhere"}
+    done = subprocess.run([sys.executable, "-c", program], env=without_java, capture_output=True, text=True, check=True)
+    shown, path, pages, session = done.stdout.strip().split("|")
+    assert (shown, path) == (repr(open_run(folder)), open_run(folder).curated_path)
+    assert (pages, session) == ("1", "None")
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -194,7 +194,7 @@ def test_a_run_to_which_archives_are_added_does_not_count_as_finished_meanwhile(
 @pytest.fixture
 def run(spark, storage):
     owner = take_folder(storage)
-    return Run(spark, storage, OutputConfig(output=str(storage.root)), owner.log, owner)
+    return Run(lambda: spark, storage, OutputConfig(output=str(storage.root)), owner.log, owner)
 
 
 EXPECTED = pa.table({"entry_id": [1, 0], "expected_kept": [0.5, 2.0]}, schema=EXPECTED_KEPT)
@@ -249,7 +249,7 @@ def test_who_lost_the_run_changes_no_table(run, write):
     with pytest.raises(OutputExistsError, match="another driver has taken the run over"):
         commit(run, write, rows)
     tidy(run.owned, "expected_kept")
-    reader = Run(run.spark, run.storage, run.output, read_log(run.storage))
+    reader = Run(lambda: run.spark, run.storage, run.output, read_log(run.storage))
     assert reader.state.sample == second
     assert lost_files(run.storage, second) == []
     assert reader.read_rows("expected_kept", EXPECTED_KEPT).num_rows == 2
