@@ -9,7 +9,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import boto3
-import fsspec
 
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.errors import InputError, counted
@@ -20,6 +19,7 @@ from udfs.sources import s3 as fetch_s3
 from udfs.sources.compression import decompress_whole
 from udfs.sources.credentials import bare_url, without_credentials, without_query
 from udfs.sources.fetch import credentials_hidden
+from udfs.sources.fsspec_stores import filesystem_of, named
 
 COMMON_CRAWL_S3 = "s3://commoncrawl"
 COMMON_CRAWL_HTTPS = "https://data.commoncrawl.org"
@@ -61,7 +61,7 @@ def files_of_url(item: str, endings: tuple[str, ...], options: FetchOptions) -> 
         if scheme in fetch_s3.SCHEMES:
             found = _files_of_s3(item, endings, options)
         else:
-            with credentials_hidden(item):
+            with credentials_hidden(item), named(item):
                 found = _files_of_fsspec(item, endings)
     except (OSError, ValueError) as error:
         raise InputError(str(error)) from None
@@ -95,12 +95,8 @@ def _files_of_s3(item: str, endings: tuple[str, ...], options: FetchOptions) -> 
 
 
 def _files_of_fsspec(item: str, endings: tuple[str, ...]) -> list[ArchivePath]:
-    try:
-        filesystem, key = fsspec.core.url_to_fs(item)
-    except ImportError:
-        stat_archive(item)  # says which package is missing
-        raise
-    is_file = filesystem.isfile(key)
+    filesystem, key = filesystem_of(item)
+    is_file = _is_file(filesystem, key)
     if without_query(item) != item:
         # A file system that knows no query takes it for a part of the name.
         key = key.partition("?")[0]
@@ -108,8 +104,20 @@ def _files_of_fsspec(item: str, endings: tuple[str, ...]) -> list[ArchivePath]:
         return [ArchivePath(PurePosixPath(key).name, item)]
     fixed = _fixed_part(key)
     root = fixed if fixed.endswith("/") else f"{fixed.rpartition('/')[0]}/"
-    names = filesystem.find(root if glob.has_magic(key) else key)
+    try:
+        # What may not be listed would be left out in silence.
+        names = filesystem.find(root if glob.has_magic(key) else key, on_error="raise")
+    except FileNotFoundError:
+        names = []
     return [ArchivePath(below, _located(filesystem, name, item, key)) for name, below in _chosen(names, key, endings)]
+
+
+def _is_file(filesystem: Any, key: str) -> bool:
+    """Tells whether there is such a file; unlike fsspec's `isfile` it does not take a refused connection for a no."""
+    try:
+        return bool(filesystem.info(key)["type"] == "file")
+    except FileNotFoundError:
+        return False
 
 
 def _located(filesystem: Any, name: str, item: str, key: str) -> str:

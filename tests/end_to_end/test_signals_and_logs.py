@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import fsspec
 import pytest
 
 from metaclip_spark import __version__
@@ -62,9 +63,13 @@ def page(name: str, text: str) -> bytes:
     [("local", 2), ("hdfs", 1)],
 )
 def test_a_sigterm_ends_the_run_and_keeps_the_waves(request, tmp_path, store, at_once):
-    output = request.getfixturevalue("hdfs").new_folder() if store == "hdfs" else tmp_path / "out"
+    archives, output = SAMPLE, tmp_path / "out"
+    if store == "hdfs":
+        archives, output = (request.getfixturevalue("hdfs").new_folder() for _ in range(2))
+        filesystem, below = fsspec.core.url_to_fs(archives)
+        filesystem.put(f"{SAMPLE}/", f"{below}/", recursive=True)
     waves = ("--archives-per-wave", 1, "--waves-at-once", at_once)
-    command = extract("--archives", SAMPLE, "--output", output, "--resume", *waves)
+    command = extract("--archives", archives, "--output", output, "--resume", *waves)
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, env=environment(), stdout=log, stderr=log, start_new_session=True)
     deadline = time.monotonic() + 600
@@ -83,7 +88,10 @@ def test_a_sigterm_ends_the_run_and_keeps_the_waves(request, tmp_path, store, at
     assert "Traceback" not in told
     state = check_whole(output)
     assert state.ended
-    assert all(wave.archives for wave in state.waves.values())
+    read = [archive for wave in state.waves.values() for archive in wave.archives]
+    assert read
+    assert {archive.archive for archive in read} <= {file.name for file in SAMPLE.iterdir()}
+    assert {archive.status for archive in read} == {"ok"}
 
 
 def in_terminal(command, interrupted, timeout_s=300):

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from udfs.sources import https, s3
 from udfs.sources.credentials import hide_credentials, without_credentials
+from udfs.sources.fsspec_stores import open_file, stat_file
 from udfs.sources.local import TAG_OF_ENDS, LocalFile, local_path, tag_of_ends
 from udfs.sources.options import DEFAULT_OPTIONS, FetchOptions
 from udfs.sources.resume import ArchiveChangedError, ResumingReader
@@ -96,7 +96,7 @@ def stat_archive(path: str, options: FetchOptions = DEFAULT_OPTIONS) -> ArchiveS
             return ArchiveStat(*s3.stat_s3(path, options))
         if scheme in https.SCHEMES:
             return ArchiveStat(*https.stat_https(path, options))
-        return _stat_of_info(*_filesystem(path))
+        return ArchiveStat(*stat_file(path))
 
 
 def size_of_archive(path: str, options: FetchOptions = DEFAULT_OPTIONS) -> int:
@@ -134,8 +134,8 @@ def open_archive(path: str, options: FetchOptions = DEFAULT_OPTIONS) -> ArchiveS
             open_body = s3.open_s3_body if scheme in s3.SCHEMES else https.open_https_body
             reader = ResumingReader(without_credentials(path), partial(open_body, path, options), options)
             return ArchiveStream(path, reader, ArchiveStat(reader.size, reader.etag))
-        filesystem, below = _filesystem(path)
-        return ArchiveStream(path, filesystem.open(below, "rb"), _stat_of_info(filesystem, below))
+        stored, size, tag = open_file(path)
+        return ArchiveStream(path, stored, ArchiveStat(size, tag))
 
 
 @contextmanager
@@ -168,29 +168,3 @@ def scheme_of(path: str) -> str:
     """Returns the scheme of a URL in lower case; `file` for a path without one."""
     scheme, separator, _ = path.partition("://")
     return scheme.lower() if separator else "file"
-
-
-def _filesystem(path: str) -> tuple[Any, str]:
-    """Finds the file system that fsspec has for a URL, and the path in it."""
-    import fsspec
-    from fsspec.registry import known_implementations as known
-
-    scheme, shown = scheme_of(path), without_credentials(path)
-    try:
-        filesystem, below = fsspec.core.url_to_fs(path)
-    except ImportError:
-        module = known[scheme]["class"].partition(".")[0] if scheme in known else scheme
-        raise ValueError(
-            f"cannot open {shown!r}: no package for {scheme}:// is installed; install {module} on every worker"
-        ) from None
-    except ValueError:
-        raise ValueError(
-            f"cannot open {shown!r}: {scheme}:// is unknown; give a local path, s3://, https://, or a scheme of fsspec"
-        ) from None
-    return filesystem, below
-
-
-def _stat_of_info(filesystem: Any, below: str) -> ArchiveStat:
-    info = filesystem.info(below)
-    tag = next((str(info[name]) for name in ("etag", "ETag", "generation", "mtime", "md5Hash") if info.get(name)), "")
-    return ArchiveStat(int(info["size"]), tag or filesystem.ukey(below))

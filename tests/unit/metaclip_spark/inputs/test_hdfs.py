@@ -1,0 +1,151 @@
+"""Archives and lists on a real HDFS."""
+
+import os
+import subprocess
+import sys
+import time
+
+import fsspec
+import pytest
+
+from metaclip_spark.errors import InputError
+from metaclip_spark.inputs.files import ARCHIVE_ENDINGS, resolve_archives
+from metaclip_spark.inputs.remote import files_of_url, read_path_list
+from tests.support.jobs import CHECKOUT, SAMPLE
+from udfs.sources import DEFAULT_OPTIONS, open_archive, stat_archive
+
+CONTENT = (SAMPLE / "sample-00000.warc.gz").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def root(hdfs):
+    folder = hdfs.new_folder()
+    filesystem, below = fsspec.core.url_to_fs(folder)
+    for name in ("a.warc.gz", "sub/b.WARC.gz", "sub/_c.warc.gz"):
+        filesystem.pipe_file(f"{below}/{name}", CONTENT)
+    filesystem.pipe_file(f"{below}/list.paths", b"a.warc.gz\nsub/b.WARC.gz\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("item", "names"),
+    [
+        ("", ["a.warc.gz", "sub/b.WARC.gz"]),
+        ("/", ["a.warc.gz", "sub/b.WARC.gz"]),
+        ("/sub", ["b.WARC.gz"]),
+        ("/*.warc.gz", ["a.warc.gz"]),
+        ("/*/*.WARC.gz", ["sub/b.WARC.gz"]),
+        ("/a.warc.gz", ["a.warc.gz"]),
+    ],
+)
+def test_names_are_those_of_other_stores(root, item, names):
+    found = files_of_url(root + item, ARCHIVE_ENDINGS, DEFAULT_OPTIONS)
+    assert [archive for archive, _ in found] == names
+    for _, path in found:
+        assert path.startswith(root)
+        assert stat_archive(path).size == len(CONTENT)
+
+
+def test_lines_of_a_list_lie_below_the_prefix(root):
+    found = resolve_archives([f"{root}/list.paths"], prefix=root)
+    assert [open_archive(path).read() for _, path in found] == [CONTENT, CONTENT]
+    assert read_path_list(f"{root}/list.paths", DEFAULT_OPTIONS) == ["a.warc.gz", "sub/b.WARC.gz"]
+
+
+def test_a_file_is_read_at_any_place(root):
+    with open_archive(f"{root}/a.warc.gz") as stream:
+        assert stream.seek(1000) == stream.tell() == 1000
+        assert stream.read(10) == CONTENT[1000:1010]
+        assert stream.read(-1) == CONTENT[1010:]
+        assert stream.read(10) == b""
+        assert stream.seek(-5, os.SEEK_END) == len(CONTENT) - 5
+
+
+def test_the_tag_changes_with_the_content_only(hdfs):
+    file = f"{hdfs.new_folder()}/a.warc.gz"
+    filesystem, below = fsspec.core.url_to_fs(file)
+    filesystem.pipe_file(below, CONTENT)
+    before = stat_archive(file)
+    modified = filesystem.info(below)["modification_time"]
+    filesystem.client.set_times(below, modified, modified + 86_400_000)
+    assert stat_archive(file) == before
+    time.sleep(0.01)
+    filesystem.pipe_file(below, CONTENT)
+    assert stat_archive(file).etag != before.etag
+
+
+def test_what_is_not_there_is_said_in_one_line(root):
+    for item in (f"{root}/nothing", f"{root}/nothing/*.warc.gz", f"{root}/*.arc"):
+        with pytest.raises(InputError) as caught:
+            files_of_url(item, ARCHIVE_ENDINGS, DEFAULT_OPTIONS)
+        assert str(caught.value).startswith(f"{item} names no file that ends with one of ")
+    with pytest.raises(FileNotFoundError, match=f"^{root}/nothing.warc.gz: [^\n]*$"):
+        open_archive(f"{root}/nothing.warc.gz")
+
+
+@pytest.mark.parametrize("item", ["hdfs://127.0.0.1:1/in", "hdfs://127.0.0.1:1/in/*.warc.gz"])
+def test_a_namenode_that_is_down_is_not_an_empty_folder(item):
+    with pytest.raises(InputError, match="Connection refused") as caught:
+        files_of_url(item, ARCHIVE_ENDINGS, DEFAULT_OPTIONS)
+    assert str(caught.value).startswith(f"{item}: ")
+
+
+def test_a_url_without_a_server_needs_a_setting(monkeypatch):
+    for name in ("HADOOP_CONF_DIR", "HADOOP_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(
+        InputError, match=r"^hdfs:///in names no server, and no core-site.xml says which is meant: write"
+    ):
+        files_of_url("hdfs:///in", ARCHIVE_ENDINGS, DEFAULT_OPTIONS)
+
+
+def test_what_another_user_may_not_list_is_not_left_out(root):
+    filesystem, below = fsspec.core.url_to_fs(root)
+    filesystem.client.set_permission(f"{below}/sub", 0o700)
+    # The name of the user is settled when the first client is made.
+    program = f"""
+from metaclip_spark.inputs.files import resolve_archives
+try:
+    print(resolve_archives([{root!r}]))
+except Exception as error:
+    print(f"{{type(error).__name__}}: {{error}}")
+"""
+    alice = {**os.environ, "HADOOP_USER_NAME": "alice", "PYTHONPATH": str(CHECKOUT)}
+    try:
+        done = subprocess.run([sys.executable, "-c", program], env=alice, capture_output=True, text=True, check=True)
+    finally:
+        filesystem.client.set_permission(f"{below}/sub", 0o755)
+    assert done.stdout.startswith(f"InputError: {root}: Permission denied: user=alice")
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_process_that_has_looked_there_can_start_others(root):
+    # As pyspark starts the JVM: with a function that runs between fork and exec.
+    program = f"""
+import subprocess
+from metaclip_spark.inputs.files import resolve_archives
+resolve_archives([{root!r}])
+print(subprocess.Popen(["true"], preexec_fn=lambda: None).wait())
+"""
+    here = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    assert subprocess.check_output([sys.executable, "-c", program], env=here, timeout=60) == b"0\n"
+
+
+def test_without_a_package_one_line_says_which():
+    program = """
+import sys
+sys.modules["hdfs_native"] = None
+from fsspec.registry import register_implementation
+register_implementation("hdfs", "fsspec.implementations.arrow.HadoopFileSystem", clobber=True)
+from metaclip_spark.inputs.files import resolve_archives
+try:
+    resolve_archives(["hdfs://127.0.0.1:1/in"])
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+    bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run([sys.executable, "-c", program], env=bare, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(
+        "InputError: cannot open 'hdfs://127.0.0.1:1/in': hdfs:// needs the package hdfs-native"
+    )
+    assert len(done.stdout.splitlines()) == 1
