@@ -34,7 +34,6 @@ def explain_pair(config: ExplainConfig) -> None:
     from metaclip_spark.runs.step import SAMPLE
 
     run = open_run(config.run, name="explain", s3_packages=config.s3_packages)
-    run.spark.sparkContext.setJobDescription("explain")
     threshold = run.manifest(SAMPLE).numbers.threshold_t
     show(explain_lines(explain(run, config), threshold))
 

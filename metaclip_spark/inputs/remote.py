@@ -19,7 +19,7 @@ from udfs.sources import s3 as fetch_s3
 from udfs.sources.compression import decompress_whole
 from udfs.sources.credentials import bare_url, without_credentials, without_query
 from udfs.sources.fetch import credentials_hidden
-from udfs.sources.fsspec_stores import filesystem_of, named
+from udfs.sources.fsspec_stores import files_below, filesystem_of, named
 
 COMMON_CRAWL_S3 = "s3://commoncrawl"
 COMMON_CRAWL_HTTPS = "https://data.commoncrawl.org"
@@ -104,11 +104,11 @@ def _files_of_fsspec(item: str, endings: tuple[str, ...]) -> list[ArchivePath]:
         return [ArchivePath(PurePosixPath(key).name, item)]
     fixed = _fixed_part(key)
     root = fixed if fixed.endswith("/") else f"{fixed.rpartition('/')[0]}/"
-    try:
-        # What may not be listed would be left out in silence.
-        names = filesystem.find(root if glob.has_magic(key) else key, on_error="raise")
-    except FileNotFoundError:
-        names = []
+    if glob.has_magic(key):
+        below = key[len(root) :]
+        names = files_below(filesystem, root, None if "**" in below.split("/") else below.count("/") + 1)
+    else:
+        names = files_below(filesystem, key)
     return [ArchivePath(below, _located(filesystem, name, item, key)) for name, below in _chosen(names, key, endings)]
 
 
@@ -130,7 +130,7 @@ def _located(filesystem: Any, name: str, item: str, key: str) -> str:
     start = key.removesuffix(path)
     if "::" in item or not key.endswith(path) or not name.startswith(start):
         return str(filesystem.unstrip_protocol(name))
-    return f"{scheme}://{host}{name.removeprefix(start)}{item.removeprefix(listed)}"
+    return f"{scheme}://{host}/{name.removeprefix(start).removeprefix('/')}{item.removeprefix(listed)}"
 
 
 def _fixed_part(key: str) -> str:

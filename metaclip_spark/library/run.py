@@ -328,13 +328,15 @@ def open_run(path: str | PathLike[str], spark: SparkSession | None = None) -> Ru
 
     Args:
         path: The run's folder, on this machine or in a store: the `output` of `curate`, or --output of the job.
-        spark: The session; None takes the active one, or starts a local one once a table is read.
+        spark: The session; None takes the active one, or starts a local one once a table is read, for a folder that
+            Hadoop alone reaches at once.
 
     Returns:
         The run.
 
     Raises:
         InputError: If the folder is not a run, the run is unfinished, or another version wrote it.
+        ConfigError: If a session must be started and there is no Java 17 or newer.
 
     Example:
         >>> from metaclip_spark import open_run

@@ -126,9 +126,10 @@ def open_run(path: str, *, name: str = "read", s3_packages: bool = False, finish
         finished: Refuse a run that is unfinished; otherwise it is enough that extraction ended.
 
     Returns:
-        The run, in the session that is running or in a new one.
+        The run, which keeps a session that is running and otherwise starts one when it needs it.
 
     Raises:
+        ConfigError: If Hadoop alone reaches the folder, and no session can be started.
         InputError: If the folder is no run, or the run is unfinished or was written in another layout.
     """
     output = OutputConfig(output=path, s3_packages=s3_packages)

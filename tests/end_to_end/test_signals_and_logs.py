@@ -10,12 +10,12 @@ import subprocess
 import sys
 import time
 
-import fsspec
 import pytest
 
 from metaclip_spark import __version__
 from tests.end_to_end.stored import check_whole
 from tests.support.jobs import CHECKOUT, SAMPLE, rows, state_of
+from udfs.sources.fsspec_stores import filesystem_of
 
 pytestmark = pytest.mark.spark
 
@@ -66,7 +66,7 @@ def test_a_sigterm_ends_the_run_and_keeps_the_waves(request, tmp_path, store, at
     archives, output = SAMPLE, tmp_path / "out"
     if store == "hdfs":
         archives, output = (request.getfixturevalue("hdfs").new_folder() for _ in range(2))
-        filesystem, below = fsspec.core.url_to_fs(archives)
+        filesystem, below = filesystem_of(archives)
         filesystem.put(f"{SAMPLE}/", f"{below}/", recursive=True)
     waves = ("--archives-per-wave", 1, "--waves-at-once", at_once)
     command = extract("--archives", archives, "--output", output, "--resume", *waves)

@@ -12,14 +12,14 @@ OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptio
 
 def java_options() -> str:
     """Gives the options of a test's JVM, which leaves an archive of another Spark or another Java out."""
-    return f"{OPTIONS} -XX:SharedArchiveFile={ARCHIVE} -Xlog:disable" if ARCHIVE.exists() else OPTIONS
+    return f'{OPTIONS} -XX:SharedArchiveFile="{ARCHIVE}" -Xlog:disable' if ARCHIVE.exists() else OPTIONS
 
 
 def make_archive() -> None:
     """Curates one archive of the sample and stores the classes that its JVM holds in the end."""
     ARCHIVE.parent.mkdir(exist_ok=True)
     partial = ARCHIVE.with_suffix(".partial")
-    os.environ["JAVA_TOOL_OPTIONS"] = f"{OPTIONS} -Xlog:disable -XX:ArchiveClassesAtExit={partial}"
+    os.environ["JAVA_TOOL_OPTIONS"] = f'{OPTIONS} -Xlog:disable -XX:ArchiveClassesAtExit="{partial}"'
     from pyspark import SparkContext
 
     from tests.support.jobs import METADATA, SAMPLE, call

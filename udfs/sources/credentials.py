@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-_KEY_SCHEMES = {"s3", "s3a", "s3n", "gs", "gcs", "oss", "hdfs", "file"}
+_KEY_SCHEMES = {"s3", "s3a", "s3n", "gs", "gcs", "oss", "hdfs", "viewfs", "file"}
 """Schemes of stores whose keys may hold "?" and "#": their URLs have neither query nor fragment."""
 
 _CONTAINER_SCHEMES = {"abfs", "abfss", "az", "wasb", "wasbs"}

@@ -154,7 +154,7 @@ def credentials_hidden(path: str) -> Iterator[None]:
     except (OSError, ValueError) as error:
         if hide_credentials(repr(error), path) == repr(error):
             raise
-        kinds = (FileNotFoundError, PermissionError, ArchiveChangedError, OSError, ValueError)
+        kinds = (FileNotFoundError, NotADirectoryError, PermissionError, ArchiveChangedError, OSError, ValueError)
         kind = next(kind for kind in kinds if isinstance(error, kind))
         raise kind(hide_credentials(str(error), path)) from None
     except Exception as error:

@@ -18,9 +18,13 @@ NEEDS_HDFS = (
 _TAGS = ("etag", "ETag", "generation", "mtime", "modification_time", "modificationTime", "md5Hash")
 """What stores call the mark of a version, the surest first; never the time of an access, which reading changes."""
 
-_NATIVE_HDFS: dict[str, str] = {"dfs.client.failover.max.attempts": "3"}
-"""A NameNode that refuses connections is given up after seconds, where hdfs-native itself asks for many minutes."""
+_ONE_NAMENODE: dict[str, str] = {"dfs.client.failover.max.attempts": "3"}
+"""One that refuses connections is given up after seconds, where hdfs-native itself asks for many minutes.
 
+Where a name stands for several NameNodes, Hadoop's own settings say how long another one may take over.
+"""
+
+_AUTHORITY = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://[^/]*")
 _JAVA_ERROR = re.compile(r'RPCError\("[\w.$]*?(?P<name>\w+)", "(?P<said>.*?)(?:\\n|"\))')
 """How hdfs-native passes on what a NameNode answers: an exception's class, then its words and the stack."""
 
@@ -64,16 +68,17 @@ def filesystem_of(path: str) -> tuple[Any, str]:
 
     scheme, shown = path.partition("://")[0].lower(), without_credentials(path)
     try:
-        if fsspec.get_filesystem_class(scheme).__module__.startswith("hdfs_native"):
-            authority = path.partition("://")[2].partition("/")[0]
-            return _native_hdfs(f"{scheme}://{authority}", os.getpid()), fsspec.core.strip_protocol(path)
+        if scheme in HDFS and fsspec.get_filesystem_class(scheme).__module__.startswith("hdfs_native"):
+            return _native_hdfs(scheme, _authority(path), os.getpid()), _below_authority(path)
         filesystem, below = fsspec.core.url_to_fs(path)
     except ImportError:
         module = known[scheme]["class"].partition(".")[0] if scheme in known else scheme
         raise ValueError(
             f"cannot open {shown!r}: no package for {scheme}:// is installed; install {module} on every worker"
         ) from None
-    except ValueError:
+    except ValueError as error:
+        if scheme in HDFS:
+            raise ValueError(f"cannot open {shown!r}: {error}") from None
         raise ValueError(
             f"cannot open {shown!r}: {scheme}:// is unknown; give a local path, s3://, https://, or a scheme of fsspec"
         ) from None
@@ -92,8 +97,25 @@ def filesystem_of(path: str) -> tuple[Any, str]:
     return filesystem, below
 
 
+def _authority(path: str) -> str:
+    """The host of a URL, and its port; a name service keeps its capitals.
+
+    Raises:
+        ValueError: A user stands before it, whom hdfs-native would pass over.
+    """
+    authority = path.partition("://")[2].partition("/")[0]
+    if "@" in authority:
+        raise ValueError("a user belongs into the environment variable HADOOP_USER_NAME, not into the URL")
+    return authority
+
+
+def _below_authority(path: str) -> str:
+    """What a URL of HDFS, or a path there, names: every character is one of the name, as Hadoop has it."""
+    return _AUTHORITY.sub("", path) or "/"
+
+
 @lru_cache(maxsize=64)
-def _native_hdfs(root: str, _process: int) -> Any:
+def _native_hdfs(scheme: str, authority: str, _process: int) -> Any:
     """Connects to a NameNode, once in each process.
 
     fsspec's own cache is emptied in a child between fork and exec, where the end of a client waits for threads that
@@ -101,7 +123,45 @@ def _native_hdfs(root: str, _process: int) -> Any:
     """
     import fsspec
 
-    return fsspec.core.url_to_fs(f"{root}/", skip_instance_cache=True, **_NATIVE_HDFS)[0]
+    # hdfs-native's class takes "?", "#" and ";" in a name for the end of it.
+    verbatim = {"_strip_protocol": classmethod(lambda _, path: _below_authority(path))}
+    kind = type("HdfsFileSystem", (fsspec.get_filesystem_class(scheme),), verbatim)
+    return kind(authority, skip_instance_cache=True, **(_ONE_NAMENODE if ":" in authority else {}))
+
+
+def files_below(filesystem: Any, folder: str, depth: int | None = None) -> list[str]:
+    """Lists the files below a folder, but for what is hidden; what may not be listed is an error.
+
+    Args:
+        filesystem: One of fsspec's.
+        folder: A path in it.
+        depth: How many levels of names a file may lie below it; None for any.
+
+    Returns:
+        Paths; none where there is no such folder.
+
+    Raises:
+        OSError: A folder cannot be listed.
+    """
+    from fsspec import AbstractFileSystem
+
+    if type(filesystem).find is not AbstractFileSystem.find:
+        # A store without folders lists its keys, and says what it cannot.
+        return list(filesystem.find(folder))
+    try:
+        found = filesystem.ls(folder, detail=True)
+    except FileNotFoundError:
+        return []
+    files: list[str] = []
+    for each in found:
+        name = each["name"]
+        if name.rstrip("/").rpartition("/")[2][:1] in {".", "_"}:
+            continue
+        if each["type"] != "directory":
+            files.append(name)
+        elif depth is None or depth > 1:
+            files += files_below(filesystem, name, None if depth is None else depth - 1)
+    return files
 
 
 def stat_file(path: str) -> tuple[int, str]:
@@ -130,8 +190,14 @@ def open_file(path: str) -> tuple[StoreFile, int, str]:
 
 
 def size_and_tag(filesystem: Any, below: str) -> tuple[int, str]:
-    """As `stat_file`, in a file system that is known."""
+    """As `stat_file`, in a file system that is known.
+
+    Raises:
+        FileNotFoundError: It is a folder.
+    """
     info = filesystem.info(below)
+    if info.get("type") == "directory":
+        raise FileNotFoundError("a folder, not a file")
     tag = next((str(info[name]) for name in _TAGS if info.get(name)), "")
     return int(info["size"]), tag or str(filesystem.ukey(below))
 
@@ -150,7 +216,7 @@ def named(path: str) -> Iterator[None]:
     except OSError as error:
         if shown in str(error):
             raise
-        kinds = (FileNotFoundError, PermissionError, OSError)
+        kinds = (FileNotFoundError, NotADirectoryError, PermissionError, OSError)
         kind = next(kind for kind in kinds if isinstance(error, kind))
         raise kind(f"{shown}: {str(error) or repr(error)}") from None
     except RuntimeError as error:

@@ -19,6 +19,8 @@ def explain(run: Run, config: ExplainConfig) -> Explanation:
     A pair_id is found through row-group statistics, since files are sorted by it; a URL or a text by scanning one
     column, as those of an entry are. At most `config.limit` are explained.
     """
+    # Spark names a column only while a session is there.
+    run.spark.sparkContext.setJobDescription("explain")
     curation = read_curation(run)
     if config.entry is not None:
         return _explain_entry(run, config, curation)

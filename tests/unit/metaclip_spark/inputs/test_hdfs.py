@@ -5,14 +5,15 @@ import subprocess
 import sys
 import time
 
-import fsspec
 import pytest
 
+from metaclip_spark.entries.files import is_folder
 from metaclip_spark.errors import InputError
 from metaclip_spark.inputs.files import ARCHIVE_ENDINGS, resolve_archives
 from metaclip_spark.inputs.remote import files_of_url, read_path_list
 from tests.support.jobs import CHECKOUT, SAMPLE
 from udfs.sources import DEFAULT_OPTIONS, open_archive, stat_archive
+from udfs.sources.fsspec_stores import filesystem_of
 
 CONTENT = (SAMPLE / "sample-00000.warc.gz").read_bytes()
 
@@ -20,7 +21,7 @@ CONTENT = (SAMPLE / "sample-00000.warc.gz").read_bytes()
 @pytest.fixture(scope="module")
 def root(hdfs):
     folder = hdfs.new_folder()
-    filesystem, below = fsspec.core.url_to_fs(folder)
+    filesystem, below = filesystem_of(folder)
     for name in ("a.warc.gz", "sub/b.WARC.gz", "sub/_c.warc.gz"):
         filesystem.pipe_file(f"{below}/{name}", CONTENT)
     filesystem.pipe_file(f"{below}/list.paths", b"a.warc.gz\nsub/b.WARC.gz\n")
@@ -46,6 +47,39 @@ def test_names_are_those_of_other_stores(root, item, names):
         assert stat_archive(path).size == len(CONTENT)
 
 
+@pytest.mark.parametrize("name", ["a#1.warc.gz", "a?b.warc.gz", "a;b c%20.warc.gz", "#x/?y/a.warc.gz"])
+def test_every_character_belongs_to_a_name(hdfs, name):
+    folder = hdfs.new_folder()
+    filesystem, below = filesystem_of(folder)
+    filesystem.pipe_file(f"{below}/{name}", b"0123")
+    [found] = files_of_url(folder, ARCHIVE_ENDINGS, DEFAULT_OPTIONS)
+    assert found == (name, f"{folder}/{name}")
+    assert open_archive(found.path).read() == b"0123"
+
+
+def test_a_question_mark_in_a_glob_is_a_character(root):
+    found = files_of_url(f"{root}/?.warc.gz", ARCHIVE_ENDINGS, DEFAULT_OPTIONS)
+    assert [archive for archive, _ in found] == ["a.warc.gz"]
+
+
+def test_the_root_and_capitals_of_the_scheme(hdfs):
+    filesystem, _ = filesystem_of(hdfs.url)
+    filesystem.pipe_file("/at-root.warc.gz", b"0123")
+    for item in (f"{hdfs.url}/", f"{hdfs.url}/*.warc.gz", f"{hdfs.url.replace('hdfs', 'HDFS')}/at-root.warc.gz"):
+        found = files_of_url(item, ARCHIVE_ENDINGS, DEFAULT_OPTIONS)
+        assert open_archive(dict(found)["at-root.warc.gz"]).read() == b"0123"
+
+
+def test_a_user_in_the_url_is_refused():
+    with pytest.raises(InputError, match=r"a user belongs into the environment variable HADOOP_USER_NAME"):
+        files_of_url("hdfs://alice@127.0.0.1:1/in", ARCHIVE_ENDINGS, DEFAULT_OPTIONS)
+
+
+def test_a_folder_of_counts_is_one(root):
+    assert is_folder(f"{root}/sub")
+    assert not is_folder(f"{root}/a.warc.gz")
+
+
 def test_lines_of_a_list_lie_below_the_prefix(root):
     found = resolve_archives([f"{root}/list.paths"], prefix=root)
     assert [open_archive(path).read() for _, path in found] == [CONTENT, CONTENT]
@@ -63,7 +97,7 @@ def test_a_file_is_read_at_any_place(root):
 
 def test_the_tag_changes_with_the_content_only(hdfs):
     file = f"{hdfs.new_folder()}/a.warc.gz"
-    filesystem, below = fsspec.core.url_to_fs(file)
+    filesystem, below = filesystem_of(file)
     filesystem.pipe_file(below, CONTENT)
     before = stat_archive(file)
     modified = filesystem.info(below)["modification_time"]
@@ -100,7 +134,7 @@ def test_a_url_without_a_server_needs_a_setting(monkeypatch):
 
 
 def test_what_another_user_may_not_list_is_not_left_out(root):
-    filesystem, below = fsspec.core.url_to_fs(root)
+    filesystem, below = filesystem_of(root)
     filesystem.client.set_permission(f"{below}/sub", 0o700)
     # The name of the user is settled when the first client is made.
     program = f"""
@@ -109,14 +143,16 @@ try:
     print(resolve_archives([{root!r}]))
 except Exception as error:
     print(f"{{type(error).__name__}}: {{error}}")
+print([archive for archive, _ in resolve_archives([{root + "/*.warc.gz"!r}])])
 """
     alice = {**os.environ, "HADOOP_USER_NAME": "alice", "PYTHONPATH": str(CHECKOUT)}
     try:
         done = subprocess.run([sys.executable, "-c", program], env=alice, capture_output=True, text=True, check=True)
     finally:
         filesystem.client.set_permission(f"{below}/sub", 0o755)
-    assert done.stdout.startswith(f"InputError: {root}: Permission denied: user=alice")
-    assert len(done.stdout.splitlines()) == 1
+    refused, glob = done.stdout.splitlines()
+    assert refused.startswith(f"InputError: {root}: Permission denied: user=alice")
+    assert glob == "['a.warc.gz']"
 
 
 def test_a_process_that_has_looked_there_can_start_others(root):

@@ -231,6 +231,15 @@ print(run, run.curated_path, run.report._repr_html_().count("<iframe"), SparkSes
     assert (pages, session) == ("1", "None")
 
 
+def test_a_question_may_be_what_starts_spark(folder):
+    program = f"""
+from metaclip_spark import open_run
+print(len(open_run({str(folder)!r}).explain(text="never in the sample").pairs))
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, cwd=CHECKOUT)
+    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr[-1000:]
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(InputError) as caught:
