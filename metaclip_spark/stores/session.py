@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,9 @@ from metaclip_spark.stores.jvm import start_context
 log = logging.getLogger(__name__)
 
 OLDEST_JAVA = 17
+
+# JAVA_TOOL_OPTIONS, which the JVM repeats before it, may hold quotes as well.
+_JAVA_VERSION = re.compile(r'^\w+ version "(?:1\.)?(\d+)', re.MULTILINE)
 
 SETTINGS = {
     # Extraction writes three kinds of rows per task; with open writers for each, Spark need not sort by kind first.
@@ -132,7 +136,5 @@ def check_java() -> None:
 
 def _java_version(java: str) -> int:
     shown = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
-    quoted = shown.split('"')
-    numbers = quoted[1].split(".") if len(quoted) > 1 else ["0"]
-    major = numbers[1] if numbers[0] == "1" and len(numbers) > 1 else numbers[0]
-    return int("".join(filter(str.isdigit, major)) or 0)
+    found = _JAVA_VERSION.search(shown)
+    return int(found[1]) if found else 0

@@ -70,6 +70,21 @@ def test_a_start_without_java_leaves_nothing(storage, monkeypatch):
     assert storage.names("") == []
 
 
+@pytest.mark.parametrize("said", ['java version "1.8.0_392"', 'openjdk version "8-ea" 2025-01-01'])
+def test_an_old_java_is_refused_whatever_options_it_repeats(storage, tmp_path, monkeypatch, said):
+    java = tmp_path / "java" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text(f"#!/bin/sh\ncat >&2 <<'END'\nPicked up JAVA_TOOL_OPTIONS: -Dfolder=\"/17/a b\"\n{said}\nEND\n")
+    java.chmod(0o755)
+    monkeypatch.setattr(SparkSession, "getActiveSession", classmethod(lambda _: None))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "java"))
+    with (
+        pytest.raises(ConfigError, match=r"java is Java 8: install Java 17 or newer"),
+        begin_run(OutputConfig(output=str(storage.root))),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     "name",
     ["thesis.tex", "archives/mine.warc.gz", "pool/mine.parquet", "run.json", "commits/thesis.tex", "beats/drum.wav"],
