@@ -15,7 +15,7 @@ from metaclip_spark.stores.storage import Storage
 from tests.end_to_end.command import BALANCE, LOCAL, LOCAL_CLUSTER, SAMPLE, Installation
 from tests.end_to_end.kill_runs import check, kill_one
 from tests.end_to_end.processes import send_to_all
-from tests.support.jobs import Output, run_json, state_of
+from tests.support.jobs import TABLES, Output, run_json, state_of, written
 
 SECONDS_UNTIL_KILLED = 600
 """Far above what a busy machine needs: it ends a test that waits for what never comes."""
@@ -24,11 +24,11 @@ OPTIONS = ("--archives", SAMPLE, *BALANCE, "--archives-per-wave", "3", "--resume
 
 
 def is_written(output: Output, table: str) -> bool:
-    """Tells whether Spark is at work on a table."""
+    """Tells whether Spark is at work on a table, or has just been: a busy machine may look too late."""
     return any(
         name.startswith((f"{table}/", f"{table}-")) and "/_temporary/" in name
         for name in Storage(str(output)).files("")
-    )
+    ) or bool(table in TABLES and written(output, table))
 
 
 def is_extracted(output: Output, waves: int) -> bool:
