@@ -102,9 +102,9 @@ def _files_of_fsspec(item: str, endings: tuple[str, ...]) -> list[ArchivePath]:
         key = key.partition("?")[0]
     if is_file:
         return [ArchivePath(PurePosixPath(key).name, item)]
-    fixed = _fixed_part(key)
-    root = fixed if fixed.endswith("/") else f"{fixed.rpartition('/')[0]}/"
     if glob.has_magic(key):
+        fixed = _fixed_part(key)
+        root = fixed if fixed.endswith("/") else f"{fixed.rpartition('/')[0]}/"
         below = key[len(root) :]
         names = files_below(filesystem, root, None if "**" in below.split("/") else below.count("/") + 1)
     else:

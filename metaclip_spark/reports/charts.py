@@ -15,7 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from metaclip_spark.errors import ConfigError
@@ -216,11 +216,13 @@ def finished(figure: Figure, axes: Axes, palette: Palette, *, legend: bool = Tru
         axis.label.set_color(palette.ink)
         axis.set_tick_params(colors=palette.ink, which="both")
         if log_ticks and axis.get_scale() == "log":
+            numbers = FuncFormatter(lambda number, _: short_number(number))
             low, high = axis.get_view_interval()
-            between = (2, 5) if high < _FEW_DECADES * low else ()
-            axis.set_minor_locator(LogLocator(subs=between or tuple(range(2, 10))))
-            axis.set_major_formatter(lambda number, _: short_number(number))
-            axis.set_minor_formatter((lambda number, _: short_number(number)) if between else NullFormatter())
+            has_few_decades = high < _FEW_DECADES * low
+            if has_few_decades:
+                axis.set_minor_locator(LogLocator(subs=(2, 5)))
+            axis.set_major_formatter(numbers)
+            axis.set_minor_formatter(numbers if has_few_decades else NullFormatter())
     for spine in axes.spines.values():
         spine.set_color(palette.ink)
     if legend and axes.get_legend_handles_labels()[0]:

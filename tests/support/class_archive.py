@@ -2,9 +2,9 @@
 
 import os
 import tempfile
-from pathlib import Path
 
-CHECKOUT = Path(__file__).parents[2]
+from tests.support.paths import CHECKOUT
+
 ARCHIVE = CHECKOUT / "build" / "spark-classes.jsa"
 OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 """The JVMs of tests live for seconds: what pays off later only is left out."""

@@ -9,10 +9,10 @@ from functools import partial
 
 from udfs.sources import https, s3
 from udfs.sources.credentials import hide_credentials, without_credentials
-from udfs.sources.fsspec_stores import open_file, stat_file
+from udfs.sources.fsspec_stores import open_file, plain_kind, stat_file
 from udfs.sources.local import TAG_OF_ENDS, LocalFile, local_path, tag_of_ends
 from udfs.sources.options import DEFAULT_OPTIONS, FetchOptions
-from udfs.sources.resume import ArchiveChangedError, ResumingReader
+from udfs.sources.resume import ResumingReader
 from udfs.sources.stream import ByteStream
 
 
@@ -154,9 +154,7 @@ def credentials_hidden(path: str) -> Iterator[None]:
     except (OSError, ValueError) as error:
         if hide_credentials(repr(error), path) == repr(error):
             raise
-        kinds = (FileNotFoundError, NotADirectoryError, PermissionError, ArchiveChangedError, OSError, ValueError)
-        kind = next(kind for kind in kinds if isinstance(error, kind))
-        raise kind(hide_credentials(str(error), path)) from None
+        raise plain_kind(error)(hide_credentials(str(error), path)) from None
     except Exception as error:
         if scheme_of(path) == "file":
             raise

@@ -8,10 +8,11 @@ from functools import lru_cache
 from typing import Any
 
 from udfs.sources.credentials import without_credentials
+from udfs.sources.resume import ArchiveChangedError
 from udfs.sources.stream import ByteStream
 
-HDFS = {"hdfs", "viewfs"}
-NEEDS_HDFS = (
+_HDFS = {"hdfs", "viewfs"}
+_NEEDS_HDFS = (
     "hdfs:// needs the package hdfs-native here and on every worker (pip install 'metaclip-spark[hdfs]'), or libhdfs "
     "and Hadoop's CLASSPATH"
 )
@@ -68,7 +69,7 @@ def filesystem_of(path: str) -> tuple[Any, str]:
 
     scheme, shown = path.partition("://")[0].lower(), without_credentials(path)
     try:
-        if scheme in HDFS and fsspec.get_filesystem_class(scheme).__module__.startswith("hdfs_native"):
+        if scheme in _HDFS and fsspec.get_filesystem_class(scheme).__module__.startswith("hdfs_native"):
             return _native_hdfs(scheme, _authority(path), os.getpid()), _below_authority(path)
         filesystem, below = fsspec.core.url_to_fs(path)
     except ImportError:
@@ -77,15 +78,15 @@ def filesystem_of(path: str) -> tuple[Any, str]:
             f"cannot open {shown!r}: no package for {scheme}:// is installed; install {module} on every worker"
         ) from None
     except ValueError as error:
-        if scheme in HDFS:
+        if scheme in _HDFS:
             raise ValueError(f"cannot open {shown!r}: {error}") from None
         raise ValueError(
             f"cannot open {shown!r}: {scheme}:// is unknown; give a local path, s3://, https://, or a scheme of fsspec"
         ) from None
     except OSError as error:
-        if scheme in HDFS and "Unable to load lib" in str(error):
+        if scheme in _HDFS and "Unable to load lib" in str(error):
             # The library's own words list each place where it looked.
-            raise ValueError(f"cannot open {shown!r}: {NEEDS_HDFS}") from None
+            raise ValueError(f"cannot open {shown!r}: {_NEEDS_HDFS}") from None
         raise
     except RuntimeError as error:
         if "fs.defaultFS" not in str(error):
@@ -173,7 +174,7 @@ def stat_file(path: str) -> tuple[int, str]:
     """
     with named(path):
         filesystem, below = filesystem_of(path)
-        return size_and_tag(filesystem, below)
+        return _size_and_tag(filesystem, below)
 
 
 def open_file(path: str) -> tuple[StoreFile, int, str]:
@@ -185,11 +186,11 @@ def open_file(path: str) -> tuple[StoreFile, int, str]:
     """
     with named(path):
         filesystem, below = filesystem_of(path)
-        size, tag = size_and_tag(filesystem, below)
+        size, tag = _size_and_tag(filesystem, below)
         return StoreFile(filesystem.open(below, "rb"), size), size, tag
 
 
-def size_and_tag(filesystem: Any, below: str) -> tuple[int, str]:
+def _size_and_tag(filesystem: Any, below: str) -> tuple[int, str]:
     """As `stat_file`, in a file system that is known.
 
     Raises:
@@ -200,6 +201,12 @@ def size_and_tag(filesystem: Any, below: str) -> tuple[int, str]:
         raise FileNotFoundError("a folder, not a file")
     tag = next((str(info[name]) for name in _TAGS if info.get(name)), "")
     return int(info["size"]), tag or str(filesystem.ukey(below))
+
+
+def plain_kind(error: OSError | ValueError) -> type[Exception]:
+    """Gives the kind of a store's error that callers tell apart, which a text alone makes."""
+    kinds = (FileNotFoundError, NotADirectoryError, PermissionError, ArchiveChangedError, OSError, ValueError)
+    return next(kind for kind in kinds if isinstance(error, kind))
 
 
 @contextmanager
@@ -216,9 +223,7 @@ def named(path: str) -> Iterator[None]:
     except OSError as error:
         if shown in str(error):
             raise
-        kinds = (FileNotFoundError, NotADirectoryError, PermissionError, OSError)
-        kind = next(kind for kind in kinds if isinstance(error, kind))
-        raise kind(f"{shown}: {str(error) or repr(error)}") from None
+        raise plain_kind(error)(f"{shown}: {str(error) or repr(error)}") from None
     except RuntimeError as error:
         answer = _JAVA_ERROR.search(str(error))
         if answer is None:

@@ -8,6 +8,7 @@ from metaclip_spark.reports.explain.curation import Curation, read_curation
 from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN, drawn_pairs, with_reason
 from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
 from metaclip_spark.reports.records import EntryOutcome, Explanation, Rejected, RejectExample
+from metaclip_spark.runs.progress import described
 from metaclip_spark.runs.run import Run
 from udfs.pairs.text import clean_text
 from udfs.schemas import ARCHIVES, MATCHED, PAIRS, REJECTS
@@ -19,11 +20,15 @@ def explain(run: Run, config: ExplainConfig) -> Explanation:
     A pair_id is found through row-group statistics, since files are sorted by it; a URL or a text by scanning one
     column, as those of an entry are. At most `config.limit` are explained.
     """
-    # Spark names a column only while a session is there.
-    run.spark.sparkContext.setJobDescription("explain")
-    curation = read_curation(run)
-    if config.entry is not None:
-        return _explain_entry(run, config, curation)
+    # Spark names a column only while a session is there, so the run's comes first.
+    with described(run.spark, "explain"):
+        curation = read_curation(run)
+        if config.entry is not None:
+            return _explain_entry(run, config, curation)
+        return _explain_pairs(run, config, curation)
+
+
+def _explain_pairs(run: Run, config: ExplainConfig, curation: Curation) -> Explanation:
     condition = _condition(config)
     pool = run.read_buckets("pool", PAIRS).where(condition)
     pairs = pool.orderBy("pair_id").limit(config.limit).collect()

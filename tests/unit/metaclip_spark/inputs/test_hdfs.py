@@ -1,21 +1,33 @@
 """Archives and lists on a real HDFS."""
 
+import gzip
+import io
 import os
 import subprocess
 import sys
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from metaclip_spark.entries.counts import load_entry_counts
 from metaclip_spark.entries.files import is_folder
-from metaclip_spark.errors import InputError
-from metaclip_spark.inputs.files import ARCHIVE_ENDINGS, resolve_archives
+from metaclip_spark.entries.metadata import load_metadata
+from metaclip_spark.errors import InputError, MetadataError, SchemaMismatchError
+from metaclip_spark.inputs.files import ARCHIVE_ENDINGS, check_pool_files, resolve_archives, resolve_pool
 from metaclip_spark.inputs.remote import files_of_url, read_path_list
 from tests.support.jobs import CHECKOUT, SAMPLE
 from udfs.sources import DEFAULT_OPTIONS, open_archive, stat_archive
 from udfs.sources.fsspec_stores import filesystem_of
 
 CONTENT = (SAMPLE / "sample-00000.warc.gz").read_bytes()
+
+
+def parquet(columns):
+    content = io.BytesIO()
+    pq.write_table(pa.table(columns), content)
+    return content.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +90,26 @@ def test_a_user_in_the_url_is_refused():
 def test_a_folder_of_counts_is_one(root):
     assert is_folder(f"{root}/sub")
     assert not is_folder(f"{root}/a.warc.gz")
+
+
+def test_a_list_counts_and_a_pool_lie_there(hdfs):
+    folder = hdfs.new_folder()
+    filesystem, below = filesystem_of(folder)
+    filesystem.pipe_file(f"{below}/list.json.gz", gzip.compress(b'["a dog", "cat"]'))
+    metadata = load_metadata(f"{folder}/list.json.gz")
+    assert metadata.entries == ("a dog", "cat")
+    for entry, text in enumerate(metadata.entries):
+        columns = {"entry_id": pa.array([entry], "int32"), "entry_text": [text], "entry_count": [entry + 5]}
+        filesystem.pipe_file(f"{below}/counts/part-{entry}.parquet", parquet(columns))
+    assert list(load_entry_counts(f"{folder}/counts", metadata)) == [5, 6]
+    with pytest.raises(MetadataError, match=f"{folder}/lost.json: no such file"):
+        load_metadata(f"{folder}/lost.json")
+    filesystem.pipe_file(f"{below}/pool/a.parquet", parquet({"url": ["https://example.org/a.jpg"], "text": ["a dog"]}))
+    pool = resolve_pool([f"{folder}/pool"])
+    assert pool == [("a.parquet", f"{folder}/pool/a.parquet")]
+    check_pool_files(pool, url_column="url", text_column="text")
+    with pytest.raises(SchemaMismatchError, match="no column caption; it has url, text"):
+        check_pool_files(pool, url_column="url", text_column="caption")
 
 
 def test_lines_of_a_list_lie_below_the_prefix(root):
