@@ -58,7 +58,7 @@ def spark(tmp_path_factory):
 @pytest.fixture(scope="session")
 def hdfs(tmp_path_factory):
     """One HDFS for all tests that need one."""
-    from tests.support.hdfs_server import hdfs_server, server_jar
+    from tests.cluster.hdfs_server import hdfs_server, server_jar
 
     try:
         server_jar()

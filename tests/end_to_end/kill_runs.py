@@ -57,7 +57,7 @@ def place_in(store: str, folder: Path) -> Iterator[Place]:
             yield Place(f"s3://{bucket}", tuple(f"{name}={value}" for name, value in settings.items()))
     elif store == "hdfs":
         from metaclip_spark.stores.session import get_session
-        from tests.support.hdfs_server import hdfs_server
+        from tests.cluster.hdfs_server import hdfs_server
 
         with hdfs_server(folder / "hdfs") as server:
             get_session("kill runs")
