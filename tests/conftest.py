@@ -58,10 +58,11 @@ def spark(tmp_path_factory):
 @pytest.fixture(scope="session")
 def hdfs(tmp_path_factory):
     """One HDFS for all tests that need one."""
-    from tests.cluster.hdfs_server import hdfs_server, server_jar
+    from tests.cluster.hadoop import hadoop_jars
+    from tests.cluster.hdfs_server import hdfs_server
 
     try:
-        server_jar()
+        hadoop_jars()
     except OSError as error:
         pytest.skip(f"Maven Central, which has Hadoop's servers, cannot be reached: {error}")
     with hdfs_server(tmp_path_factory.mktemp("hdfs")) as server:

@@ -1,0 +1,124 @@
+"""The YARN that the tests use: a ResourceManager and NodeManagers on loopback, each a JVM of its own."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.hadoop import HOST, ask, free_ports, server, wait_until, write_settings
+from tests.cluster.hdfs_server import HdfsServer
+
+_RESOURCE_MANAGER = "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager"
+_NODE_MANAGER = "org.apache.hadoop.yarn.server.nodemanager.NodeManager"
+_MEMORY = {
+    "yarn.scheduler.minimum-allocation-mb": 256,
+    "yarn.scheduler.maximum-allocation-mb": 8192,
+    "yarn.scheduler.maximum-allocation-vcores": 6,
+    "yarn.nodemanager.resource.memory-mb": 8192,
+    "yarn.nodemanager.resource.cpu-vcores": 6,
+}
+
+
+@dataclass(frozen=True)
+class YarnServer:
+    """A running YARN.
+
+    Attributes:
+        configuration: The folder of its settings and of its HDFS's, for HADOOP_CONF_DIR.
+        web: Its ResourceManager's web server.
+        logs: Where the containers of applications leave their logs.
+    """
+
+    configuration: Path
+    web: str
+    logs: Path
+
+    def applications(self) -> list[dict]:
+        """Tells of all applications, the last one first."""
+        found = json.loads(ask(f"{self.web}/ws/v1/cluster/apps"))["apps"] or {"app": []}
+        return sorted(found["app"], key=lambda application: application["id"], reverse=True)
+
+    def attempts(self, application: str) -> list[dict]:
+        """Tells of an application's attempts."""
+        told = json.loads(ask(f"{self.web}/ws/v1/cluster/apps/{application}/appattempts"))
+        return told["appAttempts"]["appAttempt"]
+
+
+@contextmanager
+def yarn_server(folder: Path, hdfs: HdfsServer, nodes: int = 1) -> Iterator[YarnServer]:
+    """Starts the servers, which keep everything in a folder, and ends them.
+
+    Args:
+        folder: An empty folder.
+        hdfs: What applications find as their default file system.
+        nodes: How many nodes there are. Each but the first has process numbers of its own, as another machine has; that
+            takes root.
+
+    Yields:
+        What a test needs to know of it.
+    """
+    ports = free_ports(5 + 3 * nodes)
+    manager, of_nodes = ports[:5], ports[5:]
+    configurations = [folder / f"node{node}" / "conf" for node in range(nodes)]
+    for node, configuration in enumerate(configurations):
+        _configure(configuration, hdfs, manager, of_nodes[3 * node : 3 * node + 3], folder / f"node{node}")
+    web = f"http://{HOST}:{manager[4]}"
+    with ExitStack() as running:
+        processes = [running.enter_context(server(folder, configurations[0], _RESOURCE_MANAGER))]
+        for node, configuration in enumerate(configurations):
+            apart = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc") if node else ()
+            processes.append(
+                running.enter_context(server(folder / f"node{node}", configuration, _NODE_MANAGER, before=apart))
+            )
+        wait_until(lambda: _nodes_up(web) == nodes, folder, *processes)
+        yield YarnServer(configurations[0], web, folder)
+
+
+def _nodes_up(web: str) -> int:
+    try:
+        return json.loads(ask(f"{web}/ws/v1/cluster/metrics"))["clusterMetrics"]["activeNodes"]
+    except (ValueError, KeyError):
+        # Its web server is up first.
+        return 0
+
+
+def _configure(configuration: Path, hdfs: HdfsServer, manager: list[int], node: list[int], folder: Path) -> None:
+    shutil.copytree(hdfs.configuration, configuration)
+    client, scheduler, tracker, admin, web = (f"{HOST}:{port}" for port in manager)
+    address, localizer, node_web = (f"{HOST}:{port}" for port in node)
+    settings = {
+        **_MEMORY,
+        "yarn.resourcemanager.hostname": HOST,
+        "yarn.resourcemanager.bind-host": HOST,
+        "yarn.resourcemanager.address": client,
+        "yarn.resourcemanager.scheduler.address": scheduler,
+        "yarn.resourcemanager.resource-tracker.address": tracker,
+        "yarn.resourcemanager.admin.address": admin,
+        "yarn.resourcemanager.webapp.address": web,
+        "yarn.resourcemanager.am.max-attempts": 2,
+        "yarn.nodemanager.hostname": HOST,
+        "yarn.nodemanager.bind-host": HOST,
+        "yarn.nodemanager.address": address,
+        "yarn.nodemanager.localizer.address": localizer,
+        "yarn.nodemanager.webapp.address": node_web,
+        "yarn.nodemanager.local-dirs": folder / "local",
+        "yarn.nodemanager.log-dirs": folder / "logs",
+        # A JVM reserves far more memory than it uses.
+        "yarn.nodemanager.vmem-check-enabled": "false",
+        "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": 99,
+        "yarn.nodemanager.env-whitelist": "JAVA_HOME,HADOOP_CONF_DIR,PATH",
+        "yarn.nodemanager.delete.debug-delay-sec": 3600,
+    }
+    write_settings(configuration / "yarn-site.xml", settings)
+    queues = {
+        "yarn.scheduler.capacity.root.queues": "default",
+        "yarn.scheduler.capacity.root.default.capacity": 100,
+        # The default lets a small cluster start no application at all.
+        "yarn.scheduler.capacity.maximum-am-resource-percent": "1.0",
+        "yarn.scheduler.capacity.resource-calculator": (
+            "org.apache.hadoop.yarn.util.resource.DominantResourceCalculator"
+        ),
+    }
+    write_settings(configuration / "capacity-scheduler.xml", queues)
