@@ -98,6 +98,8 @@ def _configure(configuration: Path, hdfs: HdfsServer, manager: list[int], node: 
         "yarn.resourcemanager.admin.address": admin,
         "yarn.resourcemanager.webapp.address": web,
         "yarn.resourcemanager.am.max-attempts": 2,
+        # A node is up before the ResourceManager, and asks again soon.
+        "yarn.resourcemanager.connect.retry-interval.ms": 200,
         "yarn.nodemanager.hostname": HOST,
         "yarn.nodemanager.bind-host": HOST,
         "yarn.nodemanager.address": address,
