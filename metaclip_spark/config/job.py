@@ -22,6 +22,7 @@ from metaclip_spark.config.signals import (
     ended_by_signals,
     leave_at_once_from_now_on,
 )
+from metaclip_spark.config.yarn import end_application
 from metaclip_spark.errors import (
     ConfigError,
     CurationError,
@@ -179,6 +180,8 @@ def run_job(
                 raise
             code, line = last_line(cause)
             sys.stderr.write(f"{line}\n")
+            if not isinstance(cause, KeyboardInterrupt | StoppedError):
+                end_application(_ending(cause, resumes=resumes).in_one_line(), final=code != EXIT_FAILED)
             return code
     if tells_end and log_format == "json":
         done = _Ending(code, "done" if code == EXIT_DONE else "ended", is_error=code != EXIT_DONE)
@@ -221,13 +224,15 @@ class _Ending(NamedTuple):
         lines = [f"error: {line}" if self.is_error else line for line in self.message.splitlines()]
         return "\n".join([self.trace, *lines] if self.trace else lines)
 
+    def in_one_line(self) -> str:
+        return "; ".join(self.message.splitlines())
+
     def as_json(self, run: str | None) -> str:
         from metaclip_spark.config.logs import as_json_line
 
         trace = {"exception": self.trace} if self.trace else {}
         level = logging.INFO if self.code == EXIT_DONE else logging.ERROR
-        message = "; ".join(self.message.splitlines())
-        return as_json_line(message, run=run, level=level, event="end", exit_code=self.code, **trace)
+        return as_json_line(self.in_one_line(), run=run, level=level, event="end", exit_code=self.code, **trace)
 
 
 def _ending(error: BaseException, *, resumes: bool) -> _Ending:

@@ -127,9 +127,7 @@ def server(
     """
     for pages in _WEB_PAGES:
         (configuration / "webapps" / pages).mkdir(parents=True, exist_ok=True)
-    home = os.environ.get("JAVA_HOME")
-    java = str(Path(home, "bin", "java")) if home else "java"
-    command = [*before, java, *_JAVA_OPTIONS, "-cp", class_path(configuration), main, *arguments]
+    command = [*before, *_java(configuration), f"-Djava.io.tmpdir={folder}", main, *arguments]
     with (folder / f"{main.rpartition('.')[2].lower()}.log").open("ab") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
@@ -141,6 +139,17 @@ def server(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _java(configuration: Path) -> list[str]:
+    home = os.environ.get("JAVA_HOME")
+    return [str(Path(home, "bin", "java")) if home else "java", *_JAVA_OPTIONS, "-cp", class_path(configuration)]
+
+
+def client(configuration: Path, main: str, *arguments: str) -> str:
+    """Runs one of Hadoop's commands and gives what it prints."""
+    command = [*_java(configuration), main, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def wait_until(is_up: Callable[[], bool], folder: Path, *processes: subprocess.Popen) -> None:

@@ -7,11 +7,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.hadoop import HOST, ask, free_ports, server, wait_until, write_settings
+from tests.cluster.hadoop import HOST, ask, client, free_ports, server, wait_until, write_settings
 from tests.cluster.hdfs_server import HdfsServer
 
 _RESOURCE_MANAGER = "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager"
 _NODE_MANAGER = "org.apache.hadoop.yarn.server.nodemanager.NodeManager"
+_APPLICATIONS = "org.apache.hadoop.yarn.client.cli.ApplicationCLI"
 _MEMORY = {
     "yarn.scheduler.minimum-allocation-mb": 256,
     "yarn.scheduler.maximum-allocation-mb": 8192,
@@ -35,15 +36,19 @@ class YarnServer:
     web: str
     logs: Path
 
-    def applications(self) -> list[dict]:
-        """Tells of all applications, the last one first."""
-        found = json.loads(ask(f"{self.web}/ws/v1/cluster/apps"))["apps"] or {"app": []}
-        return sorted(found["app"], key=lambda application: application["id"], reverse=True)
+    def status(self, application: str) -> dict[str, str]:
+        """Tells of an application what `yarn application -status` tells."""
+        told = client(self.configuration, _APPLICATIONS, "application", "-status", application)
+        return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in told.splitlines())}
 
-    def attempts(self, application: str) -> list[dict]:
-        """Tells of an application's attempts."""
-        told = json.loads(ask(f"{self.web}/ws/v1/cluster/apps/{application}/appattempts"))
-        return told["appAttempts"]["appAttempt"]
+    def kill(self, application: str) -> None:
+        """Ends an application as `yarn application -kill` does."""
+        client(self.configuration, _APPLICATIONS, "application", "-kill", application)
+
+    def drivers(self, application: str) -> dict[int, Path]:
+        """Gives the folders with the logs of an application's drivers, by their attempts."""
+        found = self.logs.glob(f"node*/logs/{application}/container_*_000001")
+        return {int(folder.name.split("_")[-2]): folder for folder in sorted(found)}
 
 
 @contextmanager
@@ -78,7 +83,7 @@ def yarn_server(folder: Path, hdfs: HdfsServer, nodes: int = 1) -> Iterator[Yarn
 
 def _nodes_up(web: str) -> int:
     try:
-        return json.loads(ask(f"{web}/ws/v1/cluster/metrics"))["clusterMetrics"]["activeNodes"]
+        return json.loads(ask(f"{web}/ws/v1/cluster/metrics"))["activeNodes"]
     except (ValueError, KeyError):
         # Its web server is up first.
         return 0
@@ -107,6 +112,7 @@ def _configure(configuration: Path, hdfs: HdfsServer, manager: list[int], node: 
         "yarn.nodemanager.webapp.address": node_web,
         "yarn.nodemanager.local-dirs": folder / "local",
         "yarn.nodemanager.log-dirs": folder / "logs",
+        "yarn.node-attribute.fs-store.root-dir": f"file://{folder}/attributes",
         # A JVM reserves far more memory than it uses.
         "yarn.nodemanager.vmem-check-enabled": "false",
         "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": 99,
