@@ -255,11 +255,16 @@ def _ending(error: BaseException, *, resumes: bool) -> _Ending:
     if isinstance(error, EmptyCuratedSetError | RequirementError):
         return _Ending(EXIT_CHECK_FAILED, "\n".join(map(one_line, str(error).splitlines())))
     if isinstance(error, OSError) and error.errno in _FULL:
-        place = f"in {error.filename}" if error.filename else "on a disk of this machine"
         with_resume = " with --resume" if resumes else ""
-        return _Ending(EXIT_FAILED, f"no space left {place}: free some, then run the same command{with_resume}")
+        return _Ending(EXIT_FAILED, f"{_what_is_full(error)}, then run the same command{with_resume}")
     retry = "run again with --resume" if resumes else "run it again"
     return _Ending(EXIT_FAILED, f"{line}: mend that, then {retry}" if isinstance(error, OSError) else line)
+
+
+def _what_is_full(error: OSError) -> str:
+    if error.errno == errno.EDQUOT:
+        return f"the quota{f' of {error.filename}' if error.filename else ''} is used up: raise it or free some of it"
+    return f"no space left {f'in {error.filename}' if error.filename else 'on a disk of this machine'}: free some"
 
 
 def root_cause(trace: str) -> str:
@@ -276,4 +281,8 @@ def _remedy(trace: str) -> str:
     """Says what helps against a failure that only the cluster's owner can mend."""
     if "No space left on device" in trace:
         return " (a local disk is full: free it, or set spark.local.dir to a larger one)"
+    if "QuotaExceededException" in trace:
+        return " (raise the quota, or free some of it)"
+    if "exceeding physical memory limits" in trace:
+        return " (give a larger --conf spark.executor.memoryOverhead: Python works beside the heap of an executor)"
     return ""

@@ -105,11 +105,15 @@ def check_usable(storage: Storage) -> None:
 
     Raises:
         OutputExistsError: If the output is one of them.
+        ConfigError: If its store cannot be reached.
     """
     if isinstance(storage.root, Path) and storage.root.exists() and not storage.root.is_dir():
         raise OutputExistsError(f"--output {storage.root} is a file: give a folder")
     with said_of("--output"):
-        unexpected = [name for name in storage.names("") if name != LOCK]
+        try:
+            unexpected = [name for name in storage.names("") if name != LOCK]
+        except ConnectionError as error:
+            raise ConfigError(f"{error}: check the URL, and whether its server is up") from None
     if unexpected == [COMMITS] and not storage.names(COMMITS):
         # A driver came no further than to the folder of its log.
         return

@@ -1,5 +1,6 @@
 """The objects of a run on a file system that Hadoop reaches, through the driver's JVM: hdfs, abfs, gs and others."""
 
+import errno
 import posixpath
 import uuid
 from collections.abc import Callable
@@ -36,7 +37,13 @@ _ERRORS: dict[str, type[OSError]] = {
     "AccessDeniedException": PermissionError,
     "FileAlreadyExistsException": FileExistsError,
     "EOFException": _BeyondTheEndError,
+    "ConnectException": ConnectionError,
+    "ConnectTimeoutException": ConnectionError,
+    "NoRouteToHostException": ConnectionError,
+    "SocketTimeoutException": ConnectionError,
+    "UnknownHostException": ConnectionError,
 }
+_OVER_QUOTA = {"DSQuotaExceededException", "NSQuotaExceededException", "QuotaByStorageTypeExceededException"}
 
 Result = TypeVar("Result")
 
@@ -113,7 +120,10 @@ class HadoopStore:
             return request(hadoop, hadoop.classes.Path(f"{self._root}/{name}" if name else self._root))
         except Py4JJavaError as error:
             kind = error.java_exception.getClass().getSimpleName()
-            raise _ERRORS.get(kind, OSError)(f"{shown}: {self._said_by(error)} ({kind})") from None
+            told = f"{shown}: {self._said_by(error)} ({kind})"
+            if kind in _OVER_QUOTA:
+                raise OSError(errno.EDQUOT, told, self._shown) from None
+            raise _ERRORS.get(kind, OSError)(told) from None
         except PySparkException as error:
             raise OSError(f"{shown}: {self._said_by(error)}") from None
         except Py4JError as error:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,7 +92,10 @@ def _start_session(application: str, extra: Mapping[str, str], purpose: str) -> 
     with _own_handler_of_interrupts():
         conf = SparkConf().setAll(list(settings.items()))
         if is_submitted():
-            SparkContext.getOrCreate(conf)
+            with warnings.catch_warnings():
+                # In cluster mode YARN has put the files of --py-files elsewhere, and on the path already.
+                warnings.filterwarnings("ignore", message="Failed to add file", category=RuntimeWarning)
+                SparkContext.getOrCreate(conf)
         else:
             start_context(conf)
     session = SparkSession.builder.config(map=settings).getOrCreate()

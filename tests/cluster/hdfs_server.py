@@ -1,8 +1,9 @@
 """The HDFS that the tests use: a NameNode and a DataNode on loopback, each a JVM of its own."""
 
 import json
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,13 @@ class HdfsServer:
         url: Its root.
         web_url: The same for webhdfs.
         configuration: The folder of its settings, for HADOOP_CONF_DIR.
+        restart: Ends the NameNode and starts it again, after so many seconds.
     """
 
     url: str
     web_url: str
     configuration: Path
+    restart: Callable[[float], None]
 
     def new_folder(self) -> str:
         """Names a folder that is not there yet."""
@@ -44,9 +47,19 @@ def hdfs_server(folder: Path) -> Iterator[HdfsServer]:
         data_node = running.enter_context(server(folder, configuration, _DATA_NODE))
         with server(folder, configuration, _NAME_NODE, "-format", "-nonInteractive") as formatting:
             formatting.wait(SECONDS_TO_START)
-        name_node = running.enter_context(server(folder, configuration, _NAME_NODE))
-        wait_until(lambda: _is_up(web), folder, name_node, data_node)
-        yield HdfsServer(f"hdfs://{HOST}:{rpc}", f"webhdfs://{HOST}:{web}", configuration)
+        name_node = running.enter_context(ExitStack())
+
+        def start() -> None:
+            process = name_node.enter_context(server(folder, configuration, _NAME_NODE))
+            wait_until(lambda: _is_up(web), folder, process, data_node)
+
+        def restart(seconds: float) -> None:
+            name_node.close()
+            time.sleep(seconds)
+            start()
+
+        start()
+        yield HdfsServer(f"hdfs://{HOST}:{rpc}", f"webhdfs://{HOST}:{web}", configuration, restart)
 
 
 def _configure(folder: Path, configuration: Path, rpc: int, web: int, data: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -28,13 +29,13 @@ class YarnServer:
 
     Attributes:
         configuration: The folder of its settings and of its HDFS's, for HADOOP_CONF_DIR.
-        web: Its ResourceManager's web server.
-        logs: Where the containers of applications leave their logs.
+        folder: Where its servers and the containers of applications leave their logs.
+        nodes: The processes of its nodes.
     """
 
     configuration: Path
-    web: str
-    logs: Path
+    folder: Path
+    nodes: list[subprocess.Popen]
 
     def status(self, application: str) -> dict[str, str]:
         """Tells of an application what `yarn application -status` tells."""
@@ -47,8 +48,17 @@ class YarnServer:
 
     def drivers(self, application: str) -> dict[int, Path]:
         """Gives the folders with the logs of an application's drivers, by their attempts."""
-        found = self.logs.glob(f"node*/logs/{application}/container_*_000001")
+        found = self.folder.glob(f"node*/logs/{application}/container_*_000001")
         return {int(folder.name.split("_")[-2]): folder for folder in sorted(found)}
+
+    def lose_node(self, container: Path) -> None:
+        """Ends a node with all that runs there, as a machine ends that is switched off.
+
+        Args:
+            container: The folder with the logs of one of its containers.
+        """
+        place = container.relative_to(self.folder).parts[0].removeprefix("node")
+        self.nodes[int(place)].kill()
 
 
 @contextmanager
@@ -58,8 +68,8 @@ def yarn_server(folder: Path, hdfs: HdfsServer, nodes: int = 1) -> Iterator[Yarn
     Args:
         folder: An empty folder.
         hdfs: What applications find as their default file system.
-        nodes: How many nodes there are. Each but the first has process numbers of its own, as another machine has; that
-            takes root.
+        nodes: How many nodes there are. Of several each has process numbers of its own, as a machine has, and what runs
+            there ends with its first process; that takes root.
 
     Yields:
         What a test needs to know of it.
@@ -73,12 +83,12 @@ def yarn_server(folder: Path, hdfs: HdfsServer, nodes: int = 1) -> Iterator[Yarn
     with ExitStack() as running:
         processes = [running.enter_context(server(folder, configurations[0], _RESOURCE_MANAGER))]
         for node, configuration in enumerate(configurations):
-            apart = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc") if node else ()
+            apart = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc") if nodes > 1 else ()
             processes.append(
                 running.enter_context(server(folder / f"node{node}", configuration, _NODE_MANAGER, before=apart))
             )
         wait_until(lambda: _nodes_up(web) == nodes, folder, *processes)
-        yield YarnServer(configurations[0], web, folder)
+        yield YarnServer(configurations[0], folder, processes[1:])
 
 
 def _nodes_up(web: str) -> int:
@@ -103,6 +113,8 @@ def _configure(configuration: Path, hdfs: HdfsServer, manager: list[int], node: 
         "yarn.resourcemanager.admin.address": admin,
         "yarn.resourcemanager.webapp.address": web,
         "yarn.resourcemanager.am.max-attempts": 2,
+        # A node that is silent so long is lost.
+        "yarn.nm.liveness-monitor.expiry-interval-ms": 10_000,
         # A node is up before the ResourceManager, and asks again soon.
         "yarn.resourcemanager.connect.retry-interval.ms": 200,
         "yarn.nodemanager.hostname": HOST,

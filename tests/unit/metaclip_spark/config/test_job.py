@@ -72,6 +72,37 @@ def test_a_full_disk_of_the_output_is_named(path, place, capsys):
     )
 
 
+@pytest.mark.parametrize(("path", "place"), [("hdfs://namenode/run", " of hdfs://namenode/run"), (None, "")])
+def test_a_quota_that_is_used_up_is_named(path, place, capsys):
+    def job() -> None:
+        raise OSError(errno.EDQUOT, "The DiskSpace quota of /run is exceeded", path)
+
+    assert run_job(job) == 1
+    assert capsys.readouterr().err == (
+        f"error: the quota{place} is used up: raise it or free some of it, then run the same command with --resume\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cause", "remedy"),
+    [
+        ("org.apache.hadoop.hdfs.protocol.DSQuotaExceededException: The quota of /run", "raise the quota"),
+        (
+            "org.apache.spark.SparkException: Container killed by YARN for exceeding physical memory limits",
+            "give a larger --conf spark.executor.memoryOverhead",
+        ),
+    ],
+)
+def test_what_the_owner_of_the_cluster_can_mend_is_named_with_its_remedy(cause, remedy, capsys):
+    def job() -> None:
+        raise PySparkException(f"Job aborted\nCaused by: {cause}\n")
+
+    assert run_job(job) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"error: a Spark job failed: {cause} ({remedy}")
+    assert last.endswith("; --resume goes on")
+
+
 def test_a_failed_spark_job_shows_no_credentials(capsys):
     def job() -> None:
         raise PySparkException("OSError: https://me:secret@example.org/a.warc.gz?X-Amz-Signature=abcd: refused")

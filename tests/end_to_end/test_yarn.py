@@ -1,0 +1,214 @@
+"""Whole runs on a real YARN: cluster and client mode, inputs and output on HDFS, lost masters and nodes, mistakes.
+
+What is marked slow is the long form, `make test-yarn`.
+"""
+
+import dataclasses
+import json
+import os
+
+import pytest
+
+from metaclip_spark.commits.attempts import number_of
+from tests.cluster.yarn_server import yarn_server
+from tests.end_to_end.command import BALANCE, SAMPLE
+from tests.end_to_end.kill_runs import check
+from tests.end_to_end.test_kills import is_extracted, is_written
+from tests.end_to_end.yarn import DRIVER_JVM, EXECUTOR, WORKER, OnYarn, on_yarn, submitted
+from tests.support.jobs import METADATA, Output, rows, state_of
+from udfs.sources.fsspec_stores import filesystem_of
+
+pytestmark = pytest.mark.usefixtures("spark")
+
+WAVES = ("--archives-per-wave", "3")
+
+
+@pytest.fixture(scope="module")
+def inputs(hdfs) -> tuple[object, ...]:
+    """Options with archives and list on HDFS."""
+    folder = hdfs.new_folder()
+    filesystem, below = filesystem_of(folder)
+    for archive in SAMPLE.glob("*.gz"):
+        filesystem.pipe_file(f"{below}/archives/{archive.name}", archive.read_bytes())
+    filesystem.pipe_file(f"{below}/{METADATA.name}", METADATA.read_bytes())
+    balance = [f"{folder}/{METADATA.name}" if option == METADATA else option for option in BALANCE]
+    return ("--archives", f"{folder}/archives", *balance)
+
+
+def check_same(output: Output, reference: dict[str, list[str]]) -> None:
+    """Compares a run with a local one, whose archives have other tags."""
+    check(output, {**reference, "archives": with_tags_of(output, reference["archives"])})
+
+
+def with_tags_of(output: Output, archives: list[str]) -> list[str]:
+    """Gives rows of archives with the tags that a run's store has for them."""
+    tags = {row["archive"]: row["etag"] for row in rows(output, "archives")}
+    local = [json.loads(row) for row in archives]
+    return sorted(json.dumps({**row, "etag": tags[row["archive"]]}, sort_keys=True) for row in local)
+
+
+@pytest.fixture(scope="module")
+def installation(newest, hdfs, tmp_path_factory) -> OnYarn:
+    """Jobs run on a YARN of one node."""
+    with yarn_server(tmp_path_factory.mktemp("yarn"), hdfs) as yarn:
+        yield on_yarn(newest, yarn)
+
+
+def driver_log(installation: OnYarn, application: str, attempt: int = 1) -> str:
+    """What the driver of one attempt printed."""
+    return (installation.yarn.drivers(application)[attempt] / "stdout").read_text()
+
+
+def check_followed(installation: OnYarn, application: str, output: Output, waves: int) -> None:
+    """Checks that a second driver went on with what the first one had done, and without waiting for it."""
+    assert set(installation.yarn.drivers(application)) == {1, 2}
+    told = driver_log(installation, application, 2)
+    assert "waiting up to" not in told, "a driver that is gone was waited for"
+    state = state_of(output)
+    first = [number_of(wave.rpartition("/")[2]) for wave in state.waves]
+    assert first.count(1) >= waves, "what the first one had done was done again"
+    assert state.opened > 1
+
+
+def test_a_killed_master_in_cluster_mode_is_followed_by_an_attempt_that_gives_the_same_tables(
+    installation, inputs, hdfs, reference
+):
+    output = hdfs.new_folder()
+    with submitted(installation, "cluster", *inputs, *WAVES, "--output", output) as job:
+        job.wait_for(lambda: is_extracted(output, 1))
+        job.kill(DRIVER_JVM)
+        assert job.end() == 0, driver_log(installation, job.application, 2)
+        check_followed(installation, job.application, output, 1)
+    check_same(output, reference)
+
+
+def test_in_cluster_mode_a_mistake_is_the_diagnostics_of_its_application_and_fails_once(installation, inputs, hdfs):
+    wrong = [*inputs, "--output", hdfs.new_folder(), "--archives", "/no-such-folder"]
+    with submitted(installation, "cluster", *wrong) as job:
+        assert job.end() == 1
+        told = "--archives /no-such-folder: no such file or folder"
+        assert f"Application diagnostics message: {told}" in job.log.read_text()
+        assert installation.yarn.status(job.application)["Diagnostics"] == told
+        assert list(installation.yarn.drivers(job.application)) == [1]
+        assert driver_log(installation, job.application) == f"error: {told}\n"
+
+
+@pytest.mark.slow
+def test_client_mode_gives_the_same_tables(installation, inputs, hdfs, reference):
+    output = hdfs.new_folder()
+    done = installation.submit("yarn", "curate", *inputs, "--output", output, settings=installation.settings("client"))
+    # spark-submit shows what Python writes to its standard error on its own standard output.
+    assert "Run finished" in done.stdout
+    check_same(output, reference)
+
+
+@pytest.mark.slow
+def test_a_lost_node_is_followed_by_an_attempt_on_another_node_at_once(
+    newest, inputs, hdfs, reference, tmp_path_factory
+):
+    if os.geteuid() != 0:
+        pytest.skip("nodes with process numbers of their own take root")
+    output = hdfs.new_folder()
+    with yarn_server(tmp_path_factory.mktemp("nodes"), hdfs, nodes=2) as yarn:
+        installation = on_yarn(newest, yarn)
+        with submitted(installation, "cluster", *inputs, *WAVES, "--output", output) as job:
+            job.wait_for(lambda: is_extracted(output, 1))
+            yarn.lose_node(yarn.drivers(job.application)[1])
+            assert job.end() == 0, job.log.read_text()[-3000:]
+            check_followed(installation, job.application, output, 1)
+            nodes = [folder.relative_to(yarn.folder).parts[0] for folder in yarn.drivers(job.application).values()]
+            assert len(set(nodes)) == 2
+    check_same(output, reference)
+
+
+@pytest.mark.slow
+def test_lost_executors_and_workers_and_a_killed_application_lose_and_double_nothing(
+    installation, inputs, hdfs, reference
+):
+    output = hdfs.new_folder()
+    command = (*inputs, *WAVES, "--output", output, "--resume")
+    with submitted(installation, "cluster", *command) as job:
+        job.wait_for(lambda: is_extracted(output, 0))
+        job.kill(WORKER)
+        job.wait_for(lambda: is_extracted(output, 1))
+        job.kill(EXECUTOR)
+        job.wait_for(lambda: is_written(output, "matched"))
+        installation.yarn.kill(job.application)
+        assert job.end() == 1
+    assert not state_of(output).ended
+    with submitted(installation, "cluster", *command) as job:
+        assert job.end() == 0, job.log.read_text()[-3000:]
+        told = driver_log(installation, job.application)
+        assert "waiting up to" not in told, "a driver that is gone was waited for"
+        assert "deduplicate: already done, reused" in told
+    check_same(output, reference)
+
+
+@pytest.mark.slow
+def test_a_run_outlives_a_restart_of_the_name_node(installation, inputs, hdfs, reference):
+    output = hdfs.new_folder()
+    with submitted(installation, "cluster", *inputs, *WAVES, "--output", output) as job:
+        job.wait_for(lambda: is_extracted(output, 1))
+        hdfs.restart(5)
+        assert job.end() == 0, job.log.read_text()[-3000:]
+    check_same(output, reference)
+
+
+@pytest.mark.slow
+def test_a_second_attempt_of_an_overwriting_run_deletes_nothing_of_the_first(installation, inputs, hdfs, reference):
+    output = hdfs.new_folder()
+    with submitted(installation, "cluster", *inputs, "--output", output) as job:
+        assert job.end() == 0
+    opened = state_of(output).opened
+    with submitted(installation, "cluster", *inputs, *WAVES, "--output", output, "--overwrite") as job:
+        job.wait_for(lambda: state_of(output).opened > opened and is_extracted(output, 1))
+        before = set(state_of(output).waves)
+        job.kill(DRIVER_JVM)
+        assert job.end() == 0, job.log.read_text()[-3000:]
+        assert before <= set(state_of(output).waves)
+    check_same(output, reference)
+
+
+@pytest.mark.slow
+def test_an_empty_curated_set_is_told_once(installation, inputs, hdfs, tmp_path):
+    entry = tmp_path / "metadata.txt"
+    entry.write_text("an entry that no text has\n")
+    with submitted(installation, "cluster", *inputs, "--output", hdfs.new_folder(), "--metadata", entry) as job:
+        assert job.end() == 1
+        assert list(installation.yarn.drivers(job.application)) == [1]
+        assert "curated" in installation.yarn.status(job.application)["Diagnostics"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--output", "hdfs://127.0.0.1:1/run"), "--output hdfs://127.0.0.1:1/run: "),
+        (("--output", "{hdfs}/forbidden/run"), "Permission denied"),
+        (("--archives", "{hdfs}/nothing"), "--archives {hdfs}/nothing names no file"),
+        (("--metadata", "webhdfs://127.0.0.1:1/list.txt"), "--metadata webhdfs://127.0.0.1:1/list.txt"),
+    ],
+)
+def test_what_hadoop_refuses_is_one_line_of_diagnostics(installation, inputs, hdfs, options, told):
+    staging = hdfs.new_folder()
+    filesystem, below = filesystem_of(staging)
+    filesystem.mkdirs(below)
+    filesystem.client.set_permission(below, 0o777)
+    given = [option.format(hdfs=hdfs.url) for option in ("--output", f"{staging}/run", *options)]
+    # A user who may write to that folder only.
+    alice = dataclasses.replace(installation, variables={"HADOOP_USER_NAME": "alice"})
+    settings = (f"spark.yarn.stagingDir={staging}",)
+    with submitted(alice, "cluster", *inputs, *given, settings=settings) as job:
+        assert job.end() == 1
+        assert told.format(hdfs=hdfs.url) in installation.yarn.status(job.application)["Diagnostics"]
+        assert list(installation.yarn.drivers(job.application)) == [1]
+        assert driver_log(installation, job.application).count("error: ") == 1
+
+
+@pytest.mark.slow
+def test_a_queue_that_does_not_exist_is_told_by_yarn(installation, inputs, hdfs):
+    with submitted(
+        installation, "cluster", *inputs, "--output", hdfs.new_folder(), settings=("spark.yarn.queue=nobody",)
+    ) as job:
+        assert job.end() == 1
+        assert "nobody" in job.log.read_text()
