@@ -23,7 +23,7 @@ RESOLVE := UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compi
 # The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-kills test-model test-pauses test-faults test-pack \
+.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-yarn test-kills test-model test-pauses test-faults test-pack \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -93,6 +93,10 @@ test-s3: $(VENV)/installed-tests $(SPARK35)/installed-spark ## tables on S3 (mot
 test-kills: $(VENV)/installed-tests ## twenty kills -9 on the pseudo-cluster, the long form; STORES='local s3 hdfs'
 	@$(WITH_SPARK) && for store in $(STORES); do \
 		$(VENV)/bin/python -m tests.end_to_end.kill_runs 20 1 "$$store" || exit; done
+
+test-yarn: $(VENV)/installed-tests $(SPARK35)/installed-spark ## whole runs on YARN and HDFS, and what is killed there, on both Spark lines
+	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest \
+		--durations=0 --durations-min=1 tests/end_to_end/test_yarn.py
 
 test-model: $(VENV)/installed-tests ## 20,000 schedules of drivers that share a folder, the long form
 	$(VENV)/bin/python -m tests.support.commit_model 20000

@@ -39,16 +39,17 @@ class Verdict:
 
     Attributes:
         lines: One line per check.
-        failures: How many checks say that a run would fail.
+        failures: The checks that say that a run would fail.
     """
 
     lines: list[str] = field(default_factory=list)
-    failures: int = 0
+    failures: list[str] = field(default_factory=list)
 
     def add(self, name: str, problem: str | None, fine: str) -> None:
         """Adds a check: what is wrong and what to do, or None and what to say then."""
         self.lines.append(f"{'FAIL' if problem else 'ok  '} {name}: {problem or fine}")
-        self.failures += problem is not None
+        if problem:
+            self.failures.append(name)
 
 
 def check_cluster(

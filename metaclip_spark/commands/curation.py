@@ -16,9 +16,9 @@ from metaclip_spark.config.curation import (
     SampleConfig,
     TrialConfig,
 )
-from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, job, typed_options
+from metaclip_spark.config.job import EXIT_DONE, job, typed_options
 from metaclip_spark.config.requirements import RequireConfig
-from metaclip_spark.errors import ConfigError, EmptyCuratedSetError, counted
+from metaclip_spark.errors import ConfigError, EmptyCuratedSetError, counted, joined
 
 if TYPE_CHECKING:
     from metaclip_spark.cluster_check import Verdict
@@ -211,8 +211,9 @@ def check_cluster(
 
 def _show_verdict(verdict: "Verdict", ready: str = "ready: a run should work here") -> int:
     if verdict.failures:
-        show([*verdict.lines, f"{counted(verdict.failures, 'check')} failed: a run would fail"])
-        return EXIT_USER_MUST_CHANGE
+        show(verdict.lines)
+        failed = f"{counted(len(verdict.failures), 'check')} failed ({joined(verdict.failures)})"
+        raise ConfigError(f"{failed}: a run would fail")
     options = [option for option in typed_options() if option != "--dry-run"]
     show([*verdict.lines, ready, *([f"Next: {next_command('curate', *options)}"] if options else [])])
     return EXIT_DONE

@@ -183,6 +183,8 @@ def run_job(
             if not isinstance(cause, KeyboardInterrupt | StoppedError):
                 end_application(_ending(cause, resumes=resumes).in_one_line(), final=code != EXIT_FAILED)
             return code
+    if code != EXIT_DONE:
+        end_application(f"exit code {code}: what the driver printed says why", final=True)
     if tells_end and log_format == "json":
         done = _Ending(code, "done" if code == EXIT_DONE else "ended", is_error=code != EXIT_DONE)
         sys.stderr.write(f"{done.as_json(run)}\n")

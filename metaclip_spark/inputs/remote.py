@@ -97,9 +97,10 @@ def _files_of_s3(item: str, endings: tuple[str, ...], options: FetchOptions) -> 
 def _files_of_fsspec(item: str, endings: tuple[str, ...]) -> list[ArchivePath]:
     filesystem, key = filesystem_of(item)
     is_file = _is_file(filesystem, key)
+    query = _query_of(item)
     if without_query(item) != item:
-        # A file system that knows no query takes it for a part of the name.
-        key = key.partition("?")[0]
+        # Some file systems take a query for a part of the name, others a pattern's "?" for the start of one.
+        key = f"{key.partition('?')[0]}{item.removeprefix(without_query(item)).removesuffix(query)}"
     if is_file:
         return [ArchivePath(PurePosixPath(key).name, item)]
     if glob.has_magic(key):
@@ -109,7 +110,15 @@ def _files_of_fsspec(item: str, endings: tuple[str, ...]) -> list[ArchivePath]:
         names = files_below(filesystem, root, None if "**" in below.split("/") else below.count("/") + 1)
     else:
         names = files_below(filesystem, key)
-    return [ArchivePath(below, _located(filesystem, name, item, key)) for name, below in _chosen(names, key, endings)]
+    chosen = _chosen(names, key, endings)
+    return [ArchivePath(below, _located(filesystem, name, item.removesuffix(query), key, query))
+            for name, below in chosen]  # fmt: skip
+
+
+def _query_of(item: str) -> str:
+    """Gives the query of a URL and what follows it: values have names there, which a pattern's "?" has not."""
+    rest = item.removeprefix(without_query(item))
+    return "" if rest.startswith("?") and "=" not in rest else rest
 
 
 def _is_file(filesystem: Any, key: str) -> bool:
@@ -120,17 +129,17 @@ def _is_file(filesystem: Any, key: str) -> bool:
         return False
 
 
-def _located(filesystem: Any, name: str, item: str, key: str) -> str:
+def _located(filesystem: Any, name: str, listed: str, key: str, query: str) -> str:
     """Gives the URL of a listed file: user info, host and query are those of the URL that was listed."""
-    listed = without_query(item)
     scheme, _, rest = listed.partition("://")
     host, slash, path = rest.partition("/")
     path = f"{slash}{path}".rstrip("/")
     # The key may begin with a bucket or container, which the URL has in the place of the host.
-    start = key.removesuffix(path)
-    if "::" in item or not key.endswith(path) or not name.startswith(start):
+    listed_key = key.rstrip("/")
+    start = listed_key.removesuffix(path)
+    if "::" in listed or not listed_key.endswith(path) or not name.startswith(start):
         return str(filesystem.unstrip_protocol(name))
-    return f"{scheme}://{host}/{name.removeprefix(start).removeprefix('/')}{item.removeprefix(listed)}"
+    return f"{scheme}://{host}/{name.removeprefix(start).removeprefix('/')}{query}"
 
 
 def _fixed_part(key: str) -> str:

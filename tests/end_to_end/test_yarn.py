@@ -6,16 +6,19 @@ What is marked slow is the long form, `make test-yarn`.
 import dataclasses
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from metaclip_spark.commits.attempts import number_of
+from metaclip_spark.stores.spark_io import package_settings
 from tests.cluster.yarn_server import yarn_server
-from tests.end_to_end.command import BALANCE, SAMPLE
+from tests.end_to_end.command import BALANCE, SAMPLE, install_outside
 from tests.end_to_end.kill_runs import check
 from tests.end_to_end.test_kills import is_extracted, is_written
 from tests.end_to_end.yarn import DRIVER_JVM, EXECUTOR, WORKER, OnYarn, on_yarn, submitted
-from tests.support.jobs import METADATA, Output, rows, state_of
+from tests.support.jobs import METADATA, Output, rows, run_json, state_of
+from tests.support.s3_server import CREDENTIALS, new_bucket, s3_server
 from udfs.sources.fsspec_stores import filesystem_of
 
 pytestmark = pytest.mark.usefixtures("spark")
@@ -135,7 +138,7 @@ def test_lost_executors_and_workers_and_a_killed_application_lose_and_double_not
         job.wait_for(lambda: is_written(output, "matched"))
         installation.yarn.kill(job.application)
         assert job.end() == 1
-    assert not state_of(output).ended
+    assert run_json(output) is None
     with submitted(installation, "cluster", *command) as job:
         assert job.end() == 0, job.log.read_text()[-3000:]
         told = driver_log(installation, job.application)
@@ -212,3 +215,56 @@ def test_a_queue_that_does_not_exist_is_told_by_yarn(installation, inputs, hdfs)
     ) as job:
         assert job.end() == 1
         assert "nobody" in job.log.read_text()
+
+
+@pytest.mark.slow
+def test_spark_3_5_gives_the_same_tables(installation, inputs, hdfs, reference, tmp_path_factory):
+    python = os.environ.get("METACLIP_SPARK35_PYTHON")
+    if not python:
+        pytest.skip("METACLIP_SPARK35_PYTHON names no Python with Spark 3.5")
+    oldest = on_yarn(install_outside(tmp_path_factory.mktemp("oldest"), python), installation.yarn)
+    output = hdfs.new_folder()
+    with submitted(oldest, "cluster", *inputs, *WAVES, "--output", output) as job:
+        job.wait_for(lambda: is_extracted(output, 1))
+        job.kill(DRIVER_JVM)
+        assert job.end() == 0, job.log.read_text()[-3000:]
+        check_followed(oldest, job.application, output, 1)
+    check_same(output, reference)
+
+
+@pytest.mark.slow
+def test_archives_list_and_tables_on_s3_in_cluster_mode(installation, reference, monkeypatch):
+    with s3_server() as endpoint:
+        bucket = new_bucket(endpoint)
+        archives = [bucket.put(f"in/{archive.name}", archive.read_bytes()) for archive in SAMPLE.glob("*.gz")]
+        metadata = bucket.put(METADATA.name, METADATA.read_bytes())
+        output = f"s3://{bucket.name}/out"
+        options = [metadata if option == METADATA else option for option in BALANCE]
+        variables = {name: os.environ[name] for name in CREDENTIALS} | {"METACLIP_S3_ENDPOINT": endpoint}
+        packages = {**package_settings(), "spark.jars.ivy": str(Path.home() / ".ivy2.5.2")}
+        settings = (
+            *installation.settings("cluster", **variables),
+            *(f"{name}={value}" for name, value in packages.items()),
+        )
+        folder = f"{archives[0].rpartition('/')[0]}/"
+        with submitted(
+            installation, "cluster", "--archives", folder, *options, "--output", output, settings=settings
+        ) as job:
+            assert job.end() == 0, job.log.read_text()[-3000:]
+            assert "committed by S3A's magic committer" in driver_log(installation, job.application)
+        monkeypatch.setenv("METACLIP_S3_ENDPOINT", endpoint)
+        check_same(output, reference)
+
+
+@pytest.mark.slow
+def test_a_cluster_is_checked_before_it_is_used(installation, inputs, hdfs):
+    output = hdfs.new_folder()
+    small = ("spark.executor.memoryOverhead=64m",)
+    with submitted(installation, "cluster", *inputs, "--output", output, job="check_cluster", settings=small) as job:
+        assert job.end() == 1
+        assert "give --conf spark.executor.memoryOverhead=" in driver_log(installation, job.application)
+        told = installation.yarn.status(job.application)["Diagnostics"]
+        assert told == "1 check failed (memory): a run would fail"
+    with submitted(installation, "cluster", *inputs, "--output", output, job="check_cluster") as job:
+        assert job.end() == 0, job.log.read_text()[-3000:]
+        assert "names are created once" in driver_log(installation, job.application)

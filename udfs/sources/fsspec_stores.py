@@ -1,5 +1,6 @@
 """Files of HDFS and of whatever else fsspec has a package for."""
 
+import getpass
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from udfs.sources.resume import ArchiveChangedError
 from udfs.sources.stream import ByteStream
 
 _HDFS = {"hdfs", "viewfs"}
+_WEB_HDFS = {"webhdfs", "swebhdfs"}
 _NEEDS_HDFS = (
     "hdfs:// needs the package hdfs-native here and on every worker (pip install 'metaclip-spark[hdfs]'), or libhdfs "
     "and Hadoop's CLASSPATH"
@@ -71,7 +73,7 @@ def filesystem_of(path: str) -> tuple[Any, str]:
     try:
         if scheme in _HDFS and fsspec.get_filesystem_class(scheme).__module__.startswith("hdfs_native"):
             return _native_hdfs(scheme, _authority(path), os.getpid()), _below_authority(path)
-        filesystem, below = fsspec.core.url_to_fs(path)
+        filesystem, below = fsspec.core.url_to_fs(path, **_identity(scheme, path))
     except ImportError:
         module = known[scheme]["class"].partition(".")[0] if scheme in known else scheme
         raise ValueError(
@@ -96,6 +98,13 @@ def filesystem_of(path: str) -> tuple[Any, str]:
             "set HADOOP_CONF_DIR"
         ) from None
     return filesystem, below
+
+
+def _identity(scheme: str, path: str) -> dict[str, str]:
+    """Gives the user for a server that asks no more than a name, as Hadoop's own clients tell it; a URL's is taken."""
+    if scheme not in _WEB_HDFS or "@" in path.partition("://")[2].partition("/")[0]:
+        return {}
+    return {"user": os.environ.get("HADOOP_USER_NAME") or getpass.getuser()}
 
 
 def _authority(path: str) -> str:

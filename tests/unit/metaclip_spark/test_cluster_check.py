@@ -41,12 +41,12 @@ def test_other_versions_and_unreadable_archives_are_found(tmp_path, metadata, ca
     monkeypatch.setattr(check_cluster, "installed_packages", lambda: {**mine, "pyarrow": "1.0"})
     options = ("--archives", paths, "--archives-prefix", tmp_path, *metadata, "--output", tmp_path / "out")
     assert call("check_cluster", *options) == 2
-    lines = capfd.readouterr().out.strip().splitlines()
-    failed = [line for line in lines if line.startswith("FAIL")]
+    told = capfd.readouterr()
+    failed = [line for line in told.out.splitlines() if line.startswith("FAIL")]
     assert len(failed) == 2
     assert f"pyarrow {mine['pyarrow']} (driver: 1.0): give all machines one environment" in failed[0]
     assert "lost.warc.gz cannot be read" in failed[1]
-    assert lines[-1] == "2 checks failed: a run would fail"
+    assert told.err.splitlines()[-1] == "error: 2 checks failed (versions and archives): a run would fail"
 
 
 def test_too_little_scratch_space_is_found():
@@ -54,4 +54,4 @@ def test_too_little_scratch_space_is_found():
     worker = WorkerFindings(host="a", free_scratch_bytes=5 << 20)
     check_cluster._check_scratch(verdict, [WorkerFindings(host="b", free_scratch_bytes=5 << 30), worker])
     assert verdict.lines == ["FAIL scratch space: a has 5 MiB left: free it, or set spark.local.dir to a larger disk"]
-    assert verdict.failures == 1
+    assert verdict.failures == ["scratch space"]
