@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # EMR bootstrap action and Dataproc initialisation action: a Python with the dependencies on every machine.
-# Usage: bootstrap.sh WHEEL [CONSTRAINTS]
-#   WHEEL        the project's wheel (make wheel)
-#   CONSTRAINTS  the project's constraints.txt: machines that are added later get the same versions
-# Each is an s3:// or gs:// URL or a local path. Dataproc gives such scripts no arguments, so there they are read from
-# the cluster's metadata `wheel` and `constraints`.
+# Usage: bootstrap.sh WHEEL [CONSTRAINTS [PACKAGE...]]
+#   WHEEL        the project's wheel (make wheel), an s3:// or gs:// URL or a local path
+#   CONSTRAINTS  the project's constraints.txt, likewise: machines that are added later get the same versions
+#   PACKAGE      what else the inputs need, such as gcsfs for gs://
+# Dataproc gives such scripts no arguments: there the cluster's metadata `wheel`, `constraints` and `packages` are read.
 # The clusters' own Python may be older than 3.11, so a Python of our own comes first. Spark stays the cluster's.
 set -euo pipefail
 
@@ -20,8 +20,9 @@ argument_or_metadata() {
 
 WHEEL="$(argument_or_metadata "${1:-}" wheel)"
 CONSTRAINTS="$(argument_or_metadata "${2:-}" constraints)"
+read -r -a PACKAGES <<<"$(argument_or_metadata "${*:3}" packages)"
 if [ -z "$WHEEL" ]; then
-    echo "usage: bootstrap.sh WHEEL [CONSTRAINTS] (on Dataproc: --metadata wheel=gs://...,constraints=gs://...)" >&2
+    echo "usage: bootstrap.sh WHEEL [CONSTRAINTS [PACKAGE...]] (on Dataproc: --metadata wheel=...,constraints=...)" >&2
     exit 2
 fi
 HOME_FOLDER="${METACLIP_HOME:-/opt/metaclip-spark}"
@@ -71,7 +72,7 @@ fi
 $SUDO "$PYTHON" -m venv "$HOME_FOLDER"
 # pandas: PySpark imports it in the workers. The project's own code comes with --py-files, so that it can change
 # without a new cluster.
-$SUDO "$HOME_FOLDER/bin/python" -m pip install --quiet "${PINNED[@]}" "$FOLDER"/*.whl "pandas>=2,<3"
+$SUDO "$HOME_FOLDER/bin/python" -m pip install --quiet "${PINNED[@]}" "$FOLDER"/*.whl "pandas>=2,<3" "${PACKAGES[@]}"
 $SUDO "$HOME_FOLDER/bin/python" -m pip uninstall --quiet --yes metaclip-spark
 "$HOME_FOLDER/bin/python" -c 'import boto3, fastwarc, numba, pandas, pyarrow, selectolax'
 echo "ready: $HOME_FOLDER/bin/python"

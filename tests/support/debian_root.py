@@ -16,7 +16,7 @@ from pathlib import Path
 
 MIRROR = "http://deb.debian.org/debian"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+CERTIFICATES = "/etc/ssl/of-this-machine.crt"
 MOST_SECONDS = 900
 
 
@@ -91,7 +91,7 @@ def make_archive(target: Path) -> None:
         raise NoRootError("making a root of Debian takes root")
     if not shutil.which("mmdebstrap"):
         raise NoRootError("mmdebstrap is not installed: apt-get install mmdebstrap")
-    command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--include=ca-certificates"]
+    command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase"]
     done = subprocess.run(
         [*command, "bookworm", target, MIRROR], capture_output=True, text=True, timeout=MOST_SECONDS, check=False
     )
@@ -109,22 +109,27 @@ def unpack(archive: Path, folder: Path) -> DebianRoot:
     # Of devices there are those of this machine.
     subprocess.run(["tar", "-C", folder, "-xpf", archive, "--exclude=./dev/*"], check=True)
     root = DebianRoot(folder)
-    for path in ("/etc/resolv.conf", "/etc/hosts", CERTIFICATES):
-        if Path(path).exists():
-            shutil.copyfile(path, root.path(path))
-    root.path("/etc/pip.conf").write_text(pip_settings(), "utf-8")
+    for path in ("/etc/resolv.conf", "/etc/hosts"):
+        shutil.copyfile(path, root.path(path))
+    _let_pip_work(root)
     done = root.run("true", check=False)
     if done.returncode != 0:
         raise NoRootError(f"no command can be run in a root here: {_last_line(done.stderr)}")
     return root
 
 
-def pip_settings() -> str:
-    """Gives this machine's settings of pip, as a file; folders with wheels are not those of another machine."""
+def _let_pip_work(root: DebianRoot) -> None:
+    """Brings this machine's settings of pip; folders with wheels are not those of another machine."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
     found = dict(re.findall(r"^(?:global|install|:env:)\.([a-z-]+)='(.*)'$", listed.stdout, re.MULTILINE))
     found.pop("find-links", None)
-    return "\n".join(["[global]", *(f"{name} = {value}" for name, value in found.items()), ""])
+    if "cert" in found:
+        # Not where a system has its own, which are to be missed where they are missing.
+        root.path(CERTIFICATES).parent.mkdir(exist_ok=True)
+        shutil.copyfile(found["cert"], root.path(CERTIFICATES))
+        found["cert"] = CERTIFICATES
+    lines = ["[global]", *(f"{name} = {value}" for name, value in found.items()), ""]
+    root.path("/etc/pip.conf").write_text("\n".join(lines), "utf-8")
 
 
 def _last_line(text: str) -> str:

@@ -1,6 +1,7 @@
 """Runs the instructions of a Dockerfile in a root, where no container engine can be had. Used by the tests."""
 
 import re
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def build(root: DebianRoot, text: str, context: Path, **given: str) -> Image:
         words = Template(said).safe_substitute({**arguments, **environment}).split()
         match name:
             case "ARG":
-                key, _, default = said.partition("=")
+                key, _, default = "".join(shlex.split(said)).partition("=")
                 arguments[key] = given.get(key, default)
             case "ENV":
                 environment |= dict(word.split("=", 1) for word in words)
