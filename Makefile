@@ -86,7 +86,7 @@ wheel: $(VENV)/installed-spark ## the wheel that deploy/bootstrap.sh installs
 	$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir build .
 
 pack: $(VENV)/installed-spark ## an archive with Python and the dependencies, for spark-submit --archives
-	$(VENV)/bin/python -m pip install --quiet packaging
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt packaging hdfs-native
 	$(VENV)/bin/python .ci/pack.py build
 
 test-s3: $(VENV)/installed-tests $(SPARK35)/installed-spark ## tables on S3 (moto, or METACLIP_S3_ENDPOINT) and a faulty network
