@@ -8,6 +8,7 @@ SPARK_CLASSES := build/spark-classes.jsa
 BENCHMARK_TESTS := tests/unit/metaclip_spark/clip_benchmark
 STORES := local s3 hdfs
 ARCHIVES := tests/data/sample/*.warc.gz
+SCRIPTS := deploy/bootstrap.sh .ci/find_python .ci/install .ci/run .ci/with_signs_of_life
 ENVIRONMENT := setup.py pyproject.toml constraints.txt
 SYNONYMS := $(if $(wildcard /usr/share/wordnet/data.noun),--synonyms /usr/share/wordnet)
 
@@ -23,7 +24,7 @@ RESOLVE := UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compi
 # The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-yarn test-kills test-model test-pauses test-faults test-pack \
+.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-yarn test-kills test-model test-pauses test-faults test-pack test-bootstrap \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -58,12 +59,14 @@ $(SPARK_CLASSES): $(VENV)/installed-tests | kernels
 test-fast: $(VENV)/installed-tests ## every test that needs no JVM, some minutes
 	@$(VENV)/bin/python -m pytest -n 2 $(IN_PARALLEL) -m "not slow and not spark"
 
-check: docs check-style check-types ## ruff, mypy, import-linter, and the documentation without a warning
+check: docs check-style check-types ## ruff, mypy, import-linter, shellcheck, hadolint, and the documentation without a warning
 
 check-style: $(VENV)/installed-tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/shellcheck $(SCRIPTS)
+	$(VENV)/bin/hadolint deploy/Dockerfile
 
 check-types: $(VENV)/installed-tests
 	$(VENV)/bin/mypy
@@ -83,7 +86,7 @@ wheel: $(VENV)/installed-spark ## the wheel that deploy/bootstrap.sh installs
 	$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir build .
 
 pack: $(VENV)/installed-spark ## an archive with Python and the dependencies, for spark-submit --archives
-	$(VENV)/bin/python -m pip install --quiet packaging
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt packaging hdfs-native
 	$(VENV)/bin/python .ci/pack.py build
 
 test-s3: $(VENV)/installed-tests $(SPARK35)/installed-spark ## tables on S3 (moto, or METACLIP_S3_ENDPOINT) and a faulty network
@@ -107,6 +110,9 @@ test-pauses: $(VENV)/installed-tests ## a driver that falls asleep at every mome
 test-pack: $(VENV)/installed-tests ## build the pack and run executors on it
 	$(VENV)/bin/python -m pip install --quiet packaging
 	@$(WITH_SPARK) $(VENV)/bin/python -m pytest tests/end_to_end/test_pack.py
+
+test-bootstrap: $(VENV)/installed-tests ## deploy/ on a bare Debian 12, as root with mmdebstrap, some 5 minutes
+	@$(WITH_SPARK) $(VENV)/bin/python -m pytest tests/end_to_end/test_bootstrap.py
 
 test-faults: $(VENV)/installed-tests $(SPARK35)/installed-spark ## the whole job through a faulty proxy, on both Spark lines
 	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest -s \

@@ -41,6 +41,9 @@ LD_LIBRARY_PATH="$here/lib${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}" exec "$here/b
 NEEDED_BY_SPARK = ("pandas",)
 """PySpark wants it in the workers too, and has no list of its own there."""
 
+FOR_STORES = ("gcsfs", "hdfs-native")
+"""Read gs:// and hdfs://: packed where this environment has them, since the project alone asks for neither."""
+
 
 def main() -> int:
     """Writes the archive; the exit code is 2 where this Python cannot be moved."""
@@ -90,7 +93,7 @@ def copy_interpreter(base: Path, home: Path, version: str) -> None:
 
 def copy_packages(target: Path) -> list[str]:
     """Copies what the project needs at run time, from the environment that this runs in, without Spark."""
-    names = closure([*project_requirements(), *NEEDED_BY_SPARK])
+    names = closure([*project_requirements(), *NEEDED_BY_SPARK, *filter(is_installed, FOR_STORES)])
     for name in names:
         distribution = importlib.metadata.distribution(name)
         for file in distribution.files or ():
@@ -107,6 +110,15 @@ def project_requirements() -> list[str]:
     """Reads what pyproject.toml asks for at run time."""
     found = importlib.metadata.requires("metaclip-spark") or []
     return [str(item) for item in found if Requirement(item).marker is None]
+
+
+def is_installed(name: str) -> bool:
+    """Tells whether this environment has a package."""
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def closure(requirements: list[str]) -> list[str]:

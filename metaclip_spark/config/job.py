@@ -22,7 +22,6 @@ from metaclip_spark.config.signals import (
     ended_by_signals,
     leave_at_once_from_now_on,
 )
-from metaclip_spark.config.yarn import end_application
 from metaclip_spark.errors import (
     ConfigError,
     CurationError,
@@ -33,6 +32,7 @@ from metaclip_spark.errors import (
     RequirementError,
     SchemaMismatchError,
 )
+from metaclip_spark.yarn import end_application
 from udfs.sources.credentials import urls_without_credentials, without_credentials
 
 EXIT_DONE = 0
@@ -265,7 +265,7 @@ def _ending(error: BaseException, *, resumes: bool) -> _Ending:
 
 def _what_is_full(error: OSError) -> str:
     if error.errno == errno.EDQUOT:
-        return f"the quota{f' of {error.filename}' if error.filename else ''} is used up: raise it or free some of it"
+        return f"the quota of {error.filename or 'a file system'} is used up: raise it or free some of it"
     return f"no space left {f'in {error.filename}' if error.filename else 'on a disk of this machine'}: free some"
 
 

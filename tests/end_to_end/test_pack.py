@@ -40,7 +40,7 @@ def test_the_pack_imports_what_workers_need_from_any_folder_and_without_our_pyth
         archive.extractall(tmp_path / "elsewhere", filter="tar")
     moved = tmp_path / "moved"
     shutil.move(tmp_path / "elsewhere", moved)
-    code = "import sys, udfs.pairs.extract, udfs.matching.match, pandas; print(sys.prefix)"
+    code = "import sys, udfs.pairs.extract, udfs.matching.match, hdfs_native, pandas; print(sys.prefix)"
     zipped = tmp_path / "metaclip_spark.zip"
     subprocess.run([sys.executable, CHECKOUT / ".ci" / "build_zip.py", zipped], check=True, cwd=CHECKOUT)
     done = subprocess.run(

@@ -1,22 +1,18 @@
 """The recipes of the documentation work as they are written, on the sample."""
 
-import re
-import shlex
-
 import pytest
 
 from metaclip_spark.commands.main import main
+from tests.support.doc_blocks import DOCS, blocks, commands_in
 from tests.support.jobs import rows, run_json
 from tests.support.paths import CHECKOUT
 
-RECIPES = CHECKOUT / "docs" / "recipes"
+RECIPES = DOCS / "recipes"
 
 
 def commands_of(name: str) -> list[list[str]]:
     """The arguments of each `metaclip-spark` on a page."""
-    blocks = re.findall(r"```bash\n(.*?)```", (RECIPES / f"{name}.md").read_text("utf-8"), re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    commands = [shlex.split(line) for line in lines if line]
+    commands = commands_in("".join(blocks((RECIPES / f"{name}.md").read_text("utf-8"))))
     assert all(program == "metaclip-spark" for program, *_ in commands)
     return [arguments for _, *arguments in commands]
 

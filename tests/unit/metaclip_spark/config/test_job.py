@@ -72,14 +72,15 @@ def test_a_full_disk_of_the_output_is_named(path, place, capsys):
     )
 
 
-@pytest.mark.parametrize(("path", "place"), [("hdfs://namenode/run", " of hdfs://namenode/run"), (None, "")])
+@pytest.mark.parametrize(("path", "place"), [("hdfs://namenode/run", "hdfs://namenode/run"), (None, "a file system")])
 def test_a_quota_that_is_used_up_is_named(path, place, capsys):
     def job() -> None:
         raise OSError(errno.EDQUOT, "The DiskSpace quota of /run is exceeded", path)
 
     assert run_job(job) == 1
     assert capsys.readouterr().err == (
-        f"error: the quota{place} is used up: raise it or free some of it, then run the same command with --resume\n"
+        f"error: the quota of {place} is used up: raise it or free some of it, "
+        "then run the same command with --resume\n"
     )
 
 
