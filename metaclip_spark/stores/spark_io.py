@@ -15,6 +15,7 @@ import pyspark
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
 from metaclip_spark.errors import ConfigError
+from metaclip_spark.stores import google_connector
 from metaclip_spark.stores.storage import Storage
 from udfs.sources import s3_endpoint
 
@@ -168,6 +169,8 @@ def prepare_tables(session: SparkSession, storage: Storage, *, allow_rename_comm
         storage.use_scheme("s3")
     if storage.scheme == "s3a":
         _set_unless_given(session, hadoop, {**_server_settings(), **_FAULTS})
+    elif storage.scheme == "gs":
+        _set_unless_given(session, hadoop, google_connector.TABLE_SETTINGS)
     name = _file_system_class(context, hadoop, storage)
     if name != S3A_CLASS:
         storage.committer_required = None
