@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote, unquote
 
 from tests.cluster.hadoop import HOST, ask, free_ports, jar_of_central
 from tests.cluster.programs import find_program, program
@@ -46,17 +46,22 @@ class GcsServer:
     def new_bucket(self) -> str:
         """Makes a bucket with a name of its own, and gives its URL."""
         name = f"metaclip-{uuid.uuid4().hex[:12]}"
-        request = urllib.request.Request(
-            f"{self.endpoint}/storage/v1/b?project=tests",
-            data=json.dumps({"name": name}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        straight.open(request, timeout=30).close()
+        self._post("storage/v1/b?project=tests", json.dumps({"name": name}).encode(), "application/json")
         return f"gs://{name}"
 
+    def put(self, bucket: str, name: str, content: bytes) -> str:
+        """Puts an object into a bucket, and gives its URL."""
+        place = f"b/{bucket.removeprefix('gs://')}/o?uploadType=media&name={quote(name, safe='')}"
+        self._post(f"upload/storage/v1/{place}", content, "application/octet-stream")
+        return f"{bucket}/{name}"
+
+    def _post(self, path: str, content: bytes, kind: str) -> None:
+        request = urllib.request.Request(f"{self.endpoint}/{path}", content, {"Content-Type": kind})
+        straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        straight.open(request, timeout=30).close()
+
     def hadoop_settings(self) -> dict[str, str]:
-        """Gives what the connector needs to know of a server that is not Google's."""
+        """Gives what Google's connector needs to know of a server that is not Google's."""
         return {
             "fs.gs.storage.root.url": f"{self.endpoint}/",
             "fs.gs.auth.type": "UNAUTHENTICATED",
@@ -65,12 +70,20 @@ class GcsServer:
             "fs.gs.operation.move.enable": "false",
         }
 
+    def environment(self) -> dict[str, str]:
+        """Gives what gcsfs needs to know of it."""
+        return {
+            "STORAGE_EMULATOR_HOST": self.endpoint,
+            # gcsfs asks by gRPC what kind of bucket it is, and waits a minute for a server that has no gRPC.
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+        }
+
     def requests(self) -> list[Request]:
         """Gives the requests that it has answered, in their order."""
         found = []
         for match in _REQUEST.finditer(self.log.read_text()):
             path, _, query = match["url"].partition("?")
-            found.append(Request(match["method"], path, parse_qs(query), int(match["status"])))
+            found.append(Request(match["method"], unquote(path), parse_qs(query), int(match["status"])))
         return found
 
 
