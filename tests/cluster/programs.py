@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,14 +39,24 @@ def _go_folder() -> str | None:
 
 
 @contextmanager
-def program(command: Sequence[str], log: Path, is_up: Callable[[], bool]) -> Iterator[None]:
+def program(
+    command: Sequence[str], log: Path, is_up: Callable[[], bool], environment: Mapping[str, str] | None = None
+) -> Iterator[None]:
     """Runs a program once it is up, with its output in a file, and ends it by its id.
+
+    Args:
+        command: Its command line.
+        log: The file.
+        is_up: Tells whether it can be used.
+        environment: Variables of its own.
 
     Raises:
         RuntimeError: It does not come up.
     """
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
     try:
         end = time.monotonic() + SECONDS_TO_START
         while not is_up():
