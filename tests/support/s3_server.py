@@ -55,6 +55,11 @@ def s3_server() -> Iterator[str]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
+def is_moto() -> bool:
+    """Tells whether the tests use moto, which does not check signatures."""
+    return not (os.environ.get("METACLIP_S3_ENDPOINT") or os.environ.get("METACLIP_S3_SERVER"))
+
+
 @contextmanager
 def _server() -> Iterator[str]:
     if endpoint := os.environ.get("METACLIP_S3_ENDPOINT"):
