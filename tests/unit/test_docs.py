@@ -75,7 +75,7 @@ def test_every_page_of_docs_is_in_the_navigation():
 
 OTHER_OPTIONS = {
     *("--config", "--print-config", "--help", "--version"),  # of every command
-    *("--conf", "--deploy-mode", "--master", "--packages", "--properties", "--py-files"),  # of spark-submit
+    *("--conf", "--deploy-mode", "--jars", "--master", "--packages", "--properties", "--py-files"),  # of spark-submit
     *("--build-arg", "--cluster", "--container-image", "--image-version", "--initialization-actions"),
 }
 """Options of every command, and of programs that the pages use."""
