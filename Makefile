@@ -7,6 +7,9 @@ OUTPUT := demo-output
 SPARK_CLASSES := build/spark-classes.jsa
 BENCHMARK_TESTS := tests/unit/metaclip_spark/clip_benchmark
 STORES := local s3 hdfs
+GCS_TESTS := tests/end_to_end/test_gcs.py $(addprefix tests/unit/metaclip_spark/stores/test_,google_connector.py object_store.py)
+# Whatever asks for an S3 server, but for the requests to EMR, which only moto knows.
+S3_TESTS = $(shell grep -rl s3_server tests/unit)
 ARCHIVES := tests/data/sample/*.warc.gz
 SCRIPTS := deploy/bootstrap.sh .ci/find_python .ci/install .ci/run .ci/with_signs_of_life
 ENVIRONMENT := setup.py pyproject.toml constraints.txt
@@ -21,10 +24,13 @@ WITH_TORCH = home="$$($(BENCHMARK)/bin/python .ci/java_home.py)" && JAVA_HOME="$
 
 RESOLVE := UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compile --quiet pyproject.toml \
 	--python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links
+# Builds a server of the tests, minutes, where neither the path nor Go's own folder has it; without Go its tests skip.
+WITH_PROGRAM = @command -v $(1) > /dev/null || test -x "$$(go env GOPATH 2> /dev/null)/bin/$(1)" || \
+	{ echo "Building $(1) (once, some minutes)"; go install $(2); } || echo "go could not build $(1)"
 # The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-yarn test-kills test-model test-pauses test-faults test-pack test-bootstrap \
+.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-yarn test-kills test-model test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -92,6 +98,16 @@ pack: $(VENV)/installed-spark ## an archive with Python and the dependencies, fo
 test-s3: $(VENV)/installed-tests $(SPARK35)/installed-spark ## tables on S3 (moto, or METACLIP_S3_ENDPOINT) and a faulty network
 	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest \
 		tests/end_to_end/test_s3.py
+
+test-gcs: $(VENV)/installed-tests ## archives and tables on gs:// (fake-gcs-server, built with go), and killed drivers there
+	$(call WITH_PROGRAM,fake-gcs-server,github.com/fsouza/fake-gcs-server@v1.56.1)
+	@.ci/install $(VENV)/bin/python --constraint constraints.txt gcsfs
+	@$(WITH_SPARK) $(VENV)/bin/python -m pytest $(GCS_TESTS) -m slow
+
+test-versitygw: $(VENV)/installed-tests $(SPARK35)/installed-spark ## what the tests do on S3, on a second server (versitygw, built with go)
+	$(call WITH_PROGRAM,versitygw,github.com/versity/versitygw/cmd/versitygw@v1.8.0)
+	@$(WITH_SPARK) METACLIP_S3_SERVER=versitygw METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" \
+		$(VENV)/bin/python -m pytest tests/end_to_end/test_s3.py $(S3_TESTS)
 
 test-kills: $(VENV)/installed-tests ## twenty kills -9 on the pseudo-cluster, the long form; STORES='local s3 hdfs'
 	@$(WITH_SPARK) && for store in $(STORES); do \

@@ -67,3 +67,18 @@ def hdfs(tmp_path_factory):
         pytest.skip(f"Maven Central, which has Hadoop's servers, cannot be reached: {error}")
     with hdfs_server(tmp_path_factory.mktemp("hdfs")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def gcs(spark, tmp_path_factory):
+    """One server of gs:// for all tests that need one, which the session of `spark` reaches."""
+    from tests.cluster.gcs_server import connector_jar, gcs_program, gcs_server, let_reach
+
+    try:
+        connector_jar()
+        gcs_program()
+    except OSError as error:
+        pytest.skip(f"gs:// cannot be tried here: {error}")
+    with gcs_server(tmp_path_factory.mktemp("gcs")) as server:
+        let_reach(spark, server)
+        yield server

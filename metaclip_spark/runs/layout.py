@@ -28,7 +28,7 @@ from metaclip_spark.commits.owner import BEATS
 from metaclip_spark.commits.run_file import RUN
 from metaclip_spark.commits.state import State
 from metaclip_spark.config.fields import path_text
-from metaclip_spark.errors import ConfigError, OutputExistsError, said_of
+from metaclip_spark.errors import ConfigError, InputError, OutputExistsError, said_of
 from metaclip_spark.stores.storage import Storage
 from udfs.sources import local_path, scheme_of
 from udfs.sources.credentials import without_credentials
@@ -105,15 +105,20 @@ def check_usable(storage: Storage) -> None:
 
     Raises:
         OutputExistsError: If the output is one of them.
-        ConfigError: If its store cannot be reached.
+        InputError: If its store cannot be reached.
+        OSError: If it is a folder of this machine that cannot be listed.
     """
     if isinstance(storage.root, Path) and storage.root.exists() and not storage.root.is_dir():
         raise OutputExistsError(f"--output {storage.root} is a file: give a folder")
-    with said_of("--output"):
-        try:
+    try:
+        with said_of("--output"):
             unexpected = [name for name in storage.names("") if name != LOCK]
-        except ConnectionError as error:
-            raise ConfigError(f"{error}: check the URL, and whether its server is up") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # Nothing was done so far that could be resumed.
+        hint = ": check the URL, and whether its server is up" if isinstance(error, ConnectionError) else ""
+        raise InputError(f"{error}{hint}") from None
     if unexpected == [COMMITS] and not storage.names(COMMITS):
         # A driver came no further than to the folder of its log.
         return

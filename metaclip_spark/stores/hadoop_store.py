@@ -3,7 +3,7 @@
 import errno
 import posixpath
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ from pyspark import SparkContext
 from pyspark.errors import PySparkException
 
 from metaclip_spark.errors import ConfigError
+from metaclip_spark.stores import google_connector
 from metaclip_spark.stores.object_store import start_of_tail
 from udfs.sources import scheme_of
 from udfs.sources.credentials import hide_credentials, urls_without_credentials, without_credentials
@@ -24,6 +25,9 @@ _WHOLE_AT_CLOSE = {"gs"}
 
 _CREATES_ONCE = {"abfs", "abfss", "file", "gs", "hdfs", "ofs", "viewfs"}
 """Schemes whose file system renames, or creates, without overwriting, whoever else tries at the same time."""
+
+_NO_FILE_SYSTEM = ("No FileSystem for scheme", "ClassNotFoundException")
+"""What Hadoop says where a scheme, or the class that a setting names for it, is unknown."""
 
 
 class _BeyondTheEndError(OSError):
@@ -46,6 +50,12 @@ _ERRORS: dict[str, type[OSError]] = {
 _OVER_QUOTA = {"DSQuotaExceededException", "NSQuotaExceededException", "QuotaByStorageTypeExceededException"}
 
 Result = TypeVar("Result")
+
+
+def _with_causes(thrown: Any) -> Iterator[Any]:
+    while thrown is not None:
+        yield thrown
+        thrown = thrown.getCause()
 
 
 @dataclass(frozen=True)
@@ -97,19 +107,38 @@ class HadoopStore:
         if context is None:
             raise OSError(f"{self._shown}: Hadoop is reached through Spark, which has not been started")
         try:
+            settings = context._jsc.hadoopConfiguration()
+            if self._is_google:
+                google_connector.name_class(settings)
             path = context._jvm.org.apache.hadoop.fs.Path(self._root)
-            return _Hadoop(context._gateway, path.getFileSystem(context._jsc.hadoopConfiguration()))
+            return _Hadoop(context._gateway, path.getFileSystem(settings))
         except (Py4JJavaError, PySparkException) as error:
+            said = self._said_by(error)
+            if self._is_google and any(known in said for known in _NO_FILE_SYSTEM):
+                raise ConfigError(
+                    f"{self._shown}: Spark has no file system for gs:// here: {google_connector.MISSING}"
+                ) from None
             raise ConfigError(
-                f"{self._shown} cannot be reached through Hadoop ({self._said_by(error)}): check the URL, and whether "
-                "Spark has the jars for its scheme"
+                f"{self._shown} cannot be reached through Hadoop ({said}): check the URL, and whether Spark has the "
+                "jars for its scheme"
             ) from None
 
+    @property
+    def _is_google(self) -> bool:
+        return scheme_of(self._root) == "gs"
+
     def _said_by(self, error: Py4JJavaError | PySparkException) -> str:
-        # PySpark turns some of Java's errors into its own. HDFS sends its own stack along, line by line.
-        told = error.java_exception.getMessage() if isinstance(error, Py4JJavaError) else error
-        said = str(told).strip().partition("\n")[0]
-        return urls_without_credentials(hide_credentials(said.replace(self._root, self._shown), self._root))
+        # PySpark turns some of Java's errors into its own.
+        if isinstance(error, PySparkException):
+            return self._shown_in(str(error))
+        said, *causes = [self._shown_in(str(each.getMessage())) for each in _with_causes(error.java_exception)]
+        # Some wrap what was wrong, others repeat it.
+        return f"{said}: {causes[-1]}" if causes and not (causes[-1] in said or said in causes[-1]) else said
+
+    def _shown_in(self, text: str) -> str:
+        # HDFS sends its own stack along, and Google's connector the whole answer, line by line.
+        first = text.strip().partition("\n")[0]
+        return urls_without_credentials(hide_credentials(first.replace(self._root, self._shown), self._root))
 
     def _call(self, name: str, request: Callable[[_Hadoop, Any], Result]) -> Result:
         """Calls a function of the file system and of an object's path, whose Java errors become OSErrors."""
@@ -119,11 +148,16 @@ class HadoopStore:
             # Hadoop's Path takes a bare path's characters as they are.
             return request(hadoop, hadoop.classes.Path(f"{self._root}/{name}" if name else self._root))
         except Py4JJavaError as error:
+            status = google_connector.status_of(_with_causes(error.java_exception)) if self._is_google else None
+            if status == google_connector.NOT_FOUND:
+                # A file that is missing is told otherwise.
+                bucket = without_credentials("/".join(self._root.split("/")[:3]))
+                raise FileNotFoundError(f"there is no bucket {bucket}: make it, or correct the URL") from None
             kind = error.java_exception.getClass().getSimpleName()
             told = f"{shown}: {self._said_by(error)} ({kind})"
             if kind in _OVER_QUOTA:
                 raise OSError(errno.EDQUOT, told, self._shown) from None
-            raise _ERRORS.get(kind, OSError)(told) from None
+            raise (google_connector.ERRORS.get(status) or _ERRORS.get(kind, OSError))(told) from None
         except PySparkException as error:
             raise OSError(f"{shown}: {self._said_by(error)}") from None
         except Py4JError as error:
@@ -141,6 +175,7 @@ class HadoopStore:
         folder = posixpath.normpath(f"/{path.lstrip('/')}")
         return without_credentials(f"{scheme.lower()}://{host.lower()}{folder}")
 
+    @google_connector.again_if_another_was_quicker
     def put(self, name: str, content: bytes) -> None:
         """See `ObjectStore`."""
         self._write(name, content, overwrite=True)

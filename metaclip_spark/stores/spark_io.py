@@ -15,6 +15,7 @@ import pyspark
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
 from metaclip_spark.errors import ConfigError
+from metaclip_spark.stores import google_connector
 from metaclip_spark.stores.storage import Storage
 from udfs.sources import s3_endpoint
 
@@ -168,6 +169,9 @@ def prepare_tables(session: SparkSession, storage: Storage, *, allow_rename_comm
         storage.use_scheme("s3")
     if storage.scheme == "s3a":
         _set_unless_given(session, hadoop, {**_server_settings(), **_FAULTS})
+    elif storage.scheme == "gs":
+        google_connector.name_class(hadoop)
+        _set_unless_given(session, hadoop, google_connector.TABLE_SETTINGS)
     name = _file_system_class(context, hadoop, storage)
     if name != S3A_CLASS:
         storage.committer_required = None
@@ -262,13 +266,20 @@ def _file_system_class(context: Any, hadoop: Any, storage: Storage) -> str:
     try:
         return str(path.getFileSystem(hadoop).getClass().getName())
     except Exception as error:
-        needed = f"give spark-submit {packages_line()}, or --s3-packages with plain python" if (
-            storage.scheme in {"s3", "s3a"}
-        ) else "run where the platform brings it (Dataproc has gs://), or add its connector by --packages"  # fmt: skip
         if "ClassNotFound" in str(error) or "No FileSystem for scheme" in str(error):
-            raise ConfigError(f"Spark has no file system for {storage.scheme}:// here: {needed}") from None
+            raise ConfigError(
+                f"Spark has no file system for {storage.scheme}:// here: {_needed(storage.scheme)}"
+            ) from None
         first = str(error).strip().splitlines()[1:2] or [repr(error)]
         raise ConfigError(f"Spark cannot reach {storage.root}: {first[0].strip()}: check bucket and rights") from None
+
+
+def _needed(scheme: str) -> str:
+    if scheme in {"s3", "s3a"}:
+        return f"give spark-submit {packages_line()}, or --s3-packages with plain python"
+    if scheme == "gs":
+        return google_connector.MISSING
+    return "run where the platform brings it, or add its connector by --packages"
 
 
 def _platform_committer(hadoop: Any) -> str:

@@ -56,12 +56,23 @@ def hadoop_jars() -> list[Path]:
     Raises:
         OSError: One can neither be found nor fetched.
     """
-    return [_jar(folder, digest) for folder, digest in JARS.items()]
+    return [jar_of_central(folder, digest) for folder, digest in JARS.items()]
 
 
-def _jar(folder: str, digest: str) -> Path:
+def jar_of_central(folder: str, digest: str, classifier: str = "") -> Path:
+    """Finds a jar of Maven Central where Maven keeps it, or fetches it.
+
+    Args:
+        folder: Its folder on Maven Central.
+        digest: Its SHA-256.
+        classifier: What Maven calls it, where a version has several jars.
+
+    Raises:
+        OSError: It can neither be found nor fetched.
+        ValueError: It is not the one that is meant.
+    """
     *_, artifact, version = folder.split("/")
-    name = f"{folder}/{artifact}-{version}.jar"
+    name = f"{folder}/{'-'.join(filter(None, (artifact, version, classifier)))}.jar"
     jar = LOCAL_REPOSITORY / name
     if not jar.exists():
         jar.parent.mkdir(parents=True, exist_ok=True)

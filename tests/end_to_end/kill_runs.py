@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from metaclip_spark.stores.storage import Storage
 from tests.end_to_end.command import BALANCE, LOCAL_CLUSTER, SAMPLE, Installation, install_outside
 from tests.end_to_end.processes import processes_of, send_to_all
 from tests.end_to_end.stored import attempts_in, check_whole
-from tests.support.jobs import content, run_json
+from tests.support.jobs import TABLES, Output, content, run_json, state_of, written
 
 TARGETS = ("driver", "executor", "worker")
 MARKS = {"driver": "jobs/curate.py", "executor": "CoarseGrainedExecutorBackend", "worker": "pyspark"}
@@ -129,6 +129,44 @@ def disturb(
                 return hits
             # Done before the last kill: the next round begins anew, since nothing would be left to disturb.
             usual, mode = max(5.0, time.monotonic() - begun), "--overwrite"
+
+
+def is_written(output: Output, table: str) -> bool:
+    """Tells whether Spark is at work on a table, or has just been: a busy machine may look too late."""
+    return any(
+        name.startswith((f"{table}/", f"{table}-")) and "/_temporary/" in name
+        for name in Storage(str(output)).files("")
+    ) or bool(table in TABLES and written(output, table))
+
+
+def is_extracted(output: Output, waves: int) -> bool:
+    """Tells whether so many waves count and Spark is at work on the next one."""
+    return len(state_of(output).waves) >= waves and is_written(output, "extracted")
+
+
+def run_and_kill(
+    installation: Installation, command: list[str], kills: Sequence[tuple[str, Callable[[], bool]]]
+) -> None:
+    """Starts a command and kills one process after the other, each once a state is reached.
+
+    With the driver all of its processes are killed, as when a machine is lost.
+    """
+    told = installation.folder / "log.txt"
+    with told.open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=installation.folder, env=installation.environment(), stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    deadline = time.monotonic() + MOST_SECONDS
+    try:
+        for target, reached in kills:
+            while not (reached() and kill_one(process.pid, target, random.Random(0))):
+                assert process.poll() is None, f"over before {target} was killed: {told.read_text()[-3000:]}"
+                assert time.monotonic() < deadline, f"no moment to kill {target}: {told.read_text()[-3000:]}"
+                time.sleep(0.01)
+    finally:
+        send_to_all(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def check(output: str, reference: dict[str, list[str]]) -> None:

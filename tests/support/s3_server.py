@@ -1,4 +1,7 @@
-"""The S3 that the tests use: moto on loopback, or the server that METACLIP_S3_ENDPOINT names. Used by the tests."""
+"""The S3 that the tests use: moto on loopback, or another server. Used by the tests.
+
+METACLIP_S3_ENDPOINT names one that runs; with METACLIP_S3_SERVER=versitygw a versitygw is started in place of moto.
+"""
 
 import os
 import threading
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import boto3
+import pytest
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "never-to-be-shown", "AWS_REGION": "us-east-1"}
 
@@ -43,22 +47,54 @@ def s3_server() -> Iterator[str]:
     """Gives the endpoint of a server and sets credentials where there are none."""
     before = {name: os.environ.get(name) for name in CREDENTIALS}
     os.environ.update({name: os.environ.get(name) or value for name, value in CREDENTIALS.items()})
-    server = None
-    endpoint = os.environ.get("METACLIP_S3_ENDPOINT")
-    if not endpoint:
-        from moto.server import ThreadedMotoServer
-
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        server._server.app = _one_creation_at_a_time(server._server.app)
-        endpoint = "http://{}:{}".format(*server.get_host_and_port())
     try:
-        yield endpoint
+        with _server() as endpoint:
+            yield endpoint
     finally:
-        if server is not None:
-            server.stop()
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def is_moto() -> bool:
+    """Tells whether the tests use moto, which does not check signatures."""
+    return not (os.environ.get("METACLIP_S3_ENDPOINT") or os.environ.get("METACLIP_S3_SERVER"))
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    if endpoint := os.environ.get("METACLIP_S3_ENDPOINT"):
+        yield endpoint
+    elif os.environ.get("METACLIP_S3_SERVER") == "versitygw":
+        with _versitygw() as endpoint:
+            yield endpoint
+    else:
+        with _moto() as endpoint:
+            yield endpoint
+
+
+@contextmanager
+def _versitygw() -> Iterator[str]:
+    from tests.cluster.versitygw_server import versitygw_program, versitygw_server
+
+    try:
+        versitygw_program()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    with versitygw_server(*(os.environ[name] for name in CREDENTIALS)) as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def _moto() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        server._server.app = _one_creation_at_a_time(server._server.app)
+        yield "http://{}:{}".format(*server.get_host_and_port())
+    finally:
+        server.stop()
 
 
 def _one_creation_at_a_time(application: Callable) -> Callable:

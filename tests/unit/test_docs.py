@@ -75,8 +75,18 @@ def test_every_page_of_docs_is_in_the_navigation():
 
 OTHER_OPTIONS = {
     *("--config", "--print-config", "--help", "--version"),  # of every command
-    *("--conf", "--deploy-mode", "--driver-memory", "--master", "--packages", "--properties-file", "--py-files"),
+    *(
+        "--conf",
+        "--deploy-mode",
+        "--driver-memory",
+        "--jars",
+        "--master",
+        "--packages",
+        "--properties-file",
+        "--py-files",
+    ),
     *("--cluster", "--container-image", "--image-version", "--initialization-actions", "--properties", "--region"),
+    "--properties-file",
     "--build-arg",
 }
 """Options of every command, and of programs that the pages use."""

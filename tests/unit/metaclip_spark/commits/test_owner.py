@@ -23,7 +23,7 @@ from metaclip_spark.errors import ConfigError, OutputExistsError
 from metaclip_spark.stores.storage import Storage
 from tests.support.fault_server import FaultProxy
 from tests.support.runs import archive_summary, opened, take_folder, wave
-from tests.support.s3_server import new_bucket, s3_server
+from tests.support.s3_server import is_moto, new_bucket, s3_server
 from udfs.sources import FetchOptions
 
 ME = Applicant("me")
@@ -378,6 +378,8 @@ def bucket():
 
 
 def test_a_server_that_ignores_the_condition_is_refused(bucket):
+    if not is_moto():
+        pytest.skip("the proxy drops a header that is signed, which a server that checks signatures notices")
     with FaultProxy(bucket.endpoint, unconditional=True) as proxy:
         storage = Storage(f"s3://{bucket.name}/ignores", FetchOptions(s3_endpoint=proxy.url))
         with pytest.raises(ConfigError, match="If-None-Match"):

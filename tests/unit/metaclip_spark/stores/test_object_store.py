@@ -1,4 +1,4 @@
-"""What every store promises, on a local folder, S3, Hadoop's local file system and a real HDFS."""
+"""What every store promises, on a local folder, S3, Hadoop's local file system, a real HDFS and gs://."""
 
 import threading
 import uuid
@@ -17,7 +17,14 @@ from metaclip_spark.stores.s3_store import S3Store
 from tests.support.s3_server import new_bucket, s3_server
 from udfs.sources import FetchOptions
 
-KINDS = ["local", "s3", pytest.param("file", marks=pytest.mark.spark), pytest.param("hdfs", marks=pytest.mark.spark)]
+KINDS = [
+    "local",
+    "s3",
+    pytest.param("file", marks=pytest.mark.spark),
+    pytest.param("hdfs", marks=pytest.mark.spark),
+    # Its server takes minutes to build: run by `make test-gcs`.
+    pytest.param("gs", marks=[pytest.mark.spark, pytest.mark.slow]),
+]
 MANY = 32
 
 
@@ -39,6 +46,8 @@ def opened(request, tmp_path):
     request.getfixturevalue("spark")
     if request.param == "file":
         return partial(HadoopStore, f"file://{tmp_path}")
+    if request.param == "gs":
+        return partial(HadoopStore, f"{request.getfixturevalue('gcs').new_bucket()}/run")
     return partial(HadoopStore, request.getfixturevalue("hdfs").new_folder())
 
 
@@ -108,6 +117,17 @@ def test_of_many_who_create_one_succeeds(opened, request):
         assert stores[0].read(name) == winner
         assert files(stores[0], "commits")[name] == len(winner)
     assert len(files(stores[0])) == 3
+
+
+def test_many_put_one_object(opened, request):
+    if request.node.callspec.params["opened"] == "file":
+        pytest.skip("Hadoop's local file system deletes before it renames; runs on local disk do without it")
+    stores = [opened() for _ in range(8)]
+    for _ in range(3):
+        at_once(lambda number: stores[number].put("output.json", bytes([number]) * 100), range(8))
+        found = stores[0].read("output.json")
+        assert found in [bytes([number]) * 100 for number in range(8)]
+    assert files(stores[0]) == {"output.json": 100}
 
 
 def test_what_was_put_is_listed_at_once_by_others(opened):

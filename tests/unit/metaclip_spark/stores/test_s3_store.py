@@ -126,7 +126,7 @@ def test_an_error_page_with_status_200_is_no_object(bucket):
 
 def test_a_missing_bucket_is_named(bucket):
     storage = Storage("s3://no-such-bucket-anywhere/run", FetchOptions(s3_endpoint=bucket.endpoint))
-    with pytest.raises(FileNotFoundError, match=r"s3://no-such-bucket-anywhere/run.*NoSuchBucket"):
+    with pytest.raises(InputError, match=r"s3://no-such-bucket-anywhere/run.*NoSuchBucket"):
         check_usable(storage)
 
 
@@ -260,7 +260,7 @@ def test_a_store_that_refuses_is_told_with_the_option():
         free.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{free.getsockname()[1]}"
     storage = Storage("s3://bucket/run", FetchOptions("anonymous", f"http://{host}", first_delay_seconds=0.001))
-    with pytest.raises(OSError, match="refused") as told:
+    with pytest.raises(InputError, match="refused") as told:
         check_usable(storage)
     assert str(told.value) == (
         f"--output s3://bucket/run: cannot connect to {host} (connection refused) (given up after 5 attempts)"

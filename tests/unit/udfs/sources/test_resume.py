@@ -472,8 +472,8 @@ def test_nobody_listens():
 
 
 def test_other_schemes_need_their_package():
-    with pytest.raises(ValueError, match=r"no package for gs:// is installed; install gcsfs"):
-        open_archive("gs://bucket/a.warc.gz")
+    with pytest.raises(ValueError, match=r"no package for abfs:// is installed; install adlfs"):
+        open_archive("abfs://container/a.warc.gz")
     with pytest.raises(ValueError, match="'carrier://pigeon/a\\?\\.\\.\\.': carrier:// is unknown"):
         open_archive("carrier://user:secret@pigeon/a?token=secret")
 
