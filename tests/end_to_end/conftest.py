@@ -1,7 +1,10 @@
+import subprocess
+import sys
+
 import pytest
 
 from metaclip_spark import curate
-from tests.end_to_end.command import SAMPLE, install_outside
+from tests.end_to_end.command import CHECKOUT, SAMPLE, install_outside
 from tests.support.jobs import METADATA, content
 
 
@@ -23,3 +26,17 @@ def undisturbed(spark, tmp_path_factory):
 def reference(undisturbed):
     """Its tables, as sets of rows."""
     return content(undisturbed)
+
+
+@pytest.fixture(scope="session")
+def pack(tmp_path_factory):
+    """What `make pack` builds."""
+    folder = tmp_path_factory.mktemp("pack")
+    done = subprocess.run(
+        [sys.executable, CHECKOUT / ".ci" / "pack.py", folder], capture_output=True, text=True, check=False
+    )
+    if done.returncode == 2:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr[-3000:]
+    (archive,) = folder.glob("metaclip-spark-cpython3*.tar.gz")
+    return archive

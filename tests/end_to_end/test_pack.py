@@ -22,19 +22,6 @@ print("PREFIXES", sorted(set(context.parallelize(range(4), 4).map(lambda _: sys.
 """
 
 
-@pytest.fixture(scope="module")
-def pack(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pack")
-    done = subprocess.run(
-        [sys.executable, CHECKOUT / ".ci" / "pack.py", folder], capture_output=True, text=True, check=False
-    )
-    if done.returncode == 2:
-        pytest.skip(done.stderr.strip())
-    assert done.returncode == 0, done.stderr[-3000:]
-    (archive,) = folder.glob("metaclip-spark-cpython3*.tar.gz")
-    return archive
-
-
 def test_the_pack_imports_what_workers_need_from_any_folder_and_without_our_python(pack, tmp_path):
     with tarfile.open(pack) as archive:
         archive.extractall(tmp_path / "elsewhere", filter="tar")

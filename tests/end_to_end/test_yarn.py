@@ -6,6 +6,7 @@ What is marked slow is the long form, `make test-yarn`.
 import dataclasses
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ import pytest
 from metaclip_spark.commits.attempts import number_of
 from metaclip_spark.stores.spark_io import package_settings
 from tests.cluster.yarn_server import yarn_server
-from tests.end_to_end.command import BALANCE, SAMPLE, install_outside
+from tests.end_to_end.command import BALANCE, MOST_SECONDS, SAMPLE, install_outside
 from tests.end_to_end.kill_runs import check
 from tests.end_to_end.test_kills import is_extracted, is_written
 from tests.end_to_end.yarn import DRIVER_JVM, EXECUTOR, WORKER, OnYarn, on_yarn, submitted
+from tests.support.doc_blocks import DOCS, block_under, commands_in, with_settings
 from tests.support.jobs import METADATA, Output, rows, run_json, state_of
 from tests.support.s3_server import CREDENTIALS, new_bucket, s3_server
 from udfs.sources.fsspec_stores import filesystem_of
@@ -102,6 +104,41 @@ def test_client_mode_gives_the_same_tables(installation, inputs, hdfs, reference
     done = installation.submit("yarn", "curate", *inputs, "--output", output, settings=installation.settings("client"))
     # spark-submit shows what Python writes to its standard error on its own standard output.
     assert "Run finished" in done.stdout
+    check_same(output, reference)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("heading", ["Cluster mode", "Client mode"])
+def test_the_commands_of_the_page_on_yarn_give_the_same_tables_on_a_pack(
+    heading, installation, inputs, hdfs, reference, pack
+):
+    packed, output = f"{hdfs.new_folder()}/pack.tar.gz", hdfs.new_folder()
+    filesystem, below = filesystem_of(packed)
+    filesystem.put_file(str(pack), below)
+    given = {
+        "hdfs://NAMENODE/packs/PACK.tar.gz": packed,
+        "hdfs://NAMENODE/crawl/": f"{inputs[1]}/",
+        "hdfs://NAMENODE/lists/metadata.json": str(inputs[3]),
+        "hdfs://NAMENODE/runs/first": output,
+        "--threshold-t 20000 --seed 0": "--threshold-t 20 --seed 5",
+        **({".venv/bin/python": str(installation.python)} if heading == "Client mode" else {}),
+    }
+    [[_, *command]] = commands_in(block_under(DOCS / "deploy" / "yarn.md", heading), given)
+    small = {
+        "spark.executor.instances": "2",
+        "spark.executor.cores": "1",
+        "spark.executor.memory": "768m",
+        "spark.executor.memoryOverhead": "768m",
+        "spark.driver.memory": "1g",
+        "spark.yarn.jars": f"local:{installation.site_packages}/pyspark/jars/*",
+    }
+    submit = [installation.site_packages / "pyspark" / "bin" / "spark-submit", *command]
+    environment = {name: value for name, value in installation.environment().items() if "PYSPARK" not in name}
+    done = subprocess.run(
+        ["bash", *with_settings(list(map(str, submit)), small)], cwd=installation.folder, env=environment,
+        capture_output=True, text=True, timeout=MOST_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     check_same(output, reference)
 
 
