@@ -15,8 +15,7 @@ from metaclip_spark.commits.attempts import number_of
 from metaclip_spark.stores.spark_io import package_settings
 from tests.cluster.yarn_server import yarn_server
 from tests.end_to_end.command import BALANCE, MOST_SECONDS, SAMPLE, install_outside
-from tests.end_to_end.kill_runs import check
-from tests.end_to_end.test_kills import is_extracted, is_written
+from tests.end_to_end.kill_runs import check, is_extracted, is_written
 from tests.end_to_end.yarn import DRIVER_JVM, EXECUTOR, WORKER, OnYarn, on_yarn, submitted
 from tests.support.doc_blocks import DOCS, block_under, commands_in, with_settings
 from tests.support.jobs import METADATA, Output, rows, run_json, state_of
