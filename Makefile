@@ -184,7 +184,7 @@ $(VENV)/installed-tests: $(ENVIRONMENT) | $(VENV)/bin/python
 # The second Spark line: everything but Spark itself is pinned to the same versions.
 $(SPARK35)/installed-spark: $(ENVIRONMENT) | $(SPARK35)/bin/python
 	@grep -vE '^(pyspark|py4j)==' constraints.txt > $(SPARK35)/constraints.txt
-	.ci/install $(SPARK35)/bin/python --constraint $(SPARK35)/constraints.txt --editable '.[spark]' pyspark==3.5.8
+	.ci/install $(SPARK35)/bin/python --constraint $(SPARK35)/constraints.txt --editable '.[spark,hdfs]' pyspark==3.5.8
 	@touch $@
 
 # Torch alone is 5 GB, so it has an environment of its own.

@@ -4,7 +4,9 @@ import sys
 import pytest
 
 from metaclip_spark import curate
+from tests.cluster.yarn_server import yarn_server
 from tests.end_to_end.command import CHECKOUT, SAMPLE, install_outside
+from tests.end_to_end.yarn import on_yarn
 from tests.support.jobs import METADATA, content
 
 
@@ -40,3 +42,10 @@ def pack(tmp_path_factory):
     assert done.returncode == 0, done.stderr[-3000:]
     (archive,) = folder.glob("metaclip-spark-cpython3*.tar.gz")
     return archive
+
+
+@pytest.fixture(scope="module")
+def installation(newest, hdfs, tmp_path_factory):
+    """Jobs run on a YARN of one node."""
+    with yarn_server(tmp_path_factory.mktemp("yarn"), hdfs) as yarn:
+        yield on_yarn(newest, yarn)

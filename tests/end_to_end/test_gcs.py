@@ -14,6 +14,7 @@ from tests.cluster.hadoop import HOST, free_ports
 from tests.end_to_end.command import BALANCE, LOCAL, MOST_SECONDS, SAMPLE
 from tests.end_to_end.kill_runs import is_extracted, is_written, run_and_kill
 from tests.end_to_end.stored import attempts_in, check_whole
+from tests.end_to_end.yarn import submitted
 from tests.support.jobs import METADATA, TABLES, rows, run_json
 
 # The server takes minutes to build, and six sessions start: run by `make test-gcs`.
@@ -57,10 +58,10 @@ def run(installation, command):
 
 
 def content(output):
-    """Gives all seven tables as sets of rows; an archive has another tag in another store."""
+    """Gives all tables as sets of rows; an archive has another tag in another store."""
     return {
         table: sorted(json.dumps({**row, "etag": None}, sort_keys=True) for row in rows(output, table))
-        for table in (*TABLES, "expected_kept")
+        for table in TABLES
     }
 
 
@@ -83,6 +84,18 @@ def test_tables_on_gs_equal_local_ones(newest, gcs, bucket, command, local):
     assert len(created) > 10
     assert {request.query["ifGenerationMatch"][0] for request in created} == {"0"}
     assert not [request for request in log if request.method == "DELETE"]
+
+
+def test_tables_on_gs_equal_local_ones_in_cluster_mode(installation, gcs, bucket, local):
+    output = f"{bucket}/yarn"
+    hadoop = {f"spark.hadoop.{name}": value for name, value in gcs.hadoop_settings().items()}
+    settings = (*installation.settings("cluster", **gcs.environment()), *map("=".join, hadoop.items()))
+    inputs = ("--archives", f"{bucket}/in/", "--metadata", f"{bucket}/{METADATA.name}", *BALANCE[2:])
+    with submitted(
+        installation, "cluster", *inputs, "--output", output, settings=(*settings, f"spark.jars={gcs.connector}")
+    ) as job:
+        assert job.end() == 0, job.log.read_text()[-3000:]
+    assert content(output) == local
 
 
 def names(request):

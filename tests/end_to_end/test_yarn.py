@@ -51,13 +51,6 @@ def with_tags_of(output: Output, archives: list[str]) -> list[str]:
     return sorted(json.dumps({**row, "etag": tags[row["archive"]]}, sort_keys=True) for row in local)
 
 
-@pytest.fixture(scope="module")
-def installation(newest, hdfs, tmp_path_factory) -> OnYarn:
-    """Jobs run on a YARN of one node."""
-    with yarn_server(tmp_path_factory.mktemp("yarn"), hdfs) as yarn:
-        yield on_yarn(newest, yarn)
-
-
 def driver_log(installation: OnYarn, application: str, attempt: int = 1) -> str:
     """What the driver of one attempt printed."""
     return (installation.yarn.drivers(application)[attempt] / "stdout").read_text()

@@ -18,7 +18,7 @@ from metaclip_spark.stores.storage import Storage
 CHECKOUT = Path(__file__).parents[2]
 SAMPLE = CHECKOUT / "tests" / "data" / "sample"
 METADATA = CHECKOUT / "tests" / "data" / "wordnet_lemmas.txt.gz"
-TABLES = ("archives", "rejects", "pool", "matched", "entry_counts", "curated")
+TABLES = ("archives", "rejects", "pool", "matched", "entry_counts", "expected_kept", "curated")
 
 Output = Path | str
 """A run's folder: a path, or the URL of a store that this process can reach."""
