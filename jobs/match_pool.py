@@ -1,6 +1,7 @@
 """Match the pool of a run against a metadata list."""
 
 import sys
+from contextlib import suppress
 
 try:
     from metaclip_spark.commands.curation import match_pool as main
@@ -9,9 +10,12 @@ except ModuleNotFoundError as missing:
     if not name or name.startswith(("metaclip_spark.", "udfs.")):
         raise
     package = "metaclip-spark" if name in {"metaclip_spark", "udfs"} else name.partition(".")[0]
-    sys.stderr.write(
-        f"error: {package} is not installed for {sys.executable}: activate .venv or pip install '.[spark]'\n"
-    )
+    line = f"{package} is not installed for {sys.executable}: activate .venv or pip install '.[spark]'"
+    sys.stderr.write(f"error: {line}\n")
+    with suppress(ImportError):
+        from metaclip_spark.yarn import end_application
+
+        end_application(line, final=False)
     sys.exit(2)
 
 if __name__ == "__main__":

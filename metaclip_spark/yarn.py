@@ -18,43 +18,57 @@ _STAGING = "SPARK_YARN_STAGING_DIR"
 # container_1795793867087_0002_01_000001, with e and a number before the first number where YARN was restarted.
 _ATTEMPT = re.compile(r"_(\d+)_\d+$")
 _USUAL_ATTEMPTS = 2
+# Whoever may see the application sees its diagnostics; Spark hides the values of such names, too.
+_SECRET = re.compile(r"(?i)([\w.-]*(?:secret|passw|token|access[._-]?key)[\w.-]*\s*[=:]\s*)[^\s,;'\"]+")
 
 
 def end_application(line: str, *, final: bool) -> None:
     """Ends the YARN application that this process is the driver of, with a line as its diagnostics.
 
-    Elsewhere than in YARN's cluster mode, and where YARN does not answer, it does nothing: the line is in the log.
+    Elsewhere than in YARN's cluster mode it does nothing, and where YARN does not answer it says so in the log.
 
     Args:
         line: What went wrong, for `spark-submit` and `yarn application -status`.
-        final: Whether a further attempt would fail alike; otherwise only the last attempt is ended.
+        final: Whether a further attempt would fail alike. That holds for a first attempt only: what it has passed, a
+            later one fails for another reason. Otherwise only the last attempt is ended.
     """
     if not {_CONTAINER, _SUBMITTED} <= os.environ.keys():
         return
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped, unused-ignore]
     from pyspark import SparkContext
     from pyspark.java_gateway import launch_gateway
 
     try:
         # Under spark-submit it connects to the JVM that is there.
         gateway: Any = SparkContext._gateway or launch_gateway()  # type: ignore[no-untyped-call, unused-ignore]
-        if final or _is_last_attempt(gateway.jvm):
-            _unregister(gateway.jvm, line)
-            _delete_staging_folder(gateway.jvm)
-    except (Py4JError, OSError) as error:
-        log.warning(f"YARN was not told why the application ends: {error}")
+        if not _is_in_cluster_mode(gateway.jvm) or not _ends_here(gateway.jvm, final=final):
+            return
+        _unregister(gateway.jvm, _SECRET.sub(r"\1...", line))
+    except Exception as error:  # whatever it is, the command's own end is what counts
+        log.warning(f"YARN could not be told why the application ends: {error}")
+        return
+    # A folder that stays harms nobody.
+    with suppress(Exception):
+        _delete_staging_folder(gateway.jvm)
 
 
-def _is_last_attempt(jvm: Any) -> bool:
+def _is_in_cluster_mode(jvm: Any) -> bool:
+    """Tells whether the JVM is the application's own: a spark-submit in a container of another one is not."""
+    settings = jvm.org.apache.spark.SparkConf()
+    return (settings.get("spark.master", ""), settings.get("spark.submit.deployMode", "")) == ("yarn", "cluster")
+
+
+def _ends_here(jvm: Any, *, final: bool) -> bool:
     attempt = _ATTEMPT.search(os.environ[_CONTAINER])
+    if attempt is None:
+        return False
     settings = jvm.org.apache.hadoop.yarn.conf.YarnConfiguration()
     most = settings.getInt("yarn.resourcemanager.am.max-attempts", _USUAL_ATTEMPTS)
     wanted = jvm.org.apache.spark.SparkConf().getInt("spark.yarn.maxAppAttempts", most)
-    return attempt is not None and int(attempt[1]) >= min(most, wanted)
+    return (final and int(attempt[1]) == 1) or int(attempt[1]) >= min(most, wanted)
 
 
 def _unregister(jvm: Any, line: str) -> None:
-    from py4j.protocol import Py4JJavaError
+    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped, unused-ignore]
 
     client = jvm.org.apache.hadoop.yarn.client.api.AMRMClient.createAMRMClient()
     client.init(jvm.org.apache.hadoop.yarn.conf.YarnConfiguration())

@@ -40,6 +40,12 @@ _REFUSED_VALUE = re.compile(
 """Where jsonargparse's messages hold the option and the value that its type refused."""
 
 
+_OF_SPARK_SUBMIT = {
+    *("--conf", "--deploy-mode", "--driver-cores", "--driver-memory", "--executor-cores", "--executor-memory"),
+    *("--files", "--jars", "--master", "--num-executors", "--packages", "--properties-file", "--py-files", "--queue"),
+}
+
+
 class _HelpFormatter(DefaultHelpFormatter):
     """Shows the help of our options as it is, without the names of types."""
 
@@ -56,6 +62,8 @@ def parse_configs(
         prog=program,
         description=description,
         exit_on_error=False,
+        # spark-submit's --conf is none of --config.
+        allow_abbrev=False,
         print_config="--print-config",
         formatter_class=_HelpFormatter,
     )
@@ -229,6 +237,8 @@ def _unknown_option(rest: str, known: Mapping[str, tuple[type, Field[Any]]]) -> 
     if not first.startswith("-"):
         return f"{first!r} belongs to no option"
     option = first.partition("=")[0]
+    if option in _OF_SPARK_SUBMIT:
+        return f"{option} is an option of spark-submit: give it before the script"
     near = meant_by(option, [CONFIG, *map(option_of, known)])
     return f"{option}: there is no such option" + (f"; did you mean {near}?" if near else "")
 

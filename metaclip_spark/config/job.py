@@ -51,6 +51,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _USER_MUST_CHANGE = (ConfigError, InputError, MetadataError, OutputExistsError, SchemaMismatchError)
 
 
+TellEnd = Callable[[str, bool], None]
+"""Takes the line of a job that failed, and whether it would fail alike if it were run again."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A command: called with arguments it parses its options, does its work and gives an exit code.
@@ -72,15 +76,18 @@ class Job:
 
     def __call__(self, argv: Sequence[str] | None = None, *, program: str | None = None) -> int:
         """Runs the command with these arguments; None reads `sys.argv`."""
-        if argv is None:
-            return leave_at_once_from_now_on(self(sys.argv[1:], program=program))
-        arguments = list(argv)
+        if argv is not None:
+            return self._run(list(argv), program, lambda _line, _final: None)
+        # Only a command that is the whole program may end the application that it runs in.
+        return leave_at_once_from_now_on(self._run(sys.argv[1:], program, _tell_yarn))
+
+    def _run(self, arguments: list[str], program: str | None, tell_end: TellEnd) -> int:
         parsed: list[Any] = []
 
         def parse() -> None:
             parsed.extend(parse_configs(arguments, self.description, *self.configs, program=program))
 
-        code = run_job(parse, resumes=self.resumes, log_format=log_format_in(arguments))
+        code = run_job(parse, resumes=self.resumes, log_format=log_format_in(arguments), tell_end=tell_end)
         if code != EXIT_DONE:
             return code
         *configs, log = parsed
@@ -88,7 +95,9 @@ class Job:
         work = partial(self._work, configs, log, run)
         token = _COMMAND.set(as_typed(program or f"python jobs/{self.work.__name__}.py", arguments))
         try:
-            return run_job(work, resumes=self.resumes, log_format=log.log_format, run=run, tells_end=True)
+            return run_job(
+                work, resumes=self.resumes, log_format=log.log_format, run=run, tells_end=True, tell_end=tell_end
+            )
         finally:
             _COMMAND.reset(token)
 
@@ -151,6 +160,7 @@ def run_job(
     log_format: str = "text",
     run: str | None = None,
     tells_end: bool = False,
+    tell_end: TellEnd = lambda _line, _final: None,
 ) -> int:
     """Runs a job, its errors as one line and an exit code.
 
@@ -160,6 +170,8 @@ def run_job(
         log_format: text or json.
         run: The folder that JSON lines name.
         tells_end: Whether a job that ends well says so in JSON lines, as one that fails does.
+        tell_end: Called after a job that failed, but for one that a signal stopped, with its line and whether it would
+            fail alike if it were run again.
 
     Returns:
         2 for what the user must change, 3 for a finished run that is empty or fails a check, 130 or 143 when stopped, 1
@@ -170,6 +182,7 @@ def run_job(
         ending = _ending(error, resumes=resumes)
         return ending.code, ending.as_json(run) if log_format == "json" else ending.as_text()
 
+    failed: BaseException | None = None
     with ended_by_signals(lambda: last_line(KeyboardInterrupt())[1]) as asked_to_end:
         try:
             code = job() or EXIT_DONE
@@ -180,15 +193,26 @@ def run_job(
                 raise
             code, line = last_line(cause)
             sys.stderr.write(f"{line}\n")
-            if not isinstance(cause, KeyboardInterrupt | StoppedError):
-                end_application(_ending(cause, resumes=resumes).in_one_line(), final=code != EXIT_FAILED)
-            return code
+            failed = cause
+    if failed is not None:
+        if not isinstance(failed, KeyboardInterrupt | StoppedError):
+            tell_end(_ending(failed, resumes=resumes).in_one_line(), _fails_again(code, failed))
+        return code
     if code != EXIT_DONE:
-        end_application(f"exit code {code}: what the driver printed says why", final=True)
+        tell_end(f"exit code {code}: what the driver printed says why", True)  # noqa: FBT003 - as `TellEnd` has it
     if tells_end and log_format == "json":
         done = _Ending(code, "done" if code == EXIT_DONE else "ended", is_error=code != EXIT_DONE)
         sys.stderr.write(f"{done.as_json(run)}\n")
     return code
+
+
+def _tell_yarn(line: str, final: bool) -> None:  # noqa: FBT001 - as `TellEnd` has it
+    end_application(line, final=final)
+
+
+def _fails_again(code: int, error: BaseException) -> bool:
+    """Tells whether a job would fail alike: what a store refuses, or one machine lacks, may be there the next time."""
+    return code != EXIT_FAILED and not isinstance(error, OSError | ModuleNotFoundError)
 
 
 def _expected() -> tuple[type[BaseException], ...]:

@@ -118,7 +118,7 @@ def _files_of_fsspec(item: str, endings: tuple[str, ...]) -> list[ArchivePath]:
 def _query_of(item: str) -> str:
     """Gives the query of a URL and what follows it: values have names there, which a pattern's "?" has not."""
     rest = item.removeprefix(without_query(item))
-    return "" if rest.startswith("?") and "=" not in rest else rest
+    return "" if rest.startswith("?") and "=" not in rest.partition("/")[0] else rest
 
 
 def _is_file(filesystem: Any, key: str) -> bool:

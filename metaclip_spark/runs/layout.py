@@ -33,6 +33,10 @@ from metaclip_spark.stores.storage import Storage
 from udfs.sources import local_path, scheme_of
 from udfs.sources.credentials import without_credentials
 from udfs.sources.https import SCHEMES as WEB_SCHEMES
+from udfs.sources.resume import RefusedConnectionError
+
+_UNREACHABLE = (ConnectionError, RefusedConnectionError)
+_UNUSABLE = (*_UNREACHABLE, FileNotFoundError, PermissionError)
 
 EXTRACTED = "extracted"
 CURATED = "curated"
@@ -105,8 +109,8 @@ def check_usable(storage: Storage) -> None:
 
     Raises:
         OutputExistsError: If the output is one of them.
-        InputError: If its store cannot be reached.
-        OSError: If it is a folder of this machine that cannot be listed.
+        InputError: If its store cannot be reached, refuses it, or has no such bucket.
+        OSError: If it cannot be listed for another reason, which may pass.
     """
     if isinstance(storage.root, Path) and storage.root.exists() and not storage.root.is_dir():
         raise OutputExistsError(f"--output {storage.root} is a file: give a folder")
@@ -114,10 +118,9 @@ def check_usable(storage: Storage) -> None:
         with said_of("--output"):
             unexpected = [name for name in storage.names("") if name != LOCK]
     except OSError as error:
-        if error.errno is not None:
+        if error.errno is not None or not isinstance(error, _UNUSABLE):
             raise
-        # Nothing was done so far that could be resumed.
-        hint = ": check the URL, and whether its server is up" if isinstance(error, ConnectionError) else ""
+        hint = ": check the URL, and whether its server is up" if isinstance(error, _UNREACHABLE) else ""
         raise InputError(f"{error}{hint}") from None
     if unexpected == [COMMITS] and not storage.names(COMMITS):
         # A driver came no further than to the folder of its log.

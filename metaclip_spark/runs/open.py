@@ -210,12 +210,13 @@ def _holds_nothing(storage: Storage, state: State) -> bool:
     return bool(state.number) and not (state.waves or _is_extracted(state)) and not is_of_layout_1(storage)
 
 
-def _check_step(storage: Storage, state: State, output: OutputConfig, step: str) -> None:
-    """Refuses a step that was done before, unless the user says what to do, and one whose input is missing."""
+def _check_step(storage: Storage, state: State, output: OutputConfig, applicant: Applicant, step: str) -> None:
+    """Refuses a step that was done before, unless the user or a restarted driver goes on, and one without input."""
     before = STEPS[step].after
     if before and not _is_begun(state, before):
         raise InputError(f"--output {storage.root} has no finished step '{before}': run that step first")
-    if _is_begun(state, step) and not (output.resume or output.overwrite):
+    goes_on = output.resume or output.overwrite or (state.owner is not None and applicant.follows(state.owner))
+    if _is_begun(state, step) and not goes_on:
         raise OutputExistsError(
             f"--output {storage.root} has already been {_DONE[step]}: --resume keeps that where the settings are the "
             f"same, --overwrite {_AGAIN[step]} again"
@@ -331,7 +332,7 @@ def _refuse(
     if begins:
         _check_begin(storage, state, output, applicant)
     elif step is not None:
-        _check_step(storage, state, output, step)
+        _check_step(storage, state, output, applicant, step)
 
 
 def _applicant(session: SparkSession, application: str) -> Applicant:

@@ -149,10 +149,11 @@ class HadoopStore:
             return request(hadoop, hadoop.classes.Path(f"{self._root}/{name}" if name else self._root))
         except Py4JJavaError as error:
             status = google_connector.status_of(_with_causes(error.java_exception)) if self._is_google else None
-            if status == google_connector.NOT_FOUND:
+            if status == google_connector.NOT_FOUND and not self._has_bucket(hadoop):
                 # A file that is missing is told otherwise.
-                bucket = without_credentials("/".join(self._root.split("/")[:3]))
-                raise FileNotFoundError(f"there is no bucket {bucket}: make it, or correct the URL") from None
+                raise FileNotFoundError(
+                    f"there is no bucket {without_credentials(self._bucket)}: make it, or correct the URL"
+                ) from None
             kind = error.java_exception.getClass().getSimpleName()
             told = f"{shown}: {self._said_by(error)} ({kind})"
             if kind in _OVER_QUOTA:
@@ -162,6 +163,17 @@ class HadoopStore:
             raise OSError(f"{shown}: {self._said_by(error)}") from None
         except Py4JError as error:
             raise OSError(f"{shown}: Spark's JVM does not answer: {error}") from None
+
+    @property
+    def _bucket(self) -> str:
+        return "/".join(self._root.split("/")[:3])
+
+    def _has_bucket(self, hadoop: _Hadoop) -> bool:
+        """Looks whether there is the bucket; Google says "not found" also of an upload that has gone."""
+        try:
+            return bool(hadoop.filesystem.exists(hadoop.classes.Path(f"{self._bucket}/")))
+        except (Py4JError, PySparkException):
+            return True
 
     @property
     def place(self) -> str:

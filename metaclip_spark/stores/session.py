@@ -93,8 +93,9 @@ def _start_session(application: str, extra: Mapping[str, str], purpose: str) -> 
         conf = SparkConf().setAll(list(settings.items()))
         if is_submitted():
             with warnings.catch_warnings():
-                # In cluster mode YARN has put the files of --py-files elsewhere, and on the path already.
-                warnings.filterwarnings("ignore", message="Failed to add file", category=RuntimeWarning)
+                if conf.get("spark.submit.deployMode", "client") == "cluster":
+                    # YARN has put the files of --py-files elsewhere, and on the path already.
+                    warnings.filterwarnings("ignore", message="Failed to add file", category=RuntimeWarning)
                 SparkContext.getOrCreate(conf)
         else:
             start_context(conf)

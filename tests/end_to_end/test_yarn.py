@@ -7,6 +7,8 @@ import dataclasses
 import json
 import os
 import subprocess
+import time
+import venv
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,11 @@ def with_tags_of(output: Output, archives: list[str]) -> list[str]:
     tags = {row["archive"]: row["etag"] for row in rows(output, "archives")}
     local = [json.loads(row) for row in archives]
     return sorted(json.dumps({**row, "etag": tags[row["archive"]]}, sort_keys=True) for row in local)
+
+
+def lost_tasks(installation: OnYarn, application: str) -> int:
+    """How many tasks were lost so far, by the log of the first driver."""
+    return (installation.yarn.drivers(application)[1] / "stderr").read_text().count("Lost task")
 
 
 def driver_log(installation: OnYarn, application: str, attempt: int = 1) -> str:
@@ -160,10 +167,13 @@ def test_lost_executors_and_workers_and_a_killed_application_lose_and_double_not
     output = hdfs.new_folder()
     command = (*inputs, *WAVES, "--output", output, "--resume")
     with submitted(installation, "cluster", *command) as job:
-        job.wait_for(lambda: is_extracted(output, 0))
-        job.kill(WORKER)
-        job.wait_for(lambda: is_extracted(output, 1))
-        job.kill(EXECUTOR)
+        for waves, mark in enumerate((WORKER, EXECUTOR)):
+            lost = lost_tasks(installation, job.application)
+            while lost_tasks(installation, job.application) == lost:
+                # Until a busy one was hit.
+                job.wait_for(lambda: is_extracted(output, waves))  # noqa: B023 - called here
+                job.kill(mark)
+                time.sleep(1)
         job.wait_for(lambda: is_written(output, "matched"))
         installation.yarn.kill(job.application)
         assert job.end() == 1
@@ -183,6 +193,7 @@ def test_a_run_outlives_a_restart_of_the_name_node(installation, inputs, hdfs, r
         job.wait_for(lambda: is_extracted(output, 1))
         hdfs.restart(5)
         assert job.end() == 0, job.log.read_text()[-3000:]
+        assert list(installation.yarn.drivers(job.application)) == [1]
     check_same(output, reference)
 
 
@@ -208,7 +219,9 @@ def test_an_empty_curated_set_is_told_once(installation, inputs, hdfs, tmp_path)
     with submitted(installation, "cluster", *inputs, "--output", hdfs.new_folder(), "--metadata", entry) as job:
         assert job.end() == 1
         assert list(installation.yarn.drivers(job.application)) == [1]
-        assert "curated" in installation.yarn.status(job.application)["Diagnostics"]
+        told = installation.yarn.status(job.application)["Diagnostics"]
+        assert driver_log(installation, job.application).splitlines()[-1] == f"error: {told}"
+        assert "no pair" in told
 
 
 @pytest.mark.slow
@@ -235,6 +248,30 @@ def test_what_hadoop_refuses_is_one_line_of_diagnostics(installation, inputs, hd
         assert told.format(hdfs=hdfs.url) in installation.yarn.status(job.application)["Diagnostics"]
         assert list(installation.yarn.drivers(job.application)) == [1]
         assert driver_log(installation, job.application).count("error: ") == 1
+
+
+@pytest.mark.slow
+def test_what_may_go_well_the_next_time_is_tried_again_and_told_at_last(installation, inputs, hdfs):
+    cut = f"{hdfs.new_folder()}/cut.warc.gz"
+    filesystem, below = filesystem_of(cut)
+    filesystem.pipe_file(below, (SAMPLE / "sample-00000.warc.gz").read_bytes()[:50_000])
+    options = ("--archives", cut, *inputs[2:], "--output", hdfs.new_folder(), "--max-rejects", "0")
+    with submitted(installation, "cluster", *options) as job:
+        assert job.end() == 1
+        assert set(installation.yarn.drivers(job.application)) == {1, 2}
+        told = installation.yarn.status(job.application)["Diagnostics"]
+        assert driver_log(installation, job.application, 2).splitlines()[-1] == f"error: {told}"
+
+
+@pytest.mark.slow
+def test_a_python_without_the_packages_is_told(installation, inputs, hdfs, tmp_path):
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+    bare = dataclasses.replace(installation, python=tmp_path / "bare" / "bin" / "python")
+    with submitted(bare, "cluster", *inputs, "--output", hdfs.new_folder()) as job:
+        assert job.end() == 1
+        told = installation.yarn.status(job.application)["Diagnostics"]
+        assert f"is not installed for {bare.python}" in told
+        assert set(installation.yarn.drivers(job.application)) == {1, 2}
 
 
 @pytest.mark.slow

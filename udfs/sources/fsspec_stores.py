@@ -4,7 +4,7 @@ import getpass
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -101,10 +101,20 @@ def filesystem_of(path: str) -> tuple[Any, str]:
 
 
 def _identity(scheme: str, path: str) -> dict[str, str]:
-    """Gives the user for a server that asks no more than a name, as Hadoop's own clients tell it; a URL's is taken."""
+    """Gives the user for a server that asks no more than a name, as Hadoop's own clients tell it.
+
+    A user in the URL, and whatever fsspec's own settings say of who asks, are left alone.
+    """
+    from fsspec.config import conf
+
     if scheme not in _WEB_HDFS or "@" in path.partition("://")[2].partition("/")[0]:
         return {}
-    return {"user": os.environ.get("HADOOP_USER_NAME") or getpass.getuser()}
+    if {"user", "token", "kerberos"} & conf.get(scheme, {}).keys():
+        return {}
+    # In a container the user may have no name.
+    with suppress(KeyError, OSError):
+        return {"user": os.environ.get("HADOOP_USER_NAME") or getpass.getuser()}
+    return {}
 
 
 def _authority(path: str) -> str:

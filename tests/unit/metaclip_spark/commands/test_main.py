@@ -152,11 +152,14 @@ def test_the_package_itself_runs_a_verb(tmp_path):
     assert "2 entries" in done.stdout
 
 
+OF_A_MISSING_PACKAGE = {"contextlib", "metaclip_spark.yarn"}
+
+
 def test_every_job_is_a_verb_and_nothing_more():
     assert {id(load(path).main) for path in JOBS} == {id(job) for job in VERBS.values()}
     for path in JOBS:
         nodes = list(ast.walk(ast.parse(path.read_text())))
-        imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+        imported = {node.module for node in nodes if isinstance(node, ast.ImportFrom)} - OF_A_MISSING_PACKAGE
         assert {name.rpartition(".")[0] for name in imported} == {"metaclip_spark.commands"}
         assert [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names] == ["sys"]
         assert ast.get_docstring(ast.parse(path.read_text())) == load(path).main.description

@@ -37,6 +37,29 @@ def test_exit_codes(error, code, capsys):
     assert capsys.readouterr().err == ("error: value, limit, next step\n" if error else "")
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConfigError("--x is wrong"), [("--x is wrong", True)]),
+        (RequirementError("--require a>=2: a is 1"), [("--require a>=2: a is 1", True)]),
+        (PermissionError("s3://bucket/run: the AWS credentials have expired"), "may be there the next time"),
+        (FileNotFoundError("s3://bucket/run: no such bucket"), "may be there the next time"),
+        (ModuleNotFoundError("No module named 'numba'", name="numba"), "may be there the next time"),
+        (TooManyRejectsError("half of the records were rejected"), "may be there the next time"),
+        (KeyboardInterrupt(), []),
+        (None, []),
+    ],
+)
+def test_whether_another_attempt_would_fail_alike(error, told):
+    def job() -> None:
+        if error:
+            raise error
+
+    ends = []
+    run_job(job, tell_end=lambda line, final: ends.append((line, final)))
+    assert ([final for _, final in ends] == [False]) if isinstance(told, str) else (ends == told)
+
+
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_each_check_that_failed_has_its_line(log_format, capsys):
     def job() -> None:
