@@ -25,6 +25,7 @@ if [ -z "$WHEEL" ]; then
     echo "usage: bootstrap.sh WHEEL [CONSTRAINTS [PACKAGE...]] (on Dataproc: --metadata wheel=...,constraints=...)" >&2
     exit 2
 fi
+[ -n "$CONSTRAINTS" ] || echo "no constraints were given: the newest versions are installed" >&2
 HOME_FOLDER="${METACLIP_HOME:-/opt/metaclip-spark}"
 SUDO=""
 [ "$(id -u)" -eq 0 ] || SUDO="sudo"

@@ -33,10 +33,8 @@ from metaclip_spark.stores.storage import Storage
 from udfs.sources import local_path, scheme_of
 from udfs.sources.credentials import without_credentials
 from udfs.sources.https import SCHEMES as WEB_SCHEMES
-from udfs.sources.resume import RefusedConnectionError
 
-_UNREACHABLE = (ConnectionError, RefusedConnectionError)
-_UNUSABLE = (*_UNREACHABLE, FileNotFoundError, PermissionError)
+_UNUSABLE = (ConnectionError, FileNotFoundError, PermissionError)
 
 EXTRACTED = "extracted"
 CURATED = "curated"
@@ -120,7 +118,7 @@ def check_usable(storage: Storage) -> None:
     except OSError as error:
         if error.errno is not None or not isinstance(error, _UNUSABLE):
             raise
-        hint = ": check the URL, and whether its server is up" if isinstance(error, _UNREACHABLE) else ""
+        hint = ": check the URL, and whether its server is up" if isinstance(error, ConnectionError) else ""
         raise InputError(f"{error}{hint}") from None
     if unexpected == [COMMITS] and not storage.names(COMMITS):
         # A driver came no further than to the folder of its log.

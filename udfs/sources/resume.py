@@ -148,7 +148,8 @@ def _delay(options: FetchOptions, state: RetryCallState) -> float:
 def _give_up(state: RetryCallState) -> Any:
     fault = _fault(state)
     attempts = "1 attempt" if state.attempt_number == 1 else f"{state.attempt_number} attempts"
-    raise OSError(f"{fault} (given up after {attempts})") from fault
+    kind = ConnectionError if isinstance(fault, RefusedConnectionError) else OSError
+    raise kind(f"{fault} (given up after {attempts})") from fault
 
 
 def _fault(state: RetryCallState) -> BaseException | None:

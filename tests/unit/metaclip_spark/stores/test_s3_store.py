@@ -263,5 +263,6 @@ def test_a_store_that_refuses_is_told_with_the_option():
     with pytest.raises(InputError, match="refused") as told:
         check_usable(storage)
     assert str(told.value) == (
-        f"--output s3://bucket/run: cannot connect to {host} (connection refused) (given up after 5 attempts)"
+        f"--output s3://bucket/run: cannot connect to {host} (connection refused) (given up after 5 attempts): "
+        "check the URL, and whether its server is up"
     )
