@@ -93,8 +93,8 @@ def _start_session(application: str, extra: Mapping[str, str], purpose: str) -> 
         conf = SparkConf().setAll(list(settings.items()))
         if is_submitted():
             with warnings.catch_warnings():
-                if conf.get("spark.submit.deployMode", "client") == "cluster":
-                    # YARN has put the files of --py-files elsewhere, and on the path already.
+                if "CONTAINER_ID" in os.environ:
+                    # In cluster mode YARN has put the files of --py-files elsewhere, and on the path already.
                     warnings.filterwarnings("ignore", message="Failed to add file", category=RuntimeWarning)
                 SparkContext.getOrCreate(conf)
         else:

@@ -167,11 +167,11 @@ def test_lost_executors_and_workers_and_a_killed_application_lose_and_double_not
     output = hdfs.new_folder()
     command = (*inputs, *WAVES, "--output", output, "--resume")
     with submitted(installation, "cluster", *command) as job:
-        for waves, mark in enumerate((WORKER, EXECUTOR)):
+        for waves, mark in ((0, WORKER), (1, EXECUTOR)):
+            job.wait_for(lambda: is_extracted(output, waves))  # noqa: B023 - called here
             lost = lost_tasks(installation, job.application)
             while lost_tasks(installation, job.application) == lost:
                 # Until a busy one was hit.
-                job.wait_for(lambda: is_extracted(output, waves))  # noqa: B023 - called here
                 job.kill(mark)
                 time.sleep(1)
         job.wait_for(lambda: is_written(output, "matched"))
