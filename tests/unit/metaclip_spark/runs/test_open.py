@@ -7,16 +7,19 @@ import pytest
 from pyspark.sql import SparkSession
 
 from metaclip_spark.commits.entries import LAYOUT, Finish, encode
+from metaclip_spark.commits.log import Log
+from metaclip_spark.commits.owner import Applicant
 from metaclip_spark.config.curation import ExtractConfig, OutputConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
-from metaclip_spark.runs.layout import check_apart, check_usable, wave_place
+from metaclip_spark.runs import open as open_module
+from metaclip_spark.runs.layout import check_apart, check_usable, mark_as_run, wave_place
 from metaclip_spark.runs.open import begin_run, continue_run, open_run, try_output
 from metaclip_spark.runs.step import EXTRACT
 from metaclip_spark.runs.waves import extraction_settings
 from metaclip_spark.stores.storage import Storage
 from tests.support.jobs import call
 from tests.support.paths import DATA
-from tests.support.runs import archive_summary, opened, sample, table, take_folder, wave
+from tests.support.runs import OWNER, archive_summary, begin, opened, sample, table, take_folder, wave
 
 STORED = DATA / "stored_run"
 
@@ -43,6 +46,27 @@ def test_outputs_are_refused_resumed_or_emptied(spark, storage):
         "notes.txt",
         "output.json",
     }
+    assert spark
+
+
+@pytest.mark.parametrize("attempt", ["1", "2"])
+def test_the_next_attempt_of_an_application_goes_on_with_a_step(attempt, spark, storage, monkeypatch):
+    mark_as_run(storage)
+    log = Log(storage)
+    log.append(opened(application="application_1_0001", attempt="1"))
+    for step in ("deduplicate", "match"):
+        log.append(table(OWNER, step, begin=log.append(begin(step))))
+    monkeypatch.setattr(open_module, "is_submitted", lambda: True)
+    mine = Applicant("match", "application_1_0001", attempt)
+    monkeypatch.setattr(open_module, "_applicant", lambda *_: mine)
+    output = OutputConfig(output=str(storage.root))
+    if attempt == "2":
+        with continue_run(output, "match") as run:
+            assert ("match", None) in run.state.tables
+    else:
+        monkeypatch.setattr(open_module, "check_free", lambda *_, **__: None)
+        with pytest.raises(OutputExistsError), continue_run(output, "match"):
+            pass
     assert spark
 
 
