@@ -24,7 +24,7 @@ WITH_TORCH = home="$$($(BENCHMARK)/bin/python .ci/java_home.py)" && JAVA_HOME="$
 
 RESOLVE := UV_CUSTOM_COMPILE_COMMAND="make constraints" $(VENV)/bin/uv pip compile --quiet pyproject.toml \
 	--python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links
-# Builds a server of the tests, minutes, where neither the path nor Go's own folder has it; without Go its tests skip.
+# Builds a server of the tests, minutes, where neither the path nor Go's own folder has it; without Go the target fails.
 WITH_PROGRAM = @command -v $(1) > /dev/null || test -x "$$(go env GOPATH 2> /dev/null)/bin/$(1)" || \
 	{ echo "Building $(1) (once, some minutes)"; go install $(2); } || { echo "go could not build $(1)"; exit 2; }
 # The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.

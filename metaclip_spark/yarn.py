@@ -32,7 +32,7 @@ def end_application(line: str, *, final: bool) -> None:
         final: Whether a further attempt would fail alike. That holds for a first attempt only: what it has passed, a
             later one fails for another reason. Otherwise only the last attempt is ended.
     """
-    if not {_CONTAINER, _SUBMITTED} <= os.environ.keys():
+    if not may_be_driver_in_container():
         return
     from pyspark import SparkContext
     from pyspark.java_gateway import launch_gateway
@@ -49,6 +49,11 @@ def end_application(line: str, *, final: bool) -> None:
     # A folder that stays harms nobody.
     with suppress(Exception):
         _delete_staging_folder(gateway.jvm)
+
+
+def may_be_driver_in_container() -> bool:
+    """Tells whether spark-submit started this process in a container of YARN, as it does in cluster mode."""
+    return {_CONTAINER, _SUBMITTED} <= os.environ.keys()
 
 
 def _is_in_cluster_mode(jvm: Any) -> bool:

@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 from metaclip_spark import __version__
 from metaclip_spark.errors import ConfigError, counted
 from metaclip_spark.stores.jvm import start_context
+from metaclip_spark.yarn import may_be_driver_in_container
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def _start_session(application: str, extra: Mapping[str, str], purpose: str) -> 
         conf = SparkConf().setAll(list(settings.items()))
         if is_submitted():
             with warnings.catch_warnings():
-                if "CONTAINER_ID" in os.environ:
+                if may_be_driver_in_container():
                     # In cluster mode YARN has put the files of --py-files elsewhere, and on the path already.
                     warnings.filterwarnings("ignore", message="Failed to add file", category=RuntimeWarning)
                 SparkContext.getOrCreate(conf)

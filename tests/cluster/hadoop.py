@@ -19,9 +19,10 @@ from xml.sax.saxutils import escape
 
 import pyspark
 
+from tests.cluster.programs import end
+
 HOST = "127.0.0.1"
 SECONDS_TO_START = 90
-SECONDS_TO_END = 10
 
 CENTRAL = "https://repo1.maven.org/maven2"
 LOCAL_REPOSITORY = Path.home() / ".m2" / "repository"
@@ -144,12 +145,7 @@ def server(
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 def _java(configuration: Path) -> list[str]:
@@ -165,9 +161,9 @@ def client(configuration: Path, main: str, *arguments: str) -> str:
 
 def wait_until(is_up: Callable[[], bool], folder: Path, *processes: subprocess.Popen) -> None:
     """Returns once servers are up; shows the ends of their logs if that takes too long or one of them ends."""
-    end = time.monotonic() + SECONDS_TO_START
+    deadline = time.monotonic() + SECONDS_TO_START
     while not is_up():
-        if time.monotonic() > end or any(process.poll() is not None for process in processes):
+        if time.monotonic() > deadline or any(process.poll() is not None for process in processes):
             logs = "\n".join(f"{log.name}:\n{log.read_text()[-2000:]}" for log in sorted(folder.rglob("*.log")))
             raise RuntimeError(f"Hadoop did not come up:\n{logs}")
         time.sleep(0.1)

@@ -58,16 +58,21 @@ def program(
             command, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
-        end = time.monotonic() + SECONDS_TO_START
+        deadline = time.monotonic() + SECONDS_TO_START
         while not is_up():
-            if time.monotonic() > end or process.poll() is not None:
+            if time.monotonic() > deadline or process.poll() is not None:
                 raise RuntimeError(f"{command[0]} did not come up: {log.read_text()[-2000:]}")
             time.sleep(0.05)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
+
+
+def end(process: subprocess.Popen) -> None:
+    """Ends a process by its id, and kills it where it does not end in time."""
+    process.terminate()
+    try:
+        process.wait(SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -53,6 +53,13 @@ class Installation:
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
         return done
 
+    def start(self, command: Sequence[str], log: Path) -> subprocess.Popen:
+        """Starts a command as the first process of a session of its own, with all its output in a file."""
+        with log.open("w") as output:
+            return subprocess.Popen(
+                command, cwd=self.folder, env=self.environment(), stdout=output, stderr=output, start_new_session=True
+            )
+
     def submit_command(self, master: str, job: str, *options: object, settings: Sequence[str] = ()) -> list[str]:
         """Gives the command line of a job."""
         submit = self.site_packages / "pyspark" / "bin" / "spark-submit"

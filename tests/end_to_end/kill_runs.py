@@ -7,7 +7,6 @@ Prints a line per kill, and fails where the tables differ from an undisturbed ru
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -103,11 +102,7 @@ def disturb(
             master, "curate", *OPTIONS, "--output", output, mode, "--clean", settings=settings
         )
         told = installation.folder / "kills.txt"
-        with told.open("w") as log:
-            process = subprocess.Popen(
-                command, cwd=installation.folder, env=installation.environment(), stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
+        process = installation.start(command, told)
         mode = "--resume"
         begun, hits_before = time.monotonic(), sum(hits.values())
         moment = begun + chance.uniform(0.1, 1.0) * usual
@@ -152,11 +147,7 @@ def run_and_kill(
     With the driver all of its processes are killed, as when a machine is lost.
     """
     told = installation.folder / "log.txt"
-    with told.open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=installation.folder, env=installation.environment(), stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
+    process = installation.start(command, told)
     deadline = time.monotonic() + MOST_SECONDS
     try:
         for target, reached in kills:

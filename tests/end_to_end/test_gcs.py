@@ -3,7 +3,6 @@
 They are brought by `make test-gcs`; where one cannot be had the tests are skipped.
 """
 
-import json
 import re
 import subprocess
 
@@ -15,7 +14,7 @@ from tests.end_to_end.command import BALANCE, LOCAL, MOST_SECONDS, SAMPLE
 from tests.end_to_end.kill_runs import is_extracted, is_written, run_and_kill
 from tests.end_to_end.stored import attempts_in, check_whole
 from tests.end_to_end.yarn import submitted
-from tests.support.jobs import METADATA, TABLES, rows, run_json
+from tests.support.jobs import METADATA, content_without_tags, run_json
 
 # The server takes minutes to build, and six sessions start: run by `make test-gcs`.
 pytestmark = pytest.mark.slow
@@ -57,18 +56,10 @@ def run(installation, command):
     )  # fmt: skip
 
 
-def content(output):
-    """Gives all tables as sets of rows; an archive has another tag in another store."""
-    return {
-        table: sorted(json.dumps({**row, "etag": None}, sort_keys=True) for row in rows(output, table))
-        for table in TABLES
-    }
-
-
 @pytest.fixture(scope="module")
 def local(undisturbed):
     """The tables of a run on one machine's disk."""
-    return content(undisturbed)
+    return content_without_tags(undisturbed)
 
 
 def test_tables_on_gs_equal_local_ones(newest, gcs, bucket, command, local):
@@ -76,7 +67,7 @@ def test_tables_on_gs_equal_local_ones(newest, gcs, bucket, command, local):
     done = run(newest, command(output))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "tables: com.google.cloud.hadoop.fs.gcs.GoogleHadoopFileSystem, committed by" in done.stdout
-    assert content(output) == local
+    assert content_without_tags(output) == local
     assert attempts_in(output) == check_whole(output).counting_folders()
     # What counts is created only where nothing of its name is, and stays.
     log = [request for request in gcs.requests() if names(request).startswith("undisturbed/commits/")]
@@ -95,7 +86,7 @@ def test_tables_on_gs_equal_local_ones_in_cluster_mode(installation, gcs, bucket
         installation, "cluster", *inputs, "--output", output, settings=(*settings, f"spark.jars={gcs.connector}")
     ) as job:
         assert job.end() == 0, job.log.read_text()[-3000:]
-    assert content(output) == local
+    assert content_without_tags(output) == local
 
 
 def names(request):
@@ -133,7 +124,7 @@ def test_a_killed_driver_on_gs_loses_and_doubles_nothing(newest, bucket, command
     done = run(newest, command(output))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "waiting up to" not in done.stdout, "a driver that is gone was waited for"
-    assert content(output) == local
+    assert content_without_tags(output) == local
     assert run_json(output)["status"] == "done"
     state = check_whole(output)
     assert state.ended

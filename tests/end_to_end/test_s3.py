@@ -14,7 +14,7 @@ import urllib.request
 import pytest
 
 from tests.support.fault_server import FaultProxy
-from tests.support.jobs import CHECKOUT, SAMPLE, TABLES, rows
+from tests.support.jobs import CHECKOUT, SAMPLE, content_without_tags
 from tests.support.metadata_builds import write_sources
 from tests.support.s3_server import new_bucket, s3_server
 
@@ -61,16 +61,11 @@ def run(python, endpoint, *options, job="curate"):
     )  # fmt: skip
 
 
-def content_without_etags(output):
-    """Gives every table as a sorted list of rows; a copied archive has another ETag than a local file."""
-    return {table: sorted(repr({**row, "etag": None}) for row in rows(output, table)) for table in TABLES}
-
-
 def content(bucket, output):
     """Gives the tables of a run in the bucket, read without Spark."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("METACLIP_S3_ENDPOINT", bucket.endpoint)
-        return content_without_etags(f"s3://{bucket.name}/{output}")
+        return content_without_tags(f"s3://{bucket.name}/{output}")
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +100,7 @@ def reference_of_warcs(tmp_path_factory):
         env=environment(sys.executable, ""), capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
-    return content_without_etags(output)
+    return content_without_tags(output)
 
 
 @pytest.mark.parametrize("line", LINES)

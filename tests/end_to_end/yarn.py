@@ -128,10 +128,7 @@ def submitted(
     given = [*installation.settings(mode), *settings]
     command = installation.submit_command(MASTER, job, *options, settings=given)
     log = installation.folder / "submit.txt"
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            command, cwd=installation.folder, env=installation.environment(), stdout=file, stderr=file
-        )
+    process = installation.start(command, log)
     submission = Submission(process, log)
     try:
         yield submission
