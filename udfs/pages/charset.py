@@ -98,10 +98,22 @@ def _markup_codec(body: bytes) -> str | None:
     if body[:2] == b"\0<":
         return "utf-16-be"
     start = body[:_META_BYTES]
-    codec = _first(map(_codec_of_short_meta, _metas(start)))
+    codec = _codec_of_known_start(_through_first_charset(start)) or _codec_of_metas(start)
     if codec is None and len(body) > _META_BYTES and b"charset" in body.lower():
-        codec = _first(map(_codec_of_meta, _metas(body)))
+        codec = _codec_of_metas(body)
     return codec or _xml_codec(start)
+
+
+def _through_first_charset(start: bytes) -> bytes:
+    """Cuts a page behind the tag that names a charset first; the pages of a site are mostly alike up to there."""
+    return start[: start.find(b">", start.lower().find(b"charset")) + 1]
+
+
+def _codec_of_metas(html: bytes) -> str | None:
+    return _first(map(_codec_of_meta, _metas(html)))
+
+
+_codec_of_known_start = lru_cache(1024)(_codec_of_metas)
 
 
 def _first(codecs_or_none: Iterable[str | None]) -> str | None:
@@ -131,10 +143,6 @@ def _codec_of_meta(content: bytes) -> str | None:
         named = _META_CHARSET.search(attributes.get(b"content", b""))
         label = named[named.lastindex or 0] if named else None
     return _codec_in_markup(label) if label is not None else None
-
-
-_codec_of_short_meta = lru_cache(1024)(_codec_of_meta)
-"""The pages of a site have few different ones."""
 
 
 def _xml_codec(start: bytes) -> str | None:

@@ -14,7 +14,7 @@ from udfs.sources.codecs import GZIP, START_BYTES, ZSTD, codec_of, unreadable_fo
 from udfs.sources.compression import Fault, decompress_brotli, decompress_deflate, decompress_gzip, decompress_zstd
 
 _STATUS_LINE = re.compile(rb"\s*HTTP(?:/\d+(?:\.\d+)?)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
-_HEADER_END = re.compile(rb"\r?\n\r?\n")
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 _HEADER_LINES = re.compile(rb"[^\r\n]*+(?:\r?\n(?:[ \t][^\r\n]*|[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*:[^\r\n]*))*+")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
@@ -99,13 +99,13 @@ def _headers(block: bytes, start: int, end: int) -> dict[str, str]:
 
 
 def _status_behind(block: bytes, start: int) -> re.Match[bytes] | None:
-    end = _NEXT_STATUS_LINE.match(block, start) or _HEADER_END.search(block, start)
+    end = _NEXT_STATUS_LINE.match(block, start) or _EMPTY_LINE.search(block, start)
     return _STATUS_LINE.match(block, end.end()) if end else None
 
 
 def _header_end(block: bytes, start: int) -> tuple[int, int]:
     """Finds where headers end and the body begins; `start` lies in the status line."""
-    empty_line = _HEADER_END.search(block, start)
+    empty_line = _EMPTY_LINE.search(block, start)
     limit = empty_line.start() if empty_line else len(block)
     # Without the empty line a page may hold one further down; but some headers hold markup.
     markup = _MARKUP_LINE.search(block, start, limit) if block.find(b"<", start, limit) >= 0 else None
@@ -179,9 +179,11 @@ def remove_chunks(body: bytes) -> bytes:
 
 
 def _decoder_by_magic(body: bytes) -> Decoder | None:
-    known = ((GZIP, decompress_gzip), (ZSTD, decompress_zstd))
-    decompress = next((decompress for codec, decompress in known if body.startswith(codec.magic)), None)
-    return None if decompress is None else lambda packed, max_bytes: _decoded(decompress(packed), max_bytes, None)
+    if body.startswith(GZIP.magic):
+        return lambda packed, max_bytes: _decoded(decompress_gzip(packed), max_bytes, None)
+    if body.startswith(ZSTD.magic):
+        return lambda packed, max_bytes: _decoded(decompress_zstd(packed), max_bytes, None)
+    return None
 
 
 def _decoder_by_name(body: bytes, coding: str) -> Decoder | None:

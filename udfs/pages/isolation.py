@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from udfs.archives import ArchiveRecord
+from udfs.archives import PAGE_TYPES, ArchiveRecord
 from udfs.pages.html_kernel import tag_kernel
 from udfs.pages.image_table import Loss, PageImages
 from udfs.pages.isolated_worker import LENGTH
@@ -64,8 +64,8 @@ def _can_watch() -> bool:
 
 
 def _watched_page(record: ArchiveRecord, max_page_bytes: int, timeout_seconds: float) -> PageImages | Loss:
-    if is_json_metadata(record):
-        # JSON is read in time that grows with its length, so it needs no clock, which would cost much of it.
+    if record.record_type not in PAGE_TYPES or is_json_metadata(record):
+        # Nothing is parsed, or JSON, whose time grows with its length: the clock would cost much of it.
         return parse_page(record, max_page_bytes)
     tag_kernel()  # compiled before the clock starts: that time is no page's
     return watched(parse_page, timeout_seconds, record, max_page_bytes)  # type: ignore[no-any-return]

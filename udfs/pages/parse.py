@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from udfs.archives import ArchiveRecord
+from udfs.archives import PAGE_TYPES, ArchiveRecord
 from udfs.pages.charset import page_to_utf8
 from udfs.pages.html import read_html
 from udfs.pages.html_kernel import tag_kernel
@@ -74,7 +74,7 @@ def read_warc_record(record: ArchiveRecord, *, max_page_bytes: int) -> PageImage
     Raises:
         LostRecordError: The record is no page (`record.skipped_*`) or cannot be read.
     """
-    if record.record_type not in {"response", "resource"}:
+    if record.record_type not in PAGE_TYPES:
         raise LostRecordError(f"record.skipped_{record.record_type}")
     page_url = clean_page_url(record.target_uri or "")
     if page_url[:4].lower() == "dns:":

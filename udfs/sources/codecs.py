@@ -200,14 +200,22 @@ ZLIB_BODY = Codec(b"", _NEVER, zlib.error, partial(_ZlibDecompressor, zlib.MAX_W
 DEFLATE_BODY = Codec(b"", _NEVER, zlib.error, partial(_ZlibDecompressor, -zlib.MAX_WBITS), CHUNK_BYTES)
 
 
+_UNREADABLE = tuple(UNREADABLE_STARTS)
+_BY_START = (GZIP, ZSTD, BZIP2, XZ)
+_ANY_START = re.compile(b"|".join(b"(%b)" % codec.start.pattern for codec in _BY_START))
+
+
 def codec_of(start: bytes) -> Codec | None:
     """Tells by a file's first bytes how it is compressed; None where it is not, or in a form that is not read."""
-    return next((codec for codec in (GZIP, ZSTD, BZIP2, XZ) if codec.start.match(start)), None)
+    found = _ANY_START.match(start)
+    return _BY_START[(found.lastindex or 0) - 1] if found else None
 
 
 def unreadable_form(start: bytes) -> str | None:
     """Names the form of a file that is compressed, by its first bytes, in a form that nothing here reads."""
-    return next((form for magic, form in UNREADABLE_STARTS.items() if start.startswith(magic)), None)
+    if not start.startswith(_UNREADABLE):
+        return None
+    return next(form for magic, form in UNREADABLE_STARTS.items() if start.startswith(magic))
 
 
 class StreamDecompressor:
