@@ -3,11 +3,15 @@
 import io
 import os
 import re
+from collections import deque
 from dataclasses import dataclass, field
 
 from udfs.sources.codecs import CHUNK_BYTES, Codec
 from udfs.sources.compression import Fault, decompressed, read_chunks
 from udfs.sources.stream import ByteStream
+
+_RECENT_BYTES = 2 * 1024 * 1024
+"""FastWARC decodes up to a MiB ahead of the record that it gives."""
 
 WARC_START = re.compile(rb"\s*WARC/\d", re.IGNORECASE)
 ARC_START = re.compile(rb"\s*(?:filedesc://|[a-z][a-z0-9+.-]*:[^\r\n]* \d{12,18} [^ \r\n]+ -?\d+\r?\n)", re.IGNORECASE)
@@ -135,26 +139,31 @@ class PartStream(ByteStream):
         """Moves the stream to the offset, which becomes 0."""
         self._stream = stream
         self._position = 0
-        self._last, self._last_but_one = b"", b""
+        self._recent: deque[bytes] = deque()
+        self._recent_start = 0
         stream.seek(offset)
 
     def read(self, size: int = -1, /) -> bytes:
         """Reads as the stream below does."""
         data: bytes = self._stream.read(size)
         self._position += len(data)
-        if data:
-            self._last_but_one, self._last = self._last, data
+        self._recent.append(data)
+        while self._position - self._recent_start > _RECENT_BYTES + len(self._recent[0]):
+            self._recent_start += len(self._recent.popleft())
         return data
 
     def recent(self, start: int, end: int) -> bytes:
-        """Gives bytes among those that the last two reads gave; fewer where they lie further back."""
-        first = self._position - len(self._last)
-        if start >= first:
-            return self._last[start - first : end - first]
-        before = first - len(self._last_but_one)
-        if start < before:
+        """Gives bytes that were read; none where they begin further back than `_RECENT_BYTES` before the last read."""
+        if start < self._recent_start:
             return b""
-        return self._last_but_one[start - before : end - before] + self._last[: max(end - first, 0)]
+        parts: list[bytes] = []
+        first = self._position
+        for data in reversed(self._recent):
+            first -= len(data)
+            parts.append(data[max(start - first, 0) : max(end - first, 0)])
+            if first <= start:
+                break
+        return b"".join(reversed(parts))
 
     def tell(self) -> int:
         """Returns the offset within the part."""
