@@ -5,6 +5,7 @@ rows: what counts is decided by the log's next number alone.
 """
 
 import logging
+import math
 import secrets
 import threading
 import time
@@ -29,6 +30,7 @@ SECONDS_BETWEEN_BEATS = 20.0
 SECONDS_OF_A_BEAT = 10.0
 SECONDS_OF_SILENCE = 120.0
 SECONDS_BETWEEN_LOOKS = 5.0
+SECONDS_BETWEEN_WARNINGS = 60.0
 BEATS = "beats"
 
 logger = logging.getLogger(__name__)
@@ -176,14 +178,18 @@ def check_free(log: Log, storage: Storage, applicant: Applicant, *, wait: bool) 
         )
     logger.info(f"{storage.root}: waiting up to {SECONDS_OF_SILENCE:.0f} s for a sign of {who} before taking over")
     seen, since = _sign_of_life(log, storage), time.monotonic()
+    warned = -math.inf
     while time.monotonic() - since < SECONDS_OF_SILENCE:
         time.sleep(SECONDS_BETWEEN_LOOKS)
         now = _sign_of_life(log, storage)
         if _owner_of(log, applicant) is None:
             return
-        if now is None or seen is None:
+        if isinstance(now, OSError) or isinstance(seen, OSError):
             # A store that is out of reach says nothing about the owner: the watch starts anew.
             seen, since = now, time.monotonic()
+            if isinstance(now, OSError) and since - warned >= SECONDS_BETWEEN_WARNINGS:
+                logger.warning(f"{storage.root}: no sign of {who} can be read, so the wait begins anew: {now}")
+                warned = since
         elif now != seen:
             raise OutputExistsError(f"--output {storage.root} is in use by {who}, which is at work: wait for it")
 
@@ -196,13 +202,13 @@ def _owner_of(log: Log, applicant: Applicant) -> Open | None:
     return owner
 
 
-def _sign_of_life(log: Log, storage: Storage) -> tuple[int, bytes | None] | None:
-    """Reads the log's end and the owner's beat; None where the look failed."""
+def _sign_of_life(log: Log, storage: Storage) -> tuple[int, bytes | None] | OSError:
+    """Reads the log's end and the owner's beat; the error where they cannot be read."""
     try:
         state = log.read_on()
         return state.number, storage.read_object(_beat_name(state.opened))
-    except OSError:
-        return None
+    except OSError as error:
+        return error
 
 
 def take(log: Log, storage: Storage, applicant: Applicant) -> Owner:

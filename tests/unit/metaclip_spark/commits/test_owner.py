@@ -145,7 +145,7 @@ def test_an_owner_that_leaves_while_it_is_watched_leaves_the_folder_free(storage
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_store_that_is_out_of_reach_stops_nobody(storage, monkeypatch):
+def test_a_store_that_is_out_of_reach_stops_nobody(storage, monkeypatch, caplog):
     """A failed look starts the watch anew: an owner whose signs nobody could see is not taken for a silent one."""
     Log(storage).append(opened())
     log = log_of(storage)
@@ -159,6 +159,9 @@ def test_a_store_that_is_out_of_reach_stops_nobody(storage, monkeypatch):
     monkeypatch.setattr(storage, "read_object", out_of_reach)
     check_free(log, storage, ME, wait=True)
     assert time.monotonic() >= until + 0.4
+    told = [line for line in caplog.messages if line.endswith("no route to host")]
+    who = "test (process 1 on elsewhere)"
+    assert told == [f"{storage.root}: no sign of {who} can be read, so the wait begins anew: no route to host"]
 
 
 @pytest.mark.usefixtures("quick")
