@@ -115,7 +115,7 @@ test-kills: $(VENV)/installed-tests ## twenty kills -9 on the pseudo-cluster, th
 
 test-yarn: $(VENV)/installed-tests $(SPARK35)/installed-spark ## whole runs on YARN and HDFS, and what is killed there, on both Spark lines
 	@$(WITH_SPARK) METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" $(VENV)/bin/python -m pytest \
-		--durations=0 --durations-min=1 tests/end_to_end/test_yarn.py
+		--durations=0 --durations-min=1 tests/end_to_end/test_yarn.py tests/end_to_end/test_yarn_containers.py
 
 test-model: $(VENV)/installed-tests ## 20,000 schedules of drivers that share a folder, the long form
 	$(VENV)/bin/python -m tests.support.commit_model 20000

@@ -300,7 +300,9 @@ def root_cause(trace: str) -> str:
     raised = [line for line in lines if _RAISED.match(line)]
     # Without a cause py4j shows what was called, then the exception after a colon, then its stack.
     thrown = [line.removeprefix(": ") for line in lines if line.startswith(": ")][:1]
-    return (raised or causes or thrown or lines or [""])[-1][:500]
+    # Its own cause gives the number of the error alone.
+    not_started = [line for line in causes if "Cannot run program" in line]
+    return (raised or not_started or causes or thrown or lines or [""])[-1][:500]
 
 
 def _remedy(trace: str) -> str:
@@ -311,4 +313,10 @@ def _remedy(trace: str) -> str:
         return " (raise the quota, or free some of it)"
     if "exceeding physical memory limits" in trace:
         return " (give a larger --conf spark.executor.memoryOverhead: Python works beside the heap of an executor)"
+    if "Cannot run program" in trace:
+        return " (that Python is missing on a machine: bring it to each, or give a pack to spark-submit --archives)"
+    if "reading the port number from" in trace:
+        return " (the executors' Python does not start: its platform must be theirs, and its packages whole)"
+    if "PYTHON_VERSION_MISMATCH" in trace:
+        return " (executors take PYSPARK_PYTHON or spark.pyspark.python: give the driver's minor version, or a pack of it)"
     return ""

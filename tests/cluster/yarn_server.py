@@ -62,7 +62,7 @@ class YarnServer:
 
 
 @contextmanager
-def yarn_server(folder: Path, hdfs: HdfsServer, nodes: int = 1) -> Iterator[YarnServer]:
+def yarn_server(folder: Path, hdfs: HdfsServer, nodes: int = 1, missing: Path | None = None) -> Iterator[YarnServer]:
     """Starts the servers, which keep everything in a folder, and ends them.
 
     Args:
@@ -70,6 +70,7 @@ def yarn_server(folder: Path, hdfs: HdfsServer, nodes: int = 1) -> Iterator[Yarn
         hdfs: What applications find as their default file system.
         nodes: How many nodes there are. Of several each has process numbers of its own, as a machine has, and what runs
             there ends with its first process; that takes root.
+        missing: A folder that is empty on the last of several nodes.
 
     Yields:
         What a test needs to know of it.
@@ -83,7 +84,11 @@ def yarn_server(folder: Path, hdfs: HdfsServer, nodes: int = 1) -> Iterator[Yarn
     with ExitStack() as running:
         processes = [running.enter_context(server(folder, configurations[0], _RESOURCE_MANAGER))]
         for node, configuration in enumerate(configurations):
-            apart = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc") if nodes > 1 else ()
+            apart = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"] if nodes > 1 else []
+            if missing and node == nodes - 1:
+                empty = folder / "empty"
+                empty.mkdir()
+                apart += ["sh", "-c", f'mount --bind "{empty}" "{missing}" && exec "$0" "$@"']
             processes.append(
                 running.enter_context(server(folder / f"node{node}", configuration, _NODE_MANAGER, before=apart))
             )
@@ -125,6 +130,10 @@ def _configure(configuration: Path, hdfs: HdfsServer, manager: list[int], node: 
         "yarn.nodemanager.local-dirs": folder / "local",
         "yarn.nodemanager.log-dirs": folder / "logs",
         "yarn.node-attribute.fs-store.root-dir": f"file://{folder}/attributes",
+        # Soon enough to see a container that is too large for seconds only.
+        "yarn.nodemanager.container-monitor.interval-ms": 500,
+        # Not by control groups, which this executor of containers has none of: by looking.
+        "yarn.nodemanager.resource.memory.enforced": "false",
         # A JVM reserves far more memory than it uses.
         "yarn.nodemanager.vmem-check-enabled": "false",
         "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": 99,

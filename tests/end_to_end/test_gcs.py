@@ -13,7 +13,7 @@ from tests.cluster.hadoop import HOST, free_ports
 from tests.end_to_end.command import BALANCE, LOCAL, MOST_SECONDS, SAMPLE
 from tests.end_to_end.kill_runs import is_extracted, is_written, run_and_kill
 from tests.end_to_end.stored import attempts_in, check_whole
-from tests.end_to_end.yarn import submitted
+from tests.end_to_end.yarn import DRIVER_JVM, EXECUTOR, WORKER, submitted
 from tests.support.jobs import METADATA, content_without_tags, run_json
 
 # The server takes minutes to build, and six sessions start: run by `make test-gcs`.
@@ -77,16 +77,45 @@ def test_tables_on_gs_equal_local_ones(newest, gcs, bucket, command, local):
     assert not [request for request in log if request.method == "DELETE"]
 
 
-def test_tables_on_gs_equal_local_ones_in_cluster_mode(installation, gcs, bucket, local):
-    output = f"{bucket}/yarn"
-    hadoop = {f"spark.hadoop.{name}": value for name, value in gcs.hadoop_settings().items()}
-    settings = (*installation.settings("cluster", **gcs.environment()), *map("=".join, hadoop.items()))
-    inputs = ("--archives", f"{bucket}/in/", "--metadata", f"{bucket}/{METADATA.name}", *BALANCE[2:])
-    with submitted(
-        installation, "cluster", *inputs, "--output", output, settings=(*settings, f"spark.jars={gcs.connector}")
-    ) as job:
+@pytest.fixture
+def on_gs(installation, gcs, bucket):
+    """Starts a curation on YARN with everything in the bucket."""
+
+    def start(mode, output, *options):
+        hadoop = {f"spark.hadoop.{name}": value for name, value in gcs.hadoop_settings().items()}
+        settings = (*installation.settings(mode, **gcs.environment()), *map("=".join, hadoop.items()))
+        inputs = ("--archives", f"{bucket}/in/", "--metadata", f"{bucket}/{METADATA.name}", *BALANCE[2:])
+        given = (*inputs, "--output", output, *options)
+        return submitted(installation, mode, *given, settings=(*settings, f"spark.jars={gcs.connector}"))
+
+    return start
+
+
+def test_tables_on_gs_equal_local_ones_in_client_mode(on_gs, bucket, local):
+    output = f"{bucket}/client"
+    with on_gs("client", output) as job:
         assert job.end() == 0, job.log.read_text()[-3000:]
     assert content_without_tags(output) == local
+
+
+def test_what_is_killed_in_cluster_mode_loses_and_doubles_nothing_on_gs(installation, on_gs, bucket, local):
+    output = f"{bucket}/cluster"
+    command = ("cluster", output, "--archives-per-wave", "3", "--resume")
+    with on_gs(*command) as job:
+        for mark in (WORKER, EXECUTOR):
+            job.kill(mark)
+        job.wait_for(lambda: is_extracted(output, 1))
+        job.kill(DRIVER_JVM)
+        job.wait_for(lambda: is_written(output, "matched"))
+        installation.yarn.kill(job.application)
+        assert job.end() == 1
+        assert set(installation.yarn.drivers(job.application)) == {1, 2}
+    assert run_json(output) is None
+    with on_gs(*command) as job:
+        assert job.end() == 0, job.log.read_text()[-3000:]
+    assert content_without_tags(output) == local
+    state = check_whole(output)
+    assert attempts_in(output) == state.counting_folders()
 
 
 def names(request):

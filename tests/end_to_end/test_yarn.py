@@ -299,7 +299,8 @@ def test_spark_3_5_gives_the_same_tables(installation, inputs, hdfs, reference, 
 
 
 @pytest.mark.slow
-def test_archives_list_and_tables_on_s3_in_cluster_mode(installation, reference, monkeypatch):
+@pytest.mark.parametrize("mode", ["cluster", "client"])
+def test_archives_list_and_tables_on_s3(mode, installation, reference, monkeypatch):
     with s3_server() as endpoint:
         bucket = new_bucket(endpoint)
         archives = [bucket.put(f"in/{archive.name}", archive.read_bytes()) for archive in SAMPLE.glob("*.gz")]
@@ -308,17 +309,15 @@ def test_archives_list_and_tables_on_s3_in_cluster_mode(installation, reference,
         options = [metadata if option == METADATA else option for option in BALANCE]
         variables = {name: os.environ[name] for name in CREDENTIALS} | {"METACLIP_S3_ENDPOINT": endpoint}
         packages = {**package_settings(), "spark.jars.ivy": str(Path.home() / ".ivy2.5.2")}
-        settings = (
-            *installation.settings("cluster", **variables),
-            *(f"{name}={value}" for name, value in packages.items()),
-        )
+        settings = (*installation.settings(mode, **variables), *(f"{name}={value}" for name, value in packages.items()))
         folder = f"{archives[0].rpartition('/')[0]}/"
+        monkeypatch.setenv("METACLIP_S3_ENDPOINT", endpoint)
         with submitted(
-            installation, "cluster", "--archives", folder, *options, "--output", output, settings=settings
+            installation, mode, "--archives", folder, *options, "--output", output, settings=settings
         ) as job:
             assert job.end() == 0, job.log.read_text()[-3000:]
-            assert "committed by S3A's magic committer" in driver_log(installation, job.application)
-        monkeypatch.setenv("METACLIP_S3_ENDPOINT", endpoint)
+            told = driver_log(installation, job.application) if mode == "cluster" else job.log.read_text()
+            assert "committed by S3A's magic committer" in told
         check_same(output, reference)
 
 

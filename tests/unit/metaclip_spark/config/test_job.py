@@ -115,6 +115,19 @@ def test_a_quota_that_is_used_up_is_named(path, place, capsys):
             "org.apache.spark.SparkException: Container killed by YARN for exceeding physical memory limits",
             "give a larger --conf spark.executor.memoryOverhead",
         ),
+        (
+            'java.io.IOException: Cannot run program "./environment/bin/python": error=2, No such file or directory',
+            "that Python is missing on a machine",
+        ),
+        (
+            "org.apache.spark.SparkException: EOFException occurred while reading the port number from "
+            "pyspark.daemon's stdout and terminated with code: 2.",
+            "the executors' Python does not start",
+        ),
+        (
+            "[PYTHON_VERSION_MISMATCH] Python in worker has different version: 3.12 than that in driver: 3.11",
+            "executors take PYSPARK_PYTHON or spark.pyspark.python",
+        ),
     ],
 )
 def test_what_the_owner_of_the_cluster_can_mend_is_named_with_its_remedy(cause, remedy, capsys):
