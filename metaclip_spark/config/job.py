@@ -305,18 +305,22 @@ def root_cause(trace: str) -> str:
     return (raised or not_started or causes or thrown or lines or [""])[-1][:500]
 
 
+_REMEDIES = {
+    "No space left on device": "a local disk is full: free it, or set spark.local.dir to a larger one",
+    "QuotaExceededException": "raise the quota, or free some of it",
+    "exceeding physical memory limits": (
+        "give a larger --conf spark.executor.memoryOverhead: Python works beside the heap of an executor"
+    ),
+    "Cannot run program": "that Python is missing on a machine: bring it to each, or give spark-submit --archives a pack",
+    "reading the port number from": (
+        "the executors' Python does not start: its platform must be theirs, and its packages whole"
+    ),
+    "PYTHON_VERSION_MISMATCH": (
+        "executors take PYSPARK_PYTHON or spark.pyspark.python: give the driver's minor version, or a pack of it"
+    ),
+}
+"""What a failed Spark job says, and what helps, where only the cluster's owner can mend it."""
+
+
 def _remedy(trace: str) -> str:
-    """Says what helps against a failure that only the cluster's owner can mend."""
-    if "No space left on device" in trace:
-        return " (a local disk is full: free it, or set spark.local.dir to a larger one)"
-    if "QuotaExceededException" in trace:
-        return " (raise the quota, or free some of it)"
-    if "exceeding physical memory limits" in trace:
-        return " (give a larger --conf spark.executor.memoryOverhead: Python works beside the heap of an executor)"
-    if "Cannot run program" in trace:
-        return " (that Python is missing on a machine: bring it to each, or give a pack to spark-submit --archives)"
-    if "reading the port number from" in trace:
-        return " (the executors' Python does not start: its platform must be theirs, and its packages whole)"
-    if "PYTHON_VERSION_MISMATCH" in trace:
-        return " (executors take PYSPARK_PYTHON or spark.pyspark.python: give the driver's minor version, or a pack of it)"
-    return ""
+    return next((f" ({remedy})" for said, remedy in _REMEDIES.items() if said in trace), "")
