@@ -311,7 +311,9 @@ _REMEDIES = {
     "exceeding physical memory limits": (
         "give a larger --conf spark.executor.memoryOverhead: Python works beside the heap of an executor"
     ),
-    "Cannot run program": "that Python is missing on a machine: bring it to each, or give spark-submit --archives a pack",
+    "Cannot run program": (
+        "that Python is missing on a machine: bring it to each, or give spark-submit --archives a pack"
+    ),
     "reading the port number from": (
         "the executors' Python does not start: its platform must be theirs, and its packages whole"
     ),
