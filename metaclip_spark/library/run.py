@@ -8,7 +8,7 @@ import msgspec
 from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.config.curation import ExportConfig, OutputConfig
-from metaclip_spark.config.fields import path_text
+from metaclip_spark.config.fields import path_text, several
 from metaclip_spark.config.inspection import ExplainConfig, PlanConfig
 from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import InputError
@@ -242,7 +242,7 @@ class Run:
     def plan(
         self,
         *,
-        thresholds: Sequence[int | str] = (),
+        thresholds: int | str | Sequence[int | str] = (),
         tail_share: float | None = None,
         target_pairs: int | str | None = None,
         at_counts: str | PathLike[str] | None = None,
@@ -250,7 +250,7 @@ class Run:
         """Computes which size each threshold t would give, without sampling; runs up to four Spark jobs.
 
         Args:
-            thresholds: Further thresholds for the table.
+            thresholds: Further thresholds for the table, or a single one.
             tail_share: Find and mark the t whose tail has this share of all matches, between 0 and 1 (the paper: 0.06).
             target_pairs: Find and mark the smallest t whose expected size reaches this many pairs, such as "10M".
             at_counts: Balance with another run's counts (its folder) or with a file of entry counts.
@@ -271,7 +271,7 @@ class Run:
         """
         given = {
             "run": self.path,
-            "thresholds": tuple(map(str, thresholds)),
+            "thresholds": tuple(map(str, several(thresholds))),
             "tail_share": tail_share,
             "target_pairs": target_pairs,
             "at_counts": at_counts,

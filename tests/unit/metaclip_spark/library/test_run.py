@@ -148,6 +148,7 @@ def test_a_plan_gives_the_expected_sizes(run, expected):
     assert plan.chosen is None
     assert plan.pairs == len(expected["matched"])
     (row,) = [row for row in plan.rows if row.threshold_t == THRESHOLD]
+    assert plan.rows == run.plan(thresholds=THRESHOLD).rows == run.plan(thresholds=str(THRESHOLD)).rows
     wanted = oracle.expected_size(expected["matched"], expected["counts"], THRESHOLD)
     assert row.expected_size == pytest.approx(wanted, abs=0.01)
     frame = plan.to_pandas()
