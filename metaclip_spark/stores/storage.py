@@ -26,6 +26,16 @@ JsonObject = dict[str, Any]
 _GLOB_CHARACTERS = frozenset("*?[]{}\\")
 
 
+def _check_names(url: str) -> None:
+    """Refuses a URL that Hadoop's paths would shorten, so that Spark and other clients of a store mean two places.
+
+    Raises:
+        ConfigError: If a folder in it is named "." or "..".
+    """
+    if odd := [name for name in url.split("/") if name in {".", ".."}]:
+        raise ConfigError(f"--output {without_credentials(url)} holds {odd[0]!r}: write the path without it")
+
+
 class Storage:
     """A folder: objects put whole, and folders of Parquet files that Spark writes.
 
@@ -53,6 +63,8 @@ class Storage:
                 f"--output {output} holds {patterns[0]}, which Spark takes for a pattern: choose another name"
             )
         scheme = scheme_of(output)
+        if scheme != "file":
+            _check_names(output)
         self.uploads: S3Store | None = None
         self.committer_required: str | None = None
         self.root: Path | str = output.rstrip("/")

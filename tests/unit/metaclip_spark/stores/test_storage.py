@@ -46,6 +46,16 @@ def test_a_url_that_names_no_folder_is_no_output(output):
     assert output in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [("s3://bucket/a/../b", ".."), ("gs://bucket/./b", "."), ("hdfs://host/a/..", "..")],
+)
+def test_a_url_that_clients_of_a_store_read_differently_is_no_output(output, found):
+    with pytest.raises(ConfigError) as refused:
+        Storage(output)
+    assert str(refused.value) == f"--output {output} holds {found!r}: write the path without it"
+
+
 def test_a_url_that_hadoop_knows_nothing_of_is_told_in_one_line(spark):
     for url, why in {"foo://x/y": 'No FileSystem for scheme "foo"', "hdfs:///y": "no host"}.items():
         with pytest.raises(ConfigError, match=f"{url} cannot be reached through Hadoop .*{why}") as refused:
