@@ -61,7 +61,7 @@ def test_results_are_objects_too(tmp_path, capsys):
     shown = capsys.readouterr()
     (result,) = map(json.loads, shown.out.splitlines())
     (end,) = map(json.loads, shown.err.splitlines())
-    assert (result["event"], result["lines"][-1]) == ("result", "2 entries, 1 with errors")
+    assert (result["event"], result["lines"][-2]) == ("result", "2 entries, 1 with errors")
     assert (end["event"], end["level"], end["exit_code"]) == ("end", "error", 2)
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from metaclip_spark.commands.main import main
 from metaclip_spark.metadata_builder.diff import compare_lists, load_sourced_list
 from metaclip_spark.metadata_builder.lint import can_match, clean_entries, lint_entries, lint_file
 from tests.support.jobs import call
@@ -73,14 +74,19 @@ def test_a_cleaned_list_keeps_its_order_and_maps_the_old_ids():
     assert ids == [0, None, 1, 0, None, 2]
 
 
-def test_lint_writes_a_list_without_errors_and_exits_with_2_before(tmp_path):
+def test_lint_writes_a_list_without_errors_and_exits_with_2_before(tmp_path, capsys):
     path, fixed = tmp_path / "list.json", tmp_path / "fixed.json"
     path.write_text(json.dumps(["dog", "dog", "U.S.", "cat"]))
     assert call("lint_metadata", "--metadata", path) == 2
-    assert call("lint_metadata", "--metadata", path, "--fix", fixed) == 0
+    following = f"Next: metaclip-spark lint-metadata {path} --fix FIXED.json"
+    assert capsys.readouterr().out.splitlines()[-1] == following
+    assert main([word.replace("FIXED.json", str(fixed)) for word in following.split()[2:]]) == 0
+    run = "Next: metaclip-spark curate --archives ARCHIVES --output OUTPUT --threshold-t T --metadata"
+    assert capsys.readouterr().out.splitlines()[-1] == f"{run} {fixed}"
     assert json.loads(fixed.read_text()) == ["dog", "cat"]
     assert json.loads((tmp_path / "fixed.id_map.json").read_text()) == [0, 0, None, 1]
     assert call("lint_metadata", "--metadata", fixed) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{run} {fixed}"
 
 
 def test_a_list_of_nothing_but_errors_is_refused(tmp_path, capsys):
@@ -109,7 +115,11 @@ def test_two_lists_side_by_side(tmp_path, capsys):
         "title": (1, 1, ["Rome"], ["Paris"]),
     }
     assert call("diff_metadata", "--old", old, "--new", new, "--output", tmp_path / "diff.json") == 0
-    assert "+ title 'Rome'" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "+ title 'Rome'" in told
+    assert told.endswith(
+        f"wrote {tmp_path / 'diff.json'}\nNext: metaclip-spark match --metadata {new} --output OUTPUT --overwrite\n"
+    )
     assert json.loads((tmp_path / "diff.json").read_text())[1]["added"] == ["cat"]
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "metadata.json").write_text('["dog"]')
