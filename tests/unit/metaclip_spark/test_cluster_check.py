@@ -31,7 +31,7 @@ def test_check_cluster_takes_and_checks_all_options_of_curate(tmp_path, metadata
     assert call("check_cluster", *options, "--languages", "eng") == 2
     assert "--languages eng: fastText knows no such language; did you mean en?" in capfd.readouterr().err
     assert call("check_cluster", *options, "--export-curated", tmp_path / "out" / "copy") == 2
-    assert "lie in one another" in capfd.readouterr().err
+    assert "overlap: give a folder outside of it" in capfd.readouterr().err
 
 
 def test_other_versions_and_unreadable_archives_are_found(tmp_path, metadata, capfd, monkeypatch):
