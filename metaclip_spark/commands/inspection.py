@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from metaclip_spark.commands.show import entry_option, next_command, show
 from metaclip_spark.config.inspection import ExplainConfig, PathConfig, PlanConfig
 from metaclip_spark.config.job import job
+from metaclip_spark.errors import said_of
 
 if TYPE_CHECKING:
     from metaclip_spark.reports.records import Explanation
@@ -19,7 +20,8 @@ def plan_threshold(config: PlanConfig) -> None:
 
     if config.curve:
         check_chart_path(config.curve)
-    run = open_run(config.run, name="plan", s3_packages=config.s3_packages, finished=False)
+    with said_of("--run"):
+        run = open_run(config.run, name="plan", s3_packages=config.s3_packages, finished=False)
     run.spark.sparkContext.setJobDescription("plan")
     plan = plan_thresholds(run, config)
     again = ["--overwrite"] if run.state.sample else []
@@ -38,7 +40,8 @@ def explain_pair(config: ExplainConfig) -> None:
     from metaclip_spark.runs.open import open_run
     from metaclip_spark.runs.step import SAMPLE
 
-    run = open_run(config.run, name="explain", s3_packages=config.s3_packages)
+    with said_of("--run"):
+        run = open_run(config.run, name="explain", s3_packages=config.s3_packages)
     threshold = run.manifest(SAMPLE).numbers.threshold_t
     explained = explain(run, config)
     lines = explain_lines(explained, threshold)

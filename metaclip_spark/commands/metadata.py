@@ -7,6 +7,7 @@ from pathlib import Path
 from metaclip_spark.commands.show import next_command, show
 from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, job
 from metaclip_spark.config.metadata import DiffConfig, LintConfig, MetadataOutput, MetadataSources, MetadataThresholds
+from metaclip_spark.errors import said_of
 
 _RUN = ("--archives", "ARCHIVES", "--output", "OUTPUT", "--threshold-t", "T")
 """What a run needs beside its metadata list, for the user to fill in."""
@@ -53,7 +54,11 @@ def diff_metadata(config: DiffConfig) -> None:
     from metaclip_spark.metadata_builder.text_report import diff_lines
     from metaclip_spark.stores.local_store import LocalStore
 
-    differences = compare_lists(load_sourced_list(config.old), load_sourced_list(config.new))
+    with said_of("--old"):
+        old = load_sourced_list(config.old)
+    with said_of("--new"):
+        new = load_sourced_list(config.new)
+    differences = compare_lists(old, new)
     if config.output:
         content = json.dumps([asdict(difference) for difference in differences], ensure_ascii=False, indent=2)
         output = Path(config.output)

@@ -131,8 +131,10 @@ def test_the_version_is_shown(capsys):
 
 def test_a_verb_that_does_not_exist_is_refused_in_one_line(capsys):
     assert main(["curat", "--help"]) == 2
+    assert capsys.readouterr().err == "error: metaclip-spark has no verb 'curat': did you mean curate?\n"
+    assert main(["zzz"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: metaclip-spark has no verb 'curat': use one of curate, extract, ")
+    assert said.startswith("error: metaclip-spark has no verb 'zzz': use one of curate, extract, ")
     assert said.count("\n") == 1
 
 
