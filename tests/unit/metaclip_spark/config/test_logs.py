@@ -188,17 +188,15 @@ def test_a_failed_command_leaves_the_logger_as_it_was():
     assert logging.getLogger(PACKAGE).handlers == handlers
 
 
-def test_a_bar_is_drawn_only_where_the_log_goes_to_a_terminal():
+@pytest.mark.parametrize("level", ["info", "warning"])
+def test_a_bar_is_drawn_only_where_the_log_goes_to_a_terminal_with_what_is_no_warning(level, monkeypatch):
     assert terminal() is None
     with logging_to_stderr(LogConfig(log_format="json")):
         assert terminal() is None
-    console = Console(force_terminal=True)
-    handler = RichHandler(console=console)
-    logging.getLogger(PACKAGE).addHandler(handler)
-    try:
-        assert terminal() is console
-    finally:
-        logging.getLogger(PACKAGE).removeHandler(handler)
+    handler = RichHandler(console=Console(force_terminal=True))
+    monkeypatch.setattr("metaclip_spark.config.logs._handler", lambda *_: handler)
+    with logging_to_stderr(LogConfig(log_level=level)):
+        assert terminal() is (handler.console if level == "info" else None)
 
 
 def test_a_terminal_gets_the_lines_as_they_are(capsys, monkeypatch):
