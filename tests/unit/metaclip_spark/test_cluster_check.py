@@ -20,7 +20,7 @@ def test_a_run_would_work_here(tmp_path, metadata, capfd):
     *lines, last, following = capfd.readouterr().out.strip().splitlines()
     assert all(line.startswith("ok ") for line in lines)
     assert len(lines) == 6
-    assert "pairs/s; extraction of all 12 takes about " in lines[-1]
+    assert "pairs/s; extraction of all 12 archives takes about " in lines[-1]
     assert last == "ready: a run should work here"
     assert following.startswith(f"Next: metaclip-spark curate --archives {SAMPLE} --metadata ")
     assert not (tmp_path / "out" / "check").exists()

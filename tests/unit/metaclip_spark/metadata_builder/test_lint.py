@@ -10,6 +10,7 @@ import pytest
 from metaclip_spark.commands.main import main
 from metaclip_spark.metadata_builder.diff import compare_lists, load_sourced_list
 from metaclip_spark.metadata_builder.lint import can_match, clean_entries, lint_entries, lint_file
+from metaclip_spark.metadata_builder.text_report import lint_lines
 from tests.support.jobs import call
 from udfs.matching.spacing import matches_entry, spacing
 from udfs.pairs.text import clean_text
@@ -65,6 +66,35 @@ def test_each_trait_is_found_once():
         "stop word": ("info", (8,)),
         "number": ("info", (9,)),
     }
+
+
+def test_each_trait_reads_as_a_sentence_of_one_entry_and_of_several():
+    one = ["dog", "U.S.", "dog", "cat ,", "cat  ,", "DOG", "7", 5, " ", "xo\u0308"]
+    assert list(lint_lines(one, lint_entries(one), 1)) == [
+        "error: 1 entry is not a string: #7 5",
+        "error: 1 entry is empty or white space only: #8 ' '",
+        "error: 1 entry repeats an earlier one: #2 'dog'",
+        "error: 1 entry can never match: #1 'U.S.'",
+        "warning: 1 entry has the spaced form of an earlier one: #4 'cat  ,'",
+        "warning: 1 entry is not in Unicode's form NFC: #9 'xo\u0308'",
+        "info: 1 entry differs from an earlier one in case only: #5 'DOG'",
+        "info: 1 one-character entry: #6 '7'",
+        "info: 1 number-only entry: #6 '7'",
+        "10 entries, 4 with errors",
+    ]
+    several = [*one, 6, "  ", "cat ,", "3.5", "cat   ,", "yo\u0308", "Dog", "8"]
+    assert list(lint_lines(several, lint_entries(several), 1)) == [
+        "error: 2 entries are not strings, such as #7 5",
+        "error: 2 entries are empty or white space only, such as #8 ' '",
+        "error: 2 entries repeat earlier ones, such as #2 'dog'",
+        "error: 2 entries can never match, such as #1 'U.S.'",
+        "warning: 3 entries have the spaced form of an earlier one, such as #4 'cat  ,'",
+        "warning: 2 entries are not in Unicode's form NFC, such as #9 'xo\u0308'",
+        "info: 2 entries differ from an earlier one in case only, such as #5 'DOG'",
+        "info: 2 one-character entries, such as #6 '7'",
+        "info: 3 number-only entries, such as #6 '7'",
+        "18 entries, 8 with errors",
+    ]
 
 
 def test_a_cleaned_list_keeps_its_order_and_maps_the_old_ids():
