@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from pyspark.errors import PySparkException
@@ -76,6 +77,22 @@ def test_progress_is_an_object_with_its_numbers(capsys):
     assert told["progress"] == {
         "done": 2, "total": 8, "unit": "archives", "pairs": 5, "seconds_elapsed": 30.0, "seconds_left": 90.0,
     }  # fmt: skip
+
+
+def test_progress_of_archives_never_falls_back():
+    completed = [[0], [4], [], [1], [6]]
+    stages = SimpleNamespace(
+        getActiveStageIds=lambda: range(len(completed[0])),
+        getStageInfo=lambda stage: SimpleNamespace(numCompletedTasks=completed[0][stage], numTasks=6),
+    )
+    spark = SimpleNamespace(sparkContext=SimpleNamespace(statusTracker=lambda: stages))
+    progress = StepProgress("extract", "archives", total=8, done_before=2)
+    seen = []
+    while completed:
+        progress.look(spark)
+        seen.append(progress.done)
+        completed.pop(0)
+    assert seen == [2, 6, 6, 6, 8]
 
 
 def test_progress_does_not_count_what_says_nothing():
