@@ -109,7 +109,7 @@ def _sizes(paths: Sequence[ArchivePath], options: FetchOptions) -> list[int]:
 
 def _input_in_words(archives: int, pending: int, size: int | None, *, is_exact: bool) -> str:
     if not pending:
-        return f"all {archives:,} are extracted already"
+        return f"{counted(archives, 'archive')}, extracted already"
     kept = f" of {archives:,}, the others are extracted already" if pending < archives else ""
     bytes_in_all = f", {'' if is_exact else 'about '}{in_bytes(size)}" if size is not None else ""
     return f"{counted(pending, 'archive')}{kept}{bytes_in_all}; the first can be read"
@@ -253,10 +253,11 @@ def _canary(
     failed = [row["archive"] for row in archives if row["status"] == "failed"]
     factor = size / read if size and read else len(paths) / number
     at_once = min(cores, len(paths))
+    of_all = f"{'all ' if len(paths) > 1 else ''}{counted(len(paths), 'archive')}"
     verdict.add(
         "canary",
         f"{failed[0]} could not be extracted: see the lines above" if failed else None,
-        f"{counted(number, 'archive')} in {seconds:.1f} s, {pairs / seconds:,.0f} pairs/s; extraction of all "
-        f"{len(paths):,} takes about {_duration(seconds * factor * number / at_once)} on {counted(cores, 'core')} and "
-        f"writes about {in_bytes(written * factor)} of raw pairs",
+        f"{counted(number, 'archive')} in {seconds:.1f} s, {pairs / seconds:,.0f} pairs/s; extraction of {of_all} "
+        f"takes about {_duration(seconds * factor * number / at_once)} on {counted(cores, 'core')} and writes about "
+        f"{in_bytes(written * factor)} of raw pairs",
     )

@@ -4,7 +4,7 @@ import shlex
 from functools import partial
 from typing import TYPE_CHECKING
 
-from metaclip_spark.commands.show import next_command, show
+from metaclip_spark.commands.show import entry_option, next_command, show
 from metaclip_spark.config.curation import (
     ExportConfig,
     ExtractConfig,
@@ -223,9 +223,8 @@ def _next_lines(output: str, report: "Report", curated: str) -> list[str]:
     """Gives the three commands that a finished run is most often followed by."""
     thinned = [entry.entry_text for entry in report.profile.most_cut if entry.kept < entry.entry_count]
     entries = thinned or [entry.entry_text for entry in report.head_entries]
-    # What acts on a terminal is not shown there; what begins with a dash needs its option beside it.
-    entry = next((entry for entry in entries if entry.isprintable()), "a")
-    which = [f"--entry={entry}"] if entry.startswith("-") else ["--entry", entry]
+    # What acts on a terminal is not shown there.
+    which = entry_option(next((entry for entry in entries if entry.isprintable()), "a"))
     return [
         "",
         f"Next, to look at pairs of an entry{' that were dropped' if thinned else ''}:",

@@ -1,8 +1,14 @@
 """The commands that read a run and write nothing into it."""
 
-from metaclip_spark.commands.show import next_command, show
+from typing import TYPE_CHECKING
+
+from metaclip_spark.commands.show import entry_option, next_command, show
 from metaclip_spark.config.inspection import ExplainConfig, PathConfig, PlanConfig
 from metaclip_spark.config.job import job
+from metaclip_spark.errors import said_of
+
+if TYPE_CHECKING:
+    from metaclip_spark.reports.records import Explanation
 
 
 @job(PlanConfig, resumes=False)
@@ -14,7 +20,8 @@ def plan_threshold(config: PlanConfig) -> None:
 
     if config.curve:
         check_chart_path(config.curve)
-    run = open_run(config.run, name="plan", s3_packages=config.s3_packages, finished=False)
+    with said_of("--run"):
+        run = open_run(config.run, name="plan", s3_packages=config.s3_packages, finished=False)
     run.spark.sparkContext.setJobDescription("plan")
     plan = plan_thresholds(run, config)
     again = ["--overwrite"] if run.state.sample else []
@@ -33,9 +40,27 @@ def explain_pair(config: ExplainConfig) -> None:
     from metaclip_spark.runs.open import open_run
     from metaclip_spark.runs.step import SAMPLE
 
-    run = open_run(config.run, name="explain", s3_packages=config.s3_packages)
+    with said_of("--run"):
+        run = open_run(config.run, name="explain", s3_packages=config.s3_packages)
     threshold = run.manifest(SAMPLE).numbers.threshold_t
-    show(explain_lines(explain(run, config), threshold))
+    explained = explain(run, config)
+    lines = explain_lines(explained, threshold)
+    show([*lines, *([""] if lines[-1] else []), f"Next: {_after_explain(config, explained)}"])
+
+
+def _after_explain(config: ExplainConfig, explained: "Explanation") -> str:
+    """Gives the command that goes on: an entry's dropped pairs, the pairs of an entry of a text, or the thresholds."""
+    entry = explained.entry
+    if entry is not None:
+        found, more = [entry.entry_text] if entry.dropped and not config.dropped else [], ["--dropped"]
+    else:
+        texts = [pair.text for pair in explained.pairs] or [text for text in [explained.text] if text]
+        found, more = [each.entry_text for text in texts for each in text.entries], []
+    # What acts on a terminal is not shown there.
+    shown = next((text for text in found if text.isprintable()), None)
+    if shown is None:
+        return next_command("plan", "--run", config.run)
+    return next_command("explain", "--run", config.run, *entry_option(shown), *more)
 
 
 @job(PathConfig, resumes=False)

@@ -20,7 +20,7 @@ from metaclip_spark.commands.metadata import build_metadata, diff_metadata, lint
 from metaclip_spark.commands.show import show
 from metaclip_spark.config.job import EXIT_DONE, Job, log_format_in, run_job
 from metaclip_spark.config.signals import leave_at_once_from_now_on
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, meant_by
 
 PROGRAM = "metaclip-spark"
 VERBS: dict[str, Job] = {
@@ -59,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(verb: str) -> None:
-    raise ConfigError(f"{PROGRAM} has no verb {verb!r}: use one of {', '.join(VERBS)}")
+    near = meant_by(verb, VERBS)
+    advice = f"did you mean {near}?" if near else f"use one of {', '.join(VERBS)}"
+    raise ConfigError(f"{PROGRAM} has no verb {verb!r}: {advice}")
 
 
 def _help_lines() -> list[str]:

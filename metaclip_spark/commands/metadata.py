@@ -7,6 +7,10 @@ from pathlib import Path
 from metaclip_spark.commands.show import next_command, show
 from metaclip_spark.config.job import EXIT_DONE, EXIT_USER_MUST_CHANGE, job
 from metaclip_spark.config.metadata import DiffConfig, LintConfig, MetadataOutput, MetadataSources, MetadataThresholds
+from metaclip_spark.errors import said_of
+
+_RUN = ("--archives", "ARCHIVES", "--output", "OUTPUT", "--threshold-t", "T")
+"""What a run needs beside its metadata list, for the user to fill in."""
 
 
 @job(MetadataSources, MetadataThresholds, MetadataOutput, resumes=False)
@@ -33,11 +37,14 @@ def lint_metadata(config: LintConfig) -> int:
     from metaclip_spark.metadata_builder.text_report import lint_lines
 
     entries, findings, digest = lint_file(config.metadata, config.fix)
-    show(lint_lines(entries, findings, config.examples))
-    if config.fix:
-        show([f"wrote {config.fix} with the digest {digest}"])
-        return EXIT_DONE
-    return EXIT_USER_MUST_CHANGE if any(finding.severity == "error" for finding in findings) else EXIT_DONE
+    has_errors = any(finding.severity == "error" for finding in findings) and not config.fix
+    if has_errors:
+        following = next_command("lint-metadata", config.metadata, "--fix", "FIXED.json")
+    else:
+        following = next_command("curate", *_RUN, "--metadata", config.fix or config.metadata)
+    wrote = [f"wrote {config.fix} with the digest {digest}"] if config.fix else []
+    show([*lint_lines(entries, findings, config.examples), *wrote, f"Next: {following}"])
+    return EXIT_USER_MUST_CHANGE if has_errors else EXIT_DONE
 
 
 @job(DiffConfig, resumes=False)
@@ -47,9 +54,15 @@ def diff_metadata(config: DiffConfig) -> None:
     from metaclip_spark.metadata_builder.text_report import diff_lines
     from metaclip_spark.stores.local_store import LocalStore
 
-    differences = compare_lists(load_sourced_list(config.old), load_sourced_list(config.new))
-    show(diff_lines(differences, config.examples))
+    with said_of("--old"):
+        old = load_sourced_list(config.old)
+    with said_of("--new"):
+        new = load_sourced_list(config.new)
+    differences = compare_lists(old, new)
     if config.output:
         content = json.dumps([asdict(difference) for difference in differences], ensure_ascii=False, indent=2)
         output = Path(config.output)
         LocalStore(output.parent).put(output.name, content.encode() + b"\n")
+    wrote = [f"wrote {config.output}"] if config.output else []
+    following = next_command("match", "--metadata", config.new, "--output", "OUTPUT", "--overwrite")
+    show([*diff_lines(differences, config.examples), *wrote, f"Next: {following}"])

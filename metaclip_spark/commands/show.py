@@ -17,6 +17,7 @@ _SCRIPTS = {
     "plan": "plan_threshold",
     "explain": "explain_pair",
     "lint-metadata": "lint_metadata",
+    "benchmark": "benchmark_clip",
 }
 """Verb to the script in jobs/ that does the same."""
 
@@ -27,6 +28,11 @@ def next_command(verb: str, *arguments: str) -> str:
     is_script = script.parent.name == "jobs"
     program = ["python", f"{script.with_name(_SCRIPTS[verb])}.py"] if is_script else ["metaclip-spark", verb]
     return shlex.join([*program, *arguments])
+
+
+def entry_option(entry: str) -> list[str]:
+    """Gives a metadata entry as an option's value; one that begins with a dash needs its option beside it."""
+    return [f"--entry={entry}"] if entry.startswith("-") else ["--entry", entry]
 
 
 def _logs() -> ModuleType:

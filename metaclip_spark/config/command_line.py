@@ -189,7 +189,7 @@ def _checked_path(option: str, text: str) -> str:
     scheme, separator, rest = text.partition("://")
     if separator:
         if scheme.lower() in _WEB_SCHEMES and not _is_url(text):
-            raise ConfigError(f"{option} begins with {scheme}://, but is no valid URL: correct what follows")
+            raise ConfigError(f"{option} begins with {scheme}://, but is not a valid URL: correct what follows")
         if not rest or (rest.startswith("/") and scheme.lower() in _BUCKET_SCHEMES):
             raise ConfigError(f"{option} is {_shown(text)}, which names no bucket or folder: write it in full")
         return text

@@ -272,7 +272,7 @@ def _ending(error: BaseException, *, resumes: bool) -> _Ending:
         trace = urls_without_credentials(str(error))
         told = f"a Spark job failed: {root_cause(trace)}{_remedy(trace)}; {again}"
         return _Ending(EXIT_FAILED, told, trace=trace)
-    line = urls_without_credentials(one_line(str(error)))
+    line = urls_without_credentials(one_line(_told_by(error)))
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
         line = f"{package} is not installed for {sys.executable}: activate .venv or pip install '.[spark]'"
@@ -285,6 +285,13 @@ def _ending(error: BaseException, *, resumes: bool) -> _Ending:
         return _Ending(EXIT_FAILED, f"{_what_is_full(error)}, then run the same command{with_resume}")
     retry = "run again with --resume" if resumes else "run it again"
     return _Ending(EXIT_FAILED, f"{line}: mend that, then {retry}" if isinstance(error, OSError) else line)
+
+
+def _told_by(error: BaseException) -> str:
+    """What an error says, an operating system's with the file first and without its number."""
+    if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str):
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _what_is_full(error: OSError) -> str:

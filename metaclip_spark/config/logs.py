@@ -102,7 +102,9 @@ class _Holder(logging.Handler):
 
 
 def terminal() -> Console | None:
-    """The terminal that the log goes to, where a progress bar may be drawn; None where it goes elsewhere."""
+    """The terminal for a progress bar: that of the log; None where it goes elsewhere, or holds warnings only."""
+    if not logging.getLogger(PACKAGE).isEnabledFor(logging.INFO):
+        return None
     handlers = [*logging.getLogger(PACKAGE).handlers, *logging.getLogger().handlers]
     consoles = [handler.console for handler in handlers if isinstance(handler, RichHandler)]
     return next((console for console in consoles if console.is_terminal), None)

@@ -149,7 +149,7 @@ def _arranged(texts: list[Any], counts: list[Any], path: str, metadata: Metadata
             shown = ", ".join(brief(text) for text in found[:MOST_SHOWN])
             raise MetadataError(
                 f"{path} holds counts of another metadata list: {counted(len(found), 'entry', 'entries')} "
-                f"{faults[len(found) > 1]}, such as {shown}"
+                f"{faults[len(found) > 1]}, such as {shown}; give counts of this list"
             )
     if len(by_text) != len(texts):
         repeated = counted(len(texts) - len(by_text), "entry", "entries")

@@ -75,7 +75,7 @@ class Report(records.Report):
         """Gives the funnel as a pandas DataFrame.
 
         Returns:
-            Columns from, to, pieces and share (of what came in); one row per result and per reason of loss.
+            Columns from, to, count and share (of what came in); one row per result and per reason of loss.
         """
         return frames.funnel_frame(self)
 

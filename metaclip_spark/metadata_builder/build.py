@@ -327,7 +327,7 @@ def _add_bigrams(bigrams: DataFrame, unigrams: DataFrame, thresholds: MetadataTh
     given = bigrams.where("count > 0").count()
     if given > report.seen:
         built.warnings.append(
-            f"{given - report.seen:,} of {counted(given, 'bigram')} left out: a word of each is no unigram, or "
+            f"{given - report.seen:,} of {counted(given, 'bigram')} left out: a word of each is not a unigram, or "
             "rarer than the bigram; give counts of one text"
         )
     _add(candidates, report, thresholds.bigram_budget, thresholds, built)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from metaclip_spark.entries import read_unchecked_entries
 from metaclip_spark.entries.matchable import can_match
-from metaclip_spark.errors import MetadataError
+from metaclip_spark.errors import MetadataError, said_of
 from metaclip_spark.metadata_builder.entry_list import digest_of
 from metaclip_spark.stores.local_store import LocalStore
 from udfs.matching.spacing import spacing
@@ -98,7 +98,8 @@ def lint_file(path: str, fix: str | None = None) -> tuple[list[object], list[Fin
     Raises:
         MetadataError: If the file cannot be read, or nothing is left to write.
     """
-    entries: list[object] = read_unchecked_entries(path)
+    with said_of("--metadata"):
+        entries: list[object] = read_unchecked_entries(path)
     findings = lint_entries(entries)
     if not fix:
         return entries, findings, ""

@@ -17,6 +17,23 @@ _ADJECTIVES = {
 }
 """Findings that read better before the word "entries"."""
 
+_PREDICATES = {
+    "not a string": ("is not a string", "are not strings"),
+    "empty or white space only": ("is empty or white space only", "are empty or white space only"),
+    "repeats an earlier entry": ("repeats an earlier one", "repeat earlier ones"),
+    "can never match": ("can never match", "can never match"),
+    "has the spaced form of an earlier entry": (
+        "has the spaced form of an earlier one",
+        "have the spaced form of an earlier one",
+    ),
+    "not in Unicode's form NFC": ("is not in Unicode's form NFC", "are not in Unicode's form NFC"),
+    "differs from an earlier entry in case only": (
+        "differs from an earlier one in case only",
+        "differ from an earlier one in case only",
+    ),
+}
+"""All others, said of one entry and of several."""
+
 _COUNTS_HEAD = ("source", "seen", "reached", "overlap", "dropped", "over budget", "kept")
 
 
@@ -59,8 +76,9 @@ def lint_lines(entries: Sequence[object], findings: Sequence[Finding], examples:
         shown = ", ".join(f"#{index} {_shown(entries[index])}" for index in finding.ids[:examples])
         kind = _ADJECTIVES.get(finding.name, "")
         number = counted(len(finding.ids), f"{kind}entry", f"{kind}entries")
-        named = number if kind else f"{number}: {finding.name}"
-        yield f"{finding.severity}: {named}" + (f", such as {shown}" if shown else "")
+        said = "" if kind else f" {_PREDICATES[finding.name][len(finding.ids) > 1]}"
+        joint = ", such as " if len(finding.ids) > examples else ": "
+        yield f"{finding.severity}: {number}{said}" + (f"{joint}{shown}" if shown else "")
     errors = {index for finding in findings if finding.severity == "error" for index in finding.ids}
     yield f"{counted(len(entries), 'entry', 'entries')}, {len(errors)} with errors"
 

@@ -61,7 +61,7 @@ def read_wordnet(path: str, form: str = "published", options: FetchOptions = DEF
                 continue
             fields = line.split(" ")
             if len(fields) <= _FIRST_LEMMA or not fields[0].isdigit():
-                raise InputError(f"line {number} of {file} in {path} is no synset: fetch WordNet's data files again")
+                raise InputError(f"line {number} of {file} in {path} is not a synset: fetch WordNet's data files again")
             synsets += 1
             names.add(synset_name(fields[_FIRST_LEMMA], form))
     return WordNet(version, synsets, tuple(sorted(names - {""})))

@@ -112,18 +112,10 @@ def size_chart(rows: Sequence[PlanRow], chosen: int | None, palette: Palette = O
     """Draws the expected size against t, both axes in logarithm: the threshold explorer's curve."""
     figure, axes = new_figure(palette)
     axes.plot([row.threshold_t for row in rows], [row.expected_size for row in rows], color=palette.first)
-    if chosen is not None:
-        axes.axvline(chosen, color=palette.mark, linestyle="--", linewidth=1.1)
-        axes.annotate(
-            f"t = {short_number(chosen)}",
-            (chosen, 0.02),
-            xycoords=("data", "axes fraction"),
-            xytext=(5, 0),
-            textcoords="offset points",
-            color=palette.mark,
-        )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    if chosen is not None:
+        _mark_size(axes, chosen, next(row.expected_size for row in rows if row.threshold_t == chosen), palette)
     axes.set_xlabel("threshold t")
     axes.set_ylabel("expected curated pairs")
     return finished(figure, axes, palette, legend=False)
@@ -228,6 +220,23 @@ def finished(figure: Figure, axes: Axes, palette: Palette, *, legend: bool = Tru
     if legend and axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, labelcolor=palette.ink)
     return figure
+
+
+def _mark_size(axes: Axes, threshold: int, size: float, palette: Palette) -> None:
+    """Marks a threshold and its size, with a label at the foot, on the side of the line that has room."""
+    axes.axvline(threshold, color=palette.mark, linestyle="--", linewidth=1.1)
+    axes.plot([threshold], [size], marker="o", color=palette.mark)
+    least, most = axes.get_xlim()
+    is_left = threshold**2 < least * most
+    axes.annotate(
+        f"t = {threshold:,}: {size:,.0f} pairs",
+        (threshold, 0.02),
+        xycoords=("data", "axes fraction"),
+        xytext=(7 if is_left else -7, 0),
+        textcoords="offset points",
+        ha="left" if is_left else "right",
+        color=palette.mark,
+    )
 
 
 def _label_line(axes: Axes, where: tuple[float, float], text: str, palette: Palette) -> None:

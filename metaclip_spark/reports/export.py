@@ -33,7 +33,7 @@ def check_export(folder: str, output: OutputConfig) -> None:
     session_for(storage, "metaclip-spark", output)
     place, run = resolved_place(folder), resolved_place(output.output)
     if f"{place}/".startswith(f"{run}/") or f"{run}/".startswith(f"{place}/"):
-        raise ConfigError(f"--export-curated {folder} and the run {output.output} lie in one another: give another one")
+        raise ConfigError(f"--export-curated {folder} and the run {output.output} overlap: give a folder outside of it")
     if isinstance(storage.root, Path) and storage.root.exists() and not storage.root.is_dir():
         raise ConfigError(f"--export-curated {folder} is a file: give an empty folder")
     names = storage.names("")

@@ -31,7 +31,7 @@ def funnel_frame(report: Report) -> "pd.DataFrame":
         left = {f"- {reason}": number for reason, number in line.reasons.items() if number}
         for name, number in {line.went_out: line.out_number, **left}.items():
             rows.append((line.came_in, name, number, number / max(1, line.in_number)))
-    return _frame(rows, columns=["from", "to", "pieces", "share"])
+    return _frame(rows, columns=["from", "to", "count", "share"])
 
 
 def entries_frame(rows: list[ListedEntry]) -> "pd.DataFrame":

@@ -206,7 +206,7 @@ def _read(root: Storage, name: str) -> _Found:
     run = Run(None, storage, OutputConfig(output=output), read_log(storage))
     state = run.state
     if not state.number and not state.waves and not state.tables:
-        raise InputError(f"{output} has no log of what counts: it is no run, or only a part of one")
+        raise InputError(f"{output} has no log of what counts: it is not a run, or only a part of one")
     made = _made(run)
     sample = made.get(SAMPLE.name)
     told, notes = _told(storage, state)

@@ -237,8 +237,8 @@ def _ledger(storage: Storage) -> Iterator[tuple[str, _LedgerEntry]]:
         except msgspec.ValidationError as error:
             by_another = "use the version that wrote it, " if UNKNOWN_KEY in str(error) else ""
             raise InputError(
-                f"{storage.root}/{LEDGER}/{name} is no ledger entry ({error}): {by_another}restore it, or delete it, "
-                "and --resume extracts its archives again"
+                f"{storage.root}/{LEDGER}/{name} is not a ledger entry ({error}): {by_another}restore it, or delete "
+                "it, and --resume extracts its archives again"
             ) from None
 
 

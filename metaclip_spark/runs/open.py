@@ -50,6 +50,7 @@ from udfs.sources.credentials import without_credentials
 log = logging.getLogger(__name__)
 
 _DONE = {"match": "matched", "count": "counted", "sample": "sampled"}
+_NO_RUN = "is not a run: give the folder that was a run's --output"
 _AGAIN = {"match": "matches", "count": "counts", "sample": "samples"}
 
 
@@ -140,7 +141,7 @@ def open_run(path: str, *, name: str = "read", s3_packages: bool = False, finish
     if finished:
         check_finished(storage, read)
     elif not _is_extracted(read.state):
-        raise InputError(f"{storage.root} is not a run: give the folder that was a run's --output")
+        raise InputError(f"{storage.root} {_NO_RUN}")
 
     def session_to_read() -> SparkSession:
         session = _session(application, output)
@@ -187,9 +188,10 @@ def check_finished(storage: Storage, read: Log) -> None:
     state = read.state
     if state.finished or (not state.changed and is_finished_1(storage)):
         return
-    what = "is unfinished" if _is_extracted(state) or state.number else "is not a run"
+    if not (_is_extracted(state) or state.number):
+        raise InputError(f"{storage.root} {_NO_RUN}")
     raise InputError(
-        f"{storage.root} {what}: give the folder of a finished run, or finish this one with --resume or "
+        f"{storage.root} is unfinished: give the folder of a finished run, or finish this one with --resume or "
         "metaclip-spark report"
     )
 

@@ -51,7 +51,8 @@ class StepProgress:
         stages = [info for stage in tracker.getActiveStageIds() if (info := tracker.getStageInfo(stage)) is not None]
         running = sum(stage.numCompletedTasks for stage in stages)
         if self.unit == "archives":
-            self.done = min(self.total, self.done_before + running)
+            # Between two stages of a wave none is active.
+            self.done = max(self.done, min(self.total, self.done_before + running))
         elif stages:
             self.total = sum(stage.numTasks for stage in stages)
             self.done = running

@@ -236,7 +236,7 @@ class Run:
         return pa.concat_tables(cast) if cast else schema.empty_table()
 
     def partitions(self, rows: int) -> int:
-        """Chooses into how many partitions a table of at most so many rows is shuffled.
+        """Chooses into how many partitions a table of at most this many rows is shuffled.
 
         One per file, and at least one per core while each has `SMALLEST_PARTITION_ROWS`.
         """

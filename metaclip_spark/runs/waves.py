@@ -37,7 +37,7 @@ NORMAL_REASON = "record.skipped_"
 NAMED_ARCHIVES = 5
 UNKNOWN_RECORDS = "record.skipped_unknown"
 _NOT_ARCHIVES = {"archive.error_page": "an HTML or XML page", "archive.not_an_archive": "another kind of file"}
-_RAISED = re.compile(r"^\w+Error: ")
+_RAISED = re.compile(r"^(?:\w+Error: )?(?:\[Errno \d+\] )?")
 _TITLE = re.compile(r"<title[^>]*>([^<]+)", re.IGNORECASE)
 _NO_RESPONSES = {
     f"{NORMAL_REASON}{kind}"

@@ -29,7 +29,7 @@ def parquet_rows(store: ObjectStore, root: str, files: Mapping[str, int]) -> dic
         Name -> rows, in the same order.
 
     Raises:
-        InputError: A file is gone, or is no Parquet file of that size.
+        InputError: A file is gone, or is not a Parquet file of that size.
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         try:
@@ -49,7 +49,7 @@ def _rows(store: ObjectStore, root: str, name: str, size: int) -> int:
         # The reader looks for nothing but the footer: the rest need not be there.
         return int(pq.read_metadata(pa.BufferReader(_MAGIC + footer)).num_rows)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{root}/{name} is no Parquet file of {size} bytes: {error}") from None
+        raise InputError(f"{root}/{name} is not a Parquet file of {size} bytes: {error}") from None
 
 
 def _footer(store: ObjectStore, name: str, size: int) -> bytes:

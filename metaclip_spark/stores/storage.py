@@ -179,7 +179,7 @@ class Storage:
         """Reads a JSON object; None where there is none.
 
         Raises:
-            InputError: If it is no JSON object; the message ends in `advice`.
+            InputError: If it is not a JSON object; the message ends in `advice`.
         """
         content = self._objects.read(name)
         if content is None:
@@ -189,7 +189,7 @@ class Storage:
         except (ValueError, RecursionError):
             raise InputError(f"{self.root}/{name} is not JSON: {advice}") from None
         if not isinstance(found, dict):
-            raise InputError(f"{self.root}/{name} is no JSON object: {advice}")
+            raise InputError(f"{self.root}/{name} is not a JSON object: {advice}")
         return found
 
     def names(self, folder: str) -> list[str]:
@@ -216,7 +216,7 @@ class Storage:
         """Counts the rows of Parquet files by their footers, from names with their bytes.
 
         Raises:
-            InputError: A file is gone, or is no Parquet file of that size.
+            InputError: A file is gone, or is not a Parquet file of that size.
         """
         return parquet_footers.parquet_rows(self._objects, without_credentials(str(self.root)), files)
 

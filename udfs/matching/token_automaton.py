@@ -174,7 +174,7 @@ def open_token_tables(path: str, metadata_digest: str) -> TokenTables:
     """
     with Path(path).open("rb") as file:
         if not file.read(1):
-            raise ValueError(f"{path} is empty, no file of token tables; build them again")
+            raise ValueError(f"{path} is empty, not a file of token tables; build them again")
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     header = _read_header(content, path)
     if header.metadata_digest != metadata_digest:
@@ -204,7 +204,7 @@ def _read_header(content: mmap.mmap, path: str) -> _Header:
     """
     end = content.find(b"\n", len(_MAGIC))
     if content[: len(_MAGIC)] != _MAGIC or end < 0:
-        raise ValueError(f"{path} is no file of token tables; build them again")
+        raise ValueError(f"{path} is not a file of token tables; build them again")
     header = json.loads(content[len(_MAGIC) : end])
     if header["version"] != _VERSION:
         raise ValueError(f"the token tables {path} have version {header['version']}, not {_VERSION}; build them again")

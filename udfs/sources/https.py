@@ -120,7 +120,7 @@ def _follow(method: str, path: str, options: FetchOptions, headers: dict[str, st
         try:
             url = urldefrag(urljoin(url, location)).url
         except ValueError:
-            raise OSError(f"{shown}: a redirect that points to no valid URL: ask the site's owner") from None
+            raise OSError(f"{shown}: a redirect that points to an invalid URL: ask the site's owner") from None
         shown = f"{without_credentials(path)} (redirected to {without_credentials(url)})"
         if url.partition("://")[0].lower() not in SCHEMES:
             raise OSError(f"{shown}: only redirects to http:// and https:// are followed: give the file's own URL")
@@ -133,7 +133,7 @@ def _request(method: str, url: str, shown: str, options: FetchOptions, headers: 
     try:
         return pool.request(method, url, headers=headers, preload_content=False, redirect=False)
     except urllib3.exceptions.LocationValueError:
-        raise OSError(f"{shown} is no valid URL: check it") from None
+        raise OSError(f"{shown} is not a valid URL: check it") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         if is_refused(error):
             raise RefusedConnectionError(shown, url) from None

@@ -136,7 +136,7 @@ def read_count_line(line: bytes, kind: str) -> CountedWords:
         named = " and ".join(f"a {name.replace('_', ' ')}" for name in wanted)
         raise ValueError(f"{_shown(line)} is not {named} and a count, separated by tabs")
     if not count.isdigit() or len(count) > _MOST_DIGITS or int(count) > _LARGEST_COUNT:
-        raise ValueError(f"the count {_shown(count)} is no whole number of at least 0")
+        raise ValueError(f"the count {_shown(count)} is not a whole number of at least 0")
     if kind == "title":
         return _title(words[0]), int(count)
     try:

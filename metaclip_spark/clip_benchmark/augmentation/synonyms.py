@@ -60,7 +60,7 @@ def _single_words(line: str, file: Path) -> set[str]:
         count = int(fields[_WORD_COUNT_FIELD], 16)
     except (IndexError, ValueError):
         raise InputError(
-            f"{file} has a line that is no synset: {line[:60]!r}; fetch WordNet's data files again"
+            f"{file} has a line that is not a synset: {line[:60]!r}; fetch WordNet's data files again"
         ) from None
     first = _WORD_COUNT_FIELD + 1
     words = (field.partition("(")[0].lower() for field in fields[first : first + 2 * count : 2])

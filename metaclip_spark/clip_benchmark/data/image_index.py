@@ -74,7 +74,7 @@ def index_images(folder: Path) -> ImageIndex:
         InputError: If there is nothing of that kind, or a row names an image outside the folder.
     """
     if not folder.is_dir():
-        raise InputError(f"--images {folder} is no folder: give img2dataset's output or a folder with a mapping")
+        raise InputError(f"--images {folder} is not a folder: give img2dataset's output or a folder with a mapping")
     index = ImageIndex()
     known = 0
     for tar in sorted(folder.rglob("*.tar")):
@@ -115,7 +115,7 @@ def _row_of_member(path: Path, name: str, content: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         row = None
     if not isinstance(row, dict):
-        raise InputError(f"{path}: its member {name} is no JSON object: download that tar again, or take it out")
+        raise InputError(f"{path}: its member {name} is not a JSON object: download that tar again, or take it out")
     return row
 
 

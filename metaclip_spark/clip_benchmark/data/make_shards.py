@@ -68,7 +68,7 @@ def make_shards(config: ShardsConfig) -> MadeShards:
     write_shards(output, _samples(pairs, images, lost), lost, config.samples_per_shard)
     made = MadeShards(len(pairs), len(pairs) - lost.total(), dict(sorted(lost.items())))
     if made.samples == 0:
-        raise ConfigError(f"no pair of {config.pairs} has a picture in {config.images}: {'; '.join(made.lines())}")
+        raise ConfigError(f"--images {config.images} holds no image of {config.pairs}: {'; '.join(made.lines())}")
     return made
 
 
@@ -126,7 +126,7 @@ def _check_output(output: Path, config: ShardsConfig) -> None:
     found = sorted(path.name for path in output.iterdir()) if output.exists() else []
     unexpected = [name for name in found if not (name.endswith(".tar") or name.startswith((INDEX_FILE, ".")))]
     if unexpected:
-        raise OutputExistsError(f"--output {output} holds {unexpected[0]}, which is no shard: give another folder")
+        raise OutputExistsError(f"--output {output} holds {unexpected[0]}, which is not a shard: give another folder")
     if found and not config.overwrite:
         raise OutputExistsError(f"--output {output} holds shards: give --overwrite to replace them")
 

@@ -118,7 +118,7 @@ def member_offsets(path: Path) -> NDArray[np.int64]:
                     offsets = found.setdefault(key, [_ABSENT] * 4)
                     _note(offsets, extension.lower(), member.offset_data, member.size)
     except (tarfile.TarError, OSError) as error:
-        raise InputError(f"{path} is no readable tar ({error}): make it again") from None
+        raise InputError(f"{path} is not a readable tar ({error}): make it again") from None
     return np.array(list(found.values()), np.int64).reshape(-1, 4)
 
 

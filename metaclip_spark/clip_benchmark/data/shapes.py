@@ -106,7 +106,7 @@ def make_shapes(folder: Path, config: ShapesConfig) -> ShapesPool:
         return read_shapes(folder, settings)
     unexpected = sorted({path.name for path in folder.glob("[!.]*")} - _OURS)
     if unexpected:
-        raise OutputExistsError(f"{folder} holds {unexpected[0]}, which is no part of a pool: give an empty folder")
+        raise OutputExistsError(f"{folder} holds {unexpected[0]}, which is not part of a pool: give an empty folder")
     for partial in (IMAGES_FOLDER, TEST_FOLDER):
         shutil.rmtree(folder / partial, ignore_errors=True)
     classes = class_words(config.pool_classes)

@@ -85,7 +85,9 @@ class DrawingsConfig:
         for name in PACKAGES:
             given = getattr(self, name)
             if given and not Path(given).is_dir():
-                raise ConfigError(f"--{name} {given} is no folder: give that of the package's files, or leave it out")
+                raise ConfigError(
+                    f"--{name} {given} is not a folder: give that of the package's files, or leave it out"
+                )
 
 
 @dataclass(frozen=True)

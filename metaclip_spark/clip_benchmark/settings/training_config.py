@@ -51,7 +51,7 @@ class TrainingConfig:
         steps: Length of the run, and of its learning rate's schedule.
         batch_size: Samples per process and step; without it the size's.
         warmup_steps: Steps in which the learning rate rises.
-        checkpoint_every_steps: Steps between two checkpoints; at most so many are trained again after a kill.
+        checkpoint_every_steps: Steps between two checkpoints; at most this many are trained again after a kill.
         learning_rate: Peak; without it the preset's.
         weight_decay: Without it the preset's.
         image_pixels: Side of the square images; without it the size's.

@@ -24,7 +24,7 @@ def explain_lines(explained: Explanation, threshold: int | str) -> list[str]:
             lines.append(f"  language         {pair.language} with probability {pair.language_probability:.3f}")
         lines += [f"  draw             {pair.draw:.6f}", f"  verdict          {pair.verdict}", ""]
     if explained.pairs_in_all > len(explained.pairs):
-        lines += [f"{explained.pairs_in_all:,} pairs in all; the first {len(explained.pairs)} are shown", ""]
+        lines += [_more(explained), ""]
     if explained.text is not None and not explained.pairs:
         lines += ["the text alone", *_text_lines(explained.text, threshold), ""]
         if explained.rejected is None:
@@ -53,8 +53,12 @@ def _pairs_in_brief(explained: Explanation) -> list[str]:
             f"  verdict          {pair.verdict}",
         ]
     if explained.pairs_in_all > len(explained.pairs):
-        lines += ["", f"{explained.pairs_in_all:,} pairs in all; --limit shows more than {len(explained.pairs)}"]
+        lines += ["", _more(explained)]
     return lines
+
+
+def _more(explained: Explanation) -> str:
+    return f"{explained.pairs_in_all:,} pairs in all; --limit shows more than {len(explained.pairs)}"
 
 
 def _text_lines(explained: ExplainedText, threshold: int | str) -> list[str]:

@@ -30,7 +30,7 @@ def put_index(storage: Storage, page: str) -> str:
     """
     there = storage.read_object(PAGE)
     if there is not None and _mark().encode() not in there:
-        raise InputError(f"--index: {storage.root}/{PAGE} is no index of runs: move it, or give another folder")
+        raise InputError(f"--index: {storage.root}/{PAGE} is not an index of runs: move it, or give another folder")
     storage.put_text(PAGE, page)
     return f"{storage.root}/{PAGE}"
 

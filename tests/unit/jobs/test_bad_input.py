@@ -64,7 +64,7 @@ def test_missing_line_of_a_path_list(tmp_path, capfd, balance):
     options = ("--archives", paths, "--archives-prefix", SAMPLE, *balance, "--output", tmp_path / "out")
     assert call("curate", *options, "--attempts", 2) == 1
     last = capfd.readouterr().err.splitlines()[-1]
-    assert last.startswith("error: --archives: lost.warc.gz could not be read: [Errno 2] No such file or directory")
+    assert last.startswith("error: --archives: lost.warc.gz could not be read: No such file or directory")
     assert last.endswith("; --resume tries it again, --max-failed-archives 1 goes on without it")
     assert call("curate", *options, "--resume", "--attempts", 1, "--max-failed-archives", 1) == 0
     statuses = {row["archive"]: row["status"] for row in rows(tmp_path / "out", "archives")}
@@ -353,6 +353,12 @@ def test_output_below_a_file(tmp_path, capfd):
     (tmp_path / "file").write_text("")
     message = refused(capfd, "curate", "--archives", ONE, *BALANCE, "--output", tmp_path / "file" / "out")
     assert "file" in message
+
+
+def test_output_where_nothing_can_be_made(capfd):
+    message = refused(capfd, "curate", "--archives", ONE, *BALANCE, "--output", "/proc/run")
+    assert message.startswith("error: --output /proc/run cannot be written to: ")
+    assert "No such file or directory" in message
 
 
 HUGE = 2**63 - 1

@@ -20,7 +20,7 @@ def test_a_run_would_work_here(tmp_path, metadata, capfd):
     *lines, last, following = capfd.readouterr().out.strip().splitlines()
     assert all(line.startswith("ok ") for line in lines)
     assert len(lines) == 6
-    assert "pairs/s; extraction of all 12 takes about " in lines[-1]
+    assert "pairs/s; extraction of all 12 archives takes about " in lines[-1]
     assert last == "ready: a run should work here"
     assert following.startswith(f"Next: metaclip-spark curate --archives {SAMPLE} --metadata ")
     assert not (tmp_path / "out" / "check").exists()
@@ -31,7 +31,7 @@ def test_check_cluster_takes_and_checks_all_options_of_curate(tmp_path, metadata
     assert call("check_cluster", *options, "--languages", "eng") == 2
     assert "--languages eng: fastText knows no such language; did you mean en?" in capfd.readouterr().err
     assert call("check_cluster", *options, "--export-curated", tmp_path / "out" / "copy") == 2
-    assert "lie in one another" in capfd.readouterr().err
+    assert "overlap: give a folder outside of it" in capfd.readouterr().err
 
 
 def test_other_versions_and_unreadable_archives_are_found(tmp_path, metadata, capfd, monkeypatch):

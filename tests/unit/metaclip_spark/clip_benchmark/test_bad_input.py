@@ -61,10 +61,10 @@ def test_shards_without_one_good_sample_are_an_error(config, tmp_path):
     ("files", "error", "message"),
     [
         ({}, ConfigError, "holds no tars"),
-        ({"00000.tar": b""}, InputError, "no readable tar"),
+        ({"00000.tar": b""}, InputError, "is not a readable tar"),
         ({"00000.tar": b"\0" * 10240}, ConfigError, "holds no samples"),
         ({"shards.json": b"{}"}, InputError, "does not describe shards"),
-        ({"shards.json": b'{"shards": [{"name": "00000.tar", "samples": 8}]}'}, InputError, "no readable tar"),
+        ({"shards.json": b'{"shards": [{"name": "00000.tar", "samples": 8}]}'}, InputError, "is not a readable tar"),
     ],
 )
 def test_a_folder_that_is_no_shards_is_an_error(config, tmp_path, files, error, message):

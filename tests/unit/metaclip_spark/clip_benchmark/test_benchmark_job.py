@@ -108,6 +108,7 @@ def test_a_folder_may_hold_the_pool_and_another_grid_the_same_cells(finished, ca
     options = [*OPTIONS, "--data", str(finished / "data" / "shapes"), "--grid", "product", "--seeds", "1"]
     assert call(finished, *options, "--caption-kinds", "v1", "--arms", "random", "all") == 0
     shown, told = capsys.readouterr()
+    assert shown.splitlines()[-1].endswith(" --arms random all --steps 6 --output OUTPUT")
     assert "2 cells" in told
     assert "chance 16.7%" in shown
     assert "balanced - random" in shown
@@ -129,7 +130,7 @@ def test_bad_input_is_told_in_one_line(finished, tmp_path, capsys):
         (["--grid", "product", "--variants", "blip"], "--variants is 'blip'"),
         (["--grid", "product", "--text-depths", "two"], "--text-depths is"),
         (["--data", str(tmp_path)], "lacks pairs.parquet"),
-        (["--data", "drawings", "--openclipart", str(tmp_path / "none")], "is no folder"),
+        (["--data", "drawings", "--openclipart", str(tmp_path / "none")], "is not a folder"),
         (["--warmup-steps", "400"], "--warmup-steps"),
         (["--synonyms", str(tmp_path / "none")], "is not there"),
         (["--bogus"], "--help"),

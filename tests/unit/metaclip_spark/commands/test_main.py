@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from metaclip_spark import __version__
+from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
+from metaclip_spark.commands import clip_benchmark
 from metaclip_spark.commands.main import VERBS, main
 from tests.support.jobs import CHECKOUT, load
 
@@ -131,8 +133,10 @@ def test_the_version_is_shown(capsys):
 
 def test_a_verb_that_does_not_exist_is_refused_in_one_line(capsys):
     assert main(["curat", "--help"]) == 2
+    assert capsys.readouterr().err == "error: metaclip-spark has no verb 'curat': did you mean curate?\n"
+    assert main(["zzz"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: metaclip-spark has no verb 'curat': use one of curate, extract, ")
+    assert said.startswith("error: metaclip-spark has no verb 'zzz': use one of curate, extract, ")
     assert said.count("\n") == 1
 
 
@@ -170,3 +174,18 @@ def test_the_console_script_is_declared():
 
     project = tomllib.loads((Path(CHECKOUT) / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"metaclip-spark": "metaclip_spark.commands.main:main"}
+
+
+@pytest.mark.parametrize(
+    ("grid", "has_learnt", "following"),
+    [
+        ("arms", True, "--output runs/a --grid arms --steps 40 --primary-seeds 10"),
+        ("product", True, "--output runs/a --grid product --primary-seeds=5 --steps 40 --seeds 6"),
+        ("arms", False, "--grid arms --primary-seeds=5 --steps 80 --output OUTPUT"),
+    ],
+)
+def test_the_benchmark_goes_on_with_more_seeds_or_else_with_more_steps(monkeypatch, grid, has_learnt, following):
+    typed = f"--output runs/a --grid {grid} --primary-seeds=5 --steps 40"
+    monkeypatch.setattr(clip_benchmark, "typed_options", typed.split)
+    config = GridConfig(output="runs/a", grid=grid, steps=40)
+    assert " ".join(clip_benchmark._following_options(config, has_learnt=has_learnt)) == following

@@ -286,7 +286,7 @@ def test_every_path_option_refuses_what_names_nothing(job, name):
         ("caf\udce9", "not UTF-8"),
         ("s3:///x", "no bucket or folder"),
         ("hdfs://", "no bucket or folder"),
-        ("https://[x", "begins with https://, but is no valid URL"),
+        ("https://[x", "begins with https://, but is not a valid URL"),
         ("https://[x\0", "NUL character"),
         ("~no-such-user/x", "no such home folder"),
     ],

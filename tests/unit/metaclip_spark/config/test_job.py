@@ -38,6 +38,25 @@ def test_exit_codes(error, code, capsys):
 
 
 @pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            OSError(errno.EIO, "Input/output error", "/data/run/pool/part-0.parquet"),
+            "error: /data/run/pool/part-0.parquet: Input/output error: mend that, then run again with --resume\n",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/list"), "error: /data/list: Permission denied\n"),
+        (OSError("s3://bucket/run: the answer broke off"), "error: s3://bucket/run: the answer broke off: mend that,"),
+    ],
+)
+def test_an_error_of_the_operating_system_begins_with_the_file(error, line, capsys):
+    def job() -> None:
+        raise error
+
+    assert run_job(job) == (2 if isinstance(error, PermissionError) else 1)
+    assert capsys.readouterr().err.startswith(line)
+
+
+@pytest.mark.parametrize(
     ("error", "told"),
     [
         (ConfigError("--x is wrong"), [("--x is wrong", True)]),

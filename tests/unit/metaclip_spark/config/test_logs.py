@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from pyspark.errors import PySparkException
@@ -61,7 +62,7 @@ def test_results_are_objects_too(tmp_path, capsys):
     shown = capsys.readouterr()
     (result,) = map(json.loads, shown.out.splitlines())
     (end,) = map(json.loads, shown.err.splitlines())
-    assert (result["event"], result["lines"][-1]) == ("result", "2 entries, 1 with errors")
+    assert (result["event"], result["lines"][-2]) == ("result", "2 entries, 1 with errors")
     assert (end["event"], end["level"], end["exit_code"]) == ("end", "error", 2)
 
 
@@ -76,6 +77,22 @@ def test_progress_is_an_object_with_its_numbers(capsys):
     assert told["progress"] == {
         "done": 2, "total": 8, "unit": "archives", "pairs": 5, "seconds_elapsed": 30.0, "seconds_left": 90.0,
     }  # fmt: skip
+
+
+def test_progress_of_archives_never_falls_back():
+    completed = [[0], [4], [], [1], [6]]
+    stages = SimpleNamespace(
+        getActiveStageIds=lambda: range(len(completed[0])),
+        getStageInfo=lambda stage: SimpleNamespace(numCompletedTasks=completed[0][stage], numTasks=6),
+    )
+    spark = SimpleNamespace(sparkContext=SimpleNamespace(statusTracker=lambda: stages))
+    progress = StepProgress("extract", "archives", total=8, done_before=2)
+    seen = []
+    while completed:
+        progress.look(spark)
+        seen.append(progress.done)
+        completed.pop(0)
+    assert seen == [2, 6, 6, 6, 8]
 
 
 def test_progress_does_not_count_what_says_nothing():
@@ -188,17 +205,15 @@ def test_a_failed_command_leaves_the_logger_as_it_was():
     assert logging.getLogger(PACKAGE).handlers == handlers
 
 
-def test_a_bar_is_drawn_only_where_the_log_goes_to_a_terminal():
+@pytest.mark.parametrize("level", ["info", "warning"])
+def test_a_bar_is_drawn_only_where_the_log_goes_to_a_terminal_with_what_is_no_warning(level, monkeypatch):
     assert terminal() is None
     with logging_to_stderr(LogConfig(log_format="json")):
         assert terminal() is None
-    console = Console(force_terminal=True)
-    handler = RichHandler(console=console)
-    logging.getLogger(PACKAGE).addHandler(handler)
-    try:
-        assert terminal() is console
-    finally:
-        logging.getLogger(PACKAGE).removeHandler(handler)
+    handler = RichHandler(console=Console(force_terminal=True))
+    monkeypatch.setattr("metaclip_spark.config.logs._handler", lambda *_: handler)
+    with logging_to_stderr(LogConfig(log_level=level)):
+        assert terminal() is (handler.console if level == "info" else None)
 
 
 def test_a_terminal_gets_the_lines_as_they_are(capsys, monkeypatch):

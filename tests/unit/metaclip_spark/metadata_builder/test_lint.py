@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from metaclip_spark.commands.main import main
 from metaclip_spark.metadata_builder.diff import compare_lists, load_sourced_list
 from metaclip_spark.metadata_builder.lint import can_match, clean_entries, lint_entries, lint_file
+from metaclip_spark.metadata_builder.text_report import lint_lines
 from tests.support.jobs import call
 from udfs.matching.spacing import matches_entry, spacing
 from udfs.pairs.text import clean_text
@@ -66,6 +68,35 @@ def test_each_trait_is_found_once():
     }
 
 
+def test_each_trait_reads_as_a_sentence_of_one_entry_and_of_several():
+    one = ["dog", "U.S.", "dog", "cat ,", "cat  ,", "DOG", "7", 5, " ", "xo\u0308"]
+    assert list(lint_lines(one, lint_entries(one), 1)) == [
+        "error: 1 entry is not a string: #7 5",
+        "error: 1 entry is empty or white space only: #8 ' '",
+        "error: 1 entry repeats an earlier one: #2 'dog'",
+        "error: 1 entry can never match: #1 'U.S.'",
+        "warning: 1 entry has the spaced form of an earlier one: #4 'cat  ,'",
+        "warning: 1 entry is not in Unicode's form NFC: #9 'xo\u0308'",
+        "info: 1 entry differs from an earlier one in case only: #5 'DOG'",
+        "info: 1 one-character entry: #6 '7'",
+        "info: 1 number-only entry: #6 '7'",
+        "10 entries, 4 with errors",
+    ]
+    several = [*one, 6, "  ", "cat ,", "3.5", "cat   ,", "yo\u0308", "Dog", "8"]
+    assert list(lint_lines(several, lint_entries(several), 1)) == [
+        "error: 2 entries are not strings, such as #7 5",
+        "error: 2 entries are empty or white space only, such as #8 ' '",
+        "error: 2 entries repeat earlier ones, such as #2 'dog'",
+        "error: 2 entries can never match, such as #1 'U.S.'",
+        "warning: 3 entries have the spaced form of an earlier one, such as #4 'cat  ,'",
+        "warning: 2 entries are not in Unicode's form NFC, such as #9 'xo\u0308'",
+        "info: 2 entries differ from an earlier one in case only, such as #5 'DOG'",
+        "info: 2 one-character entries, such as #6 '7'",
+        "info: 3 number-only entries, such as #6 '7'",
+        "18 entries, 8 with errors",
+    ]
+
+
 def test_a_cleaned_list_keeps_its_order_and_maps_the_old_ids():
     entries = ["dog", "U.S.", "cat", "dog", "", "Cat"]
     cleaned, ids = clean_entries(entries, lint_entries(entries))
@@ -73,14 +104,19 @@ def test_a_cleaned_list_keeps_its_order_and_maps_the_old_ids():
     assert ids == [0, None, 1, 0, None, 2]
 
 
-def test_lint_writes_a_list_without_errors_and_exits_with_2_before(tmp_path):
+def test_lint_writes_a_list_without_errors_and_exits_with_2_before(tmp_path, capsys):
     path, fixed = tmp_path / "list.json", tmp_path / "fixed.json"
     path.write_text(json.dumps(["dog", "dog", "U.S.", "cat"]))
     assert call("lint_metadata", "--metadata", path) == 2
-    assert call("lint_metadata", "--metadata", path, "--fix", fixed) == 0
+    following = f"Next: metaclip-spark lint-metadata {path} --fix FIXED.json"
+    assert capsys.readouterr().out.splitlines()[-1] == following
+    assert main([word.replace("FIXED.json", str(fixed)) for word in following.split()[2:]]) == 0
+    run = "Next: metaclip-spark curate --archives ARCHIVES --output OUTPUT --threshold-t T --metadata"
+    assert capsys.readouterr().out.splitlines()[-1] == f"{run} {fixed}"
     assert json.loads(fixed.read_text()) == ["dog", "cat"]
     assert json.loads((tmp_path / "fixed.id_map.json").read_text()) == [0, 0, None, 1]
     assert call("lint_metadata", "--metadata", fixed) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{run} {fixed}"
 
 
 def test_a_list_of_nothing_but_errors_is_refused(tmp_path, capsys):
@@ -109,7 +145,11 @@ def test_two_lists_side_by_side(tmp_path, capsys):
         "title": (1, 1, ["Rome"], ["Paris"]),
     }
     assert call("diff_metadata", "--old", old, "--new", new, "--output", tmp_path / "diff.json") == 0
-    assert "+ title 'Rome'" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "+ title 'Rome'" in told
+    assert told.endswith(
+        f"wrote {tmp_path / 'diff.json'}\nNext: metaclip-spark match --metadata {new} --output OUTPUT --overwrite\n"
+    )
     assert json.loads((tmp_path / "diff.json").read_text())[1]["added"] == ["cat"]
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "metadata.json").write_text('["dog"]')

@@ -24,10 +24,10 @@ def test_an_empty_folder_or_none_is_fine(output, tmp_path):
 @pytest.mark.parametrize(
     ("folder", "told"),
     [
-        ("run", "lie in one another"),
-        ("run/exported", "lie in one another"),
-        ("link/exported", "lie in one another"),
-        (".", "lie in one another"),
+        ("run", "overlap: give a folder outside of it"),
+        ("run/exported", "overlap: give a folder outside of it"),
+        ("link/exported", "overlap: give a folder outside of it"),
+        (".", "overlap: give a folder outside of it"),
         ("full", "holds a.txt: give an empty folder"),
         ("full/a.txt", "is a file: give an empty folder"),
         ("a*", "which Spark takes for a pattern"),
@@ -43,7 +43,7 @@ def test_any_other_folder_is_refused(output, tmp_path, folder, told):
 
 def test_a_bucket_that_holds_the_run_is_refused():
     for export, run in (("s3a://bucket/runs/a/x", "s3://bucket/runs/a"), ("s3://bucket/runs", "s3a://bucket//runs/a")):
-        with pytest.raises(ConfigError, match="lie in one another"):
+        with pytest.raises(ConfigError, match="overlap: give a folder outside of it"):
             check_export(export, OutputConfig(output=run))
 
 

@@ -181,7 +181,7 @@ def test_what_holds_no_runs_is_refused_in_one_line(folder, tmp_path, monkeypatch
         (("--index", f"{tmp_path}/[a]"), "--index {0}/[a] holds [, which Spark takes for a pattern"),
         (("--index", folder / "begun"), "is a run: give the folder that holds it"),
         (("--index", folder), "holds more than 12 folders: give one further down"),
-        (("--index", tmp_path / "site"), "index.html is no index of runs"),
+        (("--index", tmp_path / "site"), "index.html is not an index of runs"),
         (("--index", folder, "--output", folder / "begun"), "give exactly one of --output"),
         (("--index", folder, "--require", "curated>=1"), "leave out --against, --require, --resume"),
         (("--index", folder, "--resume"), "leave out --against, --require, --resume"),

@@ -290,7 +290,13 @@ def test_the_explain_job(output, tables, capsys):
     assert (
         told.index("entry            'in'") < told.index("entry            'a'") < told.index("entry            'dog'")
     )
-    assert told.endswith("the pool has no pair with this text\n")
+    assert told.endswith(f"the pool has no pair with this text\n\n{following('explain', output)} --entry never\n")
+    assert call("explain_pair", "--run", output, "--text", "zzz") == 0
+    assert capsys.readouterr().out.endswith(f"\n\n{following('plan', output)}\n")
+
+
+def following(verb, output):
+    return f"Next: metaclip-spark {verb} --run {output}"
 
 
 def test_the_pairs_of_an_entry_are_shown_with_what_became_of_them(output, tables, capsys):
@@ -305,9 +311,12 @@ def test_the_pairs_of_an_entry_are_shown_with_what_became_of_them(output, tables
     assert f"  dropped          {len(passed - curated)} by the draw\n" in told
     assert [line.split()[1] for line in told.splitlines() if line.startswith("pair ")] == sorted(matched - curated)[:3]
     assert told.count("verdict          dropped by the ") == 3
-    assert told.endswith(f"{len(matched - curated)} pairs in all; --limit shows more than 3\n")
+    last = f"{len(matched - curated)} pairs in all; --limit shows more than 3\n\n{following('plan', output)}\n"
+    assert told.endswith(last)
     assert call("explain_pair", "--run", output, "--entry", "dog", "--limit", 1000) == 0
-    assert capsys.readouterr().out.count("\npair ") == len(matched)
+    told = capsys.readouterr().out
+    assert told.count("\npair ") == len(matched)
+    assert told.endswith(f"{following('explain', output)} --entry dog --dropped\n")
     assert call("explain_pair", "--run", output, "--entry", "doggg") == 2
     told = capsys.readouterr().err
     assert told.endswith(

@@ -47,7 +47,7 @@ def test_an_object_that_is_no_ledger_entry_is_refused_by_name(storage, entry, wr
     with pytest.raises(InputError) as refused:
         read_log(storage)
     told = str(refused.value)
-    assert told.startswith(f"{storage.root}/ledger/00001-bb.json is no ledger entry (")
+    assert told.startswith(f"{storage.root}/ledger/00001-bb.json is not a ledger entry (")
     assert wrong in told
     assert "): restore it" in told
     assert "\n" not in told

@@ -74,7 +74,7 @@ NOT_OBJECT_IDS = ["list", "null", "number", "text", "cut", "empty", "no_utf8", "
 )
 def test_what_is_no_json_object_is_refused_by_name(storage, name, advice, content):
     storage.put_bytes(name, content.encode(errors="surrogateescape"))
-    with pytest.raises(InputError, match=f"{name} is (not JSON|no JSON object): {advice}") as refused:
+    with pytest.raises(InputError, match=f"{name} is not (JSON|a JSON object): {advice}") as refused:
         read(storage, name)
     assert "\n" not in str(refused.value)
 
@@ -191,7 +191,7 @@ def test_what_a_newer_version_wrote_is_refused_by_name_and_layout(storage, name)
     assert "layout 1" in str(refused.value)
     assert ": use that version" in str(refused.value)
     storage.put_json(name, {**found, "colour": "red"})
-    what = "is no ledger entry" if "ledger" in name else "is not what this version"
+    what = "is not a ledger entry" if "ledger" in name else "is not what this version"
     with pytest.raises(InputError, match=rf"{name} {what} .*unknown field `colour`.*use the version"):
         read(storage, name)
 

@@ -1,6 +1,7 @@
 """What is Hadoop's own: sessions, threads, errors of Java, places, and stores that show a file when it is closed."""
 
 import os
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,7 @@ from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.stores import hadoop_store
 from metaclip_spark.stores.hadoop_store import HadoopStore
 from metaclip_spark.stores.storage import Storage
+from tests.support.jobs import CHECKOUT, call
 
 METHODS = {
     "put": lambda store: store.put("a/x", b"1"),
@@ -44,6 +46,20 @@ def test_an_unfinished_put_is_hidden(spark, tmp_path, monkeypatch):
         store.put("expected_kept/part-00000.parquet", b"x")
     assert spark
     assert names[0].startswith(".part-00000")
+
+
+def test_an_index_of_runs_is_written_where_hadoop_alone_reaches_it(on_hdfs, tmp_path, capsys):
+    for name in ("finished", "stopped"):
+        shutil.copytree(CHECKOUT / "tests/data/stored_run" / name, tmp_path / "runs" / name)
+    for path in (tmp_path / "runs").rglob("*"):
+        if path.is_file() and path.suffix != ".parquet":
+            on_hdfs.put(str(path.relative_to(tmp_path)), path.read_bytes())
+    # The third puts its page over the second's.
+    for root in (str(tmp_path), on_hdfs.place, on_hdfs.place):
+        assert call("report_curation", "--index", f"{root}/runs") == 0
+        assert capsys.readouterr().out == f"2 runs: 1 done, 1 stopped\nIndex: {root}/runs/index.html\n"
+    page = on_hdfs.read("runs/index.html").decode()
+    assert page.replace(on_hdfs.place, str(tmp_path)) == (tmp_path / "runs" / "index.html").read_text()
 
 
 @pytest.mark.parametrize("method", ["put", "create"])

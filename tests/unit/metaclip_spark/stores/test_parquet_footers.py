@@ -1,4 +1,4 @@
-"""Rows by footers: short and long ones, and what is no Parquet file."""
+"""Rows by footers: short and long ones, and what is not a Parquet file."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,7 +52,7 @@ WHOLE = packed(5)
     [
         b"",
         b"PAR1",
-        b"text that is no Parquet file",
+        b"text that is not a Parquet file",
         WHOLE[:-1],
         WHOLE + b"\n",
         WHOLE[-8:],
@@ -64,12 +64,12 @@ WHOLE = packed(5)
 )
 def test_a_file_that_is_no_parquet_is_named(storage, content):
     files = put(storage, {"part-0.parquet": packed(3), "part-1.parquet": content})
-    with pytest.raises(InputError, match=rf"part-1\.parquet is no Parquet file of {len(content)} bytes"):
+    with pytest.raises(InputError, match=rf"part-1\.parquet is not a Parquet file of {len(content)} bytes"):
         storage.parquet_rows(files)
 
 
 def test_a_file_of_another_size_than_it_was_written_with_is_no_parquet(storage):
     files = put(storage, {"part-0.parquet": packed(3)})
     for size in (files[f"{FOLDER}/part-0.parquet"] + wrong for wrong in (-9, -1, 1, 9, 1000)):
-        with pytest.raises(InputError, match=rf"part-0\.parquet is no Parquet file of {size} bytes"):
+        with pytest.raises(InputError, match=rf"part-0\.parquet is not a Parquet file of {size} bytes"):
             storage.parquet_rows({f"{FOLDER}/part-0.parquet": size})

@@ -175,8 +175,8 @@ def test_foreign_cut_and_empty_files_are_refused(tmp_path):
     content = path.read_bytes()
     for damaged, message in (
         (content[:-9], "cut short within edge_filter"),
-        (content[:40], "no file of token tables"),
-        (b"PAR1" + content, "no file of token tables"),
+        (content[:40], "not a file of token tables"),
+        (b"PAR1" + content, "not a file of token tables"),
         (b"", "is empty"),
         (content.replace(b'"version": 1', b'"version": 9'), "version 9"),
     ):

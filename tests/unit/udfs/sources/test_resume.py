@@ -379,7 +379,7 @@ def test_redirects_take_no_credentials_to_another_host():
         ("file:///etc/passwd", r"\(redirected to file:///etc/passwd\): only redirects"),
         ("s3://bucket/key", r"\(redirected to s3://bucket/key\): only redirects"),
         ("/again?x=secret", r"/again\?\.\.\.\): more than 5 redirects"),
-        ("http://[broken/", "points to no valid URL"),
+        ("http://[broken/", "points to an invalid URL"),
         ("", "status 302"),
     ],
 )

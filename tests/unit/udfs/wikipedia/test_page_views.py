@@ -115,11 +115,11 @@ def test_ready_counts_are_read_plain_and_packed():
 @pytest.mark.parametrize(
     ("content", "kind", "line", "message"),
     [
-        (b"dog\t3\ncat\t-1\n", "unigram", 2, "the count '-1' is no whole number of at least 0"),
-        (b"dog\tmany\n", "unigram", 1, "the count 'many' is no whole number"),
-        (b"dog\t3.5\n", "unigram", 1, "the count '3.5' is no whole number"),
-        (b"dog\t99999999999999999999\n", "unigram", 1, "is no whole number"),
-        (b"dog\t" + b"9" * 5000 + b"\n", "unigram", 1, "is no whole number of at least 0"),
+        (b"dog\t3\ncat\t-1\n", "unigram", 2, "the count '-1' is not a whole number of at least 0"),
+        (b"dog\tmany\n", "unigram", 1, "the count 'many' is not a whole number"),
+        (b"dog\t3.5\n", "unigram", 1, "the count '3.5' is not a whole number"),
+        (b"dog\t99999999999999999999\n", "unigram", 1, "is not a whole number"),
+        (b"dog\t" + b"9" * 5000 + b"\n", "unigram", 1, "is not a whole number of at least 0"),
         (b"dog 3\n", "unigram", 1, "'dog 3' is not a word and a count"),
         (b"new\tyork\t3\nnew\t3\n", "bigram", 2, "is not a word and a next word and a count"),
         (b"\xff\t3\n", "unigram", 1, "is not UTF-8"),

@@ -14,6 +14,8 @@ from PIL import Image
 from metaclip_spark.clip_benchmark.data.make_shards import make_shards, read_image_text_pairs
 from metaclip_spark.clip_benchmark.data.shards import read_index, read_samples
 from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
+from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from tests.support.paths import CHECKOUT
 from udfs.pairs.text import pair_id
@@ -153,7 +155,7 @@ def test_img2dataset_tars(tmp_path):
     whole = (images / "00000.tar").read_bytes()
     (images / "00000.tar").write_bytes(whole[:700])
     write_pairs(pairs, [("u/a", "one"), ("u/a", "other"), ("u/c", "three")])
-    with pytest.raises(ConfigError, match=r"no pair of .* has a picture.*3 - image_missing"):
+    with pytest.raises(ConfigError, match=r"holds no image of .*3 - image_missing"):
         make_shards(ShardsConfig(str(pairs), str(images), str(tmp_path / "cut")))
 
 
@@ -186,7 +188,7 @@ def test_bad_input_is_told_in_one_line(mapped, tmp_path):
     with pytest.raises(OutputExistsError, match="give --overwrite"):
         make_shards(ShardsConfig(str(pairs), str(images), str(output)))
     make_shards(ShardsConfig(str(pairs), str(images), str(output), overwrite=True))
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         make_shards(ShardsConfig(str(pairs), str(tmp_path / "none"), str(output), overwrite=True))
     assert read_index(output)["samples"] == 4
     for inside in (images, images.parent):
@@ -280,7 +282,7 @@ def test_a_tar_whose_json_is_no_object_is_refused_by_name(tmp_path, content):
     images.mkdir()
     write_tar(images / "00000.tar", jpg=picture("red", "JPEG"), json=content)
     write_pairs(tmp_path / "curated", ONE_PICTURE)
-    with pytest.raises(InputError, match=r"00000\.tar: its member 000000000\.json is no JSON object") as refused:
+    with pytest.raises(InputError, match=r"00000\.tar: its member 000000000\.json is not a JSON object") as refused:
         make_shards(ShardsConfig(str(tmp_path / "curated"), str(images), str(tmp_path / "shards")))
     assert "\n" not in str(refused.value)
 
@@ -323,7 +325,11 @@ def test_the_job_prints_the_funnel_and_returns_exit_codes(mapped, capsys):
     specification.loader.exec_module(module)
     options = ["--pairs", str(pairs), "--images", str(images), "--output", str(output)]
     assert module.main(options) == 0
-    assert "10 pairs -> 4 samples\n  1 - caption_empty" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "10 pairs -> 4 samples\n  1 - caption_empty" in told
+    _, following = told.splitlines()[-1].split(" -m metaclip_spark.clip_benchmark.training.train ")
+    (config,) = parse_configs(following.split(), "", TrainingConfig)
+    assert (config.train_shards, config.output) == (str(output), "CHECKPOINTS")
     assert module.main(options) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("error: --output")
