@@ -240,7 +240,7 @@ def take(log: Log, storage: Storage, applicant: Applicant) -> Owner:
             f"--output {storage.root} was taken by another driver a moment ago: wait for it"
         ) from None
     except OSError as error:
-        raise OutputExistsError(f"--output {storage.root} cannot be written to: {error}") from None
+        raise OutputExistsError(f"--output {storage.root} cannot be written to: {error.strerror or error}") from None
     if not refused:
         raise ConfigError(
             f"--output {storage.root} lies in a store that creates a name twice, so that two runs could not be told "
