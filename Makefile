@@ -120,8 +120,8 @@ test-yarn: $(VENV)/installed-tests $(SPARK35)/installed-spark ## whole runs on Y
 test-model: $(VENV)/installed-tests ## 20,000 schedules of drivers that share a folder, the long form
 	$(VENV)/bin/python -m tests.support.commit_model 20000
 
-test-loop: $(VENV)/installed-tests ## 60,000 mutated records and 400 damaged archives, read by the compiled loop and without it
-	$(VENV)/bin/python -m tests.support.loop_inputs 600 400
+test-loop: $(VENV)/installed-tests ## 60,000 made records, many of them broken, and 400 damaged archives, with the compiled loop and without
+	$(VENV)/bin/python -m tests.support.loop_inputs 2400 400
 
 test-pauses: $(VENV)/installed-tests ## a driver that falls asleep at every moment of a run while another one finishes it
 	@$(WITH_SPARK) $(VENV)/bin/python -m tests.end_to_end.pauses

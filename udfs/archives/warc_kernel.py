@@ -49,7 +49,7 @@ _MOST_DIGITS = 12
 _HYPHEN, _LINE_FEED, _RETURN, _SPACE, _ZERO = (ord(mark) for mark in "-\n\r 0")
 _OTHER_NAME = -2
 _NAMES = ("Content-Length", "WARC-Type", "Content-Type", "WARC-Target-URI", "WARC-Identified-Payload-Type")
-_LENGTH, _TYPE, _CONTENT_TYPE, _TARGET_URI, _ = range(len(_NAMES))
+_LENGTH, _TYPE, _CONTENT_TYPE, _TARGET_URI, _PAYLOAD_TYPE = range(len(_NAMES))
 _TYPED = tuple(kind for kind, name in enumerate(RECORD_TYPES) if has_typed_block(name))
 _PAGES = tuple(kind for kind, name in enumerate(RECORD_TYPES) if name in PAGE_TYPES)
 _LETTER = 0x20
@@ -78,6 +78,10 @@ class Header(NamedTuple):
         length: Content-Length.
         content_type: Where the value of Content-Type begins, `NOT_PLAIN` where there is none.
         content_type_end: Where it ends.
+        uri: Where the value of WARC-Target-URI begins, `NOT_PLAIN` where there is none.
+        uri_end: Where it ends.
+        payload_type: Where the value of WARC-Identified-Payload-Type begins, `NOT_PLAIN` where there is none.
+        payload_type_end: Where it ends.
     """
 
     kind: int
@@ -85,6 +89,10 @@ class Header(NamedTuple):
     length: int
     content_type: int
     content_type_end: int
+    uri: int
+    uri_end: int
+    payload_type: int
+    payload_type_end: int
 
 
 @part_of_kernel
@@ -130,7 +138,7 @@ def same_letters(content: Bytes, begin: int, end: int, word: Bytes) -> bool:
     return True
 
 
-def _table(words: Sequence[str]) -> tuple[Numbers, Bytes]:
+def word_table(words: Sequence[str]) -> tuple[Numbers, Bytes]:
     """Lays words out for compiled functions: their lengths, and their letters, a row for each."""
     lengths = np.array([len(word) for word in words], np.int64)
     letters = np.zeros((len(words), lengths.max()), np.uint8)
@@ -139,8 +147,8 @@ def _table(words: Sequence[str]) -> tuple[Numbers, Bytes]:
     return lengths, letters
 
 
-_KIND_LENGTHS, _KIND_LETTERS = _table(RECORD_TYPES)
-_NAME_LENGTHS, _NAME_LETTERS = _table(_NAMES)
+_KIND_LENGTHS, _KIND_LETTERS = word_table(RECORD_TYPES)
+_NAME_LENGTHS, _NAME_LETTERS = word_table(_NAMES)
 
 
 @part_of_kernel
@@ -180,7 +188,7 @@ def _name_end(content: Bytes, at: int) -> int:
 
 
 @part_of_kernel
-def _line_end(content: Bytes, at: int, end: int) -> int:
+def line_end_behind(content: Bytes, at: int, end: int) -> int:
     """Finds the CR LF that ends a line; `NOT_PLAIN` where an LF stands alone, or there is none."""
     while at < end:
         bits = _line_feeds(content, at)
@@ -218,16 +226,17 @@ def read_header(content: Bytes, begin: int, end: int) -> Header:
         space and a value that is not folded; the names that matter as the standard writes them, the record's type in
         small letters, and what the kind of record demands.
     """
-    nothing = Header(NOT_PLAIN, NOT_PLAIN, NOT_PLAIN, NOT_PLAIN, NOT_PLAIN)
-    kind, length, content_type, content_type_end, has_uri = NOT_PLAIN, NOT_PLAIN, NOT_PLAIN, NOT_PLAIN, False
-    if not starts_with(content, begin, end, _VERSION) or _line_end(content, begin, end) != begin + 8:
+    nothing = Header(NOT_PLAIN, NOT_PLAIN, NOT_PLAIN, NOT_PLAIN, NOT_PLAIN, NOT_PLAIN, NOT_PLAIN, NOT_PLAIN, NOT_PLAIN)
+    kind, length, content_type, content_type_end = NOT_PLAIN, NOT_PLAIN, NOT_PLAIN, NOT_PLAIN
+    uri, uri_end, payload_type, payload_type_end = NOT_PLAIN, NOT_PLAIN, NOT_PLAIN, NOT_PLAIN
+    if not starts_with(content, begin, end, _VERSION) or line_end_behind(content, begin, end) != begin + 8:
         return nothing
     if not _ZERO <= content[begin + 7] <= _ZERO + 1:
         return nothing
     at = begin + 10
     while content[at] != _RETURN:
         name_end = _name_end(content, at)
-        value, line_end = name_end + 2, _line_end(content, name_end, min(end, begin + _LONGEST_HEADER))
+        value, line_end = name_end + 2, line_end_behind(content, name_end, min(end, begin + _LONGEST_HEADER))
         if name_end == at or line_end <= value or not starts_with(content, name_end, end, _COLON_AND_SPACE):
             return nothing
         if content[value] <= _SPACE or content[line_end - 1] <= _SPACE:
@@ -248,13 +257,19 @@ def read_header(content: Bytes, begin: int, end: int) -> Header:
                 return nothing
             content_type, content_type_end = value, line_end
         elif name == _TARGET_URI:
-            has_uri = True
+            if uri != NOT_PLAIN:
+                return nothing
+            uri, uri_end = value, line_end
+        elif name == _PAYLOAD_TYPE:
+            if payload_type != NOT_PLAIN:
+                return nothing
+            payload_type, payload_type_end = value, line_end
         at = line_end + 2
     if content[at + 1] != _LINE_FEED or length == NOT_PLAIN or kind == NOT_PLAIN:
         return nothing
-    if (kind in _TYPED and content_type == NOT_PLAIN) or (kind in _PAGES and not has_uri):
+    if (kind in _TYPED and content_type == NOT_PLAIN) or (kind in _PAGES and uri == NOT_PLAIN):
         return nothing
-    return Header(kind, at + 2, length, content_type, content_type_end)
+    return Header(kind, at + 2, length, content_type, content_type_end, uri, uri_end, payload_type, payload_type_end)
 
 
 @part_of_kernel

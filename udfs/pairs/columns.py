@@ -196,6 +196,8 @@ class PairColumns:
 def _pair_ids(data: bytes, bounds: Sequence[int]) -> pa.StringArray:
     """Makes the pair_id of each piece of the data."""
     md5 = hashlib.md5
-    digits = "".join([md5(data[begin:end], usedforsecurity=False).hexdigest() for begin, end in pairwise(bounds)])
+    # Hexadecimal digits of all digests at once: one by one they take half as long again as the hashing.
+    digests = b"".join([md5(data[begin:end], usedforsecurity=False).digest() for begin, end in pairwise(bounds)])
+    digits = digests.hex().encode()
     offsets = np.arange(0, len(digits) + 1, _PAIR_ID_LENGTH, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(digits.encode()))
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(digits))

@@ -1,11 +1,11 @@
-"""The way of a WAT archive through the compiled loop, and back to the readers in Python for what is not plain.
+"""The way of an archive through the compiled loop, and back to the readers in Python for what is not plain.
 
 The reference reader (FastWARC, `record_reader`, msgspec) reads every archive; the loop reads gzip archives of plain
 records in a third of the time. Where it stops, the reference reader begins anew at the last record that the loop read,
 so that it says of what follows what it would have said without the loop. Where plain members follow, the loop goes on.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from udfs.archives.members import inspect_member
 from udfs.archives.record_reader import read_whole_record
 from udfs.archives.source import WARC_START, ArchiveSource
 from udfs.archives.warc import WarcReader
+from udfs.pages.html import decode_tag
 from udfs.pages.image_table import (
     HREF,
     IS_PLAIN,
@@ -47,6 +48,7 @@ from udfs.pairs.loop_kernel import (
     LEFT_IMAGE_COUNT,
     LEFT_IMAGES,
     LEFT_IN_WAT,
+    LEFT_IS_HTML,
     LEFT_OFFSET,
     LEFT_RECORDS,
     LEFT_URL_BEGIN,
@@ -79,7 +81,6 @@ _FIRST_LEFT = 16
 and an archive of odd records is soon known."""
 
 _MISSES_TO_GIVE_UP = 16
-_PAGE_BYTES = 1 << 20
 
 
 class _Stop(NamedTuple):
@@ -95,7 +96,7 @@ class CompiledLoop:
     def __init__(self, decompressor: Decompressor, *, max_page_bytes: int, max_record_bytes: int) -> None:
         """Takes what inflates, and the limits of extraction."""
         self._decompressor = decompressor
-        self._page_bytes = min(max_page_bytes, _PAGE_BYTES)
+        self._page_bytes = max_page_bytes
         self._record_bytes = max_record_bytes
         self._input = np.empty(_LARGEST_MEMBER_BYTES + 2 * _INPUT_BYTES, np.uint8)
         self._input_end = 0
@@ -223,8 +224,9 @@ class CompiledLoop:
         plain, first = self._work.plain, row[LEFT_FIRST_IMAGE]
         url = plain[row[LEFT_URL_BEGIN] : row[LEFT_URL_END]].tobytes().decode()
         images = self._work.left_images[first : first + row[LEFT_IMAGE_COUNT]]
+        decode = decode_tag if row[LEFT_IS_HTML] else decode_link
         values: dict[int, ImageValues | Loss] = {
-            int(image[IMAGE_PLACE]): _values_of(plain, image[FIRST_TAG_COLUMN:]) for image in images
+            int(image[IMAGE_PLACE]): _values_of(plain, image[FIRST_TAG_COLUMN:], decode) for image in images
         }
         return PageImages(url, url, decoded=values)
 
@@ -264,10 +266,10 @@ def _plain_again(before: ArchiveRecord | Damage | None, member: int, next_member
     return next_member if before is not None and before.offset == member else None
 
 
-def _values_of(plain: Bytes, tag: Numbers) -> ImageValues:
+def _values_of(plain: Bytes, tag: Numbers, decode: Callable[[bytes], ImageValues]) -> ImageValues:
     """Reads an image that the loop has left."""
     if not tag[IS_PLAIN]:
-        return decode_link(plain[tag[TAG_BEGIN] : tag[TAG_END]].tobytes())
+        return decode(plain[tag[TAG_BEGIN] : tag[TAG_END]].tobytes())
     src, *texts = (
         plain[tag[at] : tag[at + 1]].tobytes().decode() if tag[at] >= 0 else None for at in range(SRC, HREF, 2)
     )
@@ -278,6 +280,7 @@ def _new_workspace() -> Workspace:
     return Workspace(
         plain=np.empty(_LARGEST_MEMBER_BYTES, np.uint8),
         tags=np.empty((_MOST_IMAGES, TAG_COLUMNS), np.int64),
+        base=np.empty(TAG_COLUMNS, np.int64),
         found=np.empty(FOUND_LENGTH, np.int64),
         stack=np.empty(DEEPEST_NESTING, np.uint8),
         refused=np.empty(_MOST_IMAGES, np.int64),

@@ -1,12 +1,12 @@
-"""The compiled loop over a WAT archive: gzip members are inflated, their records read, and pairs made of the images.
+"""The compiled loop over an archive: gzip members are inflated, their records read, and pairs made of the images.
 
 It enters Python once per megabyte, and for what is not plain in every way:
 
 - A member that is not one whole record, as `udfs.archives.warc_kernel` reads it, ends the loop: the readers of damaged
   and unusual archives go on from there.
-- A record that `udfs.pages.wat_kernel` gives up, or whose page has a URL of more than printable ASCII, is left as a
-  whole; an image that `udfs.pairs.kernel` refuses is left alone. Both are noted in the archive's order, and their bytes
-  stay where they are until Python has read them.
+- A record that `udfs.pages.wat_kernel` or `udfs.pages.html_kernel` gives up, or whose page has a `<base>` or a URL of
+  more than printable ASCII, is left as a whole; an image that `udfs.pairs.kernel` refuses is left alone. Both are noted
+  in the archive's order, and their bytes stay where they are until Python has read them.
 
 What it takes has the same result as in Python. A page is added as a whole or not at all, so that a record that finds no
 room is read again.
@@ -35,7 +35,8 @@ from udfs.archives.warc_kernel import (
     same_letters,
 )
 from udfs.numba_intrinsics import compiled, constant, is_utf8, part_of_kernel, starts_with, types
-from udfs.pages.image_table import HREF, IS_PLAIN, SRC, TAG_COLUMNS
+from udfs.pages.html_kernel import find_tags, is_html_type, is_plain_page, read_response
+from udfs.pages.image_table import HREF, IS_PLAIN, SRC, TAG_COLUMNS, UNMODELLED
 from udfs.pages.wat_kernel import (
     ENVELOPE_END,
     HTML_OF_PAYLOAD,
@@ -97,11 +98,12 @@ to be a WAT archive; and sums since they were 0."""
     LEFT_FIRST_IMAGE,
     LEFT_IMAGE_COUNT,
     LEFT_IN_WAT,
-) = range(8)
-LEFT_COLUMNS = 8
+    LEFT_IS_HTML,
+) = range(9)
+LEFT_COLUMNS = 9
 """A row per record of which something is left: its offset in the archive; begin and end of its bytes, inflated, and of
-its page's URL; its images among those that are left, none where the record is left as a whole; and `IN_WAT` as it was
-before."""
+its page's URL; its images among those that are left, none where the record is left as a whole; `IN_WAT` as it was
+before; and 1 where the images are tags of HTML."""
 
 IMAGE_PLACE, FIRST_TAG_COLUMN = 0, 1
 LEFT_IMAGE_COLUMNS = 1 + TAG_COLUMNS
@@ -113,6 +115,7 @@ _ENVELOPE_BYTES = 4096
 """Where a WAT archive's records must name the envelope, see `udfs.pages.wat.describes_capture`."""
 
 _RECORD_END_BYTES = 4
+_SUCCESS_CLASS = 2
 _ABSENT = -1
 _UNESCAPED = {"b": 8, "f": 12, "n": 10, "r": 13, "t": 9}
 _UNKNOWN = -1
@@ -142,7 +145,7 @@ class Limits(NamedTuple):
 
     Attributes:
         known: A bit for each of `udfs.pairs.kernel.REASONS` that needs no more examples.
-        page_bytes: Most bytes of a page; its images with its URL for each count as much.
+        page_bytes: Most bytes of a page, and of its images with its URL for each.
         record_bytes: Most bytes of a block.
         left: Records or images that may wait for Python before it is their turn.
     """
@@ -159,6 +162,7 @@ class Workspace(NamedTuple):
     Attributes:
         plain: Inflated members, `SLACK_BYTES` behind them.
         tags: int64[n, TAG_COLUMNS], the images of one page.
+        base: int64[TAG_COLUMNS], the base of one page.
         found: int64[wat_kernel.FOUND_LENGTH], what `read_capture` finds.
         stack: Room for brackets.
         refused: int64[n], places of images of one page.
@@ -171,6 +175,7 @@ class Workspace(NamedTuple):
 
     plain: Bytes
     tags: Numbers
+    base: Numbers
     found: Numbers
     stack: Bytes
     refused: Numbers
@@ -354,27 +359,57 @@ def _begin_page(columns: ColumnBuffers, first_row: int, offset: int, plain: Byte
     state[URL_BYTES_USED] = used + url_end - url
 
 
+class Page(NamedTuple):
+    """A page whose images stand in `tags`.
+
+    Attributes:
+        offset: Its record's offset in the archive.
+        url: Where its URL begins in the inflated bytes.
+        url_end: Where it ends.
+        content: Where the bytes begin into which the tags point.
+        end: Where its record ends.
+        images: Their number.
+        is_html: Whether it is HTML, else JSON.
+    """
+
+    offset: int
+    url: int
+    url_end: int
+    content: int
+    end: int
+    images: int
+    is_html: bool
+
+
 @part_of_kernel
-def _leave_images(work: Workspace, refused: int) -> None:
-    """Notes the images of a page that were refused."""
+def _leave_images(work: Workspace, refused: int, content: int) -> None:
+    """Notes the images of a page that were refused, with their places in the inflated bytes."""
     for place in range(refused):
         image = work.refused[place]
         row, tag = work.left_images[work.progress[LEFT_IMAGES]], work.tags[image]
         row[IMAGE_PLACE] = image
         for column in range(TAG_COLUMNS):
-            row[FIRST_TAG_COLUMN + column] = tag[column]
+            is_place = column != IS_PLAIN and tag[column] != _ABSENT
+            row[FIRST_TAG_COLUMN + column] = tag[column] + content if is_place else tag[column]
         work.progress[LEFT_IMAGES] += 1
 
 
 @part_of_kernel
-def _leave_record(work: Workspace, offset: int, begin: int, end: int, url: int, url_end: int, images: int) -> None:
-    """Notes a record of which images, or all where there are none, must be read in Python."""
+def _leave_record(work: Workspace, offset: int, begin: int, end: int) -> None:
+    """Notes a record that must be read in Python."""
     row, progress = work.left_records[work.progress[LEFT_RECORDS]], work.progress
-    row[LEFT_OFFSET], row[LEFT_BEGIN], row[LEFT_END] = offset, begin, end
-    row[LEFT_URL_BEGIN], row[LEFT_URL_END] = url, url_end
-    row[LEFT_FIRST_IMAGE], row[LEFT_IMAGE_COUNT] = progress[LEFT_IMAGES] - images, images
-    row[LEFT_IN_WAT] = progress[IN_WAT]
+    row[LEFT_OFFSET], row[LEFT_BEGIN], row[LEFT_END], row[LEFT_IN_WAT] = offset, begin, end, progress[IN_WAT]
+    row[LEFT_IMAGE_COUNT] = 0
     progress[LEFT_RECORDS] += 1
+
+
+@part_of_kernel
+def _leave_page(work: Workspace, page: Page, end: int, images: int) -> None:
+    """Notes a page of which some images must be read in Python."""
+    row, progress = work.left_records[work.progress[LEFT_RECORDS]], work.progress
+    _leave_record(work, page.offset, page.url, end)
+    row[LEFT_URL_BEGIN], row[LEFT_URL_END], row[LEFT_IS_HTML] = page.url, page.url_end, page.is_html
+    row[LEFT_FIRST_IMAGE], row[LEFT_IMAGE_COUNT] = progress[LEFT_IMAGES] - images, images
 
 
 @part_of_kernel
@@ -384,33 +419,39 @@ def _copy_numbers(source: Numbers, target: Numbers) -> None:
 
 
 @part_of_kernel
-def _add_page(
-    work: Workspace, columns: ColumnBuffers, limits: Limits, url: int, url_end: int, offset: int, end: int
-) -> int:
-    """Adds the images of a page whose record ends at `end`; what is left of it is noted.
+def _unescape_tags(work: Workspace, images: int, at: int) -> int:
+    """Does what `_unescape_tag` does for each image that needs it."""
+    for image in range(images):
+        if not work.tags[image][IS_PLAIN]:
+            at = _unescape_tag(work.plain, work.tags[image], at)
+    return at
+
+
+@part_of_kernel
+def _add_page(work: Workspace, columns: ColumnBuffers, limits: Limits, page: Page) -> int:
+    """Adds the images of a page; what is left of it is noted.
 
     Returns:
         `READ`, `COLUMNS_FULL`, `LEFT_FULL`, or `LEFT` where nothing has been noted.
     """
-    plain, state, images, length = work.plain, columns.state, work.found[IMAGES], url_end - url
-    folder_end, root_end = _plain_folder(plain, url, url_end)
-    if images * length > limits.page_bytes or root_end == _UNKNOWN:
+    plain, state, length = work.plain, columns.state, page.url_end - page.url
+    folder_end, root_end = _plain_folder(plain, page.url, page.url_end)
+    if page.images * length > limits.page_bytes or root_end == _UNKNOWN:
         return LEFT
-    if work.progress[LEFT_IMAGES] + images > work.left_images.shape[0]:
+    if work.progress[LEFT_IMAGES] + page.images > work.left_images.shape[0]:
         return LEFT_FULL
     first_row = state[ROWS_USED]
     if state[URL_BYTES_USED] + length > columns.page_urls.size:
         return COLUMNS_FULL if first_row > 0 else LEFT
-    used = end + 1
-    for image in range(images):
-        if not work.tags[image][IS_PLAIN]:
-            used = _unescape_tag(plain, work.tags[image], used)
+    used = page.end + 1
+    if not page.is_html:
+        used = _unescape_tags(work, page.images, used)
     _copy_numbers(state, work.state)
     done = add_pairs(
-        plain,
-        work.tags[:images],
+        plain[page.content : used],
+        work.tags[: page.images],
         0,
-        plain[url:folder_end],
+        plain[page.url : folder_end],
         root_end,
         limits.known,
         columns.data,
@@ -419,14 +460,14 @@ def _add_page(
         work.refused,
         columns.stripped,
     )
-    if done < images:
+    if done < page.images:
         _copy_numbers(work.state, state)
         return COLUMNS_FULL if first_row > 0 else LEFT
     if state[ROWS_USED] > first_row:
-        _begin_page(columns, first_row, offset, plain, url, url_end)
+        _begin_page(columns, first_row, page.offset, plain, page.url, page.url_end)
     if state[REFUSED] > 0:
-        _leave_images(work, state[REFUSED])
-        _leave_record(work, offset, url, used, url, url_end, state[REFUSED])
+        _leave_images(work, state[REFUSED], page.content)
+        _leave_page(work, page, used, state[REFUSED])
     return READ
 
 
@@ -486,11 +527,38 @@ def _read_capture(work: Workspace, columns: ColumnBuffers, limits: Limits, heade
         work.progress[FIRST_SKIPPED + why] += 1
     else:
         if found[IMAGES] > 0:
-            outcome = _add_page(work, columns, limits, url, url_end, offset, end + _RECORD_END_BYTES)
+            page = Page(offset, url, url_end, 0, end + _RECORD_END_BYTES, found[IMAGES], is_html=False)
+            outcome = _add_page(work, columns, limits, page)
             if outcome != READ:
                 return outcome
         work.progress[PAGES] += 1
     work.progress[IN_WAT] = 1
+    return READ
+
+
+@part_of_kernel
+def _read_response(work: Workspace, columns: ColumnBuffers, limits: Limits, header: Header, offset: int) -> int:
+    """Reads a record with an HTTP response; see `_add_page` for what it returns."""
+    plain, end = work.plain, header.block + header.length
+    url, url_end = _page_url(plain, header.uri, header.uri_end)
+    status, body, charset = read_response(plain, header.block, end)
+    if url == INVALID or status == NOT_PLAIN or header.length > limits.record_bytes:
+        return LEFT
+    if status // 100 != _SUCCESS_CLASS:
+        work.progress[FIRST_SKIPPED + _STATUS] += 1
+        return READ
+    is_html = header.payload_type == NOT_PLAIN or is_html_type(plain, header.payload_type, header.payload_type_end)
+    if not is_html or end - body > limits.page_bytes or not is_plain_page(plain, body, end, charset):
+        return LEFT
+    images = find_tags(plain[body:end], work.tags, work.base)
+    if images == UNMODELLED or work.base[HREF] != _ABSENT:
+        return LEFT
+    if images > 0:
+        page = Page(offset, url, url_end, body, end + _RECORD_END_BYTES, images, is_html=True)
+        outcome = _add_page(work, columns, limits, page)
+        if outcome != READ:
+            return outcome
+    work.progress[PAGES] += 1
     return READ
 
 
@@ -501,7 +569,9 @@ def _read_record(work: Workspace, columns: ColumnBuffers, limits: Limits, header
         if header.length > limits.record_bytes:
             return LEFT
         return _read_capture(work, columns, limits, header, offset)
-    if header.kind == _RESPONSE or header.kind == _RESOURCE:
+    if header.kind == _RESPONSE:
+        return _read_response(work, columns, limits, header, offset)
+    if header.kind == _RESOURCE:
         return LEFT
     work.progress[FIRST_SKIPPED + header.kind] += 1
     return READ
@@ -535,7 +605,7 @@ def _read_members(inflater: Inflater, source: Input, limits: Limits, columns: Co
         if outcome in (COLUMNS_FULL, LEFT_FULL):
             return int(outcome)
         if outcome == LEFT:
-            _leave_record(work, offset, begin, end, INVALID, INVALID, 0)
+            _leave_record(work, offset, begin, end)
         else:
             progress[RECORDS] += 1
         if progress[LEFT_RECORDS] > left:
@@ -566,6 +636,8 @@ def loop_kernel() -> Any:
         _tuple_of(Input, content, number, number),
         _tuple_of(Limits, number, number, number, number),
         _tuple_of(ColumnBuffers, content, table, table, content, numbers, numbers),
-        _tuple_of(Workspace, content, table, numbers, content, numbers, numbers, numbers, table, table, numbers),
+        _tuple_of(
+            Workspace, content, table, numbers, numbers, content, numbers, numbers, numbers, table, table, numbers
+        ),
     )
     return compiled(_read_members, number(*arguments))
