@@ -4,12 +4,13 @@ Also the compilation itself, whose cache on disk is best effort: where neither t
 can be written, as in some containers, every process compiles what it uses.
 """
 
+import fcntl
 import hashlib
 import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -65,7 +66,7 @@ def compiled(function: Function, signature: Any) -> Function:
     # Division as numpy's: the check of each for a zero would keep loops from being done four numbers at a time.
     options = {"nogil": True, "_nrt": False, "error_model": "numpy"}
     try:
-        with _kernels_kept():
+        with _kernels_kept(), _one_process_at_a_time(function):
             kernel = _numba.njit(signature, cache=True, **options)(function)
     except (OSError, RuntimeError):
         kernel = _numba.njit(signature, **options)(function)
@@ -144,6 +145,23 @@ def _kernels_kept() -> Iterator[None]:
             yield
         finally:
             _numba.config.CACHE_LOCATOR_CLASSES = given
+
+
+@contextmanager
+def _one_process_at_a_time(function: Callable[..., Any]) -> Iterator[None]:
+    """Lets the first process of a machine compile a kernel, while the others wait to load what it keeps.
+
+    A process that ends gives the lock back, however it ends. Where no file can be locked, each compiles for itself.
+    """
+    with ExitStack() as stack:
+        try:
+            cache_path = KernelCache(function).get_cache_path()
+            Path(cache_path).mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(Path(cache_path, f"{function.__name__}.lock").open("wb"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            pass
+        yield
 
 
 def _instruction(emit: Callable[..., Any]) -> Any:

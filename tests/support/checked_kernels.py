@@ -105,7 +105,7 @@ for replaced in (load_word, trailing_zeros, bits_of, inflate_gzip):
 
 from tests.support.loop_inputs import any_record, archive_of, damaged  # noqa: E402 - after the replacement
 from tests.support.page_grammar import make_base, make_image, page_of  # noqa: E402 - after the replacement
-from udfs.archives.warc_kernel import Inflater  # noqa: E402 - as above
+from udfs.archives.warc_kernel import SLACK_BYTES, Inflater  # noqa: E402 - as above
 from udfs.balancing import expected_sizes_kernel  # noqa: E402 - as above
 from udfs.pages import html_kernel, wat_kernel  # noqa: E402 - as above
 from udfs.pages.image_table import TAG_COLUMNS  # noqa: E402 - as above
@@ -217,27 +217,29 @@ def checked(values: Any) -> Any:
 
 def check_loop(random: Random) -> int:
     """Reads an archive through buffers that are too small, and gives the number of records that were read."""
-    records = [any_record(random) for _ in range(6)]
+    records = [any_record(random) for _ in range(12)]
     data = b"".join(archive_of(records)) if random.random() < 0.5 else damaged(random, archive_of(records))
-    sizes = {"_LARGEST_MEMBER_BYTES": random.choice([700, 2000]), "_MOST_IMAGES": random.choice([3, 9])}
+    # A member may fit to the byte.
+    largest = len(random.choice(records)) + SLACK_BYTES + random.choice([0, 1, 100])
+    sizes = {"_LARGEST_MEMBER_BYTES": largest * random.choice([1, 2, 3]), "_MOST_IMAGES": random.choice([4, 9])}
     with patch.multiple(loop, _MOST_LEFT_RECORDS=3, **sizes):
         work = loop_kernel.Workspace(*map(checked, loop._new_workspace()))
-    rows = random.choice([2, 9])
+    rows = random.choice([3, 30])
     buffers = ColumnBuffers(
         *map(
             checked,
             (
-                np.zeros(random.choice([60, 900]), np.uint8),
+                np.zeros(random.choice([100, 3000]), np.uint8),
                 np.zeros((rows, PAIR_COLUMNS), np.int64),
                 np.zeros((rows, PAGE_COLUMNS), np.int64),
-                np.zeros(random.choice([30, 90]), np.uint8),
+                np.zeros(random.choice([40, 90]), np.uint8),
                 np.zeros(STATE_LENGTH, np.int64),
                 np.zeros(STRIPPED_LENGTH, np.int64),
             ),
         )
     )
     source = loop_kernel.Input(Checked(np.frombuffer(data, np.uint8)), len(data), 0)
-    limits = loop_kernel.Limits(random.randrange(16), random.choice([99, 10**6]), 10**6, 2)
+    limits = loop_kernel.Limits(random.randrange(16), random.choice([99, 10**6, 10**6]), 10**6, random.choice([2, 50]))
     progress = work.progress.values
     while progress[loop_kernel.AT] < len(data):
         why = loop_kernel._read_members(Inflater(0, 0), source, limits, buffers, work)
@@ -264,7 +266,7 @@ def check_plan(random: Random) -> None:
 warnings.simplefilter("ignore", RuntimeWarning)
 generator = Random(0)
 assert sum(check_pairs(generator) for _ in range(1500)) > 2000
-assert sum(check_loop(generator) for _ in range(150)) > 200
+assert sum(check_loop(generator) for _ in range(500)) > 800
 for _ in range(1500):
     check_tags(generator)
     check_links(generator)

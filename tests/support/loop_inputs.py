@@ -27,7 +27,22 @@ from udfs.pairs.loop import CompiledLoop
 
 SAMPLE = CHECKOUT / "tests" / "data" / "sample"
 KINDS = ["request", "warcinfo", "metadata", "revisit", "conversion", "response", "resource", "continuation", "other"]
-TEXTS = ["a dog", "", " ", "a\ndog", "éü", "東京", "\ud83d\ude00", "\xa0a\xa0", "a\\b", 'a"b', "</b>", "a\0b", "x" * 90]
+TEXTS = [
+    "a dog",
+    "",
+    " ",
+    "a\ndog",
+    "éü",
+    "東京",
+    "\ud83d\ude00",
+    "\xa0a\xa0",
+    "a\\b",
+    'a"b',
+    "</b>",
+    "a\0b",
+    "x" * 90,
+    '"b' * 80,
+]
 URLS = ["/a.jpg", "a.jpg", "../b.png", "http://h.org/c?d=e", "//i.org/f", "", "data:,x", "#g", "a b", "é.png", "x:y"]
 BASES = [
     "http://example.org/page",
@@ -104,6 +119,8 @@ def any_document(random: Random) -> dict[str, Any]:
             "WARC",
             [1, -0.5e3, True, False, None, {}, [[]], {"a": [1, {"b": "c"}]}],
         )
+    if random.random() < 0.05:
+        envelope["Deep"] = json.loads("[" * (depth := random.choice([9, 64, 65, 90])) + "]" * depth)
     if random.random() < 0.1:
         envelope["WARC-Header-Metadata"]["WARC-Target-URI"] = random.choice(BASES)
     if random.random() < 0.05:
