@@ -37,6 +37,9 @@ BLOCK_BYTES = 64
 ONES = np.uint64(0x0101010101010101)
 """A one in each byte of a word."""
 
+ALL_BITS = np.uint64(0xFFFFFFFFFFFFFFFF)
+"""A bit for each byte of a block."""
+
 GOLDEN_RATIO = 0x9E3779B97F4A7C15
 """2^64 divided by the golden ratio, odd: the factor of Knuth's multiplicative hashing."""
 
@@ -238,6 +241,10 @@ def bits_of(wanted: bytes, below: int = 0) -> Any:
     return _instruction(find)
 
 
+ascii_bits = bits_of(b"", below=128)
+"""Finds the bytes of ASCII."""
+
+
 @_instruction
 def inflate_gzip(
     _typing_context: Any,
@@ -315,6 +322,9 @@ def is_utf8(content: Any, begin: int, end: int) -> bool:
     """Checks bytes as Python's decoder does: no overlong forms, no surrogates, nothing above U+10FFFF."""
     at = begin
     while at < end:
+        if at + BLOCK_BYTES <= end and ascii_bits(content, at) == ALL_BITS:
+            at += BLOCK_BYTES
+            continue
         if at + WORD_BYTES <= end and load_word(content, at) & _HIGH_BITS == 0:
             at += WORD_BYTES
             continue

@@ -102,6 +102,7 @@ def inflate_gzip(
 
 for replaced in (load_word, trailing_zeros, bits_of, inflate_gzip):
     setattr(numba_intrinsics, replaced.__name__, replaced)
+numba_intrinsics.ascii_bits = bits_of(b"", below=128)
 
 from tests.support.loop_inputs import any_record, archive_of, damaged  # noqa: E402 - after the replacement
 from tests.support.page_grammar import make_base, make_image, page_of  # noqa: E402 - after the replacement

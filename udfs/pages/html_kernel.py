@@ -22,6 +22,7 @@ from udfs.numba_intrinsics import (
     BLOCK_BYTES,
     GOLDEN_RATIO,
     ONES,
+    ascii_bits,
     bits_of,
     compiled,
     constant,
@@ -401,7 +402,7 @@ _OF_UTF8 = 2
 _LABEL_LENGTHS, _LABEL_LETTERS = word_table(_LABELS)
 _ZERO, _ONE, _SPACE, _LINE_FEED, _COLON, _SEMICOLON, _COMMA = (ord(mark) for mark in "01 \n:;,")
 _STATUS_BYTES = len("HTTP/1.1 200 ")
-_cs, _hs, _in_ascii = bits_of(b"cC"), bits_of(b"hH"), bits_of(b"", below=128)
+_cs, _hs = bits_of(b"cC"), bits_of(b"hH")
 
 
 @part_of_kernel
@@ -569,7 +570,7 @@ def read_response(content: Bytes, begin: int, end: int) -> tuple[int, int, int]:
 def _is_ascii(content: Bytes, begin: int, end: int) -> bool:
     while begin < end:
         if (
-            _in_ascii(content, begin) | (_ALL_BITS << np.uint64(end - begin) if end - begin < BLOCK_BYTES else _U0)
+            ascii_bits(content, begin) | (_ALL_BITS << np.uint64(end - begin) if end - begin < BLOCK_BYTES else _U0)
             != _ALL_BITS
         ):
             return False
