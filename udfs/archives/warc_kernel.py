@@ -128,12 +128,12 @@ def inflate(inflater: Inflater, packed: Bytes, begin: int, end: int, plain: Byte
 
 @part_of_kernel
 def same_letters(content: Bytes, begin: int, end: int, word: Bytes) -> bool:
-    """Tells whether bytes are a word, given in small letters and hyphens, in capital or small letters."""
-    if end - begin != len(word):
+    """Tells whether bytes are a word, given in small letters, in capital or small letters."""
+    if end - begin != word.size:
         return False
-    for place in range(len(word)):
+    for place in range(word.size):
         byte = int(content[begin + place])
-        if byte != word[place] and (word[place] == _HYPHEN or byte | _LETTER != word[place]):
+        if byte != word[place] and not (97 <= byte | _LETTER <= 122 and byte | _LETTER == word[place]):
             return False
     return True
 

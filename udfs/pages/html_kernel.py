@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from udfs.archives.warc_kernel import NOT_PLAIN, line_end_behind, word_table
+from udfs.archives.warc_kernel import NOT_PLAIN, line_end_behind, same_letters, word_table
 from udfs.numba_intrinsics import (
     BLOCK_BYTES,
     GOLDEN_RATIO,
@@ -414,21 +414,9 @@ def _is_label_byte(byte: int) -> bool:
 def _encoding_of(content: Bytes, begin: int, end: int) -> int:
     """Finds what bytes are by a label: `UTF8`, `ASCII`, or `_OTHER_LABEL`."""
     for label in range(_LABEL_LENGTHS.size):
-        if same_word(content, begin, end, _LABEL_LETTERS[label][: _LABEL_LENGTHS[label]]):
+        if same_letters(content, begin, end, _LABEL_LETTERS[label][: _LABEL_LENGTHS[label]]):
             return UTF8 if label < _OF_UTF8 else ASCII
     return _OTHER_LABEL
-
-
-@part_of_kernel
-def same_word(content: Bytes, begin: int, end: int, word: Bytes) -> bool:
-    """Tells whether bytes are a word, given in small letters, in capital or small letters."""
-    if end - begin != word.size:
-        return False
-    for place in range(word.size):
-        byte = int(content[begin + place])
-        if byte != word[place] and not (_is_letter(byte) and byte | _LOWER_CASE == word[place]):
-            return False
-    return True
 
 
 @part_of_kernel
@@ -459,7 +447,7 @@ def _charset_within(content: Bytes, begin: int, end: int) -> int:
                 at += BLOCK_BYTES
                 continue
             at += int(trailing_zeros(bits))
-        if at + _CHARSET.size <= end and same_word(content, at, at + _CHARSET.size, _CHARSET):
+        if at + _CHARSET.size <= end and same_letters(content, at, at + _CHARSET.size, _CHARSET):
             label = _label_behind(content, at + _CHARSET.size, end)
             if label == _OTHER_LABEL:
                 return _OTHER_LABEL
@@ -485,7 +473,7 @@ def _encoding_within(content: Bytes, begin: int, end: int) -> int:
 @part_of_kernel
 def is_html_type(content: Bytes, begin: int, end: int) -> bool:
     """Tells whether a value names a type of HTML, and nothing else."""
-    return same_word(content, begin, end, _HTML_TYPE) or same_word(content, begin, end, _XHTML_TYPE)
+    return same_letters(content, begin, end, _HTML_TYPE) or same_letters(content, begin, end, _XHTML_TYPE)
 
 
 @part_of_kernel
@@ -525,7 +513,7 @@ def _plain_status(content: Bytes, begin: int, end: int) -> int:
 def _header_value(content: Bytes, at: int, end: int, name: Bytes) -> int:
     """Finds a header's value; `_ABSENT` where the line is another header, 0 where Python must look."""
     name_end = at + name.size
-    if name_end >= end or not same_word(content, at, name_end, name):
+    if name_end >= end or not same_letters(content, at, name_end, name):
         return _ABSENT
     if content[name_end] != _COLON:
         return 0 if content[name_end] <= _SPACE else _ABSENT
