@@ -30,7 +30,7 @@ WITH_PROGRAM = @command -v $(1) > /dev/null || test -x "$$(go env GOPATH 2> /dev
 # The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-yarn test-kills test-model test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw \
+.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-yarn test-kills test-model test-loop test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -119,6 +119,9 @@ test-yarn: $(VENV)/installed-tests $(SPARK35)/installed-spark ## whole runs on Y
 
 test-model: $(VENV)/installed-tests ## 20,000 schedules of drivers that share a folder, the long form
 	$(VENV)/bin/python -m tests.support.commit_model 20000
+
+test-loop: $(VENV)/installed-tests ## 60,000 made records, many of them broken, and 400 damaged archives, with the compiled loop and without
+	$(VENV)/bin/python -m tests.support.loop_inputs 2400 400
 
 test-pauses: $(VENV)/installed-tests ## a driver that falls asleep at every moment of a run while another one finishes it
 	@$(WITH_SPARK) $(VENV)/bin/python -m tests.end_to_end.pauses

@@ -4,12 +4,13 @@ Also the compilation itself, whose cache on disk is best effort: where neither t
 can be written, as in some containers, every process compiles what it uses.
 """
 
+import fcntl
 import hashlib
 import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -19,6 +20,7 @@ from typing import Any, Self, TypeVar, cast
 import numba
 import numba.extending
 import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba.core import cgutils
 
@@ -34,6 +36,9 @@ WORD_BYTES = 8
 BLOCK_BYTES = 64
 ONES = np.uint64(0x0101010101010101)
 """A one in each byte of a word."""
+
+ALL_BITS = np.uint64(0xFFFFFFFFFFFFFFFF)
+"""A bit for each byte of a block."""
 
 GOLDEN_RATIO = 0x9E3779B97F4A7C15
 """2^64 divided by the golden ratio, odd: the factor of Knuth's multiplicative hashing."""
@@ -64,7 +69,7 @@ def compiled(function: Function, signature: Any) -> Function:
     # Division as numpy's: the check of each for a zero would keep loops from being done four numbers at a time.
     options = {"nogil": True, "_nrt": False, "error_model": "numpy"}
     try:
-        with _kernels_kept():
+        with _kernels_kept(), _one_process_at_a_time(function):
             kernel = _numba.njit(signature, cache=True, **options)(function)
     except (OSError, RuntimeError):
         kernel = _numba.njit(signature, **options)(function)
@@ -145,6 +150,23 @@ def _kernels_kept() -> Iterator[None]:
             _numba.config.CACHE_LOCATOR_CLASSES = given
 
 
+@contextmanager
+def _one_process_at_a_time(function: Callable[..., Any]) -> Iterator[None]:
+    """Lets the first process of a machine compile a kernel, while the others wait to load what it keeps.
+
+    A process that ends gives the lock back, however it ends. Where no file can be locked, each compiles for itself.
+    """
+    with ExitStack() as stack:
+        try:
+            cache_path = KernelCache(function).get_cache_path()
+            Path(cache_path).mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(Path(cache_path, f"{function.__name__}.lock").open("wb"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            pass
+        yield
+
+
 def _instruction(emit: Callable[..., Any]) -> Any:
     """Makes an instruction of a function (types of the arguments) -> (signature, code emitter)."""
     return _intrinsic(emit)
@@ -196,10 +218,10 @@ def trailing_zeros(_typing_context: Any, _word: Any) -> Any:
     return types.int64(types.uint64), code
 
 
-def bits_of(wanted: bytes) -> Any:
+def bits_of(wanted: bytes, below: int = 0) -> Any:
     """Makes an instruction that finds bytes: (byte array, position) -> a bit for each of the 64 bytes from there on.
 
-    Nothing checks the bounds.
+    Nothing checks the bounds. Bytes smaller than `below` are found, too.
     """
 
     def find(_typing_context: Any, array: Any, _byte: Any) -> Any:
@@ -208,15 +230,63 @@ def bits_of(wanted: bytes) -> Any:
             block = ir.VectorType(ir.IntType(8), BLOCK_BYTES)
             loaded = builder.load(builder.inttoptr(address, block.as_pointer()))
             loaded.align = 1
-            bits = None
+            bits = builder.icmp_unsigned("<", loaded, ir.Constant(block, [below] * BLOCK_BYTES))
             for byte in wanted:
                 equal = builder.icmp_unsigned("==", loaded, ir.Constant(block, [byte] * BLOCK_BYTES))
-                bits = equal if bits is None else builder.or_(bits, equal)
+                bits = builder.or_(bits, equal)
             return builder.bitcast(bits, _WORD)
 
         return types.uint64(array, types.int64), code
 
     return _instruction(find)
+
+
+ascii_bits = bits_of(b"", below=128)
+"""Finds the bytes of ASCII."""
+
+
+@_instruction
+def inflate_gzip(
+    _typing_context: Any,
+    _function: Any,
+    _decompressor: Any,
+    packed: Any,
+    _begin: Any,
+    _end: Any,
+    plain: Any,
+    _at: Any,
+    _room: Any,
+    sizes: Any,
+) -> Any:
+    """Calls `libdeflate_gzip_decompress_ex` by its address, for one gzip member.
+
+    The arguments are the function's address, the decompressor's address, an array of bytes with the begin of the member
+    and the end of what is known of it, an array with the place that is written to and the bytes that may be written,
+    and int64[2], which receives the bytes read and written. The result is libdeflate's. Nothing checks the bounds.
+    """
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        function, decompressor, source, begin, end, target, at, room, counts = arguments
+        source_type, target_type, counts_type = signature.args[2], signature.args[5], signature.args[8]
+        shape = ir.FunctionType(_NUMBER, [_WORD, _WORD, _WORD, _WORD, _WORD, _WORD, _WORD])
+        read_address = _address(context, builder, counts_type, counts, ir.Constant(_WORD, 0))
+        written_address = _address(context, builder, counts_type, counts, ir.Constant(_WORD, WORD_BYTES))
+        result = builder.call(
+            builder.inttoptr(function, shape.as_pointer()),
+            [
+                decompressor,
+                _address(context, builder, source_type, source, begin),
+                builder.sub(end, begin),
+                _address(context, builder, target_type, target, at),
+                room,
+                read_address,
+                written_address,
+            ],
+        )
+        return builder.sext(result, _WORD)
+
+    number = types.int64
+    return number(number, number, packed, number, number, plain, number, number, sizes), code
 
 
 @part_of_kernel
@@ -231,8 +301,13 @@ def equal_bytes(word: Any, wanted: Any) -> Any:
     return (difference - ONES) & ~difference & _HIGH_BITS
 
 
+def constant(word: bytes) -> npt.NDArray[np.uint8]:
+    """Gives a word as compiled functions take it in one form, whatever its length, so that they are compiled once."""
+    return np.frombuffer(word, np.uint8)
+
+
 @part_of_kernel
-def starts_with(content: Any, begin: int, end: int, word: bytes) -> bool:
+def starts_with(content: Any, begin: int, end: int, word: Any) -> bool:
     """Tells whether a part of a byte array begins with a word."""
     if end - begin < len(word):
         return False
@@ -247,6 +322,9 @@ def is_utf8(content: Any, begin: int, end: int) -> bool:
     """Checks bytes as Python's decoder does: no overlong forms, no surrogates, nothing above U+10FFFF."""
     at = begin
     while at < end:
+        if at + BLOCK_BYTES <= end and ascii_bits(content, at) == ALL_BITS:
+            at += BLOCK_BYTES
+            continue
         if at + WORD_BYTES <= end and load_word(content, at) & _HIGH_BITS == 0:
             at += WORD_BYTES
             continue

@@ -5,8 +5,10 @@ For NUMBA_DISABLE_JIT=1. Numbers of 64 bits overflow on purpose in them, which P
 
 import json
 import warnings
+import zlib
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -19,7 +21,10 @@ class Checked:
     def __init__(self, values: Any) -> None:
         self.values, self.size = values, len(values)
 
-    def __getitem__(self, place: int) -> int:
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            assert 0 <= place.start <= place.stop <= self.size, f"{place} of {self.size}"
+            return Checked(self.values[place])
         assert 0 <= place < self.size, f"read at {place} of {self.size}"
         return int(self.values[place])
 
@@ -37,7 +42,10 @@ class CheckedRows:
     def __init__(self, values: Any) -> None:
         self.values, self.shape = values, values.shape
 
-    def __getitem__(self, row: int) -> Checked:
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            assert row.start is None and 0 <= row.stop <= len(self.values)
+            return CheckedRows(self.values[row])
         assert 0 <= row < len(self.values), f"row {row} of {len(self.values)}"
         return Checked(self.values[row])
 
@@ -51,30 +59,70 @@ def trailing_zeros(word: Any) -> int:
     return (int(word) & -int(word)).bit_length() - 1 if word else 64
 
 
-def bits_of(wanted: bytes) -> Any:
+def bits_of(wanted: bytes, below: int = 0) -> Any:
     def find(array: Checked, at: int) -> Any:
         assert 0 <= at <= array.size - 64, f"64 bytes at {at} of {array.size}"
-        return np.uint64(sum(1 << place for place in range(64) if array.values[at + place] in wanted))
+        return np.uint64(
+            sum(
+                1 << place
+                for place in range(64)
+                if array.values[at + place] in wanted or array.values[at + place] < below
+            )
+        )
 
     return find
 
 
-for replaced in (load_word, trailing_zeros, bits_of):
-    setattr(numba_intrinsics, replaced.__name__, replaced)
+def inflate_gzip(
+    _function: int,
+    _decompressor: int,
+    packed: Checked,
+    begin: int,
+    end: int,
+    plain: Checked,
+    at: int,
+    room: int,
+    sizes: Checked,
+) -> int:
+    """Does what libdeflate does, whose results are 0, 1 for bad data and 3 where there is too little room."""
+    assert 0 <= begin <= end <= packed.size and 0 <= at <= at + room <= plain.size
+    member = zlib.decompressobj(31)
+    try:
+        content = member.decompress(bytes(packed.values[begin:end]))
+    except zlib.error:
+        return 1
+    if not member.eof:
+        return 1
+    if len(content) > room:
+        return 3
+    plain.values[at : at + len(content)] = np.frombuffer(content, np.uint8)
+    sizes[0], sizes[1] = end - begin - len(member.unused_data), len(content)
+    return 0
 
+
+for replaced in (load_word, trailing_zeros, bits_of, inflate_gzip):
+    setattr(numba_intrinsics, replaced.__name__, replaced)
+numba_intrinsics.ascii_bits = bits_of(b"", below=128)
+
+from tests.support.loop_inputs import any_record, archive_of, damaged  # noqa: E402 - after the replacement
 from tests.support.page_grammar import make_base, make_image, page_of  # noqa: E402 - after the replacement
+from udfs.archives.warc_kernel import SLACK_BYTES, Inflater  # noqa: E402 - as above
 from udfs.balancing import expected_sizes_kernel  # noqa: E402 - as above
 from udfs.pages import html_kernel, wat_kernel  # noqa: E402 - as above
 from udfs.pages.image_table import TAG_COLUMNS  # noqa: E402 - as above
-from udfs.pairs import kernel  # noqa: E402 - as above
+from udfs.pairs import kernel, loop, loop_kernel  # noqa: E402 - as above
 from udfs.pairs.image_urls import plain_folder  # noqa: E402 - as above
 from udfs.pairs.kernel import (  # noqa: E402 - as above
     BYTES_USED,
+    PAGE_COLUMNS,
+    PAGES_USED,
     PAIR_COLUMNS,
     ROWS_USED,
     STATE_LENGTH,
     STRIPPED_LENGTH,
     TEXT_BEGIN,
+    URL_BYTES_USED,
+    ColumnBuffers,
 )
 
 PIECES = [
@@ -164,6 +212,46 @@ def check_links(random: Random) -> None:
     wat_kernel._find_images(Checked(text.encode()), CheckedRows(np.zeros((3, TAG_COLUMNS), np.int64)))
 
 
+def checked(values: Any) -> Any:
+    return CheckedRows(values) if values.ndim == 2 else Checked(values)
+
+
+def check_loop(random: Random) -> int:
+    """Reads an archive through buffers that are too small, and gives the number of records that were read."""
+    records = [any_record(random) for _ in range(12)]
+    data = b"".join(archive_of(records)) if random.random() < 0.5 else damaged(random, archive_of(records))
+    # A member may fit to the byte.
+    largest = len(random.choice(records)) + SLACK_BYTES + random.choice([0, 1, 100])
+    sizes = {"_LARGEST_MEMBER_BYTES": largest * random.choice([1, 2, 3]), "_MOST_IMAGES": random.choice([4, 9])}
+    with patch.multiple(loop, _MOST_LEFT_RECORDS=3, **sizes):
+        work = loop_kernel.Workspace(*map(checked, loop._new_workspace()))
+    rows = random.choice([3, 30])
+    buffers = ColumnBuffers(
+        *map(
+            checked,
+            (
+                np.zeros(random.choice([100, 3000]), np.uint8),
+                np.zeros((rows, PAIR_COLUMNS), np.int64),
+                np.zeros((rows, PAGE_COLUMNS), np.int64),
+                np.zeros(random.choice([40, 90]), np.uint8),
+                np.zeros(STATE_LENGTH, np.int64),
+                np.zeros(STRIPPED_LENGTH, np.int64),
+            ),
+        )
+    )
+    source = loop_kernel.Input(Checked(np.frombuffer(data, np.uint8)), len(data), 0)
+    limits = loop_kernel.Limits(random.randrange(16), random.choice([99, 10**6, 10**6]), 10**6, random.choice([2, 50]))
+    progress = work.progress.values
+    while progress[loop_kernel.AT] < len(data):
+        why = loop_kernel._read_members(Inflater(0, 0), source, limits, buffers, work)
+        if why in {loop_kernel.NOT_A_PLAIN_MEMBER, loop_kernel.MORE_INPUT}:
+            found = data.find(b"\x1f\x8b\x08", int(progress[loop_kernel.AT]) + 1)
+            progress[loop_kernel.AT] = found if found >= 0 else len(data)
+        buffers.state.values[[BYTES_USED, ROWS_USED, PAGES_USED, URL_BYTES_USED]] = 0
+        progress[[loop_kernel.LEFT_RECORDS, loop_kernel.LEFT_IMAGES, loop_kernel.PLAIN_USED]] = 0
+    return int(progress[loop_kernel.RECORDS])
+
+
 def check_plan(random: Random) -> None:
     """Sums over arrays that fit exactly; numpy checks that no place lies behind them."""
     counts = [[random.randint(0, 9) for _ in range(random.randrange(4))] for _ in range(random.randrange(6))]
@@ -179,6 +267,7 @@ def check_plan(random: Random) -> None:
 warnings.simplefilter("ignore", RuntimeWarning)
 generator = Random(0)
 assert sum(check_pairs(generator) for _ in range(1500)) > 2000
+assert sum(check_loop(generator) for _ in range(500)) > 800
 for _ in range(1500):
     check_tags(generator)
     check_links(generator)

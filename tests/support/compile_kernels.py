@@ -5,6 +5,7 @@ from udfs.matching.token_kernel import fill_filter, insert_entries, insert_token
 from udfs.pages.html_kernel import tag_kernel
 from udfs.pages.wat_kernel import link_kernel
 from udfs.pairs.kernel import pair_kernel
+from udfs.pairs.loop_kernel import loop_kernel
 
 if __name__ == "__main__":
     for compile_kernel in (
@@ -13,6 +14,7 @@ if __name__ == "__main__":
         insert_entries,
         insert_tokens,
         link_kernel,
+        loop_kernel,
         pair_kernel,
         scan_texts,
         tag_kernel,

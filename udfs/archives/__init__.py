@@ -1,7 +1,17 @@
 """Bytes to records: WARC, WAT and ARC, damaged or not."""
 
-from udfs.archives.reader import read_archive
+from udfs.archives.formats import detect_format
+from udfs.archives.reader import read_archive, read_source
 from udfs.archives.record import PAGE_TYPES, ArchiveRecord, Damage
 from udfs.archives.source import ArchiveReadError, NotAnArchiveError
 
-__all__ = ["PAGE_TYPES", "ArchiveReadError", "ArchiveRecord", "Damage", "NotAnArchiveError", "read_archive"]
+__all__ = [
+    "PAGE_TYPES",
+    "ArchiveReadError",
+    "ArchiveRecord",
+    "Damage",
+    "NotAnArchiveError",
+    "detect_format",
+    "read_archive",
+    "read_source",
+]

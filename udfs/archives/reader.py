@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from udfs.archives.arc import read_arc_records
 from udfs.archives.formats import detect_format
 from udfs.archives.record import ArchiveRecord, Damage
+from udfs.archives.source import ArchiveSource
 from udfs.archives.warc import read_warc_records
 
 
@@ -21,8 +22,12 @@ def read_archive(stream: io.RawIOBase, *, size: int, max_block_bytes: int) -> It
         Records and damaged parts in the archive's order; nothing for an empty archive.
     """
     source = detect_format(stream, size)
-    if source is None:
-        return
+    if source is not None:
+        yield from read_source(source, max_block_bytes=max_block_bytes)
+
+
+def read_source(source: ArchiveSource, *, max_block_bytes: int) -> Iterator[ArchiveRecord | Damage]:
+    """Reads an archive whose format is known; see `read_archive`."""
     read_records = read_arc_records if source.is_arc else read_warc_records
     lost_rest: Damage | None = None
     last_offset = 0

@@ -6,7 +6,8 @@ where something else follows a record, it raises.
 
 import re
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from io import BytesIO
+from typing import Any, NamedTuple
 
 from udfs.archives.member_reader import MemberReader
 from udfs.archives.record import PAGE_TYPES, RECORD_TYPES, ArchiveRecord, has_typed_block
@@ -55,6 +56,17 @@ def take_record(opened: OpenedRecord, offset: int, *, max_block_bytes: int) -> A
         is_cut_short=is_read and length > max_block_bytes,
         is_truncated=taken < length,
     )
+
+
+def read_whole_record(content: bytes, offset: int, *, max_block_bytes: int) -> ArchiveRecord:
+    """Reads the one WARC record that decompressed bytes hold, and which begins at an offset of its archive.
+
+    Raises:
+        FramingError: There is none.
+    """
+    stream: Any = BytesIO(content)
+    _, opened = next(open_warc_records(PartStream(stream, 0), None))
+    return take_record(opened, offset, max_block_bytes=max_block_bytes)
 
 
 def open_records(

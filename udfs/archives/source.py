@@ -133,10 +133,15 @@ class DecompressedStream(ByteStream):
 
 
 class PartStream(ByteStream):
-    """Hands the part of a stream from an offset on to a reader as if it were the whole."""
+    """Hands the part of a stream from an offset on to a reader as if it were the whole.
+
+    Attributes:
+        offset: The part's first byte in the stream.
+    """
 
     def __init__(self, stream: io.RawIOBase, offset: int) -> None:
         """Moves the stream to the offset, which becomes 0."""
+        self.offset = offset
         self._stream = stream
         self._position = 0
         self._recent: deque[bytes] = deque()

@@ -4,7 +4,7 @@ FastWARC is fast, but knows header names in one case only, and passes over bytes
 word. So each record that it gives is accounted for; from the first one that is not plain on, `record_reader` reads.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Any
 
@@ -29,29 +29,48 @@ _SIZE_BYTES = 4
 _LINES_BESIDE_HEADERS = 2
 
 
+class WarcReader:
+    """Reads a WARC or WAT archive in one or several parts.
+
+    Attributes:
+        is_plain: Whether all records so far were plain, so that FastWARC reads.
+    """
+
+    def __init__(self, source: ArchiveSource, *, max_block_bytes: int) -> None:
+        """Takes the archive and the cap for the part of a block that is read."""
+        self.is_plain = source.codec is not ZSTD
+        self._source = source
+        self._max_block_bytes = max_block_bytes
+
+    def read(self, start: int) -> Generator[ArchiveRecord | Damage, None, None]:
+        """Reads the records from an offset on where one begins; see `read_archive`."""
+        rest: int | None = start
+        if self.is_plain:
+            rest = yield from _read_plain_records(self._source, start, self._max_block_bytes)
+            self.is_plain = rest is None
+        take = partial(take_record, max_block_bytes=self._max_block_bytes)
+        yield from iter_records_with_recovery(self._source, open_warc_records, take, rest)
+
+
 def read_warc_records(source: ArchiveSource, *, max_block_bytes: int) -> Iterator[ArchiveRecord | Damage]:
     """Reads the records of a WARC or WAT archive; see `read_archive`."""
-    start: int | None = 0
-    if source.codec is not ZSTD:
-        start = yield from _read_plain_records(source, max_block_bytes)
-    take = partial(take_record, max_block_bytes=max_block_bytes)
-    yield from iter_records_with_recovery(source, open_warc_records, take, start)
+    return WarcReader(source, max_block_bytes=max_block_bytes).read(0)
 
 
-def _read_plain_records(source: ArchiveSource, max_block_bytes: int) -> ArchiveItems:
+def _read_plain_records(source: ArchiveSource, start: int, max_block_bytes: int) -> ArchiveItems:
     """Yields records while each is plain; returns the offset of the first that is not.
 
     Raises:
         ArchiveReadError: The bytes cannot be fetched.
     """
-    part = PartStream(source.stream, 0)
+    part = PartStream(source.stream, start)
     # FastWARC asks for more of a stream than it uses.
     stream: Any = part
     last: ArchiveRecord | None = None
-    header_bytes, offset = 0, 0
+    header_bytes, offset = 0, start
     try:
         for record in ArchiveIterator(stream, record_types=WarcRecordType.any_type, parse_http=False):
-            position = int(record.stream_pos)
+            position = start + int(record.stream_pos)
             if last is None:
                 is_next = position == offset
             else:
@@ -74,7 +93,7 @@ def _read_plain_records(source: ArchiveSource, max_block_bytes: int) -> ArchiveI
         raise
     except OSError:
         return offset
-    end = part.tell()
+    end = start + part.tell()
     if last is None or not _is_accounted_for(source, part, last, header_bytes, end):
         return offset
     # FastWARC ends before a member that it cannot read; its end may look like that of the last record.
@@ -91,11 +110,12 @@ def _is_accounted_for(
 
     A gzip member ends with the size of what it holds.
     """
+    behind = end - part.offset
     size = header_bytes + last.content_length + len(_RECORD_END)
     if source.codec is GZIP:
-        stated = int.from_bytes(part.recent(end - _SIZE_BYTES, end), "little")
+        stated = int.from_bytes(part.recent(behind - _SIZE_BYTES, behind), "little")
         return last.offset < end and stated == size % (1 << 8 * _SIZE_BYTES)
-    return last.offset + size == end and part.recent(end - len(_RECORD_END), end) == _RECORD_END
+    return last.offset + size == end and part.recent(behind - len(_RECORD_END), behind) == _RECORD_END
 
 
 def _take(record: Any, header: bytes, offset: int, max_block_bytes: int) -> ArchiveRecord | None:

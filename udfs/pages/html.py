@@ -39,7 +39,7 @@ def read_html(html: bytes, page_url: str) -> PageImages:
     if not found:
         return PageImages(page_url, page_url)
     base_url = join_base(page_url, None if base[HREF] < 0 else _href(html[base[TAG_BEGIN] : base[TAG_END]]))
-    return images_in_rows(page_url, base_url, html, images[:found], lambda tag: _values_of_node(_node(tag)))
+    return images_in_rows(page_url, base_url, html, images[:found], decode_tag)
 
 
 def read_whole_page(html: bytes, page_url: str) -> PageImages:
@@ -50,6 +50,11 @@ def read_whole_page(html: bytes, page_url: str) -> PageImages:
     bases = (node.attributes["href"] or "" for node in nodes if node.tag == "base" and "href" in node.attributes)
     base_url = join_base(page_url, next(bases, None))
     return decoded_images(page_url, base_url, [_values_of_node(node) for node in nodes if node.tag != "base"])
+
+
+def decode_tag(tag: bytes) -> ImageValues:
+    """Decodes the markup of an image."""
+    return _values_of_node(_node(tag))
 
 
 def _href(tag: bytes) -> str:

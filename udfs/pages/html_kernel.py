@@ -1,10 +1,14 @@
-"""The compiled loop that finds the `<img>` and `<base>` tags of a page, without a tree of its elements.
+"""The compiled reader of a page: the HTTP response around it, its charset, and its tags.
 
-It follows the tokenizer of the HTML Standard (section 13.2.5): comments, bogus comments, attribute values, and the
-elements whose content is text. Where the tree's construction (section 13.2.6) could drop an image, move it, or change
-how bytes are cut into tokens, it gives up, and the caller parses the whole page: template, math, plaintext, frameset,
-more than options in a select, more than shapes in an svg, scripts in commented scripts, images between a table's cells
-(which move before the table), and whatever the page's end cuts off.
+Response and charset are read only where they are plain, which is what a crawl mostly holds; `udfs.pages.http` and
+`udfs.pages.charset` read all of them.
+
+The loop over the tags finds `<img>` and `<base>` without a tree of a page's elements. It follows the tokenizer of the
+HTML Standard (section 13.2.5): comments, bogus comments, attribute values, and the elements whose content is text.
+Where the tree's construction (section 13.2.6) could drop an image, move it, or change how bytes are cut into tokens, it
+gives up, and the caller parses the whole page: template, math, plaintext, frameset, more than options in a select, more
+than shapes in an svg, scripts in commented scripts, images between a table's cells (which move before the table), and
+whatever the page's end cuts off.
 """
 
 from functools import cache
@@ -13,16 +17,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from udfs.archives.warc_kernel import NOT_PLAIN, line_end_behind, same_letters, word_table
 from udfs.numba_intrinsics import (
     BLOCK_BYTES,
     GOLDEN_RATIO,
     ONES,
+    ascii_bits,
     bits_of,
     compiled,
+    constant,
     equal_bytes,
     is_utf8,
     load_word,
     part_of_kernel,
+    starts_with,
     trailing_zeros,
     types,
 )
@@ -363,6 +371,224 @@ def _find_tags(html: Bytes, images: Tags, base: Tag) -> int:
             at = _text_end(html, at, name_start, name_end, kind)
         if at == 0:
             return UNMODELLED
+
+
+find_tags = part_of_kernel(_find_tags)
+"""The loop as a part of another."""
+
+UTF8, ASCII = range(2)
+"""What the bytes of a plain page must be, by the labels of its charsets."""
+
+_NO_LABEL, _OTHER_LABEL = -2, NOT_PLAIN
+_HTTP_VERSION, _CONTENT_TYPE, _CONTENT_ENCODING, _TRANSFER_ENCODING, _CHARSET = (
+    constant(word) for word in (b"HTTP/1.", b"content-type", b"content-encoding", b"transfer-encoding", b"charset")
+)
+_HTML_TYPE, _XHTML_TYPE = constant(b"text/html"), constant(b"application/xhtml+xml")
+_XML_START, _ENCODING = constant(b"<?xml"), constant(b"encoding")
+_LABELS = (
+    "utf-8",
+    "utf8",
+    "iso-8859-1",
+    "windows-1252",
+    "us-ascii",
+    "latin1",
+    "iso-8859-15",
+    "iso-8859-2",
+    "windows-1251",
+)
+_OF_UTF8 = 2
+"""Labels: first those of UTF-8, then of encodings that read bytes below 128 as ASCII does."""
+
+_LABEL_LENGTHS, _LABEL_LETTERS = word_table(_LABELS)
+_ZERO, _ONE, _SPACE, _LINE_FEED, _COLON, _SEMICOLON, _COMMA = (ord(mark) for mark in "01 \n:;,")
+_STATUS_BYTES = len("HTTP/1.1 200 ")
+_cs, _hs = bits_of(b"cC"), bits_of(b"hH")
+
+
+@part_of_kernel
+def _is_label_byte(byte: int) -> bool:
+    return _is_letter(byte) or 48 <= byte <= 58 or byte in (ord("-"), ord("_"), ord("."), ord("+"), ord("("), ord(")"))
+
+
+@part_of_kernel
+def _encoding_of(content: Bytes, begin: int, end: int) -> int:
+    """Finds what bytes are by a label: `UTF8`, `ASCII`, or `_OTHER_LABEL`."""
+    for label in range(_LABEL_LENGTHS.size):
+        if same_letters(content, begin, end, _LABEL_LETTERS[label][: _LABEL_LENGTHS[label]]):
+            return UTF8 if label < _OF_UTF8 else ASCII
+    return _OTHER_LABEL
+
+
+@part_of_kernel
+def _label_behind(content: Bytes, at: int, end: int) -> int:
+    """Reads what stands behind the word charset: `UTF8`, `ASCII`, `_NO_LABEL` for no value, or `_OTHER_LABEL`."""
+    while at < end and content[at] <= _SPACE:
+        at += 1
+    if at == end or content[at] != _EQUALS:
+        return _NO_LABEL
+    at += 1
+    while at < end and (content[at] in (_DOUBLE_QUOTE, _SINGLE_QUOTE) or content[at] <= _SPACE):
+        at += 1
+    label = at
+    while at < end and _is_label_byte(content[at]):
+        at += 1
+    is_whole = at == end or content[at] in (_DOUBLE_QUOTE, _SINGLE_QUOTE, _SEMICOLON, _GREATER)
+    return _encoding_of(content, label, at) if is_whole or content[at] <= _SPACE else _OTHER_LABEL
+
+
+@part_of_kernel
+def _charset_within(content: Bytes, begin: int, end: int) -> int:
+    """Joins what all charsets that are named in a part of the bytes say: as `_label_behind`."""
+    joined, at = _NO_LABEL, begin
+    while at + _CHARSET.size <= end:
+        if at + BLOCK_BYTES < content.size:
+            bits = _cs(content, at) & _hs(content, at + 1)
+            if bits == _U0:
+                at += BLOCK_BYTES
+                continue
+            at += int(trailing_zeros(bits))
+        if at + _CHARSET.size <= end and same_letters(content, at, at + _CHARSET.size, _CHARSET):
+            label = _label_behind(content, at + _CHARSET.size, end)
+            if label == _OTHER_LABEL:
+                return _OTHER_LABEL
+            joined = max(joined, label)
+        at += 1
+    return joined
+
+
+@part_of_kernel
+def _encoding_within(content: Bytes, begin: int, end: int) -> int:
+    """Joins what the encodings say that are named in the tag that begins the bytes: as `_label_behind`."""
+    joined, at = _NO_LABEL, begin
+    while at < end and content[at] != _GREATER:
+        if starts_with(content, at, end, _ENCODING):
+            label = _label_behind(content, at + _ENCODING.size, end)
+            if label == _OTHER_LABEL:
+                return _OTHER_LABEL
+            joined = max(joined, label)
+        at += 1
+    return joined
+
+
+@part_of_kernel
+def is_html_type(content: Bytes, begin: int, end: int) -> bool:
+    """Tells whether a value names a type of HTML, and nothing else."""
+    return same_letters(content, begin, end, _HTML_TYPE) or same_letters(content, begin, end, _XHTML_TYPE)
+
+
+@part_of_kernel
+def _html_charset(content: Bytes, begin: int, end: int) -> int:
+    """Reads a Content-Type: `UTF8`, `ASCII` or `_NO_LABEL` for HTML; `_OTHER_LABEL` where it must be read in Python."""
+    type_end = begin
+    while type_end < end and content[type_end] != _SEMICOLON and content[type_end] != _SPACE:
+        type_end += 1
+    for place in range(begin, end):
+        if content[place] in (_COMMA, _GREATER) or content[place] >= 127 or content[place] < _SPACE:
+            return _OTHER_LABEL
+    at = type_end
+    while at < end and content[at] == _SPACE:
+        at += 1
+    if not is_html_type(content, begin, type_end) or (at < end and content[at] != _SEMICOLON):
+        return _OTHER_LABEL
+    return _charset_within(content, at, end)
+
+
+@part_of_kernel
+def _plain_status(content: Bytes, begin: int, end: int) -> int:
+    """Reads the status of a final response; `NOT_PLAIN` where its line is not as servers write it."""
+    if end - begin < _STATUS_BYTES or not starts_with(content, begin, end, _HTTP_VERSION):
+        return NOT_PLAIN
+    minor, space, behind = content[begin + 7], content[begin + 8], content[begin + 12]
+    if not _ZERO <= minor <= _ONE or space != _SPACE or behind not in (_SPACE, _RETURN):
+        return NOT_PLAIN
+    status = 0
+    for place in range(begin + 9, begin + 12):
+        if not 48 <= content[place] <= 57:
+            return NOT_PLAIN
+        status = 10 * status + int(content[place]) - _ZERO
+    return status if status >= 200 else NOT_PLAIN
+
+
+@part_of_kernel
+def _header_value(content: Bytes, at: int, end: int, name: Bytes) -> int:
+    """Finds a header's value; `_ABSENT` where the line is another header, 0 where Python must look."""
+    name_end = at + name.size
+    if name_end >= end or not same_letters(content, at, name_end, name):
+        return _ABSENT
+    if content[name_end] != _COLON:
+        return 0 if content[name_end] <= _SPACE else _ABSENT
+    at = name_end + 1
+    while at < end and content[at] == _SPACE:
+        at += 1
+    return at
+
+
+@part_of_kernel
+def read_response(content: Bytes, begin: int, end: int) -> tuple[int, int, int]:
+    """Reads the head of an HTTP response, as far as it is plain.
+
+    It is, if its lines end with CR LF, begin with a letter and go on for one line only, and if it has one Content-Type
+    and names no encoding of the body.
+
+    Returns:
+        The status, `NOT_PLAIN` where Python must read the head; where the body begins; and what the Content-Type says:
+        `UTF8`, `ASCII`, less where it names no charset, or `NOT_PLAIN` where it is not plainly HTML.
+    """
+    status = _plain_status(content, begin, end)
+    line = line_end_behind(content, begin, end)
+    charset, has_type = _NO_LABEL, False
+    while status != NOT_PLAIN and line != NOT_PLAIN:
+        at = line + 2
+        if at + 2 <= end and content[at] == _RETURN and content[at + 1] == _LINE_FEED:
+            return (status, at + 2, charset) if has_type else (NOT_PLAIN, 0, _OTHER_LABEL)
+        if at >= end or not _is_letter(content[at]):
+            return NOT_PLAIN, 0, _OTHER_LABEL
+        line = line_end_behind(content, at, end)
+        value = _header_value(content, at, line, _CONTENT_TYPE)
+        is_encoded = _header_value(content, at, line, _CONTENT_ENCODING) != _ABSENT
+        is_encoded |= _header_value(content, at, line, _TRANSFER_ENCODING) != _ABSENT
+        if is_encoded or value == 0 or (value != _ABSENT and has_type):
+            return NOT_PLAIN, 0, _OTHER_LABEL
+        if value != _ABSENT:
+            charset, has_type = _html_charset(content, value, line), True
+    return NOT_PLAIN, 0, _OTHER_LABEL
+
+
+@part_of_kernel
+def _is_ascii(content: Bytes, begin: int, end: int) -> bool:
+    while begin < end:
+        if (
+            ascii_bits(content, begin) | (_ALL_BITS << np.uint64(end - begin) if end - begin < BLOCK_BYTES else _U0)
+            != _ALL_BITS
+        ):
+            return False
+        begin += BLOCK_BYTES
+    return True
+
+
+@part_of_kernel
+def is_plain_page(content: Bytes, begin: int, end: int, charset: int) -> bool:
+    """Tells whether a page's bytes are what it says in UTF-8, whichever of its charsets counts.
+
+    Args:
+        content: The bytes, `BLOCK_BYTES` behind the page.
+        begin: Where the page begins.
+        end: Where it ends.
+        charset: What `read_response` has read of its Content-Type.
+
+    Returns:
+        True where that is certain: it begins as a text does, is UTF-8 or, where one of its charsets is not, ASCII.
+    """
+    if begin + 2 > end or not (content[begin] == _LESS or _is_html_space(content[begin])) or content[begin + 1] == 0:
+        return False
+    if charset == _NO_LABEL:
+        charset = _charset_within(content, begin, end)
+        if charset != _OTHER_LABEL and starts_with(content, begin, end, _XML_START):
+            encoding = _encoding_within(content, begin, end)
+            charset = max(charset, encoding) if encoding != _OTHER_LABEL else _OTHER_LABEL
+    if charset == _OTHER_LABEL:
+        return False
+    return _is_ascii(content, begin, end) if charset == ASCII else is_utf8(content, begin, end)
 
 
 @cache

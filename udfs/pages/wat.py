@@ -130,10 +130,10 @@ def read_wat_record(payload: bytes) -> PageImages:
     found = link_kernel()(np.frombuffer(links, np.uint8), rows)
     if found == UNMODELLED:
         return _read_all_links(payload)
-    return images_in_rows(page_url, base_url, links, rows[:found], _decoded)
+    return images_in_rows(page_url, base_url, links, rows[:found], decode_link)
 
 
-def _decoded(content: bytes) -> ImageValues:
+def decode_link(content: bytes) -> ImageValues:
     """Decodes a link with escapes or invalid UTF-8, which becomes U+FFFD."""
     try:
         link = _LINK.decode(content)

@@ -127,6 +127,21 @@ class ArchiveRows:
         self.numbers["pages"] += len(images.rows)
         self._add_images(first, images, are_records=True)
 
+    def add_left_images(self, offset: int, page: PageImages) -> None:
+        """Adds the decoded images of a page whose other images, and which itself, have been counted."""
+        self._add_pairs(offset, page, pair_images(page, page.decoded), None)
+
+    def add_counted(self, records: int, pages: int, rejected: dict[str, int]) -> None:
+        """Adds what was counted elsewhere."""
+        self.numbers["records"] += records
+        self.numbers["pages"] += pages
+        self.rejected.update({reason: count for reason, count in rejected.items() if count})
+
+    @property
+    def columns(self) -> PairColumns:
+        """The pairs that are not handed on yet."""
+        return self._columns
+
     def _add_images(self, offset: int, page: PageImages, *, are_records: bool = False) -> None:
         start, images = 0, len(page.rows)
         while start < images:
@@ -134,7 +149,7 @@ class ArchiveRows:
             for indices in ([index] for index in refused) if are_records else [refused] if refused else ():
                 self._add_pairs(offset, page, pair_images(page, indices), indices[0] if are_records else None)
             if start < images:
-                self._flush_pairs()
+                self.flush_pairs()
 
     def _add_pairs(self, offset: int, page: PageImages, found: Pairs, record: int | None) -> None:
         """Adds what images gave; `record` is the place among the records where each image is one of its own."""
@@ -146,8 +161,8 @@ class ArchiveRows:
         for loss in found.losses:
             self._reject(loss.reason.partition(".")[0], loss, offset + (record or 0))
         for pair in found.pairs:
-            while not self._columns.add_pair(pair, page.page_url or None, offset, are_records=record is not None):
-                self._flush_pairs()
+            while not self._columns.add_pair(pair, page.page_url, offset, are_records=record is not None):
+                self.flush_pairs()
 
     def _reject(self, stage: str, loss: Loss, offset: int | None) -> None:
         """Counts a loss and makes a row of it: always for archives and records, else the first few of a reason."""
@@ -168,7 +183,7 @@ class ArchiveRows:
 
     def closing_batches(self) -> Iterator[pa.RecordBatch]:
         """Hands on what is left, and at the end one row of kind archive."""
-        self._flush_pairs()
+        self.flush_pairs()
         self._flush_rejects()
         yield from self.full_batches()
         self._columns.flush_numbers(self.numbers, self.rejected)
@@ -176,7 +191,8 @@ class ArchiveRows:
         row = {"status": self.status, **self._facts._asdict(), **numbers, "rejected": sorted(self.rejected.items())}
         yield self._batch("archive", _columns_of(tuple(row), [tuple(row.values())]))
 
-    def _flush_pairs(self) -> None:
+    def flush_pairs(self) -> None:
+        """Makes a batch of the pairs, to be handed on."""
         if len(self._columns):
             self._full.append(self._batch("pair", self._columns.flush()))
 

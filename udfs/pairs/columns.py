@@ -7,7 +7,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +15,20 @@ from udfs.arrow import arrow_numbers
 from udfs.pages.image_table import PageImages
 from udfs.pairs.image_urls import plain_folder
 from udfs.pairs.kernel import (
+    ARE_RECORDS,
     BYTES_USED,
     FIRST_REASON,
+    FIRST_ROW,
     IMAGE_INDEX,
     IMAGES,
     IMAGES_KEPT,
+    PAGE_COLUMNS,
+    PAGE_URL_BEGIN,
+    PAGES_USED,
     PAIR_COLUMNS,
     PAIRS,
     REASONS,
+    RECORD_OFFSET,
     REFUSED,
     ROWS_USED,
     SOURCE,
@@ -32,23 +37,20 @@ from udfs.pairs.kernel import (
     TEXT_BEGIN,
     TEXTS_SEEN,
     URL_BEGIN,
+    URL_BYTES_USED,
+    ColumnBuffers,
     pair_kernel,
 )
 from udfs.pairs.rules import FoundPair
 from udfs.schemas import SOURCES
 
 _DATA_BYTES = 1 << 22
+_URL_BYTES = 1 << 20
 _MOST_IMAGES = 1024
 _PAIR_ID_LENGTH = 32
 _NUMBERS = {"images": IMAGES, "images_kept": IMAGES_KEPT, "texts": TEXTS_SEEN, "pairs": PAIRS}
 _BITS = {reason: 1 << place for place, reason in enumerate(REASONS)}
 _SOURCES = pa.array(SOURCES)
-
-
-class _Page(NamedTuple):
-    page_url: str | None
-    record_offset: int
-    are_records: bool
 
 
 class PairColumns:
@@ -61,13 +63,22 @@ class PairColumns:
         self._state = np.zeros(STATE_LENGTH, np.int64)
         self._refused = np.empty(_MOST_IMAGES, np.int64)
         self._stripped = np.empty(STRIPPED_LENGTH, np.int64)
-        self._pages: list[_Page] = []
-        self._first_rows: list[int] = []
+        self._pages = np.empty((most_rows, PAGE_COLUMNS), np.int64)
+        self._page_urls = np.empty(_URL_BYTES, np.uint8)
         self._known = 0
 
     def __len__(self) -> int:
         """The number of pairs."""
         return int(self._state[ROWS_USED])
+
+    @property
+    def known(self) -> int:
+        """A bit for each of `REASONS` that needs no more examples."""
+        return self._known
+
+    def buffers(self) -> ColumnBuffers:
+        """Gives the buffers, which are others once a pair or a page was added here."""
+        return ColumnBuffers(self._data, self._rows, self._pages, self._page_urls, self._state, self._stripped)
 
     def add_page(
         self, page: PageImages, record_offset: int, start: int, *, are_records: bool = False
@@ -98,10 +109,10 @@ class PairColumns:
             self._stripped,
         )
         if len(self) > first:
-            self._begin_page(_Page(page.page_url or None, record_offset, are_records), first)
+            self._begin_page(page.page_url.encode(), record_offset, first, are_records=are_records)
         return done, self._refused[: self._state[REFUSED]].tolist()
 
-    def add_pair(self, pair: FoundPair, page_url: str | None, record_offset: int, *, are_records: bool = False) -> bool:
+    def add_pair(self, pair: FoundPair, page_url: str, record_offset: int, *, are_records: bool = False) -> bool:
         """Adds one pair, which is not counted; False where there is room only after a `flush`."""
         url, text = pair.image_url.encode(), pair.alt_text.encode()
         content = np.frombuffer(b"%b\0%b" % (url, text), np.uint8)
@@ -115,13 +126,24 @@ class PairColumns:
         self._rows[row] = begin, begin + len(url) + 1, SOURCES.index(pair.source), pair.image_index
         self._state[BYTES_USED] += len(content)
         self._state[ROWS_USED] += 1
-        self._begin_page(_Page(page_url, record_offset, are_records), row)
+        self._begin_page(page_url.encode(), record_offset, row, are_records=are_records)
         return True
 
-    def _begin_page(self, page: _Page, first_row: int) -> None:
-        if not self._pages or self._pages[-1] != page:
-            self._pages.append(page)
-            self._first_rows.append(first_row)
+    def _begin_page(self, url: bytes, record_offset: int, first_row: int, *, are_records: bool) -> None:
+        """Makes rows from one on those of a page, unless it is the last one."""
+        pages, used = int(self._state[PAGES_USED]), int(self._state[URL_BYTES_USED])
+        if pages:
+            last = self._pages[pages - 1]
+            is_same = last[RECORD_OFFSET] == record_offset and last[ARE_RECORDS] == are_records
+            if is_same and self._page_urls[last[PAGE_URL_BEGIN] : used].tobytes() == url:
+                return
+        if used + len(url) > len(self._page_urls):
+            self._page_urls = np.resize(self._page_urls, 2 * (used + len(url)))
+        self._page_urls[used : used + len(url)] = np.frombuffer(url, np.uint8)
+        # In the order of FIRST_ROW, RECORD_OFFSET, ARE_RECORDS and PAGE_URL_BEGIN.
+        self._pages[pages] = first_row, record_offset, are_records, used
+        self._state[PAGES_USED] += 1
+        self._state[URL_BYTES_USED] += len(url)
 
     def stop_sampling(self, reason: str) -> None:
         """Lets the loop count an image or text that is lost for a reason without handing it back."""
@@ -137,23 +159,29 @@ class PairColumns:
         offsets[-1] = used
         strings = pa.StringArray.from_buffers(3 * number, pa.py_buffer(offsets), pa.py_buffer(data))
         urls, texts = (strings.take(arrow_numbers(np.arange(first, 3 * number, 3))) for first in (0, 2))
-        page_urls, record_offsets, are_records = zip(*self._pages, strict=True)
-        pages = np.repeat(np.arange(len(page_urls)), np.diff([*self._first_rows, number]))
+        table = self._pages[: self._state[PAGES_USED]]
+        pages = np.repeat(np.arange(len(table)), np.diff(table[:, FIRST_ROW], append=number))
         images = rows[:, IMAGE_INDEX]
-        records = np.where(np.array(are_records)[pages], images, 0)
+        records = images * table[pages, ARE_RECORDS]
         columns = {
             "pair_id": _pair_ids(data, offsets[::3].tolist()),
             "image_url": urls,
             "alt_text": texts,
             "source": _SOURCES.take(arrow_numbers(rows[:, SOURCE].copy())),
-            "page_url": pa.array(page_urls, pa.string()).take(arrow_numbers(pages)),
-            "record_offset": arrow_numbers(np.array(record_offsets)[pages] + records),
+            "page_url": self._urls_of_pages().take(arrow_numbers(pages)),
+            "record_offset": arrow_numbers(table[pages, RECORD_OFFSET] + records),
             "image_index": arrow_numbers((images - records).astype(np.int32)),
         }
-        self._state[BYTES_USED] = self._state[ROWS_USED] = 0
-        self._pages.clear()
-        self._first_rows.clear()
+        self._state[:REFUSED] = 0
         return columns
+
+    def _urls_of_pages(self) -> pa.StringArray:
+        """Gives the URL of each page; an empty one is null."""
+        pages, used = int(self._state[PAGES_USED]), int(self._state[URL_BYTES_USED])
+        offsets = np.append(self._pages[:pages, PAGE_URL_BEGIN], used).astype(np.int32)
+        valid = pa.py_buffer(np.packbits(np.diff(offsets) > 0, bitorder="little"))
+        urls = pa.py_buffer(self._page_urls[:used].tobytes())
+        return pa.StringArray.from_buffers(pages, pa.py_buffer(offsets), urls, valid)
 
     def flush_numbers(self, numbers: Counter[str], rejected: Counter[str]) -> None:
         """Adds what was counted to an archive's sums."""
@@ -168,6 +196,8 @@ class PairColumns:
 def _pair_ids(data: bytes, bounds: Sequence[int]) -> pa.StringArray:
     """Makes the pair_id of each piece of the data."""
     md5 = hashlib.md5
-    digits = "".join([md5(data[begin:end], usedforsecurity=False).hexdigest() for begin, end in pairwise(bounds)])
+    # Hexadecimal digits of all digests at once: one by one they take half as long again as the hashing.
+    digests = b"".join([md5(data[begin:end], usedforsecurity=False).digest() for begin, end in pairwise(bounds)])
+    digits = digests.hex().encode()
     offsets = np.arange(0, len(digits) + 1, _PAIR_ID_LENGTH, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(digits.encode()))
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(digits))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from udfs.archives import ArchiveRecord, Damage, read_archive
-from udfs.pages.image_table import Loss, PageImages
-from udfs.pages.isolation import IsolatedPages, PageReader, ParserNotStartedError, page_reader
-from udfs.pages.wat import NO_ENVELOPE, describes_capture
+from udfs.archives import detect_format, read_source
+from udfs.pages.isolation import IsolatedPages, page_reader
 from udfs.pairs.archive_batch import ArchiveRows, OpenArchive
+from udfs.pairs.loop import CompiledLoop, new_loop
+from udfs.pairs.records import RecordAdder
 from udfs.sources import fetch
 
 
@@ -44,52 +44,40 @@ def extract_batches(
         batches: Rows of `schemas.ARCHIVE_PATHS`.
         options: The limits.
         open_archive: Opens a path; an error of it, or of the stream it returns, fails that archive only.
-        attempt: The number of the task's attempt: from 1 on pages are parsed in a child process (`isolation`).
+        attempt: The number of the task's attempt: from 1 on pages are parsed in a child process (`isolation`), and the
+            reference reader alone reads.
 
     Yields:
         Batches of `schemas.EXTRACTED`: rows of kind pair and reject as they are found, then exactly one of kind
         archive, for each archive.
     """
     read_page = page_reader(attempt, options.max_page_bytes, options.page_timeout_seconds)
+    limits = {"max_page_bytes": options.max_page_bytes, "max_record_bytes": options.max_record_bytes}
+    # Nothing ends a compiled loop that would not end; what a task did not survive is read where something does.
+    loop = new_loop(**limits) if attempt == 0 else None
     try:
         for batch in batches:
             for row in batch.to_pylist():
-                yield from _extract_archive(row["archive"], row["path"], read_page, options, open_archive)
+                rows = ArchiveRows(row["archive"])
+                with rows.failures_counted(), rows.opened(row["path"], open_archive) as stream:
+                    for _ in _read_archive(stream, RecordAdder(rows, read_page), loop, options):
+                        yield from rows.full_batches()
+                yield from rows.closing_batches()
     finally:
         if isinstance(read_page, IsolatedPages):
             read_page.close()
 
 
-def _extract_archive(
-    archive: str, path: str, read_page: PageReader, options: ExtractOptions, open_archive: OpenArchive
-) -> Iterator[pa.RecordBatch]:
-    rows, in_wat = ArchiveRows(archive), False
-    with rows.failures_counted(), rows.opened(path, open_archive) as stream:
-        for item in read_archive(stream, size=stream.size, max_block_bytes=options.max_record_bytes):
-            if isinstance(item, Damage):
-                end = "end" if item.end is None else item.end
-                rows.damage(item.reason, f"skipped bytes {item.start}-{end}", item.start)
-            else:
-                in_wat = in_wat or describes_capture(item)
-                rows.add_record(item.offset, _page_of(item, read_page, in_wat=in_wat))
-                if item.is_truncated:
-                    rows.status = "damaged"
-            yield from rows.full_batches()
-    yield from rows.closing_batches()
-
-
-def _page_of(record: ArchiveRecord, read_page: PageReader, *, in_wat: bool) -> PageImages | Loss:
-    """Reads a record's page; a parser's surprise costs the record, not the archive.
-
-    Raises:
-        ParserNotStartedError: The parser's process does not start.
-    """
-    try:
-        page = read_page(record)
-    except ParserNotStartedError:
-        raise
-    except Exception as error:  # what no parser foresees
-        return Loss("record.parser_error", repr(error))
-    if isinstance(page, Loss) and page.reason == NO_ENVELOPE and not in_wat:
-        return Loss("record.skipped_metadata")
-    return page
+def _read_archive(
+    stream: fetch.ArchiveStream, adder: RecordAdder, loop: CompiledLoop | None, options: ExtractOptions
+) -> Iterator[None]:
+    """Adds what an archive holds; yields whenever batches may be full."""
+    source = detect_format(stream, stream.size)
+    if source is None:
+        return
+    if loop is not None and loop.takes(source):
+        yield from loop.read(source, adder)
+        return
+    for item in read_source(source, max_block_bytes=options.max_record_bytes):
+        adder.add(item)
+        yield

@@ -11,12 +11,12 @@ result as there: its own rules are only these.
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from udfs.numba_intrinsics import compiled, part_of_kernel, starts_with, types
+from udfs.numba_intrinsics import compiled, constant, part_of_kernel, starts_with, types
 from udfs.pages.image_table import FIRST_TEXT, HREF, IS_PLAIN, SRC
 from udfs.schemas import SOURCES
 
@@ -28,9 +28,16 @@ the two, as pair_id is made of them; the place of its source in `schemas.SOURCES
 REASONS = ("image.no_url", "image.data_url", "image.no_text", "text.empty")
 """What is counted here: by bit in `known`, by place behind `FIRST_REASON` in `state`."""
 
-BYTES_USED, ROWS_USED, REFUSED, IMAGES, IMAGES_KEPT, TEXTS_SEEN, PAIRS, FIRST_REASON = range(8)
+BYTES_USED, ROWS_USED, PAGES_USED, URL_BYTES_USED, REFUSED = range(5)
+IMAGES, IMAGES_KEPT, TEXTS_SEEN, PAIRS, FIRST_REASON = range(REFUSED + 1, REFUSED + 6)
 STATE_LENGTH = FIRST_REASON + len(REASONS)
-"""The numbers that the loop keeps: bytes and rows in use, images refused in one call, and sums since they were 0."""
+"""The numbers that the loops keep: bytes, rows, pages and bytes of page URLs in use, images refused in one call, and
+sums since they were 0."""
+
+FIRST_ROW, RECORD_OFFSET, ARE_RECORDS, PAGE_URL_BEGIN = range(4)
+PAGE_COLUMNS = 4
+"""A row per page with pairs: the first of them, the record, 1 where each of its images is a record of its own, and
+where its URL begins in the bytes of page URLs; it ends where the next one begins."""
 
 STRIPPED_LENGTH = 2 * len(SOURCES)
 """Begin and end of each text of one image."""
@@ -38,12 +45,36 @@ STRIPPED_LENGTH = 2 * len(SOURCES)
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
 
+
+class ColumnBuffers(NamedTuple):
+    """What compiled loops fill.
+
+    Attributes:
+        data: URLs and texts, up to `BYTES_USED`.
+        rows: int64[n, PAIR_COLUMNS], up to `ROWS_USED`.
+        pages: int64[n, PAGE_COLUMNS], up to `PAGES_USED`, which is at most `ROWS_USED`.
+        page_urls: The URLs of pages, up to `URL_BYTES_USED`.
+        state: int64[STATE_LENGTH].
+        stripped: int64[STRIPPED_LENGTH], room for one image.
+    """
+
+    data: Bytes
+    rows: Numbers
+    pages: Numbers
+    page_urls: Bytes
+    state: Numbers
+    stripped: Numbers
+
+
 _NO_URL, _DATA_URL, _NO_TEXT, _EMPTY_TEXT = range(4)
 _REFUSED, _ABSOLUTE, _WITH_HOST, _FROM_ROOT, _RELATIVE = range(5)
 _INVALID = -1
 _SLASH, _DOT, _COLON, _QUERY = (ord(mark) for mark in "/.:?")
 _LINE_FEED, _RETURN, _SPACE, _ASCII_END = 10, 13, 32, 128
 _SOURCES = len(SOURCES)
+
+HTTP, HTTPS, _DATA = constant(b"http://"), constant(b"https://"), constant(b"data:")
+_TWO_SLASHES, _UP, _HERE = constant(b"//"), constant(b"../"), constant(b"./")
 
 _HOST, _NAME, _IN_QUERY = 1, 2, 4
 
@@ -127,16 +158,16 @@ def _is_plain_path(content: Bytes, begin: int, end: int, form: int) -> bool:
 def _form_of_url(content: Bytes, begin: int, end: int, base: Bytes) -> tuple[int, int]:
     """Says what an image's URL must be put behind, and where what is put there begins; `_REFUSED` for hard ones."""
     form, at = _RELATIVE, begin
-    if starts_with(content, begin, end, b"http://"):
+    if starts_with(content, begin, end, HTTP):
         form, at = _ABSOLUTE, _host_end(content, begin + 7, end)
-    elif starts_with(content, begin, end, b"https://"):
+    elif starts_with(content, begin, end, HTTPS):
         form, at = _ABSOLUTE, _host_end(content, begin + 8, end)
-    elif starts_with(content, begin, end, b"//"):
+    elif starts_with(content, begin, end, _TWO_SLASHES):
         form, at = _WITH_HOST, _host_end(content, begin + 2, end)
     elif content[begin] == _SLASH:
         form = _FROM_ROOT
     else:
-        while starts_with(content, at, end, b"../") or starts_with(content, at, end, b"./"):
+        while starts_with(content, at, end, _UP) or starts_with(content, at, end, _HERE):
             at += 3 if content[at + 1] == _DOT else 2
     if at == _INVALID or (base.size == 0 and form != _ABSOLUTE) or not _is_plain_path(content, at, end, form):
         return _REFUSED, begin
@@ -237,7 +268,7 @@ def _form_of_image(content: Bytes, tag: Numbers, base: Bytes) -> tuple[int, int,
     begin, end = tag[SRC], tag[SRC + 1]
     if begin == end:
         return _REFUSED, begin, _NO_URL
-    if starts_with(content, begin, end, b"data:"):
+    if starts_with(content, begin, end, _DATA):
         return _REFUSED, begin, _DATA_URL
     form, name = _form_of_url(content, begin, end, base)
     return form, name, _INVALID
@@ -300,6 +331,10 @@ def _add_pairs(
             refused[state[REFUSED]] = image
             state[REFUSED] += 1
     return int(tags.shape[0])
+
+
+add_pairs = part_of_kernel(_add_pairs)
+"""The loop as a part of another."""
 
 
 @cache

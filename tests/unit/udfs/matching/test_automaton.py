@@ -261,6 +261,24 @@ def test_compiled_code_is_kept_by_the_sources_of_the_whole_package(tmp_path):
     assert len(folders_after_a_start()) == 2
 
 
+def test_one_process_compiles_and_the_others_load(tmp_path):
+    script = (
+        "import sys\n"
+        "from udfs.balancing import expected_sizes_kernel as kernel\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "print(sum(kernel.expected_sizes_kernel().stats.cache_misses.values()))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "NUMBA_CACHE_DIR": str(tmp_path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen([sys.executable, "-c", script], env=environment, **pipes) for _ in range(3)]
+    assert [process.stdout.readline() for process in started] == ["ready\n"] * 3
+    for process in started:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert sorted(process.communicate()[0] for process in started) == ["0\n", "0\n", "1\n"]
+
+
 def test_multiplier_is_odd():
     assert GOLDEN_RATIO % 2 == 1
 

@@ -5,16 +5,14 @@ import signal
 import sys
 import time
 
-import pyarrow as pa
 import pytest
 
-from tests.support.archive_files import read_images
+from tests.support.archive_files import extract_outcomes, read_images
 from udfs.archives import ArchiveRecord
 from udfs.pages import isolation
 from udfs.pages.image_table import Loss
 from udfs.pages.isolation import IsolatedPages, ParserNotStartedError, page_reader
-from udfs.pairs.extract import ExtractOptions, extract_batches
-from udfs.schemas import ARCHIVE_PATHS
+from udfs.pairs.extract import ExtractOptions
 
 PAGE = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<img src=a.jpg alt="a dog">'
 CHILD = """
@@ -104,9 +102,5 @@ def test_a_second_attempt_gives_the_same_rows():
     from tests.support.jobs import SAMPLE
 
     path = str(sorted(SAMPLE.glob("*.warc.gz"))[0])
-    paths = pa.RecordBatch.from_pylist([{"archive": "a", "path": path}], schema=ARCHIVE_PATHS)
-    first, second = (
-        [batch.to_pylist() for batch in extract_batches(iter([paths]), options=ExtractOptions(), attempt=attempt)]
-        for attempt in (0, 1)
-    )
+    first, second = (extract_outcomes([path], ExtractOptions(), attempt=attempt) for attempt in (0, 1))
     assert first == second

@@ -23,6 +23,7 @@ from tests.support.archive_files import (
 )
 from tests.support.sample_archives import ARCHIVE, MEMBERS, RECORDS, STARTS, kept
 from udfs.archives import Damage
+from udfs.archives.source import ArchiveSource
 from udfs.pairs import extract
 from udfs.pairs.archive_batch import BATCH_ROWS
 from udfs.pairs.extract import ExtractOptions, extract_batches
@@ -61,13 +62,14 @@ def test_error_while_reading_fails_the_archive(wrap: object) -> None:
 
 
 def test_a_surprise_in_a_reader_fails_its_archive_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    read_archive = extract.read_archive
+    read_source = extract.read_source
 
-    def records(stream: ArchiveStream, **options: int) -> Iterator[object]:
-        yield next(iter(read_archive(stream, **options)))
+    def records(source: ArchiveSource, **options: int) -> Iterator[object]:
+        yield next(iter(read_source(source, **options)))
         raise KeyError("surprise")
 
-    monkeypatch.setattr(extract, "read_archive", records)
+    monkeypatch.setattr(extract, "new_loop", lambda **_: None)
+    monkeypatch.setattr(extract, "read_source", records)
     for outcome in extract_outcomes(["a", "b"], ExtractOptions(), open_archive=lambda _: MemoryStream(ARCHIVE)):
         assert (outcome.status, outcome.archive["records"], kept(outcome)) == ("failed", 1, [0])
         assert outcome.rejected == {"archive.reader_error": 1}
@@ -83,8 +85,9 @@ def test_stream_shorter_than_its_size() -> None:
 
 
 def test_a_reader_that_stops_early_does_not_go_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    read_archive = extract.read_archive
-    monkeypatch.setattr(extract, "read_archive", lambda stream, **options: islice(read_archive(stream, **options), 2))
+    read_source = extract.read_source
+    monkeypatch.setattr(extract, "new_loop", lambda **_: None)
+    monkeypatch.setattr(extract, "read_source", lambda source, **options: islice(read_source(source, **options), 2))
     large = gzip.compress(warc_record(random.Random(0).randbytes(1 << 20), None, "request", "application/http"))
     outcome = extract_bytes(ARCHIVE + large)
     assert (outcome.status, kept(outcome)) == ("damaged", [0, 1])
@@ -93,7 +96,8 @@ def test_a_reader_that_stops_early_does_not_go_unnoticed(monkeypatch: pytest.Mon
 
 
 def test_damage_behind_which_nothing_is_read_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extract, "read_archive", lambda *_, **__: iter([Damage("archive.corrupt", 0, None)]))
+    monkeypatch.setattr(extract, "new_loop", lambda **_: None)
+    monkeypatch.setattr(extract, "read_source", lambda *_, **__: iter([Damage("archive.corrupt", 0, None)]))
     outcome = extract_bytes(ARCHIVE)
     assert (outcome.status, outcome.reasons("archive")) == ("damaged", [("archive.corrupt", "skipped bytes 0-end")])
 

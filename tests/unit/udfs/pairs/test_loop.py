@@ -1,0 +1,355 @@
+"""The compiled loop over archives: whatever the input, the result is that of the readers in Python."""
+
+import gzip
+import json
+import logging
+from collections.abc import Iterator
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support import loop_inputs
+from tests.support.archive_files import (
+    MemoryStream,
+    extract_bytes,
+    extract_outcomes,
+    http_response,
+    image_link,
+    warc_record,
+    wat_document,
+    wat_record,
+)
+from tests.support.loop_inputs import (
+    CHECKED,
+    COMMENT,
+    EXTRA,
+    NAME,
+    RESERVED,
+    any_json,
+    archive_of,
+    both,
+    check,
+    check_damaged,
+    check_records,
+    with_header,
+)
+from udfs.archives import ArchiveReadError, libdeflate
+from udfs.pairs import archive_batch, extract, loop
+from udfs.pairs.extract import ExtractOptions
+
+
+def capture(number: int, *links: Any, uri: str | None = None) -> bytes:
+    found = links or (image_link(f"/{number}.jpg", f"a dog {number}"), {"path": "A@/href", "url": "/a", "text": "x"})
+    return wat_record(wat_document(found, uri or f"http://example.org/{number}"))
+
+
+RECORDS = [capture(number) for number in range(6)]
+MEMBERS = archive_of(RECORDS)
+
+
+@pytest.fixture
+def small_buffers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in (
+        ("_INPUT_BYTES", 1000),
+        ("_LARGEST_MEMBER_BYTES", 3000),
+        ("_MOST_LEFT_RECORDS", 3),
+        ("_MOST_IMAGES", 6),
+        ("_FIRST_LEFT", 2),
+        ("CHUNK_BYTES", 100),
+    ):
+        monkeypatch.setattr(loop, name, value)
+    monkeypatch.setattr(archive_batch, "BATCH_ROWS", 5)
+    monkeypatch.setattr("udfs.pairs.columns._DATA_BYTES", 300)
+    monkeypatch.setattr("udfs.pairs.columns._URL_BYTES", 60)
+    yield
+
+
+def test_mutated_records() -> None:
+    """`make test-loop` has fifty thousand."""
+    records, read = check_records(Random(1), 60)
+    assert 2 * read >= records == 1500
+
+
+def test_damaged_archives() -> None:
+    """`make test-loop` has some hundreds."""
+    members = archive_of([wat_record(any_json(Random(number))) for number in range(20)])
+    assert check_damaged(Random(2), 60, members) > 300
+
+
+@pytest.mark.usefixtures("small_buffers")
+def test_buffers_that_are_too_small() -> None:
+    records, read = check_records(Random(3), 20)
+    assert records > read > 100
+    check_damaged(Random(4), 20, MEMBERS)
+
+
+def test_plain_records_are_read_by_the_loop() -> None:
+    others = [warc_record(b"x", None, kind, "text/plain") for kind in ("warcinfo", "request", "metadata", "revisit")]
+    skipped = capture(7).replace(b'"WARC-Type": "response"', b'"WARC-Type": "request" ')
+    assert check(b"".join(archive_of([*others, *RECORDS, skipped]))) == len(others) + len(RECORDS) + 1
+
+
+IMAGE = b"<img src=a.jpg alt='a &amp; b' title=b>"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "content_type", "is_read"),
+    [
+        (b"<html>" + IMAGE, [], "text/html", True),
+        (b"<html>\xc3\xa9" + IMAGE, [], "text/html", True),
+        (b"<html>" + IMAGE, ["Server: x", "X-Crawl-Content-Encoding: gzip"], "Text/HTML;charset='UTF-8'", True),
+        (b"<?xml version='1.0' encoding='UTF-8'?><html>" + IMAGE, [], "application/xhtml+xml", True),
+        (b"<meta http-equiv=content-type content='text/html; charset=iso-8859-1'>" + IMAGE, [], "text/html", True),
+        (b"<meta charset=iso-8859-1>\xc3\xa9" + IMAGE, [], "text/html", False),
+        (b"<meta charset=iso-8859-1>\xc3\xa9" + IMAGE, [], "text/html; charset=utf-8", True),
+        (b"<meta charset=utf-8>\xe9" + IMAGE, [], "text/html", False),
+        (b"<p>\xc3\xa9" + IMAGE, [], "text/html; charset=iso-8859-1", False),
+        (b"<meta charset=gbk>" + IMAGE, [], "text/html", False),
+        (b"<meta charset\x0b=\x0biso-2022-jp>\x1b$B" + IMAGE, [], "text/html", False),
+        (b"<?xml encoding=\x01'iso-2022-jp'?>\x1b$B" + IMAGE, [], "text/html", False),
+        (b"\xef\xbb\xbf<html>" + IMAGE, [], "text/html", False),
+        (b"<base href=/b/>" + IMAGE, [], "text/html", False),
+        (b"<template>" + IMAGE, [], "text/html", False),
+        (b"<html>" + IMAGE, ["Content-Encoding: gzip"], "text/html", False),
+        (b"5\r\n<html\r\n0\r\n", ["Transfer-Encoding: chunked"], "text/html", False),
+        (b"<html>" + IMAGE, ["Content-Type: text/html"], "text/html", False),
+        (b"<html>" + IMAGE, [" folded"], "text/html", False),
+        (b"<html>" + IMAGE, ["content-type : text/html"], "text/html", False),
+        (b"<html>" + IMAGE, [], "text/html; charset=utf-8/", False),
+        (b"<html>" + IMAGE, [], "text/plain", False),
+        (b"", [], "text/html", False),
+    ],
+)
+def test_pages(body: bytes, headers: list[str], content_type: str, is_read: bool) -> None:
+    page = warc_record(http_response(body, *headers, content_type=content_type))
+    data = b"".join(archive_of([page, RECORDS[0], page]))
+    records = check(data)
+    assert records == (3 if is_read else 1)
+
+
+@pytest.mark.parametrize("status", ["200 OK", "206 Partial", "404 Not Found", "301", "100 Continue", "2000 OK", "99 x"])
+def test_statuses(status: str) -> None:
+    pages = [
+        warc_record(http_response(b"<html>" + IMAGE, status=status, content_type=kind)) for kind in ("text/html", None)
+    ]
+    assert check(b"".join(archive_of([pages[0]]))) == (status[0] in "234" and status[3:4] in {"", " "})
+    check(b"".join(archive_of(pages)))
+
+
+def test_an_archive_that_is_cut_anywhere() -> None:
+    data = b"".join(MEMBERS[:2])
+    for size in range(len(data)):
+        check(data[:size])
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        (b"", b"\0" * 600),
+        (b"", b" \r\n"),
+        (b"", b"garbage"),
+        (b"", b"\x1f\x8b\x08"),
+        (b"\0" * 5, b""),
+        (b"\r\n", b"\r\n"),
+        (b"garbage", b"garbage"),
+        (gzip.compress(b""), gzip.compress(b"")),
+        (gzip.compress(b" \r\n"), gzip.compress(b"\0")),
+    ],
+)
+def test_what_stands_between_members(before: bytes, behind: bytes) -> None:
+    check(b"".join([*MEMBERS[:2], before, MEMBERS[2], behind, *MEMBERS[3:]]))
+    check(b"".join([before, *MEMBERS, behind]))
+
+
+@pytest.mark.parametrize("flags", [0, 1, EXTRA, NAME, COMMENT, EXTRA | NAME | COMMENT, CHECKED, RESERVED])
+def test_headers_of_members(flags: int) -> None:
+    """libdeflate checks no checksum of a header, and zlib does."""
+    for seed in range(3):
+        members = [with_header(record, Random(seed), flags) for record in RECORDS]
+        records = check(b"".join(members))
+        assert records == (len(RECORDS) if flags & ~(EXTRA | NAME | COMMENT) == 0 else 0)
+        check(b"".join([*MEMBERS[:2], members[0], *MEMBERS[3:]]))
+
+
+@pytest.mark.parametrize("place", range(-8, 0))
+def test_a_wrong_checksum_or_size(place: int) -> None:
+    member = bytearray(MEMBERS[2])
+    member[place] ^= 0x10
+    outcome, expected, records = both(b"".join([*MEMBERS[:2], bytes(member), *MEMBERS[3:]]))
+    assert outcome == expected
+    assert (outcome.status, records) == ("damaged", len(MEMBERS) - 1)
+
+
+def test_members_of_several_records_and_records_over_several_members() -> None:
+    whole = b"".join(RECORDS)
+    check(b"".join([MEMBERS[0], gzip.compress(RECORDS[1] + RECORDS[2]), *MEMBERS[3:]]))
+    check(b"".join(archive_of([RECORDS[0] + RECORDS[1], RECORDS[2] + RECORDS[3]])))
+    for size in (50, 300, len(RECORDS[0]), len(whole)):
+        check(b"".join(MEMBERS[:2] + archive_of([whole[at : at + size] for at in range(0, len(whole), size)])))
+
+
+@pytest.mark.parametrize("size", [5 << 20, 64 << 20])
+def test_a_large_record_is_for_the_reference_reader_and_the_loop_goes_on_behind_it(size: int) -> None:
+    large = capture(9, image_link("/large.jpg", "x" * size))
+    records = check(b"".join([*MEMBERS[:3], gzip.compress(large, 1), *MEMBERS[3:]]))
+    assert records == len(MEMBERS)
+
+
+@pytest.mark.parametrize("size", [1, 100, 300, 1000])
+def test_limits(size: int) -> None:
+    pages = [capture(number, *[image_link("/a", "b")] * number) for number in range(8)]
+    data = b"".join(archive_of([*RECORDS, *pages, warc_record(http_response(b"<img src=a alt=b>"))]))
+    check(data, ExtractOptions(max_page_bytes=size))
+    check(data, ExtractOptions(max_record_bytes=size))
+
+
+def test_examples_of_losses_are_the_first_ones() -> None:
+    links = [image_link(f"/{number}") for number in range(5)] + [image_link("", "b"), image_link("/a", " ")] * 2
+    odd = wat_record(wat_document((image_link("/odd"), image_link("/o", 7)), "http://example.org/odd"))
+    records = [record for number in range(40) for record in (capture(number, *links), odd, capture(number))]
+    outcome, expected, _ = both(b"".join(archive_of(records)))
+    assert outcome.rejects == expected.rejects
+    assert outcome == expected
+
+
+def test_json_metadata_without_envelope_counts_by_what_came_before() -> None:
+    other = wat_record({"links": []})
+    late = wat_record({"x": "y" * 5000, **wat_document((image_link("/late.jpg", "a"),))})
+    for records in ([other, *RECORDS, other], [other, late, other], [late, other, RECORDS[0], other]):
+        check(b"".join(archive_of(records)))
+
+
+def test_bases_of_any_form() -> None:
+    random = Random(5)
+    pieces = [
+        "http://",
+        "https://",
+        "h.org",
+        "h",
+        "/",
+        "/a",
+        ".",
+        "..",
+        "-",
+        ":80",
+        ":",
+        "?",
+        "#",
+        "a.b",
+        "%20",
+        "&",
+        ";",
+        "[",
+    ]
+    uris = ["".join(random.choice(pieces) for _ in range(random.randrange(1, 9))) for _ in range(600)]
+    uris += ["http://h.org/" + "".join(random.choice(pieces) for _ in range(random.randrange(6))) for _ in range(600)]
+    links = image_link("a.jpg", "a"), image_link("../b", "b"), image_link("/c", "c"), image_link("//d/e", "d")
+    assert check(b"".join(archive_of([capture(0, *links, uri=uri) for uri in uris]))) > 900
+
+
+def test_escapes() -> None:
+    texts = [
+        "\x01",
+        "\u20ac",
+        "\u2019",
+        "\b\f\n\r\t",
+        '"\\/',
+        "é",
+        "a\u0000b",
+        "\ud83d\ude00",
+        "\ud83d",
+        "\u00a0a",
+        "a\u3000",
+    ]
+    links = [image_link(f"/{number}\u00e9.jpg", text, title=text) for number, text in enumerate(texts)]
+    for is_ascii in (True, False):
+        for found in (links, *([link] for link in links)):
+            content = json.dumps(wat_document(tuple(found)), ensure_ascii=is_ascii).encode("utf-8", "surrogatepass")
+            for spelled in (content, content.replace(b"/", b"\\/"), content.replace(b"\\u00e9", b"\\u00E9\xff")):
+                check(b"".join(archive_of([wat_record(spelled)])))
+
+
+def test_more_images_than_there_is_room_for() -> None:
+    many = capture(0, *[image_link(f"/{number}", "a", title="b") for number in range(4097)])
+    most = capture(1, *[image_link(f"/{number}", "a", title="b") for number in range(4096)])
+    half = capture(2, *[image_link(f"/{number}", "a", title="b") for number in range(2000)])
+    assert check(b"".join(archive_of([half, half, half, most, half, many, *RECORDS]))) == 5 + len(RECORDS)
+    left = capture(3, *[image_link(f"/{number};", "a") for number in range(3000)])
+    assert check(b"".join(archive_of([left, left, *RECORDS]))) == 2 + len(RECORDS)
+
+
+def test_an_archive_of_odd_records_is_left_to_the_reference_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    run = loop.CompiledLoop._run
+    monkeypatch.setattr(loop.CompiledLoop, "_run", lambda self, adder: taken.append(1) or run(self, adder))
+    odd = wat_record(wat_document((image_link("/a.jpg", "a"),), base="/base/"))
+    data = b"".join(archive_of([odd] * 400))
+    outcome = extract_bytes(data)
+    assert (outcome.archive["pairs"], len(taken)) == (400, 1)
+    monkeypatch.setattr(extract, "new_loop", lambda **_: None)
+    assert extract_bytes(data) == outcome
+
+
+class BreakingStream(MemoryStream):
+    """Fails behind some bytes, as a connection does."""
+
+    def __init__(self, data: bytes, end: int) -> None:
+        super().__init__(data)
+        self.end = end
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = super().read(size)
+        if self.tell() > self.end:
+            raise ArchiveReadError("reset by peer")
+        return data
+
+
+@pytest.mark.parametrize("end", [len(MEMBERS[0]), 300, sum(map(len, MEMBERS[:3])), 0])
+def test_a_connection_that_breaks_fails_the_archive(end: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "CHUNK_BYTES", 10)
+    data = b"".join(MEMBERS)
+    outcome = extract_outcomes(["a"], ExtractOptions(), open_archive=lambda _: BreakingStream(data, end))[0]
+    assert (outcome.status, outcome.rejected["archive.read_error"]) == ("failed", 1)
+
+
+def test_a_second_attempt_takes_the_reference_reader_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = extract_bytes(b"".join(MEMBERS))
+    monkeypatch.setattr(extract, "new_loop", lambda **_: pytest.fail("a loop that nothing ends"))
+    open_archive = {"a": b"".join(MEMBERS)}
+    outcome = extract_outcomes(
+        ["a"], ExtractOptions(), open_archive=lambda _: MemoryStream(open_archive["a"]), attempt=1
+    )[0]
+    assert [(pair["image_url"], pair["alt_text"]) for pair in outcome.pairs] == [
+        (pair["image_url"], pair["alt_text"]) for pair in expected.pairs
+    ]
+
+
+@pytest.mark.parametrize(
+    "module", [SimpleNamespace(__file__="/nowhere/_deflate.so"), SimpleNamespace(__file__=None), None]
+)
+def test_a_library_without_the_functions(
+    module: object, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def find(_: str) -> object:
+        if module is None:
+            raise ImportError("no module")
+        return module
+
+    expected = extract_bytes(b"".join(MEMBERS))
+    monkeypatch.setattr(libdeflate.importlib, "import_module", find)
+    libdeflate._library.cache_clear()
+    try:
+        with caplog.at_level(logging.WARNING):
+            assert [extract_bytes(b"".join(MEMBERS)) for _ in range(3)] == [expected] * 3
+    finally:
+        libdeflate._library.cache_clear()
+    assert len(caplog.records) == 1
+
+
+def test_the_inputs_are_as_odd_as_they_say() -> None:
+    member = loop_inputs.with_header(RECORDS[0], Random(0), EXTRA | NAME | COMMENT)
+    assert gzip.decompress(member) == RECORDS[0]
+    assert len(np.unique(np.frombuffer(member, np.uint8))) > 100
