@@ -75,5 +75,5 @@ $SUDO "$PYTHON" -m venv "$HOME_FOLDER"
 # without a new cluster.
 $SUDO "$HOME_FOLDER/bin/python" -m pip install --quiet "${PINNED[@]}" "$FOLDER"/*.whl "pandas>=2,<3" "${PACKAGES[@]}"
 $SUDO "$HOME_FOLDER/bin/python" -m pip uninstall --quiet --yes metaclip-spark
-"$HOME_FOLDER/bin/python" -c 'import boto3, fastwarc, numba, pandas, pyarrow, selectolax'
+"$HOME_FOLDER/bin/python" -c 'import boto3, deflate, fastwarc, numba, pandas, pyarrow, selectolax'
 echo "ready: $HOME_FOLDER/bin/python"

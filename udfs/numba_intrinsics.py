@@ -76,6 +76,14 @@ def compiled(function: Function, signature: Any) -> Function:
     return cast("Function", kernel)
 
 
+def is_kept(function: Callable[..., Any]) -> bool:
+    """Tells whether a kernel of a function has been compiled on this machine already, so that it is loaded at once."""
+    try:
+        return any(Path(KernelCache(function).get_cache_path()).glob(f"*{function.__name__}-*.nbi"))
+    except (OSError, RuntimeError):
+        return False
+
+
 class KernelCache:
     """Tells numba where it keeps a compiled kernel: in a folder named after all sources of the package.
 

@@ -24,6 +24,7 @@ PACKAGES = (
     "numpy",
     "pyarrow",
     "numba",
+    "deflate",
     "fastwarc",
     "selectolax",
     "msgspec",

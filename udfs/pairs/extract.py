@@ -75,7 +75,7 @@ def _read_archive(
     source = detect_format(stream, stream.size)
     if source is None:
         return
-    if loop is not None and loop.takes(source):
+    if loop is not None and loop.takes(source, stream.size):
         yield from loop.read(source, adder)
         return
     for item in read_source(source, max_block_bytes=options.max_record_bytes):

@@ -62,6 +62,7 @@ from udfs.pairs.loop_kernel import (
     Input,
     Limits,
     Workspace,
+    is_loop_ready,
     loop_kernel,
 )
 from udfs.pairs.records import RecordAdder
@@ -73,6 +74,9 @@ _INPUT_BYTES = 1 << 20
 
 _LARGEST_MEMBER_BYTES = 4 << 20
 """Larger members, compressed or not, are for the reference reader."""
+
+_WORTH_COMPILING_BYTES = 32 << 20
+"""Smaller archives are read in Python in less time than it takes to compile the loop."""
 
 _MOST_IMAGES = 4096
 _MOST_LEFT_RECORDS = 256
@@ -106,9 +110,10 @@ class CompiledLoop:
         self._misses = 0
         self._work = _new_workspace()
 
-    def takes(self, source: ArchiveSource) -> bool:
-        """Tells whether an archive has the form that the loop reads."""
-        return source.codec is GZIP and not source.is_arc and not source.layers
+    def takes(self, source: ArchiveSource, size: int) -> bool:
+        """Tells whether an archive has the form that the loop reads, and is worth compiling it where that is to do."""
+        is_read = source.codec is GZIP and not source.is_arc and not source.layers
+        return is_read and (size >= _WORTH_COMPILING_BYTES or is_loop_ready())
 
     def read(self, source: ArchiveSource, adder: RecordAdder) -> Iterator[None]:
         """Reads an archive to its end.

@@ -34,7 +34,7 @@ from udfs.archives.warc_kernel import (
     read_header,
     same_letters,
 )
-from udfs.numba_intrinsics import compiled, constant, is_utf8, part_of_kernel, starts_with, types
+from udfs.numba_intrinsics import compiled, constant, is_kept, is_utf8, part_of_kernel, starts_with, types
 from udfs.pages.html_kernel import find_tags, is_html_type, is_plain_page, read_response
 from udfs.pages.image_table import HREF, IS_PLAIN, SRC, TAG_COLUMNS, UNMODELLED
 from udfs.pages.wat_kernel import (
@@ -620,6 +620,11 @@ def _tuple_of(kind: Any, *fields: Any) -> Any:
     if len(set(fields)) == 1:
         return types.NamedUniTuple(fields[0], len(fields), kind)
     return types.NamedTuple(fields, kind)
+
+
+def is_loop_ready() -> bool:
+    """Tells whether the loop is loaded, or will be at once, since it has been compiled on this machine."""
+    return loop_kernel.cache_info().currsize > 0 or is_kept(_read_members)
 
 
 @cache

@@ -39,6 +39,7 @@ from tests.support.loop_inputs import (
 from udfs.archives import ArchiveReadError, libdeflate
 from udfs.pairs import archive_batch, extract, loop
 from udfs.pairs.extract import ExtractOptions
+from udfs.pairs.loop_kernel import loop_kernel
 
 
 def capture(number: int, *links: Any, uri: str | None = None) -> bytes:
@@ -48,6 +49,12 @@ def capture(number: int, *links: Any, uri: str | None = None) -> bytes:
 
 RECORDS = [capture(number) for number in range(6)]
 MEMBERS = archive_of(RECORDS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_loop() -> None:
+    """Small archives go through the loop only where it has been compiled."""
+    loop_kernel()
 
 
 @pytest.fixture
@@ -325,6 +332,15 @@ def test_a_second_attempt_takes_the_reference_reader_alone(monkeypatch: pytest.M
     assert [(pair["image_url"], pair["alt_text"]) for pair in outcome.pairs] == [
         (pair["image_url"], pair["alt_text"]) for pair in expected.pairs
     ]
+
+
+def test_a_small_archive_is_not_worth_compiling_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "is_loop_ready", lambda: False)
+    monkeypatch.setattr(loop, "loop_kernel", lambda: pytest.fail("it was compiled"))
+    assert extract_bytes(b"".join(MEMBERS)).archive["records"] == len(MEMBERS)
+    monkeypatch.setattr(loop, "_WORTH_COMPILING_BYTES", 100)
+    with pytest.raises(pytest.fail.Exception, match="it was compiled"):
+        extract_bytes(b"".join(MEMBERS))
 
 
 @pytest.mark.parametrize(
