@@ -3,22 +3,10 @@
 Without `METACLIP_TEST_DATA` the sample's archives are read. Where a page has a `<base>` or a text in another charset
 the ways differ on purpose, so equality is looked at on archives without them.
 
-Where the time goes on debian-docs (10,273 records of which half are requests; 5,116 pages; 14,075 images), of each 100
-parts of our time: WAT: FastWARC 34, our part of reading records 17, JSON and links 26, pairs and counts 23. WARC: 36,
-9, 37 (of which the tags 13), 18. In pages of a crawl's size FastWARC and the tags take 78 of 100. Records are small
-here: a WAT record is 2.8 KB, so what Python costs for each record (some 10 microseconds in all) weighs more than in a
-crawl, and four times cc2dataset's speed would be nearly as fast as FastWARC alone reads.
-
-With gain: the scanner in place of a tree (1.9x); folders of URLs resolved once (1.2x); fewer header look-ups (1.05x);
-pairs made by a compiled loop over a page's tags in place of Python for each image (some 8 microseconds of it: 1.2x in
-crawl-sized pages); links found by one in place of an object each. Without: 64 bytes at a time for names and ends of
-tags (slower: they are near), look-up tables of bytes in place of comparisons. Left: md5 compiled would save a quarter
-of a microsecond for each pair.
-
-So the archives are read a second time with the same markup and links in fewer, larger records: Common Crawl's
-September 2016 has 6.6 KB of compressed WAT for a page (10.35 TiB, 1.72 billion pages), December 2024 164 KB of plain
-WARC (394 TiB, 2.64 billion pages); debian-docs has 2.5 KB and 16 KB, what is made of it 3.2 KB (links of three pages in
-one record, other metadata of one) and 158 KB. Sources: the announcements of both crawls.
+Records are small there, so that what each costs weighs more than in a crawl. So the archives are read a second time with
+the same markup and links in fewer, larger records: Common Crawl's September 2016 has 6.6 KB of compressed WAT for a page
+(10.35 TiB, 1.72 billion pages), December 2024 164 KB of plain WARC (394 TiB, 2.64 billion pages); debian-docs has 2.5 KB
+and 16 KB, what is made of it 3.2 KB (links of three pages in one record, other metadata of one) and 158 KB. Sources: the announcements of both crawls.
 """
 
 import gzip
