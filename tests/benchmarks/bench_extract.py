@@ -3,10 +3,11 @@
 Without `METACLIP_TEST_DATA` the sample's archives are read. Where a page has a `<base>` or a text in another charset
 the ways differ on purpose, so equality is looked at on archives without them.
 
-Records are small there, so that what each costs weighs more than in a crawl. So the archives are read a second time with
-the same markup and links in fewer, larger records: Common Crawl's September 2016 has 6.6 KB of compressed WAT for a page
-(10.35 TiB, 1.72 billion pages), December 2024 164 KB of plain WARC (394 TiB, 2.64 billion pages); debian-docs has 2.5 KB
-and 16 KB, what is made of it 3.2 KB (links of three pages in one record, other metadata of one) and 158 KB. Sources: the announcements of both crawls.
+Records are small there, so that what each costs weighs more than in a crawl. So the archives are read a second time
+with the same markup and links in fewer, larger records: Common Crawl's September 2016 has 6.6 KB of compressed WAT
+for a page (10.35 TiB, 1.72 billion pages), December 2024 164 KB of plain WARC (394 TiB, 2.64 billion pages); debian-
+docs has 2.5 KB and 16 KB, what is made of it 3.2 KB (links of three pages in one record, other metadata of one) and
+158 KB. Sources: the announcements of both crawls.
 """
 
 import gzip
