@@ -9,13 +9,14 @@ import hashlib
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import IO, Any, Self, TypeVar, cast
 
 import numba
 import numba.extending
@@ -43,6 +44,8 @@ ALL_BITS = np.uint64(0xFFFFFFFFFFFFFFFF)
 GOLDEN_RATIO = 0x9E3779B97F4A7C15
 """2^64 divided by the golden ratio, odd: the factor of Knuth's multiplicative hashing."""
 
+_LONGEST_COMPILATION_SECONDS = 300.0
+_SECONDS_BETWEEN_LOOKS = 0.1
 _cache_lock = threading.Lock()
 _HIGH_BITS = np.uint64(0x80) * ONES
 _WORD = ir.IntType(64)
@@ -158,6 +161,24 @@ def _kernels_kept() -> Iterator[None]:
             _numba.config.CACHE_LOCATOR_CLASSES = given
 
 
+def _wait_for(lock: IO[bytes]) -> None:
+    """Locks a file.
+
+    Raises:
+        BlockingIOError: Another process has held it for longer than any kernel takes.
+    """
+    end = time.monotonic() + _LONGEST_COMPILATION_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        else:
+            return
+
+
 @contextmanager
 def _one_process_at_a_time(function: Callable[..., Any]) -> Iterator[None]:
     """Lets the first process of a machine compile a kernel, while the others wait to load what it keeps.
@@ -169,7 +190,9 @@ def _one_process_at_a_time(function: Callable[..., Any]) -> Iterator[None]:
             cache_path = KernelCache(function).get_cache_path()
             Path(cache_path).mkdir(parents=True, exist_ok=True)
             lock = stack.enter_context(Path(cache_path, f"{function.__name__}.lock").open("wb"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _wait_for(lock)
+            # A child that was forked meanwhile would hold it as long as it lives.
+            stack.callback(fcntl.flock, lock, fcntl.LOCK_UN)
         except OSError:
             pass
         yield

@@ -27,7 +27,7 @@ _GLOB_CHARACTERS = frozenset("*?[]{}\\")
 
 
 def _check_names(url: str) -> None:
-    """Refuses a URL that Hadoop's paths would shorten, so that Spark and other clients of a store mean two places.
+    """Refuses a URL of S3 that Hadoop's paths would shorten, so that Spark and boto3 mean two places.
 
     Raises:
         ConfigError: If a folder in it is named "." or "..".
@@ -63,8 +63,6 @@ class Storage:
                 f"--output {output} holds {patterns[0]}, which Spark takes for a pattern: choose another name"
             )
         scheme = scheme_of(output)
-        if scheme != "file":
-            _check_names(output)
         self.uploads: S3Store | None = None
         self.committer_required: str | None = None
         self.root: Path | str = output.rstrip("/")
@@ -82,6 +80,7 @@ class Storage:
                 bucket, prefix = split_s3(output)
             except ValueError as error:
                 raise ConfigError(f"--output {error}") from None
+            _check_names(output)
             self._objects = self.uploads = S3Store(output, options or environment_options())
             self._spark_root = f"s3a://{bucket}/{prefix}".rstrip("/")
         elif scheme in WEB_SCHEMES:

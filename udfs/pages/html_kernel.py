@@ -254,7 +254,8 @@ def _has_name(html: Bytes, at: int, name_start: int, name_end: int) -> bool:
     for place in range(length):
         if (html[at + place] | _LOWER_CASE) != (html[name_start + place] | _LOWER_CASE):
             return False
-    return _name_end(html, at + length) == at + length
+    behind = html[at + length]
+    return bool(_is_html_space(behind) or behind in (_SLASH, _GREATER))
 
 
 @part_of_kernel

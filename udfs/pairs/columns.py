@@ -95,6 +95,8 @@ class PairColumns:
         if len(page.rows) > len(self._refused):
             self._refused = np.empty(len(page.rows), np.int64)
         first = len(self)
+        if first and not self._has_room_for_url(page.page_url):
+            return start, []
         done = pair_kernel()(
             np.frombuffer(page.content, np.uint8),
             page.rows,
@@ -119,6 +121,8 @@ class PairColumns:
         row, begin = len(self), int(self._state[BYTES_USED])
         if row and (row == len(self._rows) or begin + len(content) > len(self._data)):
             return False
+        if row and not self._has_room_for_url(page_url):
+            return False
         if len(content) > len(self._data):
             self._data = np.empty(len(content), np.uint8)
         self._data[begin : begin + len(content)] = content
@@ -128,6 +132,10 @@ class PairColumns:
         self._state[ROWS_USED] += 1
         self._begin_page(page_url.encode(), record_offset, row, are_records=are_records)
         return True
+
+    def _has_room_for_url(self, url: str) -> bool:
+        """Tells whether the URL of a further page fits; the buffer grows only while it is empty."""
+        return int(self._state[URL_BYTES_USED]) + len(url.encode()) <= len(self._page_urls)
 
     def _begin_page(self, url: bytes, record_offset: int, first_row: int, *, are_records: bool) -> None:
         """Makes rows from one on those of a page, unless it is the last one."""

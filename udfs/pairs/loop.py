@@ -85,6 +85,8 @@ _FIRST_LEFT = 16
 and an archive of odd records is soon known."""
 
 _MISSES_TO_GIVE_UP = 16
+_READ_TWICE_TO_GIVE_UP = 64 << 20
+"""Bytes that were read ahead of where the loop stopped, beyond as many as lie before."""
 
 
 class _Stop(NamedTuple):
@@ -108,6 +110,7 @@ class CompiledLoop:
         self._error: ArchiveReadError | None = None
         self._most_left = _FIRST_LEFT
         self._misses = 0
+        self._read_twice = 0
         self._work = _new_workspace()
 
     def takes(self, source: ArchiveSource, size: int) -> bool:
@@ -128,7 +131,7 @@ class CompiledLoop:
         Raises:
             ArchiveReadError: The bytes cannot be fetched.
         """
-        self._misses, self._most_left = 0, _FIRST_LEFT
+        self._misses, self._read_twice, self._most_left = 0, 0, _FIRST_LEFT
         self._work.progress[:] = 0
         reference = WarcReader(source, max_block_bytes=self._record_bytes)
         start: int | None = 0
@@ -157,13 +160,14 @@ class CompiledLoop:
                 why = self._run(adder)
                 yield
             is_read = why == MORE_INPUT and progress[AT] == self._input_end
+            if is_all and why == MORE_INPUT and self._error is not None:
+                raise self._error
             if is_all and is_read:
-                if self._error is not None:
-                    raise self._error
                 return None
             is_stuck = is_all or self._input_end - progress[AT] > _LARGEST_MEMBER_BYTES
             if why != MORE_INPUT or (is_stuck and not is_read) or self._gives_up(adder):
                 last = int(progress[LAST_OFFSET])
+                self._read_twice += self._input_end - int(progress[AT])
                 return _Stop(self._input_offset + int(progress[AT]), None if last < 0 else last)
 
     def _fill(self, source: ArchiveSource) -> bool:
@@ -201,7 +205,9 @@ class CompiledLoop:
         return why
 
     def _gives_up(self, adder: RecordAdder) -> bool:
-        return self._misses >= _MISSES_TO_GIVE_UP and 2 * self._misses > adder.rows.numbers["records"]
+        most_read_twice = _READ_TWICE_TO_GIVE_UP + self._input_offset
+        is_odd = self._misses >= _MISSES_TO_GIVE_UP and 2 * self._misses > adder.rows.numbers["records"]
+        return is_odd or self._read_twice > most_read_twice
 
     def _add_counted(self, adder: RecordAdder) -> None:
         progress = self._work.progress
@@ -252,6 +258,10 @@ class CompiledLoop:
                 if may_go_on and item.offset == _plain_again(before, stop.member, next_member):
                     items.close()
                     return item.offset
+            elif item.start == stop.last_record:
+                # zlib refuses what libdeflate has read.
+                before = item
+                continue
             adder.add(item)
             yield
             before = item

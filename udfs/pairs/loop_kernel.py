@@ -36,7 +36,7 @@ from udfs.archives.warc_kernel import (
 )
 from udfs.numba_intrinsics import compiled, constant, is_kept, is_utf8, part_of_kernel, starts_with, types
 from udfs.pages.html_kernel import find_tags, is_html_type, is_plain_page, read_response
-from udfs.pages.image_table import HREF, IS_PLAIN, SRC, TAG_COLUMNS, UNMODELLED
+from udfs.pages.image_table import HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
 from udfs.pages.wat_kernel import (
     ENVELOPE_END,
     HTML_OF_PAYLOAD,
@@ -115,6 +115,9 @@ _ENVELOPE_BYTES = 4096
 """Where a WAT archive's records must name the envelope, see `udfs.pages.wat.describes_capture`."""
 
 _RECORD_END_BYTES = 4
+_MOST_MARKUP_LEFT = 1 << 16
+"""Bytes of a page's images that are parsed outside of the time limit for pages; a page with more is left as a whole."""
+
 _SUCCESS_CLASS = 2
 _ABSENT = -1
 _UNESCAPED = {"b": 8, "f": 12, "n": 10, "r": 13, "t": 9}
@@ -382,6 +385,17 @@ class Page(NamedTuple):
 
 
 @part_of_kernel
+def _markup_left(work: Workspace, refused: int) -> int:
+    """Counts the bytes of refused images that a parser must read."""
+    size = 0
+    for place in range(refused):
+        tag = work.tags[work.refused[place]]
+        if not tag[IS_PLAIN]:
+            size += tag[TAG_END] - tag[TAG_BEGIN]
+    return size
+
+
+@part_of_kernel
 def _leave_images(work: Workspace, refused: int, content: int) -> None:
     """Notes the images of a page that were refused, with their places in the inflated bytes."""
     for place in range(refused):
@@ -463,6 +477,9 @@ def _add_page(work: Workspace, columns: ColumnBuffers, limits: Limits, page: Pag
     if done < page.images:
         _copy_numbers(work.state, state)
         return COLUMNS_FULL if first_row > 0 else LEFT
+    if page.is_html and _markup_left(work, state[REFUSED]) > _MOST_MARKUP_LEFT:
+        _copy_numbers(work.state, state)
+        return LEFT
     if state[ROWS_USED] > first_row:
         _begin_page(columns, first_row, page.offset, plain, page.url, page.url_end)
     if state[REFUSED] > 0:

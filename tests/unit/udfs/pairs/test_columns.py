@@ -48,6 +48,7 @@ from udfs.pairs.columns import PairColumns
 from udfs.pairs.extract import ExtractOptions
 from udfs.pairs.image_urls import plain_folder
 from udfs.pairs.kernel import REASONS
+from udfs.pairs.rules import FoundPair
 from udfs.pairs.text import pair_id
 from udfs.schemas import PAIRS, SOURCES
 
@@ -271,3 +272,12 @@ def test_a_long_base_before_many_images_is_refused() -> None:
         outcome = extract_bytes(record, ExtractOptions(max_page_bytes=1 << 20))
         assert outcome.rejected == {"record.page_too_large": 1}
         assert len(extract_bytes(record).pairs) == 300
+
+
+def test_urls_of_pages_take_bounded_memory() -> None:
+    columns = PairColumns(100)
+    pair = FoundPair(0, "http://example.org/a.jpg", "alt", "a dog")
+    urls = [f"http://example.org/{number}{300_000 * 'a'}" for number in range(5)]
+    assert [columns.add_pair(pair, url, number) for number, url in enumerate(urls)] == [True, True, True, False, False]
+    assert columns.flush()["page_url"].to_pylist() == urls[:3]
+    assert columns.add_pair(pair, urls[3], 3)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import time
 from collections.abc import Iterator
 from random import Random
 from types import SimpleNamespace
@@ -332,6 +333,20 @@ def test_a_second_attempt_takes_the_reference_reader_alone(monkeypatch: pytest.M
     assert [(pair["image_url"], pair["alt_text"]) for pair in outcome.pairs] == [
         (pair["image_url"], pair["alt_text"]) for pair in expected.pairs
     ]
+
+
+def test_markup_that_is_searched_again_and_again_takes_no_longer() -> None:
+    page = b"<html><script><!" + 50_000 * b"<scriptx" + b"</script><img src=/a.jpg alt='a dog'>"
+    begun = time.process_time()
+    assert extract_bytes(gzip.compress(warc_record(http_response(page)))).texts == ["a dog"]
+    assert time.process_time() - begun < 2, "some milliseconds; seconds where it grows by the square"
+
+
+def test_an_image_of_much_markup_is_read_within_the_time_limit_for_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = b'<img src="a&amp;b.jpg" alt="a dog" %b>' % b" ".join(b"a%d" % number for number in range(12_000))
+    monkeypatch.setattr(loop, "decode_tag", lambda _: pytest.fail("it was read without a limit"))
+    outcome = extract_bytes(gzip.compress(warc_record(http_response(b"<html>" + image))))
+    assert [pair["image_url"] for pair in outcome.pairs] == ["http://example.org/a&b.jpg"]
 
 
 def test_a_small_archive_is_not_worth_compiling_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
