@@ -94,8 +94,8 @@ class PairColumns:
         base, root_end = plain_folder(page.base_url)
         if len(page.rows) > len(self._refused):
             self._refused = np.empty(len(page.rows), np.int64)
-        first = len(self)
-        if first and not self._has_room_for_url(page.page_url):
+        first, url = len(self), page.page_url.encode()
+        if first and not self._has_room_for_url(url):
             return start, []
         done = pair_kernel()(
             np.frombuffer(page.content, np.uint8),
@@ -111,17 +111,17 @@ class PairColumns:
             self._stripped,
         )
         if len(self) > first:
-            self._begin_page(page.page_url.encode(), record_offset, first, are_records=are_records)
+            self._begin_page(url, record_offset, first, are_records=are_records)
         return done, self._refused[: self._state[REFUSED]].tolist()
 
     def add_pair(self, pair: FoundPair, page_url: str, record_offset: int, *, are_records: bool = False) -> bool:
         """Adds one pair, which is not counted; False where there is room only after a `flush`."""
-        url, text = pair.image_url.encode(), pair.alt_text.encode()
+        url, text, of_page = pair.image_url.encode(), pair.alt_text.encode(), page_url.encode()
         content = np.frombuffer(b"%b\0%b" % (url, text), np.uint8)
         row, begin = len(self), int(self._state[BYTES_USED])
         if row and (row == len(self._rows) or begin + len(content) > len(self._data)):
             return False
-        if row and not self._has_room_for_url(page_url):
+        if row and not self._has_room_for_url(of_page):
             return False
         if len(content) > len(self._data):
             self._data = np.empty(len(content), np.uint8)
@@ -130,12 +130,12 @@ class PairColumns:
         self._rows[row] = begin, begin + len(url) + 1, SOURCES.index(pair.source), pair.image_index
         self._state[BYTES_USED] += len(content)
         self._state[ROWS_USED] += 1
-        self._begin_page(page_url.encode(), record_offset, row, are_records=are_records)
+        self._begin_page(of_page, record_offset, row, are_records=are_records)
         return True
 
-    def _has_room_for_url(self, url: str) -> bool:
+    def _has_room_for_url(self, url: bytes) -> bool:
         """Tells whether the URL of a further page fits; the buffer grows only while it is empty."""
-        return int(self._state[URL_BYTES_USED]) + len(url.encode()) <= len(self._page_urls)
+        return int(self._state[URL_BYTES_USED]) + len(url) <= len(self._page_urls)
 
     def _begin_page(self, url: bytes, record_offset: int, first_row: int, *, are_records: bool) -> None:
         """Makes rows from one on those of a page, unless it is the last one."""
