@@ -23,7 +23,6 @@ from udfs.archives.warc_kernel import (
     INFLATED,
     METADATA,
     NOT_PLAIN,
-    SLACK_BYTES,
     TOO_LARGE,
     Header,
     Inflater,
@@ -34,9 +33,9 @@ from udfs.archives.warc_kernel import (
     read_header,
     same_letters,
 )
-from udfs.numba_intrinsics import compiled, constant, is_kept, is_utf8, part_of_kernel, starts_with, types
+from udfs.numba_intrinsics import compiled, constant, is_kept, part_of_kernel, starts_with, types
 from udfs.pages.html_kernel import find_tags, is_html_type, is_plain_page, read_response
-from udfs.pages.image_table import HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
+from udfs.pages.image_table import HREF, IS_PLAIN, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
 from udfs.pages.wat_kernel import (
     ENVELOPE_END,
     HTML_OF_PAYLOAD,
@@ -52,7 +51,6 @@ from udfs.pages.wat_kernel import (
     TYPE_END,
     URI_BEGIN,
     URI_END,
-    escaped_unit,
     read_capture,
     skip_space,
 )
@@ -72,6 +70,7 @@ from udfs.pairs.kernel import (
     Numbers,
     add_pairs,
 )
+from udfs.pairs.values_kernel import unescape_tag
 
 MORE_INPUT, COLUMNS_FULL, LEFT_FULL, NOT_A_PLAIN_MEMBER = range(4)
 """Why the loop returns: what is known of the archive is read, or goes on in the middle of a member; pairs, or what is
@@ -120,9 +119,8 @@ _MOST_MARKUP_LEFT = 1 << 16
 
 _SUCCESS_CLASS = 2
 _ABSENT = -1
-_UNESCAPED = {"b": 8, "f": 12, "n": 10, "r": 13, "t": 9}
 _UNKNOWN = -1
-_BACKSLASH, _SLASH, _COLON, _DOT, _QUERY, _HASH, _TWO, _U = (ord(mark) for mark in "\\/:.?#2u")
+_SLASH, _COLON, _DOT, _QUERY, _HASH, _TWO = (ord(mark) for mark in "/:.?#2")
 _LESS, _GREATER, _OPEN, _CLOSE, _SPACE, _DELETE, _ASCII_END = 60, 62, 91, 93, 32, 127, 128
 
 _DNS = constant(b"dns")
@@ -278,79 +276,6 @@ def _page_url(content: Bytes, begin: int, end: int) -> tuple[int, int]:
 
 
 @part_of_kernel
-def _put_character(unit: int, plain: Bytes, at: int) -> int:
-    """Writes a character of the first 65,536 as UTF-8, and gives the place behind it."""
-    if unit < 0x80:
-        plain[at] = unit
-        return at + 1
-    if unit < 0x800:
-        plain[at], plain[at + 1] = 0xC0 | unit >> 6, 0x80 | unit & 63
-        return at + 2
-    plain[at], plain[at + 1], plain[at + 2] = 0xE0 | unit >> 12, 0x80 | unit >> 6 & 63, 0x80 | unit & 63
-    return at + 3
-
-
-@part_of_kernel
-def _unescape(plain: Bytes, begin: int, end: int, at: int) -> int:
-    """Writes a string without its escapes, which have been checked, to `at`, and gives the place behind it."""
-    while begin < end:
-        byte = plain[begin]
-        if byte != _BACKSLASH:
-            plain[at] = byte
-            begin += 1
-            at += 1
-        elif plain[begin + 1] == _U:
-            at = _put_character(escaped_unit(plain, begin), plain, at)
-            begin += 6
-        else:
-            kind = plain[begin + 1]
-            plain[at] = _CONTROLS[kind] if _CONTROLS[kind] else kind
-            begin += 2
-            at += 1
-    return at
-
-
-_CONTROLS = np.zeros(256, np.uint8)
-for _letter, _control in _UNESCAPED.items():
-    _CONTROLS[ord(_letter)] = _control
-
-
-@part_of_kernel
-def _can_be_unescaped(plain: Bytes, begin: int, end: int) -> bool:
-    """Tells whether a string is valid UTF-8 and its escapes stand for no NUL."""
-    if not is_utf8(plain, begin, end):
-        return False
-    at = begin
-    while at < end:
-        if plain[at] == _BACKSLASH:
-            if plain[at + 1] == _U and escaped_unit(plain, at) == 0:
-                return False
-            at += 1
-        at += 1
-    return True
-
-
-@part_of_kernel
-def _unescape_tag(plain: Bytes, tag: Numbers, at: int) -> int:
-    """Writes the values of an image to `at` without escapes, where that makes them plain; gives the place behind."""
-    size = 0
-    for column in range(SRC, HREF, 2):
-        if tag[column] != _ABSENT:
-            if not _can_be_unescaped(plain, tag[column], tag[column + 1]):
-                return at
-            size += tag[column + 1] - tag[column]
-    if at + size > plain.size - SLACK_BYTES:
-        return at
-    for column in range(SRC, HREF, 2):
-        if tag[column] != _ABSENT:
-            end = _unescape(plain, tag[column], tag[column + 1], at)
-            tag[column], tag[column + 1] = at, end
-            at = end
-    tag[IS_PLAIN] = 1
-    return at
-
-
-@part_of_kernel
 def _begin_page(columns: ColumnBuffers, first_row: int, offset: int, plain: Bytes, url: int, url_end: int) -> None:
     state = columns.state
     page = columns.pages[state[PAGES_USED]]
@@ -434,10 +359,10 @@ def _copy_numbers(source: Numbers, target: Numbers) -> None:
 
 @part_of_kernel
 def _unescape_tags(work: Workspace, images: int, at: int) -> int:
-    """Does what `_unescape_tag` does for each image that needs it."""
+    """Does what `unescape_tag` does for each image that needs it."""
     for image in range(images):
         if not work.tags[image][IS_PLAIN]:
-            at = _unescape_tag(work.plain, work.tags[image], at)
+            at = unescape_tag(work.plain, work.tags[image], at)
     return at
 
 
