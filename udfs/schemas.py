@@ -65,8 +65,13 @@ EXTRACTED = pa.schema(
     [("kind", pa.string()), *PAIRS]
     + [field for field in ARCHIVES if field.name not in PAIRS.names]
     + [field for field in REJECTS if field.name not in PAIRS.names]
+    + [("reference_records", pa.map_(pa.string(), pa.int64()))]
 )
-"""The one row type that extraction yields: `kind` says which of `KINDS` a row is; the other kinds' columns are null."""
+"""The one row type that extraction yields: `kind` says which of `KINDS` a row is; the other kinds' columns are null.
+
+An archive's `reference_records` are those that the reference reader has read, by reason. They are in no other table:
+they depend on the machine, the result does not.
+"""
 
 MATCHED = pa.schema(
     [*PAIRS, ("language", pa.string()), ("language_probability", pa.float32()), ("entry_ids", pa.list_(pa.int32()))]

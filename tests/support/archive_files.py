@@ -90,6 +90,7 @@ class Outcome:
     pairs: list[dict[str, Any]]
     rejects: list[dict[str, Any]]
     rejected: Counter[str] = field(default_factory=Counter)
+    reference_records: dict[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def status(self) -> str:
@@ -159,7 +160,8 @@ def extract_outcomes(paths: list[str], options: ExtractOptions, **more: Any) -> 
         for row in result.to_pylist():
             if row["kind"] == "archive":
                 pairs.sort(key=_place)
-                outcomes.append(Outcome(row, pairs, rejects, Counter(dict(row["rejected"]))))
+                by_reference = dict(row.pop("reference_records"))
+                outcomes.append(Outcome(row, pairs, rejects, Counter(dict(row["rejected"])), by_reference))
                 outcomes[-1].check_sums()
                 pairs, rejects = [], []
             else:

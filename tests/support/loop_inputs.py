@@ -110,7 +110,10 @@ def any_link(random: Random) -> object:
 def any_document(random: Random) -> dict[str, Any]:
     links = tuple(any_link(random) for _ in range(random.randrange(8)))
     base = random.choice(BASES) if random.random() < 0.1 else f"http://example.org/{random.randrange(99)}/"
-    document = wat_document(links, base, status=random.choice(["200"] * 40 + ["404", "206", 200, "2é", None, "20"]))
+    head = random.choice(BASE_TAGS) if random.random() < 0.1 else None
+    document = wat_document(
+        links, base, base=head, status=random.choice(["200"] * 40 + ["404", "206", 200, "2é", None, "20"])
+    )
     envelope = document["Envelope"]
     if random.random() < 0.2:
         envelope["WARC-Header-Metadata"]["WARC-Type"] = random.choice(KINDS)
@@ -215,6 +218,14 @@ CONTENT_TYPES += [
     "text/html; charset=iso-2022-jp",
     "text/html; charset=x",
     "application/octet-stream",
+    "*/*",
+    "text/html;charset=windows-1251",
+    "image/png; charset=windows-1252",
+    "text/",
+    "text/html/x",
+    "a/b c",
+    "text/html; charset=utf-8; charset=koi8-r",
+    "text/html; charset=us-ascii; charset=latin1",
 ]
 STARTS = [
     "<!DOCTYPE html><html>",
@@ -267,12 +278,65 @@ PIECES = [
     "\x1b$B",
     "~{",
 ]
+METAS += [
+    "<meta charset=windows-1251>",
+    "<title>charset=utf-8</title><meta charset='windows-1252'>",
+    "<script>'<meta charset=utf-8>'</script><meta charset=koi8-r>",
+    "<!-- <meta charset=utf-8> --><meta name=a content='charset=utf-8'><meta charset=ISO-8859-2>",
+    "<meta content='text/html; charset=iso-8859-15' http-equiv=Content-Type><meta charset=utf-8>",
+    "<meta charset charset=utf-8>",
+    "<noscript><meta charset=iso-8859-9></noscript>",
+    " " * 1100 + "<meta charset=windows-1251>",
+]
+REFERENCES = (
+    "&amp; &AMP &lt; &nbsp; &#39; &#x27; &#X1F600; &#0; &#128; &#xD800; &#1114112; &#39 &# &#x; &#x &copy &copy=1"
+)
+REFERENCES += (
+    " &copyx &copy; &notit; &a=1&b=2 & && &; &eacute; &Eacute &hellip; &rarr; &fjlig; &NotEqualTilde; &#13; &#10;"
+)
+REFERENCES += (
+    " &lang; &thetasym; &#xFFFE; &#x10FFFF; &#00000039; &#9; &#x7F; &apos; &quot &ltx &sup2 &frac12; &lt=a &amp"
+)
+ODD = [*REFERENCES.split(), "\r\n", "\r", "é", "\x85", "ż", "ш", "€"]
+BASE_TAGS = [
+    "/c/d/",
+    "http://b.org/",
+    "https://b.org:80/e/f?g",
+    "//b.org/h/",
+    "i/",
+    "../j",
+    "",
+    " ",
+    "/k/../l/",
+    "http://m",
+]
+BASE_TAGS += [
+    "http://n.org/o#p",
+    "/q&amp;r/s",
+    "mailto:a",
+    "http://[",
+    "/é/",
+    "http://t.org/u&amp;v",
+    "/w//x/",
+    "/y;z/",
+]
+CHARSETS = ["latin-1", "gbk", "cp1251", "cp1252", "iso-8859-2", "koi8-r", "iso-8859-15", "iso-8859-9"]
+
+
+def any_value(random: Random, values: list[str]) -> str:
+    """Gives one of some values, now and then with what HTML reads in another way."""
+    value = random.choice(values)
+    while random.random() < 0.3:
+        value += random.choice(ODD) + random.choice(["", "a", ";", " ", "1"])
+    return value
 
 
 def any_html(random: Random) -> bytes:
     tags = []
+    if random.random() < 0.1:
+        tags.append("<base href='" + random.choice(BASE_TAGS) + "'>")
     for _ in range(random.randrange(6)):
-        values = {"src": random.choice(URLS), "alt": random.choice(TEXTS), "title": random.choice(TEXTS)}
+        values = {"src": any_value(random, URLS), "alt": any_value(random, TEXTS), "title": any_value(random, TEXTS)}
         names = [name for name in values if random.random() < 0.7]
         quoted = [name + '="' + values[name].replace('"', random.choice(["&quot;", "'"])) + '"' for name in names]
         tags.append("<img " + " ".join(quoted) + ">")
@@ -283,7 +347,7 @@ def any_html(random: Random) -> bytes:
         + random.choice(METAS if random.random() < 0.2 else METAS[:6])
         + "<p>".join(tags)
     )
-    return page.encode(random.choice(["utf-8"] * 30 + ["latin-1", "gbk"]), "replace")
+    return page.encode(random.choice(["utf-8"] * 4 * len(CHARSETS) + CHARSETS), "replace")
 
 
 def any_page(random: Random) -> bytes:
@@ -291,9 +355,12 @@ def any_page(random: Random) -> bytes:
     status = random.choice(["200 OK"] * 30 + ["404 Not Found", "200", "100 Continue", "2000", "301 a\r\nb", "abc"])
     more = [random.choice(HEADS).decode("latin-1")] if random.random() < 0.1 else []
     types = CONTENT_TYPES if random.random() < 0.15 else CONTENT_TYPES[:16]
-    block = http_response(any_html(random), *more, status=status, content_type=random.choice(types))
+    content_type = None if random.random() < 0.03 else random.choice(types)
+    block = http_response(any_html(random), *more, status=status, content_type=content_type)
     payload = random.choice(
-        [b""] * 6 + [b"text/html"] * 3 + [b"application/xhtml+xml", b"image/png", b"text/html; a=b"]
+        [b""] * 6
+        + [b"text/html"] * 3
+        + [b"application/xhtml+xml", b"image/png", b"text/html; a=b", b"text/html; charset=koi8-r", b"*/*"]
     )
     extra = b"WARC-Identified-Payload-Type: " + payload if payload else b""
     uri = random.choice(BASES) if random.random() < 0.1 else "http://example.org/a/"

@@ -11,6 +11,7 @@ than shapes in an svg, scripts in commented scripts, images between a table's ce
 whatever the page's end cuts off.
 """
 
+import string
 from functools import cache
 from typing import Any
 
@@ -34,7 +35,10 @@ from udfs.numba_intrinsics import (
     trailing_zeros,
     types,
 )
+from udfs.pages.charset import codec_of_label
+from udfs.pages.http import UNSURE_TYPES
 from udfs.pages.image_table import ATTRIBUTES, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_END, UNMODELLED
+from udfs.pages.legacy_encodings import to_utf8
 
 Bytes = npt.NDArray[np.uint8]
 Tags = npt.NDArray[np.int64]
@@ -377,30 +381,69 @@ def _find_tags(html: Bytes, images: Tags, base: Tag) -> int:
 find_tags = part_of_kernel(_find_tags)
 """The loop as a part of another."""
 
-UTF8, ASCII = range(2)
-"""What the bytes of a plain page must be, by the labels of its charsets."""
+UTF8 = 0
+"""What the bytes of a page are, beside the rows of `CHARACTERS`."""
 
-_NO_LABEL, _OTHER_LABEL = -2, NOT_PLAIN
-_HTTP_VERSION, _CONTENT_TYPE, _CONTENT_ENCODING, _TRANSFER_ENCODING, _CHARSET = (
-    constant(word) for word in (b"HTTP/1.", b"content-type", b"content-encoding", b"transfer-encoding", b"charset")
-)
-_HTML_TYPE, _XHTML_TYPE = constant(b"text/html"), constant(b"application/xhtml+xml")
-_XML_START, _ENCODING = constant(b"<?xml"), constant(b"encoding")
 _LABELS = (
     "utf-8",
     "utf8",
     "iso-8859-1",
     "windows-1252",
+    "windows-1251",
+    "iso-8859-2",
     "us-ascii",
     "latin1",
     "iso-8859-15",
-    "iso-8859-2",
-    "windows-1251",
+    "iso-8859-9",
+    "windows-1250",
+    "windows-1254",
+    "windows-1256",
+    "koi8-r",
 )
-_OF_UTF8 = 2
-"""Labels: first those of UTF-8, then of encodings that read bytes below 128 as ASCII does."""
+"""Labels of UTF-8 and of encodings whose characters are single bytes."""
+
+
+def _single_byte_encodings() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Gives the encoding of each of `_LABELS`, and `CHARACTERS`."""
+    codecs = [codec_of_label(label) or label for label in _LABELS]
+    names = list(dict.fromkeys(codecs))
+    characters = np.zeros((len(names), 256), np.int64)
+    for row, codec in zip(characters, names, strict=True):
+        if codec != names[UTF8]:
+            row[:] = [ord(to_utf8(bytes([byte]), codec).decode()) for byte in range(256)]
+    return np.array([names.index(codec) for codec in codecs]), characters
+
+
+_ENCODINGS, CHARACTERS = _single_byte_encodings()
+"""Characters by encoding and byte; the row of UTF-8 is empty."""
+
+NO_LABEL, _OTHER_LABEL = -2, NOT_PLAIN
+"""What a charset says that is not there, or not known here."""
+
+_MIXED = len(CHARACTERS)
+"""What labels of several encodings say: bytes below 128 are the same in all of them."""
+
+IS_HTML, IS_NOT_HTML, IS_UNSURE = range(3)
+"""What a media type says of a body."""
+
+_HTTP_VERSION, _CONTENT_TYPE, _CONTENT_ENCODING, _TRANSFER_ENCODING, _CHARSET = (
+    constant(word) for word in (b"HTTP/1.", b"content-type", b"content-encoding", b"transfer-encoding", b"charset")
+)
+_HTML_TYPE, _XHTML_TYPE = constant(b"text/html"), constant(b"application/xhtml+xml")
+_XML_START, _ENCODING, _DOCTYPE, _HTML = (constant(word) for word in (b"<?xml", b"encoding", b"!doctype", b"html"))
+_META, _HTTP_EQUIV, _CONTENT = constant(b"meta"), constant(b"http-equiv"), constant(b"content")
+_FIRST_NAMES = ("html", "head", "body", "meta", "title", "link", "script", "style", "div", "table", "p", "a", "br")
+"""Tags that begin a page, as for `udfs.pages.http.looks_like_html`."""
+
+_MOST_SPACE = 512
+_META_BYTES = 1024
+"""Where a `<meta>` names the charset before all others, see `udfs.pages.charset`."""
 
 _LABEL_LENGTHS, _LABEL_LETTERS = word_table(_LABELS)
+_IS_IN_TOKEN = np.zeros(256, np.uint8)
+_IS_IN_TOKEN[list(b"!#$%&'*+.^_`|~-" + string.digits.encode() + string.ascii_letters.encode())] = 1
+_TYPE_LENGTHS, _TYPE_LETTERS = word_table(sorted(UNSURE_TYPES - {""}))
+_FIRST_LENGTHS, _FIRST_LETTERS = word_table(_FIRST_NAMES)
 _ZERO, _ONE, _SPACE, _LINE_FEED, _COLON, _SEMICOLON, _COMMA = (ord(mark) for mark in "01 \n:;,")
 _STATUS_BYTES = len("HTTP/1.1 200 ")
 _cs, _hs = bits_of(b"cC"), bits_of(b"hH")
@@ -412,21 +455,38 @@ def _is_label_byte(byte: int) -> bool:
 
 
 @part_of_kernel
+def _find_word(content: Bytes, begin: int, end: int, lengths: Tag, letters: Bytes) -> int:
+    """Finds the place of a word, in capital or small letters, in a table; `NOT_PLAIN` where it is none of them."""
+    for word in range(lengths.size):
+        if end - begin == lengths[word] and same_letters(content, begin, end, letters[word][: lengths[word]]):
+            return word
+    return NOT_PLAIN
+
+
+@part_of_kernel
 def _encoding_of(content: Bytes, begin: int, end: int) -> int:
-    """Finds what bytes are by a label: `UTF8`, `ASCII`, or `_OTHER_LABEL`."""
-    for label in range(_LABEL_LENGTHS.size):
-        if same_letters(content, begin, end, _LABEL_LETTERS[label][: _LABEL_LENGTHS[label]]):
-            return UTF8 if label < _OF_UTF8 else ASCII
-    return _OTHER_LABEL
+    """Finds the encoding of a label, or `_OTHER_LABEL`."""
+    label = _find_word(content, begin, end, _LABEL_LENGTHS, _LABEL_LETTERS)
+    return _ENCODINGS[label] if label != NOT_PLAIN else _OTHER_LABEL
+
+
+@part_of_kernel
+def _joined(label: int, other: int) -> int:
+    """Joins what two labels say: an encoding, `_MIXED`, `NO_LABEL` or `_OTHER_LABEL`."""
+    if label == _OTHER_LABEL or other == _OTHER_LABEL:
+        return _OTHER_LABEL
+    if label == other or other == NO_LABEL:
+        return label
+    return other if label == NO_LABEL else _MIXED
 
 
 @part_of_kernel
 def _label_behind(content: Bytes, at: int, end: int) -> int:
-    """Reads what stands behind the word charset: `UTF8`, `ASCII`, `_NO_LABEL` for no value, or `_OTHER_LABEL`."""
+    """Reads what stands behind the word charset: an encoding, `NO_LABEL` for no value, or `_OTHER_LABEL`."""
     while at < end and content[at] <= _SPACE:
         at += 1
     if at == end or content[at] != _EQUALS:
-        return _NO_LABEL
+        return NO_LABEL
     at += 1
     while at < end and (content[at] in (_DOUBLE_QUOTE, _SINGLE_QUOTE) or content[at] <= _SPACE):
         at += 1
@@ -439,8 +499,8 @@ def _label_behind(content: Bytes, at: int, end: int) -> int:
 
 @part_of_kernel
 def _charset_within(content: Bytes, begin: int, end: int) -> int:
-    """Joins what all charsets that are named in a part of the bytes say: as `_label_behind`."""
-    joined, at = _NO_LABEL, begin
+    """Joins what all charsets say that are named in a part of the bytes."""
+    joined, at = NO_LABEL, begin
     while at + _CHARSET.size <= end:
         if at + BLOCK_BYTES < content.size:
             bits = _cs(content, at) & _hs(content, at + 1)
@@ -449,49 +509,72 @@ def _charset_within(content: Bytes, begin: int, end: int) -> int:
                 continue
             at += int(trailing_zeros(bits))
         if at + _CHARSET.size <= end and same_letters(content, at, at + _CHARSET.size, _CHARSET):
-            label = _label_behind(content, at + _CHARSET.size, end)
-            if label == _OTHER_LABEL:
+            joined = _joined(joined, _label_behind(content, at + _CHARSET.size, end))
+            if joined == _OTHER_LABEL:
                 return _OTHER_LABEL
-            joined = max(joined, label)
         at += 1
     return joined
 
 
 @part_of_kernel
 def _encoding_within(content: Bytes, begin: int, end: int) -> int:
-    """Joins what the encodings say that are named in the tag that begins the bytes: as `_label_behind`."""
-    joined, at = _NO_LABEL, begin
+    """Joins what the encodings say that are named in the tag that begins the bytes."""
+    joined, at = NO_LABEL, begin
     while at < end and content[at] != _GREATER:
         if starts_with(content, at, end, _ENCODING):
-            label = _label_behind(content, at + _ENCODING.size, end)
-            if label == _OTHER_LABEL:
+            joined = _joined(joined, _label_behind(content, at + _ENCODING.size, end))
+            if joined == _OTHER_LABEL:
                 return _OTHER_LABEL
-            joined = max(joined, label)
         at += 1
     return joined
 
 
 @part_of_kernel
-def is_html_type(content: Bytes, begin: int, end: int) -> bool:
-    """Tells whether a value names a type of HTML, and nothing else."""
-    return same_letters(content, begin, end, _HTML_TYPE) or same_letters(content, begin, end, _XHTML_TYPE)
+def _token_end(content: Bytes, at: int, end: int) -> int:
+    while at < end and _IS_IN_TOKEN[content[at]]:
+        at += 1
+    return at
 
 
 @part_of_kernel
-def _html_charset(content: Bytes, begin: int, end: int) -> int:
-    """Reads a Content-Type: `UTF8`, `ASCII` or `_NO_LABEL` for HTML; `_OTHER_LABEL` where it must be read in Python."""
+def _kind_of_type(content: Bytes, begin: int, end: int) -> int:
+    """Tells what a media type says: `IS_HTML`, `IS_NOT_HTML`, `IS_UNSURE`, or `NOT_PLAIN`."""
+    if begin == end or _find_word(content, begin, end, _TYPE_LENGTHS, _TYPE_LETTERS) != NOT_PLAIN:
+        return IS_UNSURE
+    if same_letters(content, begin, end, _HTML_TYPE) or same_letters(content, begin, end, _XHTML_TYPE):
+        return IS_HTML
+    slash = _token_end(content, begin, end)
+    is_type = begin < slash < end - 1 and content[slash] == _SLASH and _token_end(content, slash + 1, end) == end
+    return IS_NOT_HTML if is_type else NOT_PLAIN
+
+
+@part_of_kernel
+def read_type(content: Bytes, begin: int, end: int) -> tuple[int, int]:
+    """Reads a Content-Type, as `udfs.pages.parse` does.
+
+    Args:
+        content: The bytes.
+        begin: Where the value begins, `NOT_PLAIN` where there is none.
+        end: Where it ends.
+
+    Returns:
+        `IS_HTML`, `IS_NOT_HTML`, `IS_UNSURE`, or `NOT_PLAIN` where it must be read in Python; and what its charset
+        says, for `encoding_of_page`.
+    """
+    if begin == NOT_PLAIN:
+        return IS_UNSURE, NO_LABEL
     type_end = begin
     while type_end < end and content[type_end] != _SEMICOLON and content[type_end] != _SPACE:
         type_end += 1
     for place in range(begin, end):
         if content[place] in (_COMMA, _GREATER) or content[place] >= 127 or content[place] < _SPACE:
-            return _OTHER_LABEL
+            return NOT_PLAIN, _OTHER_LABEL
     at = type_end
     while at < end and content[at] == _SPACE:
         at += 1
-    if not is_html_type(content, begin, type_end) or (at < end and content[at] != _SEMICOLON):
-        return _OTHER_LABEL
-    return _charset_within(content, at, end)
+    if at < end and content[at] != _SEMICOLON:
+        return NOT_PLAIN, _OTHER_LABEL
+    return _kind_of_type(content, begin, type_end), _charset_within(content, at, end)
 
 
 @part_of_kernel
@@ -525,34 +608,36 @@ def _header_value(content: Bytes, at: int, end: int, name: Bytes) -> int:
 
 
 @part_of_kernel
-def read_response(content: Bytes, begin: int, end: int) -> tuple[int, int, int]:
+def read_response(content: Bytes, begin: int, end: int) -> tuple[int, int, int, int]:
     """Reads the head of an HTTP response, as far as it is plain.
 
     It is, if its lines end with CR LF, begin with a letter and go on for one line only, and if it has one Content-Type
-    and names no encoding of the body.
+    at most and names no encoding of the body.
 
     Returns:
-        The status, `NOT_PLAIN` where Python must read the head; where the body begins; and what the Content-Type says:
-        `UTF8`, `ASCII`, less where it names no charset, or `NOT_PLAIN` where it is not plainly HTML.
+        The status, `NOT_PLAIN` where Python must read the head; where the body begins; and begin and end of the
+        Content-Type, `NOT_PLAIN` where there is none.
     """
     status = _plain_status(content, begin, end)
     line = line_end_behind(content, begin, end)
-    charset, has_type = _NO_LABEL, False
+    media_type, type_end = NOT_PLAIN, NOT_PLAIN
     while status != NOT_PLAIN and line != NOT_PLAIN:
         at = line + 2
         if at + 2 <= end and content[at] == _RETURN and content[at + 1] == _LINE_FEED:
-            return (status, at + 2, charset) if has_type else (NOT_PLAIN, 0, _OTHER_LABEL)
+            # A proxy's own answer may stand before that of the server.
+            is_other = media_type == NOT_PLAIN and starts_with(content, at + 2, end, _HTTP_VERSION)
+            return (NOT_PLAIN if is_other else status), at + 2, media_type, type_end
         if at >= end or not _is_letter(content[at]):
-            return NOT_PLAIN, 0, _OTHER_LABEL
+            return NOT_PLAIN, 0, NOT_PLAIN, NOT_PLAIN
         line = line_end_behind(content, at, end)
         value = _header_value(content, at, line, _CONTENT_TYPE)
         is_encoded = _header_value(content, at, line, _CONTENT_ENCODING) != _ABSENT
         is_encoded |= _header_value(content, at, line, _TRANSFER_ENCODING) != _ABSENT
-        if is_encoded or value == 0 or (value != _ABSENT and has_type):
-            return NOT_PLAIN, 0, _OTHER_LABEL
+        if is_encoded or value == 0 or (value != _ABSENT and media_type != NOT_PLAIN):
+            return NOT_PLAIN, 0, NOT_PLAIN, NOT_PLAIN
         if value != _ABSENT:
-            charset, has_type = _html_charset(content, value, line), True
-    return NOT_PLAIN, 0, _OTHER_LABEL
+            media_type, type_end = value, line
+    return NOT_PLAIN, 0, NOT_PLAIN, NOT_PLAIN
 
 
 @part_of_kernel
@@ -568,28 +653,103 @@ def _is_ascii(content: Bytes, begin: int, end: int) -> bool:
 
 
 @part_of_kernel
-def is_plain_page(content: Bytes, begin: int, end: int, charset: int) -> bool:
-    """Tells whether a page's bytes are what it says in UTF-8, whichever of its charsets counts.
+def _behind_space(html: Bytes, at: int) -> int:
+    end = min(html.size, at + _MOST_SPACE)
+    while at < end and _is_html_space(html[at]):
+        at += 1
+    return at
+
+
+@part_of_kernel
+def begins_as_html(html: Bytes) -> bool:
+    """Tells whether a page begins with one of the commonest tags, as for `udfs.pages.http.looks_like_html`."""
+    at = _behind_space(html, 0)
+    if at == html.size or html[at] != _LESS:
+        return False
+    name = at + 1
+    name_end = _name_end(html, name)
+    if same_letters(html, name, name_end, _DOCTYPE):
+        name = _behind_space(html, name_end)
+        name_end = _name_end(html, name)
+        return name_end < html.size and same_letters(html, name, name_end, _HTML)
+    is_known = _find_word(html, name, name_end, _FIRST_LENGTHS, _FIRST_LETTERS) != NOT_PLAIN
+    return bool(is_known and name_end < html.size)
+
+
+@part_of_kernel
+def _label_of_meta(html: Bytes, at: int) -> int:
+    """Reads what a `<meta>` whose name ends at `at` says of the charset; as `_label_behind`."""
+    charset, of_content, name_start = NO_LABEL, NO_LABEL, 1
+    has_charset, has_content, is_type, has_name = False, False, False, False
+    while name_start > 0:
+        name_start, name_end, value, value_end, at = _next_attribute(html, at)
+        if same_letters(html, name_start, name_end, _CHARSET) and not has_charset:
+            charset, has_charset = _encoding_of(html, value, value_end), True
+        elif same_letters(html, name_start, name_end, _CONTENT) and not has_content:
+            of_content, has_content = _charset_within(html, value, value_end), True
+        elif same_letters(html, name_start, name_end, _HTTP_EQUIV) and not has_name:
+            is_type, has_name = same_letters(html, value, value_end, _CONTENT_TYPE), True
+    if has_charset:
+        return charset
+    return of_content if is_type else NO_LABEL
+
+
+@part_of_kernel
+def _label_in_start(html: Bytes) -> int:
+    """Reads the first `<meta>` that names a charset in the first bytes of a page; as `_label_behind`."""
+    at = 0
+    while True:
+        begin, kind, is_end, name, name_end, at = _next_tag(html, at)
+        if at == 0 or begin == html.size or kind == _GIVE_UP:
+            return NO_LABEL
+        if is_end:
+            continue
+        if kind in (_TEXT, _TITLE, _SCRIPT):
+            at = _text_end(html, at, name, name_end, kind)
+            if at == 0:
+                return NO_LABEL
+        elif same_letters(html, name, name_end, _META):
+            label = _label_of_meta(html, name_end)
+            if label != NO_LABEL:
+                return label
+
+
+@part_of_kernel
+def _label_within(content: Bytes, begin: int, end: int) -> int:
+    """Joins what all charsets of a page say, whichever of them counts."""
+    label = _charset_within(content, begin, end)
+    if starts_with(content, begin, end, _XML_START):
+        label = _joined(label, _encoding_within(content, begin, end))
+    return label
+
+
+@part_of_kernel
+def encoding_of_page(content: Bytes, begin: int, end: int, label: int) -> int:
+    """Finds what a page's bytes are.
 
     Args:
         content: The bytes, `BLOCK_BYTES` behind the page.
         begin: Where the page begins.
         end: Where it ends.
-        charset: What `read_response` has read of its Content-Type.
+        label: What `read_type` has read of its Content-Type.
 
     Returns:
-        True where that is certain: it begins as a text does, is UTF-8 or, where one of its charsets is not, ASCII.
+        `UTF8`, which may be invalid where the page says so; a row of `CHARACTERS`; or `NOT_PLAIN` where Python must
+        find it.
     """
     if begin + 2 > end or not (content[begin] == _LESS or _is_html_space(content[begin])) or content[begin + 1] == 0:
-        return False
-    if charset == _NO_LABEL:
-        charset = _charset_within(content, begin, end)
-        if charset != _OTHER_LABEL and starts_with(content, begin, end, _XML_START):
-            encoding = _encoding_within(content, begin, end)
-            charset = max(charset, encoding) if encoding != _OTHER_LABEL else _OTHER_LABEL
-    if charset == _OTHER_LABEL:
-        return False
-    return _is_ascii(content, begin, end) if charset == ASCII else is_utf8(content, begin, end)
+        return NOT_PLAIN
+    is_sure = label != NO_LABEL
+    if label == NO_LABEL:
+        label = _label_in_start(content[begin : min(end, begin + _META_BYTES)])
+        is_sure = label not in (NO_LABEL, _OTHER_LABEL)
+        label = label if is_sure else _label_within(content, begin, end)
+    if is_sure and UTF8 <= label < _MIXED and begins_as_html(content[begin:end]):
+        return label
+    if label == _OTHER_LABEL:
+        return NOT_PLAIN
+    is_plain = is_utf8(content, begin, end) if label in (UTF8, NO_LABEL) else _is_ascii(content, begin, end)
+    return UTF8 if is_plain else NOT_PLAIN
 
 
 @cache

@@ -13,6 +13,9 @@ from udfs.pages.image_table import LostRecordError
 from udfs.sources.codecs import GZIP, START_BYTES, ZSTD, codec_of, unreadable_form
 from udfs.sources.compression import Fault, decompress_brotli, decompress_deflate, decompress_gzip, decompress_zstd
 
+UNSURE_TYPES = {"", "application/octet-stream", "application/unknown", "unknown/unknown", "binary/octet-stream", "*/*"}
+"""Media types that do not tell what a body is."""
+
 _STATUS_LINE = re.compile(rb"\s*HTTP(?:/\d+(?:\.\d+)?)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _HEADER_LINES = re.compile(rb"[^\r\n]*+(?:\r?\n(?:[ \t][^\r\n]*|[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*:[^\r\n]*))*+")

@@ -7,7 +7,7 @@ from udfs.archives import PAGE_TYPES, ArchiveRecord
 from udfs.pages.charset import page_to_utf8
 from udfs.pages.html import read_html
 from udfs.pages.html_kernel import tag_kernel
-from udfs.pages.http import HttpMessage, decode_body, looks_like_html, split_http_message
+from udfs.pages.http import UNSURE_TYPES, HttpMessage, decode_body, looks_like_html, split_http_message
 from udfs.pages.image_table import Loss, LostRecordError, PageImages
 from udfs.pages.page_url import clean_page_url
 from udfs.pages.wat import is_json_metadata, read_wat_record
@@ -17,7 +17,6 @@ _OK = 200
 _SUCCESS_CLASS = 2
 _HTML_TYPES = {"text/html", "application/xhtml+xml"}
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
-_UNSURE_TYPES = {"", "application/octet-stream", "application/unknown", "unknown/unknown", "binary/octet-stream", "*/*"}
 
 
 def compile_kernels() -> None:
@@ -142,6 +141,6 @@ def _declared_html(payload_type: str | None, content_type: str) -> bool | None:
             return True
         if len(media_types) == 1:
             media_type = media_types.pop()
-            if media_type not in _UNSURE_TYPES and _MEDIA_TYPE.fullmatch(media_type):
+            if media_type not in UNSURE_TYPES and _MEDIA_TYPE.fullmatch(media_type):
                 return False
     return None

@@ -48,16 +48,18 @@ DEEPEST_NESTING = 64
     URI_END,
     STATUS_BEGIN,
     STATUS_END,
+    BASE_BEGIN,
+    BASE_END,
     PAYLOAD,
     RESPONSE,
     MESSAGE,
     HTML_OF_RESPONSE,
     HTML_OF_PAYLOAD,
     IMAGES,
-) = range(13)
-FOUND_LENGTH = 13
+) = range(15)
+FOUND_LENGTH = 15
 """What `read_capture` finds, -1 where it is not there: where the name `Envelope` ends, begin and end of the capture's
-type, target URI and status, 1 for each of the containers on the way to the links, and the number of images."""
+type, target URI, status and base, 1 for each of the containers on the way to the links, and the number of images."""
 
 _U0 = np.uint64(0)
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _MINUS, _PLUS, _DOT, _ZERO, _U = (ord(mark) for mark in '"\\,:-+.0u')
@@ -442,14 +444,17 @@ def _read_message(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
 
 
 @part_of_kernel
-def _read_head(content: Bytes, at: int, stack: Bytes) -> int:
-    """Reads the head of a page, which must have no base."""
+def _read_head(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
     at = _first_name(content, at)
     while at != INVALID and content[at] == _QUOTE:
         name, name_end, at = _read_name(content, at)
-        if at == INVALID or _is(content, name, name_end, _BASE):
+        if at == INVALID:
             return INVALID
-        at = _next_name(content, _skip_value(content, at, stack))
+        if _is(content, name, name_end, _BASE):
+            at = _read_string(content, at, found, BASE_BEGIN)
+        else:
+            at = _skip_value(content, at, stack)
+        at = _next_name(content, at)
     return _object_end(content, at)
 
 
@@ -462,7 +467,7 @@ def _read_html(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags
         if at == INVALID:
             return INVALID
         if _is(content, name, name_end, _HEAD):
-            at = _read_head(content, at, stack) if not has_head else INVALID
+            at = _read_head(content, at, found, stack) if not has_head else INVALID
             has_head = True
         elif _is(content, name, name_end, _LINKS):
             if found[IMAGES] != _ABSENT:

@@ -51,12 +51,14 @@ class ArchiveRows:
         status: ok, damaged (complete records are kept) or failed (it could not be read).
         numbers: Sums by column of `schemas.ARCHIVES`.
         rejected: Sums by reason.
+        reference_records: Records that the reference reader has read, by reason.
     """
 
     archive: str
     status: str = "ok"
     numbers: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
+    reference_records: Counter[str] = field(default_factory=Counter)
     _facts: _Facts = field(default_factory=_Facts)
     _columns: PairColumns = field(default_factory=lambda: PairColumns(BATCH_ROWS))
     _rejects: list[tuple[Any, ...]] = field(default_factory=list)
@@ -188,7 +190,8 @@ class ArchiveRows:
         yield from self.full_batches()
         self._columns.flush_numbers(self.numbers, self.rejected)
         numbers = {name: self.numbers[name] for name in _NUMBERS}
-        row = {"status": self.status, **self._facts._asdict(), **numbers, "rejected": sorted(self.rejected.items())}
+        reasons = {name: sorted(getattr(self, name).items()) for name in ("rejected", "reference_records")}
+        row = {"status": self.status, **self._facts._asdict(), **numbers, **reasons}
         yield self._batch("archive", _columns_of(tuple(row), [tuple(row.values())]))
 
     def flush_pairs(self) -> None:

@@ -75,9 +75,10 @@ def _read_archive(
     source = detect_format(stream, stream.size)
     if source is None:
         return
-    if loop is not None and loop.takes(source, stream.size):
+    why = "no_loop" if loop is None else loop.reason_against(source, stream.size)
+    if loop is not None and why is None:
         yield from loop.read(source, adder)
         return
     for item in read_source(source, max_block_bytes=options.max_record_bytes):
-        adder.add(item)
+        adder.add(item, why or "no_loop")
         yield

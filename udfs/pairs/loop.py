@@ -39,6 +39,8 @@ from udfs.pairs.loop_kernel import (
     IMAGE_PLACE,
     IN_WAT,
     LAST_OFFSET,
+    LEFT_BASE_BEGIN,
+    LEFT_BASE_END,
     LEFT_BEGIN,
     LEFT_COLUMNS,
     LEFT_END,
@@ -50,9 +52,11 @@ from udfs.pairs.loop_kernel import (
     LEFT_IN_WAT,
     LEFT_IS_HTML,
     LEFT_OFFSET,
+    LEFT_REASONS,
     LEFT_RECORDS,
     LEFT_URL_BEGIN,
     LEFT_URL_END,
+    LEFT_WHY,
     MORE_INPUT,
     PAGES,
     PLAIN_USED,
@@ -113,10 +117,11 @@ class CompiledLoop:
         self._read_twice = 0
         self._work = _new_workspace()
 
-    def takes(self, source: ArchiveSource, size: int) -> bool:
-        """Tells whether an archive has the form that the loop reads, and is worth compiling it where that is to do."""
-        is_read = source.codec is GZIP and not source.is_arc and not source.layers
-        return is_read and (size >= _WORTH_COMPILING_BYTES or is_loop_ready())
+    def reason_against(self, source: ArchiveSource, size: int) -> str | None:
+        """Says why the reference reader should read an archive; None for one that the loop reads."""
+        if source.codec is not GZIP or source.is_arc or source.layers:
+            return "format"
+        return None if size >= _WORTH_COMPILING_BYTES or is_loop_ready() else "not_compiled"
 
     def read(self, source: ArchiveSource, adder: RecordAdder) -> Iterator[None]:
         """Reads an archive to its end.
@@ -228,18 +233,22 @@ class CompiledLoop:
             else:
                 self._misses += 1
                 content = work.plain[row[LEFT_BEGIN] : row[LEFT_END]].tobytes()
-                adder.add(read_whole_record(content, int(row[LEFT_OFFSET]), max_block_bytes=self._record_bytes))
+                record = read_whole_record(content, int(row[LEFT_OFFSET]), max_block_bytes=self._record_bytes)
+                adder.add(record, LEFT_REASONS[row[LEFT_WHY]])
         work.progress[[LEFT_RECORDS, LEFT_IMAGES, PLAIN_USED]] = 0
 
     def _left_page(self, row: Numbers) -> PageImages:
         plain, first = self._work.plain, row[LEFT_FIRST_IMAGE]
-        url = plain[row[LEFT_URL_BEGIN] : row[LEFT_URL_END]].tobytes().decode()
+        url, base_url = (
+            plain[row[begin] : row[end]].tobytes().decode()
+            for begin, end in ((LEFT_URL_BEGIN, LEFT_URL_END), (LEFT_BASE_BEGIN, LEFT_BASE_END))
+        )
         images = self._work.left_images[first : first + row[LEFT_IMAGE_COUNT]]
         decode = decode_tag if row[LEFT_IS_HTML] else decode_link
         values: dict[int, ImageValues | Loss] = {
             int(image[IMAGE_PLACE]): _values_of(plain, image[FIRST_TAG_COLUMN:], decode) for image in images
         }
-        return PageImages(url, url, decoded=values)
+        return PageImages(url, base_url, decoded=values)
 
     def _read_by_reference(
         self, source: ArchiveSource, reference: WarcReader, stop: _Stop, adder: RecordAdder
@@ -262,7 +271,7 @@ class CompiledLoop:
                 # zlib refuses what libdeflate has read.
                 before = item
                 continue
-            adder.add(item)
+            adder.add(item, "member" if may_go_on else "archive")
             yield
             before = item
         return None

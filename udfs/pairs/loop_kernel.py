@@ -23,6 +23,7 @@ from udfs.archives.warc_kernel import (
     INFLATED,
     METADATA,
     NOT_PLAIN,
+    SLACK_BYTES,
     TOO_LARGE,
     Header,
     Inflater,
@@ -34,9 +35,22 @@ from udfs.archives.warc_kernel import (
     same_letters,
 )
 from udfs.numba_intrinsics import compiled, constant, is_kept, part_of_kernel, starts_with, types
-from udfs.pages.html_kernel import find_tags, is_html_type, is_plain_page, read_response
+from udfs.pages.html_kernel import (
+    IS_HTML,
+    IS_NOT_HTML,
+    IS_UNSURE,
+    NO_LABEL,
+    UTF8,
+    begins_as_html,
+    encoding_of_page,
+    find_tags,
+    read_response,
+    read_type,
+)
 from udfs.pages.image_table import HREF, IS_PLAIN, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
 from udfs.pages.wat_kernel import (
+    BASE_BEGIN,
+    BASE_END,
     ENVELOPE_END,
     HTML_OF_PAYLOAD,
     HTML_OF_RESPONSE,
@@ -70,7 +84,7 @@ from udfs.pairs.kernel import (
     Numbers,
     add_pairs,
 )
-from udfs.pairs.values_kernel import unescape_tag
+from udfs.pairs.values_kernel import decode_tag, unescape_tag
 
 MORE_INPUT, COLUMNS_FULL, LEFT_FULL, NOT_A_PLAIN_MEMBER = range(4)
 """Why the loop returns: what is known of the archive is read, or goes on in the middle of a member; pairs, or what is
@@ -82,11 +96,14 @@ READ, LEFT = NOT_A_PLAIN_MEMBER + 1, NOT_A_PLAIN_MEMBER + 2
 SKIPPED = (*RECORD_TYPES, "status", "not_html")
 """The reasons `record.skipped_*` that are counted, by place behind `FIRST_SKIPPED`."""
 
-AT, LAST_OFFSET, PLAIN_USED, LEFT_RECORDS, LEFT_IMAGES, IN_WAT, RECORDS, PAGES, FIRST_SKIPPED = range(9)
+LEFT_REASONS = ("size", "page_url", "base_url", "json", "http_header", "media_type", "charset", "markup", "resource")
+"""Why a record is left to the reference reader, by its place."""
+
+AT, LAST_OFFSET, PLAIN_USED, LEFT_RECORDS, LEFT_IMAGES, IN_WAT, WHY, RECORDS, PAGES, FIRST_SKIPPED = range(10)
 PROGRESS_LENGTH = FIRST_SKIPPED + len(SKIPPED)
 """The numbers that the loop keeps: the next member's place in the input; the last record's offset in the archive, -1
 where there is none; inflated bytes that wait for Python; records and images that do; whether the archive has been seen
-to be a WAT archive; and sums since they were 0."""
+to be a WAT archive; why the last record was left; and sums since they were 0."""
 
 (
     LEFT_OFFSET,
@@ -98,11 +115,18 @@ to be a WAT archive; and sums since they were 0."""
     LEFT_IMAGE_COUNT,
     LEFT_IN_WAT,
     LEFT_IS_HTML,
-) = range(9)
-LEFT_COLUMNS = 9
+    LEFT_BASE_BEGIN,
+    LEFT_BASE_END,
+    LEFT_WHY,
+) = range(12)
+LEFT_COLUMNS = 12
 """A row per record of which something is left: its offset in the archive; begin and end of its bytes, inflated, and of
 its page's URL; its images among those that are left, none where the record is left as a whole; `IN_WAT` as it was
-before; and 1 where the images are tags of HTML."""
+before; 1 where the images are tags of HTML; begin and end of the URL that theirs are resolved
+against; and the reason."""
+
+JSON = -1
+"""How the values of a page's images are written where they are no HTML, whose encodings are those of `html_kernel`."""
 
 IMAGE_PLACE, FIRST_TAG_COLUMN = 0, 1
 LEFT_IMAGE_COLUMNS = 1 + TAG_COLUMNS
@@ -110,6 +134,9 @@ LEFT_IMAGE_COLUMNS = 1 + TAG_COLUMNS
 
 _RESPONSE, _RESOURCE = RECORD_TYPES.index("response"), RECORD_TYPES.index("resource")
 _STATUS, _NOT_HTML = SKIPPED.index("status"), SKIPPED.index("not_html")
+_SIZE, _PAGE_URL, _BASE_URL, _JSON, _HTTP_HEADER, _MEDIA_TYPE, _CHARSET, _MARKUP, _LEFT_RESOURCE = range(
+    len(LEFT_REASONS)
+)
 _ENVELOPE_BYTES = 4096
 """Where a WAT archive's records must name the envelope, see `udfs.pages.wat.describes_capture`."""
 
@@ -120,7 +147,7 @@ _MOST_MARKUP_LEFT = 1 << 16
 _SUCCESS_CLASS = 2
 _ABSENT = -1
 _UNKNOWN = -1
-_SLASH, _COLON, _DOT, _QUERY, _HASH, _TWO = (ord(mark) for mark in "/:.?#2")
+_SLASH, _COLON, _DOT, _QUERY, _HASH, _AMPERSAND, _TWO = (ord(mark) for mark in "/:.?#&2")
 _LESS, _GREATER, _OPEN, _CLOSE, _SPACE, _DELETE, _ASCII_END = 60, 62, 91, 93, 32, 127, 128
 
 _DNS = constant(b"dns")
@@ -295,18 +322,52 @@ class Page(NamedTuple):
         url: Where its URL begins in the inflated bytes.
         url_end: Where it ends.
         content: Where the bytes begin into which the tags point.
-        end: Where its record ends.
         images: Their number.
-        is_html: Whether it is HTML, else JSON.
+        href: Where the `href` of its base begins, `href_end` where it has none or an empty one.
+        href_end: Where it ends.
+        used: Where bytes may be written, behind all others.
+        encoding: `JSON`, or the encoding of HTML.
     """
 
     offset: int
     url: int
     url_end: int
     content: int
-    end: int
     images: int
-    is_html: bool
+    href: int
+    href_end: int
+    used: int
+    encoding: int
+
+
+@part_of_kernel
+def _copy(plain: Bytes, begin: int, end: int, at: int) -> int:
+    for place in range(begin, end):
+        plain[at + place - begin] = plain[place]
+    return at + end - begin
+
+
+@part_of_kernel
+def _base_url(plain: Bytes, page: Page) -> tuple[int, int, int]:
+    """Does what `udfs.pages.page_url.join_base` does for a base whose folder is plain.
+
+    Returns:
+        Begin and end of the base's URL, `INVALID` for others, and where bytes may be written then.
+    """
+    begin, end, used = page.href, page.href_end, page.used
+    if begin == end:
+        return page.url, page.url_end, used
+    for place in range(begin, end):
+        if plain[place] in (_QUERY, _HASH, _AMPERSAND):
+            return INVALID, INVALID, used
+    if plain[begin] == _SLASH:
+        root_end = _root_end(plain, page.url, page.url_end)
+        if root_end == _UNKNOWN or root_end - page.url + end - begin > plain.size - SLACK_BYTES - used:
+            return INVALID, INVALID, used
+        behind_host = _copy(plain, page.url, root_end - 1, used)
+        begin, end, used = used, _copy(plain, begin, end, behind_host), behind_host + end - begin
+    folder_end, _ = _plain_folder(plain, begin, end)
+    return (begin, end, used) if folder_end > begin else (INVALID, INVALID, used)
 
 
 @part_of_kernel
@@ -338,16 +399,17 @@ def _leave_record(work: Workspace, offset: int, begin: int, end: int) -> None:
     """Notes a record that must be read in Python."""
     row, progress = work.left_records[work.progress[LEFT_RECORDS]], work.progress
     row[LEFT_OFFSET], row[LEFT_BEGIN], row[LEFT_END], row[LEFT_IN_WAT] = offset, begin, end, progress[IN_WAT]
-    row[LEFT_IMAGE_COUNT] = 0
+    row[LEFT_IMAGE_COUNT], row[LEFT_WHY] = 0, progress[WHY]
     progress[LEFT_RECORDS] += 1
 
 
 @part_of_kernel
-def _leave_page(work: Workspace, page: Page, end: int, images: int) -> None:
+def _leave_page(work: Workspace, page: Page, base: int, base_end: int, end: int, images: int) -> None:
     """Notes a page of which some images must be read in Python."""
     row, progress = work.left_records[work.progress[LEFT_RECORDS]], work.progress
     _leave_record(work, page.offset, page.url, end)
-    row[LEFT_URL_BEGIN], row[LEFT_URL_END], row[LEFT_IS_HTML] = page.url, page.url_end, page.is_html
+    row[LEFT_URL_BEGIN], row[LEFT_URL_END], row[LEFT_IS_HTML] = page.url, page.url_end, page.encoding != JSON
+    row[LEFT_BASE_BEGIN], row[LEFT_BASE_END] = base, base_end
     row[LEFT_FIRST_IMAGE], row[LEFT_IMAGE_COUNT] = progress[LEFT_IMAGES] - images, images
 
 
@@ -358,12 +420,31 @@ def _copy_numbers(source: Numbers, target: Numbers) -> None:
 
 
 @part_of_kernel
-def _unescape_tags(work: Workspace, images: int, at: int) -> int:
-    """Does what `unescape_tag` does for each image that needs it."""
+def _decode_tags(work: Workspace, page: Page, at: int) -> int:
+    """Makes the values of a page's images plain, but for those that a parser must read; gives the place behind them."""
+    for image in range(page.images):
+        tag = work.tags[image]
+        if page.encoding == JSON and not tag[IS_PLAIN]:
+            at = unescape_tag(work.plain, tag, at)
+        elif page.encoding > UTF8 or (page.encoding == UTF8 and not tag[IS_PLAIN]):
+            tag[IS_PLAIN] = 0
+            at = decode_tag(work.plain, tag, page.content, page.encoding, at)
+    return at
+
+
+@part_of_kernel
+def _is_all_plain(work: Workspace, images: int) -> bool:
     for image in range(images):
         if not work.tags[image][IS_PLAIN]:
-            at = unescape_tag(work.plain, work.tags[image], at)
-    return at
+            return False
+    return True
+
+
+@part_of_kernel
+def _left(work: Workspace, why: int) -> int:
+    """Notes why a record is left."""
+    work.progress[WHY] = why
+    return LEFT
 
 
 @part_of_kernel
@@ -374,23 +455,27 @@ def _add_page(work: Workspace, columns: ColumnBuffers, limits: Limits, page: Pag
         `READ`, `COLUMNS_FULL`, `LEFT_FULL`, or `LEFT` where nothing has been noted.
     """
     plain, state, length = work.plain, columns.state, page.url_end - page.url
-    folder_end, root_end = _plain_folder(plain, page.url, page.url_end)
-    if page.images * length > limits.page_bytes or root_end == _UNKNOWN:
-        return LEFT
+    base, base_end, used = _base_url(plain, page)
+    folder_end, root_end = _plain_folder(plain, base, base_end)
+    if base == INVALID or root_end == _UNKNOWN:
+        return _left(work, _BASE_URL)
+    if page.images * (base_end - base) > limits.page_bytes:
+        return _left(work, _SIZE)
     if work.progress[LEFT_IMAGES] + page.images > work.left_images.shape[0]:
         return LEFT_FULL
     first_row = state[ROWS_USED]
     if state[URL_BYTES_USED] + length > columns.page_urls.size:
-        return COLUMNS_FULL if first_row > 0 else LEFT
-    used = page.end + 1
-    if not page.is_html:
-        used = _unescape_tags(work, page.images, used)
+        return COLUMNS_FULL if first_row > 0 else _left(work, _SIZE)
+    used = _decode_tags(work, page, used)
+    if page.encoding > UTF8 and not _is_all_plain(work, page.images):
+        # A parser takes markup in UTF-8.
+        return _left(work, _CHARSET)
     _copy_numbers(state, work.state)
     done = add_pairs(
         plain[page.content : used],
         work.tags[: page.images],
         0,
-        plain[page.url : folder_end],
+        plain[base:folder_end],
         root_end,
         limits.known,
         columns.data,
@@ -401,15 +486,15 @@ def _add_page(work: Workspace, columns: ColumnBuffers, limits: Limits, page: Pag
     )
     if done < page.images:
         _copy_numbers(work.state, state)
-        return COLUMNS_FULL if first_row > 0 else LEFT
-    if page.is_html and _markup_left(work, state[REFUSED]) > _MOST_MARKUP_LEFT:
+        return COLUMNS_FULL if first_row > 0 else _left(work, _SIZE)
+    if page.encoding != JSON and _markup_left(work, state[REFUSED]) > _MOST_MARKUP_LEFT:
         _copy_numbers(work.state, state)
-        return LEFT
+        return _left(work, _MARKUP)
     if state[ROWS_USED] > first_row:
         _begin_page(columns, first_row, page.offset, plain, page.url, page.url_end)
     if state[REFUSED] > 0:
         _leave_images(work, state[REFUSED], page.content)
-        _leave_page(work, page, used, state[REFUSED])
+        _leave_page(work, page, base, base_end, used, state[REFUSED])
     return READ
 
 
@@ -456,20 +541,23 @@ def _read_capture(work: Workspace, columns: ColumnBuffers, limits: Limits, heade
     plain, found, end = work.plain, work.found, header.block + header.length
     behind = read_capture(plain, header.block, found, work.stack, work.tags)
     if behind == INVALID or behind > end or skip_space(plain, behind) != end + _RECORD_END_BYTES:
-        return LEFT
+        return _left(work, _JSON)
     names_envelope = 0 <= found[ENVELOPE_END] - header.block < _ENVELOPE_BYTES
     if not names_envelope or found[TYPE_BEGIN] == _ABSENT or found[URI_BEGIN] == _ABSENT:
-        return LEFT
+        return _left(work, _JSON)
     kind = kind_of(plain, found[TYPE_BEGIN], found[TYPE_END])
     url, url_end = _page_url(plain, found[URI_BEGIN], found[URI_END])
     why = _skipped(found, plain, kind)
-    if kind == NOT_PLAIN or why == _LEFT_OUT or url == INVALID:
-        return LEFT
+    if kind == NOT_PLAIN or why == _LEFT_OUT:
+        return _left(work, _JSON)
+    if url == INVALID:
+        return _left(work, _PAGE_URL)
     if why != _ABSENT:
         work.progress[FIRST_SKIPPED + why] += 1
     else:
         if found[IMAGES] > 0:
-            page = Page(offset, url, url_end, 0, end + _RECORD_END_BYTES, found[IMAGES], is_html=False)
+            used = end + _RECORD_END_BYTES + 1
+            page = Page(offset, url, url_end, 0, found[IMAGES], found[BASE_BEGIN], found[BASE_END], used, JSON)
             outcome = _add_page(work, columns, limits, page)
             if outcome != READ:
                 return outcome
@@ -479,24 +567,45 @@ def _read_capture(work: Workspace, columns: ColumnBuffers, limits: Limits, heade
 
 
 @part_of_kernel
+def _read_types(plain: Bytes, header: Header, media_type: int, type_end: int) -> tuple[int, int]:
+    """Joins what the record's header and the response's say of the body; as `read_type`."""
+    kind, label = read_type(plain, header.payload_type, header.payload_type_end)
+    if label != NO_LABEL:
+        return NOT_PLAIN, NO_LABEL
+    kind_of_response, label = read_type(plain, media_type, type_end)
+    return (kind_of_response if kind == IS_UNSURE or kind_of_response == NOT_PLAIN else kind), label
+
+
+@part_of_kernel
 def _read_response(work: Workspace, columns: ColumnBuffers, limits: Limits, header: Header, offset: int) -> int:
     """Reads a record with an HTTP response; see `_add_page` for what it returns."""
     plain, end = work.plain, header.block + header.length
     url, url_end = _page_url(plain, header.uri, header.uri_end)
-    status, body, charset = read_response(plain, header.block, end)
-    if url == INVALID or status == NOT_PLAIN or header.length > limits.record_bytes:
-        return LEFT
+    status, body, media_type, type_end = read_response(plain, header.block, end)
+    if url == INVALID:
+        return _left(work, _PAGE_URL)
+    if status == NOT_PLAIN:
+        return _left(work, _HTTP_HEADER)
     if status // 100 != _SUCCESS_CLASS:
         work.progress[FIRST_SKIPPED + _STATUS] += 1
         return READ
-    is_html = header.payload_type == NOT_PLAIN or is_html_type(plain, header.payload_type, header.payload_type_end)
-    if not is_html or end - body > limits.page_bytes or not is_plain_page(plain, body, end, charset):
-        return LEFT
+    kind, label = _read_types(plain, header, media_type, type_end)
+    if kind == IS_NOT_HTML:
+        work.progress[FIRST_SKIPPED + _NOT_HTML] += 1
+        return READ
+    if kind != IS_HTML and not (kind == IS_UNSURE and begins_as_html(plain[body:end])):
+        return _left(work, _MEDIA_TYPE)
+    if end - body > limits.page_bytes or header.length > limits.record_bytes:
+        return _left(work, _SIZE)
+    encoding = encoding_of_page(plain, body, end, label)
+    if encoding == NOT_PLAIN:
+        return _left(work, _CHARSET)
     images = find_tags(plain[body:end], work.tags, work.base)
-    if images == UNMODELLED or work.base[HREF] != _ABSENT:
-        return LEFT
+    if images == UNMODELLED:
+        return _left(work, _MARKUP)
     if images > 0:
-        page = Page(offset, url, url_end, body, end + _RECORD_END_BYTES, images, is_html=True)
+        href, href_end = body + work.base[HREF], body + work.base[HREF + 1]
+        page = Page(offset, url, url_end, body, images, href, href_end, end + _RECORD_END_BYTES + 1, encoding)
         outcome = _add_page(work, columns, limits, page)
         if outcome != READ:
             return outcome
@@ -509,12 +618,12 @@ def _read_record(work: Workspace, columns: ColumnBuffers, limits: Limits, header
     """Reads a record; see `_add_page` for what it returns."""
     if header.kind == METADATA and is_json(work.plain, header):
         if header.length > limits.record_bytes:
-            return LEFT
+            return _left(work, _SIZE)
         return _read_capture(work, columns, limits, header, offset)
     if header.kind == _RESPONSE:
         return _read_response(work, columns, limits, header, offset)
     if header.kind == _RESOURCE:
-        return LEFT
+        return _left(work, _LEFT_RESOURCE)
     work.progress[FIRST_SKIPPED + header.kind] += 1
     return READ
 

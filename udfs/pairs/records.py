@@ -21,13 +21,19 @@ class RecordAdder:
         self.in_wat = False
         self._read_page = read_page
 
-    def add(self, item: ArchiveRecord | Damage) -> None:
-        """Adds a record, or a part of the archive that holds none."""
+    def add(self, item: ArchiveRecord | Damage, why: str) -> None:
+        """Adds a record, or a part of the archive that holds none.
+
+        Args:
+            item: What the reference reader has read.
+            why: Why the compiled loop has not, see `schemas.REFERENCE_REASONS`.
+        """
         if isinstance(item, Damage):
             end = "end" if item.end is None else item.end
             self.rows.damage(item.reason, f"skipped bytes {item.start}-{end}", item.start)
             return
         self.in_wat = self.in_wat or describes_capture(item)
+        self.rows.reference_records[why] += 1
         self.rows.add_record(item.offset, self._page_of(item))
         if item.is_truncated:
             self.rows.status = "damaged"

@@ -111,15 +111,15 @@ IMAGE = b"<img src=a.jpg alt='a &amp; b' title=b>"
         (b"<html>" + IMAGE, ["Server: x", "X-Crawl-Content-Encoding: gzip"], "Text/HTML;charset='UTF-8'", True),
         (b"<?xml version='1.0' encoding='UTF-8'?><html>" + IMAGE, [], "application/xhtml+xml", True),
         (b"<meta http-equiv=content-type content='text/html; charset=iso-8859-1'>" + IMAGE, [], "text/html", True),
-        (b"<meta charset=iso-8859-1>\xc3\xa9" + IMAGE, [], "text/html", False),
+        (b"<meta charset=iso-8859-1>\xc3\xa9" + IMAGE, [], "text/html", True),
         (b"<meta charset=iso-8859-1>\xc3\xa9" + IMAGE, [], "text/html; charset=utf-8", True),
-        (b"<meta charset=utf-8>\xe9" + IMAGE, [], "text/html", False),
-        (b"<p>\xc3\xa9" + IMAGE, [], "text/html; charset=iso-8859-1", False),
+        (b"<meta charset=utf-8>\xe9" + IMAGE, [], "text/html", True),
+        (b"<p>\xc3\xa9" + IMAGE, [], "text/html; charset=iso-8859-1", True),
         (b"<meta charset=gbk>" + IMAGE, [], "text/html", False),
         (b"<meta charset\x0b=\x0biso-2022-jp>\x1b$B" + IMAGE, [], "text/html", False),
         (b"<?xml encoding=\x01'iso-2022-jp'?>\x1b$B" + IMAGE, [], "text/html", False),
         (b"\xef\xbb\xbf<html>" + IMAGE, [], "text/html", False),
-        (b"<base href=/b/>" + IMAGE, [], "text/html", False),
+        (b"<base href=/b/>" + IMAGE, [], "text/html", True),
         (b"<template>" + IMAGE, [], "text/html", False),
         (b"<html>" + IMAGE, ["Content-Encoding: gzip"], "text/html", False),
         (b"5\r\n<html\r\n0\r\n", ["Transfer-Encoding: chunked"], "text/html", False),
@@ -127,7 +127,7 @@ IMAGE = b"<img src=a.jpg alt='a &amp; b' title=b>"
         (b"<html>" + IMAGE, [" folded"], "text/html", False),
         (b"<html>" + IMAGE, ["content-type : text/html"], "text/html", False),
         (b"<html>" + IMAGE, [], "text/html; charset=utf-8/", False),
-        (b"<html>" + IMAGE, [], "text/plain", False),
+        (b"<html>" + IMAGE, [], "text/plain", True),
         (b"", [], "text/html", False),
     ],
 )
@@ -136,6 +136,40 @@ def test_pages(body: bytes, headers: list[str], content_type: str, is_read: bool
     data = b"".join(archive_of([page, RECORDS[0], page]))
     records = check(data)
     assert records == (3 if is_read else 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "reason"),
+    [
+        (b"<html>" + IMAGE, "text/html", None),
+        (b"<html>\x93a\x94" + IMAGE.replace(b"title=b", b"title='\x80 \xe9'"), "text/html; charset=iso-8859-1", None),
+        (b"<html>" + IMAGE.replace(b"title=b", b"title='\xd8'"), "text/html; charset=windows-1251", None),
+        (b"<html><base href='http://b.org/c/'>" + IMAGE, "text/html", None),
+        (b"<html><base href=/c/>" + IMAGE, "text/html", None),
+        (b"<html>" + IMAGE.replace(b"a.jpg", b"/a?b=1&amp;c=2&d=3"), "text/html", None),
+        (b"<html>" + IMAGE.replace(b"title=b", b"title='&eacute;&nbsp;&#8217;&#x1F600;&copy'"), "text/html", None),
+        (b"<html>" + IMAGE, "application/octet-stream", None),
+        (b"%PDF", "application/pdf", None),
+        (b"%PDF", "application/octet-stream", "media_type"),
+        (b"<html>\x82\xa0" + IMAGE, "text/html; charset=shift_jis", "charset"),
+        (b"<html>\xe9" + IMAGE, "text/html", "charset"),
+        (b"<html><base href=c/>" + IMAGE, "text/html", "base_url"),
+        (b"<html><template>" + IMAGE, "text/html", "markup"),
+        (b"<html>" + IMAGE, "text/html\r\nContent-Encoding: x", "http_header"),
+    ],
+)
+def test_why_records_are_left(body: bytes, content_type: str, reason: str | None) -> None:
+    page = warc_record(http_response(body, content_type=content_type))
+    data = b"".join(archive_of([page, *RECORDS]))
+    check(data)
+    assert extract_bytes(data).reference_records == ({} if reason is None else {reason: 1})
+
+
+def test_why_archives_are_left() -> None:
+    whole = b"".join(RECORDS)
+    assert extract_bytes(whole).reference_records == {"format": len(RECORDS)}
+    two_in_one = b"".join([*MEMBERS[:3], gzip.compress(RECORDS[3] + RECORDS[4])])
+    assert extract_bytes(two_in_one).reference_records == {"member": 2}
 
 
 @pytest.mark.parametrize("status", ["200 OK", "206 Partial", "404 Not Found", "301", "100 Continue", "2000 OK", "99 x"])
