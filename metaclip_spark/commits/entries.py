@@ -46,7 +46,7 @@ class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ArchiveSummary(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
-    """What one attempt at an archive gave: a row of `udfs.schemas.ARCHIVES`, packed."""
+    """What one attempt at an archive gave: a row of `udfs.schemas.ARCHIVES`, packed, and how it was read."""
 
     archive: str
     status: str
@@ -60,6 +60,7 @@ class ArchiveSummary(msgspec.Struct, array_like=True, frozen=True, kw_only=True)
     texts: int
     pairs: int
     rejected: dict[str, int]
+    reference_records: dict[str, int] = {}
 
 
 class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -213,6 +213,7 @@ class Report(Record, kw_only=True):
 
     funnel: list[FunnelLine]
     archives: dict[str, int]
+    reference_records: dict[str, int] = msgspec.field(default_factory=dict)
     matches: int
     matches_per_matched_pair: Number
     entries: int

@@ -187,6 +187,7 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
         archives={
             name: number for name, number in msgspec.to_builtins(extracted).items() if name.startswith("archives")
         },
+        reference_records=extracted.reference_records,
         matches=counted.matches,
         matches_per_matched_pair=counted.matches / counted.pairs if counted.pairs else 0.0,
         entries=counted.entries,

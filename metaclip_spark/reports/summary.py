@@ -20,6 +20,8 @@ def summary_lines(report: Report) -> list[str]:
     for line in report.funnel:
         lines.append(f"  {line.in_number:>14,} {line.came_in:<8} -> {line.out_number:>14,} {line.went_out}")
         lines += [f"  {number:>33,}   - {reason}" for reason, number in line.reasons.items() if number]
+    if report.reference_records:
+        lines += ["", "Reading", *_wrapped(_reading(report))]
     lines += [
         "",
         "Matches",
@@ -41,10 +43,18 @@ def summary_lines(report: Report) -> list[str]:
     return lines
 
 
+def _reading(report: Report) -> str:
+    by_reason = sorted(report.reference_records.items(), key=lambda reason: (-reason[1], reason[0]))
+    read, records = sum(report.reference_records.values()), report.funnel[0].in_number
+    reasons = ", ".join(f"{reason} {number:,}" for reason, number in by_reason)
+    return f"{read:,} of {counted(records, 'record')} ({percent(read / records)}) by the reference reader: {reasons}"
+
+
 def summary_numbers(report: Report) -> JsonObject:
     """Puts the figures of the summary into an object, for logs."""
     return {
         "funnel": msgspec.to_builtins(report.funnel),
+        "reference_records": report.reference_records,
         "matches": report.matches,
         "entries": report.entries,
         "entries_never_matched": report.entries_never_matched,

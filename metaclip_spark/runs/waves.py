@@ -1,8 +1,8 @@
 """Extraction in waves: each attempt writes to a folder of its own and counts once the log has its entry."""
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -244,10 +244,6 @@ def extraction_numbers(ledger: Ledger) -> ExtractNumbers:
     `without_pages` and `with_unknown_records` name archives that may hide a loss.
     """
     summaries = [summary for _, summary in ledger.accepted().values()]
-    rejected: dict[str, int] = {}
-    for summary in summaries:
-        for reason, count in summary.rejected.items():
-            rejected[reason] = rejected.get(reason, 0) + count
     statuses = [summary.status for summary in summaries]
     return ExtractNumbers(
         archives=len(summaries) + len(ledger.failed()),
@@ -256,10 +252,19 @@ def extraction_numbers(ledger: Ledger) -> ExtractNumbers:
         archives_failed=len(ledger.failed()),
         archives_empty=sum(summary.size == 0 for summary in summaries),
         **{name: sum(getattr(summary, name) for summary in summaries) for name in _NUMBERS},
-        rejected=dict(sorted(rejected.items())),
+        rejected=_added_up(summary.rejected for summary in summaries),
+        reference_records=_added_up(summary.reference_records for summary in summaries),
         without_pages=_named(summary for summary in summaries if _lost_every_page(summary)),
         with_unknown_records=_named(summary for summary in summaries if summary.rejected.get(UNKNOWN_RECORDS)),
     )
+
+
+def _added_up(numbers: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Adds numbers up by reason."""
+    total: Counter[str] = Counter()
+    for each in numbers:
+        total.update(each)
+    return dict(sorted(total.items()))
 
 
 def _lost_every_page(summary: ArchiveSummary) -> bool:
@@ -386,8 +391,9 @@ def _check_pairs(archives: list[ArchiveSummary], written: Written) -> None:
 
 
 def _read_summaries(spark: SparkSession, storage: Storage, folder: str) -> list[ArchiveSummary]:
-    rows = spark.read.schema(spark_schema(EXTRACTED)).parquet(storage.location(folder)).select(*ARCHIVES.names)
-    found = [row.asDict() for row in rows.collect()]
+    rows = spark.read.schema(spark_schema(EXTRACTED)).parquet(storage.location(folder))
+    found = [row.asDict() for row in rows.select(*ARCHIVES.names, "reference_records").collect()]
     for row in found:
-        row["rejected"] = dict(sorted((row["rejected"] or {}).items()))
+        for name in ("rejected", "reference_records"):
+            row[name] = dict(sorted((row[name] or {}).items()))
     return [ArchiveSummary(**row) for row in sorted(found, key=lambda row: row["archive"].encode())]
