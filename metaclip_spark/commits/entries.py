@@ -46,7 +46,7 @@ class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ArchiveSummary(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
-    """What one attempt at an archive gave: a row of `udfs.schemas.ARCHIVES`, packed, and how it was read."""
+    """What one attempt at an archive gave: a row of `udfs.schemas.ARCHIVES`, packed."""
 
     archive: str
     status: str
@@ -60,7 +60,6 @@ class ArchiveSummary(msgspec.Struct, array_like=True, frozen=True, kw_only=True)
     texts: int
     pairs: int
     rejected: dict[str, int]
-    reference_records: dict[str, int] = {}
 
 
 class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -139,11 +138,13 @@ class Wave(Entry, frozen=True, kw_only=True):
         wave: The wave's number.
         written: Its rows.
         archives: What each archive gave.
+        reference_records: Records that the reference reader has read, by reason; empty where an earlier version wrote.
     """
 
     wave: int
     written: Written
     archives: tuple[ArchiveSummary, ...]
+    reference_records: dict[str, int] = {}
 
 
 class Table(Entry, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_
 from metaclip_spark.reports.records import Command, FunnelLine, HeadEntry, Profile, Report
 from metaclip_spark.runs.layout import CURATED, REPORT, REPORT_JSON
 from metaclip_spark.runs.layout_1 import delete_report_1
+from metaclip_spark.runs.ledger import reference_records
 from metaclip_spark.runs.progress import StepProgress, watch
 from metaclip_spark.runs.records import (
     CountManifest,
@@ -187,7 +188,7 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
         archives={
             name: number for name, number in msgspec.to_builtins(extracted).items() if name.startswith("archives")
         },
-        reference_records=extracted.reference_records,
+        reference_records=reference_records(run.state),
         matches=counted.matches,
         matches_per_matched_pair=counted.matches / counted.pairs if counted.pairs else 0.0,
         entries=counted.entries,

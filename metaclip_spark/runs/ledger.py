@@ -4,7 +4,8 @@ A wave's rows count once the log has its entry, which is created after its write
 never count. Among the others of one archive the first one wins.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -181,3 +182,19 @@ def _tag_now(path: str, before: str, options: FetchOptions) -> str | None:
     except (OSError, ValueError):
         # Its pairs are stored already: an archive that is gone or out of reach is no reason to stop.
         return None
+
+
+def reference_records(state: State) -> dict[str, int]:
+    """Adds up the records that the reference reader has read, by reason.
+
+    They are in no archive's row and no step's numbers, whose digests must not depend on the machines.
+    """
+    return added_up(wave.reference_records for wave in state.waves.values())
+
+
+def added_up(numbers: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Adds numbers up by reason."""
+    total: Counter[str] = Counter()
+    for each in numbers:
+        total.update(each)
+    return dict(sorted(total.items()))

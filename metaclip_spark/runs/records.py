@@ -49,7 +49,7 @@ class NamedArchives(Record):
 
 
 class ExtractNumbers(StepNumbers):
-    """The accepted archives added up; `reference_records` are those that the compiled loop left, by reason."""
+    """The accepted archives added up."""
 
     archives: int
     archives_ok: int
@@ -64,7 +64,6 @@ class ExtractNumbers(StepNumbers):
     texts: int
     pairs: int
     rejected: dict[str, int]
-    reference_records: dict[str, int] = {}
     without_pages: NamedArchives | UnsetType = UNSET
     with_unknown_records: NamedArchives | UnsetType = UNSET
 

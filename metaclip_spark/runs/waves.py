@@ -1,8 +1,8 @@
 """Extraction in waves: each attempt writes to a folder of its own and counts once the log has its entry."""
 
 import re
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.runs.buckets import bucket_of
 from metaclip_spark.runs.layout import EXTRACTED as EXTRACTED_FOLDER
 from metaclip_spark.runs.layout import wave_name, wave_place
-from metaclip_spark.runs.ledger import FAILED, Ledger, ledger_of
+from metaclip_spark.runs.ledger import FAILED, Ledger, added_up, ledger_of
 from metaclip_spark.runs.progress import described
 from metaclip_spark.runs.records import ExtractionSettings, ExtractNumbers, NamedArchives
 from metaclip_spark.steps.schemas import require_columns, spark_schema
@@ -84,10 +84,12 @@ def extract_wave(owner: Owner, wave: int, names: list[str], extracted: DataFrame
         InputError: If files were lost twice.
     """
     written = write_to(owner, layout.place(extracted), wave_place(), layout.settings)
-    archives = _read_summaries(extracted.sparkSession, owner.storage, f"{written.folder}/kind=archive")
+    archives, by_reference = _read_summaries(extracted.sparkSession, owner.storage, f"{written.folder}/kind=archive")
     _check_complete(archives, names)
     _check_pairs(archives, written)
-    entry = Wave(owner=owner.nonce, wave=wave, written=written, archives=tuple(archives))
+    entry = Wave(
+        owner=owner.nonce, wave=wave, written=written, archives=tuple(archives), reference_records=by_reference
+    )
     owner.commit(entry)
     return entry
 
@@ -252,19 +254,10 @@ def extraction_numbers(ledger: Ledger) -> ExtractNumbers:
         archives_failed=len(ledger.failed()),
         archives_empty=sum(summary.size == 0 for summary in summaries),
         **{name: sum(getattr(summary, name) for summary in summaries) for name in _NUMBERS},
-        rejected=_added_up(summary.rejected for summary in summaries),
-        reference_records=_added_up(summary.reference_records for summary in summaries),
+        rejected=added_up(summary.rejected for summary in summaries),
         without_pages=_named(summary for summary in summaries if _lost_every_page(summary)),
         with_unknown_records=_named(summary for summary in summaries if summary.rejected.get(UNKNOWN_RECORDS)),
     )
-
-
-def _added_up(numbers: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Adds numbers up by reason."""
-    total: Counter[str] = Counter()
-    for each in numbers:
-        total.update(each)
-    return dict(sorted(total.items()))
 
 
 def _lost_every_page(summary: ArchiveSummary) -> bool:
@@ -390,10 +383,11 @@ def _check_pairs(archives: list[ArchiveSummary], written: Written) -> None:
         )
 
 
-def _read_summaries(spark: SparkSession, storage: Storage, folder: str) -> list[ArchiveSummary]:
+def _read_summaries(spark: SparkSession, storage: Storage, folder: str) -> tuple[list[ArchiveSummary], dict[str, int]]:
+    """Reads the archives' rows, and adds up what the reference reader has read of them."""
     rows = spark.read.schema(spark_schema(EXTRACTED)).parquet(storage.location(folder))
     found = [row.asDict() for row in rows.select(*ARCHIVES.names, "reference_records").collect()]
+    by_reference = added_up(row.pop("reference_records") or {} for row in found)
     for row in found:
-        for name in ("rejected", "reference_records"):
-            row[name] = dict(sorted((row[name] or {}).items()))
-    return [ArchiveSummary(**row) for row in sorted(found, key=lambda row: row["archive"].encode())]
+        row["rejected"] = dict(sorted((row["rejected"] or {}).items()))
+    return [ArchiveSummary(**row) for row in sorted(found, key=lambda row: row["archive"].encode())], by_reference
