@@ -8,7 +8,7 @@ from metaclip_spark.entries.messages import MOST_SHOWN, brief
 from metaclip_spark.entries.metadata import Metadata, load_metadata
 from metaclip_spark.errors import MetadataError, counted, said_of
 from udfs.matching.spacing import SEPARATOR_MARKS, matches_entry, spacing
-from udfs.pairs.text import clean_text
+from udfs.pairs.rules import clean_text
 from udfs.sources.credentials import without_credentials
 
 log = logging.getLogger(__name__)

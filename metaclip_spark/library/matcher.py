@@ -11,7 +11,7 @@ from metaclip_spark.errors import ConfigError, SchemaMismatchError, wrong_type
 from udfs.matching.aho_corasick import CharacterAutomaton
 from udfs.matching.engine import MatchEngine
 from udfs.matching.token_automaton import TokenAutomaton, build_token_tables
-from udfs.pairs.text import clean_text
+from udfs.pairs.rules import clean_text
 
 
 class Matcher:

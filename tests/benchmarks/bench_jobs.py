@@ -32,7 +32,7 @@ from tests.benchmarks.bench_driver_memory import (
 from tests.benchmarks.bench_match import make_entries, make_texts
 from tests.benchmarks.peers import CHECKOUT, HERE
 from udfs.matching.language import identify_languages
-from udfs.pairs.text import pair_id
+from udfs.pairs.rules import pair_id
 from udfs.schemas import PAIRS
 
 DATA = CHECKOUT / "build" / "benchmark-data"

@@ -1,8 +1,7 @@
 """The compiled loop that makes pairs of a page's images: URLs resolved, texts cleaned, without a string per image.
 
 It takes the images whose values are what the page's bytes say and whose URL is easy, and refuses the others, which
-`udfs.pairs.rules` reads by the rules of `udfs.pairs.image_urls` and `udfs.pairs.text`. What it takes has the same
-result as there: its own rules are only these.
+`udfs.pairs.rules` reads. What it takes has the same result as there: its own rules are only these.
 
 - A URL is `http(s)://host/...`, `//host/...`, `/path` or a path, its path of names that do not begin with a dot behind
   any leading `../` and `./`, in characters that `urllib.parse` does not look at; it may have a query.

@@ -1,12 +1,15 @@
 """The rules by which images become pairs, one image after another: the reference that the compiled loop keeps to."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from udfs.arrow import replace_lone_surrogates
 from udfs.pages.image_table import ImageValues, Loss, PageImages
 from udfs.pairs.image_urls import resolve_image_url
-from udfs.pairs.text import clean_text
+
+_LINE_BREAKS = str.maketrans("\n\r", "  ")
 
 
 class FoundPair(NamedTuple):
@@ -76,3 +79,16 @@ def _read_text(index: int, image_url: str, source: str, value: object) -> FoundP
         return Loss("text.not_a_string", f"{image_url} {source}={str(value)[:200]}")
     text = clean_text(value)
     return FoundPair(index, image_url, source, text) if text else Loss("text.empty", f"{image_url} {source}")
+
+
+def clean_text(text: str) -> str:
+    """Strips an attribute's value and puts a space for each CR or LF, U+FFFD for lone surrogates; all else stays."""
+    text = text.strip()
+    if "\n" in text or "\r" in text:
+        text = text.translate(_LINE_BREAKS)
+    return replace_lone_surrogates(text)
+
+
+def pair_id(image_url: str, alt_text: str) -> str:
+    """Names a pair by its content, as Spark SQL's `md5` over URL, NUL and text does: 32 hex digits."""
+    return hashlib.md5(f"{image_url}\0{alt_text}".encode(), usedforsecurity=False).hexdigest()

@@ -26,7 +26,7 @@ _ROWS_PER_BATCH = 50_000
 def token_runs(text: str) -> Iterator[list[str]]:
     """Cuts plain text into runs of tokens, as metadata counts them; bigrams are two neighbours in one run.
 
-    The tokens are those of the spaced text (`udfs.pairs.text.spacing`) split on spaces, without the seven marks, with
+    The tokens are those of the spaced text (`udfs.matching.spacing`) split on spaces, without the seven marks, with
     `SURROUNDING` stripped, case kept, empty ones dropped: so an entry made of tokens can match. A run ends at each of
     the seven marks and at each line break, since in wikitext a line is a paragraph, a heading or a list item.
     """

@@ -27,7 +27,7 @@ from metaclip_spark.clip_benchmark.settings.data_config import PACKAGES, Drawing
 from metaclip_spark.config.made_with import check_made_with
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.stores.storage import Storage
-from udfs.pairs.text import pair_id
+from udfs.pairs.rules import pair_id
 
 _FOLDERS = {"openclipart": "usr/share/openclipart/svg", "tuxpaint": "usr/share/tuxpaint/stamps"}
 TEMPLATES = ("a drawing about {}", "a picture of {}", "clip art: {}", "a stamp about {}", "{}", "an image of {}")

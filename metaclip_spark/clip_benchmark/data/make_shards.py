@@ -25,7 +25,7 @@ from metaclip_spark.clip_benchmark.data.shards import (
 from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError, counted
 from metaclip_spark.runs.paths import check_named, files_in_run
-from udfs.pairs.text import pair_id as pair_id_of
+from udfs.pairs.rules import pair_id as pair_id_of
 
 MOST_PIXELS = 2**26
 """Images above it (67 megapixels) are left out: a trainer would decode each of them in every pass."""

@@ -39,7 +39,7 @@ from metaclip_spark.clip_benchmark.settings.data_config import ShapesConfig
 from metaclip_spark.config.made_with import check_made_with
 from metaclip_spark.errors import ConfigError, OutputExistsError
 from metaclip_spark.stores.storage import Storage
-from udfs.pairs.text import pair_id
+from udfs.pairs.rules import pair_id
 
 IMAGES_FOLDER = "images"
 _OURS = {PAIRS_FILE, IMAGES_FOLDER, TEST_FOLDER, POOL_FILE, METADATA_FILE, PROTECTED_FILE}

@@ -10,7 +10,7 @@ from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
 from metaclip_spark.reports.records import EntryOutcome, Explanation, Rejected, RejectExample
 from metaclip_spark.runs.progress import described
 from metaclip_spark.runs.run import Run
-from udfs.pairs.text import clean_text
+from udfs.pairs.rules import clean_text
 from udfs.schemas import ARCHIVES, MATCHED, PAIRS, REJECTS
 
 

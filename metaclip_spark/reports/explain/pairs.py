@@ -12,7 +12,7 @@ from metaclip_spark.reports.records import ExplainedEntry, ExplainedPair, Explai
 from udfs.balancing.draw import pair_draws
 from udfs.balancing.probability import keep_probabilities
 from udfs.matching.spacing import spacing
-from udfs.pairs.text import clean_text
+from udfs.pairs.rules import clean_text
 
 
 def explain_text(text: str, curation: Curation) -> ExplainedText:

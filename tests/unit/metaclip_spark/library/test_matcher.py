@@ -4,7 +4,7 @@ from hypothesis import given, settings
 
 from metaclip_spark import ConfigError, Matcher, Metadata, SchemaMismatchError
 from tests.support.matching import entry_lists, naive_ids, texts
-from udfs.pairs.text import clean_text
+from udfs.pairs.rules import clean_text
 
 ENTRIES = ["dog", "New York", "york", "!", " padded"]
 

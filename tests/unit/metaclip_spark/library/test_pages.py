@@ -6,7 +6,7 @@ from metaclip_spark import ConfigError, Damage, InputError, Pair, pairs_from_htm
 from tests.support import oracle
 from tests.support.archive_files import http_response, members, page_record, warc_record, wat_document, wat_record
 from tests.support.paths import SAMPLE_FOLDER
-from udfs.pairs.text import pair_id
+from udfs.pairs.rules import pair_id
 
 URL = "https://example.org/page"
 

@@ -13,7 +13,7 @@ from metaclip_spark.metadata_builder.lint import can_match, clean_entries, lint_
 from metaclip_spark.metadata_builder.text_report import lint_lines
 from tests.support.jobs import call
 from udfs.matching.spacing import matches_entry, spacing
-from udfs.pairs.text import clean_text
+from udfs.pairs.rules import clean_text
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from tests.support.jobs import METADATA, SAMPLE, call, report_of, rows, run_json
 from tests.support.runs import take_folder, tell_again, unfinish, write_newer
 from udfs.balancing.draw import pair_draws
 from udfs.matching.spacing import spacing
-from udfs.pairs.text import pair_id
+from udfs.pairs.rules import pair_id
 
 THRESHOLD = 20
 SEED = 5

@@ -21,7 +21,7 @@ from tests.support.counting import count_entries_in_sql
 from udfs.balancing.entry_blocks import BLOCK_SIZE
 from udfs.matching.entries import entries_as_json
 from udfs.matching.spacing import matches_entry, spacing
-from udfs.pairs.text import pair_id
+from udfs.pairs.rules import pair_id
 from udfs.schemas import CURATED, DRAWN, MATCHED, PAIRS
 
 ENTRIES = ("a", "dog", "A", "new york", "york", "!", "東京", "St . Louis", "never met")

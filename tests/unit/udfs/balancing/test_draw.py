@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udfs.balancing.draw import pair_draws, splitmix64
-from udfs.pairs.text import pair_id
+from udfs.pairs.rules import pair_id
 
 MASK = 2**64 - 1
 

@@ -12,7 +12,7 @@ from udfs.balancing.entry_blocks import partial_batch
 from udfs.balancing.expected_kept import SIZE_BLOCK, partial_expectations, size_sums
 from udfs.balancing.probability import PROBABILITY_UNITS, keep_probabilities
 from udfs.balancing.sample import sample_batches
-from udfs.pairs.text import pair_id
+from udfs.pairs.rules import pair_id
 from udfs.schemas import CURATED, MATCHED
 
 COUNTS = np.array([0, 1, 5, 20, 300, 4_000])

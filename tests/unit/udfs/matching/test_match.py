@@ -8,7 +8,7 @@ from udfs.matching.entries import entries_as_json, write_entries
 from udfs.matching.language import identify_languages
 from udfs.matching.match import match_batches
 from udfs.matching.token_automaton import build_token_tables, write_token_tables
-from udfs.pairs.text import pair_id
+from udfs.pairs.rules import pair_id
 from udfs.schemas import MATCHED, PAIRS
 
 ENTRIES = ["dog", "new york", "Hund", "!"]

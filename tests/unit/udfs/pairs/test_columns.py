@@ -48,8 +48,7 @@ from udfs.pairs.columns import PairColumns
 from udfs.pairs.extract import ExtractOptions
 from udfs.pairs.image_urls import plain_folder
 from udfs.pairs.kernel import REASONS
-from udfs.pairs.rules import FoundPair
-from udfs.pairs.text import pair_id
+from udfs.pairs.rules import FoundPair, pair_id
 from udfs.schemas import PAIRS, SOURCES
 
 URL_PARTS = (PREFIXES, ODD_PREFIXES, NAMES, ODD_NAMES, QUERIES, ODD_QUERIES, ["/"])

@@ -27,7 +27,7 @@ from udfs.archives.source import ArchiveSource
 from udfs.pairs import extract
 from udfs.pairs.archive_batch import BATCH_ROWS
 from udfs.pairs.extract import ExtractOptions, extract_batches
-from udfs.pairs.text import pair_id
+from udfs.pairs.rules import pair_id
 from udfs.schemas import ARCHIVE_PATHS
 from udfs.sources import ArchiveStat, ArchiveStream
 

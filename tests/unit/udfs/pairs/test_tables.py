@@ -9,8 +9,8 @@ import pytest
 import zstandard
 
 from udfs.pairs import tables as pool_files
+from udfs.pairs.rules import pair_id
 from udfs.pairs.tables import read_pool_batches
-from udfs.pairs.text import pair_id
 from udfs.schemas import ARCHIVE_PATHS, EXTRACTED
 
 GOOD = [("https://example.org/a.jpg", " a dog\n"), ("http://example.org/b.jpg", "東京 tower")]

@@ -18,7 +18,7 @@ from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfi
 from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from tests.support.paths import CHECKOUT
-from udfs.pairs.text import pair_id
+from udfs.pairs.rules import pair_id
 
 
 def picture(colour, form="PNG", side=8):

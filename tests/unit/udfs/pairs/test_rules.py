@@ -1,7 +1,7 @@
 import hashlib
 
 from udfs.arrow import replace_lone_surrogates
-from udfs.pairs.text import clean_text, pair_id
+from udfs.pairs.rules import clean_text, pair_id
 
 
 def test_clean_text_strips_and_puts_one_space_for_each_line_break():
