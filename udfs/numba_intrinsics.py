@@ -198,23 +198,23 @@ def _one_process_at_a_time(function: Callable[..., Any]) -> Iterator[None]:
         yield
 
 
-def _instruction(emit: Callable[..., Any]) -> Any:
+def instruction(emit: Callable[..., Any]) -> Any:
     """Makes an instruction of a function (types of the arguments) -> (signature, code emitter)."""
     return _intrinsic(emit)
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, byte: Any) -> Any:
+def array_address(context: Any, builder: Any, array_type: Any, array: Any, byte: Any) -> Any:
     """Emits the address of a byte of an array."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.add(builder.ptrtoint(data, byte.type), byte)
 
 
-@_instruction
+@instruction
 def load_word(_typing_context: Any, array: Any, _byte: Any) -> Any:
     """Reads eight bytes of a byte array from any position, as a little-endian number; nothing checks the bounds."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = _address(context, builder, signature.args[0], *arguments)
+        address = array_address(context, builder, signature.args[0], *arguments)
         loaded = builder.load(builder.inttoptr(address, _WORD.as_pointer()))
         loaded.align = 1
         return loaded
@@ -222,14 +222,14 @@ def load_word(_typing_context: Any, array: Any, _byte: Any) -> Any:
     return types.uint64(array, types.int64), code
 
 
-@_instruction
+@instruction
 def prefetch_word(_typing_context: Any, array: Any, _index: Any) -> Any:
     """Asks for the cache line of `array[index]`, an array of 64-bit numbers, ahead of its use."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array_value, index_value = arguments
         byte = builder.mul(index_value, ir.Constant(index_value.type, WORD_BYTES))
-        address = _address(context, builder, signature.args[0], array_value, byte)
+        address = array_address(context, builder, signature.args[0], array_value, byte)
         shape = ir.FunctionType(ir.VoidType(), [_BYTE_POINTER, _NUMBER, _NUMBER, _NUMBER])
         prefetch = _codegen.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
         for_read, keep_in_all_caches, data_cache = _NUMBER(0), _NUMBER(3), _NUMBER(1)
@@ -239,7 +239,7 @@ def prefetch_word(_typing_context: Any, array: Any, _index: Any) -> Any:
     return types.void(array, types.int64), code
 
 
-@_instruction
+@instruction
 def trailing_zeros(_typing_context: Any, _word: Any) -> Any:
     """Counts the zero bits below the lowest set bit of a 64-bit number; 64 where none is set."""
 
@@ -257,7 +257,7 @@ def bits_of(wanted: bytes, below: int = 0) -> Any:
 
     def find(_typing_context: Any, array: Any, _byte: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            address = _address(context, builder, signature.args[0], *arguments)
+            address = array_address(context, builder, signature.args[0], *arguments)
             block = ir.VectorType(ir.IntType(8), BLOCK_BYTES)
             loaded = builder.load(builder.inttoptr(address, block.as_pointer()))
             loaded.align = 1
@@ -269,14 +269,14 @@ def bits_of(wanted: bytes, below: int = 0) -> Any:
 
         return types.uint64(array, types.int64), code
 
-    return _instruction(find)
+    return instruction(find)
 
 
 ascii_bits = bits_of(b"", below=128)
 """Finds the bytes of ASCII."""
 
 
-@_instruction
+@instruction
 def inflate_gzip(
     _typing_context: Any,
     _function: Any,
@@ -300,15 +300,15 @@ def inflate_gzip(
         function, decompressor, source, begin, end, target, at, room, counts = arguments
         source_type, target_type, counts_type = signature.args[2], signature.args[5], signature.args[8]
         shape = ir.FunctionType(_NUMBER, [_WORD, _WORD, _WORD, _WORD, _WORD, _WORD, _WORD])
-        read_address = _address(context, builder, counts_type, counts, ir.Constant(_WORD, 0))
-        written_address = _address(context, builder, counts_type, counts, ir.Constant(_WORD, WORD_BYTES))
+        read_address = array_address(context, builder, counts_type, counts, ir.Constant(_WORD, 0))
+        written_address = array_address(context, builder, counts_type, counts, ir.Constant(_WORD, WORD_BYTES))
         result = builder.call(
             builder.inttoptr(function, shape.as_pointer()),
             [
                 decompressor,
-                _address(context, builder, source_type, source, begin),
+                array_address(context, builder, source_type, source, begin),
                 builder.sub(end, begin),
-                _address(context, builder, target_type, target, at),
+                array_address(context, builder, target_type, target, at),
                 room,
                 read_address,
                 written_address,

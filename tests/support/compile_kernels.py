@@ -6,6 +6,7 @@ from udfs.pages.html_kernel import tag_kernel
 from udfs.pages.wat_kernel import link_kernel
 from udfs.pairs.kernel import pair_kernel
 from udfs.pairs.loop_kernel import loop_kernel
+from udfs.pairs.md5_kernel import md5_kernel
 
 if __name__ == "__main__":
     for compile_kernel in (
@@ -15,6 +16,7 @@ if __name__ == "__main__":
         insert_tokens,
         link_kernel,
         loop_kernel,
+        md5_kernel,
         pair_kernel,
         scan_texts,
         tag_kernel,

@@ -73,6 +73,9 @@ _NAMES = {
 
 _less_bits = bits_of(b"<")
 
+_ENDS_NAME = np.zeros(256, np.uint8)
+_ENDS_NAME[list(b" \n\t\r\f/>")] = 1
+
 _SLOTS = 256
 _MULTIPLIER = np.uint64(GOLDEN_RATIO)
 _SHIFT = np.uint64(56)
@@ -132,7 +135,7 @@ def _is_letter(byte: int) -> bool:
 
 @part_of_kernel
 def _name_end(html: Bytes, start: int) -> int:
-    while start < html.size and not (_is_html_space(html[start]) or html[start] == _SLASH or html[start] == _GREATER):
+    while start < html.size and not _ENDS_NAME[html[start]]:
         start += 1
     return start
 
@@ -290,7 +293,9 @@ def _next_tag(html: Bytes, at: int) -> tuple[int, int, bool, int, int, int]:
         name_start = begin + 2 if is_end else begin + 1
         if _is_letter(html[name_start]):
             name_end = _name_end(html, name_start)
-            return begin, _kind(html, name_start, name_end), is_end, name_start, name_end, _tag_end(html, name_end)
+            is_bare = name_end < html.size and html[name_end] == _GREATER
+            end = name_end + 1 if is_bare else _tag_end(html, name_end)
+            return begin, _kind(html, name_start, name_end), is_end, name_start, name_end, end
         is_text = not is_end and html[name_start] != _BANG and html[name_start] != _QUESTION
         at = name_start if is_text else _declaration_end(html, begin)
         if at == 0:
@@ -664,6 +669,9 @@ def _behind_space(html: Bytes, at: int) -> int:
 def begins_as_html(html: Bytes) -> bool:
     """Tells whether a page begins with one of the commonest tags, as for `udfs.pages.http.looks_like_html`."""
     at = _behind_space(html, 0)
+    if starts_with(html, at, html.size, _XML_START):
+        end = _find(html[0 : min(html.size, at + _MOST_SPACE)], at, _GREATER)
+        at = _behind_space(html, end + 1) if end < html.size and html[end] == _GREATER else html.size
     if at == html.size or html[at] != _LESS:
         return False
     name = at + 1

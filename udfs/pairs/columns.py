@@ -3,12 +3,12 @@
 The loop reads the images that are easy, and leaves the others to `udfs.pairs.rules` (`udfs.pairs.kernel` says which).
 """
 
-import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from hashlib import md5
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from udfs.arrow import arrow_numbers
@@ -41,13 +41,13 @@ from udfs.pairs.kernel import (
     ColumnBuffers,
     pair_kernel,
 )
+from udfs.pairs.md5_kernel import DIGITS, hexadecimal_digests, is_md5_ready
 from udfs.pairs.rules import FoundPair
 from udfs.schemas import SOURCES
 
 _DATA_BYTES = 1 << 22
 _URL_BYTES = 1 << 20
 _MOST_IMAGES = 1024
-_PAIR_ID_LENGTH = 32
 _NUMBERS = {"images": IMAGES, "images_kept": IMAGES_KEPT, "texts": TEXTS_SEEN, "pairs": PAIRS}
 _BITS = {reason: 1 << place for place, reason in enumerate(REASONS)}
 _SOURCES = pa.array(SOURCES)
@@ -172,7 +172,7 @@ class PairColumns:
         images = rows[:, IMAGE_INDEX]
         records = images * table[pages, ARE_RECORDS]
         columns = {
-            "pair_id": _pair_ids(data, offsets[::3].tolist()),
+            "pair_id": _pair_ids(data, offsets[::3].astype(np.int64)),
             "image_url": urls,
             "alt_text": texts,
             "source": _SOURCES.take(arrow_numbers(rows[:, SOURCE].copy())),
@@ -201,11 +201,13 @@ class PairColumns:
         self._state[IMAGES:] = 0
 
 
-def _pair_ids(data: bytes, bounds: Sequence[int]) -> pa.StringArray:
-    """Makes the pair_id of each piece of the data."""
-    md5 = hashlib.md5
-    # Hexadecimal digits of all digests at once: one by one they take half as long again as the hashing.
-    digests = b"".join([md5(data[begin:end], usedforsecurity=False).digest() for begin, end in pairwise(bounds)])
-    digits = digests.hex().encode()
-    offsets = np.arange(0, len(digits) + 1, _PAIR_ID_LENGTH, dtype=np.int32)
+def _pair_ids(data: bytes, bounds: npt.NDArray[np.int64]) -> pa.StringArray:
+    """Makes the pair_id of each piece of the data, as `udfs.pairs.rules.pair_id` does."""
+    if is_md5_ready():
+        digits = hexadecimal_digests(data, bounds)
+    else:
+        pieces = pairwise(bounds.tolist())
+        digests = (md5(data[begin:end], usedforsecurity=False).hexdigest() for begin, end in pieces)
+        digits = np.frombuffer("".join(digests).encode(), np.uint8)
+    offsets = np.arange(0, len(digits) + 1, DIGITS, dtype=np.int32)
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(digits))

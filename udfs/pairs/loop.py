@@ -69,6 +69,7 @@ from udfs.pairs.loop_kernel import (
     is_loop_ready,
     loop_kernel,
 )
+from udfs.pairs.md5_kernel import md5_kernel
 from udfs.pairs.records import RecordAdder
 from udfs.schemas import SOURCES
 from udfs.sources.codecs import CHUNK_BYTES, GZIP
@@ -136,6 +137,7 @@ class CompiledLoop:
         Raises:
             ArchiveReadError: The bytes cannot be fetched.
         """
+        md5_kernel()
         self._misses, self._read_twice, self._most_left = 0, 0, _FIRST_LEFT
         self._work.progress[:] = 0
         reference = WarcReader(source, max_block_bytes=self._record_bytes)
