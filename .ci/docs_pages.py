@@ -215,9 +215,11 @@ def columns_table(argument: str) -> str:
 MILLION = 1_000_000
 
 
-def benchmarks(_argument: str) -> str:
-    """Writes the figures of `make bench`, as they are stored."""
+def benchmarks(argument: str) -> str:
+    """Writes the figures of `make bench`, as they are stored; `readme` is the README's table."""
     stored = _read_json("benchmarks.json")
+    if argument == "readme":
+        return _table(("", "reached"), _readme_rows({row["id"]: row["reached"] for row in stored["results"]}))
     measured = [
         (row.get("date", stored["date"]), _machine(row.get("machine", stored["machine"]))) for row in stored["results"]
     ]
@@ -240,6 +242,92 @@ def benchmarks(_argument: str) -> str:
             f"Measured on {' and on '.join(machines)}, with {versions}.",
         ]
     )
+
+
+def _readme_rows(reached: dict[str, float]) -> list[tuple[str, str]]:
+    large = _read_json("scale.json")
+    return [
+        (
+            "matching, 500,000 entries, one core, against spacing and pyahocorasick per text",
+            f"{reached['P1']:.0f} times as fast",
+        ),
+        (
+            "WARC extraction, one core, against warcio and selectolax",
+            f"{reached['P3a']:.1f} times; {reached['P3-crawla']:.1f} times on pages of a crawl's size, "
+            f"{reached['P3-mixturea']:.1f} on a crawl's mixture",
+        ),
+        (
+            "WAT extraction, one core, against cc2dataset",
+            f"{reached['P2a']:.1f} times; {reached['P2-crawla']:.1f} times on larger records, "
+            f"{reached['P2-synthetica']:.1f} on a synthetic crawl",
+        ),
+        (
+            "match, count and sample, 12 million pairs, against a job that copies them",
+            f"{reached['P4b']:.1f} times as long",
+        ),
+        (
+            f"{large['input']['pairs'] // MILLION} million pairs on two cores, from `--pool` to the report",
+            f"{large['seconds'] / 60:.0f} minutes",
+        ),
+    ]
+
+
+def extraction(_argument: str) -> str:
+    """Writes on which archives extraction was measured, how fast each way was, and what the compiled loop read."""
+    ways = {"ours": "this project", "before": "before the loop", "floor": "FastWARC", "inflate": "libdeflate"}
+    archives, speeds = [], []
+    measured = [row for row in _read_json("benchmarks.json")["results"] if "rival" in row]
+    for row in sorted(measured, key=_by_kind_and_record_size):
+        facts = row["input"]
+        archives.append(
+            (
+                row["title"],
+                f"{facts['inflated_bytes'] / MILLION:.0f} MB",
+                f"{facts['records']:,}, {facts['inflated_bytes'] / facts['records'] / 1000:.1f} KB",
+                f"{facts['inflated_bytes'] / facts['pairs'] / 1000:.1f} KB",
+                f"{facts['pages']:,}",
+                f"{1 - sum(facts['reference_records'].values()) / facts['records']:.2%}",
+                ", ".join(f"{number:,} {reason}" for reason, number in sorted(facts["reference_records"].items())),
+            )
+        )
+        seconds = row["medians"]
+        megabytes = {side: f"{facts['inflated_bytes'] / MILLION / each:,.0f}" for side, each in seconds.items()}
+        speeds.append(
+            (
+                row["title"],
+                megabytes["ours"],
+                f"{megabytes[row['rival']]} ({row['rival']})",
+                *(megabytes.get(side, "") for side in list(ways)[1:]),
+            )
+        )
+    head = (
+        "archive",
+        "plain",
+        "records, each",
+        "one pair in",
+        "pages",
+        "records by the loop",
+        "by the reference reader",
+    )
+    return "\n\n".join(
+        [
+            _table(head, archives),
+            "Plain megabytes in a processor second, in the same rounds as above:",
+            _table(("archive", ways["ours"], "the other way", *list(ways.values())[1:]), speeds),
+        ]
+    )
+
+
+def _by_kind_and_record_size(row: dict[str, Any]) -> tuple[str, float]:
+    kind: str = row["id"][:2]
+    return kind, row["input"]["inflated_bytes"] / row["input"]["records"]
+
+
+def mixture(_argument: str) -> str:
+    """Writes what of the synthetic crawls is not plain, and where the shares are from."""
+    [facts] = [row["input"] for row in _read_json("benchmarks.json")["results"] if row["id"] == "P3-mixturea"]
+    rows = [(name, f"{trait['share'] * 100:.3g}%", trait["source"]) for name, trait in facts["traits"].items()]
+    return _table(("what", "share", "by"), rows)
 
 
 def scale(_argument: str) -> str:
@@ -272,18 +360,44 @@ def scale(_argument: str) -> str:
 def extrapolation(_argument: str) -> str:
     """Writes what the measured rates would mean for larger pools, by `tests/benchmarks/extrapolate.py`."""
     module = importlib.import_module("tests.benchmarks.extrapolate")
-    rates, rows = module.measured_rates(), []
+    snapshot, pools = [], []
     for name, (raw, distinct) in module.POOLS.items():
-        hours = module.core_hours(raw, distinct, rates)
-        rows.append(
+        rates = {method: module.measured_rates(method) for method in module.METHODS}
+        hours = {method: module.core_hours(raw, distinct, each) for method, each in rates.items()}
+        steps = hours[module.AS_ASSUMED].items()
+        pools.append(
             (
                 name,
                 f"{raw / 1e9:,.1f} billion, {distinct / 1e9:,.1f} billion",
-                ", ".join(f"{step} {_figure(each)}" for step, each in hours.items()),
-                f"{module.stored_bytes(raw, distinct, rates) / 1e12:.1f} TB",
+                *(_figure(sum(each.values())) for each in hours.values()),
+                ", ".join(f"{step} {_figure(each)}" for step, each in steps),
+                f"{module.stored_bytes(raw, distinct, rates[module.AS_ASSUMED]) / 1e12:.1f} TB",
             )
         )
-    return _table(("pool", "raw, distinct pairs", "core-hours", "stored"), rows)
+    for method in module.METHODS:
+        for side in module.measured_sides(method):
+            rates = module.measured_rates(method, side)
+            hours = module.core_hours(*module.POOLS["one snapshot"], rates)
+            snapshot.append(
+                (
+                    f"{method.name} (`{method.result}`)",
+                    module.CODES[side],
+                    f"{rates.bytes_per_pair / 1000:.1f} KB",
+                    f"{rates.work['parse'] / MILLION:,.0f} MB",
+                    _figure(hours["extract"]),
+                    _figure(sum(hours.values())),
+                )
+            )
+    head = ("rate of parsing from", "extraction", "one pair in", "per core and second", "extract", "whole run")
+    totals = [f"core-hours, by {method.name}" for method in module.METHODS]
+    return "\n\n".join(
+        [
+            "Core-hours for one snapshot, by each method and for each of this project's sources that was measured:",
+            _table(head, snapshot),
+            f"Every pool, {module.CODES['ours']}:",
+            _table(("pool", "raw, distinct pairs", *totals, f"of these by {module.AS_ASSUMED.name}", "stored"), pools),
+        ]
+    )
 
 
 def clip_benchmark(argument: str) -> str:
@@ -403,8 +517,10 @@ GENERATED: dict[str, Callable[[str], str]] = {
     "clip-benchmark": clip_benchmark,
     "columns": columns_table,
     "exit-codes": exit_codes,
+    "extraction": extraction,
     "extrapolation": extrapolation,
     "commands": commands_table,
+    "mixture": mixture,
     "options": options_table,
     "quantities": quantities,
     "reasons": reasons,
