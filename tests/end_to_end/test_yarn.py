@@ -141,6 +141,40 @@ def test_the_commands_of_the_page_on_yarn_give_the_same_tables_on_a_pack(
     check_same(output, reference)
 
 
+KILLED_BEFORE_RENAME = """
+import os, signal
+from metaclip_spark.stores import hadoop_store
+
+rename = hadoop_store._Hadoop.rename
+
+def killed(self, partial, path, *, overwrite):
+    if path.getName() == "{name}" and "_01_" in os.environ["CONTAINER_ID"]:
+        for pid in (os.getppid(), os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+    rename(self, partial, path, overwrite=overwrite)
+
+hadoop_store._Hadoop.rename = killed
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["00000003.json", "run.json"])
+def test_a_master_killed_between_close_and_rename_has_shown_nothing(name, installation, inputs, hdfs, reference):
+    """The first of them makes a wave count, whose rows are all there."""
+    output, script = hdfs.new_folder(), installation.folder / "jobs" / "killed.py"
+    curate = (installation.folder / "jobs" / "curate.py").read_text()
+    script.write_text(KILLED_BEFORE_RENAME.format(name=name) + curate)
+    with submitted(installation, "cluster", *inputs, *WAVES, "--output", output, job="killed") as job:
+        assert job.end() == 0, job.log.read_text()[-3000:]
+        assert set(installation.yarn.drivers(job.application)) == {1, 2}
+        first = [number_of(wave.rpartition("/")[2]) for wave in state_of(output).waves]
+        assert (1 in first) == (name == "run.json")
+    filesystem, below = filesystem_of(output)
+    hidden = [path for path in filesystem.find(below) if f"/.{name}." in path]
+    assert len(hidden) <= 1, "the file that was closed"
+    check_same(output, reference)
+
+
 @pytest.mark.slow
 def test_a_lost_node_is_followed_by_an_attempt_on_another_node_at_once(
     newest, inputs, hdfs, reference, tmp_path_factory

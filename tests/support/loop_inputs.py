@@ -242,6 +242,14 @@ STARTS += [
     "\ufeff<html>",
     "BZh9",
     "<\0p>",
+    "HTTP/2 200 OK\r\n\r\n<html>",
+    "HTTP/1.1 404 Not Found\r\ncontent-type: text/html\r\n\r\n<html>",
+    "<?xml version='1.0'?>\n<!DOCTYPE html PUBLIC '-//W3C//DTD'><html>",
+    "<?xml " + 600 * "a" + "?><html>",
+    "\x0b<html>",
+    "<!DOCTYPE" + 600 * " " + "html><html>",
+    "<!-- a --><html>",
+    "<html",
 ]
 METAS = [
     "",

@@ -431,8 +431,9 @@ _MIXED = len(CHARACTERS)
 IS_HTML, IS_NOT_HTML, IS_UNSURE = range(3)
 """What a media type says of a body."""
 
-_HTTP_VERSION, _CONTENT_TYPE, _CONTENT_ENCODING, _TRANSFER_ENCODING, _CHARSET = (
-    constant(word) for word in (b"HTTP/1.", b"content-type", b"content-encoding", b"transfer-encoding", b"charset")
+_HTTP, _HTTP_VERSION, _CONTENT_TYPE, _CONTENT_ENCODING, _TRANSFER_ENCODING, _CHARSET = (
+    constant(word)
+    for word in (b"HTTP/", b"HTTP/1.", b"content-type", b"content-encoding", b"transfer-encoding", b"charset")
 )
 _HTML_TYPE, _XHTML_TYPE = constant(b"text/html"), constant(b"application/xhtml+xml")
 _XML_START, _ENCODING, _DOCTYPE, _HTML = (constant(word) for word in (b"<?xml", b"encoding", b"!doctype", b"html"))
@@ -630,7 +631,7 @@ def read_response(content: Bytes, begin: int, end: int) -> tuple[int, int, int, 
         at = line + 2
         if at + 2 <= end and content[at] == _RETURN and content[at + 1] == _LINE_FEED:
             # A proxy's own answer may stand before that of the server.
-            is_other = media_type == NOT_PLAIN and starts_with(content, at + 2, end, _HTTP_VERSION)
+            is_other = media_type == NOT_PLAIN and starts_with(content, at + 2, end, _HTTP)
             return (NOT_PLAIN if is_other else status), at + 2, media_type, type_end
         if at >= end or not _is_letter(content[at]):
             return NOT_PLAIN, 0, NOT_PLAIN, NOT_PLAIN
