@@ -320,6 +320,53 @@ def inflate_gzip(
     return number(number, number, packed, number, number, plain, number, number, sizes), code
 
 
+@instruction
+def zstd_frame_size(_typing_context: Any, _function: Any, packed: Any, _begin: Any, _end: Any) -> Any:
+    """Calls `ZSTD_findFrameCompressedSize` by its address, for the frame at `begin`; nothing checks the bounds.
+
+    The result is the frame's size, or an error's number below 0.
+    """
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        function, source, begin, end = arguments
+        shape = ir.FunctionType(_WORD, [_WORD, _WORD])
+        address = array_address(context, builder, signature.args[1], source, begin)
+        return builder.call(builder.inttoptr(function, shape.as_pointer()), [address, builder.sub(end, begin)])
+
+    number = types.int64
+    return number(number, packed, number, number), code
+
+
+@instruction
+def inflate_zstd(
+    _typing_context: Any,
+    _function: Any,
+    _decompressor: Any,
+    packed: Any,
+    _begin: Any,
+    _end: Any,
+    plain: Any,
+    _at: Any,
+    _room: Any,
+) -> Any:
+    """Calls `ZSTD_decompressDCtx` by its address, for one frame.
+
+    The arguments are those of `inflate_gzip`, but the end is the frame's; the result is the number of bytes written, or
+    an error's number below 0.
+    """
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        function, decompressor, source, begin, end, target, at, room = arguments
+        shape = ir.FunctionType(_WORD, [_WORD] * 5)
+        read = array_address(context, builder, signature.args[2], source, begin)
+        write = array_address(context, builder, signature.args[5], target, at)
+        sizes = [decompressor, write, room, read, builder.sub(end, begin)]
+        return builder.call(builder.inttoptr(function, shape.as_pointer()), sizes)
+
+    number = types.int64
+    return number(number, number, packed, number, number, plain, number, number), code
+
+
 @part_of_kernel
 def equal_bytes(word: Any, wanted: Any) -> Any:
     """Finds a byte among the eight of a word; `wanted` is the byte times `ONES`.

@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import zstandard
 
 from udfs import numba_intrinsics
 
@@ -100,7 +101,31 @@ def inflate_gzip(
     return 0
 
 
-for replaced in (load_word, trailing_zeros, bits_of, inflate_gzip):
+def zstd_frame_size(_function: int, packed: Checked, begin: int, end: int) -> int:
+    """Does what libzstd does, whose errors are below 0."""
+    assert 0 <= begin <= end <= packed.size
+    content = bytes(packed.values[begin:end])
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    try:
+        frame.decompress(content)
+    except zstandard.ZstdError:
+        return -20
+    return len(content) - len(frame.unused_data) if frame.eof else -72
+
+
+def inflate_zstd(
+    _function: int, _decompressor: int, packed: Checked, begin: int, end: int, plain: Checked, at: int, room: int
+) -> int:
+    """Does what libzstd does; -70 says that there is too little room."""
+    assert 0 <= begin <= end <= packed.size and 0 <= at <= at + room <= plain.size
+    content = zstandard.ZstdDecompressor().decompressobj().decompress(bytes(packed.values[begin:end]))
+    if len(content) > room:
+        return -70
+    plain.values[at : at + len(content)] = np.frombuffer(content, np.uint8)
+    return len(content)
+
+
+for replaced in (load_word, trailing_zeros, bits_of, inflate_gzip, zstd_frame_size, inflate_zstd):
     setattr(numba_intrinsics, replaced.__name__, replaced)
 numba_intrinsics.ascii_bits = bits_of(b"", below=128)
 
@@ -220,6 +245,11 @@ def check_loop(random: Random) -> int:
     """Reads an archive through buffers that are too small, and gives the number of records that were read."""
     records = [any_record(random) for _ in range(12)]
     data = b"".join(archive_of(records)) if random.random() < 0.5 else damaged(random, archive_of(records))
+    is_zstd = random.random() < 0.2
+    magic, inflater = (b"\x28\xb5\x2f\xfd", Inflater(0, 0, 1)) if is_zstd else (b"\x1f\x8b\x08", Inflater(0, 0, 0))
+    if is_zstd:
+        frames = b"".join(map(zstandard.compress, records))
+        data = frames[: random.choice([len(frames), random.randrange(len(frames))])]
     # A member may fit to the byte.
     largest = len(random.choice(records)) + SLACK_BYTES + random.choice([0, 1, 100])
     sizes = {"_LARGEST_MEMBER_BYTES": largest * random.choice([1, 2, 3]), "_MOST_IMAGES": random.choice([4, 9])}
@@ -243,9 +273,9 @@ def check_loop(random: Random) -> int:
     limits = loop_kernel.Limits(random.randrange(16), random.choice([99, 10**6, 10**6]), 10**6, random.choice([2, 50]))
     progress = work.progress.values
     while progress[loop_kernel.AT] < len(data):
-        why = loop_kernel._read_members(Inflater(0, 0), source, limits, buffers, work)
+        why = loop_kernel._read_members(inflater, source, limits, buffers, work)
         if why in {loop_kernel.NOT_A_PLAIN_MEMBER, loop_kernel.MORE_INPUT}:
-            found = data.find(b"\x1f\x8b\x08", int(progress[loop_kernel.AT]) + 1)
+            found = data.find(magic, int(progress[loop_kernel.AT]) + 1)
             progress[loop_kernel.AT] = found if found >= 0 else len(data)
         buffers.state.values[[BYTES_USED, ROWS_USED, PAGES_USED, URL_BYTES_USED]] = 0
         progress[[loop_kernel.LEFT_RECORDS, loop_kernel.LEFT_IMAGES, loop_kernel.PLAIN_USED]] = 0

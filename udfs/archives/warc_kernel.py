@@ -1,4 +1,4 @@
-"""The compiled reader of gzip members that hold one WARC record each, as writers write them.
+"""The compiled reader of gzip members and zstd frames that hold one WARC record each, as writers write them.
 
 Whatever else stands in an archive is left to the readers in Python. A header that is plain here is plain for FastWARC,
 too, so that it depends on the archive alone from where on `record_reader` reads.
@@ -16,9 +16,11 @@ from udfs.numba_intrinsics import (
     bits_of,
     constant,
     inflate_gzip,
+    inflate_zstd,
     part_of_kernel,
     starts_with,
     trailing_zeros,
+    zstd_frame_size,
 )
 
 Bytes = npt.NDArray[np.uint8]
@@ -44,6 +46,12 @@ _KNOWN_FLAGS = 0b11100
 """Extra field, name and comment. zlib checks a header's own checksum, libdeflate does not."""
 
 _NO_SPACE = 3
+_FEWEST_FRAME_BYTES = 9
+_SINGLE_SEGMENT, _DICTIONARY = 0x20, 0x03
+"""Bits of a zstd frame's descriptor (RFC 8878, section 3.1.1.1.1): its window is its content; it needs a dictionary."""
+
+_SMALLEST_WINDOW_BITS, _LARGEST_WINDOW_BITS = 10, 23
+_ZSTD_NO_SPACE = -70
 _LONGEST_HEADER = 4096
 _MOST_DIGITS = 12
 _HYPHEN, _LINE_FEED, _RETURN, _SPACE, _ZERO = (ord(mark) for mark in "-\n\r 0")
@@ -55,7 +63,7 @@ _PAGES = tuple(kind for kind, name in enumerate(RECORD_TYPES) if name in PAGE_TY
 _LETTER = 0x20
 """The bit that tells small from capital letters."""
 
-_GZIP_START = constant(b"\x1f\x8b\x08")
+_GZIP_START, _ZSTD_START = constant(b"\x1f\x8b\x08"), constant(b"\x28\xb5\x2f\xfd")
 _VERSION, _RECORD_END, _COLON_AND_SPACE = (constant(part) for part in (b"WARC/1.", b"\r\n\r\n", b": "))
 _JSON = constant(b"json")
 
@@ -63,10 +71,17 @@ _line_feeds = bits_of(b"\n")
 
 
 class Inflater(NamedTuple):
-    """What inflates members: the addresses of libdeflate's function and of its decompressor."""
+    """What decompresses members: addresses in libdeflate or libzstd.
+
+    Attributes:
+        function: `libdeflate_gzip_decompress_ex`, or `ZSTD_decompressDCtx`.
+        decompressor: What the function works with.
+        find_size: 0 for gzip, or `ZSTD_findFrameCompressedSize`.
+    """
 
     function: int
     decompressor: int
+    find_size: int
 
 
 class Header(NamedTuple):
@@ -96,8 +111,52 @@ class Header(NamedTuple):
 
 
 @part_of_kernel
+def _inflate_gzip_member(
+    inflater: Inflater, packed: Bytes, begin: int, end: int, plain: Bytes, at: int, sizes: Numbers
+) -> int:
+    """Does what `inflate` does, for gzip."""
+    if end - begin < _FEWEST_BYTES:
+        return CUT_OR_CORRUPT
+    if not starts_with(packed, begin, end, _GZIP_START) or packed[begin + _FLAGS] & ~_KNOWN_FLAGS:
+        return NOT_A_MEMBER
+    room = plain.size - SLACK_BYTES - at
+    result = inflate_gzip(inflater.function, inflater.decompressor, packed, begin, end, plain, at, room, sizes)
+    if result != 0:
+        return TOO_LARGE if result == _NO_SPACE else CUT_OR_CORRUPT
+    return INFLATED
+
+
+@part_of_kernel
+def _has_small_window(packed: Bytes, begin: int) -> bool:
+    """Tells whether a zstd frame needs no dictionary, and no more memory than streams are given."""
+    descriptor = packed[begin + 4]
+    window = _SMALLEST_WINDOW_BITS + (packed[begin + 5] >> 3)
+    return bool(not descriptor & _DICTIONARY and (descriptor & _SINGLE_SEGMENT or window <= _LARGEST_WINDOW_BITS))
+
+
+@part_of_kernel
+def _inflate_zstd_frame(
+    inflater: Inflater, packed: Bytes, begin: int, end: int, plain: Bytes, at: int, sizes: Numbers
+) -> int:
+    """Does what `inflate` does, for zstd."""
+    if end - begin < _FEWEST_FRAME_BYTES:
+        return CUT_OR_CORRUPT
+    if not starts_with(packed, begin, end, _ZSTD_START) or not _has_small_window(packed, begin):
+        return NOT_A_MEMBER
+    size = zstd_frame_size(inflater.find_size, packed, begin, end)
+    if size <= 0:
+        return CUT_OR_CORRUPT
+    room = plain.size - SLACK_BYTES - at
+    written = inflate_zstd(inflater.function, inflater.decompressor, packed, begin, begin + size, plain, at, room)
+    if written < 0:
+        return TOO_LARGE if written == _ZSTD_NO_SPACE else CUT_OR_CORRUPT
+    sizes[0], sizes[1] = size, written
+    return INFLATED
+
+
+@part_of_kernel
 def inflate(inflater: Inflater, packed: Bytes, begin: int, end: int, plain: Bytes, at: int, sizes: Numbers) -> int:
-    """Inflates the gzip member at `begin` to `at`, and puts a NUL behind it.
+    """Decompresses the gzip member or zstd frame at `begin` to `at`, and puts a NUL behind it.
 
     Args:
         inflater: What inflates.
@@ -112,18 +171,15 @@ def inflate(inflater: Inflater, packed: Bytes, begin: int, end: int, plain: Byte
         `INFLATED`: size and checksum are right. `CUT_OR_CORRUPT`: more bytes of the archive may tell. `TOO_LARGE`:
         there is no room. `NOT_A_MEMBER`: something else begins there.
     """
-    if end - begin < _FEWEST_BYTES:
-        return CUT_OR_CORRUPT
-    if not starts_with(packed, begin, end, _GZIP_START) or packed[begin + _FLAGS] & ~_KNOWN_FLAGS:
-        return NOT_A_MEMBER
-    room = plain.size - SLACK_BYTES - at
-    if room <= 0:
+    if plain.size - SLACK_BYTES <= at:
         return TOO_LARGE
-    result = inflate_gzip(inflater.function, inflater.decompressor, packed, begin, end, plain, at, room, sizes)
-    if result != 0:
-        return TOO_LARGE if result == _NO_SPACE else CUT_OR_CORRUPT
-    plain[at + sizes[1]] = 0
-    return INFLATED
+    if inflater.find_size == 0:
+        state = _inflate_gzip_member(inflater, packed, begin, end, plain, at, sizes)
+    else:
+        state = _inflate_zstd_frame(inflater, packed, begin, end, plain, at, sizes)
+    if state == INFLATED:
+        plain[at + sizes[1]] = 0
+    return state
 
 
 @part_of_kernel

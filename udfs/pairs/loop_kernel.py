@@ -1,4 +1,4 @@
-"""The compiled loop over an archive: gzip members are inflated, their records read, and pairs made of the images.
+"""The compiled loop over an archive: its members are decompressed, their records read, and pairs made of the images.
 
 It enters Python once per megabyte, and for what is not plain in every way:
 
@@ -688,7 +688,7 @@ def loop_kernel() -> Any:
     """
     number, content, numbers, table = types.int64, types.uint8[::1], types.int64[::1], types.int64[:, ::1]
     arguments = (
-        _tuple_of(Inflater, number, number),
+        _tuple_of(Inflater, number, number, number),
         _tuple_of(Input, content, number, number),
         _tuple_of(Limits, number, number, number, number),
         _tuple_of(ColumnBuffers, content, table, table, content, numbers, numbers),

@@ -8,7 +8,8 @@ import pathlib
 
 from loop import compete
 
-from udfs.archives.libdeflate import Decompressor, new_decompressor
+from udfs.archives.one_shot import Decompressor, new_decompressors
+from udfs.sources.codecs import GZIP
 
 LARGEST_MEMBER_BYTES = 64 << 20
 PLAIN = ctypes.create_string_buffer(LARGEST_MEMBER_BYTES)
@@ -22,7 +23,7 @@ def decompressor() -> Decompressor:
     Raises:
         RuntimeError: The package `deflate` has no libdeflate that can be called.
     """
-    found = new_decompressor()
+    found = new_decompressors().get(GZIP)
     if found is None:
         raise RuntimeError("there is no libdeflate to measure")
     return found

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zstandard
 
 from tests.support import loop_inputs
 from tests.support.archive_files import (
@@ -37,7 +38,7 @@ from tests.support.loop_inputs import (
     check_records,
     with_header,
 )
-from udfs.archives import ArchiveReadError, libdeflate
+from udfs.archives import ArchiveReadError, one_shot
 from udfs.pairs import archive_batch, extract, loop
 from udfs.pairs.extract import ExtractOptions
 from udfs.pairs.loop_kernel import loop_kernel
@@ -225,6 +226,55 @@ def test_a_wrong_checksum_or_size(place: int) -> None:
     assert (outcome.status, records) == ("damaged", len(MEMBERS) - 1)
 
 
+def zstd_frames(records: list[bytes], **options: Any) -> list[bytes]:
+    compressor = zstandard.ZstdCompressor(**options)
+    return [compressor.compress(record) for record in records]
+
+
+def streamed(records: list[bytes], window_bits: int = 20) -> list[bytes]:
+    """Makes frames that do not say how large their content is."""
+    parameters = zstandard.ZstdCompressionParameters(window_log=window_bits, write_checksum=True)
+    compressors = [zstandard.ZstdCompressor(compression_params=parameters).compressobj() for _ in records]
+    return [made.compress(record) + made.flush() for made, record in zip(compressors, records, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("frames", "is_read"),
+    [
+        (zstd_frames(RECORDS), True),
+        (zstd_frames(RECORDS, write_checksum=True), True),
+        (streamed(RECORDS), True),
+        (streamed(RECORDS, window_bits=24), False),
+        (zstd_frames(RECORDS, dict_data=zstandard.ZstdCompressionDict(b"a dog " * 99)), True),
+        (zstd_frames(["".join(map(chr, range(99))).encode()]) + zstd_frames(RECORDS), False),
+    ],
+)
+def test_zstd_archives(frames: list[bytes], is_read: bool) -> None:
+    records = check(b"".join(frames))
+    assert records in ((len(RECORDS),) if is_read else range(len(RECORDS)))
+
+
+def test_damaged_zstd_archives() -> None:
+    frames, random = zstd_frames(RECORDS, write_checksum=True), Random(6)
+    for size in range(0, len(frames[0]) + len(frames[1]), 3):
+        check(b"".join(frames[:2])[:size])
+    skippable = b"\x50\x2a\x4d\x18\x04\0\0\0abcd"
+    for between in (b"", b"\0" * 9, skippable, b"garbage", frames[0][:30], MEMBERS[0], b"\x28\xb5\x2f\xfd"):
+        check(b"".join([*frames[:2], between, *frames[2:]]))
+        check(b"".join([between, *frames, between]))
+    for _ in range(60):
+        at = random.randrange(len(frames))
+        frame = bytearray(frames[at])
+        frame[random.randrange(len(frame))] ^= 1 << random.randrange(8)
+        check(b"".join([*frames[:at], bytes(frame), *frames[at + 1 :]]))
+
+
+@pytest.mark.parametrize("size", [5 << 20, 64 << 20])
+def test_a_large_zstd_frame_is_for_the_reference_reader(size: int) -> None:
+    large = zstd_frames([capture(9, image_link("/large.jpg", "x" * size))])
+    assert check(b"".join([*zstd_frames(RECORDS[:3]), *large, *zstd_frames(RECORDS[3:])])) == len(RECORDS)
+
+
 def test_members_of_several_records_and_records_over_several_members() -> None:
     whole = b"".join(RECORDS)
     check(b"".join([MEMBERS[0], gzip.compress(RECORDS[1] + RECORDS[2]), *MEMBERS[3:]]))
@@ -326,8 +376,8 @@ def test_more_images_than_there_is_room_for() -> None:
 def test_an_archive_of_odd_records_is_left_to_the_reference_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
     run = loop.CompiledLoop._run
-    monkeypatch.setattr(loop.CompiledLoop, "_run", lambda self, adder: taken.append(1) or run(self, adder))
-    odd = wat_record(wat_document((image_link("/a.jpg", "a"),), base="/base/"))
+    monkeypatch.setattr(loop.CompiledLoop, "_run", lambda *given: taken.append(1) or run(*given))
+    odd = wat_record(wat_document((image_link("/a.jpg", "a"),), base="base/"))
     data = b"".join(archive_of([odd] * 400))
     outcome = extract_bytes(data)
     assert (outcome.archive["pairs"], len(taken)) == (400, 1)
@@ -404,14 +454,14 @@ def test_a_library_without_the_functions(
         return module
 
     expected = extract_bytes(b"".join(MEMBERS))
-    monkeypatch.setattr(libdeflate.importlib, "import_module", find)
-    libdeflate._library.cache_clear()
+    monkeypatch.setattr(one_shot.importlib, "import_module", find)
+    one_shot._library.cache_clear()
     try:
         with caplog.at_level(logging.WARNING):
             assert [extract_bytes(b"".join(MEMBERS)) for _ in range(3)] == [expected] * 3
     finally:
-        libdeflate._library.cache_clear()
-    assert len(caplog.records) == 1
+        one_shot._library.cache_clear()
+    assert len(caplog.records) == len(one_shot._FUNCTIONS)
 
 
 def test_the_inputs_are_as_odd_as_they_say() -> None:
