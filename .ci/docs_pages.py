@@ -164,6 +164,8 @@ COLUMNS = {
     "kept": "pairs with this entry in the curated set",
     "language": "top-1 label of fastText's lid.176; null where languages were not identified",
     "language_probability": "probability of that label",
+    "page_language": "language that the page declares; null where it declares none, and where it was not read",
+    "page_preferences": "what pages with the pair ask for, a bit for each: see below; null where it was not read",
     "page_url": "the page; null for pairs from `--pool`",
     "pages": "pages parsed",
     "pair_id": "md5 of URL, NUL and text: 32 hex digits",
@@ -207,6 +209,23 @@ def columns_table(argument: str) -> str:
         for field in table_schema(argument)
     ]
     return _table(("column", "type", "meaning"), rows)
+
+
+PREFERENCES = {
+    "noai": "the directive `noai` to robots",
+    "noimageai": "the directive `noimageai`",
+    "noindex": "the directives `noindex` and `none`",
+    "noimageindex": "the directive `noimageindex`",
+    "tdm-reservation": "`tdm-reservation` with the value 1 (TDMRep)",
+    "train-ai=n": "the header `Content-Usage` with `train-ai=n`",
+}
+"""What each bit of `page_preferences` stands for; a test compares the names with `udfs.schemas`."""
+
+
+def preferences(_argument: str) -> str:
+    """Writes the bits of `page_preferences`."""
+    names = importlib.import_module("udfs.schemas").PREFERENCES
+    return _table(("bit", "name", "set by"), [(1 << bit, name, PREFERENCES[name]) for bit, name in enumerate(names)])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -522,6 +541,7 @@ GENERATED: dict[str, Callable[[str], str]] = {
     "commands": commands_table,
     "mixture": mixture,
     "options": options_table,
+    "preferences": preferences,
     "quantities": quantities,
     "reasons": reasons,
     "scale": scale,

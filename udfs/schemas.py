@@ -18,9 +18,21 @@ PAIRS = pa.schema(
         ("archive", pa.string()),
         ("record_offset", pa.int64()),
         ("image_index", pa.int32()),
+        ("page_language", pa.string()),
+        ("page_preferences", pa.int32()),
     ]
 )
-"""Raw pairs and the pool. `source` is one of `SOURCES`; `page_url` is null for pairs that come from `--pool`."""
+"""Raw pairs and the pool. `source` is one of `SOURCES`; `page_url` is null for pairs that come from `--pool`.
+
+`page_language` is the code of the language that the page declares, null where it declares none. `page_preferences` has
+a bit for each of `PREFERENCES` that the page declares; of duplicates the pool has the bits of all.
+"""
+
+OPTIONAL_COLUMNS = ("page_language", "page_preferences")
+"""Columns that are null where they were not read: tables of earlier versions lack them, and a user's pool may."""
+
+PREFERENCES = ("noai", "noimageai", "noindex", "noimageindex", "tdm-reservation", "train-ai=n")
+"""What a page can ask of those who use it, in the order of the bits of `page_preferences`, the lowest first."""
 
 SOURCES = ("alt", "title", "data-image-title")
 """Where an alternative text was found, in the order in which duplicates prefer them (smallest first)."""

@@ -306,6 +306,8 @@ class ExplainedPair(Record):
         image_url: Its image.
         archive: Where it was found.
         record_offset: The page's record in the archive.
+        page_language: As the page declares it.
+        page_preferences: What its pages declare, a bit for each of `udfs.schemas.PREFERENCES`.
         text: What its text matches.
         language: As match stored it.
         language_probability: As match stored it.
@@ -318,6 +320,8 @@ class ExplainedPair(Record):
     image_url: str
     archive: str | None
     record_offset: int | None
+    page_language: str | None
+    page_preferences: int | None
     text: ExplainedText
     language: str | None
     language_probability: float | None

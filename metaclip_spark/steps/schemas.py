@@ -2,10 +2,12 @@
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from metaclip_spark.errors import SchemaMismatchError
+from udfs.schemas import OPTIONAL_COLUMNS
 
 
 def spark_schema(schema: pa.Schema) -> StructType:
@@ -16,16 +18,21 @@ def spark_schema(schema: pa.Schema) -> StructType:
 def require_columns(table: DataFrame, schema: pa.Schema) -> DataFrame:
     """Selects a schema's columns in its order (`mapInArrow` takes columns by position) and drops all others.
 
+    A missing one of `udfs.schemas.OPTIONAL_COLUMNS` is null.
+
     Raises:
-        SchemaMismatchError: If a column is missing or has another type.
+        SchemaMismatchError: If another column is missing, or a column has another type.
     """
     wanted = spark_schema(schema)
     present = {field.name: field.dataType for field in table.schema}
+    missing = {field.name: field.dataType for field in wanted if field.name not in present}
     wrong = [
         f"{field.name} {field.dataType.simpleString()}"
         for field in wanted
-        if field.name not in present or present[field.name].simpleString() != field.dataType.simpleString()
+        if (field.name in missing and field.name not in OPTIONAL_COLUMNS)
+        or (field.name in present and present[field.name].simpleString() != field.dataType.simpleString())
     ]
     if wrong:
         raise SchemaMismatchError(f"the table {table.schema.simpleString()} lacks the columns {', '.join(wrong)}")
-    return table.select(*schema.names)
+    null = {name: F.lit(None).cast(kind).alias(name) for name, kind in missing.items()}
+    return table.select(*(null.get(name, F.col(name)) for name in schema.names))

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from metaclip_spark.reports.pages.reasons import REASONS
+from udfs.schemas import PREFERENCES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -136,6 +137,7 @@ def test_every_exit_code_is_explained():
 def test_every_column_has_a_meaning_and_no_other_has():
     columns = {name for table in docs_pages.TABLES for name in docs_pages.table_schema(table).names}
     assert columns == set(docs_pages.COLUMNS)
+    assert tuple(docs_pages.PREFERENCES) == PREFERENCES
 
 
 def test_every_reason_in_the_code_is_explained():

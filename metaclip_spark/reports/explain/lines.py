@@ -3,7 +3,8 @@
 from metaclip_spark.errors import counted
 from metaclip_spark.reports.explain.curation import shown
 from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN
-from metaclip_spark.reports.records import EntryOutcome, ExplainedText, Explanation, Rejected
+from metaclip_spark.reports.records import EntryOutcome, ExplainedPair, ExplainedText, Explanation, Rejected
+from udfs.schemas import PREFERENCES
 
 _BY = {LANGUAGE_GATE: "the language filter", NOT_DRAWN: "the draw"}
 
@@ -18,6 +19,7 @@ def explain_lines(explained: Explanation, threshold: int | str) -> list[str]:
             f"pair {pair.pair_id}",
             f"  URL              {shown(pair.image_url)}",
             f"  from             {shown(pair.archive)}, record at {pair.record_offset}",
+            *_declared_lines(pair),
             *_text_lines(pair.text, threshold),
         ]
         if pair.language is not None:
@@ -32,6 +34,13 @@ def explain_lines(explained: Explanation, threshold: int | str) -> list[str]:
     if explained.rejected is not None:
         lines += _rejected_lines(explained.rejected)
     return lines
+
+
+def _declared_lines(pair: ExplainedPair) -> list[str]:
+    """Says what pages declare, as far as they do."""
+    names = [name for bit, name in enumerate(PREFERENCES) if (pair.page_preferences or 0) >> bit & 1]
+    lines = [f"  page's language  {pair.page_language}"] if pair.page_language else []
+    return [*lines, f"  pages ask for    {', '.join(names)}"] if names else lines
 
 
 def _entry_lines(entry: EntryOutcome, threshold: int | str) -> list[str]:

@@ -13,6 +13,7 @@ from udfs.balancing.draw import pair_draws
 from udfs.balancing.probability import keep_probabilities
 from udfs.matching.spacing import spacing
 from udfs.pairs.rules import clean_text
+from udfs.schemas import OPTIONAL_COLUMNS
 
 
 def explain_text(text: str, curation: Curation) -> ExplainedText:
@@ -47,7 +48,7 @@ def explain_pair(
     draw = float(pair_draws(pa.array([pair["pair_id"]]), curation.seed)[0])
     stage, verdict = _verdict(explained, language, draw, curation)
     return ExplainedPair(
-        **{name: pair[name] for name in ("pair_id", "image_url", "archive", "record_offset")},
+        **{name: pair[name] for name in ("pair_id", "image_url", "archive", "record_offset", *OPTIONAL_COLUMNS)},
         text=explained,
         language=language[0],
         language_probability=language[1],

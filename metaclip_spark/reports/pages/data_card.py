@@ -18,6 +18,9 @@ _COLUMNS = {
     "archive": "archive or file that the pair was found in",
     "record_offset": "byte offset of the page's record in the archive, or row number",
     "image_index": "place of the image in the page",
+    "page_language": "language that the page declares; null where it declares none or was not read",
+    "page_preferences": "sum of what pages with the pair declare about its use: 1 noai, 2 noimageai, 4 noindex, "
+    "8 noimageindex, 16 tdm-reservation, 32 train-ai=n; null where they were not read",
     "language": "language of the text by fastText lid.176; null where it was not identified",
     "language_probability": "probability of that language",
     "entry_ids": "ids of the metadata entries that occur in the text",

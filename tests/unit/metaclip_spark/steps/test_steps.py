@@ -45,7 +45,7 @@ def metadata() -> Metadata:
 
 def pair_row(number: int, text: str, archive: str = "a.warc.gz", source: str = "alt") -> tuple:
     url = f"https://example.org/{number}.jpg"
-    return pair_id(url, text), url, text, source, "https://example.org/", archive, number, 0
+    return pair_id(url, text), url, text, source, "https://example.org/", archive, number, 0, "en", number % 3
 
 
 def rows_of(table) -> list[tuple]:
@@ -67,15 +67,28 @@ def test_duplicates_keep_the_smallest_provenance(spark):
     url, text = "https://example.org/x.jpg", "x"
     identity = pair_id(url, text)
     rows = [
-        (identity, url, text, "title", "p1", "b.warc", 5, 0),
-        (identity, url, text, "data-image-title", "p2", "a.warc", 7, 2),
-        (identity, url, text, "title", "p3", "a.warc", 7, 2),
-        (identity, url, text, "alt", "p4", "a.warc", 10, 0),
-        (identity, url, text, "alt", "p5", "\u00e9.warc", 1, 0),
+        (identity, url, text, "title", "p1", "b.warc", 5, 0, "en", None),
+        (identity, url, text, "data-image-title", "p2", "a.warc", 7, 2, None, None),
+        (identity, url, text, "title", "p3", "a.warc", 7, 2, "de", None),
+        (identity, url, text, "alt", "p4", "a.warc", 10, 0, "ab", None),
+        (identity, url, text, "alt", "p5", "\u00e9.warc", 1, 0, "ab", None),
     ]
     for shuffled in (rows, rows[::-1]):
         table = spark.createDataFrame(shuffled, spark_schema(PAIRS))
         assert rows_of(deduplicate_pairs(table, 2)) == [rows[2]]
+
+
+def test_duplicates_keep_the_preferences_of_all_their_pages(spark):
+    read = {"a": [4, 1, 4], "b": [None, 2], "c": [None, None], "d": [0, None], "e": [0]}
+    rows = [
+        (pair_id(url, "x"), url, "x", "alt", "p", f"{number}.warc", 0, 0, str(number), preferences)
+        for url, each in read.items()
+        for number, preferences in enumerate(each)
+    ]
+    for shuffled in (rows, rows[::-1]):
+        pool = deduplicate_pairs(spark.createDataFrame(shuffled, spark_schema(PAIRS)), 2)
+        kept = {row.image_url: (row.page_language, row.page_preferences) for row in pool.collect()}
+        assert kept == {"a": ("0", 5), "b": ("0", 2), "c": ("0", None), "d": ("0", 0), "e": ("0", 0)}
 
 
 def test_each_part_of_the_provenance_decides_before_those_after_it(spark):
@@ -91,7 +104,7 @@ def test_each_part_of_the_provenance_decides_before_those_after_it(spark):
     def rows(provenances):
         urls = [f"https://example.org/{number}.jpg" for number in range(len(provenances))]
         return [
-            (pair_id(url, "x"), url, "x", source, "https://example.org/", archive, offset, index)
+            (pair_id(url, "x"), url, "x", source, "https://example.org/", archive, offset, index, None, None)
             for url, (archive, offset, index, source) in zip(urls, provenances, strict=True)
         ]
 
@@ -274,3 +287,8 @@ def test_columns_are_checked_and_put_in_order(pool):
         require_columns(pool.drop("image_index"), PAIRS)
     with pytest.raises(SchemaMismatchError, match="record_offset bigint"):
         require_columns(pool.withColumn("record_offset", pool.record_offset.cast("int")), PAIRS)
+    earlier = require_columns(pool.drop("page_language", "page_preferences"), PAIRS)
+    assert earlier.schema.simpleString() == spark_schema(PAIRS).simpleString()
+    assert {(row.page_language, row.page_preferences) for row in earlier.collect()} == {(None, None)}
+    with pytest.raises(SchemaMismatchError, match="page_preferences int"):
+        require_columns(pool.withColumn("page_preferences", pool.page_preferences.cast("bigint")), PAIRS)
