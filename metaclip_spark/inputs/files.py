@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from metaclip_spark.errors import InputError, SchemaMismatchError, counted, joined
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import files_of_url, matches_pattern, read_path_list, with_ending
+from udfs.schemas import OPTIONAL_COLUMNS, PAIRS
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive, scheme_of
 from udfs.sources.credentials import bare_url, has_ending, without_credentials
 
@@ -97,7 +98,8 @@ def check_pool_files(
         options: How remote stores are reached.
 
     Raises:
-        SchemaMismatchError: If files lack a column, have it with a type that is no string, or have no footer.
+        SchemaMismatchError: If files lack a column, have it with a type that is no string, or have no footer; or if
+            they have one of `udfs.schemas.OPTIONAL_COLUMNS` with another type.
     """
     tables = [path for _, path in paths if has_ending(path, (".parquet",))]
     # A store that does not answer is asked with patience by the worker, which fails the file by name.
@@ -127,14 +129,28 @@ def _problem_of_footer(path: str, columns: tuple[str, str], options: FetchOption
     except (OSError, ValueError) as error:
         is_unreachable = scheme_of(path) != "file" and not isinstance(error, pa.ArrowInvalid)
         return None if is_unreachable else "no Parquet footer: empty or half-written"
-    twice = [name for name in columns if schema.names.count(name) > 1]
+    optional = [name for name in OPTIONAL_COLUMNS if name in schema.names]
+    twice = [name for name in (*columns, *optional) if schema.names.count(name) > 1]
     if twice:
         return f"two columns {', '.join(twice)}"
     missing = [name for name in columns if name not in schema.names]
     if missing:
         return f"no column {', '.join(missing)}; it has {', '.join(schema.names)}"
     other = [f"{name} is {schema.field(name).type}" for name in columns if not _is_text(schema.field(name).type)]
-    return f"{', '.join(other)}, not a string" if other else None
+    if other:
+        return f"{', '.join(other)}, not a string"
+    return next((problem for name in optional if (problem := _problem_of_optional(schema.field(name)))), None)
+
+
+def _problem_of_optional(field: pa.Field) -> str | None:
+    wanted = PAIRS.field(field.name).type
+    fits = _is_text(field.type) if pa.types.is_string(wanted) else field.type == wanted
+    # A column of nulls alone may have no type.
+    return (
+        None
+        if fits or pa.types.is_null(field.type)
+        else f"{field.name} is {field.type}, not {wanted}: cast the column, or rename it"
+    )
 
 
 def _is_text(kind: pa.DataType) -> bool:

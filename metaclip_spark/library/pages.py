@@ -32,6 +32,9 @@ class Pair:
         source: The attribute that held the text: "alt", "title" or "data-image-title".
         page_url: URL of the page.
         image_index: Position of the image among all images of the page, from 0.
+        page_language: Code of the language that the page declares; None where it declares none.
+        page_preferences: A bit for each of noai, noimageai, noindex, noimageindex, tdm-reservation and train-ai=n that
+            the page declares, the first the lowest; a page without its HTTP header can only say so in its head.
 
     Example:
         >>> from metaclip_spark import pairs_from_html
@@ -46,6 +49,8 @@ class Pair:
     source: str
     page_url: str
     image_index: int
+    page_language: str | None = None
+    page_preferences: int | None = None
 
 
 def pairs_from_html(html: bytes | bytearray | memoryview, url: str, *, content_type: str = "") -> list[Pair]:
@@ -164,6 +169,6 @@ def _records(stream: ArchiveStream, shown: str) -> Iterator[ArchiveRecord | Dama
 
 def _pairs_of(page: PageImages) -> list[Pair]:
     return [
-        Pair(pair_id(image_url, alt_text), image_url, alt_text, source, page.page_url, image_index)
+        Pair(pair_id(image_url, alt_text), image_url, alt_text, source, page.page_url, image_index, *page.declared)
         for image_index, image_url, source, alt_text in pair_images(page, range(len(page.rows))).pairs
     ]

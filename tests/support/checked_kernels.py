@@ -129,11 +129,13 @@ for replaced in (load_word, trailing_zeros, bits_of, inflate_gzip, zstd_frame_si
     setattr(numba_intrinsics, replaced.__name__, replaced)
 numba_intrinsics.ascii_bits = bits_of(b"", below=128)
 
+from tests.support.declarations import any_head  # noqa: E402 - as above
 from tests.support.loop_inputs import any_record, archive_of, damaged  # noqa: E402 - after the replacement
 from tests.support.page_grammar import make_base, make_image, page_of  # noqa: E402 - after the replacement
 from udfs.archives.warc_kernel import SLACK_BYTES, Inflater  # noqa: E402 - as above
 from udfs.balancing import expected_sizes_kernel  # noqa: E402 - as above
 from udfs.pages import html_kernel, wat_kernel  # noqa: E402 - as above
+from udfs.pages.declared.kernel import DECLARED_LENGTH  # noqa: E402 - as above
 from udfs.pages.image_table import TAG_COLUMNS  # noqa: E402 - as above
 from udfs.pairs import kernel, loop, loop_kernel  # noqa: E402 - as above
 from udfs.pairs.image_urls import plain_folder  # noqa: E402 - as above
@@ -219,8 +221,11 @@ def check_pairs(random: Random) -> int:
 
 def check_tags(random: Random) -> None:
     html = b"".join(random.choice(PIECES) for _ in range(random.randrange(25)))
+    if random.random() < 0.5:
+        html = any_head(random).encode() + html
     images, base = np.zeros((3, TAG_COLUMNS), np.int64), np.zeros(TAG_COLUMNS, np.int64)
-    html_kernel._find_tags(Checked(html), CheckedRows(images), Checked(base))
+    declared = np.zeros(DECLARED_LENGTH, np.int64)
+    html_kernel._find_tags(Checked(html), CheckedRows(images), Checked(base), Checked(declared))
 
 
 def check_links(random: Random) -> None:

@@ -20,6 +20,7 @@ from tests.support.archive_files import (
     wat_document,
     wat_record,
 )
+from tests.support.declarations import any_head, any_header, any_language, any_meta
 from tests.support.paths import CHECKOUT
 from udfs.pairs import extract, loop
 from udfs.pairs.extract import ExtractOptions
@@ -107,6 +108,44 @@ def any_link(random: Random) -> object:
     return image_link(random.choice(URLS), **named)
 
 
+ODD_METAS = [None, 5, "robots", {}, {"name": "robots"}, {"content": "noai"}, {"name": ["robots"], "content": "noai"}]
+ODD_METAS += [
+    {"name": "robots", "content": None},
+    {"name": None, "content": "noai"},
+    {"http-equiv": 1, "content": "en"},
+    [],
+]
+
+
+def any_metas(random: Random) -> object:
+    """The metas of a page, as a WAT has them."""
+    if random.random() < 0.03:
+        return random.choice([None, {}, "robots", [[]]])
+    metas: list[Any] = [
+        dict(zip(("name", "content"), any_meta(random), strict=True)) for _ in range(random.randrange(3))
+    ]
+    if random.random() < 0.6:
+        metas.append({"name": random.choice(["HTML@/lang"] * 9 + ["HTML@/LANG"]), "content": any_language(random)})
+    if random.random() < 0.3:
+        pragma = random.choice(["Content-Language", "content-language", "Content-Type", "content-language "])
+        metas.append({"http-equiv": pragma, "content": any_language(random), "name": "x"})
+    if random.random() < 0.1:
+        metas.append(random.choice(ODD_METAS))
+    random.shuffle(metas)
+    return metas
+
+
+def any_headers(random: Random) -> object:
+    """The headers of a response, as a WAT has them."""
+    if random.random() < 0.03:
+        return random.choice([None, [], "X-Robots-Tag: noai", ["X-Robots-Tag", "noai"]])
+    headers: dict[str, Any] = {"Server": "x", "Set-Cookie": ["a=b", "c"]}
+    for _ in range(random.randrange(2)):
+        name, _, value = any_header(random).partition(":")
+        headers[name] = random.choice([value.strip()] * 19 + [[value, "noai", 5], None, 1])
+    return headers
+
+
 def any_document(random: Random) -> dict[str, Any]:
     links = tuple(any_link(random) for _ in range(random.randrange(8)))
     base = random.choice(BASES) if random.random() < 0.1 else f"http://example.org/{random.randrange(99)}/"
@@ -124,6 +163,11 @@ def any_document(random: Random) -> dict[str, Any]:
         )
     if random.random() < 0.05:
         envelope["Deep"] = json.loads("[" * (depth := random.choice([9, 64, 65, 90])) + "]" * depth)
+    response = envelope["Payload-Metadata"]["HTTP-Response-Metadata"]
+    if random.random() < 0.4:
+        response["HTML-Metadata"]["Head"]["Metas"] = any_metas(random)
+    if random.random() < 0.4:
+        response["Headers"] = any_headers(random)
     if random.random() < 0.1:
         envelope["WARC-Header-Metadata"]["WARC-Target-URI"] = random.choice(BASES)
     if random.random() < 0.05:
@@ -153,7 +197,13 @@ FRAGMENTS += [
     b'"path":"IMG@/src",',
     b'"Base":"/x",',
 ]
-FRAGMENTS += [b'"Envelope":{},', b'"Links":[],', b'"Status":"200",', b'"alt":"x"']
+FRAGMENTS += [b'"Envelope":{},', b'"Links":[],', b'"Status":"200",', b'"alt":"x"', b'"Metas":[],', b'"Headers":{},']
+FRAGMENTS += [
+    b'"name":"robots",',
+    b'"content":"noai",',
+    b'"X-Robots-Tag":"noai",',
+    b'{"name":"HTML@/lang","content":"de"},',
+]
 
 
 def mutated(random: Random, content: bytes) -> bytes:
@@ -353,6 +403,7 @@ def any_html(random: Random) -> bytes:
     page = (
         random.choice(STARTS[:5] if random.random() < 0.9 else STARTS)
         + random.choice(METAS if random.random() < 0.2 else METAS[:6])
+        + (any_head(random) if random.random() < 0.3 else "")
         + "<p>".join(tags)
     )
     return page.encode(random.choice(["utf-8"] * 4 * len(CHARSETS) + CHARSETS), "replace")
@@ -362,6 +413,7 @@ def any_page(random: Random) -> bytes:
     """Makes a record that holds a page."""
     status = random.choice(["200 OK"] * 30 + ["404 Not Found", "200", "100 Continue", "2000", "301 a\r\nb", "abc"])
     more = [random.choice(HEADS).decode("latin-1")] if random.random() < 0.1 else []
+    more += [any_header(random) for _ in range(random.randrange(2))]
     types = CONTENT_TYPES if random.random() < 0.15 else CONTENT_TYPES[:16]
     content_type = None if random.random() < 0.03 else random.choice(types)
     block = http_response(any_html(random), *more, status=status, content_type=content_type)

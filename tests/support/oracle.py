@@ -50,10 +50,10 @@ def oracle_pairs(paths: Iterable[Path]) -> list[Row]:
     rows = []
     for path in paths:
         pages = wat_images(path) if path.name.endswith(".wat.gz") else warc_images(path)
-        for page_url, offset, base, images in pages:
+        for page_url, offset, base, images, declared in pages:
             for index, image in enumerate(images):
                 place = {"page_url": page_url, "archive": path.name, "record_offset": offset, "image_index": index}
-                rows.extend(_image_rows(image, urljoin(page_url, base or ""), place))
+                rows.extend(_image_rows(image, urljoin(page_url, base or ""), place | declared))
     return rows
 
 
@@ -61,8 +61,31 @@ Images = list[Mapping[str, str]]
 """One mapping per image: its attributes by name."""
 
 
-def warc_images(path: Path) -> Iterator[tuple[str, int, str | None, Images]]:
-    """Yields (page URL, record offset, base, images) of each page of a WARC."""
+def declared_by(lang: str | None, metas: Iterable[Mapping[str, str]], headers: Iterable[tuple[str, str]]) -> Row:
+    """Reads what a page declares: a language of two letters, and preferences of the usual forms."""
+    named = [(meta.get("name", "").lower(), meta.get("content", "")) for meta in metas]
+    said = {f"{name}={part.strip()}".lower() for name, value in (*headers, *named) for part in value.split(",")}
+    bits = [
+        (1, {"robots=noai", "x-robots-tag=noai"}),
+        (2, {"robots=noimageai", "x-robots-tag=noimageai"}),
+        (4, {"robots=noindex", "robots=none", "x-robots-tag=noindex", "x-robots-tag=none"}),
+        (8, {"robots=noimageindex", "x-robots-tag=noimageindex"}),
+        (16, {"tdm-reservation=1"}),
+        (32, {"content-usage=train-ai=n"}),
+    ]
+    code = (lang or "").split("-")[0].lower()
+    return {
+        "page_language": code if len(code) == 2 else None,
+        "page_preferences": sum(bit for bit, forms in bits if said & forms),
+    }
+
+
+Page = tuple[str, int, str | None, Images, Row]
+"""Page URL, record offset, base, images, and what the page declares."""
+
+
+def warc_images(path: Path) -> Iterator[Page]:
+    """Yields each page of a WARC."""
     charsets = _true_charsets(path.parent)
     with path.open("rb") as stream:
         records = ArchiveIterator(stream)
@@ -76,7 +99,8 @@ def warc_images(path: Path) -> Iterator[tuple[str, int, str | None, Images]]:
             soup = BeautifulSoup(decode(data, content_type, charsets.get(url)), "html5lib")
             base = soup.find("base", href=True)
             images = [tag.attrs for tag in soup.find_all("img") if tag.find_parent("template") is None]
-            yield url, offset, base and base["href"], images
+            declared = declared_by(soup.html.get("lang"), soup.head.find_all("meta"), record.http_headers.headers)
+            yield url, offset, base and base["href"], images, declared
 
 
 def _is_page(record: Any) -> bool:
@@ -108,8 +132,8 @@ def _true_charsets(folder: Path) -> dict[str, str]:
     return {url: page["charset"] for url, page in pages.items() if page["declared"] == "nowhere"}
 
 
-def wat_images(path: Path) -> Iterator[tuple[str, int, str | None, Images]]:
-    """Yields (page URL, record offset, base, images) of each page of a WAT."""
+def wat_images(path: Path) -> Iterator[Page]:
+    """Yields each page of a WAT."""
     with path.open("rb") as stream:
         records = ArchiveIterator(stream)
         for record in records:
@@ -125,7 +149,11 @@ def wat_images(path: Path) -> Iterator[tuple[str, int, str | None, Images]]:
             links = [link for link in html.get("Links", []) if link["path"] == "IMG@/src"]
             texts = [{name: link[name] for name in WAT_SOURCES if name in link} for link in links]
             images = [{"src": link["url"], **text} for link, text in zip(links, texts, strict=True)]
-            yield url, offset, html.get("Head", {}).get("Base"), images
+            head = html.get("Head", {})
+            metas = head.get("Metas", [])
+            langs = [meta["content"] for meta in metas if meta.get("name") == "HTML@/lang"]
+            declared = declared_by(langs[0] if langs else None, metas, response.get("Headers", {}).items())
+            yield url, offset, head.get("Base"), images, declared
 
 
 def _image_rows(image: Mapping[str, str], base: str, place: Row) -> Iterator[Row]:
@@ -159,13 +187,15 @@ def clean(text: str) -> str:
 
 
 def pool(rows: Iterable[Row]) -> list[Row]:
-    """Returns the distinct pairs in the order of their ids, each with its smallest provenance."""
+    """Returns the distinct pairs in the order of their ids, each with its smallest provenance and all preferences."""
     smallest: dict[str, Row] = {}
+    preferences: dict[str, int] = {}
     for row in rows:
         known = smallest.get(row["pair_id"])
+        preferences[row["pair_id"]] = preferences.get(row["pair_id"], 0) | row["page_preferences"]
         if known is None or _provenance(row) < _provenance(known):
             smallest[row["pair_id"]] = row
-    return [smallest[pair_id] for pair_id in sorted(smallest)]
+    return [smallest[pair_id] | {"page_preferences": preferences[pair_id]} for pair_id in sorted(smallest)]
 
 
 def _provenance(row: Row) -> tuple[bytes, int, int, int]:

@@ -21,7 +21,7 @@ def _extract(path: Path) -> list[dict[str, Any]]:
 
 
 def _in_order(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    return sorted(tuple(row[name] for name in PAIRS.names) for row in rows)
+    return sorted((tuple(row[name] for name in PAIRS.names) for row in rows), key=repr)
 
 
 @pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.name)

@@ -8,6 +8,9 @@ import re
 import numpy as np
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from udfs.pages.declared.kernel import DECLARED_LENGTH, LANGUAGE, PREFERENCES
+from udfs.pages.declared.language import page_language, unpack_language
+from udfs.pages.declared.preferences import meta_preferences
 from udfs.pages.html_kernel import tag_kernel
 from udfs.pages.image_table import (
     HREF,
@@ -15,6 +18,7 @@ from udfs.pages.image_table import (
     TAG_COLUMNS,
     TAG_END,
     UNMODELLED,
+    Declared,
     ImageValues,
     PageImages,
     decoded_images,
@@ -27,29 +31,47 @@ _IMAGE_TAG = re.compile(rb"<im(?:g|age)[\s/>]", re.IGNORECASE)
 _MOST_IMAGES = 1024
 
 
-def read_html(html: bytes, page_url: str) -> PageImages:
-    """Finds every `<img>` of a page in UTF-8, whose invalid bytes become U+FFFD.
+def read_html(html: bytes, page_url: str, preferences: int = 0) -> PageImages:
+    """Finds every `<img>` of a page in UTF-8, whose invalid bytes become U+FFFD, and what the page declares.
 
     A compiled loop finds the tags; only a page that it does not model is parsed as a whole (`udfs.pages.html_kernel`).
+
+    Args:
+        html: The page.
+        page_url: Its URL.
+        preferences: What the headers before it declare, a bit for each of `schemas.PREFERENCES`.
     """
     images, base = np.empty((_MOST_IMAGES, TAG_COLUMNS), np.int64), np.empty(TAG_COLUMNS, np.int64)
-    found = tag_kernel()(np.frombuffer(html, np.uint8), images, base)
+    declared = np.empty(DECLARED_LENGTH, np.int64)
+    found = tag_kernel()(np.frombuffer(html, np.uint8), images, base, declared)
     if found == UNMODELLED:
-        return read_whole_page(html, page_url)
+        return read_whole_page(html, page_url, preferences)
     if not found:
         return PageImages(page_url, page_url)
     base_url = join_base(page_url, None if base[HREF] < 0 else _href(html[base[TAG_BEGIN] : base[TAG_END]]))
-    return images_in_rows(page_url, base_url, html, images[:found], decode_tag)
+    language = unpack_language(int(declared[LANGUAGE]))
+    found_there = Declared(language, preferences | int(declared[PREFERENCES]))
+    return images_in_rows(page_url, base_url, html, images[:found], decode_tag, found_there)
 
 
-def read_whole_page(html: bytes, page_url: str) -> PageImages:
+def read_whole_page(html: bytes, page_url: str, preferences: int = 0) -> PageImages:
     """Does what `read_html` does with a tree of the whole page."""
     if _IMAGE_TAG.search(html) is None:
         return PageImages(page_url, page_url)
-    nodes = LexborHTMLParser(html).css("img, base")
+    tree = LexborHTMLParser(html)
+    nodes = tree.css("img, base")
     bases = (node.attributes["href"] or "" for node in nodes if node.tag == "base" and "href" in node.attributes)
     base_url = join_base(page_url, next(bases, None))
-    return decoded_images(page_url, base_url, [_values_of_node(node) for node in nodes if node.tag != "base"])
+    values = [_values_of_node(node) for node in nodes if node.tag != "base"]
+    return decoded_images(page_url, base_url, values, _declared(tree, preferences))
+
+
+def _declared(tree: LexborHTMLParser, preferences: int) -> Declared:
+    """Reads the language of `<html>`, and the metas of `<head>`, where a browser with scripting off has them."""
+    for meta in tree.head.css("meta") if tree.head else ():
+        name, content = meta.attributes.get("name"), meta.attributes.get("content")
+        preferences |= meta_preferences(name or "", content or "")
+    return Declared(page_language(tree.root.attributes.get("lang") if tree.root else None), preferences)
 
 
 def decode_tag(tag: bytes) -> ImageValues:

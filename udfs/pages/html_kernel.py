@@ -3,12 +3,14 @@
 Response and charset are read only where they are plain, which is what a crawl mostly holds; `udfs.pages.http` and
 `udfs.pages.charset` read all of them.
 
-The loop over the tags finds `<img>` and `<base>` without a tree of a page's elements. It follows the tokenizer of the
+The loop over the tags finds `<img>` and `<base>`, and what the page declares in `<html>` and in the metas of its head,
+without a tree of a page's elements. It follows the tokenizer of the
 HTML Standard (section 13.2.5): comments, bogus comments, attribute values, and the elements whose content is text.
 Where the tree's construction (section 13.2.6) could drop an image, move it, or change how bytes are cut into tokens, it
 gives up, and the caller parses the whole page: template, math, plaintext, frameset, more than options in a select, more
 than shapes in an svg, scripts in commented scripts, images between a table's cells (which move before the table), and
-whatever the page's end cuts off.
+whatever the page's end cuts off. So it does where characters of a text or a value that matters for what is declared are
+written as entities.
 """
 
 import string
@@ -36,6 +38,17 @@ from udfs.numba_intrinsics import (
     types,
 )
 from udfs.pages.charset import codec_of_label
+from udfs.pages.declared.kernel import (
+    LANGUAGE,
+    NO_LANGUAGE,
+    PREFERENCES,
+    header_preferences,
+    is_preference_header,
+    is_preference_meta,
+    meta_preferences,
+    page_language,
+)
+from udfs.pages.declared.preferences import HEADERS
 from udfs.pages.http import UNSURE_TYPES
 from udfs.pages.image_table import ATTRIBUTES, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_END, UNMODELLED
 from udfs.pages.legacy_encodings import to_utf8
@@ -55,6 +68,7 @@ _WANTED_LENGTHS = np.array([len(name) for name in ATTRIBUTES])
 _WANTED_NAMES = np.array([list(name.encode().ljust(16, b"\0")) for name in ATTRIBUTES], np.uint8)
 
 _OTHER, _IMAGE, _GAP, _CELL, _TABLE, _TEXT, _TITLE, _SCRIPT, _SELECT, _OPTION, _SVG, _SHAPE, _GIVE_UP = range(13)
+_META, _LINK, _PAGE, _HEAD, _BODY, _NOSCRIPT = range(_GIVE_UP + 1, _GIVE_UP + 7)
 _NAMES = {
     _IMAGE: "img image base",
     _GAP: "tbody thead tfoot tr col colgroup",
@@ -68,10 +82,17 @@ _NAMES = {
     _SVG: "svg",
     _SHAPE: "path g rect circle ellipse line polyline polygon defs use symbol clippath mask text tspan stop filter",
     _GIVE_UP: "template math frameset plaintex",
+    _META: "meta",
+    _LINK: "link basefont bgsound",
+    _PAGE: "html",
+    _HEAD: "head",
+    _BODY: "body br",
+    _NOSCRIPT: "noscript",
 }
 """The names that matter by kind; `plaintex` stands for plaintext, since eight letters are looked at."""
 
 _less_bits = bits_of(b"<")
+_rs, _bs, _ds, _ms, _ampersands = (bits_of(letters) for letters in (b"rR", b"bB", b"dD", b"mM", b"&"))
 
 _ENDS_NAME = np.zeros(256, np.uint8)
 _ENDS_NAME[list(b" \n\t\r\f/>")] = 1
@@ -352,16 +373,143 @@ def _text_end(html: Bytes, start: int, name_start: int, name_end: int, kind: int
     return 0
 
 
-def _find_tags(html: Bytes, images: Tags, base: Tag) -> int:
+_IN_HEAD, _IN_NOSCRIPT, _AFTER_HEAD, _IN_BODY, _LOST = range(5)
+"""Where a page has been read to: before its body (in the head, or before it; in a noscript of the head; behind the
+head, where some tags still belong to it), in its body, or nobody knows."""
+
+_LANG, _NAME, _CONTENT, _STYLE, _NOFRAMES, _BR = (
+    constant(word) for word in (b"lang", b"name", b"content", b"style", b"noframes", b"br")
+)
+
+
+@part_of_kernel
+def _place_behind_text(html: Bytes, at: int, end: int, place: int) -> int:
+    """Finds where a page has been read to behind what is no tag: text begins the body, comments and space do not."""
+    while at < end and place < _IN_BODY:
+        if html[at] == _LESS and html[at + 1] in (_BANG, _QUESTION, _SLASH):
+            at = _declaration_end(html, at)
+        elif _is_html_space(html[at]):
+            at += 1
+        else:
+            return _LOST if html[at] == _AMPERSAND else _IN_BODY
+    return place
+
+
+@part_of_kernel
+def _place_behind_end_tag(html: Bytes, kind: int, name_start: int, name_end: int, place: int) -> int:
+    """Finds where a page has been read to behind an end tag before its body."""
+    if kind == _NOSCRIPT:
+        return _IN_HEAD if place == _IN_NOSCRIPT else place
+    if place == _IN_NOSCRIPT:
+        return _IN_BODY if same_letters(html, name_start, name_end, _BR) else place
+    if kind == _HEAD:
+        return _AFTER_HEAD
+    return _IN_BODY if kind in (_BODY, _PAGE) else place
+
+
+@part_of_kernel
+def _place_behind_tag(html: Bytes, kind: int, name_start: int, name_end: int, place: int) -> int:
+    """Finds where a page has been read to behind a start tag before its body, as for section 13.2.6.4 of the Standard.
+
+    That is: before and in the head (13.2.6.4.3, 4), in a noscript of it, as with scripting off (5), and behind it (6).
+    """
+    if kind in (_META, _LINK, _PAGE, _HEAD):
+        return place
+    if kind == _TEXT and (
+        same_letters(html, name_start, name_end, _STYLE) or same_letters(html, name_start, name_end, _NOFRAMES)
+    ):
+        return place
+    if kind in (_TITLE, _SCRIPT) or (kind == _IMAGE and html[name_start] | _LOWER_CASE == _B_OF_BASE):
+        return _AFTER_HEAD if place == _AFTER_HEAD else _IN_HEAD
+    if kind == _NOSCRIPT and place != _AFTER_HEAD:
+        return _IN_NOSCRIPT
+    return _IN_BODY
+
+
+@part_of_kernel
+def _may_declare(html: Bytes, begin: int, end: int) -> bool:
+    """Tells by some letters of a meta whether it may hold `robots`, `tdm-reservation` or an entity: most do not."""
+    while begin < end and begin + BLOCK_BYTES + 2 <= html.size:
+        robots, tdm = _rs(html, begin) & _bs(html, begin + 2), _ds(html, begin) & _ms(html, begin + 1)
+        if robots | tdm | _ampersands(html, begin) != _U0:
+            return True
+        begin += BLOCK_BYTES
+    return begin < end
+
+
+@part_of_kernel
+def _has_entity(html: Bytes, begin: int, end: int) -> bool:
+    for place in range(begin, end):
+        if html[place] == _AMPERSAND:
+            return True
+    return False
+
+
+@part_of_kernel
+def _read_language(html: Bytes, at: int, declared: Tag) -> bool:
+    """Reads the `lang` of an `<html>` whose name ends at `at`; false where a parser must."""
+    name_start = 1
+    while name_start > 0 and declared[LANGUAGE] == _ABSENT:
+        name_start, name_end, value, value_end, at = _next_attribute(html, at)
+        if name_start > 0 and same_letters(html, name_start, name_end, _LANG):
+            if _has_entity(html, value, value_end):
+                return False
+            declared[LANGUAGE] = page_language(html, value, value_end)
+    return True
+
+
+@part_of_kernel
+def _read_meta(html: Bytes, at: int, declared: Tag) -> bool:
+    """Reads the preferences in a `<meta>` whose name ends at `at`; false where a parser must."""
+    name, name_end, content, content_end = _ABSENT, _ABSENT, _ABSENT, _ABSENT
+    start = 1
+    while start > 0:
+        start, end, value, value_end, at = _next_attribute(html, at)
+        if name == _ABSENT and same_letters(html, start, end, _NAME):
+            name, name_end = value, value_end
+        elif content == _ABSENT and same_letters(html, start, end, _CONTENT):
+            content, content_end = value, value_end
+    if name == _ABSENT or content == _ABSENT:
+        return True
+    if not is_preference_meta(html, name, name_end):
+        return not _has_entity(html, name, name_end)
+    if _has_entity(html, content, content_end):
+        return False
+    declared[PREFERENCES] |= meta_preferences(html, name, name_end, content, content_end)
+    return True
+
+
+@part_of_kernel
+def _is_declaration_read(html: Bytes, kind: int, name_end: int, end: int, place: int, declared: Tag) -> bool:
+    """Reads what a start tag declares at a place of a page, if it does; false where a parser must."""
+    if kind == _PAGE:
+        return _read_language(html, name_end, declared)
+    if kind == _META and place < _IN_BODY and _may_declare(html, name_end, end):
+        return _read_meta(html, name_end, declared)
+    return True
+
+
+def _find_tags(html: Bytes, images: Tags, base: Tag, declared: Tag) -> int:
     """Writes a row for each image, and one for the first base; the rules stand in the module's docstring."""
     base[:] = _ABSENT
-    at, found, in_gap = 0, 0, False
+    declared[LANGUAGE], declared[PREFERENCES] = _ABSENT, 0
+    at, found, in_gap, place = 0, 0, False, _IN_HEAD
     while True:
+        text = at
         begin, kind, is_end, name_start, name_end, at = _next_tag(html, at)
         if begin == html.size:
+            declared[LANGUAGE] = max(declared[LANGUAGE], NO_LANGUAGE)
             return found
         if at == 0 or kind == _GIVE_UP:
             return UNMODELLED
+        if place < _IN_BODY or kind == _PAGE:
+            place = _place_behind_text(html, text, begin, place)
+            if place < _IN_BODY and is_end:
+                place = _place_behind_end_tag(html, kind, name_start, name_end, place)
+            elif place < _IN_BODY:
+                place = _place_behind_tag(html, kind, name_start, name_end, place)
+            if place == _LOST or not (is_end or _is_declaration_read(html, kind, name_end, at, place, declared)):
+                return UNMODELLED
         if kind in (_GAP, _CELL, _TABLE):
             in_gap = kind == _GAP or is_end != (kind == _TABLE)
         elif kind == _IMAGE and not is_end:
@@ -437,7 +585,7 @@ _HTTP, _HTTP_VERSION, _CONTENT_TYPE, _CONTENT_ENCODING, _TRANSFER_ENCODING, _CHA
 )
 _HTML_TYPE, _XHTML_TYPE = constant(b"text/html"), constant(b"application/xhtml+xml")
 _XML_START, _ENCODING, _DOCTYPE, _HTML = (constant(word) for word in (b"<?xml", b"encoding", b"!doctype", b"html"))
-_META, _HTTP_EQUIV, _CONTENT = constant(b"meta"), constant(b"http-equiv"), constant(b"content")
+_HTTP_EQUIV = constant(b"http-equiv")
 _FIRST_NAMES = ("html", "head", "body", "meta", "title", "link", "script", "style", "div", "table", "p", "a", "br")
 """Tags that begin a page, as for `udfs.pages.http.looks_like_html`."""
 
@@ -452,6 +600,7 @@ _TYPE_LENGTHS, _TYPE_LETTERS = word_table(sorted(UNSURE_TYPES - {""}))
 _FIRST_LENGTHS, _FIRST_LETTERS = word_table(_FIRST_NAMES)
 _ZERO, _ONE, _SPACE, _LINE_FEED, _COLON, _SEMICOLON, _COMMA = (ord(mark) for mark in "01 \n:;,")
 _STATUS_BYTES = len("HTTP/1.1 200 ")
+_FIRST_LETTERS_OF_PREFERENCES = tuple(ord(name[0]) for name in HEADERS)
 _cs, _hs = bits_of(b"cC"), bits_of(b"hH")
 
 
@@ -614,36 +763,56 @@ def _header_value(content: Bytes, at: int, end: int, name: Bytes) -> int:
 
 
 @part_of_kernel
-def read_response(content: Bytes, begin: int, end: int) -> tuple[int, int, int, int]:
+def _preferences_of_line(content: Bytes, at: int, end: int) -> int:
+    """Reads the preferences of a header; 0 for another one, `NOT_PLAIN` where Python must look."""
+    if content[at] | _LOWER_CASE not in _FIRST_LETTERS_OF_PREFERENCES:
+        return 0
+    name_end = at
+    while name_end < end and content[name_end] > _SPACE and content[name_end] != _COLON:
+        name_end += 1
+    if not is_preference_header(content, at, name_end):
+        return 0
+    if name_end == end or content[name_end] != _COLON:
+        return NOT_PLAIN
+    for place in range(name_end, end):
+        if content[place] == _RETURN:
+            return NOT_PLAIN
+    return header_preferences(content, at, name_end, name_end + 1, end)
+
+
+@part_of_kernel
+def read_response(content: Bytes, begin: int, end: int) -> tuple[int, int, int, int, int]:
     """Reads the head of an HTTP response, as far as it is plain.
 
     It is, if its lines end with CR LF, begin with a letter and go on for one line only, and if it has one Content-Type
     at most and names no encoding of the body.
 
     Returns:
-        The status, `NOT_PLAIN` where Python must read the head; where the body begins; and begin and end of the
-        Content-Type, `NOT_PLAIN` where there is none.
+        The status, `NOT_PLAIN` where Python must read the head; where the body begins; begin and end of the
+        Content-Type, `NOT_PLAIN` where there is none; and the preferences that the headers declare.
     """
     status = _plain_status(content, begin, end)
     line = line_end_behind(content, begin, end)
-    media_type, type_end = NOT_PLAIN, NOT_PLAIN
+    media_type, type_end, preferences = NOT_PLAIN, NOT_PLAIN, 0
     while status != NOT_PLAIN and line != NOT_PLAIN:
         at = line + 2
         if at + 2 <= end and content[at] == _RETURN and content[at + 1] == _LINE_FEED:
             # A proxy's own answer may stand before that of the server.
             is_other = media_type == NOT_PLAIN and starts_with(content, at + 2, end, _HTTP)
-            return (NOT_PLAIN if is_other else status), at + 2, media_type, type_end
+            return (NOT_PLAIN if is_other else status), at + 2, media_type, type_end, preferences
         if at >= end or not _is_letter(content[at]):
-            return NOT_PLAIN, 0, NOT_PLAIN, NOT_PLAIN
+            return NOT_PLAIN, 0, NOT_PLAIN, NOT_PLAIN, 0
         line = line_end_behind(content, at, end)
         value = _header_value(content, at, line, _CONTENT_TYPE)
         is_encoded = _header_value(content, at, line, _CONTENT_ENCODING) != _ABSENT
         is_encoded |= _header_value(content, at, line, _TRANSFER_ENCODING) != _ABSENT
-        if is_encoded or value == 0 or (value != _ABSENT and media_type != NOT_PLAIN):
-            return NOT_PLAIN, 0, NOT_PLAIN, NOT_PLAIN
+        declared = _preferences_of_line(content, at, line)
+        if is_encoded or value == 0 or (value != _ABSENT and media_type != NOT_PLAIN) or declared == NOT_PLAIN:
+            return NOT_PLAIN, 0, NOT_PLAIN, NOT_PLAIN, 0
+        preferences |= declared
         if value != _ABSENT:
             media_type, type_end = value, line
-    return NOT_PLAIN, 0, NOT_PLAIN, NOT_PLAIN
+    return NOT_PLAIN, 0, NOT_PLAIN, NOT_PLAIN, 0
 
 
 @part_of_kernel
@@ -717,7 +886,7 @@ def _label_in_start(html: Bytes) -> int:
             at = _text_end(html, at, name, name_end, kind)
             if at == 0:
                 return NO_LABEL
-        elif same_letters(html, name, name_end, _META):
+        elif kind == _META:
             label = _label_of_meta(html, name_end)
             if label != NO_LABEL:
                 return label
@@ -766,9 +935,9 @@ def tag_kernel() -> Any:
     """Compiles the loop, or loads it from numba's cache.
 
     Returns:
-        A function (html: the page as uint8[n], images: int64[m, TAG_COLUMNS], base: int64[TAG_COLUMNS]) -> number of
-        images, a row written for each of `<img>` and `<image>`; or `UNMODELLED`, also where there are more than m.
-        The base is the first `<base>` that has a `href`.
+        A function (html: the page as uint8[n], images: int64[m, TAG_COLUMNS], base: int64[TAG_COLUMNS], declared:
+        int64[DECLARED_LENGTH]) -> number of images, a row written for each of `<img>` and `<image>`; or `UNMODELLED`,
+        also where there are more than m. The base is the first `<base>` that has a `href`.
     """
     page = types.Array(types.uint8, 1, "C", readonly=True)
-    return compiled(_find_tags, types.int64(page, types.int64[:, ::1], types.int64[::1]))
+    return compiled(_find_tags, types.int64(page, types.int64[:, ::1], types.int64[::1], types.int64[::1]))

@@ -4,11 +4,12 @@ Archives often keep headers of an encoding that the writer already removed, so t
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 from udfs.pages.charset import is_utf8_start
+from udfs.pages.declared.preferences import HEADERS, header_preferences
 from udfs.pages.image_table import LostRecordError
 from udfs.sources.codecs import GZIP, START_BYTES, ZSTD, codec_of, unreadable_form
 from udfs.sources.compression import Fault, decompress_brotli, decompress_deflate, decompress_gzip, decompress_zstd
@@ -41,11 +42,19 @@ _KNOWN_HEADER = re.compile(
 _NEXT_STATUS_LINE = re.compile(rb"[^\r\n]*\r?\n(?=HTTP/\d)", re.IGNORECASE)
 _WHOLE_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)? \d{3}[ \r\n]")
 _SNIFFED_BYTES = 2048
-_BODY_HEADER = re.compile(
-    rb"\n[ \t\v\f]*(content-type|content-encoding|transfer-encoding)[ \t\v\f]*:"
-    rb"([^\r\n]*(?:\r?\n[ \t][^\r\n:]*(?![^\r\n]))*)",
-    re.IGNORECASE,
-)
+
+
+def _header_pattern(names: Iterable[str]) -> re.Pattern[bytes]:
+    """Makes a pattern of some headers: name and value, which may be folded."""
+    return re.compile(
+        rb"\n[ \t\v\f]*(" + "|".join(names).encode() + rb")[ \t\v\f]*:"
+        rb"([^\r\n]*(?:\r?\n[ \t][^\r\n:]*(?![^\r\n]))*)",
+        re.IGNORECASE,
+    )
+
+
+_BODY_HEADER = _header_pattern(("content-type", "content-encoding", "transfer-encoding"))
+_PREFERENCE_HEADER = _header_pattern(HEADERS)
 _TAG_START = re.compile(rb"<[a-zA-Z!/]")
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 """What the MIME Sniffing Standard calls a binary data byte: none stands in text."""
@@ -58,11 +67,19 @@ Decoder = Callable[[bytes, int], bytes]
 
 
 class HttpMessage(NamedTuple):
-    """Status, the headers that say what a body is (names in lower case, repeated ones joined) and the body as kept."""
+    """A response.
+
+    Attributes:
+        status: Its code.
+        headers: Those that say what the body is: names in lower case, repeated ones joined.
+        body: As kept.
+        preferences: What other headers say about the use of the page: a bit for each of `schemas.PREFERENCES`.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
+    preferences: int = 0
 
 
 def split_http_message(block: bytes) -> HttpMessage:
@@ -90,15 +107,28 @@ def split_http_message(block: bytes) -> HttpMessage:
         status = final
         head_end, body_start = _header_end(block, status.end())
         headers = _headers(block, status.end(), head_end)
-    return HttpMessage(int(status[1]), headers, block[body_start:])
+    return HttpMessage(int(status[1]), headers, block[body_start:], _header_preferences(block, status.end(), head_end))
 
 
 def _headers(block: bytes, start: int, end: int) -> dict[str, str]:
     headers: dict[str, str] = {}
-    for name, value in _BODY_HEADER.findall(block, start, end):
-        key, text = name.lower().decode(), b" ".join(value.split()).decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    for name, text in _found(_BODY_HEADER, block, start, end):
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
     return headers
+
+
+def _header_preferences(block: bytes, start: int, end: int) -> int:
+    """Joins what all headers say, each for itself: a name of an agent holds for its own line."""
+    found = 0
+    for name, text in _found(_PREFERENCE_HEADER, block, start, end):
+        found |= header_preferences(name, text)
+    return found
+
+
+def _found(pattern: re.Pattern[bytes], block: bytes, start: int, end: int) -> Iterator[tuple[str, str]]:
+    """Finds headers: their names in lower case, and their values in one line."""
+    for name, value in pattern.findall(block, start, end):
+        yield name.lower().decode(), b" ".join(value.split()).decode("latin-1")
 
 
 def _status_behind(block: bytes, start: int) -> re.Match[bytes] | None:

@@ -45,6 +45,21 @@ class ImageValues(NamedTuple):
     texts: Sequence[tuple[str, Any]]
 
 
+class Declared(NamedTuple):
+    """What a page declares of itself; None for what it does not declare, or what was not read.
+
+    Attributes:
+        language: A code, as `declared.language.page_language` reads it.
+        preferences: A bit for each of `schemas.PREFERENCES`, 0 where the page declares none.
+    """
+
+    language: str | None = None
+    preferences: int | None = None
+
+
+_NOT_READ = Declared()
+
+
 class PageImages(NamedTuple):
     """The images of a page, found and not yet read.
 
@@ -55,6 +70,7 @@ class PageImages(NamedTuple):
         rows: int64[n, TAG_COLUMNS].
         decoded: By index, the values of those images whose values are not what the bytes say; a loss for those that
             cannot be read at all.
+        declared: What the page declares of itself, read only where it has images.
     """
 
     page_url: str
@@ -62,6 +78,7 @@ class PageImages(NamedTuple):
     content: bytes = b""
     rows: npt.NDArray[np.int64] = _NO_ROWS
     decoded: dict[int, ImageValues | Loss] = _NOTHING_DECODED
+    declared: Declared = _NOT_READ
 
     def values(self, index: int) -> ImageValues | Loss:
         """Reads one image."""
@@ -82,15 +99,18 @@ def images_in_rows(
     content: bytes,
     rows: npt.NDArray[np.int64],
     decode: Callable[[bytes], ImageValues],
+    declared: Declared,
 ) -> PageImages:
     """Gathers the images that a compiled loop found; `decode` reads the markup of those that are not plain."""
     encoded = [index for index, is_plain in enumerate(rows[:, IS_PLAIN].tolist()) if not is_plain]
     markup = ((index, content[rows[index, TAG_BEGIN] : rows[index, TAG_END]]) for index in encoded)
-    return PageImages(page_url, base_url, content, rows, {index: decode(tag) for index, tag in markup})
+    return PageImages(page_url, base_url, content, rows, {index: decode(tag) for index, tag in markup}, declared)
 
 
-def decoded_images(page_url: str, base_url: str, values: Sequence[ImageValues | Loss]) -> PageImages:
+def decoded_images(
+    page_url: str, base_url: str, values: Sequence[ImageValues | Loss], declared: Declared
+) -> PageImages:
     """Gathers images whose values a parser has decoded."""
     rows = np.full((len(values), TAG_COLUMNS), -1, np.int64)
     rows[:, IS_PLAIN] = 0
-    return PageImages(page_url, base_url, b"", rows, dict(enumerate(values)))
+    return PageImages(page_url, base_url, b"", rows, dict(enumerate(values)), declared)

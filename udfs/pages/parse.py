@@ -82,9 +82,9 @@ def read_warc_record(record: ArchiveRecord, *, max_page_bytes: int) -> PageImage
         message = _http_message(record)
         if message.status // 100 != _SUCCESS_CLASS:
             raise LostRecordError("record.skipped_status")
-        headers, body = message.headers, message.body
     else:
-        headers, body = {"content-type": record.content_type or ""}, record.block
+        message = HttpMessage(_OK, {"content-type": record.content_type or ""}, record.block)
+    headers, body = message.headers, message.body
     declared = _declared_html(record.payload_type, headers.get("content-type", ""))
     if declared is False:
         raise LostRecordError("record.skipped_not_html")
@@ -92,7 +92,7 @@ def read_warc_record(record: ArchiveRecord, *, max_page_bytes: int) -> PageImage
     if not page_url:
         raise LostRecordError("record.no_target_uri")
     html, _ = page_to_utf8(body, headers.get("content-type", ""), record.payload_type or "")
-    return read_html(html, page_url)
+    return read_html(html, page_url, message.preferences)
 
 
 def _http_message(record: ArchiveRecord) -> HttpMessage:

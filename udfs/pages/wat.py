@@ -6,15 +6,19 @@ before July 2019.
 """
 
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
 import numpy as np
 
 from udfs.archives import ArchiveRecord
+from udfs.pages.declared.language import page_language
+from udfs.pages.declared.preferences import header_preferences, meta_preferences
 from udfs.pages.image_table import (
     TAG_COLUMNS,
     UNMODELLED,
+    Declared,
     ImageValues,
     Loss,
     LostRecordError,
@@ -27,6 +31,9 @@ from udfs.pages.wat_kernel import link_kernel
 
 IMAGE_PATH = "IMG@/src"
 """The path of an image's `src` among the links; an image's other attributes have other paths."""
+
+LANGUAGE_NAME, LANGUAGE_PRAGMA = "html@/lang", "content-language"
+"""What stands for the `lang` of a page's `<html>` among its metas, and the `http-equiv` of another that names one."""
 
 _MOST_IMAGES = 4096
 _FEWEST_BYTES = len('{"path":"IMG@/src"},')
@@ -41,6 +48,7 @@ _OTHER_TYPES = {"request", "metadata", "warcinfo", "revisit", "conversion", "con
 LinksT = TypeVar("LinksT")
 # Raw text cannot be one of several types to the decoder, so that None is only what stands for missing links.
 _NO_LINKS: Any = None
+_NOTHING = msgspec.Raw(_NULL)
 
 
 class _Link(msgspec.Struct, gc=False):
@@ -52,6 +60,7 @@ class _Link(msgspec.Struct, gc=False):
 
 class _Head(msgspec.Struct):
     base: str | None = msgspec.field(name="Base", default=None)
+    metas: msgspec.Raw = msgspec.field(name="Metas", default=_NOTHING)
 
 
 class _Html(msgspec.Struct, Generic[LinksT]):
@@ -65,6 +74,7 @@ class _Message(msgspec.Struct):
 
 class _Response(msgspec.Struct, Generic[LinksT]):
     message: _Message | None = msgspec.field(name="Response-Message", default=None)
+    headers: msgspec.Raw = msgspec.field(name="Headers", default=_NOTHING)
     html: _Html[LinksT] | None = msgspec.field(name="HTML-Metadata", default=None)
 
 
@@ -95,6 +105,7 @@ class _Document(msgspec.Struct, Generic[LinksT]):
 _WITH_RAW_LINKS = msgspec.json.Decoder(_Document[msgspec.Raw])
 _WITH_LINKS = msgspec.json.Decoder(_Document[list[_Link] | None])
 _LINK = msgspec.json.Decoder(_Link)
+_ANYTHING = msgspec.json.Decoder(Any)
 _DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -122,7 +133,7 @@ def read_wat_record(payload: bytes) -> PageImages:
         return _read_all_links(payload)
     if _lacks_names(document):
         return _read_all_links(payload)
-    page_url, html = _page_of(document)
+    page_url, html, headers = _page_of(document)
     base_url = join_base(page_url, html.head.base if html.head else None)
     if html.links is None or (links := bytes(html.links)) == _NULL:
         return PageImages(page_url, base_url)
@@ -130,7 +141,8 @@ def read_wat_record(payload: bytes) -> PageImages:
     found = link_kernel()(np.frombuffer(links, np.uint8), rows)
     if found == UNMODELLED:
         return _read_all_links(payload)
-    return images_in_rows(page_url, base_url, links, rows[:found], decode_link)
+    declared = _declared(html.head, headers) if found else Declared()
+    return images_in_rows(page_url, base_url, links, rows[:found], decode_link, declared)
 
 
 def decode_link(content: bytes) -> ImageValues:
@@ -154,10 +166,11 @@ def _read_all_links(payload: bytes) -> PageImages:
         document = _decode_tolerantly(payload)
     if _lacks_names(document):
         document = _decode_tolerantly(payload)
-    page_url, html = _page_of(document)
+    page_url, html, headers = _page_of(document)
     base_url = join_base(page_url, html.head.base if html.head else None)
     images = [link for link in html.links or () if link is None or link.path == IMAGE_PATH]
-    return decoded_images(page_url, base_url, [_values_of_link(link, page_url) for link in images])
+    values = [_values_of_link(link, page_url) for link in images]
+    return decoded_images(page_url, base_url, values, _declared(html.head, headers))
 
 
 def _values_of_link(link: _Link | None, page_url: str) -> ImageValues | Loss:
@@ -173,8 +186,51 @@ def _texts(link: _Link) -> list[tuple[str, Any]]:
     return [(source, text) for source, text in (("alt", link.alt), ("title", link.title)) if text is not None]
 
 
-def _page_of(document: _Document[Any]) -> tuple[str, _Html[Any]]:
-    """Finds URL and HTML metadata of the page.
+def _declared(head: _Head | None, headers: msgspec.Raw) -> Declared:
+    """Reads what a page declares; what has another form than that of a header or a meta declares nothing."""
+    items = _anything(head.metas) if head else None
+    metas = [meta for meta in items if isinstance(meta, dict)] if isinstance(items, list) else []
+    preferences = 0
+    for header, value in _texts_by_name(_anything(headers)):
+        preferences |= header_preferences(header, value)
+    for meta in metas:
+        name, content = meta.get("name"), meta.get("content")
+        if isinstance(name, str) and isinstance(content, str):
+            preferences |= meta_preferences(name, content)
+    return Declared(_language(metas), preferences)
+
+
+def _language(metas: Sequence[dict[str, object]]) -> str | None:
+    """Finds the language of a page among its metas: what its `<html>` says, and that alone, if it says anything."""
+    of_html = _first_content(metas, "name", LANGUAGE_NAME)
+    return page_language(_first_content(metas, "http-equiv", LANGUAGE_PRAGMA) if of_html is None else of_html)
+
+
+def _first_content(metas: Sequence[dict[str, object]], key: str, wanted: str) -> str | None:
+    """Finds the content of the first meta that a key names, in letters of any case."""
+    for meta in metas:
+        name, content = meta.get(key), meta.get("content")
+        if isinstance(name, str) and name.lower() == wanted and isinstance(content, str):
+            return content
+    return None
+
+
+def _texts_by_name(headers: object) -> Iterator[tuple[str, str]]:
+    """Yields name and value of each header; one that was sent several times may have a list of values."""
+    for name, value in headers.items() if isinstance(headers, dict) else ():
+        yield from ((name, text) for text in (value if isinstance(value, list) else [value]) if isinstance(text, str))
+
+
+def _anything(content: msgspec.Raw) -> object:
+    """Decodes JSON that is valid but for what Python alone reads, as `_decode_tolerantly` does."""
+    try:
+        return _ANYTHING.decode(content)
+    except _DECODE_ERRORS:
+        return json.loads(bytes(content).decode("utf-8", "replace"), strict=False)
+
+
+def _page_of(document: _Document[Any]) -> tuple[str, _Html[Any], msgspec.Raw]:
+    """Finds URL and HTML metadata of the page, and the headers of its response.
 
     Raises:
         LostRecordError: The record describes no page.
@@ -201,7 +257,7 @@ def _page_of(document: _Document[Any]) -> tuple[str, _Html[Any]]:
         raise LostRecordError("record.skipped_not_html")
     if not page_url:
         raise LostRecordError("record.no_target_uri")
-    return page_url, html
+    return page_url, html, response.headers if response else _NOTHING
 
 
 def _lacks_names(document: _Document[Any]) -> bool:
@@ -259,7 +315,10 @@ def _payload(level: dict[str, object]) -> _Payload[Any]:
     message = _level(response, "Response-Message") or {}
     status = message.get("Status")
     return _Payload(
-        _Response(_Message(status if isinstance(status, str | int) else None), _html(response)), _html(level)
+        _Response(
+            _Message(status if isinstance(status, str | int) else None), _raw(response.get("Headers")), _html(response)
+        ),
+        _html(level),
     )
 
 
@@ -274,7 +333,7 @@ def _html(parent: dict[str, object]) -> _Html[Any] | None:
     base = head.get("Base")
     if base is not None and not isinstance(base, str):
         raise LostRecordError("record.bad_envelope", f"Base is no string but {type(base).__name__}")
-    return _Html(_Head(base), [_link(link) for link in links or ()])
+    return _Html(_Head(base, _raw(head.get("Metas"))), [_link(link) for link in links or ()])
 
 
 def _link(link: object) -> _Link | None:
@@ -282,6 +341,10 @@ def _link(link: object) -> _Link | None:
     if not isinstance(link, dict):
         return None
     return _Link(link.get("path"), link.get("url"), link.get("alt"), link.get("title"))
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps(value).encode())
 
 
 def _level(parent: dict[str, object], name: str) -> dict[str, object] | None:

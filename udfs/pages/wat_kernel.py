@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from udfs.archives.warc_kernel import same_letters
 from udfs.numba_intrinsics import (
     BLOCK_BYTES,
     WORD_BYTES,
@@ -27,6 +28,14 @@ from udfs.numba_intrinsics import (
     starts_with,
     trailing_zeros,
     types,
+)
+from udfs.pages.declared.kernel import (
+    NO_LANGUAGE,
+    header_preferences,
+    is_preference_header,
+    is_preference_meta,
+    meta_preferences,
+    page_language,
 )
 from udfs.pages.image_table import FIRST_TEXT, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
 
@@ -56,10 +65,16 @@ DEEPEST_NESTING = 64
     HTML_OF_RESPONSE,
     HTML_OF_PAYLOAD,
     IMAGES,
-) = range(15)
-FOUND_LENGTH = 15
+    HEADERS,
+    METAS,
+    LANGUAGE_OF_HTML,
+    LANGUAGE_OF_META,
+    FOUND_PREFERENCES,
+) = range(20)
+FOUND_LENGTH = 20
 """What `read_capture` finds, -1 where it is not there: where the name `Envelope` ends, begin and end of the capture's
-type, target URI, status and base, 1 for each of the containers on the way to the links, and the number of images."""
+type, target URI, status and base, 1 for each of the containers on the way to the links, the number of images, 1 for
+headers and for metas, the languages that metas name, as numbers; and, 0 where there are none, the preferences."""
 
 _U0 = np.uint64(0)
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _MINUS, _PLUS, _DOT, _ZERO, _U = (ord(mark) for mark in '"\\,:-+.0u')
@@ -91,6 +106,11 @@ _HTTP_RESPONSE, _RESPONSE_MESSAGE, _STATUS = (
     constant(name) for name in (b"HTTP-Response-Metadata", b"Response-Message", b"Status")
 )
 _HTML, _HEAD, _BASE, _LINKS = (constant(name) for name in (b"HTML-Metadata", b"Head", b"Base", b"Links"))
+_HEADERS, _METAS = constant(b"Headers"), constant(b"Metas")
+_NAME, _HTTP_EQUIV, _CONTENT = constant(b"name"), constant(b"http-equiv"), constant(b"content")
+_LANGUAGE_NAME, _LANGUAGE_PRAGMA = constant(b"html@/lang"), constant(b"content-language")
+_ESCAPED = -2
+"""Where a text begins that has escapes."""
 
 _string_stops = bits_of(b'"\\', below=_SPACE)
 
@@ -429,6 +449,14 @@ def _read_header(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
 
 
 @part_of_kernel
+def _is_first(found: Numbers, place: int) -> bool:
+    """Notes that a container is there; false where it was there before."""
+    is_first = found[place] == _ABSENT
+    found[place] = 1
+    return bool(is_first)
+
+
+@part_of_kernel
 def _read_message(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
     at = _first_name(content, at)
     while at != INVALID and content[at] == _QUOTE:
@@ -444,6 +472,110 @@ def _read_message(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
 
 
 @part_of_kernel
+def _read_text(content: Bytes, at: int, stack: Bytes) -> tuple[int, int, int]:
+    """Reads a value: begin and end of its text, the begin `_ABSENT` for no string; and the place behind it."""
+    if content[at] != _QUOTE:
+        return _ABSENT, _ABSENT, _skip_value(content, at, stack)
+    end, has_escape = _string_end(content, at + 1)
+    return (_ESCAPED if has_escape else at + 1), end, (end + 1 if end != INVALID else INVALID)
+
+
+@part_of_kernel
+def _note_meta(
+    content: Bytes, name: int, name_end: int, pragma: int, pragma_end: int, text: int, text_end: int, found: Numbers
+) -> bool:
+    """Notes what a meta declares by its name, its `http-equiv` and its content; false where a parser must read it."""
+    if name == _ESCAPED or pragma == _ESCAPED:
+        return text == _ABSENT
+    is_language = name != _ABSENT and same_letters(content, name, name_end, _LANGUAGE_NAME)
+    is_pragma = pragma != _ABSENT and same_letters(content, pragma, pragma_end, _LANGUAGE_PRAGMA)
+    is_preference = name != _ABSENT and is_preference_meta(content, name, name_end)
+    if text == _ABSENT or not (is_language or is_pragma or is_preference):
+        return True
+    if text == _ESCAPED:
+        return False
+    if is_language and found[LANGUAGE_OF_HTML] == _ABSENT:
+        found[LANGUAGE_OF_HTML] = page_language(content, text, text_end)
+    if is_pragma and found[LANGUAGE_OF_META] == _ABSENT:
+        found[LANGUAGE_OF_META] = page_language(content, text, text_end)
+    if is_preference:
+        found[FOUND_PREFERENCES] |= meta_preferences(content, name, name_end, text, text_end)
+    return True
+
+
+@part_of_kernel
+def _read_meta(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
+    """Reads one of the metas; of repeated names the last counts."""
+    name, name_end, pragma, pragma_end, text, text_end = _ABSENT, _ABSENT, _ABSENT, _ABSENT, _ABSENT, _ABSENT
+    at = _first_name(content, at)
+    while at != INVALID and content[at] == _QUOTE:
+        key, key_end, at = _read_name(content, at)
+        if at == INVALID:
+            return INVALID
+        begin, end, at = _read_text(content, at, stack)
+        if _is(content, key, key_end, _NAME):
+            name, name_end = begin, end
+        elif _is(content, key, key_end, _HTTP_EQUIV):
+            pragma, pragma_end = begin, end
+        elif _is(content, key, key_end, _CONTENT):
+            text, text_end = begin, end
+        at = _next_name(content, at)
+    end = _object_end(content, at)
+    if end == INVALID or not _note_meta(content, name, name_end, pragma, pragma_end, text, text_end, found):
+        return INVALID
+    return end
+
+
+@part_of_kernel
+def _read_metas(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
+    """Reads the metas of a page, if they are a list."""
+    if content[at] != _OPEN_LIST:
+        return _skip_value(content, at, stack)
+    at = skip_space(content, at + 1)
+    if content[at] == _CLOSE_LIST:
+        return at + 1
+    while True:
+        is_meta = content[at] == _OPEN_OBJECT
+        at = _read_meta(content, at, found, stack) if is_meta else _skip_value(content, at, stack)
+        if at == INVALID:
+            return INVALID
+        at = skip_space(content, at)
+        if content[at] == _CLOSE_LIST:
+            return at + 1
+        if content[at] != _COMMA:
+            return INVALID
+        at = skip_space(content, at + 1)
+
+
+@part_of_kernel
+def _read_headers(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
+    """Reads the headers of a response, if they are an object, for the preferences that they declare."""
+    if content[at] != _OPEN_OBJECT:
+        return _skip_value(content, at, stack)
+    at = _first_name(content, at)
+    while at != INVALID and content[at] == _QUOTE:
+        name, name_end, at = _read_name(content, at)
+        if at == INVALID:
+            return INVALID
+        if is_preference_header(content, name, name_end):
+            text, text_end, at = _read_text(content, at, stack)
+            if at == INVALID or text < 0:
+                return INVALID
+            found[FOUND_PREFERENCES] |= header_preferences(content, name, name_end, text, text_end)
+        else:
+            at = _skip_value(content, at, stack)
+        at = _next_name(content, at)
+    return _object_end(content, at)
+
+
+@part_of_kernel
+def declared_language(found: Numbers) -> int:
+    """Gives the language that a page declares, as a number: what its `<html>` says, if it says anything."""
+    language = found[LANGUAGE_OF_HTML] if found[LANGUAGE_OF_HTML] != _ABSENT else found[LANGUAGE_OF_META]
+    return language if language != _ABSENT else NO_LANGUAGE
+
+
+@part_of_kernel
 def _read_head(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
     at = _first_name(content, at)
     while at != INVALID and content[at] == _QUOTE:
@@ -452,6 +584,8 @@ def _read_head(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
             return INVALID
         if _is(content, name, name_end, _BASE):
             at = _read_string(content, at, found, BASE_BEGIN)
+        elif _is(content, name, name_end, _METAS):
+            at = _read_metas(content, at, found, stack) if _is_first(found, METAS) else INVALID
         else:
             at = _skip_value(content, at, stack)
         at = _next_name(content, at)
@@ -480,14 +614,6 @@ def _read_html(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags
 
 
 @part_of_kernel
-def _is_first(found: Numbers, place: int) -> bool:
-    """Notes that a container is there; false where it was there before."""
-    is_first = found[place] == _ABSENT
-    found[place] = 1
-    return bool(is_first)
-
-
-@part_of_kernel
 def _read_response(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags) -> int:
     at = _first_name(content, at)
     while at != INVALID and content[at] == _QUOTE:
@@ -496,6 +622,8 @@ def _read_response(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: 
             return INVALID
         if _is(content, name, name_end, _RESPONSE_MESSAGE):
             at = _read_message(content, at, found, stack) if _is_first(found, MESSAGE) else INVALID
+        elif _is(content, name, name_end, _HEADERS):
+            at = _read_headers(content, at, found, stack) if _is_first(found, HEADERS) else INVALID
         elif _is(content, name, name_end, _HTML):
             at = _read_html(content, at, found, stack, tags) if _is_first(found, HTML_OF_RESPONSE) else INVALID
         else:
@@ -556,6 +684,7 @@ def read_capture(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Ta
         read it.
     """
     found[:] = _ABSENT
+    found[FOUND_PREFERENCES] = 0
     at = _first_name(content, skip_space(content, at))
     while at != INVALID and content[at] == _QUOTE:
         name, name_end, at = _read_name(content, at)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from udfs.archives import ArchiveReadError, NotAnArchiveError
 from udfs.arrow import replace_lone_surrogates
 from udfs.pages.image_table import Loss, PageImages
-from udfs.pairs.columns import PairColumns
+from udfs.pairs.columns import DeclaredByRecord, PairColumns
 from udfs.pairs.rules import Pairs, pair_images
 from udfs.schemas import EXTRACTED
 from udfs.sources import fetch
@@ -123,15 +123,15 @@ class ArchiveRows:
         else:
             self._reject("record", page, offset)
 
-    def add_records(self, first: int, images: PageImages) -> None:
+    def add_records(self, first: int, images: PageImages, declared: DeclaredByRecord) -> None:
         """Adds records of one image each, such as the rows of a table, whose offsets count up from the first."""
         self.numbers["records"] += len(images.rows)
         self.numbers["pages"] += len(images.rows)
-        self._add_images(first, images, are_records=True)
+        self._add_images(first, images, declared)
 
     def add_left_images(self, offset: int, page: PageImages) -> None:
         """Adds the decoded images of a page whose other images, and which itself, have been counted."""
-        self._add_pairs(offset, page, pair_images(page, page.decoded), None)
+        self._add_pairs(offset, page, pair_images(page, page.decoded))
 
     def add_counted(self, records: int, pages: int, rejected: dict[str, int]) -> None:
         """Adds what was counted elsewhere."""
@@ -144,16 +144,20 @@ class ArchiveRows:
         """The pairs that are not handed on yet."""
         return self._columns
 
-    def _add_images(self, offset: int, page: PageImages, *, are_records: bool = False) -> None:
+    def _add_images(self, offset: int, page: PageImages, records: DeclaredByRecord | None = None) -> None:
         start, images = 0, len(page.rows)
         while start < images:
-            start, refused = self._columns.add_page(page, offset, start, are_records=are_records)
-            for indices in ([index] for index in refused) if are_records else [refused] if refused else ():
-                self._add_pairs(offset, page, pair_images(page, indices), indices[0] if are_records else None)
+            start, refused = self._columns.add_page(page, offset, start, records)
+            if records is None and refused:
+                self._add_pairs(offset, page, pair_images(page, refused))
+            for index in refused if records is not None else ():
+                self._add_pairs(offset, page, pair_images(page, [index]), index, records)
             if start < images:
                 self.flush_pairs()
 
-    def _add_pairs(self, offset: int, page: PageImages, found: Pairs, record: int | None) -> None:
+    def _add_pairs(
+        self, offset: int, page: PageImages, found: Pairs, record: int = 0, records: DeclaredByRecord | None = None
+    ) -> None:
         """Adds what images gave; `record` is the place among the records where each image is one of its own."""
         numbers = self.numbers
         numbers["images"] += found.images
@@ -161,9 +165,9 @@ class ArchiveRows:
         numbers["texts"] += found.texts
         numbers["pairs"] += len(found.pairs)
         for loss in found.losses:
-            self._reject(loss.reason.partition(".")[0], loss, offset + (record or 0))
+            self._reject(loss.reason.partition(".")[0], loss, offset + record)
         for pair in found.pairs:
-            while not self._columns.add_pair(pair, page.page_url, offset, are_records=record is not None):
+            while not self._columns.add_pair(pair, page, offset, records):
                 self.flush_pairs()
 
     def _reject(self, stage: str, loss: Loss, offset: int | None) -> None:

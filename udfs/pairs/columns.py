@@ -6,12 +6,14 @@ The loop reads the images that are easy, and leaves the others to `udfs.pairs.ru
 from collections import Counter
 from hashlib import md5
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from udfs.arrow import arrow_numbers
+from udfs.pages.declared.language import pack_language, unpack_language
 from udfs.pages.image_table import PageImages
 from udfs.pairs.image_urls import plain_folder
 from udfs.pairs.kernel import (
@@ -22,7 +24,10 @@ from udfs.pairs.kernel import (
     IMAGE_INDEX,
     IMAGES,
     IMAGES_KEPT,
+    NOT_READ,
     PAGE_COLUMNS,
+    PAGE_LANGUAGE,
+    PAGE_PREFERENCES,
     PAGE_URL_BEGIN,
     PAGES_USED,
     PAIR_COLUMNS,
@@ -53,6 +58,18 @@ _BITS = {reason: 1 << place for place, reason in enumerate(REASONS)}
 _SOURCES = pa.array(SOURCES)
 
 
+class DeclaredByRecord(NamedTuple):
+    """What records of one image each declare.
+
+    Attributes:
+        languages: Shape (records,): codes as `declared.language.pack_language` makes them numbers, 0 for none.
+        preferences: Shape (records,): bits of `schemas.PREFERENCES`, `NOT_READ` for null.
+    """
+
+    languages: npt.NDArray[np.int64]
+    preferences: npt.NDArray[np.int64]
+
+
 class PairColumns:
     """Columns of at most so many pairs, and what was counted while a compiled loop filled them."""
 
@@ -65,6 +82,7 @@ class PairColumns:
         self._stripped = np.empty(STRIPPED_LENGTH, np.int64)
         self._pages = np.empty((most_rows, PAGE_COLUMNS), np.int64)
         self._page_urls = np.empty(_URL_BYTES, np.uint8)
+        self._records: dict[int, DeclaredByRecord] = {}
         self._known = 0
 
     def __len__(self) -> int:
@@ -81,9 +99,9 @@ class PairColumns:
         return ColumnBuffers(self._data, self._rows, self._pages, self._page_urls, self._state, self._stripped)
 
     def add_page(
-        self, page: PageImages, record_offset: int, start: int, *, are_records: bool = False
+        self, page: PageImages, record_offset: int, start: int, records: DeclaredByRecord | None = None
     ) -> tuple[int, list[int]]:
-        """Adds the pairs of a page's images from `start` on; `are_records` where each image is a record of its own.
+        """Adds the pairs of a page's images from `start` on; with `records` each image is a record of its own.
 
         Returns:
             The image to go on with after a `flush`, the number of images at the end; and the images before it whose
@@ -111,12 +129,14 @@ class PairColumns:
             self._stripped,
         )
         if len(self) > first:
-            self._begin_page(url, record_offset, first, are_records=are_records)
+            self._begin_page(page, url, record_offset, first, records)
         return done, self._refused[: self._state[REFUSED]].tolist()
 
-    def add_pair(self, pair: FoundPair, page_url: str, record_offset: int, *, are_records: bool = False) -> bool:
-        """Adds one pair, which is not counted; False where there is room only after a `flush`."""
-        url, text, of_page = pair.image_url.encode(), pair.alt_text.encode(), page_url.encode()
+    def add_pair(
+        self, pair: FoundPair, page: PageImages, record_offset: int, records: DeclaredByRecord | None = None
+    ) -> bool:
+        """Adds one pair of a page, which is not counted; False where there is room only after a `flush`."""
+        url, text, of_page = pair.image_url.encode(), pair.alt_text.encode(), page.page_url.encode()
         content = np.frombuffer(b"%b\0%b" % (url, text), np.uint8)
         row, begin = len(self), int(self._state[BYTES_USED])
         if row and (row == len(self._rows) or begin + len(content) > len(self._data)):
@@ -130,15 +150,18 @@ class PairColumns:
         self._rows[row] = begin, begin + len(url) + 1, SOURCES.index(pair.source), pair.image_index
         self._state[BYTES_USED] += len(content)
         self._state[ROWS_USED] += 1
-        self._begin_page(of_page, record_offset, row, are_records=are_records)
+        self._begin_page(page, of_page, record_offset, row, records)
         return True
 
     def _has_room_for_url(self, url: bytes) -> bool:
         """Tells whether the URL of a further page fits; the buffer grows only while it is empty."""
         return int(self._state[URL_BYTES_USED]) + len(url) <= len(self._page_urls)
 
-    def _begin_page(self, url: bytes, record_offset: int, first_row: int, *, are_records: bool) -> None:
+    def _begin_page(
+        self, page: PageImages, url: bytes, record_offset: int, first_row: int, records: DeclaredByRecord | None
+    ) -> None:
         """Makes rows from one on those of a page, unless it is the last one."""
+        are_records = records is not None
         pages, used = int(self._state[PAGES_USED]), int(self._state[URL_BYTES_USED])
         if pages:
             last = self._pages[pages - 1]
@@ -148,8 +171,18 @@ class PairColumns:
         if used + len(url) > len(self._page_urls):
             self._page_urls = np.resize(self._page_urls, 2 * (used + len(url)))
         self._page_urls[used : used + len(url)] = np.frombuffer(url, np.uint8)
-        # In the order of FIRST_ROW, RECORD_OFFSET, ARE_RECORDS and PAGE_URL_BEGIN.
-        self._pages[pages] = first_row, record_offset, are_records, used
+        language, preferences = pack_language(page.declared.language), page.declared.preferences
+        # In the order of FIRST_ROW, RECORD_OFFSET, ARE_RECORDS, PAGE_URL_BEGIN, PAGE_LANGUAGE and PAGE_PREFERENCES.
+        self._pages[pages] = (
+            first_row,
+            record_offset,
+            are_records,
+            used,
+            language,
+            NOT_READ if preferences is None else preferences,
+        )
+        if records is not None:
+            self._records[pages] = records
         self._state[PAGES_USED] += 1
         self._state[URL_BYTES_USED] += len(url)
 
@@ -179,9 +212,29 @@ class PairColumns:
             "page_url": self._urls_of_pages().take(arrow_numbers(pages)),
             "record_offset": arrow_numbers(table[pages, RECORD_OFFSET] + records),
             "image_index": arrow_numbers((images - records).astype(np.int32)),
+            **self._declared(pages),
         }
         self._state[:REFUSED] = 0
+        self._records.clear()
         return columns
+
+    def _declared(self, pages: npt.NDArray[np.int64]) -> dict[str, pa.Array]:
+        """Makes the columns of what pages declare, from the place of each row's page."""
+        languages, preferences = self._pages[: self._state[PAGES_USED], [PAGE_LANGUAGE, PAGE_PREFERENCES]].T
+        if self._records:
+            languages, preferences = languages[pages], preferences[pages]
+            for page, records in self._records.items():
+                rows = np.flatnonzero(pages == page)
+                images = self._rows[rows, IMAGE_INDEX]
+                languages[rows], preferences[rows] = records.languages[images], records.preferences[images]
+            pages = np.arange(len(pages))
+        codes, places = np.unique(languages, return_inverse=True)
+        names = pa.array([unpack_language(int(code)) for code in codes], pa.string())
+        found = preferences[pages].astype(np.int32)
+        return {
+            "page_language": names.take(arrow_numbers(places[pages])),
+            "page_preferences": arrow_numbers(found, valid=found != NOT_READ),
+        }
 
     def _urls_of_pages(self) -> pa.StringArray:
         """Gives the URL of each page; an empty one is null."""

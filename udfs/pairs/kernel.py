@@ -33,10 +33,13 @@ STATE_LENGTH = FIRST_REASON + len(REASONS)
 """The numbers that the loops keep: bytes, rows, pages and bytes of page URLs in use, images refused in one call, and
 sums since they were 0."""
 
-FIRST_ROW, RECORD_OFFSET, ARE_RECORDS, PAGE_URL_BEGIN = range(4)
-PAGE_COLUMNS = 4
-"""A row per page with pairs: the first of them, the record, 1 where each of its images is a record of its own, and
-where its URL begins in the bytes of page URLs; it ends where the next one begins."""
+FIRST_ROW, RECORD_OFFSET, ARE_RECORDS, PAGE_URL_BEGIN, PAGE_LANGUAGE, PAGE_PREFERENCES = range(6)
+PAGE_COLUMNS = 6
+"""A row per page with pairs: the first of them, the record, 1 where each of its images is a record of its own, where
+its URL begins in the bytes of page URLs (it ends where the next one begins), its language as a number, 0 for none, and
+its preferences, `NOT_READ` where they were not read."""
+
+NOT_READ = -1
 
 STRIPPED_LENGTH = 2 * len(SOURCES)
 """Begin and end of each text of one image."""

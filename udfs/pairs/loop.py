@@ -18,6 +18,8 @@ from udfs.archives.record_reader import read_whole_record
 from udfs.archives.source import WARC_START, ArchiveSource
 from udfs.archives.warc import WarcReader
 from udfs.archives.warc_kernel import Inflater
+from udfs.pages.declared.kernel import DECLARED_LENGTH
+from udfs.pages.declared.language import unpack_language
 from udfs.pages.html import decode_tag
 from udfs.pages.image_table import (
     HREF,
@@ -26,6 +28,7 @@ from udfs.pages.image_table import (
     TAG_BEGIN,
     TAG_COLUMNS,
     TAG_END,
+    Declared,
     ImageValues,
     Loss,
     PageImages,
@@ -53,7 +56,9 @@ from udfs.pairs.loop_kernel import (
     LEFT_IMAGES,
     LEFT_IN_WAT,
     LEFT_IS_HTML,
+    LEFT_LANGUAGE,
     LEFT_OFFSET,
+    LEFT_PREFERENCES,
     LEFT_REASONS,
     LEFT_RECORDS,
     LEFT_URL_BEGIN,
@@ -256,7 +261,8 @@ class CompiledLoop:
         values: dict[int, ImageValues | Loss] = {
             int(image[IMAGE_PLACE]): _values_of(plain, image[FIRST_TAG_COLUMN:], decode) for image in images
         }
-        return PageImages(url, base_url, decoded=values)
+        declared = Declared(unpack_language(int(row[LEFT_LANGUAGE])), int(row[LEFT_PREFERENCES]))
+        return PageImages(url, base_url, decoded=values, declared=declared)
 
     def _read_by_reference(
         self, source: ArchiveSource, reference: WarcReader, stop: _Stop, adder: RecordAdder
@@ -314,6 +320,7 @@ def _new_workspace() -> Workspace:
         plain=np.empty(_LARGEST_MEMBER_BYTES, np.uint8),
         tags=np.empty((_MOST_IMAGES, TAG_COLUMNS), np.int64),
         base=np.empty(TAG_COLUMNS, np.int64),
+        declared=np.empty(DECLARED_LENGTH, np.int64),
         found=np.empty(FOUND_LENGTH, np.int64),
         stack=np.empty(DEEPEST_NESTING, np.uint8),
         refused=np.empty(_MOST_IMAGES, np.int64),

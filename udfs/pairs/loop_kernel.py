@@ -35,6 +35,7 @@ from udfs.archives.warc_kernel import (
     same_letters,
 )
 from udfs.numba_intrinsics import compiled, constant, is_kept, part_of_kernel, starts_with, types
+from udfs.pages.declared.kernel import LANGUAGE, PREFERENCES
 from udfs.pages.html_kernel import (
     IS_HTML,
     IS_NOT_HTML,
@@ -52,6 +53,7 @@ from udfs.pages.wat_kernel import (
     BASE_BEGIN,
     BASE_END,
     ENVELOPE_END,
+    FOUND_PREFERENCES,
     HTML_OF_PAYLOAD,
     HTML_OF_RESPONSE,
     IMAGES,
@@ -65,6 +67,7 @@ from udfs.pages.wat_kernel import (
     TYPE_END,
     URI_BEGIN,
     URI_END,
+    declared_language,
     read_capture,
     skip_space,
 )
@@ -73,6 +76,8 @@ from udfs.pairs.kernel import (
     FIRST_ROW,
     HTTP,
     HTTPS,
+    PAGE_LANGUAGE,
+    PAGE_PREFERENCES,
     PAGE_URL_BEGIN,
     PAGES_USED,
     RECORD_OFFSET,
@@ -118,12 +123,14 @@ to be a WAT archive; why the last record was left; and sums since they were 0.""
     LEFT_BASE_BEGIN,
     LEFT_BASE_END,
     LEFT_WHY,
-) = range(12)
-LEFT_COLUMNS = 12
+    LEFT_LANGUAGE,
+    LEFT_PREFERENCES,
+) = range(14)
+LEFT_COLUMNS = 14
 """A row per record of which something is left: its offset in the archive; begin and end of its bytes, inflated, and of
 its page's URL; its images among those that are left, none where the record is left as a whole; `IN_WAT` as it was
-before; 1 where the images are tags of HTML; begin and end of the URL that theirs are resolved
-against; and the reason."""
+before; 1 where the images are tags of HTML; begin and end of the URL that theirs are resolved against; the reason; and
+what the page declares, as in `Workspace.declared`."""
 
 JSON = -1
 """How the values of a page's images are written where they are no HTML, whose encodings are those of `html_kernel`."""
@@ -191,6 +198,7 @@ class Workspace(NamedTuple):
         plain: Inflated members, `SLACK_BYTES` behind them.
         tags: int64[n, TAG_COLUMNS], the images of one page.
         base: int64[TAG_COLUMNS], the base of one page.
+        declared: int64[DECLARED_LENGTH], what one page declares.
         found: int64[wat_kernel.FOUND_LENGTH], what `read_capture` finds.
         stack: Room for brackets.
         refused: int64[n], places of images of one page.
@@ -204,6 +212,7 @@ class Workspace(NamedTuple):
     plain: Bytes
     tags: Numbers
     base: Numbers
+    declared: Numbers
     found: Numbers
     stack: Bytes
     refused: Numbers
@@ -303,11 +312,14 @@ def _page_url(content: Bytes, begin: int, end: int) -> tuple[int, int]:
 
 
 @part_of_kernel
-def _begin_page(columns: ColumnBuffers, first_row: int, offset: int, plain: Bytes, url: int, url_end: int) -> None:
+def _begin_page(
+    columns: ColumnBuffers, first_row: int, offset: int, plain: Bytes, url: int, url_end: int, declared: Numbers
+) -> None:
     state = columns.state
     page = columns.pages[state[PAGES_USED]]
     used = state[URL_BYTES_USED]
     page[FIRST_ROW], page[RECORD_OFFSET], page[ARE_RECORDS], page[PAGE_URL_BEGIN] = first_row, offset, 0, used
+    page[PAGE_LANGUAGE], page[PAGE_PREFERENCES] = declared[LANGUAGE], declared[PREFERENCES]
     for place in range(url_end - url):
         columns.page_urls[used + place] = plain[url + place]
     state[PAGES_USED] += 1
@@ -411,6 +423,7 @@ def _leave_page(work: Workspace, page: Page, base: int, base_end: int, end: int,
     row[LEFT_URL_BEGIN], row[LEFT_URL_END], row[LEFT_IS_HTML] = page.url, page.url_end, page.encoding != JSON
     row[LEFT_BASE_BEGIN], row[LEFT_BASE_END] = base, base_end
     row[LEFT_FIRST_IMAGE], row[LEFT_IMAGE_COUNT] = progress[LEFT_IMAGES] - images, images
+    row[LEFT_LANGUAGE], row[LEFT_PREFERENCES] = work.declared[LANGUAGE], work.declared[PREFERENCES]
 
 
 @part_of_kernel
@@ -491,7 +504,7 @@ def _add_page(work: Workspace, columns: ColumnBuffers, limits: Limits, page: Pag
         _copy_numbers(work.state, state)
         return _left(work, _MARKUP)
     if state[ROWS_USED] > first_row:
-        _begin_page(columns, first_row, page.offset, plain, page.url, page.url_end)
+        _begin_page(columns, first_row, page.offset, plain, page.url, page.url_end, work.declared)
     if state[REFUSED] > 0:
         _leave_images(work, state[REFUSED], page.content)
         _leave_page(work, page, base, base_end, used, state[REFUSED])
@@ -556,6 +569,7 @@ def _read_capture(work: Workspace, columns: ColumnBuffers, limits: Limits, heade
         work.progress[FIRST_SKIPPED + why] += 1
     else:
         if found[IMAGES] > 0:
+            work.declared[LANGUAGE], work.declared[PREFERENCES] = declared_language(found), found[FOUND_PREFERENCES]
             used = end + _RECORD_END_BYTES + 1
             page = Page(offset, url, url_end, 0, found[IMAGES], found[BASE_BEGIN], found[BASE_END], used, JSON)
             outcome = _add_page(work, columns, limits, page)
@@ -581,7 +595,7 @@ def _read_response(work: Workspace, columns: ColumnBuffers, limits: Limits, head
     """Reads a record with an HTTP response; see `_add_page` for what it returns."""
     plain, end = work.plain, header.block + header.length
     url, url_end = _page_url(plain, header.uri, header.uri_end)
-    status, body, media_type, type_end = read_response(plain, header.block, end)
+    status, body, media_type, type_end, preferences = read_response(plain, header.block, end)
     if url == INVALID:
         return _left(work, _PAGE_URL)
     if status == NOT_PLAIN:
@@ -600,9 +614,10 @@ def _read_response(work: Workspace, columns: ColumnBuffers, limits: Limits, head
     encoding = encoding_of_page(plain, body, end, label)
     if encoding == NOT_PLAIN:
         return _left(work, _CHARSET)
-    images = find_tags(plain[body:end], work.tags, work.base)
+    images = find_tags(plain[body:end], work.tags, work.base, work.declared)
     if images == UNMODELLED:
         return _left(work, _MARKUP)
+    work.declared[PREFERENCES] |= preferences
     if images > 0:
         href, href_end = body + work.base[HREF], body + work.base[HREF + 1]
         page = Page(offset, url, url_end, body, images, href, href_end, end + _RECORD_END_BYTES + 1, encoding)
@@ -693,7 +708,19 @@ def loop_kernel() -> Any:
         _tuple_of(Limits, number, number, number, number),
         _tuple_of(ColumnBuffers, content, table, table, content, numbers, numbers),
         _tuple_of(
-            Workspace, content, table, numbers, numbers, content, numbers, numbers, numbers, table, table, numbers
+            Workspace,
+            content,
+            table,
+            numbers,
+            numbers,
+            numbers,
+            content,
+            numbers,
+            numbers,
+            numbers,
+            table,
+            table,
+            numbers,
         ),
     )
     return compiled(_read_members, number(*arguments))

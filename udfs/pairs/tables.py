@@ -1,6 +1,7 @@
 """Pairs that were extracted before, from Parquet or JSONL files: one file is read as one archive is.
 
 The archive is the file, record_offset the row or line number from 0, image_index 0, source "alt", and there is no page.
+What the page declared is read from columns of the same names as here, where a file has them.
 """
 
 import re
@@ -9,23 +10,28 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from udfs.archives import ArchiveReadError, Damage
-from udfs.arrow import string_bytes
+from udfs.arrow import numpy_numbers, string_bytes
+from udfs.pages.declared.language import pack_language, page_language
 from udfs.pages.image_table import (
     FIRST_TEXT,
     IS_PLAIN,
     SRC,
     TAG_COLUMNS,
+    Declared,
     ImageValues,
     Loss,
     PageImages,
     decoded_images,
 )
 from udfs.pairs.archive_batch import ArchiveRows, OpenArchive
+from udfs.pairs.columns import DeclaredByRecord
+from udfs.pairs.kernel import NOT_READ
+from udfs.schemas import OPTIONAL_COLUMNS, PAIRS
 from udfs.sources import fetch
 from udfs.sources.compression import Fault, decompressed, read_chunks
 from udfs.sources.credentials import has_ending
@@ -42,12 +48,13 @@ _ESCAPE = re.compile(
 
 
 class Row(NamedTuple):
-    """One row of a file: its number, and its URL and text or why it has none."""
+    """One row of a file: its number, and its URL and text or why it has none, and what its page declared."""
 
     number: int
     url: object = None
     text: object = None
     lost: Loss | None = None
+    declared: Declared = Declared()
 
     @property
     def plain_characters(self) -> int | None:
@@ -63,6 +70,7 @@ class Rows(NamedTuple):
 
     first: int
     images: PageImages
+    declared: DeclaredByRecord
 
 
 Item = Row | Rows | Damage
@@ -123,16 +131,19 @@ def _joined(run: Sequence[Row]) -> Rows:
     urls, texts = (pa.array(values, pa.string()) for values in zip(*((row.url, row.text) for row in run), strict=True))
     images = _images_of(urls, texts)
     assert images is not None, "decoded JSON holds valid strings"
-    return Rows(run[0].number, images)
+    codes, preferences = zip(*(row.declared for row in run), strict=True)
+    languages = np.array([pack_language(code) for code in codes])
+    bits = np.array([NOT_READ if each is None else each for each in preferences])
+    return Rows(run[0].number, images, DeclaredByRecord(languages, bits))
 
 
 def _add_row(rows: ArchiveRows, row: Item) -> None:
     if isinstance(row, Damage):
         rows.damage(row.reason, f"nothing can be read after byte {row.start}", row.start)
     elif isinstance(row, Rows):
-        rows.add_records(row.first, row.images)
+        rows.add_records(row.first, row.images, row.declared)
     else:
-        rows.add_record(row.number, row.lost or decoded_images("", "", [_image_of(row)]))
+        rows.add_record(row.number, row.lost or decoded_images("", "", [_image_of(row)], row.declared))
 
 
 def _image_of(row: Row) -> ImageValues | Loss:
@@ -145,15 +156,18 @@ def _parquet_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str
     number = 0
     try:
         with pq.ParquetFile(pa.PythonFile(stream, mode="r")) as file:
-            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=[url_column, text_column]):
+            found = [name for name in OPTIONAL_COLUMNS if name in file.schema_arrow.names]
+            names = list(dict.fromkeys([url_column, text_column, *found]))
+            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=names):
                 urls, texts = batch.column(url_column), batch.column(text_column)
-                images = _images_of(urls, texts)
-                if images is not None:
-                    yield Rows(number, images)
+                optional = [_optional_column(batch, name) for name in OPTIONAL_COLUMNS]
+                images, declared = _images_of(urls, texts), _declared_by_record(*optional)
+                if images is not None and declared is not None:
+                    yield Rows(number, images, declared)
                     number += len(batch)
                 else:
-                    for url, text in zip(urls.to_pylist(), texts.to_pylist(), strict=True):
-                        yield Row(number, url, text)
+                    for values in zip(*(column.to_pylist() for column in (urls, texts, *optional)), strict=True):
+                        yield _row(number, f"row {number + 1}", *values)
                         number += 1
     except (OSError, ValueError) as error:
         raise ArchiveReadError(f"row {number}: {error}") from None
@@ -165,10 +179,10 @@ def _images_of(urls: pa.Array, texts: pa.Array) -> PageImages | None:
     rows[:, IS_PLAIN] = 1
     content = b""
     for column, place in ((urls, SRC), (texts, FIRST_TEXT)):
-        spans = _spans_of(column)
-        if spans is None:
+        strings = _as_strings(column)
+        if strings is None:
             return None
-        data, offsets = spans
+        data, offsets = string_bytes(strings)
         is_there = ~np.asarray(column.is_null())
         rows[is_there, place] = offsets[:-1][is_there] + len(content)
         rows[is_there, place + 1] = offsets[1:][is_there] + len(content)
@@ -176,8 +190,39 @@ def _images_of(urls: pa.Array, texts: pa.Array) -> PageImages | None:
     return PageImages("", "", content, rows)
 
 
-def _spans_of(column: pa.Array) -> tuple[memoryview, npt.NDArray[np.int64]] | None:
-    """Gives what `string_bytes` does; None for what is no valid strings."""
+def _optional_column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """Gives a column; one that is not there, or has no type since all is null, as nulls of its type in `PAIRS`."""
+    column = batch.column(name) if name in batch.schema.names else None
+    is_null = column is None or pa.types.is_null(column.type)
+    return pa.nulls(len(batch), PAIRS.field(name).type) if is_null else column
+
+
+def _declared_by_record(languages: pa.Array, preferences: pa.Array) -> DeclaredByRecord | None:
+    """Reads the columns of `schemas.OPTIONAL_COLUMNS`; None for other types, and where a row must be refused."""
+    strings = _as_strings(languages)
+    if strings is None or preferences.type != PAIRS.field("page_preferences").type:
+        return None
+    bits = numpy_numbers(preferences.fill_null(NOT_READ)).astype(np.int64)
+    if ((bits < 0) & ~np.asarray(preferences.is_null())).any():
+        return None
+    tags = pc.dictionary_encode(strings, null_encoding="encode")
+    codes = np.array([pack_language(page_language(tag)) for tag in tags.dictionary.to_pylist()], np.int64)
+    return DeclaredByRecord(codes[numpy_numbers(tags.indices)], bits)
+
+
+def _row(number: int, place: str, url: object, text: object, tag: object, preferences: object) -> Row:
+    """Makes a row of values of any type."""
+    if not (tag is None or isinstance(tag, str)):
+        return Row(number, lost=Loss("record.bad_page_language", f"{place}: {tag!r} is no string"))
+    if preferences is None:
+        return Row(number, url, text, declared=Declared(page_language(tag)))
+    if not isinstance(preferences, int) or isinstance(preferences, bool) or not 0 <= preferences < 1 << 31:
+        return Row(number, lost=Loss("record.bad_page_preferences", f"{place}: {preferences!r} is no sum of bits"))
+    return Row(number, url, text, declared=Declared(page_language(tag), preferences))
+
+
+def _as_strings(column: pa.Array) -> pa.Array | None:
+    """Gives a column without a dictionary; None for what is no valid strings."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return None
@@ -186,7 +231,7 @@ def _spans_of(column: pa.Array) -> tuple[memoryview, npt.NDArray[np.int64]] | No
         strings.validate(full=True)
     except pa.ArrowInvalid:
         return None
-    return string_bytes(strings)
+    return strings
 
 
 def _json_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row | Damage]:
@@ -225,7 +270,13 @@ def _json_row(number: int, line: bytes, url_column: str, text_column: str) -> Ro
         return Row(number, lost=Loss("record.no_url_key", f"line {number + 1}: {sorted(value)}"))
     if text_column not in value:
         return Row(number, lost=Loss("record.no_text_key", f"line {number + 1}: {sorted(value)}"))
-    return Row(number, value[url_column], value[text_column])
+    return _row(
+        number,
+        f"line {number + 1}",
+        value[url_column],
+        value[text_column],
+        *(value.get(name) for name in OPTIONAL_COLUMNS),
+    )
 
 
 def _decoded(line: bytes) -> Any:

@@ -13,6 +13,8 @@ REASONS = {
     "record.bad_envelope": "a WAT record whose JSON lacks what it must have",
     "record.bad_http_header": "no HTTP header can be read",
     "record.bad_links": "a WAT record whose links are not a list",
+    "record.bad_page_language": "the `page_language` of a row is not a string (files of `--pool`)",
+    "record.bad_page_preferences": "the `page_preferences` of a row are not a sum of bits (files of `--pool`)",
     "record.invalid_json": "the JSON cannot be parsed",
     "record.line_too_long": "a line of a JSONL file is longer than the limit",
     "record.no_envelope": "a WAT record without an envelope",

@@ -189,6 +189,24 @@ def test_all_footers_are_checked_and_the_offenders_named(tmp_path):
     assert "half.parquet (no Parquet footer: empty or half-written)" in message
 
 
+def test_what_pages_declared_may_be_in_a_pool_with_its_type(tmp_path):
+    good = {"url": ["u"], "text": ["t"], "page_language": ["en"], "page_preferences": pa.array([1], pa.int32())}
+    pq.write_table(pa.table(good), tmp_path / "good.parquet")
+    pq.write_table(pa.table({**good, "page_language": [None], "page_preferences": [None]}), tmp_path / "null.parquet")
+    check_pool_files(resolve_pool([str(tmp_path)]), url_column="url", text_column="text")
+    pq.write_table(pa.table({**good, "page_preferences": [1]}), tmp_path / "long.parquet")
+    pq.write_table(pa.table({**good, "page_language": [1]}), tmp_path / "number.parquet")
+    names = ["url", "text", "page_language", "page_language"]
+    pq.write_table(pa.table([["u"], ["t"], ["en"], ["en"]], names=names), tmp_path / "twice.parquet")
+    with pytest.raises(SchemaMismatchError) as refused:
+        check_pool_files(resolve_pool([str(tmp_path)]), url_column="url", text_column="text")
+    message = str(refused.value)
+    assert message.startswith("--pool: 3 of 5 files")
+    assert "long.parquet (page_preferences is int64, not int32: cast the column, or rename it)" in message
+    assert "number.parquet (page_language is int64, not string: cast the column, or rename it)" in message
+    assert "twice.parquet (two columns page_language)" in message
+
+
 def test_pool_files_are_known_by_their_ending(tmp_path):
     for name in ("x.jsonl.gz", "y.csv"):
         (tmp_path / name).write_bytes(b"")

@@ -15,8 +15,8 @@ def test_every_text_of_an_image_is_a_pair():
     html = b'<img src="no-text.png"><p><img src="a.png" alt=" one\ntwo " title="three" data-image-title="">'
     url = "https://example.org/a.png"
     assert pairs_from_html(html, URL) == [
-        Pair(pair_id(url, "one two"), url, "one two", "alt", URL, 1),
-        Pair(pair_id(url, "three"), url, "three", "title", URL, 1),
+        Pair(pair_id(url, "one two"), url, "one two", "alt", URL, 1, None, 0),
+        Pair(pair_id(url, "three"), url, "three", "title", URL, 1, None, 0),
     ]
 
 
@@ -49,15 +49,21 @@ def test_what_is_no_page_is_refused(html, url, message):
 @pytest.mark.parametrize("kind", ["warc.gz", "warc.wat.gz"])
 def test_the_pairs_of_an_archive_are_those_of_the_oracle(kind):
     path = SAMPLE_FOLDER / f"sample-00001.{kind}"
-    columns = ("image_url", "alt_text", "source", "page_url", "image_index")
+    columns = ("image_url", "alt_text", "source", "page_url", "image_index", "page_language", "page_preferences")
     found = [
         (record.offset, *(getattr(pair, name) for name in columns))
         for record in read_archive(path)
         for pair in pairs_from_record(record)
     ]
     expected = [tuple(row[name] for name in ("record_offset", *columns)) for row in oracle.oracle_pairs([path])]
-    assert sorted(found) == sorted(expected)
+    assert sorted(found, key=repr) == sorted(expected, key=repr)
     assert len(found) > 500
+
+
+def test_a_page_declares_its_language_and_preferences():
+    html = b"<html lang=de-AT><meta name=robots content='noai, noindex'><img src=a alt=b>"
+    (pair,) = pairs_from_html(html, URL)
+    assert (pair.page_language, pair.page_preferences) == ("de", 1 | 4)
 
 
 def test_damage_is_told_and_gives_no_pairs(tmp_path):

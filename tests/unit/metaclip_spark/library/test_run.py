@@ -25,9 +25,11 @@ from metaclip_spark import (
 )
 from metaclip_spark.library.session import activate
 from metaclip_spark.reports.export import MARK
+from metaclip_spark.steps.schemas import spark_schema
 from tests.support import oracle
 from tests.support.jobs import CHECKOUT, METADATA, SAMPLE, report_of, state_of
 from tests.support.runs import unfinish, write_newer
+from udfs.schemas import CURATED, DRAWN, OPTIONAL_COLUMNS, PAIRS
 
 ARCHIVES = sorted(SAMPLE.glob("*.warc.gz"))
 THRESHOLD = 20
@@ -52,6 +54,13 @@ def expected():
     matched = oracle.match(pool, oracle.read_entries(METADATA))
     counts = oracle.count(matched, oracle.read_entries(METADATA))
     return {"pool": pool, "matched": matched, "counts": counts, "curated": oracle.keep(matched, counts, THRESHOLD, 0)}
+
+
+def test_a_run_of_an_earlier_version_has_null_in_the_columns_that_it_lacks(spark, tmp_path):
+    earlier = open_run(shutil.copytree(CHECKOUT / "tests/data/stored_run/finished", tmp_path / "run"), spark)
+    for table, schema in ((earlier.pool, PAIRS), (earlier.matched, DRAWN), (earlier.curated, CURATED)):
+        assert table.schema.simpleString() == spark_schema(schema).simpleString()
+        assert {tuple(row) for row in table.select(*OPTIONAL_COLUMNS).collect()} == {(None, None)}
 
 
 def copied(folder, tmp_path):

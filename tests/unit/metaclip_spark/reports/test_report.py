@@ -20,9 +20,11 @@ from metaclip_spark.config.requirements import QUANTITIES
 from metaclip_spark.reports.checks import quantities_of
 from metaclip_spark.reports.explain.curation import Curation, read_curation
 from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_of
+from metaclip_spark.reports.explain.lines import explain_lines
 from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
 from metaclip_spark.reports.pages.reasons import meaning_of
 from metaclip_spark.reports.profile import TEXT_LENGTHS
+from metaclip_spark.reports.records import Explanation
 from metaclip_spark.runs import open as opening
 from metaclip_spark.runs.open import open_run
 from metaclip_spark.runs.records import Gate
@@ -33,6 +35,7 @@ from tests.support.runs import take_folder, tell_again, unfinish, write_newer
 from udfs.balancing.draw import pair_draws
 from udfs.matching.spacing import spacing
 from udfs.pairs.rules import pair_id
+from udfs.schemas import PAIRS
 
 THRESHOLD = 20
 SEED = 5
@@ -248,7 +251,7 @@ def test_explain_agrees_with_the_job_on_every_pair(output, tables, report):
 
 
 def test_explain_has_a_draw_that_equals_the_keep_probability_left_out_as_the_job_does():
-    pair = {**dict.fromkeys(("archive", "record_offset")), "image_url": "https://example.org/", "alt_text": "dog"}
+    pair = {**dict.fromkeys(PAIRS.names), "image_url": "https://example.org/", "alt_text": "dog"}
     pair["pair_id"] = pair_id(pair["image_url"], pair["alt_text"])
     draw = pair_draws(pa.array([pair["pair_id"]]), SEED)
 
@@ -264,13 +267,25 @@ def test_explain_has_a_draw_that_equals_the_keep_probability_left_out_as_the_job
     assert [stage_at(draw), stage_at(draw + 2.0**-53)] == ["sample", "curated"]
 
 
+def test_what_pages_ask_for_is_told_by_name():
+    gate = Gate.of(LanguageConfig())
+    curation = Curation((), {}, np.array([]), np.array([]), seed=SEED, threshold=1, gate=gate, longest=1)
+    pair = {**dict.fromkeys(PAIRS.names, ""), "pair_id": pair_id("", ""), "page_language": "yue", "record_offset": 0}
+    for preferences, told in ((None, []), (0, []), (1 | 32, ["  pages ask for    noai, train-ai=n"])):
+        explained = explain_pair({**pair, "page_preferences": preferences}, (None, None), curation)
+        lines = explain_lines(Explanation(pairs=[explained], pairs_in_all=1, entry=None, text=None, rejected=None), 1)
+        assert [line for line in lines if "page" in line] == ["  page's language  yue", *told]
+
+
 def test_the_explain_job(output, tables, capsys):
-    pair = tables["curated"][7]
+    pair = next(row for row in tables["curated"] if row["page_language"])
     assert call("explain_pair", "--run", output, "--pair-id", pair["pair_id"]) == 0
     told = capsys.readouterr().out
     assert pair["pair_id"] in told
     assert f"keep probability {pair['keep_probability']:.6f}" in told
     assert "verdict          kept by the draw: 0." in told
+    assert f"  page's language  {pair['page_language']}\n" in told
+    assert "pages ask for" not in told
     assert call("explain_pair", "--run", output, "--url", pair["image_url"]) == 0
     assert pair["pair_id"] in capsys.readouterr().out
     assert call("explain_pair", "--run", output, "--text", f"  {pair['alt_text']}\n") == 0

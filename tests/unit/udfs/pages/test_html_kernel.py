@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from tests.support.archive_files import extract_path, read_images
+from tests.support.declarations import any_head
 from tests.support.paths import SAMPLE_FOLDER
 from udfs.pages import parse
+from udfs.pages.declared.kernel import DECLARED_LENGTH
 from udfs.pages.html import read_html, read_whole_page
 from udfs.pages.html_kernel import tag_kernel
 from udfs.pages.image_table import TAG_COLUMNS, UNMODELLED, PageImages
@@ -67,14 +69,15 @@ def make_page(random: Random) -> bytes:
 
 def scan(html: bytes) -> int:
     images, base = np.empty((64, TAG_COLUMNS), np.int64), np.empty(TAG_COLUMNS, np.int64)
-    return int(tag_kernel()(np.frombuffer(html, np.uint8), images, base))
+    return int(tag_kernel()(np.frombuffer(html, np.uint8), images, base, np.empty(DECLARED_LENGTH, np.int64)))
 
 
-def check(html: bytes, page_url: str = PAGE_URL) -> PageImages:
-    found = read_html(html, page_url)
-    page, whole = read_images(found), read_images(read_whole_page(html, page_url))
-    # The base of a page without images is of no use, and not always looked for.
+def check(html: bytes, page_url: str = PAGE_URL, preferences: int = 0) -> PageImages:
+    found, parsed = read_html(html, page_url, preferences), read_whole_page(html, page_url, preferences)
+    page, whole = read_images(found), read_images(parsed)
+    # Base and declarations of a page without images are of no use, and not always looked for.
     assert page == (whole if whole.images else replace(whole, base_url=page.base_url))
+    assert found.declared == parsed.declared or not whole.images
     return found
 
 
@@ -86,6 +89,43 @@ def test_generated_markup(seed: int) -> None:
         check(html)
     # Else two full parses would be compared.
     assert sum(scan(html) not in {0, UNMODELLED} for html in pages) > 100
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_generated_heads(seed: int) -> None:
+    random = Random(seed)
+    heads = [any_head(random).encode() for _ in range(1000)]
+    declared = [check(head + IMAGE.encode()).declared for head in heads]
+    assert sum(scan(head + IMAGE.encode()) != UNMODELLED for head in heads) > 700
+    assert sum(each.language is not None for each in declared) > 200
+    assert sum(bool(each.preferences) for each in declared) > 200
+
+
+@pytest.mark.parametrize(
+    ("head", "declared"),
+    [
+        ("<html lang=en>", ("en", 0)),
+        ("<!doctype html>\n<html class=a lang='de-AT'><head><title>a</title><style>b</style>", ("de", 0)),
+        ("<html lang=''><html lang=en>", (None, 0)),
+        ("<html><body><p><html lang=fr>", ("fr", 0)),
+        ("<html xml:lang=fr>", (None, 0)),
+        ("<head><meta charset=utf-8><meta name=robots content='noai, noimageai'></head>", (None, 3)),
+        ("<meta content=noindex name=ROBOTS><link><meta name=tdm-reservation content=1>", (None, 20)),
+        ("<meta name=googlebot content=noindex><meta name=robots content='x: noai'>", (None, 0)),
+        ("<head><noscript><meta name=robots content=none></noscript></head>", (None, 4)),
+        ("<head></head> <!-- c --> <meta name=robots content=noimageindex>", (None, 8)),
+        ("<head><noscript><p></noscript><meta name=robots content=noai></head>", (None, 0)),
+        ("<head></head>text<meta name=robots content=noai>", (None, 0)),
+        ("<body><meta name=robots content=noai>", (None, 0)),
+        ("<!-- <meta name=robots content=noai> -->", (None, 0)),
+        ("<meta property=robots content=noai><meta name=robots value=noai>", (None, 0)),
+        ("<meta name=robots name=x content=noai content=noindex>", (None, 1)),
+    ],
+)
+def test_what_a_page_declares(head: str, declared: tuple[str | None, int]) -> None:
+    assert scan((head + IMAGE).encode()) == 1
+    assert check((head + IMAGE).encode()).declared == declared
+    assert check((head + IMAGE).encode(), preferences=32).declared == (declared[0], declared[1] | 32)
 
 
 def test_generated_markup_that_is_cut_and_holds_any_bytes() -> None:
@@ -132,6 +172,10 @@ def test_what_the_scanner_models(html: str) -> None:
         "<img alt='",
         "<table><tr><td>a</td><img>",
         "<img>" * 65,
+        "<html lang='e&#110;'>",
+        "<meta name=robots content='no&#97;i'>",
+        "<meta name='robo&#116;s' content='noai'>",
+        "<head>&#32;<meta name=robots content=noai>",
     ],
 )
 def test_what_is_left_to_the_full_parse(html: str) -> None:

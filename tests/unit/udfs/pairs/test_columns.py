@@ -39,7 +39,7 @@ from tests.support.page_grammar import (
 )
 from tests.support.paths import CHECKOUT
 from udfs.pages.html import read_html
-from udfs.pages.image_table import IS_PLAIN, TAG_COLUMNS, UNMODELLED, PageImages
+from udfs.pages.image_table import IS_PLAIN, TAG_COLUMNS, UNMODELLED, Declared, PageImages
 from udfs.pages.wat import read_wat_record
 from udfs.pages.wat_kernel import link_kernel
 from udfs.pairs import archive_batch
@@ -49,7 +49,7 @@ from udfs.pairs.extract import ExtractOptions
 from udfs.pairs.image_urls import plain_folder
 from udfs.pairs.kernel import REASONS
 from udfs.pairs.rules import FoundPair, pair_id
-from udfs.schemas import PAIRS, SOURCES
+from udfs.schemas import OPTIONAL_COLUMNS, PAIRS, SOURCES
 
 URL_PARTS = (PREFIXES, ODD_PREFIXES, NAMES, ODD_NAMES, QUERIES, ODD_QUERIES, ["/"])
 
@@ -79,7 +79,7 @@ def rows_of(pages: list[PageImages]) -> tuple[list[tuple[Any, ...]], list[tuple[
         for row in batch.to_pylist():
             found[row["kind"]].append(row)
     names = [*PAIRS.names]
-    pairs = sorted(tuple(row[name] for name in names) for row in found["pair"])
+    pairs = sorted((tuple(row[name] for name in names) for row in found["pair"]), key=repr)
     rejects = [(row["reason"], row["example"], row["record_offset"]) for row in found["reject"]]
     return pairs, rejects, rows.numbers, rows.rejected
 
@@ -110,6 +110,20 @@ def test_pages_of_a_grammar(seed: int) -> None:
     refused = [place for page in pages for place in columns.add_page(page_of(*page), 0, 0)[1]]
     assert len(columns) > 3000
     assert 200 < len(refused) < 1500
+
+
+def test_what_pages_declare_stands_in_the_rows_of_their_pairs() -> None:
+    declared = [Declared("de", 3), Declared(None, 0), Declared(), Declared("yue", 1 << 30)]
+    columns = PairColumns(100)
+    for number, each in enumerate(declared):
+        page = page_of([("a", {"alt": "a", "title": "b"}), ("b;", {"alt": "c"})], "http://h.org/")._replace(
+            declared=each
+        )
+        assert columns.add_page(page, number, 0) == (2, [1])
+        assert columns.add_pair(FoundPair(1, "http://h.org/b;", "alt", "c"), page, number)
+    found = columns.flush()
+    rows = list(zip(*(found[name].to_pylist() for name in OPTIONAL_COLUMNS), strict=True))
+    assert rows == [tuple(each) for each in declared for _ in range(3)]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -277,6 +291,7 @@ def test_urls_of_pages_take_bounded_memory() -> None:
     columns = PairColumns(100)
     pair = FoundPair(0, "http://example.org/a.jpg", "alt", "a dog")
     urls = [f"http://example.org/{number}{300_000 * 'a'}" for number in range(5)]
-    assert [columns.add_pair(pair, url, number) for number, url in enumerate(urls)] == [True, True, True, False, False]
+    pages = [PageImages(url, url) for url in urls]
+    assert [columns.add_pair(pair, page, number) for number, page in enumerate(pages)] == [True] * 3 + [False] * 2
     assert columns.flush()["page_url"].to_pylist() == urls[:3]
-    assert columns.add_pair(pair, urls[3], 3)
+    assert columns.add_pair(pair, pages[3], 3)

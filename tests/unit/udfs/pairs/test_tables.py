@@ -212,6 +212,54 @@ def test_columns_of_strings_give_what_single_rows_give(tmp_path):
     assert found[0] == found[1]
 
 
+TAGS = ["en", "de-AT", None, "zh-yue", "jp", ""]
+CODES = ["en", "de", None, "yue", None, None]
+
+
+@pytest.mark.parametrize("form", ["parquet", "dictionary.parquet", "row.parquet", "jsonl"])
+def test_what_pages_declared_is_read_where_a_file_has_it(tmp_path, form):
+    """The last row of one form keeps its batch from the compiled loop."""
+    rows = [
+        {"url": f"https://h.org/{n}.jpg", "text": " a\xa0" if n == 7 else "a", "page_language": TAGS[n % 6]}
+        | {"page_preferences": [0, None, 63, 1 << 30][n % 4]}
+        for n in range(10_000)
+    ]
+    path = tmp_path / f"a.{form}"
+    if form == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        types = {"page_language": pa.string(), "page_preferences": pa.int32()}
+        columns = {name: pa.array([row[name] for row in rows], types.get(name)) for name in rows[0]}
+        if form == "dictionary.parquet":
+            columns["page_language"] = columns["page_language"].dictionary_encode()
+        if form == "row.parquet":
+            columns["page_preferences"] = pa.array([*columns["page_preferences"].to_pylist()[:-1], -1], pa.int32())
+        pq.write_table(pa.table(columns), path)
+    pairs, archive = read(path)
+    assert [
+        (row["page_language"], row["page_preferences"]) for row in sorted(pairs, key=lambda row: row["record_offset"])
+    ] == [(CODES[n % 6], row["page_preferences"]) for n, row in enumerate(rows) if form != "row.parquet" or n < 9_999]
+    assert archive["rejected"] == ({"record.bad_page_preferences": 1} if form == "row.parquet" else {})
+
+
+def test_a_row_whose_page_declared_something_else_is_counted(tmp_path):
+    odd = [("page_language", 5), ("page_language", ["en"]), ("page_preferences", "1"), ("page_preferences", 1.5)]
+    odd += [("page_preferences", True), ("page_preferences", -1), ("page_preferences", 1 << 31)]
+    good = {"url": GOOD[0][0], "text": "a dog", "page_language": None, "page_preferences": None}
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({**good, **dict([each])}) + "\n" for each in [*odd, ("more", 1)]))
+    pairs, archive = read(path)
+    assert [(row["record_offset"], row["page_language"], row["page_preferences"]) for row in pairs] == [(7, None, None)]
+    assert archive["rejected"] == {"record.bad_page_language": 2, "record.bad_page_preferences": 5}
+
+
+def test_columns_of_nulls_without_a_type_are_null(tmp_path):
+    table = pa.table({"url": [GOOD[0][0]], "text": ["a dog"], "page_language": [None], "page_preferences": [None]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    pairs, _ = read(tmp_path / "a.parquet")
+    assert [(row["page_language"], row["page_preferences"]) for row in pairs] == [(None, None)]
+
+
 def test_strings_that_are_no_utf_8_fail_the_file_by_name(tmp_path):
     validity_and_offsets = pa.array(["aa"]).buffers()[:2]
     texts = pa.Array.from_buffers(pa.string(), 1, [*validity_and_offsets, pa.py_buffer(b"\xffa")])
