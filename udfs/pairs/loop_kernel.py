@@ -372,6 +372,10 @@ def _base_url(plain: Bytes, page: Page) -> tuple[int, int, int]:
     for place in range(begin, end):
         if plain[place] in (_QUERY, _HASH, _AMPERSAND):
             return INVALID, INVALID, used
+    _, page_root_end = _plain_folder(plain, page.url, page.url_end)
+    if page_root_end == _UNKNOWN:
+        # No base can be joined to a URL that cannot be parsed.
+        return INVALID, INVALID, used
     if plain[begin] == _SLASH:
         root_end = _root_end(plain, page.url, page.url_end)
         if root_end == _UNKNOWN or root_end - page.url + end - begin > plain.size - SLACK_BYTES - used:

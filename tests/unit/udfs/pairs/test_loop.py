@@ -340,6 +340,8 @@ def test_bases_of_any_form() -> None:
     uris += ["http://h.org/" + "".join(random.choice(pieces) for _ in range(random.randrange(6))) for _ in range(600)]
     links = image_link("a.jpg", "a"), image_link("../b", "b"), image_link("/c", "c"), image_link("//d/e", "d")
     assert check(b"".join(archive_of([capture(0, *links, uri=uri) for uri in uris]))) > 900
+    documents = [wat_document(links, uri, base=random.choice(["http://b.org/", "/b/"])) for uri in uris[:600]]
+    check(b"".join(archive_of([wat_record(document) for document in documents])))
 
 
 def test_escapes() -> None:
