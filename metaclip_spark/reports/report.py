@@ -138,7 +138,6 @@ def _publish(run: Run, report: Report, summary: JsonObject, write_entries: Calla
     from metaclip_spark.reports.pages.data_card import render_data_card
     from metaclip_spark.reports.pages.html import render_html
 
-    tidy(run.owned, REPORT)
     folder = run.owned.new_folder(REPORT)
     write_entries(folder)
     put_record(run.storage, f"{folder}/{REPORT_JSON}", report)
@@ -150,6 +149,8 @@ def _publish(run: Run, report: Report, summary: JsonObject, write_entries: Calla
     delete_report_1(run.storage)
     told = {"curated": finish.sample, "report": folder, "report_files": run.storage.files(folder)}
     publish_run_file(run.storage, number, {**summary, **told})
+    # The report before counted until now.
+    tidy(run.owned, REPORT)
 
 
 def finish_run(run: Run, against: str | None = None, requirements: Sequence[Requirement] = ()) -> Report:

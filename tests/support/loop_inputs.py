@@ -25,6 +25,7 @@ from tests.support.paths import CHECKOUT
 from udfs.pairs import extract, loop
 from udfs.pairs.extract import ExtractOptions
 from udfs.pairs.loop import CompiledLoop
+from udfs.pairs.loop_kernel import loop_kernel
 
 SAMPLE = CHECKOUT / "tests" / "data" / "sample"
 KINDS = ["request", "warcinfo", "metadata", "revisit", "conversion", "response", "resource", "continuation", "other"]
@@ -529,6 +530,8 @@ def check_damaged(random: Random, archives: int, members: list[bytes]) -> int:
 
 def main() -> None:
     """The long form: arguments are the archives of mutated records, and the damaged ones."""
+    # Small archives go through the loop only where it has been compiled.
+    loop_kernel()
     archives, damages = map(int, sys.argv[1:])
     random = Random(0)
     records, read = check_records(random, archives)

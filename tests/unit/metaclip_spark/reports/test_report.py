@@ -534,6 +534,7 @@ def test_the_next_report_puts_a_run_json_right_that_was_lost_or_is_older(output,
     assert call("report_curation", "--output", run) == 0
     assert run_json(run)["status"] == "done"
     assert run_json(run)["report"] == state_of(run).finished.report
+    assert [f"report/{path.name}" for path in (run / "report").iterdir()] == [state_of(run).finished.report]
 
 
 @pytest.mark.parametrize(
