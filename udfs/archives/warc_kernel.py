@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from udfs.archives.record import PAGE_TYPES, RECORD_TYPES, has_typed_block
+from udfs.compilation import part_of_kernel
 from udfs.numba_intrinsics import (
     BLOCK_BYTES,
     bits_of,
     constant,
     inflate_gzip,
     inflate_zstd,
-    part_of_kernel,
     starts_with,
     trailing_zeros,
     zstd_frame_size,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from udfs.numba_intrinsics import compiled, types
+from udfs.compilation import compiled
+from udfs.numba_intrinsics import types
 
 EXPECTED, VARIANCE, CERTAIN = range(3)
 """Rows of the sums."""

@@ -23,16 +23,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from udfs.compilation import compiled, part_of_kernel
 from udfs.matching.spacing import SEPARATOR_MARKS
-from udfs.numba_intrinsics import (
-    bits_of,
-    compiled,
-    load_word,
-    part_of_kernel,
-    prefetch_word,
-    trailing_zeros,
-    types,
-)
+from udfs.numba_intrinsics import bits_of, load_word, prefetch_word, trailing_zeros, types
 
 separator_bits = bits_of(f"\t\n\r {SEPARATOR_MARKS}".encode())
 """Finds what `spacing` turns into a space or sets apart, and spaces."""

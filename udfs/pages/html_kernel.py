@@ -21,18 +21,17 @@ import numpy as np
 import numpy.typing as npt
 
 from udfs.archives.warc_kernel import NOT_PLAIN, line_end_behind, same_letters, word_table
+from udfs.compilation import compiled, part_of_kernel
 from udfs.numba_intrinsics import (
     BLOCK_BYTES,
     GOLDEN_RATIO,
     ONES,
     ascii_bits,
     bits_of,
-    compiled,
     constant,
     equal_bytes,
     is_utf8,
     load_word,
-    part_of_kernel,
     starts_with,
     trailing_zeros,
     types,

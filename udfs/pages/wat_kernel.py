@@ -16,15 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from udfs.archives.warc_kernel import same_letters
+from udfs.compilation import compiled, part_of_kernel
 from udfs.numba_intrinsics import (
     BLOCK_BYTES,
     WORD_BYTES,
     bits_of,
-    compiled,
     constant,
     is_utf8,
     load_word,
-    part_of_kernel,
     starts_with,
     trailing_zeros,
     types,

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from udfs.numba_intrinsics import compiled, constant, part_of_kernel, starts_with, types
+from udfs.compilation import compiled, part_of_kernel
+from udfs.numba_intrinsics import constant, starts_with, types
 from udfs.pages.image_table import FIRST_TEXT, HREF, IS_PLAIN, SRC
 from udfs.schemas import SOURCES
 

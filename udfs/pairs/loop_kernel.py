@@ -34,7 +34,8 @@ from udfs.archives.warc_kernel import (
     read_header,
     same_letters,
 )
-from udfs.numba_intrinsics import compiled, constant, is_kept, part_of_kernel, starts_with, types
+from udfs.compilation import compiled, is_kept, part_of_kernel
+from udfs.numba_intrinsics import constant, starts_with, types
 from udfs.pages.declared.kernel import LANGUAGE, PREFERENCES
 from udfs.pages.html_kernel import (
     IS_HTML,

@@ -11,16 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 
-from udfs.numba_intrinsics import (
-    WORD_BYTES,
-    array_address,
-    compiled,
-    instruction,
-    is_kept,
-    load_word,
-    part_of_kernel,
-    types,
-)
+from udfs.compilation import compiled, is_kept, part_of_kernel
+from udfs.numba_intrinsics import WORD_BYTES, array_address, instruction, load_word, types
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]

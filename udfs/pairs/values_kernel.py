@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from udfs.archives.warc_kernel import SLACK_BYTES
-from udfs.numba_intrinsics import GOLDEN_RATIO, is_utf8, part_of_kernel
+from udfs.compilation import part_of_kernel
+from udfs.numba_intrinsics import GOLDEN_RATIO, is_utf8
 from udfs.pages.html_kernel import CHARACTERS, UTF8
 from udfs.pages.image_table import HREF, IS_PLAIN, SRC
 from udfs.pages.wat_kernel import escaped_unit, hex_digit

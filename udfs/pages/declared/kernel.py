@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from udfs.archives.warc_kernel import same_letters, word_table
-from udfs.numba_intrinsics import constant, part_of_kernel
+from udfs.compilation import part_of_kernel
+from udfs.numba_intrinsics import constant
 from udfs.pages.declared.language import LONG_CODES, SHORT_CODES, pack_language
 from udfs.pages.declared.preferences import (
     DIRECTIVES,
