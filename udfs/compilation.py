@@ -20,6 +20,8 @@ from typing import IO, Any, Self, TypeVar, cast
 
 import numba
 
+from udfs.part_compiler import PartCompiler
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # numba annotates a part of itself, so that the rest would count as wrong.
@@ -28,11 +30,12 @@ _numba: Any = numba
 _LONGEST_COMPILATION_SECONDS = 300.0
 _SECONDS_BETWEEN_LOOKS = 0.1
 _cache_lock = threading.Lock()
+_PART = {"pipeline_class": PartCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def part_of_kernel(function: Function) -> Function:
-    """Compiles a function, which makes no array, into the compiled functions that call it."""
-    return cast("Function", _numba.njit(_nrt=False)(function))
+    """Compiles a function, which makes no array, into the compiled functions that call it. Python must not call it."""
+    return cast("Function", _numba.njit(_nrt=False, **_PART)(function))
 
 
 def compiled(function: Function, signature: Any) -> Function:
@@ -47,7 +50,7 @@ def compiled(function: Function, signature: Any) -> Function:
         The compiled function, which runs without Python's lock.
     """
     # Division as numpy's: the check of each for a zero would keep loops from being done four numbers at a time.
-    options = {"nogil": True, "_nrt": False, "error_model": "numpy"}
+    options = {"nogil": True, "_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
     try:
         with _kernels_kept(), _one_process_at_a_time(function):
             kernel = _numba.njit(signature, cache=True, **options)(function)

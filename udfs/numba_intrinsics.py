@@ -46,6 +46,16 @@ def array_address(context: Any, builder: Any, array_type: Any, array: Any, byte:
 
 
 @instruction
+def writable(_typing_context: Any, array: Any) -> Any:
+    """Gives an array as one that may be written, though nobody does: parts of kernels are compiled for these alone."""
+
+    def code(_context: Any, _builder: Any, _signature: Any, arguments: Any) -> Any:
+        return arguments[0]
+
+    return array.copy(readonly=False)(array), code
+
+
+@instruction
 def load_word(_typing_context: Any, array: Any, _byte: Any) -> Any:
     """Reads eight bytes of a byte array from any position, as a little-endian number; nothing checks the bounds."""
 

@@ -51,6 +51,10 @@ class CheckedRows:
         return Checked(self.values[row])
 
 
+def writable(array: Checked) -> Checked:
+    return array
+
+
 def load_word(array: Checked, at: int) -> Any:
     assert 0 <= at <= array.size - 8, f"eight bytes at {at} of {array.size}"
     return np.uint64(int.from_bytes(bytes(array.values[at : at + 8]), "little"))
@@ -125,7 +129,7 @@ def inflate_zstd(
     return len(content)
 
 
-for replaced in (load_word, trailing_zeros, bits_of, inflate_gzip, zstd_frame_size, inflate_zstd):
+for replaced in (writable, load_word, trailing_zeros, bits_of, inflate_gzip, zstd_frame_size, inflate_zstd):
     setattr(numba_intrinsics, replaced.__name__, replaced)
 numba_intrinsics.ascii_bits = bits_of(b"", below=128)
 
@@ -208,7 +212,7 @@ def check_pairs(random: Random) -> int:
     start, pairs = 0, 0
     while start < len(tags):
         arguments = CheckedRows(tags), start, Checked(bytes(base)), root_end, random.randrange(16), Checked(data)
-        start = kernel._add_pairs(
+        start = kernel.add_pairs(
             Checked(content), *arguments, CheckedRows(rows), Checked(state), Checked(refused), Checked(stripped)
         )
         used = int(state[ROWS_USED])
@@ -225,7 +229,7 @@ def check_tags(random: Random) -> None:
         html = any_head(random).encode() + html
     images, base = np.zeros((3, TAG_COLUMNS), np.int64), np.zeros(TAG_COLUMNS, np.int64)
     declared = np.zeros(DECLARED_LENGTH, np.int64)
-    html_kernel._find_tags(Checked(html), CheckedRows(images), Checked(base), Checked(declared))
+    html_kernel.find_tags(Checked(html), CheckedRows(images), Checked(base), Checked(declared))
 
 
 def check_links(random: Random) -> None:

@@ -35,6 +35,7 @@ from udfs.numba_intrinsics import (
     starts_with,
     trailing_zeros,
     types,
+    writable,
 )
 from udfs.pages.charset import codec_of_label
 from udfs.pages.declared.kernel import (
@@ -488,7 +489,8 @@ def _is_declaration_read(html: Bytes, kind: int, name_end: int, end: int, place:
     return True
 
 
-def _find_tags(html: Bytes, images: Tags, base: Tag, declared: Tag) -> int:
+@part_of_kernel
+def find_tags(html: Bytes, images: Tags, base: Tag, declared: Tag) -> int:
     """Writes a row for each image, and one for the first base; the rules stand in the module's docstring."""
     base[:] = _ABSENT
     declared[LANGUAGE], declared[PREFERENCES] = _ABSENT, 0
@@ -530,8 +532,9 @@ def _find_tags(html: Bytes, images: Tags, base: Tag, declared: Tag) -> int:
             return UNMODELLED
 
 
-find_tags = part_of_kernel(_find_tags)
-"""The loop as a part of another."""
+def _tags_of_page(html: Bytes, images: Tags, base: Tag, declared: Tag) -> int:
+    return find_tags(writable(html), images, base, declared)
+
 
 UTF8 = 0
 """What the bytes of a page are, beside the rows of `CHARACTERS`."""
@@ -939,4 +942,4 @@ def tag_kernel() -> Any:
         also where there are more than m. The base is the first `<base>` that has a `href`.
     """
     page = types.Array(types.uint8, 1, "C", readonly=True)
-    return compiled(_find_tags, types.int64(page, types.int64[:, ::1], types.int64[::1], types.int64[::1]))
+    return compiled(_tags_of_page, types.int64(page, types.int64[:, ::1], types.int64[::1], types.int64[::1]))

@@ -27,6 +27,7 @@ from udfs.numba_intrinsics import (
     starts_with,
     trailing_zeros,
     types,
+    writable,
 )
 from udfs.pages.declared.kernel import (
     NO_LANGUAGE,
@@ -702,7 +703,7 @@ def read_capture(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Ta
 
 def _find_images(links: Bytes, tags: Tags) -> int:
     """Writes a row for each image; the rules stand in the module's docstring."""
-    end, images = _read_links(links, 0, tags)
+    end, images = _read_links(writable(links), 0, tags)
     return images if end != INVALID else UNMODELLED
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from udfs.compilation import compiled, part_of_kernel
-from udfs.numba_intrinsics import constant, starts_with, types
+from udfs.numba_intrinsics import constant, starts_with, types, writable
 from udfs.pages.image_table import FIRST_TEXT, HREF, IS_PLAIN, SRC
 from udfs.schemas import SOURCES
 
@@ -277,7 +277,8 @@ def _form_of_image(content: Bytes, tag: Numbers, base: Bytes) -> tuple[int, int,
     return form, name, _INVALID
 
 
-def _add_pairs(
+@part_of_kernel
+def add_pairs(
     content: Bytes,
     tags: Numbers,
     start: int,
@@ -336,8 +337,21 @@ def _add_pairs(
     return int(tags.shape[0])
 
 
-add_pairs = part_of_kernel(_add_pairs)
-"""The loop as a part of another."""
+def _pairs_of_page(
+    content: Bytes,
+    tags: Numbers,
+    start: int,
+    base: Bytes,
+    root_end: int,
+    known: int,
+    data: Bytes,
+    rows: Numbers,
+    state: Numbers,
+    refused: Numbers,
+    stripped: Numbers,
+) -> int:
+    place = writable(content), tags, start, writable(base), root_end
+    return add_pairs(*place, known, data, rows, state, refused, stripped)
 
 
 @cache
@@ -360,4 +374,4 @@ def pair_kernel() -> Any:
     """
     page, numbers = types.Array(types.uint8, 1, "C", readonly=True), types.int64[:, ::1]
     arguments = (page, numbers, types.int64, page, types.int64, types.int64, types.uint8[::1], numbers)
-    return compiled(_add_pairs, types.int64(*arguments, *[types.int64[::1]] * 3))
+    return compiled(_pairs_of_page, types.int64(*arguments, *[types.int64[::1]] * 3))
