@@ -1,36 +1,31 @@
-"""Compiles functions with numba, once per machine: the code is kept on disk, and one process compiles it for all.
+"""Compiles functions with numba, once per machine: one process compiles a kernel, all others load what it keeps.
 
-The cache is best effort: where neither the package's folder nor the home folder can be written, as in some containers,
-every process compiles what it uses.
+Who must have a kernel waits for it. Who can do without reads on in Python until it is there (`KernelSet`).
 """
 
 import fcntl
-import hashlib
+import importlib
+import logging
 import os
-import tempfile
+import signal
+import subprocess
+import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from pathlib import Path
-from typing import IO, Any, Self, TypeVar, cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import numba
 
+from udfs.kernel_cache import find_kept, kernels_kept, lock_file, one_process_at_a_time
 from udfs.part_compiler import PartCompiler
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # numba annotates a part of itself, so that the rest would count as wrong.
 _numba: Any = numba
-
-_LONGEST_COMPILATION_SECONDS = 300.0
-_SECONDS_BETWEEN_LOOKS = 0.1
-_cache_lock = threading.Lock()
 _PART = {"pipeline_class": PartCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_log = logging.getLogger(__name__)
 
 
 def part_of_kernel(function: Function) -> Function:
@@ -38,141 +33,114 @@ def part_of_kernel(function: Function) -> Function:
     return cast("Function", _numba.njit(_nrt=False, **_PART)(function))
 
 
-def compiled(function: Function, signature: Any) -> Function:
-    """Compiles a function for one signature, with the compiled code kept on disk where that is possible.
+class Kernel:
+    """A function that is compiled for one signature when it is first asked for.
 
-    Args:
-        function: A function within what numba understands, which makes no array: references are not counted
-            (`_nrt=False`), which would take much of the time.
-        signature: Its types, so that nothing is compiled later, within a task.
-
-    Returns:
-        The compiled function, which runs without Python's lock.
+    Attributes:
+        function: A function within what numba understands, which makes no array: references are not counted, which
+            would take much of the time.
+        name: Its module and the name by which it is asked for.
+        loaded: The compiled function, which runs without Python's lock; None as long as nobody asked for it.
     """
+
+    def __init__(self, function: Callable[..., Any], make_signature: Callable[[], Any]) -> None:
+        """Takes the function, and what makes numba's signature for it, under the kernel's name."""
+        self.function = function
+        self.name = make_signature.__module__, make_signature.__name__
+        self.loaded: Any | None = None
+        self._make_signature = make_signature
+
+    def __call__(self) -> Any:
+        """Gives the compiled function: loads it, or else compiles it, which other processes wait for."""
+        if self.loaded is None:
+            self.loaded = _compiled(self.function, self._make_signature())
+        return self.loaded
+
+    def load(self) -> bool:
+        """Loads it if it has been compiled for this machine before, and tells whether it is there now."""
+        return self.loaded is not None or (find_kept(self.function) is not None and self() is not None)
+
+
+def kernel(function: Callable[..., Any]) -> Callable[[Callable[[], Any]], Kernel]:
+    """Makes a kernel of a function; what it decorates gives the signature, and its name and description."""
+    return partial(Kernel, function)
+
+
+def _compiled(function: Function, signature: Any) -> Function:
     # Division as numpy's: the check of each for a zero would keep loops from being done four numbers at a time.
     options = {"nogil": True, "_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
     try:
-        with _kernels_kept(), _one_process_at_a_time(function):
-            kernel = _numba.njit(signature, cache=True, **options)(function)
+        with kernels_kept(), one_process_at_a_time(function):
+            return cast("Function", _numba.njit(signature, cache=True, **options)(function))
     except (OSError, RuntimeError):
-        kernel = _numba.njit(signature, **options)(function)
-    return cast("Function", kernel)
+        return cast("Function", _numba.njit(signature, **options)(function))
 
 
-def is_kept(function: Callable[..., Any]) -> bool:
-    """Tells whether a kernel of a function has been compiled on this machine already, so that it is loaded at once."""
-    try:
-        return any(Path(KernelCache(function).get_cache_path()).glob(f"*{function.__name__}-*.nbi"))
-    except (OSError, RuntimeError):
-        return False
+class KernelSet:
+    """Kernels that are used once they are there, and that a process of its own compiles meanwhile, one per machine."""
+
+    def __init__(self, *kernels: Kernel, fewest_bytes: int) -> None:
+        """Takes the kernels, and of how many bytes of input on it is worth compiling them."""
+        self.kernels = kernels
+        self._fewest_bytes = fewest_bytes
+        self._bytes = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def compile(self) -> None:
+        """Loads all, and compiles those that have not been for this machine."""
+        for kernel in self.kernels:
+            kernel()
+
+    def load(self) -> bool:
+        """Loads those that have been compiled for this machine, and tells whether all are there now."""
+        if self._process is not None:
+            # One that has ended is taken off the list of processes.
+            self._process.poll()
+        loaded = [kernel.load() for kernel in self.kernels]
+        return all(loaded)
+
+    def prepare(self, size: int) -> None:
+        """Loads what is there before so many bytes of input are read; has the rest compiled if that is worth it."""
+        self._bytes += size
+        if not self.load() and self._bytes >= self._fewest_bytes and self._process is None:
+            try:
+                self._process = _compile_in_background(self.kernels)
+            except OSError as error:
+                _log.warning("without compiled code, everything is read in Python, several times as slowly: %s", error)
+                self._fewest_bytes = sys.maxsize
 
 
-class KernelCache:
-    """Tells numba where it keeps a compiled kernel: in a folder named after all sources of the package.
+def _compile_in_background(kernels: Sequence[Kernel]) -> "subprocess.Popen[bytes] | None":
+    """Starts a process that compiles kernels, unless another one of this machine does so.
 
-    numba's own folders are named after the path of the sources, which for `--py-files` is another one in every run, and
-    it looks for changes in a kernel's own file only. See "NUMBA_CACHE_LOCATOR_CLASSES" in numba's manual.
-    """
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        """Takes a kernel."""
-        self._function = function
-
-    @classmethod
-    def from_function(cls, function: Callable[..., Any], _file: str) -> Self | None:
-        """Gives the cache of a kernel, or None where no folder can be written."""
-        found = cls(function)
-        try:
-            found.ensure_cache_path()
-        except OSError:
-            return None
-        return found
-
-    def ensure_cache_path(self) -> None:
-        """Makes the folder, and fails where it cannot be written."""
-        Path(self.get_cache_path()).mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=self.get_cache_path()).close()
-
-    def get_cache_path(self) -> str:
-        """Gives the folder."""
-        return str(_cache_folder() / f"kernels-{self.get_source_stamp()}" / self._function.__module__)
-
-    def get_source_stamp(self) -> str:
-        """Gives what changes with any source."""
-        return _digest_of_sources()
-
-    def get_disambiguator(self) -> str:
-        """Tells kernels of one name apart."""
-        return str(self._function.__code__.co_firstlineno)
-
-
-def _cache_folder() -> Path:
-    """Gives the folder that numba was told, the package's own, or the user's where that one cannot be written."""
-    package = Path(__file__).parent
-    if _numba.config.CACHE_DIR:
-        return Path(_numba.config.CACHE_DIR)
-    if os.access(package, os.W_OK):
-        return package / "__pycache__"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "metaclip-spark"
-
-
-@cache
-def _digest_of_sources() -> str:
-    return hashlib.sha256(b"".join(_sources(files(__package__)))).hexdigest()[:16]
-
-
-def _sources(folder: Traversable) -> Iterator[bytes]:
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if entry.is_dir():
-            yield from _sources(entry)
-        elif entry.name.endswith(".py"):
-            yield entry.read_bytes()
-
-
-@contextmanager
-def _kernels_kept() -> Iterator[None]:
-    """Has numba ask `KernelCache` where compiled code is kept, and nobody else's functions with it."""
-    with _cache_lock:
-        given = _numba.config.CACHE_LOCATOR_CLASSES
-        _numba.config.CACHE_LOCATOR_CLASSES = f"{__name__}.{KernelCache.__name__}"
-        try:
-            yield
-        finally:
-            _numba.config.CACHE_LOCATOR_CLASSES = given
-
-
-def _wait_for(lock: IO[bytes]) -> None:
-    """Locks a file.
+    It has the priority of its parent: each second that it ends sooner saves every worker of the machine more.
 
     Raises:
-        BlockingIOError: Another process has held it for longer than any kernel takes.
+        OSError: The code can be kept nowhere, or no process can be started.
     """
-    end = time.monotonic() + _LONGEST_COMPILATION_SECONDS
-    while True:
+    with lock_file("background") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-        else:
-            return
+            return None
+        # The zip of --py-files is on this process's path only.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        command = [sys.executable, "-m", __name__, *(":".join(kernel.name) for kernel in kernels)]
+        # The process has the lock as long as it lives, and lives as long as the pipe to it is open.
+        return subprocess.Popen(  # noqa: S603 - our own module
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment, pass_fds=[lock.fileno()]
+        )
 
 
-@contextmanager
-def _one_process_at_a_time(function: Callable[..., Any]) -> Iterator[None]:
-    """Lets the first process of a machine compile a kernel, while the others wait to load what it keeps.
+def _end_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(0)
 
-    A process that ends gives the lock back, however it ends. Where no file can be locked, each compiles for itself.
-    """
-    with ExitStack() as stack:
-        try:
-            cache_path = KernelCache(function).get_cache_path()
-            Path(cache_path).mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context(Path(cache_path, f"{function.__name__}.lock").open("wb"))
-            _wait_for(lock)
-            # A child that was forked meanwhile would hold it as long as it lives.
-            stack.callback(fcntl.flock, lock, fcntl.LOCK_UN)
-        except OSError:
-            pass
-        yield
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for name in sys.argv[1:]:
+        module, _, kernel_name = name.partition(":")
+        getattr(importlib.import_module(module), kernel_name)()

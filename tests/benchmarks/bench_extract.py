@@ -34,7 +34,7 @@ from tests.benchmarks.peers import CHECKOUT, compare, peers_python
 from tests.benchmarks.synthetic_archives import Record, warc_records, wat_records, write_archive
 from tests.benchmarks.synthetic_pages import Page, Trait, mixed_pages, plain_pages
 from udfs.pairs.extract import ExtractOptions, extract_batches
-from udfs.pairs.loop_kernel import loop_kernel
+from udfs.pairs.loop import KERNELS
 from udfs.schemas import ARCHIVE_PATHS
 
 MADE = CHECKOUT / "build" / "benchmark-data"
@@ -266,7 +266,7 @@ def is_equal(each: Input, digests: Mapping[str, str]) -> bool:
 
 def facts_of(path: str) -> dict[str, Any]:
     """Reads an archive once, untimed: its sizes, what is in it, and why which records were not read by the loop."""
-    loop_kernel()
+    KERNELS.compile()
     paths = pa.RecordBatch.from_pydict({"archive": [path], "path": [path]}, schema=ARCHIVE_PATHS)
     *_, last = extract_batches(iter([paths]), options=ExtractOptions())
     [row] = last.to_pylist()

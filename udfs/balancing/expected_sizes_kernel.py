@@ -3,13 +3,12 @@
 Its products are those of `probability.PairFactors` to the bit: the factors of a pair in the order of its list.
 """
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from udfs.compilation import compiled
+from udfs.compilation import kernel
 from udfs.numba_intrinsics import types
 
 EXPECTED, VARIANCE, CERTAIN = range(3)
@@ -50,12 +49,12 @@ def _add_sums(
         begin = end
 
 
-@cache
+@kernel(_add_sums)
 def expected_sizes_kernel() -> Any:
-    """Compiles the loop, or loads it from numba's cache.
+    """Gives numba's signature of the compiled loop.
 
     Returns:
-        A function of
+        That of a function of
 
         - where the list of each pair ends, int64[n],
         - the counts of the entries of all lists, float64, none of which is negative,
@@ -67,5 +66,4 @@ def expected_sizes_kernel() -> Any:
           before it.
     """
     numbers, whole_numbers = types.float64[::1], types.int64[::1]
-    signature = types.void(whole_numbers, numbers, numbers, types.float64, numbers, types.int64[:, ::1])
-    return compiled(_add_sums, signature)
+    return types.void(whole_numbers, numbers, numbers, types.float64, numbers, types.int64[:, ::1])

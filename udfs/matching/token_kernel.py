@@ -17,13 +17,12 @@ is looked at. From each token the trie is walked as far as it goes: tokens times
 Nothing here counts references (`_nrt=False`), so no kernel makes an array.
 """
 
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from udfs.compilation import compiled, part_of_kernel
+from udfs.compilation import kernel, part_of_kernel
 from udfs.matching.spacing import SEPARATOR_MARKS
 from udfs.numba_intrinsics import bits_of, load_word, prefetch_word, trailing_zeros, types
 
@@ -569,29 +568,29 @@ def _tables_type(*, readonly: bool) -> Any:
     return types.NamedTuple([types.uint64, types.int64, *[types.uint64] * 3, *[words] * 4], Tables)
 
 
-@cache
+@kernel(_insert_tokens)
 def insert_tokens() -> Any:
-    """Compiles the loop that fills the token slots, at first use."""
-    return compiled(_insert_tokens, types.UniTuple(types.int64, 3)(_BYTES, _OFFSETS, _tables_type(readonly=False)))
+    """Gives numba's signature of the compiled loop that fills the token slots."""
+    return types.UniTuple(types.int64, 3)(_BYTES, _OFFSETS, _tables_type(readonly=False))
 
 
-@cache
+@kernel(_insert_entries)
 def insert_entries() -> Any:
-    """Compiles the loop that links the tokens of each entry, at first use."""
-    return compiled(_insert_entries, types.int64(_BYTES, _OFFSETS, _tables_type(readonly=False), types.int64[::1]))
+    """Gives numba's signature of the compiled loop that links the tokens of each entry."""
+    return types.int64(_BYTES, _OFFSETS, _tables_type(readonly=False), types.int64[::1])
 
 
-@cache
+@kernel(_fill_filter)
 def fill_filter() -> Any:
-    """Compiles the loop that fills the edge filter, at first use."""
-    return compiled(_fill_filter, types.void(_tables_type(readonly=False)))
+    """Gives numba's signature of the compiled loop that fills the edge filter."""
+    return types.void(_tables_type(readonly=False))
 
 
-@cache
+@kernel(_scan_texts)
 def scan_texts() -> Any:
-    """Compiles the loop that matches texts, at first use."""
+    """Gives numba's signature of the compiled loop that matches texts."""
     words, places = types.uint64[::1], types.int64[::1]
     scratch = types.NamedTuple([words, words, places, places, places, places, places, words, places, places], Scratch)
     output = types.UniTuple(types.int32[::1], 2)
     tables = _tables_type(readonly=True)
-    return compiled(_scan_texts, types.int64(_BYTES, _OFFSETS, types.int64, tables, types.int64, scratch, output))
+    return types.int64(_BYTES, _OFFSETS, types.int64, tables, types.int64, scratch, output)

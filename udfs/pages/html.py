@@ -34,16 +34,20 @@ _MOST_IMAGES = 1024
 def read_html(html: bytes, page_url: str, preferences: int = 0) -> PageImages:
     """Finds every `<img>` of a page in UTF-8, whose invalid bytes become U+FFFD, and what the page declares.
 
-    A compiled loop finds the tags; only a page that it does not model is parsed as a whole (`udfs.pages.html_kernel`).
+    A compiled loop finds the tags, where it is loaded; a page that it does not model (`udfs.pages.html_kernel`) is
+    parsed as a whole.
 
     Args:
         html: The page.
         page_url: Its URL.
         preferences: What the headers before it declare, a bit for each of `schemas.PREFERENCES`.
     """
+    find_tags = tag_kernel.loaded
+    if find_tags is None:
+        return read_whole_page(html, page_url, preferences)
     images, base = np.empty((_MOST_IMAGES, TAG_COLUMNS), np.int64), np.empty(TAG_COLUMNS, np.int64)
     declared = np.empty(DECLARED_LENGTH, np.int64)
-    found = tag_kernel()(np.frombuffer(html, np.uint8), images, base, declared)
+    found = find_tags(np.frombuffer(html, np.uint8), images, base, declared)
     if found == UNMODELLED:
         return read_whole_page(html, page_url, preferences)
     if not found:

@@ -14,14 +14,13 @@ written as entities.
 """
 
 import string
-from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from udfs.archives.warc_kernel import NOT_PLAIN, line_end_behind, same_letters, word_table
-from udfs.compilation import compiled, part_of_kernel
+from udfs.compilation import kernel, part_of_kernel
 from udfs.numba_intrinsics import (
     BLOCK_BYTES,
     GOLDEN_RATIO,
@@ -932,14 +931,14 @@ def encoding_of_page(content: Bytes, begin: int, end: int, label: int) -> int:
     return UTF8 if is_plain else NOT_PLAIN
 
 
-@cache
+@kernel(_tags_of_page)
 def tag_kernel() -> Any:
-    """Compiles the loop, or loads it from numba's cache.
+    """Gives numba's signature of the compiled loop.
 
     Returns:
-        A function (html: the page as uint8[n], images: int64[m, TAG_COLUMNS], base: int64[TAG_COLUMNS], declared:
-        int64[DECLARED_LENGTH]) -> number of images, a row written for each of `<img>` and `<image>`; or `UNMODELLED`,
-        also where there are more than m. The base is the first `<base>` that has a `href`.
+        That of a function (html: the page as uint8[n], images: int64[m, TAG_COLUMNS], base: int64[TAG_COLUMNS],
+        declared: int64[DECLARED_LENGTH]) -> number of images, a row written for each of `<img>` and `<image>`; or
+        `UNMODELLED`, also where there are more than m. The base is the first `<base>` that has a `href`.
     """
     page = types.Array(types.uint8, 1, "C", readonly=True)
-    return compiled(_tags_of_page, types.int64(page, types.int64[:, ::1], types.int64[::1], types.int64[::1]))
+    return types.int64(page, types.int64[:, ::1], types.int64[::1], types.int64[::1])

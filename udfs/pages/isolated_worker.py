@@ -40,5 +40,5 @@ if __name__ == "__main__":
     os.dup2(2, 1)
     name, function = sys.argv[1:]
     module = importlib.import_module(name)
-    getattr(module, "compile_kernels", lambda: None)()
+    getattr(module, "load_kernels", lambda: None)()
     serve(getattr(module, function), sys.stdin.buffer, output)

@@ -19,7 +19,6 @@ from functools import partial
 from typing import Any
 
 from udfs.archives import PAGE_TYPES, ArchiveRecord
-from udfs.pages.html_kernel import tag_kernel
 from udfs.pages.image_table import Loss, PageImages
 from udfs.pages.isolated_worker import LENGTH
 from udfs.pages.parse import parse_page
@@ -67,7 +66,6 @@ def _watched_page(record: ArchiveRecord, max_page_bytes: int, timeout_seconds: f
     if record.record_type not in PAGE_TYPES or is_json_metadata(record):
         # Nothing is parsed, or JSON, whose time grows with its length: the clock would cost much of it.
         return parse_page(record, max_page_bytes)
-    tag_kernel()  # compiled before the clock starts: that time is no page's
     return watched(parse_page, timeout_seconds, record, max_page_bytes)  # type: ignore[no-any-return]
 
 

@@ -19,10 +19,10 @@ _HTML_TYPES = {"text/html", "application/xhtml+xml"}
 _MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
 
 
-def compile_kernels() -> None:
-    """Compiles the loops over pages, or loads them, so that no page's time limit pays for it."""
-    tag_kernel()
-    link_kernel()
+def load_kernels() -> None:
+    """Loads the compiled loops over pages, where they are there: without them pages are parsed as a whole."""
+    tag_kernel.load()
+    link_kernel.load()
 
 
 def parse_page(record: ArchiveRecord, max_page_bytes: int) -> PageImages | Loss:

@@ -127,6 +127,9 @@ def read_wat_record(payload: bytes) -> PageImages:
     Raises:
         LostRecordError: The record describes no page (`record.skipped_*`), or cannot be read.
     """
+    find_images = link_kernel.loaded
+    if find_images is None:
+        return _read_all_links(payload)
     try:
         document = _WITH_RAW_LINKS.decode(payload)
     except _DECODE_ERRORS:
@@ -138,7 +141,7 @@ def read_wat_record(payload: bytes) -> PageImages:
     if html.links is None or (links := bytes(html.links)) == _NULL:
         return PageImages(page_url, base_url)
     rows = np.empty((min(len(links) // _FEWEST_BYTES + 1, _MOST_IMAGES), TAG_COLUMNS), np.int64)
-    found = link_kernel()(np.frombuffer(links, np.uint8), rows)
+    found = find_images(np.frombuffer(links, np.uint8), rows)
     if found == UNMODELLED:
         return _read_all_links(payload)
     declared = _declared(html.head, headers) if found else Declared()
@@ -155,7 +158,7 @@ def decode_link(content: bytes) -> ImageValues:
 
 
 def _read_all_links(payload: bytes) -> PageImages:
-    """Reads a record whose links need more than the compiled loop.
+    """Reads a record without the compiled loop, or one whose links need more than that.
 
     Raises:
         LostRecordError: As `read_wat_record`.

@@ -9,14 +9,13 @@ the links of JSON that a parser has found valid. For `read_capture` a NUL stands
 that may follow it, at which every part of the reader stops, and as many bytes behind it as are looked at together.
 """
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from udfs.archives.warc_kernel import same_letters
-from udfs.compilation import compiled, part_of_kernel
+from udfs.compilation import kernel, part_of_kernel
 from udfs.numba_intrinsics import (
     BLOCK_BYTES,
     WORD_BYTES,
@@ -707,13 +706,13 @@ def _find_images(links: Bytes, tags: Tags) -> int:
     return images if end != INVALID else UNMODELLED
 
 
-@cache
+@kernel(_find_images)
 def link_kernel() -> Any:
-    """Compiles the loop, or loads it from numba's cache.
+    """Gives numba's signature of the compiled loop.
 
     Returns:
-        A function (links: a valid JSON value as uint8[n], tags: int64[m, TAG_COLUMNS]) -> number of rows written, one
-        for each link whose path is `IMG@/src`; or `UNMODELLED`, also where a link follows the m-th image.
+        That of a function (links: a valid JSON value as uint8[n], tags: int64[m, TAG_COLUMNS]) -> number of rows
+        written, one for each link whose path is `IMG@/src`; or `UNMODELLED`, also where a link follows the m-th image.
     """
     content = types.Array(types.uint8, 1, "C", readonly=True)
-    return compiled(_find_images, types.int64(content, types.int64[:, ::1]))
+    return types.int64(content, types.int64[:, ::1])

@@ -46,7 +46,7 @@ from udfs.pairs.kernel import (
     ColumnBuffers,
     pair_kernel,
 )
-from udfs.pairs.md5_kernel import DIGITS, hexadecimal_digests, is_md5_ready
+from udfs.pairs.md5_kernel import DIGITS, hexadecimal_digests, md5_kernel
 from udfs.pairs.rules import FoundPair
 from udfs.schemas import SOURCES
 
@@ -107,7 +107,8 @@ class PairColumns:
             The image to go on with after a `flush`, the number of images at the end; and the images before it whose
             pairs must be made by `rules.pair_images`.
         """
-        if len(page.decoded) == len(page.rows):
+        add_pairs = pair_kernel.loaded
+        if add_pairs is None or len(page.decoded) == len(page.rows):
             return len(page.rows), list(range(start, len(page.rows)))
         base, root_end = plain_folder(page.base_url)
         if len(page.rows) > len(self._refused):
@@ -115,7 +116,7 @@ class PairColumns:
         first, url = len(self), page.page_url.encode()
         if first and not self._has_room_for_url(url):
             return start, []
-        done = pair_kernel()(
+        done = add_pairs(
             np.frombuffer(page.content, np.uint8),
             page.rows,
             start,
@@ -256,7 +257,7 @@ class PairColumns:
 
 def _pair_ids(data: bytes, bounds: npt.NDArray[np.int64]) -> pa.StringArray:
     """Makes the pair_id of each piece of the data, as `udfs.pairs.rules.pair_id` does."""
-    if is_md5_ready():
+    if md5_kernel.loaded is not None:
         digits = hexadecimal_digests(data, bounds)
     else:
         pieces = pairwise(bounds.tolist())

@@ -11,7 +11,7 @@ import pyarrow as pa
 from udfs.archives import detect_format, read_source
 from udfs.pages.isolation import IsolatedPages, page_reader
 from udfs.pairs.archive_batch import ArchiveRows, OpenArchive
-from udfs.pairs.loop import CompiledLoop, new_loop
+from udfs.pairs.loop import KERNELS, CompiledLoop, new_loop
 from udfs.pairs.records import RecordAdder
 from udfs.sources import fetch
 
@@ -75,10 +75,10 @@ def _read_archive(
     source = detect_format(stream, stream.size)
     if source is None:
         return
-    why = "no_loop" if loop is None else loop.reason_against(source, stream.size)
-    if loop is not None and why is None:
+    KERNELS.prepare(stream.size)
+    if loop is not None and loop.takes(source):
         yield from loop.read(source, adder)
         return
     for item in read_source(source, max_block_bytes=options.max_record_bytes):
-        adder.add(item, why or "no_loop")
+        adder.add(item, "no_loop" if loop is None else "format")
         yield

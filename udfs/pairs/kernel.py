@@ -9,13 +9,12 @@ It takes the images whose values are what the page's bytes say and whose URL is 
 - An image without a pair is counted here only once there are examples enough of its reason.
 """
 
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from udfs.compilation import compiled, part_of_kernel
+from udfs.compilation import kernel, part_of_kernel
 from udfs.numba_intrinsics import constant, starts_with, types, writable
 from udfs.pages.image_table import FIRST_TEXT, HREF, IS_PLAIN, SRC
 from udfs.schemas import SOURCES
@@ -354,12 +353,12 @@ def _pairs_of_page(
     return add_pairs(*place, known, data, rows, state, refused, stripped)
 
 
-@cache
+@kernel(_pairs_of_page)
 def pair_kernel() -> Any:
-    """Compiles the loop, or loads it from numba's cache.
+    """Gives numba's signature of the compiled loop.
 
     Returns:
-        A function of
+        That of a function of
 
         - content, the page's bytes,
         - tags, int64[n, TAG_COLUMNS], and the row to begin with,
@@ -374,4 +373,4 @@ def pair_kernel() -> Any:
     """
     page, numbers = types.Array(types.uint8, 1, "C", readonly=True), types.int64[:, ::1]
     arguments = (page, numbers, types.int64, page, types.int64, types.int64, types.uint8[::1], numbers)
-    return compiled(_pairs_of_page, types.int64(*arguments, *[types.int64[::1]] * 3))
+    return types.int64(*arguments, *[types.int64[::1]] * 3)

@@ -18,9 +18,11 @@ from udfs.archives.record_reader import read_whole_record
 from udfs.archives.source import WARC_START, ArchiveSource
 from udfs.archives.warc import WarcReader
 from udfs.archives.warc_kernel import Inflater
+from udfs.compilation import KernelSet
 from udfs.pages.declared.kernel import DECLARED_LENGTH
 from udfs.pages.declared.language import unpack_language
 from udfs.pages.html import decode_tag
+from udfs.pages.html_kernel import tag_kernel
 from udfs.pages.image_table import (
     HREF,
     IS_PLAIN,
@@ -34,8 +36,8 @@ from udfs.pages.image_table import (
     PageImages,
 )
 from udfs.pages.wat import decode_link
-from udfs.pages.wat_kernel import DEEPEST_NESTING, FOUND_LENGTH
-from udfs.pairs.kernel import STATE_LENGTH, Bytes, Numbers
+from udfs.pages.wat_kernel import DEEPEST_NESTING, FOUND_LENGTH, link_kernel
+from udfs.pairs.kernel import STATE_LENGTH, Bytes, Numbers, pair_kernel
 from udfs.pairs.loop_kernel import (
     AT,
     COLUMNS_FULL,
@@ -73,7 +75,6 @@ from udfs.pairs.loop_kernel import (
     Input,
     Limits,
     Workspace,
-    is_loop_ready,
     loop_kernel,
 )
 from udfs.pairs.md5_kernel import md5_kernel
@@ -88,7 +89,13 @@ _LARGEST_MEMBER_BYTES = 4 << 20
 """Larger members, compressed or not, are for the reference reader."""
 
 _WORTH_COMPILING_BYTES = 32 << 20
-"""Smaller archives are read in Python in less time than it takes to compile the loop."""
+"""Less than this is read in Python in less time than it takes to compile the kernels."""
+
+KERNELS = KernelSet(tag_kernel, link_kernel, pair_kernel, md5_kernel, loop_kernel, fewest_bytes=_WORTH_COMPILING_BYTES)
+"""What extraction uses once it is there."""
+
+_RECORDS_BETWEEN_LOOKS = 256
+"""Read in Python before the next look for kernels that have been compiled meanwhile."""
 
 _MOST_IMAGES = 4096
 _MOST_LEFT_RECORDS = 256
@@ -127,11 +134,9 @@ class CompiledLoop:
         self._read_twice = 0
         self._work = _new_workspace()
 
-    def reason_against(self, source: ArchiveSource, size: int) -> str | None:
-        """Says why the reference reader should read an archive; None for one that the loop reads."""
-        if source.codec not in self._decompressors or source.is_arc or source.layers:
-            return "format"
-        return None if size >= _WORTH_COMPILING_BYTES or is_loop_ready() else "not_compiled"
+    def takes(self, source: ArchiveSource) -> bool:
+        """Tells whether an archive has the form that the loop reads."""
+        return source.codec in self._decompressors and not source.is_arc and not source.layers
 
     def read(self, source: ArchiveSource, adder: RecordAdder) -> Iterator[None]:
         """Reads an archive to its end.
@@ -146,14 +151,26 @@ class CompiledLoop:
         Raises:
             ArchiveReadError: The bytes cannot be fetched.
         """
-        md5_kernel()
         self._misses, self._read_twice, self._most_left = 0, 0, _FIRST_LEFT
         self._work.progress[:] = 0
         reference = WarcReader(source, max_block_bytes=self._record_bytes)
-        start: int | None = 0
+        start = 0 if KERNELS.load() else (yield from self._read_until_compiled(reference, adder))
         while start is not None:
             stop = yield from self._read_members(source, start, adder)
             start = None if stop is None else (yield from self._read_by_reference(source, reference, stop, adder))
+
+    def _read_until_compiled(self, reference: WarcReader, adder: RecordAdder) -> Generator[None, None, int | None]:
+        """Reads in Python until the kernels are there; returns where the loop may go on, None at the end."""
+        items = reference.read(0)
+        for number, item in enumerate(items):
+            # As long as all is plain, each record begins a member.
+            is_look = number % _RECORDS_BETWEEN_LOOKS == 0 and reference.is_plain
+            if is_look and isinstance(item, ArchiveRecord) and KERNELS.load():
+                items.close()
+                return item.offset
+            adder.add(item, "not_compiled")
+            yield
+        return None
 
     def _read_members(
         self, source: ArchiveSource, start: int, adder: RecordAdder
@@ -163,7 +180,7 @@ class CompiledLoop:
         Raises:
             ArchiveReadError: The bytes cannot be fetched.
         """
-        assert source.codec is not None, "`reason_against` knows"
+        assert source.codec is not None, "`takes` knows"
         inflater = self._decompressors[source.codec].inflater
         progress = self._work.progress
         self._input_end, self._input_offset, self._error = 0, start, None
@@ -293,7 +310,7 @@ class CompiledLoop:
 
 def _next_record(source: ArchiveSource, member: int) -> int | None:
     """Finds the member behind one; None where it does not begin with a record, as one that is cut does not."""
-    assert source.codec is not None, "`reason_against` knows"
+    assert source.codec is not None, "`takes` knows"
     end = inspect_member(source.stream, source.codec, member).end
     return end if WARC_START.match(inspect_member(source.stream, source.codec, end).head) else None
 

@@ -12,7 +12,6 @@ What it takes has the same result as in Python. A page is added as a whole or no
 room is read again.
 """
 
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +33,7 @@ from udfs.archives.warc_kernel import (
     read_header,
     same_letters,
 )
-from udfs.compilation import compiled, is_kept, part_of_kernel
+from udfs.compilation import kernel, part_of_kernel
 from udfs.numba_intrinsics import constant, starts_with, types
 from udfs.pages.declared.kernel import LANGUAGE, PREFERENCES
 from udfs.pages.html_kernel import (
@@ -693,18 +692,13 @@ def _tuple_of(kind: Any, *fields: Any) -> Any:
     return types.NamedTuple(fields, kind)
 
 
-def is_loop_ready() -> bool:
-    """Tells whether the loop is loaded, or will be at once, since it has been compiled on this machine."""
-    return loop_kernel.cache_info().currsize > 0 or is_kept(_read_members)
-
-
-@cache
+@kernel(_read_members)
 def loop_kernel() -> Any:
-    """Compiles the loop, or loads it from numba's cache.
+    """Gives numba's signature of the compiled loop.
 
     Returns:
-        A function (Inflater, Input, Limits, ColumnBuffers, Workspace) -> why it returned. What must be taken out
-        afterwards stands in the columns and in the workspace.
+        That of a function (Inflater, Input, Limits, ColumnBuffers, Workspace) -> why it returned. What must be taken
+        out afterwards stands in the columns and in the workspace.
     """
     number, content, numbers, table = types.int64, types.uint8[::1], types.int64[::1], types.int64[:, ::1]
     arguments = (
@@ -728,4 +722,4 @@ def loop_kernel() -> Any:
             numbers,
         ),
     )
-    return compiled(_read_members, number(*arguments))
+    return number(*arguments)

@@ -3,7 +3,6 @@
 `hashlib` takes several times as long for messages as short as these, mostly for an object each.
 """
 
-from functools import cache
 from math import floor, sin
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 
-from udfs.compilation import compiled, is_kept, part_of_kernel
+from udfs.compilation import kernel, part_of_kernel
 from udfs.numba_intrinsics import WORD_BYTES, array_address, instruction, load_word, types
 
 Bytes = npt.NDArray[np.uint8]
@@ -159,17 +158,12 @@ def _digest_messages(
                     _write_digits(state, lane, digits, (first + lane) * DIGITS)
 
 
-def is_md5_ready() -> bool:
-    """Tells whether the loop is loaded, or will be at once, since it has been compiled on this machine."""
-    return md5_kernel.cache_info().currsize > 0 or is_kept(_digest_messages)
-
-
-@cache
+@kernel(_digest_messages)
 def md5_kernel() -> Any:
-    """Compiles the loop, or loads it from numba's cache.
+    """Gives numba's signature of the compiled loop.
 
     Returns:
-        A function of
+        That of a function of
 
         - data, uint8[m], the messages,
         - bounds, int64[n + 1], where each of them begins, and the last one ends,
@@ -179,7 +173,7 @@ def md5_kernel() -> Any:
     """
     content = types.Array(types.uint8, 1, "C", readonly=True)
     work = types.uint32[::1], types.uint32[::1], types.uint8[::1], types.int64[::1]
-    return compiled(_digest_messages, types.void(content, types.int64[::1], types.uint8[::1], *work))
+    return types.void(content, types.int64[::1], types.uint8[::1], *work)
 
 
 def hexadecimal_digests(data: bytes, bounds: Numbers) -> Bytes:

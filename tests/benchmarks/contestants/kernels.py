@@ -2,12 +2,8 @@
 
 import time
 
-from udfs.pages.html_kernel import tag_kernel
-from udfs.pages.wat_kernel import link_kernel
-from udfs.pairs.kernel import pair_kernel
-from udfs.pairs.loop_kernel import loop_kernel
+from udfs.pairs.loop import KERNELS
 
 begin = time.process_time()
-for compile_kernel in (loop_kernel, pair_kernel, tag_kernel, link_kernel):
-    compile_kernel()
+KERNELS.compile()
 print(time.process_time() - begin)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from loop import Pair, compete
 
 from udfs.pairs.extract import ExtractOptions, extract_batches
+from udfs.pairs.loop import KERNELS
 from udfs.schemas import ARCHIVE_PATHS
 
 
@@ -26,4 +27,5 @@ def pairs_of(batches: list[pa.RecordBatch]) -> list[Pair]:
 
 
 SOURCES = sys.argv[2:] or ["alt", "title", "data-image-title"]
+KERNELS.compile()
 compete(extract, pairs_of)

@@ -1,10 +1,8 @@
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.matching import entry_lists, naive_ids, texts
-from tests.support.paths import CHECKOUT
+from tests.support.zipped import in_a_zip
 from udfs.matching.aho_corasick import CharacterAutomaton
 from udfs.matching.engine import ENGINES, load_engine
 from udfs.matching.entries import entries_as_json, read_entries, write_entries
@@ -215,15 +213,6 @@ def test_an_engine_is_loaded_once_per_process(tmp_path):
         load_engine("naive", "", digest)
 
 
-def in_a_zip(folder):
-    archive = folder / "packages.zip"
-    folder.mkdir(exist_ok=True)
-    with zipfile.ZipFile(archive, "w") as packed:
-        for module in sorted((CHECKOUT / "udfs").rglob("*.py")):
-            packed.write(module, module.relative_to(CHECKOUT))
-    return archive
-
-
 def test_matches_from_a_zip_with_a_home_that_cannot_be_written(tmp_path):
     archive = in_a_zip(tmp_path)
     # As on a cluster: the driver fills the tables, and a worker compiles the loop that scans.
@@ -235,7 +224,8 @@ def test_matches_from_a_zip_with_a_home_that_cannot_be_written(tmp_path):
         "ids = a.TokenAutomaton(tables).match(pa.array(['a dog']))\n"
         "print(json.dumps(ids.to_pylist()))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(archive), "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
+    nowhere = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "TMPDIR"), "/proc/nowhere")
+    environment = {**os.environ, "PYTHONPATH": str(archive), **nowhere}
     environment.pop("NUMBA_CACHE_DIR", None)
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
@@ -243,57 +233,5 @@ def test_matches_from_a_zip_with_a_home_that_cannot_be_written(tmp_path):
     assert json.loads(done.stdout or "null") == [[0, 1]], done.stderr
 
 
-def test_compiled_code_is_kept_by_the_sources_of_the_whole_package(tmp_path):
-    shutil.copytree(CHECKOUT / "udfs", tmp_path / "udfs", ignore=shutil.ignore_patterns("__pycache__"))
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    environment.pop("NUMBA_CACHE_DIR", None)
-
-    def folders_after_a_start():
-        script = "from udfs.balancing import expected_sizes_kernel as kernel; kernel.expected_sizes_kernel()"
-        subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, check=True)
-        return {path.parents[1].name for path in tmp_path.rglob("*.nbi")}
-
-    first = folders_after_a_start()
-    assert len(first) == 1
-    assert folders_after_a_start() == first
-    with (tmp_path / "udfs" / "schemas.py").open("a") as schemas:
-        schemas.write("FURTHER = 1\n")
-    assert len(folders_after_a_start()) == 2
-
-
-def test_one_process_compiles_and_the_others_load(tmp_path):
-    script = (
-        "import sys\n"
-        "from udfs.balancing import expected_sizes_kernel as kernel\n"
-        "print('ready', flush=True)\n"
-        "sys.stdin.readline()\n"
-        "print(sum(kernel.expected_sizes_kernel().stats.cache_misses.values()))"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "NUMBA_CACHE_DIR": str(tmp_path)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    started = [subprocess.Popen([sys.executable, "-c", script], env=environment, **pipes) for _ in range(3)]
-    assert [process.stdout.readline() for process in started] == ["ready\n"] * 3
-    for process in started:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    assert sorted(process.communicate()[0] for process in started) == ["0\n", "0\n", "1\n"]
-
-
 def test_multiplier_is_odd():
     assert GOLDEN_RATIO % 2 == 1
-
-
-def test_compiled_code_is_kept_wherever_a_zip_lies(tmp_path):
-    environment = {**os.environ, "HOME": str(tmp_path / "home")}
-    environment = {
-        name: value for name, value in environment.items() if name not in {"NUMBA_CACHE_DIR", "XDG_CACHE_HOME"}
-    }
-    kept = []
-    # Spark copies what --py-files names into another folder for every run.
-    for folder in (tmp_path / "first", tmp_path / "second"):
-        script = "from udfs.balancing import expected_sizes_kernel as kernel; kernel.expected_sizes_kernel()"
-        given = environment | {"PYTHONPATH": str(in_a_zip(folder))}
-        subprocess.run([sys.executable, "-c", script], env=given, cwd=tmp_path, check=True)
-        kept.append({path: path.stat().st_mtime_ns for path in (tmp_path / "home").rglob("*.nb?")})
-    assert kept[0]
-    assert kept[0] == kept[1]

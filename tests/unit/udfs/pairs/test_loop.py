@@ -41,7 +41,6 @@ from tests.support.loop_inputs import (
 from udfs.archives import ArchiveReadError, one_shot
 from udfs.pairs import archive_batch, extract, loop
 from udfs.pairs.extract import ExtractOptions
-from udfs.pairs.loop_kernel import loop_kernel
 
 
 def capture(number: int, *links: Any, uri: str | None = None) -> bytes:
@@ -51,12 +50,6 @@ def capture(number: int, *links: Any, uri: str | None = None) -> bytes:
 
 RECORDS = [capture(number) for number in range(6)]
 MEMBERS = archive_of(RECORDS)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def compiled_loop() -> None:
-    """Small archives go through the loop only where it has been compiled."""
-    loop_kernel()
 
 
 @pytest.fixture
@@ -435,13 +428,28 @@ def test_an_image_of_much_markup_is_read_within_the_time_limit_for_pages(monkeyp
     assert [pair["image_url"] for pair in outcome.pairs] == ["http://example.org/a&b.jpg"]
 
 
-def test_a_small_archive_is_not_worth_compiling_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "is_loop_ready", lambda: False)
-    monkeypatch.setattr(loop, "loop_kernel", lambda: pytest.fail("it was compiled"))
-    assert extract_bytes(b"".join(MEMBERS)).archive["records"] == len(MEMBERS)
-    monkeypatch.setattr(loop, "_WORTH_COMPILING_BYTES", 100)
-    with pytest.raises(pytest.fail.Exception, match="it was compiled"):
-        extract_bytes(b"".join(MEMBERS))
+def a_page(number: int) -> bytes:
+    images = b"".join(b"<img src=/%d/%d.jpg alt='dog &amp; %d'>" % (number, image, image) for image in range(9))
+    return warc_record(http_response(b"<html>" + b"<base href=/b/>" * (number % 3) + images))
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x1f\x8b\x08 no member"])
+@pytest.mark.parametrize("looks", [0, 1, 2, 9, 20, 35, 999])
+@pytest.mark.usefixtures("small_buffers")
+def test_the_loop_goes_on_from_where_its_kernels_are_there(
+    looks: int, damage: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = archive_of([record for number in range(20) for record in (a_page(number), capture(number))])
+    data = b"".join([*members[:25], damage, *members[25:]])
+    expected = extract_bytes(data)
+    left = iter([False] * looks)
+    monkeypatch.setattr(loop, "_RECORDS_BETWEEN_LOOKS", 1)
+    monkeypatch.setattr(loop.KERNELS, "load", lambda: next(left, True))
+    outcome = extract_bytes(data)
+    assert outcome == expected
+    # The first two looks come before the first record; behind damage there is none.
+    read_without = len(members) if looks > 26 and damage else min(max(looks - 2, 0), len(members))
+    assert outcome.reference_records.get("not_compiled", 0) == read_without
 
 
 @pytest.mark.parametrize(

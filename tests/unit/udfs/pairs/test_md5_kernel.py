@@ -37,6 +37,6 @@ def test_one_long_message_among_short_ones() -> None:
 def test_names_of_pairs_are_the_same_where_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     data, bounds = b"u\0tu\0a dog", np.array([0, 3, 10])
     compiled = columns._pair_ids(data, bounds)
-    monkeypatch.setattr(columns, "is_md5_ready", lambda: False)
+    monkeypatch.setattr(columns.md5_kernel, "loaded", None)
     assert columns._pair_ids(data, bounds).equals(compiled)
     assert compiled.to_pylist() == [md5(part, usedforsecurity=False).hexdigest() for part in (b"u\0t", b"u\0a dog")]

@@ -1,0 +1,270 @@
+"""How kernels are compiled, kept, found again and carried; and that nobody waits for them who can do without."""
+
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import llvmlite.binding
+import numba
+import pytest
+
+from tests.support.paths import CHECKOUT
+from tests.support.zipped import in_a_zip
+from udfs import kernel_cache
+from udfs.balancing.expected_sizes_kernel import expected_sizes_kernel
+from udfs.compilation import KernelSet, kernel, part_of_kernel
+from udfs.kernel_cache import family_of, find_kept
+
+KEPT = expected_sizes_kernel.function
+COMPILE = "from udfs.balancing import expected_sizes_kernel as kernel; compiled = kernel.expected_sizes_kernel()"
+PROCESSOR = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
+COUNT = "; print(sum(compiled.stats.cache_misses.values()))"
+
+
+def test_compiled_code_is_kept_by_the_sources_of_the_whole_package(tmp_path):
+    shutil.copytree(CHECKOUT / "udfs", tmp_path / "udfs", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+
+    def folders_after_a_start():
+        script = "from udfs.balancing import expected_sizes_kernel as kernel; kernel.expected_sizes_kernel()"
+        subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, check=True)
+        return {path.parents[1].name for path in tmp_path.rglob("*.nbi")}
+
+    first = folders_after_a_start()
+    assert len(first) == 1
+    assert folders_after_a_start() == first
+    with (tmp_path / "udfs" / "schemas.py").open("a") as schemas:
+        schemas.write("FURTHER = 1\n")
+    assert len(folders_after_a_start()) == 2
+
+
+def test_one_process_compiles_and_the_others_load(tmp_path):
+    script = (
+        "import sys\n"
+        "from udfs.balancing import expected_sizes_kernel as kernel\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "print(sum(kernel.expected_sizes_kernel().stats.cache_misses.values()))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "NUMBA_CACHE_DIR": str(tmp_path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen([sys.executable, "-c", script], env=environment, **pipes) for _ in range(3)]
+    assert [process.stdout.readline() for process in started] == ["ready\n"] * 3
+    for process in started:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert sorted(process.communicate()[0] for process in started) == ["0\n", "0\n", "1\n"]
+
+
+def test_compiled_code_is_kept_wherever_a_zip_lies(tmp_path):
+    environment = {**os.environ, "HOME": str(tmp_path / "home")}
+    environment = {
+        name: value for name, value in environment.items() if name not in {"NUMBA_CACHE_DIR", "XDG_CACHE_HOME"}
+    }
+    kept = []
+    # Spark copies what --py-files names into another folder for every run.
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        script = "from udfs.balancing import expected_sizes_kernel as kernel; kernel.expected_sizes_kernel()"
+        given = environment | {"PYTHONPATH": str(in_a_zip(folder))}
+        subprocess.run([sys.executable, "-c", script], env=given, cwd=tmp_path, check=True)
+        kept.append({path: path.stat().st_mtime_ns for path in (tmp_path / "home").rglob("*.nb?")})
+    assert kept[0]
+    assert kept[0] == kept[1]
+
+
+def run(script, cache, **more):
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "NUMBA_CACHE_DIR": str(cache), **more}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_code_is_found_again_by_the_same_processor_and_versions_only(tmp_path, monkeypatch):
+    run(COMPILE, tmp_path)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    digest = kernel_cache._digest.__wrapped__
+    monkeypatch.setattr(kernel_cache, "_digest", digest)
+    assert find_kept(KEPT)
+    for owner, name, value in (
+        (numba.config, "CPU_NAME", "generic"),
+        (numba.config, "CPU_FEATURES", "+avx512f"),
+        (numba, "__version__", "0.1"),
+        (kernel_cache.llvmlite, "__version__", "0.1"),
+        (sys.implementation, "cache_tag", "cpython-399"),
+    ):
+        with monkeypatch.context() as changed:
+            changed.setattr(owner, name, value)
+            assert find_kept(KEPT) is None, name
+    assert find_kept(KEPT)
+
+
+def test_code_that_was_not_written_to_its_end_is_not_there(tmp_path, monkeypatch):
+    run(COMPILE, tmp_path)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    [code] = find_kept(KEPT).glob("*.nbc")
+    code.unlink()
+    assert list(code.parent.glob("*.nbi"))
+    assert find_kept(KEPT) is None
+
+
+def test_the_family_of_a_processor():
+    names = "avx2 bmi bmi2 cx16 f16c fma lzcnt movbe popcnt sahf sse4.2 xsave avx512f"
+    features = dict.fromkeys(names.split(), True)
+    assert family_of("x86_64", features) == "x86-64-v3"
+    assert family_of("x86_64", features | {"avx2": False}) is None
+    assert family_of("x86_64", {}) is None
+    assert family_of("aarch64", {"neon": True, "sve": True}) == "generic"
+    assert family_of("riscv64", features) is None
+
+
+@pytest.mark.parametrize("given", [{}, {"NUMBA_CPU_NAME": "haswell"}, {"NUMBA_CPU_FEATURES": "+avx"}])
+def test_a_processor_that_the_environment_names_is_taken(given, tmp_path, monkeypatch):
+    for name in PROCESSOR:
+        monkeypatch.delenv(name, raising=False)
+    family = family_of(platform.machine(), llvmlite.binding.get_host_cpu_features())
+    chosen = (family, "" if family else None) if not given else tuple(map(given.get, PROCESSOR))
+    show = "import udfs.kernel_cache, numba; print((numba.config.CPU_NAME, numba.config.CPU_FEATURES))"
+    assert run(show, tmp_path, **given) == repr(chosen)
+
+
+def test_code_that_came_with_python_is_loaded_and_not_compiled_again(tmp_path):
+    built, shipped = tmp_path / "built", tmp_path / "python" / "share" / "metaclip-spark"
+    run(COMPILE, built)
+    # Files that are copied are as old as the copy.
+    shutil.copytree(built, shipped, copy_function=shutil.copyfile)
+    script = f"import sys; sys.prefix = {str(tmp_path / 'python')!r}; {COMPILE}{COUNT}"
+    assert run(script, tmp_path / "empty") == "0"
+    assert not (tmp_path / "empty").exists() or not list((tmp_path / "empty").rglob("*.nbc"))
+    assert run(script, tmp_path / "empty", NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="") == "1"
+
+
+def test_scratch_space_that_others_may_write_to_holds_no_code(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernel_cache.tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = kernel_cache._scratch_folder()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    with pytest.raises(OSError, match="somebody else's"):
+        kernel_cache._scratch_folder()
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(OSError, match="somebody else's"):
+        kernel_cache._scratch_folder()
+
+
+def test_parts_are_made_into_machine_code_with_their_kernel_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    @part_of_kernel
+    def half(number):
+        return number // 2
+
+    @part_of_kernel
+    def quarter(number):
+        return half(half(number))
+
+    @kernel(lambda number: quarter(number) + half(number))
+    def sums():
+        return numba.int64(numba.int64)
+
+    assert sums()(40) == 30
+    for part in (half, quarter):
+        [result] = part.overloads.values()
+        assert result.library.get_pointer_to_function(result.fndesc.llvm_func_name) == 0
+
+
+SLOW = """
+import os, pathlib, time
+def wait():
+    pathlib.Path(os.environ["STARTED"], str(os.getpid())).touch()
+    time.sleep(120)
+"""
+ASK = """
+import sys, time
+from udfs.compilation import KernelSet
+class Slow:
+    name = "slow", "wait"
+    def load(self): return False
+kernels = KernelSet(Slow(), fewest_bytes=100)
+kernels.prepare(99)
+assert kernels._process is None
+kernels.prepare(1)
+print(kernels._process is not None, flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_one_process_of_a_machine_compiles_in_the_background_and_ends_with_its_parent(tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "started").mkdir()
+    environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT}:{tmp_path}", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    environment["STARTED"] = str(tmp_path / "started")
+
+    def ask():
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        return subprocess.Popen([sys.executable, "-c", ASK], env=environment, **pipes)
+
+    def started():
+        return sorted(int(path.name) for path in (tmp_path / "started").iterdir())
+
+    first = ask()
+    try:
+        assert first.stdout.readline() == "True\n"
+        until(started)
+        [child] = started()
+        second = ask()
+        assert second.stdout.readline() == "False\n"
+        second.communicate("\n")
+        assert is_running(child)
+    finally:
+        first.kill()
+        first.communicate()
+    until(lambda: not is_running(child))
+    third = ask()
+    assert third.stdout.readline() == "True\n"
+    until(lambda: len(started()) == 2)
+    third.communicate("\n")
+    until(lambda: not any(map(is_running, started())))
+
+
+def until(happened):
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+        with Path(f"/proc/{pid}/stat").open(encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, ValueError):
+        return False
+
+
+def test_what_was_compiled_in_the_background_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(expected_sizes_kernel, "loaded", None)
+    kernels = KernelSet(expected_sizes_kernel, fewest_bytes=1)
+    kernels.prepare(1)
+    until(kernels.load)
+    assert not sum(expected_sizes_kernel().stats.cache_misses.values())
+    until(lambda: kernels._process.poll() == 0)
+
+
+def test_where_nothing_can_be_kept_that_is_said_once(monkeypatch, caplog):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "/proc/nowhere")
+    monkeypatch.setattr(expected_sizes_kernel, "loaded", None)
+    kernels = KernelSet(expected_sizes_kernel, fewest_bytes=1)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            kernels.prepare(1)
+    assert len(caplog.records) == 1
+    assert not kernels.load()
