@@ -57,7 +57,7 @@ checked-benchmark: check $(BENCHMARK)/installed-benchmark
 		status=$$?; cat build/benchmark-tests.log; exit $$status
 
 kernels: $(VENV)/installed-tests
-	@$(VENV)/bin/python -m tests.support.compile_kernels
+	@$(VENV)/bin/python -m udfs.kernels
 
 $(SPARK_CLASSES): $(VENV)/installed-tests | kernels
 	@$(WITH_SPARK) $(VENV)/bin/python -m tests.support.class_archive > /dev/null

@@ -28,6 +28,12 @@ CHECK_FOLDER = "check"
 """Written, listed and deleted below the output."""
 
 _PATHS_PER_PROBE = 2
+_KERNELS_IN_WORDS = {
+    "shipped": "loaded from the archive of make pack",
+    "found": "found compiled",
+    "compiled": "compiled now",
+    "not_kept": "compiled, but kept in no folder (name one in NUMBA_CACHE_DIR, or Python reads archives, more slowly),",
+}
 _MOST_LOOKS = 1000
 """Archives whose sizes are looked up, one request each; the others are taken to be alike."""
 _LOOKS_AT_ONCE = 32
@@ -69,14 +75,17 @@ def check_cluster(
         match: Names the engine.
         metadata: The list.
         paths: (archive, path) of all archives.
-        writes: Whether to write to the output on trial; without it the first archive alone is timed.
+        writes: Whether to write to the output on trial, and to have the executors compile what they use; without it
+            the first archive alone is timed.
 
     Returns:
         One line per check; failures where a run would fail.
     """
     verdict = Verdict()
-    workers = _probe(run, extract, match, metadata, paths)
+    workers = _probe(run, extract, match, metadata, paths, warms=writes)
     _check_versions(verdict, workers)
+    if writes:
+        _check_kernels(verdict, workers)
     _check_memory(verdict, run, workers)
     _check_scratch(verdict, workers)
     problems = sorted({problem for worker in workers for problem in worker.problems})
@@ -116,19 +125,26 @@ def _input_in_words(archives: int, pending: int, size: int | None, *, is_exact: 
 
 
 def _probe(
-    run: Run, extract: ExtractConfig, match: MatchConfig, metadata: Metadata, paths: list[ArchivePath]
+    run: Run,
+    extract: ExtractConfig,
+    match: MatchConfig,
+    metadata: Metadata,
+    paths: list[ArchivePath],
+    *,
+    warms: bool,
 ) -> list[WorkerFindings]:
     automaton = broadcast_automaton(run.spark, metadata, match.engine)
     first = [path for _, path in paths[:_PATHS_PER_PROBE]]
     options = fetch_options(extract)
 
     def probe(_partition: Iterable[int]) -> Iterable[WorkerFindings]:
+        from udfs.kernels import warm
         from udfs.matching.engine import load_engine
 
         load = partial(load_engine, automaton.engine, SparkFiles.get(automaton.file_name), automaton.metadata_digest)
         # Slow enough that every core of every executor gets one.
         time.sleep(1.0)
-        yield probe_worker(load, first, options)
+        yield probe_worker(load, first, options, *([warm] if warms else []))
 
     context = run.spark.sparkContext
     context.setJobDescription("check_cluster")
@@ -152,6 +168,17 @@ def _check_versions(verdict: Verdict, workers: list[WorkerFindings]) -> None:
             return
     hosts = len({worker.host for worker in workers})
     verdict.add("versions", None, f"Python {wanted['python']} and packages are the same on {counted(hosts, 'host')}")
+
+
+def _check_kernels(verdict: Verdict, workers: list[WorkerFindings]) -> None:
+    """Says where the compiled code is from: on a host where one worker compiles it, the others have waited for it."""
+    hosts = {worker.host: worker for worker in sorted(workers, key=lambda worker: worker.kernel_seconds)}
+    told = []
+    for state, what in _KERNELS_IN_WORDS.items():
+        seconds = [worker.kernel_seconds for worker in hosts.values() if worker.kernels == state]
+        if seconds:
+            told.append(f"{what} on {counted(len(seconds), 'host')} within {max(seconds):.1f} s")
+    verdict.add("kernels", None, "; ".join(told))
 
 
 def _check_memory(verdict: Verdict, run: Run, workers: list[WorkerFindings]) -> None:

@@ -1,10 +1,11 @@
-"""What a worker finds about itself: its Python, packages, memory, scratch space, and what it can open."""
+"""What a worker finds about itself: its Python, packages, kernels, memory, scratch space, and what it can open."""
 
 import os
 import platform
 import resource
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
 from typing import Any
@@ -48,28 +49,46 @@ MEASURED = pa.schema(
 
 
 class WorkerFindings(msgspec.Struct, kw_only=True):
-    """What a worker found: `packages` name -> version or "missing", `resident_bytes` before and with the automaton."""
+    """What a worker found.
+
+    Attributes:
+        packages: Name -> version or "missing".
+        kernels: Where they came from, see `udfs.kernels.warm`; empty where they were not asked for.
+        kernel_seconds: What that took.
+        resident_bytes: Before and with the automaton.
+    """
 
     host: str
     python: str = ""
     packages: dict[str, str] = {}
+    kernels: str = ""
+    kernel_seconds: float = 0.0
     resident_bytes: tuple[int, int] = (0, 0)
     free_scratch_bytes: int
     problems: list[str] = []
 
 
-def probe_worker(load_engine: Callable[[], Any], paths: Sequence[str], options: FetchOptions) -> WorkerFindings:
+def probe_worker(
+    load_engine: Callable[[], Any],
+    paths: Sequence[str],
+    options: FetchOptions,
+    load_kernels: Callable[[], str] = str,
+) -> WorkerFindings:
     """Looks at the worker that this runs in.
 
     Args:
         load_engine: Loads the matching automaton as matching does.
         paths: Archives of which the first bytes are read.
         options: How remote stores are reached.
+        load_kernels: Loads or compiles what workers use, and says where it came from.
 
     Returns:
         What it found; each problem is one line.
     """
     problems: list[str] = []
+    begun = time.monotonic()
+    kernels = load_kernels()
+    kernel_seconds = time.monotonic() - begun
     before = _resident_bytes()
     try:
         load_engine()
@@ -86,6 +105,8 @@ def probe_worker(load_engine: Callable[[], Any], paths: Sequence[str], options: 
         host=platform.node(),
         python=platform.python_version(),
         packages=installed_packages(),
+        kernels=kernels,
+        kernel_seconds=kernel_seconds,
         resident_bytes=(before, _resident_bytes()),
         free_scratch_bytes=shutil.disk_usage(scratch).free,
         problems=problems,

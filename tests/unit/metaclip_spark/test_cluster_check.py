@@ -1,5 +1,7 @@
 """The check of a cluster before a run: a line per check, and exit code 2 where a run would fail."""
 
+import re
+
 import pytest
 
 from metaclip_spark import cluster_check as check_cluster
@@ -19,7 +21,8 @@ def test_a_run_would_work_here(tmp_path, metadata, capfd):
     assert call("check_cluster", "--archives", SAMPLE, *metadata, "--output", tmp_path / "out") == 0
     *lines, last, following = capfd.readouterr().out.strip().splitlines()
     assert all(line.startswith("ok ") for line in lines)
-    assert len(lines) == 6
+    assert len(lines) == 7
+    assert re.fullmatch(r"ok   kernels: (found compiled|compiled now) on 1 host within [0-9.]+ s", lines[1])
     assert "pairs/s; extraction of all 12 archives takes about " in lines[-1]
     assert last == "ready: a run should work here"
     assert following.startswith(f"Next: metaclip-spark curate --archives {SAMPLE} --metadata ")
@@ -55,3 +58,23 @@ def test_too_little_scratch_space_is_found():
     check_cluster._check_scratch(verdict, [WorkerFindings(host="b", free_scratch_bytes=5 << 30), worker])
     assert verdict.lines == ["FAIL scratch space: a has 5 MiB left: free it, or set spark.local.dir to a larger disk"]
     assert verdict.failures == ["scratch space"]
+
+
+def test_kernels_are_told_by_where_they_come_from():
+    verdict = check_cluster.Verdict()
+    found = [
+        ("a", "compiled", 18.04),
+        ("a", "found", 0.2),
+        ("b", "shipped", 0.31),
+        ("c", "shipped", 0.5),
+        ("d", "found", 0.1),
+    ]
+    workers = [
+        WorkerFindings(host=host, free_scratch_bytes=0, kernels=kernels, kernel_seconds=seconds)
+        for host, kernels, seconds in found
+    ]
+    check_cluster._check_kernels(verdict, workers)
+    assert verdict.lines == [
+        "ok   kernels: loaded from the archive of make pack on 2 hosts within 0.5 s; found compiled on 1 host within "
+        "0.1 s; compiled now on 1 host within 18.0 s"
+    ]
