@@ -4,14 +4,18 @@ Usage: python .ci/pack.py [build]
 
 The interpreter is inside: its folder is copied whole, not linked as venv-pack does, so the machines need no Python of
 their own; they need the same platform and a C library that is not older, which the file's name says. Spark itself is
-left out: the cluster has it. Where this Python is the system's own (prefix /usr) it cannot be moved, and the build
-stops with one line.
+left out: the cluster has it. The project comes by `--py-files`; its compiled kernels are inside, for the family of
+processors that this machine's belongs to, and are used as long as the project's sources are the same.
+
+Where this Python is the system's own (prefix /usr) it cannot be moved, and the build stops with one line.
 """
 
 import importlib.metadata
+import os
 import platform
 import re
 import shutil
+import subprocess
 import sys
 import sysconfig
 import tarfile
@@ -61,6 +65,7 @@ def main() -> int:
         home = Path(folder) / "environment"
         copy_interpreter(base, home, version)
         copied = copy_packages(home / "lib" / version / "site-packages")
+        compile_kernels(home / "share" / "metaclip-spark")
         target.mkdir(parents=True, exist_ok=True)
         path = target / f"{name}.tar.gz"
         with tarfile.open(path, "w:gz", compresslevel=3) as archive:
@@ -104,6 +109,14 @@ def copy_packages(target: Path) -> list[str]:
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, copy)
     return names
+
+
+def compile_kernels(target: Path) -> None:
+    """Compiles the kernels into the folder where `udfs.kernel_cache` looks for those that came with its Python."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(target)}
+    subprocess.run([sys.executable, "-m", "udfs.kernels"], env=environment, cwd=ROOT, check=True)
+    for lock in target.rglob("*.lock"):
+        lock.unlink()
 
 
 def project_requirements() -> list[str]:

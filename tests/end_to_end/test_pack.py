@@ -18,7 +18,15 @@ WHERE = """
 import sys
 from pyspark.sql import SparkSession
 context = SparkSession.builder.getOrCreate().sparkContext
-print("PREFIXES", sorted(set(context.parallelize(range(4), 4).map(lambda _: sys.prefix).collect())))
+
+
+def look(_):
+    from udfs.kernels import warm
+
+    return f"{warm()} {sys.prefix}"
+
+
+print("PREFIXES", sorted(set(context.parallelize(range(4), 4).map(look).collect())))
 """
 
 
@@ -27,7 +35,7 @@ def test_the_pack_imports_what_workers_need_from_any_folder_and_without_our_pyth
         archive.extractall(tmp_path / "elsewhere", filter="tar")
     moved = tmp_path / "moved"
     shutil.move(tmp_path / "elsewhere", moved)
-    code = "import sys, udfs.pairs.extract, udfs.matching.match, hdfs_native, pandas; print(sys.prefix)"
+    code = "import sys, udfs.kernels, hdfs_native, pandas; print(udfs.kernels.warm(), sys.prefix)"
     zipped = tmp_path / "metaclip_spark.zip"
     subprocess.run([sys.executable, CHECKOUT / ".ci" / "build_zip.py", zipped], check=True, cwd=CHECKOUT)
     done = subprocess.run(
@@ -36,7 +44,8 @@ def test_the_pack_imports_what_workers_need_from_any_folder_and_without_our_pyth
         capture_output=True, text=True, check=False, cwd="/",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip() == str(moved.resolve())
+    assert done.stdout.strip() == f"shipped {moved.resolve()}"
+    assert not list(tmp_path.glob(".cache/**/*.nbc"))
 
 
 def test_executors_run_on_the_pack(pack, newest, reference):
@@ -62,7 +71,7 @@ def test_executors_run_on_the_pack(pack, newest, reference):
     shown = submit(*prefix, str(script))
     prefixes = ast.literal_eval(shown.partition("PREFIXES ")[2].splitlines()[0])
     assert prefixes
-    assert all(prefix.endswith("/environment") for prefix in prefixes), prefixes
+    assert all(found.startswith("shipped ") and found.endswith("/environment") for found in prefixes), prefixes
     output = newest.folder / "packed"
     submit(*prefix, str(newest.folder / "jobs" / "curate.py"), "--archives", str(SAMPLE), *map(str, BALANCE),
            "--output", str(output))  # fmt: skip
