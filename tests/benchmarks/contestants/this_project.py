@@ -4,12 +4,12 @@ With a second argument only the texts of that source count for the comparison.
 """
 
 import sys
+from contextlib import suppress
 
 import pyarrow as pa
 from loop import Pair, compete
 
 from udfs.pairs.extract import ExtractOptions, extract_batches
-from udfs.pairs.loop import KERNELS
 from udfs.schemas import ARCHIVE_PATHS
 
 
@@ -27,5 +27,9 @@ def pairs_of(batches: list[pa.RecordBatch]) -> list[Pair]:
 
 
 SOURCES = sys.argv[2:] or ["alt", "title", "data-image-title"]
-KERNELS.compile()
+# Earlier sources, which `earlier.py` runs, compile without being told to.
+with suppress(ImportError):
+    from udfs.pairs.loop import KERNELS
+
+    KERNELS.compile()
 compete(extract, pairs_of)
