@@ -141,6 +141,7 @@ def make_pool(rows: int, entries: int) -> tuple[Path, Path]:
         columns |= {"alt_text": alts, "source": ["alt"] * len(urls), "archive": ["made"] * len(urls)}
         columns |= {"page_url": [f"https://example.org/{place % 9973}" for place in places]}
         columns |= {"record_offset": list(places), "image_index": [0] * len(urls)}
+        columns |= {"page_language": ["en"] * len(urls), "page_preferences": [0] * len(urls)}
         table = pa.table({name: columns[name] for name in PAIRS.names}, schema=PAIRS)
         pq.write_table(
             table.sort_by("pair_id"), folder / "pairs" / f"part-{number:05}.zstd.parquet", compression="zstd"
