@@ -24,8 +24,18 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # numba annotates a part of itself, so that the rest would count as wrong.
 _numba: Any = numba
-_PART = {"pipeline_class": PartCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_LAST_TRIED = (0, 68)
 _log = logging.getLogger(__name__)
+
+
+def part_options(version: tuple[int, ...]) -> dict[str, Any]:
+    """Gives numba's options for a part; `PartCompiler` relies on what a later version may have changed."""
+    if version > _LAST_TRIED:
+        return {}
+    return {"pipeline_class": PartCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+_PART = part_options(_numba.version_info.short)
 
 
 def part_of_kernel(function: Function) -> Function:

@@ -57,7 +57,8 @@ def test_executors_that_come_and_go_get_it_from_the_zip_and_repeated_tasks_leave
     assert len({task["Executor ID"] for task in tasks}) > 1
     # spark-submit puts the log in between.
     told = [line for line in checked.stdout.splitlines() if line.startswith(("ok ", "FAIL "))]
-    assert [line.split()[1] for line in told] == ["versions:", "memory:", "scratch", "archives:", "output:", "canary:"]
+    names = ["versions:", "kernels:", "memory:", "scratch", "archives:", "output:", "canary:"]
+    assert [line.split()[1] for line in told] == names
     assert checked.stdout.splitlines()[-2] == "ready: a run should work here", checked.stdout
 
 

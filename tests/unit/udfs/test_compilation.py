@@ -17,7 +17,7 @@ from tests.support.paths import CHECKOUT
 from tests.support.zipped import in_a_zip
 from udfs import kernel_cache
 from udfs.balancing.expected_sizes_kernel import expected_sizes_kernel
-from udfs.compilation import KernelSet, kernel, part_of_kernel
+from udfs.compilation import KernelSet, kernel, part_of_kernel, part_options
 from udfs.kernel_cache import family_of, find_kept
 
 KEPT = expected_sizes_kernel.function
@@ -268,3 +268,8 @@ def test_where_nothing_can_be_kept_that_is_said_once(monkeypatch, caplog):
             kernels.prepare(1)
     assert len(caplog.records) == 1
     assert not kernels.load()
+
+
+def test_a_version_of_numba_that_was_not_tried_compiles_parts_in_its_own_way():
+    assert "pipeline_class" in part_options((0, 62))
+    assert part_options((0, 69)) == part_options((1, 0)) == {}
