@@ -28,7 +28,7 @@ _LAST_TRIED = (0, 68)
 _log = logging.getLogger(__name__)
 
 
-def part_options(version: tuple[int, ...]) -> dict[str, Any]:
+def part_options(version: tuple[int, ...]) -> dict[str, object]:
     """Gives numba's options for a part; `PartCompiler` relies on what a later version may have changed."""
     if version > _LAST_TRIED:
         return {}
