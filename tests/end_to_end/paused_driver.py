@@ -23,7 +23,7 @@ from pyspark.sql import DataFrameWriter
 
 from metaclip_spark.commits import owner
 from metaclip_spark.stores.storage import Storage
-from tests.end_to_end.processes import send_to_all
+from tests.end_to_end.processes import all_stopped, send_to_all
 from tests.support.jobs import call
 
 _ATTEMPT = re.compile(r"[-/=]\d{8}-[0-9a-f]{8}(?=/|$)")
@@ -64,7 +64,10 @@ USUAL_BEATS = owner.SECONDS_BETWEEN_BEATS
 
 def stop() -> None:
     """Stops this session's processes, this one last, until somebody sends SIGCONT to them."""
-    send_to_all(os.getsid(0), signal.SIGSTOP, but=os.getpid())
+    # Again and again: a worker that is forked between the listing of the processes and the signals gets none of them.
+    while not all_stopped(os.getsid(0), but=os.getpid()):
+        send_to_all(os.getsid(0), signal.SIGSTOP, but=os.getpid())
+        time.sleep(0.001)
     # To this very thread: it makes no further step, while a signal to the process may be taken by another one.
     signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 

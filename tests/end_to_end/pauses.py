@@ -83,7 +83,7 @@ class Driver:
 
     def wait_until_stopped(self) -> None:
         """Waits until all of its processes have been stopped."""
-        self._wait_until(lambda: all_stopped(self.process.pid))
+        self._wait_until(lambda: all_stopped(self.process.pid) and self.process.poll() is None)
 
     def go_on(self) -> Ended:
         """Wakes it up, and waits until its job has ended."""
