@@ -102,12 +102,14 @@ test-s3: $(VENV)/installed-tests $(SPARK35)/installed-spark ## tables on S3 (mot
 test-gcs: $(VENV)/installed-tests ## archives and tables on gs:// (fake-gcs-server, built with go), and killed drivers there
 	$(call WITH_PROGRAM,fake-gcs-server,github.com/fsouza/fake-gcs-server@v1.56.1)
 	@.ci/install $(VENV)/bin/python --constraint constraints.txt gcsfs
-	@$(WITH_SPARK) $(VENV)/bin/python -m pytest $(GCS_TESTS) -m slow
+	@$(WITH_SPARK) $(VENV)/bin/python -m pytest --durations=0 --durations-min=1 $(GCS_TESTS) -m slow
 
 test-versitygw: $(VENV)/installed-tests $(SPARK35)/installed-spark ## what the tests do on S3, on a second server (versitygw, built with go)
 	$(call WITH_PROGRAM,versitygw,github.com/versity/versitygw/cmd/versitygw@v1.8.0)
 	@$(WITH_SPARK) METACLIP_S3_SERVER=versitygw METACLIP_SPARK35_PYTHON="$(CURDIR)/$(SPARK35)/bin/python" \
-		$(VENV)/bin/python -m pytest tests/end_to_end/test_s3.py $(S3_TESTS)
+		$(VENV)/bin/python -m pytest --durations=0 --durations-min=1 tests/end_to_end/test_s3.py $(S3_TESTS)
+	@$(WITH_SPARK) METACLIP_S3_SERVER=versitygw $(VENV)/bin/python -m pytest --durations=0 --durations-min=1 \
+		tests/end_to_end/test_yarn.py -k on_s3
 
 test-kills: $(VENV)/installed-tests ## twenty kills -9 on the pseudo-cluster, the long form; STORES='local s3 hdfs'
 	@$(WITH_SPARK) && for store in $(STORES); do \
