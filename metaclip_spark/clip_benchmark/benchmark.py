@@ -132,13 +132,7 @@ class Benchmark:
         config = self.config.training(cell, shards, checkpoints)
         trained = self._train(config)
         model, _ = load_model(trained.checkpoint, device=config.device)
-        found = evaluate(
-            model,
-            self.data.test_shards,
-            config.pixels,
-            device=config.device,
-            masks_padding=config.recipe.masks_padding,
-        )
+        found = evaluate(model, self.data.test_shards, config.pixels, config.recipe, device=config.device)
         if not self.config.keep_checkpoints:
             shutil.rmtree(checkpoints)
         log.info(

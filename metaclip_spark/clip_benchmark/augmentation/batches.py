@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from metaclip_spark.clip_benchmark.augmentation.image import VIEWS, random_view
+from metaclip_spark.clip_benchmark.augmentation.image import VIEWS, random_view, resampling_of
 from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator_for
 from metaclip_spark.clip_benchmark.augmentation.sample_order import SampleOrder, draw_sample
 from metaclip_spark.clip_benchmark.augmentation.synonyms import NoSynonyms, Synonyms, WordNetSynonyms
@@ -87,7 +87,8 @@ class Batches(Dataset[Batch]):
         made = []
         for number, kind in enumerate(config.recipe.image_views):
             generator = generator_for(config.seed, Purpose.IMAGE_VIEW + number, position)
-            made.append(random_view(sample.image, VIEWS[config.view_set][kind], config.pixels, generator))
+            view = VIEWS[config.view_set][kind]
+            made.append(random_view(sample.image, view, config.pixels, generator, resampling_of(config.recipe)))
         return made
 
     def _texts(self, kind: str, drawn: list[tuple[int, Sample]]) -> Tensor:
@@ -129,7 +130,7 @@ def text_kinds(config: TrainingConfig) -> tuple[str, ...]:
 def protection(config: TrainingConfig, folder: ShardFolder) -> Protected:
     """Tells which words an edit must not touch.
 
-    None for `paper`; for `label_safe` those that the folder names, or else all but stop words.
+    None for `paper`; for the other view sets those that the folder names, or else all but stop words.
     """
     if config.view_set == "paper":
         return protects_nothing

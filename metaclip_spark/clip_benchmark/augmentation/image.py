@@ -1,12 +1,14 @@
 """Image views: crops, colours and blur as functions of an image and a generator.
 
-`paper` has the views of SLIP and MoCo v2 (arXiv 2003.04297), as the CLIP benchmark uses them. `label_safe` changes
-neither colour nor hand, so that a class told by them stays true.
+`paper` has the views of SLIP and MoCo v2 (arXiv 2003.04297), as the CLIP benchmark uses them. `distorting` has the same
+with larger crops, for pictures whose outline tells the class: without distorted colours, two views of a picture are
+found by its colours alone (SimCLR, arXiv 2002.05709, section 3). `label_safe` changes neither colour nor hand, so that
+a class told by them stays true.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from torch import Tensor
 
-from metaclip_spark.clip_benchmark.settings.variants import STRONG, WEAK
+from metaclip_spark.clip_benchmark.settings.training_config import ViewSet
+from metaclip_spark.clip_benchmark.settings.variants import STRONG, WEAK, Recipe
 
 CHANNEL_MEANS = (0.485, 0.456, 0.406)
 CHANNEL_DEVIATIONS = (0.229, 0.224, 0.225)
@@ -55,33 +58,44 @@ class View:
     mirror_chance: float = 0.0
 
 
-VIEWS = {
-    "paper": {
-        WEAK: View(smallest_crop=0.5),
-        STRONG: View(
-            smallest_crop=0.2,
-            brightness=0.4,
-            contrast=0.4,
-            saturation=0.4,
-            hue=0.1,
-            jitter_chance=0.8,
-            grey_chance=0.2,
-            blur_chance=0.5,
-            mirror_chance=0.5,
-        ),
-    },
+_WEAK = View(smallest_crop=0.5)
+_MOCO = View(
+    smallest_crop=0.2,
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.4,
+    hue=0.1,
+    jitter_chance=0.8,
+    grey_chance=0.2,
+    blur_chance=0.5,
+    mirror_chance=0.5,
+)
+VIEWS: dict[ViewSet, dict[str, View]] = {
+    "paper": {WEAK: _WEAK, STRONG: _MOCO},
+    "distorting": {WEAK: _WEAK, STRONG: replace(_MOCO, smallest_crop=0.5)},
     "label_safe": {
-        WEAK: View(smallest_crop=0.5),
+        WEAK: _WEAK,
         STRONG: View(smallest_crop=0.5, brightness=0.4, contrast=0.4, jitter_chance=0.8, blur_chance=0.5),
     },
 }
 """View set -> kind of view -> how it is made."""
 
 
-def random_view(image: Image.Image, view: View, pixels: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+def resampling_of(recipe: Recipe) -> Image.Resampling:
+    """How a recipe interpolates pixels."""
+    return Image.Resampling.BILINEAR if recipe.bilinear else Image.Resampling.BICUBIC
+
+
+def random_view(
+    image: Image.Image,
+    view: View,
+    pixels: int,
+    generator: np.random.Generator,
+    resampling: Image.Resampling = Image.Resampling.BICUBIC,
+) -> NDArray[np.uint8]:
     """Draws a square view (pixels, pixels, 3) of an RGB image; the same numbers give the same view."""
     box = random_box(image.width, image.height, view.smallest_crop, generator)
-    made = image.resize((pixels, pixels), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
+    made = image.resize((pixels, pixels), resampling, box=box, reducing_gap=2.0)
     if view.jitter_chance and generator.random() < view.jitter_chance:
         made = _jittered(made, view, generator)
     if view.grey_chance and generator.random() < view.grey_chance:
@@ -111,11 +125,19 @@ def random_box(
     return float(left), float(upper), float(left + wide), float(upper + high)
 
 
-def evaluation_view(pixels: int) -> Callable[[Image.Image], Tensor]:
-    """Makes the view that is evaluated, (3, pixels, pixels): the middle square, without any draw."""
+def evaluation_view(
+    pixels: int, share: float = 1.0, resampling: Image.Resampling = Image.Resampling.BICUBIC
+) -> Callable[[Image.Image], Tensor]:
+    """Makes the view that is evaluated, (3, pixels, pixels): the middle square without any draw, or its middle share.
+
+    Args:
+        pixels: Side of the view.
+        share: Side of the part that is shown, as a share of the square's.
+        resampling: How pixels are interpolated.
+    """
 
     def view(image: Image.Image) -> Tensor:
-        square = ImageOps.fit(image.convert("RGB"), (pixels, pixels), Image.Resampling.BICUBIC)
+        square = ImageOps.fit(image.convert("RGB"), (pixels, pixels), resampling, bleed=(1 - share) / 2)
         return normalized(torch.from_numpy(np.array(square))[None])[0]
 
     return view

@@ -3,8 +3,7 @@
 Texts are never masked, the model is in evaluation mode and put back as it was, every test item counts once.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -16,11 +15,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from metaclip_spark.clip_benchmark.augmentation.image import evaluation_view
+from metaclip_spark.clip_benchmark.augmentation.image import evaluation_view, resampling_of
 from metaclip_spark.clip_benchmark.data.shards import read_samples
 from metaclip_spark.clip_benchmark.evaluation.metrics import images_to_texts, linear_probe, recalls, texts_to_images
 from metaclip_spark.clip_benchmark.evaluation.paired_tests import lower_bound_of_share
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
+from metaclip_spark.clip_benchmark.settings.variants import Recipe
 from metaclip_spark.errors import InputError
 
 BATCH = 128
@@ -82,7 +82,7 @@ class EvaluationResult:
 
 
 def evaluate(
-    model: ContrastiveModel, test_shards: Path, pixels: int, *, device: str = "cpu", masks_padding: bool = True
+    model: ContrastiveModel, test_shards: Path, pixels: int, recipe: Recipe, *, device: str = "cpu"
 ) -> EvaluationResult:
     """Evaluates a model on a test split.
 
@@ -90,17 +90,17 @@ def evaluate(
         model: On the device.
         test_shards: Folder of the test split.
         pixels: Side of the images that the model takes.
+        recipe: What it was trained by.
         device: cpu or cuda.
-        masks_padding: Whether token-wise scores leave padding out, as the preset trained it.
 
     Raises:
         InputError: If the test split is damaged or lacks a file.
     """
-    split = load_test_split(test_shards, pixels)
+    split = load_test_split(test_shards, evaluation_view(pixels, recipe.evaluated_share, resampling_of(recipe)))
     with evaluating(model), torch.no_grad():
         images, pooled = image_side(model, split.images, device)
-        scores = images_to_texts(images, class_side(model, split, device, masks_padding=masks_padding))
-        texts = text_side(model, split.captions, device, masks_padding=masks_padding)
+        scores = class_scores(model, images, split, recipe, device)
+        texts = text_side(model, split.captions, device, masks_padding=recipe.masks_padding)
         forth, back = images_to_texts(images, texts), texts_to_images(texts, images)
     per_class = multiclass_accuracy(scores, split.labels, num_classes=len(split.classes), average="none")
     correct = scores.argmax(dim=1) == split.labels
@@ -124,11 +124,10 @@ def evaluate(
     )
 
 
-def load_test_split(folder: Path, pixels: int) -> TestSplit:
+def load_test_split(folder: Path, view: Callable[[Image.Image], Tensor]) -> TestSplit:
     """Reads shards, classnames.txt, templates.txt, head_classes.txt and tail_classes.txt of a folder."""
     classes, templates = _lines(folder / "classnames.txt"), _lines(folder / "templates.txt")
     head, tail = (tuple(map(int, _lines(folder / f"{part}_classes.txt"))) for part in ("head", "tail"))
-    view = evaluation_view(pixels)
     images, captions, labels = [], [], []
     for sample in read_samples(folder):
         if sample.class_index is None or not 0 <= sample.class_index < len(classes):
@@ -189,19 +188,40 @@ def text_side(model: ContrastiveModel, texts: Sequence[str], device: str, *, mas
     return torch.cat(sides)
 
 
-def class_side(model: ContrastiveModel, split: TestSplit, device: str, *, masks_padding: bool) -> Tensor:
-    """Encodes each class by its prompts: (C, D) or (C, T, D).
+def class_scores(model: ContrastiveModel, images: Tensor, split: TestSplit, recipe: Recipe, device: str) -> Tensor:
+    """Scores the classes for images, each class by its prompts.
 
-    Global embeddings are averaged and normalised. Token embeddings are averaged position by position, and the class's
-    matrix is divided by its Frobenius norm; with padding left out by the root mean square of its tokens, which is the
-    same up to a factor for all classes, but does not favour names of fewer tokens.
+    Args:
+        model: On the device.
+        images: (N, D) or (N, P, D), of `image_side`.
+        split: The classes and the templates of their prompts.
+        recipe: What the model was trained by.
+        device: cpu or cuda.
+
+    Returns:
+        (N, C). Where the model compares tokens, the mean over the prompts of their similarities (FILIP, arXiv
+        2111.07783, section 3.1), unless the recipe averages the prompts.
+    """
+    if not model.scores_tokens or recipe.averages_prompt_tokens:
+        return images_to_texts(images, class_side(model, split, device, masks_padding=recipe.masks_padding))
+    of_each = []
+    for template in split.templates:
+        prompts = [template.replace("{}", name) for name in split.classes]
+        texts = text_side(model, prompts, device, masks_padding=recipe.masks_padding)
+        of_each.append(images_to_texts(images, texts))
+    return torch.stack(of_each).mean(dim=0)
+
+
+def class_side(model: ContrastiveModel, split: TestSplit, device: str, *, masks_padding: bool) -> Tensor:
+    """Encodes each class by the mean of its prompts, divided by its norm: (C, D) or (C, T, D).
+
+    Token embeddings are averaged position by position.
     """
     sides = []
     for name in split.classes:
         prompts = [template.replace("{}", name) for template in split.templates]
         mean = text_side(model, prompts, device, masks_padding=masks_padding).mean(dim=0)
-        tokens = max(1, int((mean != 0).any(dim=-1).sum())) if mean.dim() > 1 else 1
-        sides.append(mean / (mean.norm() / math.sqrt(tokens)).clamp_min(1e-12))
+        sides.append(mean / mean.norm().clamp_min(1e-12))
     return torch.stack(sides)
 
 

@@ -1,6 +1,7 @@
 """From a batch to the weighted terms of a variant: encodes each view once, gathers, and calls the supervision."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -12,7 +13,7 @@ from metaclip_spark.clip_benchmark.losses.all_gather import all_gather, all_gath
 from metaclip_spark.clip_benchmark.losses.neighbour_queue import NeighbourQueue
 from metaclip_spark.clip_benchmark.losses.supervision import Tokens, Views, unit
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
-from metaclip_spark.clip_benchmark.model.towers import ImageFeatures, TextFeatures
+from metaclip_spark.clip_benchmark.model.towers import ImageFeatures, TextFeatures, without_running_statistics
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.settings.variants import MASKED
 
@@ -81,7 +82,7 @@ class Objective(nn.Module):
         """
         self.notes = StepNotes()
         with torch.autocast(inputs.samples.device.type, torch.bfloat16, enabled=self._config.precision == "bfloat16"):
-            images = [self.model.encode_image(view) for view in inputs.images]
+            images = self._encoded_images(inputs.images)
             texts = {kind: self.model.encode_text(inputs.texts[kind]) for kind in self._encoded_texts()}
         images = [ImageFeatures(*(_exact(part) for part in view)) for view in images]
         texts = {kind: TextFeatures(_exact(of.embedding), _exact(of.tokens), of.valid) for kind, of in texts.items()}
@@ -106,6 +107,12 @@ class Objective(nn.Module):
         """Keeps the logarithms of the scales within the preset's bounds."""
         for scale in self.model.scales():
             scale.clamp_(*self._recipe.log_scale_bounds)
+
+    def _encoded_images(self, views: tuple[Tensor, ...]) -> list[ImageFeatures]:
+        first, *others = views
+        encoded = [self.model.encode_image(first)]
+        with without_running_statistics(self.model) if self._recipe.first_view_normalises else nullcontext():
+            return encoded + [self.model.encode_image(view) for view in others]
 
     def _encoded_texts(self) -> tuple[str, ...]:
         extra = (MASKED,) if self.term_weights.masked_words and MASKED not in self._recipe.contrasted_texts else ()
@@ -181,11 +188,12 @@ class Objective(nn.Module):
         return supervision.token_contrast(images, texts, scale, rank() * len(patches))
 
     def _selected(self, tokens: Tensor, valid: Tensor, others: Tensor, others_valid: Tensor) -> Tokens:
-        count = self._config.selected_tokens(tokens.shape[1])
-        positions = supervision.select_tokens(tokens, others, valid, others_valid, count)
+        counts = [self._config.selected_tokens(tokens_there) for tokens_there in range(tokens.shape[1] + 1)]
+        positions = supervision.select_tokens(tokens, others, valid, others_valid, counts[-1])
         selected = supervision.take_tokens(tokens, positions)
-        selected_valid = supervision.take_tokens(valid, positions)
-        return Tokens(tokens, valid, all_gather(selected), all_gather_detached(selected_valid))
+        own_counts = torch.tensor(counts, device=valid.device)[valid.sum(dim=1)]
+        within = torch.arange(counts[-1], device=valid.device) < own_counts[:, None]
+        return Tokens(tokens, valid, all_gather(selected), all_gather_detached(within))
 
     def _scale(self) -> Tensor:
         scale = self.model.logit_scale.exp()

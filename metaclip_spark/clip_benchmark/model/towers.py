@@ -1,5 +1,7 @@
 """The encoders: open_clip's vision transformer, modified ResNet and text transformer, with what the losses read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -9,6 +11,8 @@ from torch import Tensor, nn
 
 from metaclip_spark.clip_benchmark.augmentation.tokenizer import SpecialTokens, valid_tokens
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
 class ImageFeatures(NamedTuple):
@@ -59,6 +63,8 @@ class VisionTower(nn.Module):
         )
         self.tokens = self.body.grid_size[0] * self.body.grid_size[1]
         _start_blocks(self.body.transformer, size.vit_width, size.vit_layers)
+        if config.recipe.position_deviation is not None:
+            nn.init.normal_(self.body.positional_embedding, std=config.recipe.position_deviation)
         freeze(self.body.conv1)
 
     def forward(self, images: Tensor) -> ImageFeatures:
@@ -77,7 +83,7 @@ class VisionTower(nn.Module):
 
 
 class ResNetTower(nn.Module):
-    """CLIP's modified ResNet; pooled features from its attention pooling, the embedding from a projection."""
+    """CLIP's modified ResNet, whose attention pooling gives the embedding or what that is projected from."""
 
     def __init__(self, config: TrainingConfig) -> None:
         """Builds it with random weights."""
@@ -86,24 +92,29 @@ class ResNetTower(nn.Module):
         self.width = 32 * size.resnet_width
         self.body = ModifiedResNet(
             layers=list(size.resnet_layers),
-            output_dim=self.width,
+            output_dim=config.embedding_width if config.recipe.pools_to_embedding else self.width,
             heads=size.resnet_heads,
             image_size=config.pixels,
             width=size.resnet_width,
         )
         self.tokens = (config.pixels // 32) ** 2
-        self.projection = nn.Parameter(self.width**-0.5 * torch.randn(self.width, config.embedding_width))
+        self.projection = None
+        if not config.recipe.pools_to_embedding:
+            self.projection = nn.Parameter(self.width**-0.5 * torch.randn(self.width, config.embedding_width))
 
     def forward(self, images: Tensor) -> ImageFeatures:
         """Encodes (B, 3, H, W) images; the tokens are the last stage's feature map."""
         body = self.body
         grid = body.layer4(body.layer3(body.layer2(body.layer1(body.stem(images)))))
         pooled = body.attnpool(grid)
-        return ImageFeatures(pooled @ self.projection, pooled, grid.flatten(2).transpose(1, 2))
+        embedding = pooled if self.projection is None else pooled @ self.projection
+        return ImageFeatures(embedding, pooled, grid.flatten(2).transpose(1, 2))
 
     def freeze_embedding(self) -> None:
         """Leaves out of the training what only the global embedding needs."""
-        freeze(self.projection, self.body.attnpool)
+        freeze(self.body.attnpool)
+        if self.projection is not None:
+            freeze(self.projection)
 
 
 class TextTower(nn.Module):
@@ -139,6 +150,19 @@ class TextTower(nn.Module):
     def freeze_embedding(self) -> None:
         """Leaves out of the training what only the global embedding needs."""
         freeze(self.body.text_projection)
+
+
+@contextmanager
+def without_running_statistics(model: nn.Module) -> Iterator[None]:
+    """Lets batches be normalised without entering the running statistics."""
+    layers = [layer for layer in model.modules() if isinstance(layer, BATCH_NORMS) and layer.track_running_stats]
+    for layer in layers:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
 
 
 def freeze(*parts: nn.Module | nn.Parameter) -> None:

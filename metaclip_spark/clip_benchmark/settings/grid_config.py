@@ -28,6 +28,9 @@ from metaclip_spark.config.fields import (
 )
 from metaclip_spark.errors import InputError
 
+METHOD = 2
+"""Raised with every change after which the same settings give other figures, so that rows of both never meet."""
+
 
 @dataclass(frozen=True)
 class GridConfig:
@@ -51,7 +54,8 @@ class GridConfig:
         warmup_steps: Steps in which the learning rate rises.
         learning_rate: Peak; without it the preset's.
         weight_decay: Without it the preset's.
-        view_set: label_safe or paper.
+        view_set: distorting, label_safe or paper; without it distorting for shapes, whose outlines tell the classes,
+            and paper for other pictures.
         synonyms: WordNet's folder, for edited captions; without it no word is replaced.
         arm_share: Expected size of the balanced arm, as a share of the matched pairs; the other arms get as many pairs.
         processes: Processes of each training; more than one go through Spark's TorchDistributor.
@@ -81,7 +85,7 @@ class GridConfig:
     warmup_steps: NonNegativeInt = 20
     learning_rate: FinitePositive | None = None
     weight_decay: FiniteNonNegative | None = None
-    view_set: ViewSet = "label_safe"
+    view_set: ViewSet | None = None
     synonyms: str | None = field(default=None, metadata=PATH)
     arm_share: OpenUnitInterval = 0.4
     processes: PositiveInt = 1
@@ -104,6 +108,11 @@ class GridConfig:
             raise InputError(f"--synonyms {self.synonyms} is not there: install wordnet-base or leave the option out")
         for cell in self.cells():
             self.training(cell, Path("shards"), Path("checkpoints"))
+
+    @property
+    def views(self) -> ViewSet:
+        """The view set of all cells."""
+        return self.view_set or ("distorting" if self.data == "shapes" else "paper")
 
     def cells(self) -> list[Cell]:
         """The cells, by seed first."""
@@ -134,7 +143,7 @@ class GridConfig:
             model_size=cell.model_size,
             text_depth=cell.text_depth or None,
             preset=cell.preset,
-            view_set=self.view_set,
+            view_set=self.views,
             seed=cell.seed,
             steps=self.steps,
             batch_size=self.batch_size,
@@ -153,12 +162,13 @@ class GridConfig:
         """What all cells have in common and their figures depend on, JSON-ready."""
         # What is not given stands as it always did in rows of finished cells, whose settings must stay the same.
         return {
+            "method": METHOD,
             "steps": self.steps,
             "batch_size": self.batch_size or 0,
             "warmup_steps": self.warmup_steps,
             "learning_rate": self.learning_rate or 0.0,
             "weight_decay": -1.0 if self.weight_decay is None else self.weight_decay,
-            "view_set": self.view_set,
+            "view_set": self.views,
             "arm_share": self.arm_share,
             "processes": self.processes,
             "precision": self.precision,

@@ -1,6 +1,7 @@
 """What one training run is: every choice, checked once, and saved in each checkpoint."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
@@ -28,9 +29,12 @@ from metaclip_spark.errors import ConfigError
 
 ImageTower = Literal["vit", "resnet"]
 IMAGE_TOWERS: tuple[ImageTower, ...] = get_args(ImageTower)
-ViewSet = Literal["label_safe", "paper"]
+ViewSet = Literal["distorting", "label_safe", "paper"]
 Precision = Literal["float32", "bfloat16"]
 Device = Literal["cpu", "cuda"]
+FEWEST_SELECTED = 8
+"""Tokens that a share selects at least: fewer of a short caption would be chosen by chance while nothing is learnt."""
+
 _RESNET_STRIDE = 32
 
 
@@ -46,7 +50,8 @@ class TrainingConfig:
         model_size: unit, tiny, small or full.
         text_depth: Layers of the text transformer; without it the size's.
         preset: clean (one recipe for all) or published (the benchmark's, quirks included).
-        view_set: label_safe (no colour, mirror or word order changes) or paper.
+        view_set: paper (SLIP's and MoCo v2's), distorting (the same with crops of at least half of the picture), or
+            label_safe (no colour or mirror changes).
         seed: Of the start values, the order of the samples and each augmentation.
         steps: Length of the run, and of its learning rate's schedule.
         batch_size: Samples per process and step; without it the size's.
@@ -55,7 +60,8 @@ class TrainingConfig:
         learning_rate: Peak; without it the preset's.
         weight_decay: Without it the preset's.
         image_pixels: Side of the square images; without it the size's.
-        filip_topk: Tokens that FILIP selects: a number, or a share below 1; without it the size's.
+        filip_topk: Tokens that FILIP selects: a number, or a share below 1 of the valid ones, at least 8; without it a
+            quarter in clean, and the size's number in published.
         queue_size: Texts in DeCLIP's queue; without it the size's.
         synonyms: Folder with WordNet's data files, for edited captions; without it no word is replaced.
         processes: Number of processes; more than one exchange features by gloo (CPU) or nccl (GPU).
@@ -73,7 +79,7 @@ class TrainingConfig:
     model_size: ModelSizeName = "tiny"
     text_depth: PositiveInt | None = None
     preset: PresetName = "clean"
-    view_set: ViewSet = "label_safe"
+    view_set: ViewSet = "paper"
     seed: Annotated[int, integers(0, 2**63 - 1, "2^63 - 1")] = 0
     steps: PositiveInt = 300
     batch_size: PositiveInt | None = None
@@ -158,9 +164,9 @@ class TrainingConfig:
         return self.recipe.weight_decay if self.weight_decay is None else self.weight_decay
 
     def selected_tokens(self, tokens: int) -> int:
-        """How many of so many tokens FILIP selects: at least 1."""
-        wanted = float(self.size.filip_topk if self.filip_topk is None else self.filip_topk)
-        return max(1, min(tokens, int(wanted * tokens) if wanted < 1 else int(wanted)))
+        """How many of so many valid tokens FILIP selects."""
+        wanted = self.filip_topk or self.recipe.selected_share or self.size.filip_topk
+        return min(tokens, max(FEWEST_SELECTED, math.ceil(wanted * tokens)) if wanted < 1 else int(wanted))
 
     def result_options(self) -> dict[str, Any]:
         """The options that the result depends on, which a resumed run must have again."""

@@ -70,12 +70,23 @@ class Recipe:
         image_views: Kinds of the image views, in order.
         contrasted_images: Indices of the views that are contrasted with texts.
         contrasted_texts: Kinds of the texts that they are contrasted with.
+        first_view_normalises: Whether only the first image view enters the running statistics of batch normalisation,
+            which evaluation uses; the others, which look like no test picture, are normalised by their own.
+        bilinear: Whether pixels are interpolated from two neighbours a side, in place of four.
+        evaluated_share: Side of what an evaluation sees of a picture's middle square, as a share of the square's.
         masks_padding: Whether FILIP leaves padding out of the mean, the maximum and the selection.
+        selected_share: Share of a side's valid tokens that FILIP selects; None takes the model size's number of tokens.
+        averages_prompt_tokens: Whether FILIP's prompts of a class are averaged position by position, in place of the
+            mean over the prompts of their similarities (arXiv 2111.07783, section 3.1).
         waits_for_queue: Whether the neighbour term waits until the queue holds only real texts.
         gathers_queue: Whether the texts of all processes enter each queue, so that all queues are equal.
         ordinary_replacements: Whether a random replacement of a masked word is never a special token.
         decays_embeddings: Whether positions, the class embedding and attention biases decay as weights do.
         wide_embedding: Whether the embedding of the vision transformer is as wide as its blocks.
+        position_deviation: Standard deviation of the vision transformer's position embedding at the start; None takes
+            the root of one over its width.
+        pools_to_embedding: Whether the ResNet's attention pooling gives the embedding itself, where no head needs what
+            is projected to it.
     """
 
     learning_rate: float
@@ -85,12 +96,19 @@ class Recipe:
     image_views: tuple[str, ...]
     contrasted_images: tuple[int, ...]
     contrasted_texts: tuple[str, ...]
+    first_view_normalises: bool
+    bilinear: bool
+    evaluated_share: float
     masks_padding: bool
+    selected_share: float | None
+    averages_prompt_tokens: bool
     waits_for_queue: bool
     gathers_queue: bool
     ordinary_replacements: bool
     decays_embeddings: bool
     wide_embedding: bool
+    position_deviation: float | None
+    pools_to_embedding: bool
 
 
 PresetName = Literal["clean", "published"]
@@ -103,7 +121,8 @@ def recipe_of(name: PresetName, variant_name: VariantName) -> Recipe:
 
     In `clean` the first contrasted pair is the weak crop and the whole caption, for every variant; what a variant adds
     comes on top. In `published` DeCLIP, FILIP and DeFILIP contrast strong views with a masked caption, and SLIP and
-    FILIP use half the learning rate and five times the decay of the others.
+    FILIP use half the learning rate and five times the decay of the others; that learning rate is a sixth of the one
+    that SLIP's own authors advise.
     """
     variant = VARIANTS[variant_name]
     if name == "clean":
@@ -115,12 +134,19 @@ def recipe_of(name: PresetName, variant_name: VariantName) -> Recipe:
             image_views=_clean_views(variant),
             contrasted_images=(0, 1) if variant.many_views else (0,),
             contrasted_texts=(CAPTION, EDITED) if variant.many_views else (CAPTION,),
+            first_view_normalises=True,
+            bilinear=False,
+            evaluated_share=1.0,
             masks_padding=True,
+            selected_share=0.25,
+            averages_prompt_tokens=False,
             waits_for_queue=True,
             gathers_queue=True,
             ordinary_replacements=True,
             decays_embeddings=False,
             wide_embedding=False,
+            position_deviation=None,
+            pools_to_embedding=False,
         )
     other_rate = variant_name in {"slip", "filip"}
     return Recipe(
@@ -131,12 +157,19 @@ def recipe_of(name: PresetName, variant_name: VariantName) -> Recipe:
         image_views=_published_views(variant),
         contrasted_images=(0, 1) if variant.many_views else (0,),
         contrasted_texts=_published_texts(variant),
+        first_view_normalises=False,
+        bilinear=True,
+        evaluated_share=7 / 8,
         masks_padding=False,
+        selected_share=None,
+        averages_prompt_tokens=True,
         waits_for_queue=False,
         gathers_queue=False,
         ordinary_replacements=False,
         decays_embeddings=True,
         wide_embedding=variant_name == "filip",
+        position_deviation=0.01,
+        pools_to_embedding=not variant.simclr,
     )
 
 

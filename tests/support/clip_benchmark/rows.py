@@ -27,7 +27,7 @@ def made_up_row(cell, noise=0.0, **figures):
         "samples_seen": 19200,
         "learning_rate": 1e-3,
         "weight_decay": 0.1,
-        "view_set": "label_safe",
+        "view_set": "distorting",
         "image_views": ["weak"],
         "contrasted_texts": ["caption"],
         "log_scale_bounds": [0.0, 4.605170185988092],

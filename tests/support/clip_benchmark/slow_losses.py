@@ -53,13 +53,14 @@ def masked_words(logits, words):
 
 def selected(tokens, others, valid, others_valid, count):
     chosen = []
-    for own, other, own_valid, other_valid in zip(tokens, others, valid, others_valid, strict=True):
+    counts = [count] * len(tokens) if isinstance(count, int) else count
+    for own, other, own_valid, other_valid, wanted in zip(tokens, others, valid, others_valid, counts, strict=True):
         sums = []
         for place, token in enumerate(own):
-            agreement = sum(float(token @ one) for one, counts in zip(other, other_valid, strict=True) if counts)
+            agreement = sum(float(token @ one) for one, usable in zip(other, other_valid, strict=True) if usable)
             sums.append((agreement if own_valid[place] else -math.inf, -place))
         ranked = sorted(range(len(own)), key=lambda place: sums[place], reverse=True)
-        chosen.append(ranked[:count])
+        chosen.append(ranked[:wanted])
     return chosen
 
 

@@ -37,7 +37,7 @@ def test_a_row_per_cell_with_what_it_must_be_read_with(finished):
     }
     for row in rows:
         assert (row["preset"], row["steps"], row["samples_seen"]) == ("clean", 3, 24)
-        assert (row["learning_rate"], row["weight_decay"], row["view_set"]) == (1e-3, 0.1, "label_safe")
+        assert (row["learning_rate"], row["weight_decay"], row["view_set"]) == (1e-3, 0.1, "distorting")
         assert (row["items"], row["classes"], row["prompts"]) == (24, 6, 6)
         assert row["sampling_seed"] == row["seed"]
         assert len(row["correct"]) == 24
@@ -106,6 +106,7 @@ def test_the_page_says_what_was_measured(finished):
 
 def test_a_folder_may_hold_the_pool_and_another_grid_the_same_cells(finished, capsys):
     options = [*OPTIONS, "--data", str(finished / "data" / "shapes"), "--grid", "product", "--seeds", "1"]
+    options += ["--view-set", "distorting"]
     assert call(finished, *options, "--caption-kinds", "v1", "--arms", "random", "all") == 0
     shown, told = capsys.readouterr()
     assert shown.splitlines()[-1].endswith(" --arms random all --steps 6 --output OUTPUT")

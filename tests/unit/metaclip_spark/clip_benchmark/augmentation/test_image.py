@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,10 +80,11 @@ def test_label_safe_views_keep_colours_and_sides():
         assert right[2] > right[0], place
 
 
-def test_paper_views_mirror_grey_and_turn_colours_as_often_as_published():
+@pytest.mark.parametrize("view_set", ["paper", "distorting"])
+def test_views_mirror_grey_and_turn_colours_as_often_as_published(view_set):
     mirrored = grey = 0
     for place in range(1000):
-        view = random_view(half_red(), VIEWS["paper"][STRONG], 32, drawn(place)).astype(int)
+        view = random_view(half_red(), VIEWS[view_set][STRONG], 32, drawn(place)).astype(int)
         is_grey = np.abs(view - view.mean(axis=2, keepdims=True)).max() < 2
         grey += is_grey
         left = view[:, :4].mean(axis=(0, 1))
@@ -106,6 +108,18 @@ def test_crops_have_the_published_areas():
     assert 0.19 < min(shares) < 0.22
     # Areas above 3/4 are redrawn unless the aspect fits, so that the mean is below 0.6.
     assert 0.5 < np.mean(shares) < 0.6
+
+
+def test_distorting_views_are_those_of_the_paper_with_larger_crops():
+    assert replace(VIEWS["distorting"][STRONG], smallest_crop=0.2) == VIEWS["paper"][STRONG]
+
+
+def test_the_published_evaluation_sees_the_middle_of_the_square():
+    image = np.zeros((64, 128, 3), np.uint8)
+    image[2:62, 34:94] = 255
+    published = evaluation_view(28, share=7 / 8, resampling=Image.Resampling.BILINEAR)(Image.fromarray(image))
+    assert published.min() > 2
+    assert evaluation_view(28)(Image.fromarray(image)).min() < -1.5
 
 
 def test_the_evaluation_view_takes_the_middle():

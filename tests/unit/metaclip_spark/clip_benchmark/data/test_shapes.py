@@ -181,14 +181,16 @@ def viewed(view, count, generator):
 
 @pytest.fixture(scope="module")
 def known_views():
-    return viewed(VIEWS["label_safe"][WEAK], 140, np.random.default_rng(7))
+    known, classes = viewed(VIEWS["label_safe"][WEAK], 140, np.random.default_rng(7))
+    mirrored = known.reshape(len(known), 32, 32)[:, :, ::-1].reshape(len(known), -1)
+    return np.concatenate([known, mirrored]), np.concatenate([classes, classes])
 
 
-@pytest.mark.parametrize("kind", [WEAK, STRONG])
-def test_label_safe_image_views_keep_the_class(known_views, kind):
-    """The known view that is most alike, or most alike as a negative, has the class of a new view's picture."""
+@pytest.mark.parametrize(("view_set", "kind"), [("label_safe", STRONG), ("distorting", WEAK), ("distorting", STRONG)])
+def test_image_views_keep_the_class(known_views, view_set, kind):
+    """The known view that is most alike, mirrored or as a negative, has the class of a new view's picture."""
     known, classes = known_views
-    new, expected = viewed(VIEWS["label_safe"][kind], 10, np.random.default_rng(8))
+    new, expected = viewed(VIEWS[view_set][kind], 10, np.random.default_rng(8))
     told = classes[np.abs(new @ known.T).argmax(axis=1)]
     assert (told == expected).mean() > 0.9
     # The test can fail: crops of a fifth of the picture, as the paper's, lose the outline.

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from metaclip_spark.clip_benchmark.augmentation.image import evaluation_view
 from metaclip_spark.clip_benchmark.data.shapes import make_shapes
 from metaclip_spark.clip_benchmark.evaluation.evaluate import (
     TestSplit,
+    class_scores,
     class_side,
     evaluate,
     evaluating,
@@ -23,6 +25,7 @@ from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.model.towers import ImageFeatures, TextFeatures
 from metaclip_spark.clip_benchmark.settings.data_config import ShapesConfig
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.settings.variants import recipe_of
 from metaclip_spark.errors import InputError
 
 WORDS = 7
@@ -96,22 +99,32 @@ def test_global_zero_shot_equals_the_slow_version(split):
             assert found[number, index] == pytest.approx(float(image @ whole), abs=1e-5)
 
 
-@pytest.mark.parametrize("masks_padding", [True, False])
-def test_token_wise_zero_shot_equals_the_slow_version(split, masks_padding):
+def token_wise_scores(split, preset):
     model = Drawn(scores_tokens=True)
-    found = images_to_texts(
-        image_side(model, split.images, "cpu")[0], class_side(model, split, "cpu", masks_padding=masks_padding)
-    ).numpy()
+    images, _ = image_side(model, split.images, "cpu")
+    return model, class_scores(model, images, split, recipe_of(preset, "filip"), "cpu").numpy()
+
+
+def test_token_wise_zero_shot_is_the_mean_over_the_prompts_of_their_similarities(split):
+    model, found = token_wise_scores(split, "clean")
     for index, name in enumerate(CLASSES):
-        prompts = [slow_tokens(model, template.format(name), masks_padding) for template in TEMPLATES]
-        positions = sorted({position for prompt in prompts for position in prompt})
-        mean = {p: sum(prompt.get(p, np.zeros(4)) for prompt in prompts) / len(prompts) for p in positions}
-        frobenius = math.sqrt(sum(float(x) ** 2 for row in mean.values() for x in row))
+        prompts = [slow_tokens(model, template.format(name), masks_padding=True).values() for template in TEMPLATES]
         for number in range(len(split.images)):
             patches = slow_patches(split.images, number)
-            score = np.mean([max(float(patch @ mean[p]) / frobenius for p in positions) for patch in patches])
-            # The Frobenius norm is that of the published evaluation; ours is the same times the root of the count.
-            assert found[number, index] == pytest.approx(score * math.sqrt(len(positions)), abs=1e-5)
+            of_prompts = [np.mean([max(float(p @ token) for token in prompt) for p in patches]) for prompt in prompts]
+            assert found[number, index] == pytest.approx(np.mean(of_prompts), abs=1e-5)
+
+
+def test_the_published_token_wise_zero_shot_averages_prompts_position_by_position(split):
+    model, found = token_wise_scores(split, "published")
+    for index, name in enumerate(CLASSES):
+        prompts = [slow_tokens(model, template.format(name), masks_padding=False) for template in TEMPLATES]
+        mean = [sum(prompt[position] for prompt in prompts) / len(prompts) for position in range(WORDS)]
+        frobenius = math.sqrt(sum(float(x) ** 2 for row in mean for x in row))
+        for number in range(len(split.images)):
+            patches = slow_patches(split.images, number)
+            score = np.mean([max(float(patch @ row) / frobenius for row in mean) for patch in patches])
+            assert found[number, index] == pytest.approx(score, abs=1e-5)
 
 
 def test_token_wise_retrieval_equals_the_slow_version(split):
@@ -170,7 +183,7 @@ def pool(tmp_path_factory):
 
 
 def test_a_model_that_reads_the_answer_scores_one_and_each_wrong_class_costs_its_share(pool, monkeypatch):
-    split = load_test_split(pool.folder / "test", 32)
+    split = load_test_split(pool.folder / "test", evaluation_view(32))
     assert split.images.shape == (24, 3, 32, 32)
     model = ContrastiveModel(TrainingConfig(variant="clip", train_shards="x", output="x", model_size="unit"))
     named = zip(split.images, split.labels, strict=True)
@@ -190,7 +203,7 @@ def test_a_model_that_reads_the_answer_scores_one_and_each_wrong_class_costs_its
     monkeypatch.setattr(model, "encode_image", encode_image)
     monkeypatch.setattr(model, "tokenize", Texts)
     monkeypatch.setattr(model, "encode_text", encode_text)
-    found = evaluate(model, pool.folder / "test", 32)
+    found = evaluate(model, pool.folder / "test", 32, recipe_of("clean", "clip"))
     assert (found.items, found.classes, found.prompts) == (24, 6, 6)
     assert found.top1 == pytest.approx(20 / 24)
     assert found.macro_top1 == pytest.approx(5 / 6)
@@ -212,9 +225,9 @@ def test_evaluation_repeats_to_the_bit_and_leaves_the_mode(pool, variant, tower)
     torch.manual_seed(0)
     config = TrainingConfig(variant=variant, train_shards="x", output="x", model_size="unit", image_tower=tower)
     model = ContrastiveModel(config).train()
-    found = evaluate(model, pool.folder / "test", config.pixels)
+    found = evaluate(model, pool.folder / "test", config.pixels, config.recipe)
     assert model.training
-    assert found == evaluate(model, pool.folder / "test", config.pixels)
+    assert found == evaluate(model, pool.folder / "test", config.pixels, config.recipe)
     assert 0 <= found.top1 <= found.top5 <= 1
 
 
@@ -223,12 +236,12 @@ def test_a_test_split_that_lacks_something_is_refused(pool, tmp_path):
     shutil.copytree(pool.folder / "test", folder)
     (folder / "templates.txt").unlink()
     with pytest.raises(InputError, match=r"templates\.txt is missing"):
-        load_test_split(folder, 32)
+        load_test_split(folder, evaluation_view(32))
     shutil.copy(pool.folder / "test" / "templates.txt", folder)
     (folder / "classnames.txt").write_text("star\n")
     with pytest.raises(InputError, match="not one of 1 classes"):
-        load_test_split(folder, 32)
+        load_test_split(folder, evaluation_view(32))
     content = (folder / "00000.tar").read_bytes()
     (folder / "00000.tar").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="make"):
-        load_test_split(folder, 32)
+        load_test_split(folder, evaluation_view(32))

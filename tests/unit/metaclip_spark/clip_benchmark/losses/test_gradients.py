@@ -50,17 +50,19 @@ def test_each_term_reaches_exactly_its_parameters(config, variant, tower, preset
     terms = run.objective(inputs_of(run.batches[0], "cpu"))
     assert set(terms) == set(VARIANTS[variant].terms())
     model = run.objective.model
+    # There the attention pooling gives the embedding.
+    missing = {"image projection"} if (tower, preset) == ("resnet", "published") and variant != "slip" else set()
     for name, value in terms.items():
         model.zero_grad(set_to_none=True)
         value.backward(retain_graph=True)
         reached = {part for part, parameter in model.named_parameters() if parameter.grad is not None}
         groups = {group_of(part, tower) for part in reached}
-        assert groups == REACHED[name]
+        assert groups == REACHED[name] - missing
         whole = {part for part, _ in model.named_parameters() if group_of(part, tower) in groups}
         assert reached == whole
         moved = {group_of(part, tower) for part in reached if model.get_parameter(part).grad.abs().sum() > 0}
         assert moved == groups
-    every = set().union(*(REACHED[name] for name in terms))
+    every = set().union(*(REACHED[name] for name in terms)) - missing
     trained = {group_of(part, tower) for part, parameter in model.named_parameters() if parameter.requires_grad}
     # What no term reaches is frozen: processes that exchange gradients would wait for it.
     assert trained == every

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.report.published import RECIPES, published_table
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
@@ -14,11 +15,9 @@ from metaclip_spark.clip_benchmark.training.train import TOTAL
 from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.stores.session import get_session
 
-YFCC15M_RECIPE = RECIPES / "yfcc15m_vit_b32.yaml"
 
-
-def recipe(*options):
-    (config,) = parse_configs(["--config", str(YFCC15M_RECIPE), *options], "test", TrainingConfig)
+def recipe(*options, tower="vit_b32"):
+    (config,) = parse_configs(["--config", str(RECIPES / f"yfcc15m_{tower}.yaml"), *options], "test", TrainingConfig)
     return config
 
 
@@ -30,16 +29,30 @@ def spark():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_recipe_validates_whole(variant):
-    config = recipe("--variant", variant)
+@pytest.mark.parametrize("tower", ["vit_b32", "r50"])
+def test_the_recipe_validates_whole(variant, tower):
+    config = recipe("--variant", variant, tower=tower)
     assert config.samples_per_step == 4096
     assert config.steps == 128_001
     assert config.pixels == 224
     assert config.queue_entries == 65_536
-    assert config.embedding_width == (768 if variant == "filip" else 512)
+    assert config.embedding_width == (1024 if tower == "r50" else 768 if variant == "filip" else 512)
     half = variant in {"slip", "filip"}
     assert (config.peak_learning_rate, config.decay) == ((5e-4, 0.5) if half else (1e-3, 0.1))
     assert config.selected_tokens(49) == 16
+
+
+def test_the_towers_of_the_published_preset_are_those_of_its_code(config):
+    published = ContrastiveModel(config("clip", preset="published"))
+    assert 0.009 < published.image_tower.body.positional_embedding.std() < 0.011
+    resnet = ContrastiveModel(config("clip", preset="published", image_tower="resnet"))
+    images = torch.zeros(2, 3, 64, 64)
+    features = resnet.eval().encode_image(images)
+    assert features.embedding is features.pooled
+    assert features.embedding.shape == (2, 32)
+    slip = ContrastiveModel(config("slip", preset="published", image_tower="resnet")).eval().encode_image(images)
+    # SimCLR's head reads what the embedding is projected from.
+    assert slip.pooled.shape == (2, 256)
 
 
 def test_the_published_figures_name_their_conditions():

@@ -1,4 +1,4 @@
-"""What a benchmark is asked for, and what earlier versions made of the same command."""
+"""What a benchmark is asked for."""
 
 import pytest
 
@@ -9,10 +9,20 @@ from metaclip_spark.config.fields import digest
 from metaclip_spark.errors import ConfigError
 
 
-def test_a_grid_of_an_earlier_version_can_be_continued():
-    # The digest of the same command, and so of the rows of its cells, before options could be None.
-    settings = GridConfig(output="benchmark").shared_settings()
+def test_cells_of_an_earlier_method_are_not_taken_over():
+    # The digest of the same settings where FILIP's prompts were averaged position by position.
+    settings = GridConfig(output="benchmark", view_set="label_safe").shared_settings()
+    assert digest(settings) != "1c84c7f4785652ee893c03d044f41373d57ae9bba598eda4f384b5ebe1a61a5c"
+    del settings["method"]
     assert digest(settings) == "1c84c7f4785652ee893c03d044f41373d57ae9bba598eda4f384b5ebe1a61a5c"
+
+
+def test_the_views_are_those_that_the_pictures_allow():
+    assert [GridConfig(output="benchmark", data=data).views for data in ("shapes", "drawings", "folder")] == [
+        "distorting",
+        "paper",
+        "paper",
+    ]
 
 
 def test_what_is_given_changes_the_settings():

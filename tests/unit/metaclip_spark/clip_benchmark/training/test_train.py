@@ -30,7 +30,8 @@ def test_terms_start_at_a_guess_and_fall(config, variant, tower):
         # Above the guess, since the scale of 14.3 makes chance similarities matter.
         assert name not in starts or guess - 0.1 < starts[name] < guess + 1.5
     if "simclr" in starts:
-        assert starts["simclr"] < math.log(2 * BATCH - 1) + 0.5
+        # A temperature of 0.1 makes chance similarities matter here, too.
+        assert starts["simclr"] < math.log(2 * BATCH - 1) + 2
     if "masked_words" in starts:
         assert abs(starts["masked_words"] - math.log(VOCABULARY)) < 1
     if "simsiam" in starts:
