@@ -154,11 +154,14 @@ class HadoopStore:
                 raise FileNotFoundError(
                     f"there is no bucket {without_credentials(self._bucket)}: make it, or correct the URL"
                 ) from None
-            kind = error.java_exception.getClass().getSimpleName()
+            kind, *causes = (each.getClass().getSimpleName() for each in _with_causes(error.java_exception))
             told = f"{shown}: {self._said_by(error)} ({kind})"
             if kind in _OVER_QUOTA:
                 raise OSError(errno.EDQUOT, told, self._shown) from None
-            raise (google_connector.ERRORS.get(status) or _ERRORS.get(kind, OSError))(told) from None
+            # Google's connector wraps what the network said.
+            unreachable = any(_ERRORS.get(cause) is ConnectionError for cause in causes)
+            usual = ConnectionError if unreachable else OSError
+            raise (google_connector.ERRORS.get(status) or _ERRORS.get(kind, usual))(told) from None
         except PySparkException as error:
             raise OSError(f"{shown}: {self._said_by(error)}") from None
         except Py4JError as error:
