@@ -9,9 +9,8 @@ from pathlib import PurePosixPath
 
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.inputs.files import resolve_files
+from metaclip_spark.metadata_builder.wordnet_files import DATA_FILES
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive
-
-DATA_FILES = ("data.noun", "data.verb", "data.adj", "data.adv")
 
 _VERSION = re.compile(r"WordNet (\d+\.\d+)")
 _ADJECTIVE_MARKER = re.compile(r"\((?:a|p|ip)\)$")

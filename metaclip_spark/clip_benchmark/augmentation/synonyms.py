@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from metaclip_spark.errors import ConfigError, InputError
-from metaclip_spark.metadata_builder.wordnet import DATA_FILES
+from metaclip_spark.metadata_builder.wordnet_files import DATA_FILES
 
 _WORD_COUNT_FIELD = 3
 

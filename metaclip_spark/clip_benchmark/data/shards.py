@@ -15,7 +15,7 @@ from typing import Any
 
 from metaclip_spark.clip_benchmark.settings.data_config import SAMPLES_PER_SHARD
 from metaclip_spark.errors import InputError
-from metaclip_spark.stores.storage import Storage
+from metaclip_spark.stores.local_store import LocalStore
 
 INDEX_FILE = "shards.json"
 IMAGE_EXTENSIONS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
@@ -55,7 +55,8 @@ def write_shards(
                 number += 1
         shards.append({"name": name, "samples": number - before})
     index = {"samples": number, "shards": shards, "lost": dict(sorted(lost.items()))}
-    Storage(str(folder)).put_json(INDEX_FILE, index)
+    # Not by `Storage`, which knows all stores: training reads shards where neither Spark nor a store's client is.
+    LocalStore(folder.absolute()).put(INDEX_FILE, json.dumps(index, indent=1, ensure_ascii=False).encode())
     return number
 
 
