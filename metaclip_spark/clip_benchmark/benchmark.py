@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from pyspark.sql import SparkSession
 
 from metaclip_spark.clip_benchmark.cells import read_rows, run_cells
@@ -25,6 +26,7 @@ from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.training.checkpoints import load_model
 from metaclip_spark.clip_benchmark.training.distributed import train_distributed
+from metaclip_spark.clip_benchmark.training.processes import processor_of
 from metaclip_spark.clip_benchmark.training.result import TrainingResult
 from metaclip_spark.clip_benchmark.training.train import train
 from metaclip_spark.errors import counted, percent
@@ -170,6 +172,10 @@ def conditions(config: TrainingConfig, shards: Path) -> dict[str, Any]:
         "sampling_seed": config.seed,
         "processes": config.processes,
         "precision": config.precision,
+        "device": config.device,
+        "processor": processor_of(config.device),
+        "torch": torch.__version__,
+        "threads": config.threads,
     }
 
 
@@ -184,6 +190,7 @@ def _figures(trained: TrainingResult) -> dict[str, Any]:
         "samples_per_second": trained.samples_per_second,
         "losses": losses,
         "diagnostics": trained.diagnostics,
+        "view_maker": trained.view_maker,
     }
 
 

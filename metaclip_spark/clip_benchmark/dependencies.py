@@ -1,4 +1,4 @@
-"""Whether the extra `benchmark` is installed: without it a job can still show its help and check its options."""
+"""Whether what a job needs is installed: without it a job can still show its help and check its options."""
 
 import importlib.util
 
@@ -14,3 +14,10 @@ def require_extra() -> None:
         raise ConfigError(
             f"the CLIP benchmark needs {', '.join(missing)}: pip install 'metaclip-spark[spark,benchmark]'"
         )
+
+
+def require_trackers(tensorboard: str | None, wandb: str | None) -> None:
+    """Checks for the packages of the trackers that are asked for, which no extra brings."""
+    for package, asked in (("tensorboard", tensorboard), ("wandb", wandb)):
+        if asked is not None and importlib.util.find_spec(package) is None:
+            raise ConfigError(f"--{package} is {asked}, but {package} is not installed: pip install {package}")

@@ -3,7 +3,7 @@
 import shlex
 from itertools import pairwise
 
-from metaclip_spark.clip_benchmark.dependencies import require_extra
+from metaclip_spark.clip_benchmark.dependencies import require_extra, require_trackers
 from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig, ShapesConfig, ShardsConfig
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.commands.show import next_command, show
@@ -26,9 +26,12 @@ def make_shards(config: ShardsConfig) -> None:
 def benchmark_clip(grid: GridConfig, shapes: ShapesConfig, drawings: DrawingsConfig) -> None:
     """Train CLIP, SLIP, FILIP, DeCLIP and DeFILIP on arms of a pool, evaluate them, and write a page that compares."""
     require_extra()
+    require_trackers(grid.tensorboard, grid.wandb)
     from metaclip_spark.clip_benchmark.benchmark import Benchmark, open_data
     from metaclip_spark.clip_benchmark.report.html import not_learnt, summary_lines, write_report
+    from metaclip_spark.clip_benchmark.training.processes import check_device
 
+    check_device(grid.device)
     benchmark = Benchmark(grid, open_data(grid, shapes, drawings))
     rows = benchmark.run()
     failed = not_learnt(rows)

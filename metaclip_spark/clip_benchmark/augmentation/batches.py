@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ class Batch:
     """One step's samples of one process.
 
     Attributes:
-        images: For each image view (B, H, W, 3) uint8.
+        images: For each image view (B, H, W, 3) uint8, on the host or, where it was made there, on the device.
         texts: Kind of text -> (B, T) token ids.
         labels: (B, T) the masked words' ids, -100 elsewhere; None where nothing is masked.
         samples: (B,) the samples' indices.
@@ -57,7 +58,7 @@ class Batches(Dataset[Batch]):
         self._order = SampleOrder(len(folder), config.seed)
         self._vocabulary = Vocabulary(config.size.context_length)
         self._kinds = text_kinds(config)
-        self._synonyms: Synonyms = NoSynonyms() if config.synonyms is None else WordNetSynonyms(config.synonyms)
+        self._synonyms = synonyms_of(config)
         self._protected = protection(config, folder)
 
     def __getitem__(self, step: int) -> Batch:
@@ -127,6 +128,11 @@ def text_kinds(config: TrainingConfig) -> tuple[str, ...]:
     return tuple(kind for kind in (CAPTION, EDITED, MASKED) if kind in wanted)
 
 
+def synonyms_of(config: TrainingConfig) -> Synonyms:
+    """The source of synonyms for edited captions."""
+    return NoSynonyms() if config.synonyms is None else WordNetSynonyms(config.synonyms)
+
+
 def protection(config: TrainingConfig, folder: ShardFolder) -> Protected:
     """Tells which words an edit must not touch.
 
@@ -138,9 +144,16 @@ def protection(config: TrainingConfig, folder: ShardFolder) -> Protected:
     return protects_content if words is None else words.__contains__
 
 
-def batches_from(config: TrainingConfig, batches: Batches, first_step: int, end_step: int) -> Iterator[Batch]:
+class StepBatches(Protocol):
+    """The batch of each step, by the step's number."""
+
+    def __getitem__(self, step: int) -> Batch:
+        """Makes a step's batch."""
+
+
+def batches_from(config: TrainingConfig, batches: StepBatches, first_step: int, end_step: int) -> Iterator[Batch]:
     """Makes the batches up to `end_step`, in worker processes where the configuration asks for them."""
-    if not config.loader_workers:
+    if not config.loader_workers or not isinstance(batches, Batches):
         for step in range(first_step, end_step):
             yield batches[step]
         return
@@ -151,6 +164,13 @@ def batches_from(config: TrainingConfig, batches: Batches, first_step: int, end_
         num_workers=config.loader_workers,
         collate_fn=_as_made,
     )
+
+
+def sent(values: Tensor, device: str) -> Tensor:
+    """Sends a tensor to a device, from pinned memory to a GPU: only from there does nobody wait for the transfer."""
+    if device == "cpu" or values.device.type != "cpu":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 def _as_made(batch: Batch) -> Batch:

@@ -23,9 +23,9 @@ CHANNEL_MEANS = (0.485, 0.456, 0.406)
 CHANNEL_DEVIATIONS = (0.229, 0.224, 0.225)
 """ImageNet's, of values from 0 to 1."""
 
-_ASPECTS = (3 / 4, 4 / 3)
-_CROP_ATTEMPTS = 10
-_PAPER_PIXELS = 224
+ASPECTS = (3 / 4, 4 / 3)
+CROP_ATTEMPTS = 10
+PAPER_PIXELS = 224
 _HUES = 256
 
 
@@ -101,7 +101,7 @@ def random_view(
     if view.grey_chance and generator.random() < view.grey_chance:
         made = ImageOps.grayscale(made).convert("RGB")
     if view.blur_chance and generator.random() < view.blur_chance:
-        sigma = generator.uniform(*view.blur_sigma) * pixels / _PAPER_PIXELS
+        sigma = generator.uniform(*view.blur_sigma) * pixels / PAPER_PIXELS
         made = made.filter(ImageFilter.GaussianBlur(sigma))
     if view.mirror_chance and generator.random() < view.mirror_chance:
         made = ImageOps.mirror(made)
@@ -112,15 +112,15 @@ def random_box(
     width: int, height: int, smallest_share: float, generator: np.random.Generator
 ) -> tuple[float, float, float, float]:
     """Draws a part of an image, with the distribution of torchvision's RandomResizedCrop."""
-    for _ in range(_CROP_ATTEMPTS):
+    for _ in range(CROP_ATTEMPTS):
         area = width * height * generator.uniform(smallest_share, 1.0)
-        aspect = math.exp(generator.uniform(math.log(_ASPECTS[0]), math.log(_ASPECTS[1])))
+        aspect = math.exp(generator.uniform(math.log(ASPECTS[0]), math.log(ASPECTS[1])))
         wide, high = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < wide <= width and 0 < high <= height:
             left, upper = (int(generator.integers(free + 1)) for free in (width - wide, height - high))
             return float(left), float(upper), float(left + wide), float(upper + high)
-    wide = min(width, round(height * _ASPECTS[1]))
-    high = min(height, round(width / _ASPECTS[0]))
+    wide = min(width, round(height * ASPECTS[1]))
+    high = min(height, round(width / ASPECTS[0]))
     left, upper = (width - wide) // 2, (height - high) // 2
     return float(left), float(upper), float(left + wide), float(upper + high)
 

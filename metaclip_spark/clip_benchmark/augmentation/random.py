@@ -14,6 +14,8 @@ class Purpose(IntEnum):
     MASK = 3
     IMAGE_VIEW = 4
     """The first view's; the second has the next number, and so on."""
+    EDIT_CHOICE = 100
+    """Which of the prepared edits of a caption is taken; above all views."""
 
 
 def generator_for(seed: int, purpose: int, position: int) -> np.random.Generator:

@@ -1,15 +1,34 @@
 """Which sample is trained on when: permutations of all samples, each a function of the seed and the epoch."""
 
 from collections import Counter
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator_for
-from metaclip_spark.clip_benchmark.data.samples import Sample, ShardFolder
+from metaclip_spark.clip_benchmark.data.samples import LostSample
 from metaclip_spark.errors import InputError
 
 _REPLACEMENTS = 100
+
+Read = TypeVar("Read")
+Read_co = TypeVar("Read_co", covariant=True)
+
+
+class Samples(Protocol[Read_co]):
+    """Samples by their index."""
+
+    @property
+    def folder(self) -> Path:
+        """Where they come from."""
+
+    def __len__(self) -> int:
+        """The number of samples."""
+
+    def read(self, index: int) -> Read_co | LostSample:
+        """Reads a sample, or tells why it is lost."""
 
 
 class SampleOrder:
@@ -31,17 +50,17 @@ class SampleOrder:
         return int(self._permutations[epoch][within])
 
 
-def draw_sample(folder: ShardFolder, order: SampleOrder, seed: int, position: int, lost: Counter[str]) -> Sample:
+def draw_sample(samples: Samples[Read], order: SampleOrder, seed: int, position: int, lost: Counter[str]) -> Read:
     """Reads the sample at a position; where it is lost, which is counted, another that seed and position tell."""
     index = order.index_at(position)
     replacements = None
     for _ in range(_REPLACEMENTS):
-        sample = folder.read(index)
-        if isinstance(sample, Sample):
+        sample = samples.read(index)
+        if not isinstance(sample, LostSample):
             return sample
         lost[sample.reason] += 1
         replacements = replacements or generator_for(seed, Purpose.REPLACEMENT, position)
-        index = int(replacements.integers(len(folder)))
+        index = int(replacements.integers(len(samples)))
     raise InputError(
-        f"{_REPLACEMENTS} samples of {folder.folder} in a row cannot be used ({dict(lost)}): make it again"
+        f"{_REPLACEMENTS} samples of {samples.folder} in a row cannot be used ({dict(lost)}): make it again"
     )

@@ -71,22 +71,22 @@ def mask_words(
     """Masks 15% of the words: four of five become the mask, one of ten another word, one of ten stays.
 
     Args:
-        ids: (T,) token ids from start to end token, then padding.
+        ids: (T,) token ids from start to end token, then padding; or (B, T), those of several texts.
         special: The special tokens' ids.
         generator: Draws the numbers.
         ordinary_replacements: Whether a random word is never a special token.
 
     Returns:
-        The masked ids (T,), and the labels (T,): the id that stood at a masked position, `IGNORE_INDEX` elsewhere.
-        Start, end, mask and padding are never masked.
+        The masked ids, and the labels, both in the form of `ids`: the id that stood at a masked position,
+        `IGNORE_INDEX` elsewhere. Start, end, mask and padding are never masked.
     """
-    end = int(np.argmax(ids == special.end))
-    chosen = generator.random(len(ids)) < _MASKED_SHARE
-    fate = generator.random(len(ids))
+    end = np.argmax(ids == special.end, axis=-1)[..., None]
+    chosen = generator.random(ids.shape) < _MASKED_SHARE
+    fate = generator.random(ids.shape)
     replacements = generator.integers(
-        special.start if ordinary_replacements else special.vocabulary_size, size=len(ids)
+        special.start if ordinary_replacements else special.vocabulary_size, size=ids.shape
     )
-    chosen &= (np.arange(len(ids)) < end) & (ids < special.start)
+    chosen &= (np.arange(ids.shape[-1]) < end) & (ids < special.start)
     masked = np.where(chosen & (fate < _MASK_SHARE), special.mask, ids)
     random_word = chosen & (fate >= _MASK_SHARE) & (fate < _MASK_SHARE + _RANDOM_SHARE)
     return np.where(random_word, replacements, masked), np.where(chosen, ids, IGNORE_INDEX)

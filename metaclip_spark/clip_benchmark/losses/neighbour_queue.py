@@ -25,7 +25,14 @@ class Neighbours:
 
 
 class NeighbourQueue:
-    """First in, first out; no parameter and no buffer of a model, so that nothing synchronises or trains it."""
+    """First in, first out; no parameter and no buffer of a model, so that nothing synchronises or trains it.
+
+    Attributes:
+        embeddings: (entries, D) unit vectors.
+        samples: (entries,) the index of the sample that each came from, `UNKNOWN_SAMPLE` for a start value.
+        next_index: The entry that the next text replaces.
+        entered: Texts that have entered so far.
+    """
 
     def __init__(self, entries: int, width: int, seed: int, device: torch.device | str = "cpu") -> None:
         """Fills the queue with random unit vectors, drawn by the seed."""
@@ -34,11 +41,12 @@ class NeighbourQueue:
         self.embeddings = start.to(device)
         self.samples = torch.full((entries,), UNKNOWN_SAMPLE, dtype=torch.long, device=device)
         self.next_index = 0
+        self.entered = 0
 
     @property
     def full(self) -> bool:
-        """Whether every start value was replaced by a text."""
-        return bool((self.samples != UNKNOWN_SAMPLE).all())
+        """Whether every start value was replaced by a text; a counter tells it, since a look would wait for a GPU."""
+        return self.entered >= len(self.samples)
 
     @torch.no_grad()
     def nearest(self, texts: Tensor) -> Neighbours:
@@ -60,6 +68,7 @@ class NeighbourQueue:
         self.embeddings[indices] = texts[first:].detach().to(self.embeddings.dtype)
         self.samples[indices] = samples[first:].to(self.samples.device)
         self.next_index = (self.next_index + len(texts)) % entries
+        self.entered += len(texts)
 
     def state_dict(self) -> dict[str, Tensor | int]:
         """What a checkpoint keeps."""
@@ -70,3 +79,5 @@ class NeighbourQueue:
         self.embeddings.copy_(torch.as_tensor(state["embeddings"]))
         self.samples.copy_(torch.as_tensor(state["samples"]))
         self.next_index = int(state["next_place"])
+        # Entries are filled in order, so that those which are filled are as many as have entered, up to all of them.
+        self.entered = int((self.samples != UNKNOWN_SAMPLE).sum())

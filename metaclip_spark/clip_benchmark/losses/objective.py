@@ -27,32 +27,37 @@ class Inputs:
         texts: Kind of text -> (B, T) token ids.
         labels: (B, T) the masked words' ids, -100 elsewhere; None where nothing is masked.
         samples: (B,) the samples' indices.
+        asked: (M,) positions of the masked words among all B T, if they are known; to find them is to wait for the
+            device.
     """
 
     images: tuple[Tensor, ...]
     texts: Mapping[str, Tensor]
     labels: Tensor | None
     samples: Tensor
+    asked: Tensor | None = None
 
 
 @dataclass
 class StepNotes:
-    """What a step tells beside its losses.
+    """What a step tells beside its losses; numbers that are tensors stay on the device until they are read.
 
     Attributes:
         queue_texts: For each contrasted text (B, D), to enter the queue after the step.
         neighbours: Neighbours that were looked up.
-        stale_neighbours: Those of them that are an earlier embedding of the same sample.
+        stale_neighbours: Number of those that are an earlier embedding of the same sample, a tensor of one number;
+            None where none were looked up.
         skipped_terms: Terms that this step could not compute.
         embedding_deviation: Mean standard deviation of the unit image embeddings' coordinates, times the root of
-            their width: about 1 where they spread, 0 where they collapsed.
+            their width: about 1 where they spread, 0 where they collapsed. A tensor of one number; None where it was
+            not measured.
     """
 
     queue_texts: list[Tensor] = field(default_factory=list)
     neighbours: int = 0
-    stale_neighbours: int = 0
+    stale_neighbours: Tensor | None = None
     skipped_terms: list[str] = field(default_factory=list)
-    embedding_deviation: float = 0.0
+    embedding_deviation: Tensor | None = None
 
 
 class Objective(nn.Module):
@@ -62,6 +67,7 @@ class Objective(nn.Module):
         queue: DeCLIP's queue; None where the variant has none.
         term_weights: The variant's row of weights.
         notes: Of the last step.
+        measures_spread: Whether the next step measures how far embeddings spread.
     """
 
     def __init__(self, config: TrainingConfig, model: ContrastiveModel, queue: NeighbourQueue | None) -> None:
@@ -70,6 +76,7 @@ class Objective(nn.Module):
         self.model = model
         self.queue = queue
         self.notes = StepNotes()
+        self.measures_spread = True
         self._config = config
         self.term_weights = config.weights
         self._recipe = config.recipe
@@ -122,7 +129,8 @@ class Objective(nn.Module):
         terms: dict[str, Tensor] = {}
         contrasted = [images[index] for index in self._recipe.contrasted_images]
         captions = [texts[kind] for kind in self._recipe.contrasted_texts]
-        self._note_spread(contrasted[0])
+        if self.measures_spread:
+            self._note_spread(contrasted[0])
         if self.term_weights.contrast:
             terms.update(self._contrast_terms(contrasted, captions, inputs))
         if self.term_weights.simclr:
@@ -130,7 +138,7 @@ class Objective(nn.Module):
         if self.term_weights.simsiam:
             terms["simsiam"] = self._simsiam(contrasted)
         if self.term_weights.masked_words:
-            terms["masked_words"] = self._masked_words(texts[MASKED], inputs.labels)
+            terms["masked_words"] = self._masked_words(texts[MASKED], inputs)
         if self.term_weights.tokens:
             terms["tokens"] = self._token_contrast(contrasted[0], captions[0])
         return terms
@@ -154,7 +162,7 @@ class Objective(nn.Module):
             return 0 * images.own[0].sum()
         found = [queue.nearest(text.detach()) for text in texts.own]
         self.notes.neighbours = sum(len(neighbours.samples) for neighbours in found)
-        self.notes.stale_neighbours = sum(int((neighbours.samples == samples).sum()) for neighbours in found)
+        self.notes.stale_neighbours = torch.stack([neighbours.samples == samples for neighbours in found]).sum()
         everywhere = [all_gather_detached(neighbours.embeddings) for neighbours in found]
         return supervision.neighbour_contrast(images.own, everywhere, scale, rank() * len(samples))
 
@@ -169,14 +177,15 @@ class Objective(nn.Module):
         predicted = [self.model.simsiam_predictor(projection) for projection in projected]
         return supervision.negative_cosine(predicted, projected)
 
-    def _masked_words(self, text: TextFeatures, labels: Tensor | None) -> Tensor:
-        if labels is None:
+    def _masked_words(self, text: TextFeatures, inputs: Inputs) -> Tensor:
+        if inputs.labels is None:
             raise ValueError("the batch has no masked words: give labels")
-        asked = labels != IGNORE_INDEX
-        if not asked.any():
+        asked = asked_positions(inputs.labels) if inputs.asked is None else inputs.asked
+        if not len(asked):
             self.notes.skipped_terms.append("masked_words")
         # Only the masked positions meet the head: all of them would take gigabytes at full size.
-        return supervision.masked_word_loss(self.model.word_head(text.tokens[asked]), labels[asked])
+        words = self.model.word_head(text.tokens.flatten(0, 1)[asked])
+        return supervision.masked_word_loss(words, inputs.labels.flatten()[asked])
 
     def _token_contrast(self, image: ImageFeatures, text: TextFeatures) -> Tensor:
         patches, words = self.model.dense_image(image.tokens), self.model.dense_text(text.tokens)
@@ -204,7 +213,12 @@ class Objective(nn.Module):
     @torch.no_grad()
     def _note_spread(self, image: ImageFeatures) -> None:
         vectors = unit(image.tokens.mean(dim=1) if self.model.scores_tokens else image.embedding)
-        self.notes.embedding_deviation = float(vectors.std(dim=0).mean() * vectors.shape[1] ** 0.5)
+        self.notes.embedding_deviation = vectors.std(dim=0).mean() * vectors.shape[1] ** 0.5
+
+
+def asked_positions(labels: Tensor) -> Tensor:
+    """Finds the masked words of (B, T) labels: their (M,) positions among all B T."""
+    return (labels.flatten() != IGNORE_INDEX).nonzero().squeeze(1)
 
 
 def _views(embeddings: list[Tensor]) -> Views:

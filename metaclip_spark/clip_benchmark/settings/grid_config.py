@@ -14,6 +14,7 @@ from metaclip_spark.clip_benchmark.settings.training_config import (
     ImageTower,
     Precision,
     TrainingConfig,
+    ViewMaker,
     ViewSet,
 )
 from metaclip_spark.clip_benchmark.settings.variants import PresetName, VariantName
@@ -63,6 +64,11 @@ class GridConfig:
         loader_workers: Processes beside each training process that prepare batches.
         precision: float32 or bfloat16.
         device: cpu or cuda.
+        view_maker: Who makes the image views: loader (Pillow, on CPUs), device (whole batches of images that its memory
+            holds), or auto (device on cuda where the images fit).
+        device_memory_share: Largest share of the device's memory that images take.
+        tensorboard: Folder for TensorBoard's curves, those of each cell in a folder of its own; without it none.
+        wandb: Project of Weights & Biases for the curves; without it none.
         keep_checkpoints: Keep the checkpoints of finished cells.
         must_learn: End with exit code 1 where a setting's lower 95% bound of zero-shot top-1 is not above three times
             chance.
@@ -93,6 +99,10 @@ class GridConfig:
     loader_workers: NonNegativeInt = 0
     precision: Precision = "float32"
     device: Device = "cpu"
+    view_maker: ViewMaker = "auto"
+    device_memory_share: OpenUnitInterval = 0.5
+    tensorboard: str | None = field(default=None, metadata=PATH)
+    wandb: str | None = None
     keep_checkpoints: bool = False
     must_learn: bool = False
 
@@ -156,6 +166,10 @@ class GridConfig:
             loader_workers=self.loader_workers,
             precision=self.precision,
             device=self.device,
+            view_maker=self.view_maker,
+            device_memory_share=self.device_memory_share,
+            tensorboard=None if self.tensorboard is None else f"{self.tensorboard.rstrip('/')}/{cell.name}",
+            wandb=self.wandb,
         )
 
     def shared_settings(self) -> dict[str, Any]:
@@ -169,6 +183,7 @@ class GridConfig:
             "learning_rate": self.learning_rate or 0.0,
             "weight_decay": -1.0 if self.weight_decay is None else self.weight_decay,
             "view_set": self.views,
+            "view_maker": "loader" if self.view_maker == "auto" and self.device == "cpu" else self.view_maker,
             "arm_share": self.arm_share,
             "processes": self.processes,
             "precision": self.precision,

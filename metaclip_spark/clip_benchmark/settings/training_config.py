@@ -20,6 +20,7 @@ from metaclip_spark.config.fields import (
     FiniteNonNegative,
     FinitePositive,
     NonNegativeInt,
+    OpenUnitInterval,
     PositiveInt,
     check_types,
     integers,
@@ -32,9 +33,9 @@ IMAGE_TOWERS: tuple[ImageTower, ...] = get_args(ImageTower)
 ViewSet = Literal["distorting", "label_safe", "paper"]
 Precision = Literal["float32", "bfloat16"]
 Device = Literal["cpu", "cuda"]
+ViewMaker = Literal["auto", "loader", "device"]
 FEWEST_SELECTED = 8
 """Tokens that a share selects at least: fewer of a short caption would be chosen by chance while nothing is learnt."""
-
 _RESNET_STRIDE = 32
 
 
@@ -69,6 +70,11 @@ class TrainingConfig:
         loader_workers: Processes that prepare batches beside each training process; 0 prepares them in it.
         precision: float32 or bfloat16 (towers only; losses stay float32).
         device: cpu or cuda.
+        view_maker: Who makes the image views: loader (Pillow, on CPUs), device (whole batches of images that its memory
+            holds), or auto (device on cuda where the images fit).
+        device_memory_share: Largest share of the device's memory that images take.
+        tensorboard: Folder for TensorBoard's curves; without it none are drawn.
+        wandb: Project of Weights & Biases for the curves; without it none are drawn.
         stop_at_step: Stop there although the schedule goes on; the next run goes on from it.
     """
 
@@ -96,6 +102,11 @@ class TrainingConfig:
     loader_workers: NonNegativeInt = field(default=0, metadata=OPERATIONAL)
     precision: Precision = "float32"
     device: Device = field(default="cpu", metadata=OPERATIONAL)
+    # What it comes to is in the checkpoint, and compared there.
+    view_maker: ViewMaker = field(default="auto", metadata=OPERATIONAL)
+    device_memory_share: OpenUnitInterval = field(default=0.5, metadata=OPERATIONAL)
+    tensorboard: str | None = field(default=None, metadata=OPERATIONAL | PATH)
+    wandb: str | None = field(default=None, metadata=OPERATIONAL)
     stop_at_step: PositiveInt | None = field(default=None, metadata=OPERATIONAL)
 
     def __post_init__(self) -> None:

@@ -1,16 +1,22 @@
 """The processes that train together: one alone, or those that torchrun or Spark's TorchDistributor started."""
 
 import os
+import platform
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
-from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.clip_benchmark.settings.training_config import Device, TrainingConfig
+from metaclip_spark.errors import ConfigError, counted
+
+_PROCESSOR = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -30,14 +36,12 @@ def joined(config: TrainingConfig) -> Iterator[TrainingProcess]:
             f"--processes is {config.processes} but {started} run: start them with torchrun --nproc-per-node, or with "
             "metaclip-spark benchmark"
         )
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda, but torch finds no GPU: give --device cpu")
-    device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0'))}" if config.device == "cuda" else "cpu"
+    device = _own_device(config.device)
+    if config.device == "cuda":
+        torch.cuda.set_device(device)
     if config.processes == 1:
         yield TrainingProcess(0, device)
         return
-    if config.device == "cuda":
-        torch.cuda.set_device(device)
     dist.init_process_group("nccl" if config.device == "cuda" else "gloo")
     try:
         yield TrainingProcess(dist.get_rank(), device)
@@ -45,14 +49,33 @@ def joined(config: TrainingConfig) -> Iterator[TrainingProcess]:
         dist.destroy_process_group()
 
 
-def mean_over_processes(values: Mapping[str, float]) -> dict[str, float]:
-    """Averages the numbers of all processes in double precision; not a number where a process has none."""
+def check_device(device: Device) -> None:
+    """Refuses a GPU where torch finds none."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"--device is cuda, but torch {torch.__version__} finds no GPU: give cpu, or install torch for CUDA and a "
+            "driver"
+        )
+
+
+def processor_of(device: str) -> str:
+    """Names the model of the GPU or the CPU that a device is."""
+    if device.startswith("cuda"):
+        return str(torch.cuda.get_device_name(device))
+    try:
+        named = _PROCESSOR.search(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        named = None
+    return named[1].strip() if named else platform.processor() or platform.machine()
+
+
+def mean_over_processes(values: Tensor) -> Tensor:
+    """Averages numbers of all processes in double precision; not a number where a process has none."""
+    values = values.double()
     if not dist.is_initialized():
-        return dict(values)
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    summed = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
-    dist.all_reduce(summed)
-    return dict(zip(values, (summed / dist.get_world_size()).tolist(), strict=True))
+        return values
+    dist.all_reduce(values)
+    return values / dist.get_world_size()
 
 
 def sum_over_processes(counts: Counter[str]) -> Counter[str]:
@@ -68,3 +91,16 @@ def wait_for_all() -> None:
     """Returns when every process has called it."""
     if dist.is_available() and dist.is_initialized():
         dist.barrier()
+
+
+def _own_device(device: Device) -> str:
+    check_device(device)
+    if device == "cpu":
+        return "cpu"
+    number, found = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= found:
+        raise ConfigError(
+            f"--device is cuda, but this is process {number + 1} of a machine with {counted(found, 'GPU')}: start one "
+            "process for each GPU"
+        )
+    return f"cuda:{number}"

@@ -18,6 +18,7 @@ class TrainingResult:
         diagnostics: lost: samples that were replaced, by reason; skipped_terms: steps of a process that skipped a term;
             stale_neighbours: share of the neighbours that are the same sample's earlier embedding, None without a
             queue; embedding_deviation: of the last step, about 1 where embeddings spread and 0 where they collapsed.
+        view_maker: Who made the image views: loader or device.
     """
 
     losses: dict[str, list[float]]
@@ -25,3 +26,4 @@ class TrainingResult:
     seconds: float
     checkpoint: Path
     diagnostics: dict[str, Any]
+    view_maker: str

@@ -4,23 +4,25 @@ python -m metaclip_spark.clip_benchmark.training.train --config run.yaml
 torchrun --standalone --nproc-per-node 2 -m metaclip_spark.clip_benchmark.training.train --config run.yaml --processes 2
 """
 
+import logging
 import math
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from metaclip_spark.clip_benchmark.augmentation.batches import Batch, Batches, batches_from
+from metaclip_spark.clip_benchmark.augmentation.batches import Batch, batches_from, sent
+from metaclip_spark.clip_benchmark.augmentation.device_batches import DeviceBatches, make_batches
 from metaclip_spark.clip_benchmark.augmentation.image import normalized
 from metaclip_spark.clip_benchmark.data.samples import ShardFolder
+from metaclip_spark.clip_benchmark.dependencies import require_trackers
 from metaclip_spark.clip_benchmark.losses.neighbour_queue import NeighbourQueue
-from metaclip_spark.clip_benchmark.losses.objective import Inputs, Objective
+from metaclip_spark.clip_benchmark.losses.objective import Inputs, Objective, asked_positions
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.training import checkpoints
@@ -28,17 +30,25 @@ from metaclip_spark.clip_benchmark.training.optimizer import learning_rate_at, m
 from metaclip_spark.clip_benchmark.training.processes import (
     TrainingProcess,
     joined,
-    mean_over_processes,
     sum_over_processes,
     wait_for_all,
 )
+from metaclip_spark.clip_benchmark.training.progress import LINE_STEPS, TrainingState, log_progress
 from metaclip_spark.clip_benchmark.training.result import TrainingResult
-from metaclip_spark.config.command_line import parse_configs
-from metaclip_spark.config.job import run_job
-from metaclip_spark.errors import ConfigError, TrainingDivergedError
+from metaclip_spark.clip_benchmark.training.step_losses import StepLosses
+from metaclip_spark.clip_benchmark.training.trackers import Tracker, tracked, write_state
+from metaclip_spark.config.job import job
+from metaclip_spark.config.logs import as_json_line, json_formatter
+from metaclip_spark.config.made_with import check_made_with
+from metaclip_spark.errors import ConfigError
 
 TOTAL = "total"
-_DEVIATION = "embedding deviation"
+"""Name of the weighted sum of all terms."""
+
+READ_STEPS = 50
+"""Steps between two looks at what they gave; a look waits for the device."""
+
+_MODULE = "metaclip_spark.clip_benchmark.training.train"
 
 
 def train(config: TrainingConfig) -> TrainingResult:
@@ -52,11 +62,22 @@ def train(config: TrainingConfig) -> TrainingResult:
     Returns:
         The result, the same in each process but for its time.
     """
+    require_trackers(config.tensorboard, config.wandb)
     torch.set_num_threads(config.threads)
+    if config.device == "cuda":
+        # Products of single precision by TF32.
+        torch.set_float32_matmul_precision("high")
     with joined(config) as process:
         run = TrainingRun(config, process)
         run.resume()
         return run.finish()
+
+
+class _Mark(NamedTuple):
+    """A point of a run."""
+
+    step: int
+    seconds: float
 
 
 class TrainingRun:
@@ -80,7 +101,7 @@ class TrainingRun:
         self.process = process
         folder = ShardFolder(config.train_shards)
         self.queue = _queue(config, process, len(folder))
-        self.batches = Batches(config, process.rank, folder)
+        self.batches = make_batches(config, process.rank, process.device, folder)
         torch.manual_seed(config.seed)
         model = ContrastiveModel(config).to(process.device)
         if config.device == "cuda" and config.processes > 1:
@@ -95,6 +116,13 @@ class TrainingRun:
         self.losses: dict[str, list[float]] = {}
         self.counts: Counter[str] = Counter()
         self.embedding_deviation = 0.0
+        self._unread = StepLosses(config.output)
+        self._drawn = self._logged = _Mark(0, 0.0)
+
+    @property
+    def view_maker(self) -> str:
+        """Who makes the image views: loader or device."""
+        return "device" if isinstance(self.batches, DeviceBatches) else "loader"
 
     def resume(self) -> None:
         """Takes over the newest checkpoint in the output folder, where there is one."""
@@ -103,6 +131,8 @@ class TrainingRun:
             return
         shared, own = checkpoints.load(path, self.process.rank, self.process.device)
         checkpoints.check_same_run(self.config, shared["config"], path)
+        # The views of the one are not those of the other, and `auto` may choose otherwise on another machine.
+        check_made_with({"view_maker": shared.get("view_maker", "loader")}, {"view_maker": self.view_maker}, path)
         self.objective.model.load_state_dict(shared["model"])
         self.optimizer.load_state_dict(shared["optimizer"])
         self.step, self.seconds, self.losses = shared["step"], shared["seconds"], shared["losses"]
@@ -117,19 +147,34 @@ class TrainingRun:
         end = min(self.config.steps, self.config.stop_at_step or self.config.steps)
         self.objective.train()
         saved_at = self.step
-        before = time.perf_counter()
-        for batch in batches_from(self.config, self.batches, self.step, end):
-            self.train_step(batch)
-            if self.step % self.config.checkpoint_every_steps == 0 or self.step == end:
-                self.seconds += time.perf_counter() - before
-                self.save()
-                saved_at, before = self.step, time.perf_counter()
+        self._drawn = self._logged = _Mark(self.step, self.seconds)
+        with tracked(self.config, self.process.rank, self.step) as trackers:
+            before = time.perf_counter()
+            for batch in batches_from(self.config, self.batches, self.step, end):
+                done = self.step + 1
+                saves = done % self.config.checkpoint_every_steps == 0 or done == end
+                reads = saves or done % READ_STEPS == 0
+                self.train_step(batch, reads=reads)
+                if reads:
+                    self.seconds += time.perf_counter() - before
+                    self._tell(trackers, end)
+                    before = time.perf_counter()
+                if saves:
+                    self.save()
+                    saved_at, before = self.step, time.perf_counter()
         return self._result(saved_at)
 
-    def train_step(self, batch: Batch) -> None:
-        """Trains one step; a loss that is not finite ends the run."""
+    def train_step(self, batch: Batch, *, reads: bool = True) -> None:
+        """Trains one step.
+
+        Args:
+            batch: The step's.
+            reads: Read the losses of the steps since they were last read, which waits for the device. A loss among
+                them that is not finite ends the run.
+        """
         set_learning_rate(self.optimizer, learning_rate_at(self.config, self.step))
         inputs = inputs_of(batch, self.process.device)
+        self.objective.measures_spread = reads
         terms = self.distributed(inputs)
         loss = self.objective.weighted_sum(terms)
         self.optimizer.zero_grad(set_to_none=True)
@@ -139,6 +184,8 @@ class TrainingRun:
         self.objective.enqueue_texts(inputs.samples)
         self._note(terms, loss, batch)
         self.step += 1
+        if reads:
+            self._read()
 
     def save(self) -> Path:
         """Saves a checkpoint of the steps so far, and returns its folder."""
@@ -156,24 +203,47 @@ class TrainingRun:
             "optimizer": self.optimizer.state_dict(),
             "seconds": self.seconds,
             "losses": self.losses,
+            "view_maker": self.view_maker,
         }
 
     def _note(self, terms: dict[str, torch.Tensor], loss: torch.Tensor, batch: Batch) -> None:
         notes = self.objective.notes
-        values = {name: float(value.detach()) for name, value in (terms | {TOTAL: loss}).items()}
-        if not all(math.isfinite(value) for value in values.values()):
-            raise TrainingDivergedError(
-                f"step {self.step} of {self.config.output} gives the losses {values}: lower --learning-rate, or go on "
-                "from a checkpoint before it"
-            )
-        values |= dict.fromkeys(notes.skipped_terms, math.nan)
-        means = mean_over_processes(values | {_DEVIATION: notes.embedding_deviation})
-        self.embedding_deviation = means.pop(_DEVIATION)
-        for name, value in means.items():
-            self.losses.setdefault(name, []).append(value)
+        self._unread.note({**terms, TOTAL: loss}, notes)
         self.counts.update({f"lost.{reason}": count for reason, count in batch.lost.items()})
         self.counts.update({f"skipped.{term}": 1 for term in notes.skipped_terms})
-        self.counts.update({"neighbours": notes.neighbours, "stale": notes.stale_neighbours})
+        self.counts.update({"neighbours": notes.neighbours})
+
+    def _read(self) -> None:
+        read, self._unread = self._unread.read(self.step), StepLosses(self.config.output)
+        for name, values in read.losses.items():
+            self.losses.setdefault(name, []).extend(values)
+        self.counts.update({"stale": read.stale_neighbours})
+        if read.embedding_deviation is not None:
+            self.embedding_deviation = read.embedding_deviation
+
+    def _tell(self, trackers: list[Tracker], end: int) -> None:
+        """Shows how far the run is, by what was read."""
+        if self.process.rank != 0:
+            return
+        write_state(trackers, self.config, self._state_since(self._drawn, end))
+        self._drawn = _Mark(self.step, self.seconds)
+        if self.step % LINE_STEPS == 0:
+            log_progress(self._state_since(self._logged, end), self.config.samples_per_step)
+            self._logged = self._drawn
+
+    def _state_since(self, mark: _Mark, end: int) -> TrainingState:
+        steps, took = self.step - mark.step, self.seconds - mark.seconds
+        named = self.objective.model.named_parameters(recurse=False)
+        return TrainingState(
+            step=self.step,
+            end=end,
+            losses={name: values[mark.step :] for name, values in self.losses.items()},
+            scales={name: float(scale.detach().exp()) for name, scale in named if scale.requires_grad},
+            learning_rate=learning_rate_at(self.config, self.step - 1),
+            samples_per_second=steps * self.config.samples_per_step / took if took else 0.0,
+            seconds=self.seconds,
+            lost=sum(_counted(self.counts, "lost.").values()),
+        )
 
     def _result(self, step: int) -> TrainingResult:
         counts = sum_over_processes(self.counts)
@@ -190,16 +260,20 @@ class TrainingRun:
             seconds=self.seconds,
             checkpoint=checkpoints.folder_of(self.config.output, step),
             diagnostics=diagnostics,
+            view_maker=self.view_maker,
         )
 
 
 def inputs_of(batch: Batch, device: str) -> Inputs:
     """Brings a batch to its device."""
+    labels = batch.labels
     return Inputs(
-        images=tuple(normalized(views.to(device, non_blocking=True)) for views in batch.images),
-        texts={kind: ids.to(device, non_blocking=True) for kind, ids in batch.texts.items()},
-        labels=None if batch.labels is None else batch.labels.to(device, non_blocking=True),
-        samples=batch.samples.to(device),
+        images=tuple(normalized(sent(views, device)) for views in batch.images),
+        texts={kind: sent(ids, device) for kind, ids in batch.texts.items()},
+        labels=None if labels is None else sent(labels, device),
+        samples=sent(batch.samples, device),
+        # Here, where a look costs nothing.
+        asked=None if labels is None else sent(asked_positions(labels), device),
     )
 
 
@@ -219,16 +293,27 @@ def _counted(counts: Counter[str], prefix: str) -> dict[str, int]:
     return {name.removeprefix(prefix): count for name, count in sorted(counts.items()) if name.startswith(prefix)}
 
 
+@job(TrainingConfig, resumes=False)
+def train_one(config: TrainingConfig) -> None:
+    """Train one configuration of the CLIP benchmark."""
+    result = train(config)
+    losses = {name: values[-1] for name, values in result.losses.items()}
+    told = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
+    line = f"{result.checkpoint}: {told}; {result.samples_per_second:.1f} samples/s"
+    if formatter := json_formatter():
+        fields = {
+            "checkpoint": str(result.checkpoint),
+            "losses": {name: None if math.isnan(value) else value for name, value in losses.items()},
+            "samples_per_second": result.samples_per_second,
+            "seconds": result.seconds,
+        }
+        line = as_json_line(line, run=formatter.run, level=logging.INFO, event="result", **fields)
+    sys.stdout.write(f"{line}\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains what a command line says."""
-    return run_job(partial(_train, argv))
-
-
-def _train(argv: Sequence[str] | None) -> None:
-    (config,) = parse_configs(argv, "Train one configuration of the CLIP benchmark.", TrainingConfig)
-    result = train(config)
-    last = ", ".join(f"{name} {values[-1]:.4f}" for name, values in result.losses.items())
-    sys.stdout.write(f"{result.checkpoint}: {last}; {result.samples_per_second:.1f} samples/s\n")
+    return train_one(argv, program=f"python -m {_MODULE}")
 
 
 if __name__ == "__main__":
