@@ -9,6 +9,7 @@ a class told by them stays true.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -153,9 +154,15 @@ def normalized(views: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     Returns:
         (B, 3, H, W), with ImageNet's mean and deviation of each channel at 0 and 1.
     """
-    means = torch.tensor(CHANNEL_MEANS, dtype=dtype, device=views.device) * 255
-    deviations = torch.tensor(CHANNEL_DEVIATIONS, dtype=dtype, device=views.device) * 255
+    means, deviations = _statistics(dtype, views.device)
     return ((views.to(dtype) - means) / deviations).permute(0, 3, 1, 2).contiguous()
+
+
+# Once on each device: to send them there again is to wait for it.
+@cache
+def _statistics(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    both = torch.tensor((CHANNEL_MEANS, CHANNEL_DEVIATIONS), dtype=dtype, device=device) * 255
+    return both[0], both[1]
 
 
 def _jittered(image: Image.Image, view: View, generator: np.random.Generator) -> Image.Image:

@@ -6,6 +6,7 @@ import re
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from metaclip_spark.clip_benchmark.cells import CELLS_FOLDER
 from metaclip_spark.clip_benchmark.data.arms import arm_file
@@ -38,6 +39,8 @@ def test_a_row_per_cell_with_what_it_must_be_read_with(finished):
     for row in rows:
         assert (row["preset"], row["steps"], row["samples_seen"]) == ("clean", 3, 24)
         assert (row["learning_rate"], row["weight_decay"], row["view_set"]) == (1e-3, 0.1, "distorting")
+        assert (row["torch"], row["threads"], row["device"]) == (torch.__version__, 1, "cpu")
+        assert row["processor"] and row["view_maker"] == "loader"
         assert (row["items"], row["classes"], row["prompts"]) == (24, 6, 6)
         assert row["sampling_seed"] == row["seed"]
         assert len(row["correct"]) == 24
@@ -134,6 +137,8 @@ def test_bad_input_is_told_in_one_line(finished, tmp_path, capsys):
         (["--data", "drawings", "--openclipart", str(tmp_path / "none")], "is not a folder"),
         (["--warmup-steps", "400"], "--warmup-steps"),
         (["--synonyms", str(tmp_path / "none")], "is not there"),
+        # A machine with a GPU would train on it.
+        *([] if torch.cuda.is_available() else [(["--device", "cuda"], "--device is cuda, but torch")]),
         (["--bogus"], "--help"),
     ]:
         output = finished if "--steps" in options else tmp_path / "run"

@@ -15,6 +15,7 @@ from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
 from metaclip_spark.clip_benchmark.training import checkpoints
 from metaclip_spark.clip_benchmark.training.train import TOTAL, train
+from metaclip_spark.errors import OutputExistsError
 
 BATCH = 8
 VOCABULARY = 49409
@@ -59,6 +60,18 @@ def test_a_resumed_run_gives_the_same_bits(config, tmp_path, variant, preset):
     assert again.diagnostics == once.diagnostics
     models = [torch.load(result.checkpoint / "model.pt", weights_only=True)["model"] for result in (once, again)]
     assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+
+
+def test_a_resumed_run_whose_device_makes_the_views_gives_the_same_bits(config, tmp_path):
+    whole = config("defilip", view_maker="device", view_set="paper", steps=8, output=str(tmp_path / "whole"))
+    once = train(whole)
+    assert once.view_maker == "device"
+    parts = replace(whole, output=str(tmp_path / "parts"))
+    train(replace(parts, stop_at_step=4))
+    with pytest.raises(OutputExistsError, match="view_maker was 'device' and is now 'loader'"):
+        train(replace(parts, view_maker="loader"))
+    assert repr(train(parts).losses) == repr(once.losses)
+    assert train(replace(whole, view_maker="auto", output=str(tmp_path / "auto"))).losses != once.losses
 
 
 def test_a_killed_run_goes_on_from_its_checkpoint(config, tmp_path):
