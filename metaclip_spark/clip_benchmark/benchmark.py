@@ -81,8 +81,6 @@ class Benchmark:
         return {
             "arm_share": config.arm_share,
             "synonyms": bool(config.synonyms),
-            "device": config.device,
-            "threads": config.threads,
             "data_digest": self.data.digest,
         }
 

@@ -88,6 +88,7 @@ OTHER_OPTIONS = {
     *("--cluster", "--container-image", "--image-version", "--initialization-actions", "--properties", "--region"),
     "--properties-file",
     "--build-arg",
+    *("--standalone", "--nproc-per-node"),  # torchrun
 }
 """Options of every command, and of programs that the pages use."""
 

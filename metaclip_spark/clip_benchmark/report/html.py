@@ -44,6 +44,10 @@ CONDITIONS = (
     "batch_norm",
     "precision",
     "processes",
+    "processor",
+    "torch",
+    "threads",
+    "view_maker",
     "prompts",
 )
 """The columns of a row that say how it was trained and evaluated."""

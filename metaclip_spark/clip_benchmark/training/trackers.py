@@ -49,7 +49,7 @@ class _WeightsAndBiases:
             )
         except wandb.errors.Error as error:
             raise ConfigError(
-                f"--wandb {project}: {error}; log in with wandb login, or set WANDB_MODE=offline in the environment"
+                f"--wandb {project}: {str(error).rstrip('.')}; log in with wandb login, or set WANDB_MODE=offline in the environment"
             ) from None
 
     def write(self, step: int, values: dict[str, float]) -> None:
