@@ -166,9 +166,9 @@ def batches_from(config: TrainingConfig, batches: StepBatches, first_step: int, 
     )
 
 
-def sent(values: Tensor, device: str) -> Tensor:
+def sent(values: Tensor, device: torch.device | str) -> Tensor:
     """Sends a tensor to a device, from pinned memory to a GPU: only from there does nobody wait for the transfer."""
-    if device == "cpu" or values.device.type != "cpu":
+    if torch.device(device).type == "cpu" or values.device.type != "cpu":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
 

@@ -86,7 +86,7 @@ class DeviceBatches:
             generator = generator_for(config.seed, Purpose.IMAGE_VIEW + number, first)
             view = VIEWS[config.view_set][kind]
             numbers = draw_numbers(self._images.sizes[samples], view, config.pixels, generator)
-            made.append(make_views(images, numbers, config.pixels, send))
+            made.append(make_views(images, numbers, config.pixels, send, bilinear=config.recipe.bilinear))
         return tuple(made)
 
     def _texts(self, samples: NDArray[np.int64], first: int) -> tuple[dict[str, Tensor], Tensor | None]:

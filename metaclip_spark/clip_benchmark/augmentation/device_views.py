@@ -1,7 +1,7 @@
 """Image views of a whole batch at once, on the device that trains: the draws of `image`, as tensors.
 
-Numbers are drawn on the host, so that every device makes the same views. Crops are one bicubic interpolation, and a
-value is rounded once, at the end; Pillow, which `image` uses, rounds after each change.
+Numbers are drawn on the host, so that every device makes the same views. A crop is one interpolation, and a value is
+rounded once, at the end; Pillow, which `image` uses, rounds after each change.
 """
 
 import math
@@ -82,7 +82,7 @@ def draw_numbers(sizes: NDArray[np.int32], view: View, pixels: int, generator: n
     )
 
 
-def make_views(images: Tensor, numbers: ViewNumbers, pixels: int, send: Send) -> Tensor:
+def make_views(images: Tensor, numbers: ViewNumbers, pixels: int, send: Send, *, bilinear: bool = False) -> Tensor:
     """Makes a view of each image.
 
     Args:
@@ -90,12 +90,16 @@ def make_views(images: Tensor, numbers: ViewNumbers, pixels: int, send: Send) ->
         numbers: What was drawn for them.
         pixels: Side of the views.
         send: Brings an array to the device.
+        bilinear: Interpolate crops linearly in place of cubically.
 
     Returns:
         (B, pixels, pixels, 3) uint8.
     """
-    views = _cropped(images.float(), numbers, pixels, send)
-    views = _recoloured(views, numbers, send)
+    places, finer = _places_in(images, numbers, pixels, send)
+    mode = "bilinear" if bilinear else "bicubic"
+    # Its backward pass, which has no deterministic form, is never asked for.
+    views = functional.grid_sample(images.float(), places, mode, "border", align_corners=False).clamp(0, _WHITE)
+    views = _recoloured(functional.avg_pool2d(views, finer) if finer > 1 else views, numbers, send)
     rows = np.flatnonzero(numbers.sigmas)
     if len(rows):
         chosen = send(rows)
@@ -122,25 +126,24 @@ def _random_boxes(sizes: NDArray[np.int32], smallest: float, generator: np.rando
     return np.concatenate([corner, wide, high], axis=1).astype(np.float32)
 
 
-def _cropped(images: Tensor, numbers: ViewNumbers, pixels: int, send: Send) -> Tensor:
-    """Crops, scales and mirrors: (B, 3, pixels, pixels)."""
+def _places_in(images: Tensor, numbers: ViewNumbers, pixels: int, send: Send) -> tuple[Tensor, int]:
+    """Finds the points of the images that crops, scaled and mirrored, show.
+
+    Returns:
+        (B, F P, F P, 2) coordinates of `grid_sample`, and F, so that the mean of F times F points is a view's pixel.
+    """
     height, width = images.shape[2:]
-    # Of an image that is larger than its view a pixel is the mean of several points, so that nothing falls between.
+    # Of an image that is larger than its view, points must not fall between those that are taken.
     finer = max(1, math.ceil(max(height, width) / pixels))
     side = pixels * finer
     steps = (np.arange(side, dtype=np.float32) + 0.5) / side
     left, upper, wide, high = np.split(numbers.boxes, 4, axis=1)
     across = np.where(numbers.mirrored[:, None], 1 - steps, steps)
-    # From pixels to the coordinates of grid_sample, whose edges are at -1 and 1.
+    # The edges of an image are at -1 and 1.
     columns = send((2 * (left + across * wide) / width - 1).astype(np.float32))
     rows = send((2 * (upper + steps * high) / height - 1).astype(np.float32))
-    places = torch.stack(
-        [columns[:, None, :].expand(-1, side, -1), rows[:, :, None].expand(-1, -1, side)],
-        dim=-1,
-    )
-    # Its backward pass, which has no deterministic form, is never asked for.
-    sampled = functional.grid_sample(images, places, "bicubic", "border", align_corners=False).clamp(0, _WHITE)
-    return functional.avg_pool2d(sampled, finer) if finer > 1 else sampled
+    whole = [columns[:, None, :].expand(-1, side, -1), rows[:, :, None].expand(-1, -1, side)]
+    return torch.stack(whole, dim=-1), finer
 
 
 def _recoloured(views: Tensor, numbers: ViewNumbers, send: Send) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from metaclip_spark.clip_benchmark.augmentation.batches import sent
 from metaclip_spark.clip_benchmark.augmentation.text import IGNORE_INDEX
 from metaclip_spark.clip_benchmark.losses import supervision
 from metaclip_spark.clip_benchmark.losses.all_gather import all_gather, all_gather_detached, rank
@@ -200,7 +201,7 @@ class Objective(nn.Module):
         counts = [self._config.selected_tokens(tokens_there) for tokens_there in range(tokens.shape[1] + 1)]
         positions = supervision.select_tokens(tokens, others, valid, others_valid, counts[-1])
         selected = supervision.take_tokens(tokens, positions)
-        own_counts = torch.tensor(counts, device=valid.device)[valid.sum(dim=1)]
+        own_counts = sent(torch.tensor(counts), valid.device)[valid.sum(dim=1)]
         within = torch.arange(counts[-1], device=valid.device) < own_counts[:, None]
         return Tokens(tokens, valid, all_gather(selected), all_gather_detached(within))
 

@@ -48,8 +48,9 @@ class _WeightsAndBiases:
                 project=project, name=folder.name, group=folder.name, dir=str(folder), config=asdict(config)
             )
         except wandb.errors.Error as error:
+            told = str(error).rstrip(".")
             raise ConfigError(
-                f"--wandb {project}: {str(error).rstrip('.')}; log in with wandb login, or set WANDB_MODE=offline in the environment"
+                f"--wandb {project}: {told}; log in with wandb login, or set WANDB_MODE=offline in the environment"
             ) from None
 
     def write(self, step: int, values: dict[str, float]) -> None:

@@ -26,8 +26,8 @@ def as_batch(pictures):
     return torch.from_numpy(np.stack([np.asarray(each) for each in pictures])).permute(0, 3, 1, 2)
 
 
-def made(pictures, numbers, pixels=SIDE):
-    return make_views(as_batch(pictures), numbers, pixels, torch.from_numpy).numpy().astype(int)
+def made(pictures, numbers, pixels=SIDE, **options):
+    return make_views(as_batch(pictures), numbers, pixels, torch.from_numpy, **options).numpy().astype(int)
 
 
 def numbers_of(count, box=(0, 0, SIDE, SIDE), mirrored=False, factors=(1, 1, 1, 1), turn=0.0, grey=False, sigma=0.0):
@@ -77,6 +77,17 @@ def test_each_change_is_pillows(change):
     # Pillow keeps hues in 256 steps.
     assert difference.mean() < 2 and difference.max() <= (12 if change == "hue" else 6)
     assert change == "none" or np.abs(expected - np.stack([np.asarray(each) for each in pictures])).mean() > 3
+
+
+@pytest.mark.parametrize(("bilinear", "resampling"), [(False, "BICUBIC"), (True, "BILINEAR")])
+def test_pixels_are_interpolated_as_the_recipe_says(bilinear, resampling):
+    pictures = [Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8))]
+    found = made(pictures, numbers_of(1, box=(0, 0, 8, 8)), bilinear=bilinear)
+    same, other = (
+        np.abs(found - np.asarray(pictures[0].resize((SIDE, SIDE), Image.Resampling[name]))).mean()
+        for name in (resampling, "BICUBIC" if bilinear else "BILINEAR")
+    )
+    assert same < 6 < other
 
 
 def test_changes_are_made_in_the_order_that_was_drawn():
