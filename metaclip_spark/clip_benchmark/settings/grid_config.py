@@ -174,7 +174,9 @@ class GridConfig:
 
     def shared_settings(self) -> dict[str, Any]:
         """What all cells have in common and their figures depend on, JSON-ready."""
-        # What is not given stands as it always did in rows of finished cells, whose settings must stay the same.
+        # What is not given stands as it always did in rows of finished cells, whose settings must stay the same, and so
+        # does the loader, which made the views of all of them.
+        by_loader = self.view_maker == "loader" or (self.view_maker == "auto" and self.device == "cpu")
         return {
             "method": METHOD,
             "steps": self.steps,
@@ -183,9 +185,9 @@ class GridConfig:
             "learning_rate": self.learning_rate or 0.0,
             "weight_decay": -1.0 if self.weight_decay is None else self.weight_decay,
             "view_set": self.views,
-            "view_maker": "loader" if self.view_maker == "auto" and self.device == "cpu" else self.view_maker,
             "arm_share": self.arm_share,
             "processes": self.processes,
             "precision": self.precision,
             "synonyms": bool(self.synonyms),
+            **({} if by_loader else {"view_maker": self.view_maker}),
         }

@@ -57,3 +57,15 @@ def test_an_empty_list_in_a_file_is_one_left_out(tmp_path):
 
 def test_the_drawings_need_no_folder():
     assert DrawingsConfig().openclipart is DrawingsConfig().tuxpaint is None
+
+
+def test_rows_whose_views_a_device_made_are_not_those_of_the_loader():
+    loaders, devices = (
+        [GridConfig(output="benchmark", **options).shared_settings() for options in given]
+        for given in (
+            ({}, {"view_maker": "loader"}, {"view_maker": "loader", "device": "cuda"}),
+            ({"view_maker": "device"}, {"device": "cuda"}),
+        )
+    )
+    assert all(settings == loaders[0] for settings in loaders)
+    assert all(settings != loaders[0] for settings in devices)
