@@ -158,7 +158,13 @@ def test_chances_are_those_of_the_view():
     shares = [jittered, numbers.grey.mean(), (numbers.sigmas > 0).mean(), numbers.mirrored.mean()]
     assert shares == pytest.approx([0.8, 0.2, 0.5, 0.5], abs=0.03)
     assert np.bincount(numbers.order[:, 0]) / 4000 == pytest.approx(np.full(4, 0.25), abs=0.03)
-    assert (np.abs(numbers.factors[:, :3] - 1) <= 0.4).all() and (np.abs(numbers.turns) <= 0.1).all()
+    # Uniform from one bound to the other, and nothing where colours stay.
+    changed = numbers.factors[:, 0] != 1
+    for drawn, bound in ((numbers.factors[:, :3] - 1, 0.4), (numbers.turns[:, None], 0.1)):
+        assert not drawn[~changed].any()
+        assert np.quantile(drawn[changed], [0, 0.25, 0.5, 0.75, 1], axis=0) == pytest.approx(
+            bound * np.array([-1, -0.5, 0, 0.5, 1])[:, None].repeat(drawn.shape[1], axis=1), abs=0.1 * bound
+        )
     sigmas = numbers.sigmas[numbers.sigmas > 0]
     assert 0.1 <= sigmas.min() < 0.15 and 1.9 < sigmas.max() <= 2.0
     assert math.isclose(sigmas.mean(), 1.05, abs_tol=0.05)
