@@ -158,8 +158,10 @@ class S3Store:
         for start in range(0, len(keys), _KEYS_PER_DELETE):
             named = [{"Key": key} for key in keys[start : start + _KEYS_PER_DELETE]]
             answer = self._call(name, "delete_objects", Delete={"Objects": named, "Quiet": True})
-            if answer.get("Errors"):
-                first = answer["Errors"][0]
+            # Some servers refuse to delete what somebody else has deleted a moment ago.
+            refused = [error for error in answer.get("Errors", []) if error["Code"] != "NoSuchKey"]
+            if refused:
+                first = refused[0]
                 raise PermissionError(f"s3://{self._bucket}/{first['Key']}: cannot be deleted: {first['Code']}")
 
     def unfinished_uploads(self) -> list[tuple[str, str]]:

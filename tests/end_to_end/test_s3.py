@@ -3,7 +3,7 @@
 The jars come from Maven Central; where that cannot be reached the tests are skipped.
 """
 
-import ast
+import json
 import os
 import signal
 import subprocess
@@ -183,7 +183,7 @@ def test_metadata_is_counted_from_s3_to_s3(bucket, tmp_path):
 
 
 def test_a_run_on_s3_is_explained_by_pair_and_by_url_and_planned(bucket, undisturbed):
-    row = ast.literal_eval(undisturbed["curated"][0])
+    row = json.loads(undisturbed["curated"][0])
     given = ("--run", f"s3://{bucket.name}/out")
     for named in (("--pair-id", row["pair_id"]), ("--url", row["image_url"])):
         done = run(sys.executable, bucket.endpoint, *given, *named, job="explain_pair")
