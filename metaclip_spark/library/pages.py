@@ -13,7 +13,7 @@ from udfs.pages.image_table import Loss, PageImages
 from udfs.pages.page_url import clean_page_url
 from udfs.pages.parse import parse_page
 from udfs.pages.wat import NO_ENVELOPE
-from udfs.pairs.extract import ExtractOptions
+from udfs.pairs import ExtractOptions
 from udfs.pairs.rules import pair_id, pair_images
 from udfs.sources import ArchiveStream, environment_options, open_archive
 from udfs.sources.credentials import without_credentials

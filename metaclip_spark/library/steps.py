@@ -24,7 +24,7 @@ from metaclip_spark.steps import count, deduplicate, extract, language_filter, m
 from metaclip_spark.steps import thresholds as threshold_steps
 from metaclip_spark.steps.schemas import require_columns
 from metaclip_spark.thresholds import check_threshold
-from udfs.pairs.extract import ExtractOptions
+from udfs.pairs import ExtractOptions
 from udfs.schemas import ARCHIVES, MATCHED, PAIRS, REJECTS
 
 

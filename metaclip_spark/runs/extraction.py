@@ -27,6 +27,7 @@ from metaclip_spark.runs.waves import (
     run_waves,
 )
 from metaclip_spark.steps.extract import archive_paths, extract_archives, read_pool_files
+from udfs.pairs import ExtractOptions
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +77,6 @@ def _begin(run: Run, config: ExtractConfig, buckets: int) -> int:
 
 def extractor(run: Run, config: ExtractConfig) -> Callable[[list[ArchivePath]], DataFrame]:
     """Gives the function that makes the rows of some archives, or of files with pairs, not yet computed."""
-    from udfs.pairs.extract import ExtractOptions
-
     options = fetch_options(config)
     limits = ExtractOptions(max_page_bytes=config.max_page_bytes, page_timeout_seconds=config.page_timeout_seconds)
 

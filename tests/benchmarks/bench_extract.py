@@ -33,7 +33,8 @@ from tests.benchmarks.contestants.loop import digest
 from tests.benchmarks.peers import CHECKOUT, compare, peers_python
 from tests.benchmarks.synthetic_archives import Record, warc_records, wat_records, write_archive
 from tests.benchmarks.synthetic_pages import Page, Trait, mixed_pages, plain_pages
-from udfs.pairs.extract import ExtractOptions, extract_batches
+from udfs.pairs import ExtractOptions
+from udfs.pairs.extract import extract_batches
 from udfs.pairs.loop import KERNELS
 from udfs.schemas import ARCHIVE_PATHS
 

@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from udfs.pages.image_table import Loss, PageImages
-from udfs.pairs.extract import ExtractOptions, extract_batches
+from udfs.pairs import ExtractOptions
+from udfs.pairs.extract import extract_batches
 from udfs.pairs.rules import Pairs, pair_images
 from udfs.schemas import ARCHIVE_PATHS, EXTRACTED, SOURCES
 from udfs.sources import ArchiveStat, ArchiveStream

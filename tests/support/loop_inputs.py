@@ -25,8 +25,7 @@ from tests.support.archive_files import (
 from tests.support.declarations import any_head, any_header, any_language, any_meta
 from tests.support.paths import CHECKOUT
 from udfs.compilation import Kernel
-from udfs.pairs import extract, loop
-from udfs.pairs.extract import ExtractOptions
+from udfs.pairs import ExtractOptions, extract, loop
 from udfs.pairs.loop import CompiledLoop
 
 SAMPLE = CHECKOUT / "tests" / "data" / "sample"

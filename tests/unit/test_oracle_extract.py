@@ -8,7 +8,8 @@ import pytest
 
 from tests.support import oracle
 from tests.support.paths import SAMPLE_FOLDER
-from udfs.pairs.extract import ExtractOptions, extract_batches
+from udfs.pairs import ExtractOptions
+from udfs.pairs.extract import extract_batches
 from udfs.schemas import ARCHIVE_PATHS, PAIRS
 
 ARCHIVES = sorted(SAMPLE_FOLDER.glob("*.gz"))

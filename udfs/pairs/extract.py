@@ -4,31 +4,16 @@ Nothing that an archive holds may raise here: bad input becomes rows and counts.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pyarrow as pa
 
 from udfs.archives import detect_format, read_source
 from udfs.pages.isolation import IsolatedPages, page_reader
+from udfs.pairs import ExtractOptions
 from udfs.pairs.archive_batch import ArchiveRows, OpenArchive
 from udfs.pairs.loop import KERNELS, CompiledLoop, new_loop
 from udfs.pairs.records import RecordAdder
 from udfs.sources import fetch
-
-
-@dataclass(frozen=True)
-class ExtractOptions:
-    """Limits of extraction.
-
-    Attributes:
-        max_page_bytes: Cap for one page after its encodings are removed; a larger one is `record.page_too_large`.
-        max_record_bytes: Cap for the part of a record's block that is read into memory.
-        page_timeout_seconds: Longest time for one page; a longer one is `record.parser_timeout`.
-    """
-
-    max_page_bytes: int = 32 << 20
-    max_record_bytes: int = 64 << 20
-    page_timeout_seconds: float = 60.0
 
 
 def extract_batches(

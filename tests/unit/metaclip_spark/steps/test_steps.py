@@ -10,6 +10,8 @@ from pyspark.sql import functions as F
 from metaclip_spark import balance
 from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import SchemaMismatchError
+from metaclip_spark.inputs.archive_path import ArchivePath
+from metaclip_spark.steps import extract
 from metaclip_spark.steps.automaton import broadcast_automaton
 from metaclip_spark.steps.count import count_entries
 from metaclip_spark.steps.deduplicate import deduplicate_pairs
@@ -22,7 +24,7 @@ from udfs.balancing.entry_blocks import BLOCK_SIZE
 from udfs.matching.entries import entries_as_json
 from udfs.matching.spacing import matches_entry, spacing
 from udfs.pairs.rules import pair_id
-from udfs.schemas import CURATED, DRAWN, MATCHED, PAIRS
+from udfs.schemas import ARCHIVE_PATHS, CURATED, DRAWN, MATCHED, PAIRS
 
 ENTRIES = ("a", "dog", "A", "new york", "york", "!", "東京", "St . Louis", "never met")
 TEXTS = (
@@ -50,6 +52,18 @@ def pair_row(number: int, text: str, archive: str = "a.warc.gz", source: str = "
 
 def rows_of(table) -> list[tuple]:
     return sorted(tuple(row) for row in table.collect())
+
+
+@pytest.mark.parametrize("most_in_plan", [4, 5])
+@pytest.mark.parametrize(("at_once", "partitions"), [(0, [0, 1, 2, 3, 4]), (2, [0, 0, 1, 1, 1]), (9, [0, 1, 2, 3, 4])])
+def test_each_archive_has_a_partition_or_some_share_one(spark, monkeypatch, at_once, partitions, most_in_plan):
+    monkeypatch.setattr(extract, "MOST_IN_PLAN", most_in_plan)
+    paths = [ArchivePath(f"{name}.warc.gz", f"s3://bucket/{name}") for name in ("a", 'b"\\', "ü ${x}", "🐕\n", "c,d")]
+    placed = extract.archive_paths(spark, paths, at_once)
+    found = placed.withColumn("partition", F.spark_partition_id()).collect()
+    assert [(row.archive, row.path) for row in found] == [(each.archive, each.path) for each in paths]
+    assert [row.partition for row in found] == partitions
+    assert placed.schema.simpleString() == spark_schema(ARCHIVE_PATHS).simpleString()
 
 
 @pytest.fixture(scope="module")

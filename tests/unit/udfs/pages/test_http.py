@@ -15,7 +15,7 @@ from fastwarc.stream_io import BrotliWriter
 from tests.support.archive_files import Outcome, extract_bytes, http_response, warc_record
 from udfs.pages.http import decode_body, looks_like_html, remove_chunks
 from udfs.pages.image_table import LostRecordError
-from udfs.pairs.extract import ExtractOptions
+from udfs.pairs import ExtractOptions
 
 PAGE = b'<html><body><img src="/a.jpg" alt="a dog"></body></html>'
 

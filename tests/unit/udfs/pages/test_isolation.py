@@ -12,7 +12,7 @@ from udfs.archives import ArchiveRecord
 from udfs.pages import isolation
 from udfs.pages.image_table import Loss
 from udfs.pages.isolation import IsolatedPages, ParserNotStartedError, page_reader
-from udfs.pairs.extract import ExtractOptions
+from udfs.pairs import ExtractOptions
 
 PAGE = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<img src=a.jpg alt="a dog">'
 CHILD = """

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from tests.support.archive_files import Outcome, extract_bytes, http_response, warc_record
-from udfs.pairs.extract import ExtractOptions
+from udfs.pairs import ExtractOptions
 
 PAGE = b'<html><body><img src="/a.jpg" alt="a dog"></body></html>'
 

@@ -42,10 +42,9 @@ from udfs.pages.html import read_html
 from udfs.pages.image_table import IS_PLAIN, TAG_COLUMNS, UNMODELLED, Declared, PageImages
 from udfs.pages.wat import read_wat_record
 from udfs.pages.wat_kernel import link_kernel
-from udfs.pairs import archive_batch
+from udfs.pairs import ExtractOptions, archive_batch
 from udfs.pairs.archive_batch import BATCH_ROWS, ArchiveRows
 from udfs.pairs.columns import PairColumns
-from udfs.pairs.extract import ExtractOptions
 from udfs.pairs.image_urls import plain_folder
 from udfs.pairs.kernel import REASONS
 from udfs.pairs.rules import FoundPair, pair_id

@@ -24,9 +24,9 @@ from tests.support.archive_files import (
 from tests.support.sample_archives import ARCHIVE, MEMBERS, RECORDS, STARTS, kept
 from udfs.archives import Damage
 from udfs.archives.source import ArchiveSource
-from udfs.pairs import extract
+from udfs.pairs import ExtractOptions, extract
 from udfs.pairs.archive_batch import BATCH_ROWS
-from udfs.pairs.extract import ExtractOptions, extract_batches
+from udfs.pairs.extract import extract_batches
 from udfs.pairs.rules import pair_id
 from udfs.schemas import ARCHIVE_PATHS
 from udfs.sources import ArchiveStat, ArchiveStream

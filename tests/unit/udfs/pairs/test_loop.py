@@ -39,8 +39,7 @@ from tests.support.loop_inputs import (
     with_header,
 )
 from udfs.archives import ArchiveReadError, one_shot
-from udfs.pairs import archive_batch, extract, loop
-from udfs.pairs.extract import ExtractOptions
+from udfs.pairs import ExtractOptions, archive_batch, extract, loop
 
 
 def capture(number: int, *links: Any, uri: str | None = None) -> bytes:
