@@ -14,10 +14,10 @@ from pyspark.sql import SparkSession
 
 from metaclip_spark.clip_benchmark.cells import read_rows, run_cells
 from metaclip_spark.clip_benchmark.data.arms import arm_file, filtered_pool, make_arms
-from metaclip_spark.clip_benchmark.data.drawings import make_drawings
 from metaclip_spark.clip_benchmark.data.make_shards import make_shards
-from metaclip_spark.clip_benchmark.data.pool_folder import DataFolder
-from metaclip_spark.clip_benchmark.data.shapes import make_shapes
+from metaclip_spark.clip_benchmark.data.pools.drawings import make_drawings
+from metaclip_spark.clip_benchmark.data.pools.pool_folder import DataFolder
+from metaclip_spark.clip_benchmark.data.pools.shapes import make_shapes
 from metaclip_spark.clip_benchmark.data.shards import INDEX_FILE, read_index
 from metaclip_spark.clip_benchmark.evaluation.evaluate import EvaluationResult, evaluate
 from metaclip_spark.clip_benchmark.settings.data_config import ArmsConfig, DrawingsConfig, ShapesConfig, ShardsConfig

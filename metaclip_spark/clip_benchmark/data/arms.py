@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from metaclip_spark.clip_benchmark.data.captions import filter_captions
+from metaclip_spark.clip_benchmark.data.pools.captions import filter_captions
 from metaclip_spark.clip_benchmark.settings.data_config import ArmsConfig
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
 from metaclip_spark.config.fields import digest

@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.data import drawings
-from metaclip_spark.clip_benchmark.data.drawings import (
+from metaclip_spark.clip_benchmark.data.pools import drawings
+from metaclip_spark.clip_benchmark.data.pools.drawings import (
     Drawing,
     make_drawings,
     metadata_words,
     rendered,
     split_by_title,
 )
-from metaclip_spark.clip_benchmark.data.pool_folder import DataFolder
+from metaclip_spark.clip_benchmark.data.pools.pool_folder import DataFolder
 from metaclip_spark.clip_benchmark.data.shards import read_samples
 from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig
 from metaclip_spark.errors import ConfigError

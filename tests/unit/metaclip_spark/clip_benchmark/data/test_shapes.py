@@ -10,7 +10,7 @@ from PIL import Image
 
 from metaclip_spark.clip_benchmark.augmentation.image import VIEWS, random_view
 from metaclip_spark.clip_benchmark.augmentation.text import edit_caption
-from metaclip_spark.clip_benchmark.data.captions import (
+from metaclip_spark.clip_benchmark.data.pools.captions import (
     CORRUPTIONS,
     GROUND_WORDS,
     GROUNDS,
@@ -20,15 +20,15 @@ from metaclip_spark.clip_benchmark.data.captions import (
     filter_captions,
     filter_reason,
 )
-from metaclip_spark.clip_benchmark.data.shape_pictures import draw_shape, shape_mask
-from metaclip_spark.clip_benchmark.data.shapes import (
+from metaclip_spark.clip_benchmark.data.pools.shape_pictures import draw_shape, shape_mask
+from metaclip_spark.clip_benchmark.data.pools.shapes import (
     class_frequencies,
     class_words,
     make_shapes,
 )
+from metaclip_spark.clip_benchmark.data.pools.silhouettes import SILHOUETTES
+from metaclip_spark.clip_benchmark.data.pools.test_split import head_and_tail
 from metaclip_spark.clip_benchmark.data.shards import read_samples
-from metaclip_spark.clip_benchmark.data.silhouettes import SILHOUETTES
-from metaclip_spark.clip_benchmark.data.test_split import head_and_tail
 from metaclip_spark.clip_benchmark.settings.data_config import SHAPE_CLASSES, ShapesConfig
 from metaclip_spark.clip_benchmark.settings.variants import STRONG, WEAK
 from metaclip_spark.errors import ConfigError, OutputExistsError

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from metaclip_spark.clip_benchmark.augmentation.image import evaluation_view
-from metaclip_spark.clip_benchmark.data.shapes import make_shapes
+from metaclip_spark.clip_benchmark.data.pools.shapes import make_shapes
 from metaclip_spark.clip_benchmark.evaluation.evaluate import (
     TestSplit,
     class_scores,

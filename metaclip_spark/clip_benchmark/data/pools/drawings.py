@@ -20,9 +20,9 @@ from pathlib import Path
 import pyarrow as pa
 from PIL import Image
 
-from metaclip_spark.clip_benchmark.data.pool_folder import METADATA_FILE, PAIRS_FILE, POOL_FILE, TEST_FOLDER
+from metaclip_spark.clip_benchmark.data.pools.pool_folder import METADATA_FILE, PAIRS_FILE, POOL_FILE, TEST_FOLDER
+from metaclip_spark.clip_benchmark.data.pools.test_split import write_test_split
 from metaclip_spark.clip_benchmark.data.shards import ShardSample
-from metaclip_spark.clip_benchmark.data.test_split import write_test_split
 from metaclip_spark.clip_benchmark.settings.data_config import PACKAGES, DrawingsConfig
 from metaclip_spark.config.made_with import check_made_with
 from metaclip_spark.errors import ConfigError

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip_spark.clip_benchmark.data.captions import (
+from metaclip_spark.clip_benchmark.data.pools.captions import (
     CORRUPTIONS,
     GROUND_WORDS,
     GROUNDS,
@@ -24,17 +24,17 @@ from metaclip_spark.clip_benchmark.data.captions import (
     clean_caption,
     corrupt_caption,
 )
-from metaclip_spark.clip_benchmark.data.pool_folder import (
+from metaclip_spark.clip_benchmark.data.pools.pool_folder import (
     METADATA_FILE,
     PAIRS_FILE,
     POOL_FILE,
     PROTECTED_FILE,
     TEST_FOLDER,
 )
-from metaclip_spark.clip_benchmark.data.shape_pictures import draw_shape
+from metaclip_spark.clip_benchmark.data.pools.shape_pictures import draw_shape
+from metaclip_spark.clip_benchmark.data.pools.silhouettes import SILHOUETTES
+from metaclip_spark.clip_benchmark.data.pools.test_split import as_lines, head_and_tail, write_test_split
 from metaclip_spark.clip_benchmark.data.shards import ShardSample
-from metaclip_spark.clip_benchmark.data.silhouettes import SILHOUETTES
-from metaclip_spark.clip_benchmark.data.test_split import as_lines, head_and_tail, write_test_split
 from metaclip_spark.clip_benchmark.settings.data_config import ShapesConfig
 from metaclip_spark.config.made_with import check_made_with
 from metaclip_spark.errors import ConfigError, OutputExistsError

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from metaclip_spark.clip_benchmark.data.silhouettes import SILHOUETTES, Point, Silhouette
+from metaclip_spark.clip_benchmark.data.pools.silhouettes import SILHOUETTES, Point, Silhouette
 
 _OVERSAMPLED = 4
 _LEAST_CONTRAST = 90

@@ -1,0 +1,1 @@
+"""The pools: pairs with pictures, a metadata list, and a test split."""
