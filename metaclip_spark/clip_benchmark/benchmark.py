@@ -4,7 +4,8 @@ import dataclasses
 import logging
 import math
 import shutil
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,24 @@ from typing import Any
 import torch
 from pyspark.sql import SparkSession
 
-from metaclip_spark.clip_benchmark.cells import read_rows, run_cells
+from metaclip_spark.clip_benchmark.cells import check_settings, read_rows, run_cells
 from metaclip_spark.clip_benchmark.data.arms import arm_file, filtered_pool, make_arms
 from metaclip_spark.clip_benchmark.data.make_shards import make_shards
 from metaclip_spark.clip_benchmark.data.pools.drawings import make_drawings
-from metaclip_spark.clip_benchmark.data.pools.pool_folder import DataFolder
+from metaclip_spark.clip_benchmark.data.pools.drawn_pool import DrawnPool
+from metaclip_spark.clip_benchmark.data.pools.pool_folder import FOLDER, DataFolder, SeededPools
+from metaclip_spark.clip_benchmark.data.pools.shape_pairs import make_shape_pairs
 from metaclip_spark.clip_benchmark.data.pools.shapes import make_shapes
-from metaclip_spark.clip_benchmark.data.shards import INDEX_FILE, read_index
+from metaclip_spark.clip_benchmark.data.pools.test_split import HELD_OUT_FILE
+from metaclip_spark.clip_benchmark.data.shards import INDEX_FILE, read_index, read_samples
 from metaclip_spark.clip_benchmark.evaluation.evaluate import EvaluationResult, evaluate
-from metaclip_spark.clip_benchmark.settings.data_config import ArmsConfig, DrawingsConfig, ShapesConfig, ShardsConfig
+from metaclip_spark.clip_benchmark.settings.data_config import (
+    ArmsConfig,
+    DrawingsConfig,
+    ShapePairsConfig,
+    ShapesConfig,
+    ShardsConfig,
+)
 from metaclip_spark.clip_benchmark.settings.grid import CaptionKind, Cell
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
@@ -34,32 +44,52 @@ from metaclip_spark.stores.session import get_session
 
 log = logging.getLogger(__name__)
 
+POOL_KINDS = ("shapes", "shape-pairs", "drawings")
+"""Pools that are made here; `--data` names one, or a folder."""
+
 _POINTS = 100
 """Points of a loss curve that a row keeps."""
 
 
-def open_data(grid: GridConfig, shapes: ShapesConfig, drawings: DrawingsConfig) -> DataFolder:
-    """Opens the pool; one of ours (shapes, drawings) is made first where it is not there."""
-    folder = Path(grid.output) / "data" / grid.data
-    if grid.data == "shapes":
-        pool = make_shapes(folder, shapes)
-        frequencies = sorted(pool.frequencies, reverse=True)
-        spread = f"{frequencies[0]} to {frequencies[-1]} each"
-        log.info(f"shapes: {counted(sum(frequencies), 'pair')} of {len(frequencies)} classes, {spread}")
-    elif grid.data == "drawings":
-        counts = make_drawings(folder, drawings)
-        log.info("drawings: " + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items()))
-    else:
-        folder = Path(grid.data)
-    return DataFolder(folder)
+def open_pools(
+    grid: GridConfig, shapes: ShapesConfig, shape_pairs: ShapePairsConfig, drawings: DrawingsConfig
+) -> SeededPools:
+    """Opens the pool of each seed; those of ours (shapes, shape pairs, drawings) are made where they are not there."""
+    folder = Path(grid.output) / "data"
+    seeds = range(grid.seeds)
+    if grid.data not in POOL_KINDS:
+        return SeededPools(FOLDER, [DataFolder(Path(grid.data)) for _ in seeds])
+    folders = [folder / f"{grid.data}-seed{seed}" for seed in seeds]
+    for seed, pool in zip(seeds, folders, strict=True):
+        if grid.data == "drawings":
+            counts = make_drawings(pool, drawings, folder / "drawings", seed)
+            told = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items())
+        else:
+            made = (
+                make_shapes(pool, shapes, seed)
+                if grid.data == "shapes"
+                else make_shape_pairs(pool, shapes, shape_pairs, seed)
+            )
+            told = _told_of(made)
+        log.info(f"{grid.data}, seed {seed}: {told}")
+    return SeededPools(grid.data, [DataFolder(pool) for pool in folders])
+
+
+def _told_of(pool: DrawnPool) -> str:
+    frequencies = sorted((pairs for pairs in pool.frequencies if pairs), reverse=True)
+    held_out = f", {len(pool.held_out_classes)} more held out" if pool.held_out_classes else ""
+    return (
+        f"{counted(sum(frequencies), 'pair')} of {len(frequencies)} classes, {frequencies[0]} to {frequencies[-1]} "
+        f"each{held_out}"
+    )
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One benchmark over one pool."""
+    """One benchmark over the pools of its seeds."""
 
     config: GridConfig
-    data: DataFolder
+    data: SeededPools
 
     @property
     def folder(self) -> Path:
@@ -70,8 +100,9 @@ class Benchmark:
         """Trains and evaluates the cells that are not done; returns the rows of all cells made with these settings."""
         cells = self.config.cells()
         log.info(f"{counted(len(cells), 'cell')}, {counted(self.config.steps, 'step')} each")
-        self._prepare_arms(cells)
         settings = self._settings()
+        check_settings(self.folder, settings)
+        self._prepare_arms(cells)
         run_cells(cells, self.folder, settings, self._run_cell)
         return read_rows(self.folder, settings)
 
@@ -79,19 +110,23 @@ class Benchmark:
         """What holds for all rows and stands in none of them, for the report."""
         config = self.config
         return {
+            "pool": self.data.kind,
+            "pool_varies": self.data.are_drawn,
+            "seeds": config.seeds,
             "arm_share": config.arm_share,
             "synonyms": bool(config.synonyms),
             "data_digest": self.data.digest,
         }
 
     def _settings(self) -> dict[str, Any]:
-        return {**self.config.shared_settings(), "data": self.data.digest}
+        return {**self.config.shared_settings(), "pool": self.data.kind, "data": self.data.digest}
 
-    def _arms_config(self, caption_kind: CaptionKind) -> ArmsConfig:
+    def _arms_config(self, caption_kind: CaptionKind, seed: int) -> ArmsConfig:
+        data = self.data.by_seed[seed]
         return ArmsConfig(
-            pool=str(self.data.pairs_file),
-            metadata=str(self.data.metadata_file),
-            output=str(self.folder / "arms" / caption_kind),
+            pool=str(data.pairs_file),
+            metadata=str(data.metadata_file),
+            output=str(self.folder / "arms" / caption_kind / self.data.label(seed)),
             caption_kind=caption_kind,
             arm_share=self.config.arm_share,
         )
@@ -99,47 +134,53 @@ class Benchmark:
     def _prepare_arms(self, cells: Sequence[Cell]) -> None:
         """Draws the arms of all cells at once; a session that this starts is stopped before a model is trained."""
         found = SparkSession.getActiveSession()
-        for kind in sorted({cell.caption_kind for cell in cells if cell.arm != "all"}):
-            seeds = sorted({cell.seed for cell in cells if cell.caption_kind == kind and cell.arm != "all"})
-            made = make_arms(self._arms_config(kind), seeds)
-            sizes = ", ".join(f"{made['sizes'][str(seed)]:,} (seed {seed})" for seed in seeds)
+        wanted: dict[ArmsConfig, set[int]] = defaultdict(set)
+        for cell in cells:
+            if cell.arm != "all":
+                wanted[self._arms_config(cell.caption_kind, cell.seed)].add(cell.seed)
+        for config, seeds in wanted.items():
+            made = make_arms(config, sorted(seeds))
+            sizes = ", ".join(f"{made['sizes'][str(seed)]:,} (seed {seed})" for seed in sorted(seeds))
             log.info(
-                f"arms of {kind} captions: {counted(made['pool'], 'pair')}, {made['matched']:,} matched, t = "
-                f"{made['threshold_t']}; pairs in each arm: {sizes}"
+                f"arms of {config.caption_kind} captions: {counted(made['pool'], 'pair')}, {made['matched']:,} "
+                f"matched, t = {made['threshold_t']}; pairs in each arm: {sizes}"
             )
         started = SparkSession.getActiveSession()
         if found is None and started is not None:
             started.stop()
 
     def _shards(self, cell: Cell) -> Path:
-        arms = self._arms_config(cell.caption_kind)
-        if cell.arm == "all":
-            folder = self.folder / "shards" / cell.caption_kind / "all"
-        else:
-            folder = self.folder / "shards" / cell.caption_kind / f"{cell.arm}-seed{cell.seed}"
+        arms, data = self._arms_config(cell.caption_kind, cell.seed), self.data.by_seed[cell.seed]
+        name = "all" if cell.arm == "all" else f"{cell.arm}-seed{cell.seed}"
+        folder = self.folder / "shards" / cell.caption_kind / self.data.label(cell.seed) / name
         if not (folder / INDEX_FILE).exists():
             pairs = filtered_pool(arms)[0] if cell.arm == "all" else arm_file(Path(arms.output), cell.seed, cell.arm)
             # A killed run leaves shards without their index.
             shutil.rmtree(folder, ignore_errors=True)
-            make_shards(ShardsConfig(str(pairs), str(self.data.folder), str(folder)))
-        if self.data.protected_file.exists():
-            shutil.copyfile(self.data.protected_file, folder / self.data.protected_file.name)
+            make_shards(ShardsConfig(str(pairs), str(data.folder), str(folder)))
+        if data.protected_file.exists():
+            shutil.copyfile(data.protected_file, folder / data.protected_file.name)
         return folder
 
     def _run_cell(self, cell: Cell) -> dict[str, Any]:
-        shards = self._shards(cell)
+        shards, test_shards = self._shards(cell), self.data.by_seed[cell.seed].test_shards
         checkpoints = self.folder / "checkpoints" / cell.name
         config = self.config.training(cell, shards, checkpoints)
         trained = self._train(config)
         model, _ = load_model(trained.checkpoint, device=config.device)
-        found = evaluate(model, self.data.test_shards, config.pixels, config.recipe, device=config.device)
+        found = evaluate(model, test_shards, config.pixels, config.recipe, device=config.device)
         if not self.config.keep_checkpoints:
             shutil.rmtree(checkpoints)
         log.info(
             f"zero-shot top-1 {percent(found.top1)} (lower 95% bound {percent(found.top1_lower)}; chance "
             f"{percent(found.chance)}), {trained.samples_per_second:,.0f} samples/s"
         )
-        return {**conditions(config, shards), **_figures(trained), **_scores(found)}
+        return {
+            **conditions(config, shards),
+            **_figures(trained),
+            **_scores(found),
+            **_of_held_out(found.correct, test_shards),
+        }
 
     def _train(self, config: TrainingConfig) -> TrainingResult:
         if config.processes == 1:
@@ -198,3 +239,19 @@ def _scores(found: EvaluationResult) -> dict[str, Any]:
     for way in ("image_to_text", "text_to_image"):
         scores |= {f"{way}_recall_{k}": share for k, share in scores.pop(way).items()}
     return scores
+
+
+def _of_held_out(correct: Sequence[bool], test_shards: Path) -> dict[str, float | None]:
+    """Top-1 over the items of the classes that the pool has, and over those of the classes that it lacks."""
+    file = test_shards / HELD_OUT_FILE
+    held_out = frozenset(map(int, file.read_text(encoding="utf-8").split())) if file.exists() else frozenset()
+    unseen = [sample.class_index in held_out for sample in read_samples(test_shards)]
+    return {
+        "seen_top1": _share(right for right, apart in zip(correct, unseen, strict=True) if not apart),
+        "held_out_top1": _share(right for right, apart in zip(correct, unseen, strict=True) if apart),
+    }
+
+
+def _share(right: Iterable[bool]) -> float | None:
+    values = list(right)
+    return sum(values) / len(values) if values else None

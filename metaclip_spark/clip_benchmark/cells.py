@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from metaclip_spark.clip_benchmark.settings.grid import Cell
 from metaclip_spark.config.fields import digest
+from metaclip_spark.config.made_with import check_made_with
 from metaclip_spark.errors import InputError, OutputExistsError
 from metaclip_spark.stores.storage import Storage
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 CELLS_FOLDER = "cells"
 RESULTS_FILE = "results.parquet"
+SETTINGS_FILE = "settings.json"
 
 
 def run_cells(
@@ -35,40 +37,91 @@ def run_cells(
 
     Args:
         cells: What to run.
-        folder: Where rows are kept: cells/<name>.parquet, and those of these settings together in results.parquet.
-        settings: What holds for all cells (steps, data, ...), JSON-ready. A cell that was run with other settings is
-            refused, and its row is never mixed with these.
+        folder: Where rows are kept: cells/<name>.parquet, and all of them together in results.parquet.
+        settings: What holds for all cells (seeds, steps, data, ...), JSON-ready. They are kept in settings.json, and
+            a folder of other settings is refused, so that rows of two settings never meet.
         run: Trains and evaluates one cell; returns what its row holds besides.
 
     Returns:
         The rows of these cells.
 
     Raises:
-        OutputExistsError: If a cell was run with other settings.
+        OutputExistsError: If the folder holds results of other settings.
     """
+    check_settings(folder, settings)
     rows = []
-    settings_digest = digest(dict(settings))
     for index, cell in enumerate(cells):
         path = folder / CELLS_FOLDER / f"{cell.name}.parquet"
         row = _row_of(path)
         if row is None:
             log.info(f"{index + 1} of {len(cells)}: {cell.name}")
-            row = {**asdict(cell), "cell": cell.name, "settings_digest": settings_digest, **run(cell)}
+            row = {**asdict(cell), "cell": cell.name, "settings_digest": digest(dict(settings)), **run(cell)}
             write_rows([row], path)
-        elif row["settings_digest"] != settings_digest:
-            raise OutputExistsError(
-                f"{path} was made with other settings (steps, data, batch): give another --output, or the same ones"
-            )
         rows.append(row)
     write_rows(read_rows(folder, settings), folder / RESULTS_FILE)
     return rows
 
 
+def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Notes the settings of a new folder of results, or refuses one that was made with others.
+
+    Raises:
+        InputError: If its settings.json is damaged.
+        OutputExistsError: If its settings, or those of any of its rows, are others.
+    """
+    path = folder / SETTINGS_FILE
+    if path.exists():
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise InputError(f"{path} is damaged: restore it, or give another --output") from None
+        check_made_with(before, settings, folder)
+    read_rows(folder, settings)
+    Storage(str(folder)).put_json(SETTINGS_FILE, dict(settings))
+
+
 def read_rows(folder: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Reads the rows of all finished cells that were made with these settings, in the order of their file names."""
-    rows = (_row_of(path) for path in sorted((folder / CELLS_FOLDER).glob("*.parquet")))
+    """Reads the rows of all finished cells, in the order of their file names.
+
+    Raises:
+        OutputExistsError: If a row was made with other settings.
+    """
     wanted = digest(dict(settings))
-    return [row for row in rows if row is not None and row["settings_digest"] == wanted]
+    rows = []
+    for path in sorted((folder / CELLS_FOLDER).glob("*.parquet")):
+        row = _row_of(path)
+        if row is not None and row["settings_digest"] != wanted:
+            raise OutputExistsError(
+                f"{path} was made with other settings (steps, data, batch): give another --output, or move it away"
+            )
+        rows += [] if row is None else [row]
+    return rows
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """Reads the rows of a finished benchmark.
+
+    Raises:
+        InputError: If there is none, or its rows are of several settings.
+    """
+    path = folder / RESULTS_FILE
+    try:
+        rows = [{name: _nested(value) for name, value in row.items()} for row in pq.read_table(path).to_pylist()]
+    except (pa.ArrowException, OSError, ValueError):
+        raise InputError(f"{folder} holds no finished benchmark (no readable {RESULTS_FILE})") from None
+    check_one_setting(rows, path)
+    return rows
+
+
+def check_one_setting(rows: Sequence[Mapping[str, Any]], shown: object) -> None:
+    """Refuses rows that were made with several settings; messages call them `shown`.
+
+    Raises:
+        InputError: If they were.
+    """
+    settings = {row["settings_digest"] for row in rows}
+    if len(settings) > 1:
+        raise InputError(f"{shown} mixes rows of {len(settings)} settings: nothing can be compared in it")
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

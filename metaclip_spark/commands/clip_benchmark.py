@@ -2,10 +2,16 @@
 
 import shlex
 from itertools import pairwise
+from pathlib import Path
 
 from metaclip_spark.clip_benchmark.dependencies import require_extra, require_trackers
-from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig, ShapesConfig, ShardsConfig
-from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
+from metaclip_spark.clip_benchmark.settings.data_config import (
+    DrawingsConfig,
+    ShapePairsConfig,
+    ShapesConfig,
+    ShardsConfig,
+)
+from metaclip_spark.clip_benchmark.settings.grid_config import FEWEST_SEEDS, GridConfig
 from metaclip_spark.commands.show import next_command, show
 from metaclip_spark.config.job import job, typed_options
 from metaclip_spark.errors import CurationError
@@ -22,20 +28,24 @@ def make_shards(config: ShardsConfig) -> None:
     show([*made.lines(), f"wrote {config.output}", f"Next: {following}"])
 
 
-@job(GridConfig, ShapesConfig, DrawingsConfig)
-def benchmark_clip(grid: GridConfig, shapes: ShapesConfig, drawings: DrawingsConfig) -> None:
+@job(GridConfig, ShapesConfig, ShapePairsConfig, DrawingsConfig)
+def benchmark_clip(
+    grid: GridConfig, shapes: ShapesConfig, shape_pairs: ShapePairsConfig, drawings: DrawingsConfig
+) -> None:
     """Train CLIP, SLIP, FILIP, DeCLIP and DeFILIP on arms of a pool, evaluate them, and write a page that compares."""
     require_extra()
     require_trackers(grid.tensorboard, grid.wandb)
-    from metaclip_spark.clip_benchmark.benchmark import Benchmark, open_data
-    from metaclip_spark.clip_benchmark.report.html import not_learnt, summary_lines, write_report
+    from metaclip_spark.clip_benchmark.benchmark import Benchmark, open_pools
+    from metaclip_spark.clip_benchmark.report.html import read_report, write_report
+    from metaclip_spark.clip_benchmark.report.lines import not_learnt, summary_lines
     from metaclip_spark.clip_benchmark.training.processes import check_device
 
     check_device(grid.device)
-    benchmark = Benchmark(grid, open_data(grid, shapes, drawings))
+    beside = [read_report(Path(folder)) for folder in grid.beside]
+    benchmark = Benchmark(grid, open_pools(grid, shapes, shape_pairs, drawings))
     rows = benchmark.run()
     failed = not_learnt(rows)
-    page = write_report(benchmark.folder, rows, benchmark.facts())
+    page = write_report(benchmark.folder, rows, benchmark.facts(), beside)
     options = _following_options(grid, has_learnt=not failed)
     following = [f"Next: {next_command('benchmark', *options)}"] if options else []
     show([*summary_lines(rows), f"wrote {page}", *following])
@@ -44,15 +54,15 @@ def benchmark_clip(grid: GridConfig, shapes: ShapesConfig, drawings: DrawingsCon
 
 
 def _following_options(grid: GridConfig, *, has_learnt: bool) -> list[str]:
-    """Gives the options of this command with twice the seeds or, where a model has not learnt, twice the steps."""
+    """Gives the options of this command with twice the steps where a model has not learnt, or else with enough seeds.
+
+    Both are for another output: a folder keeps the steps and the seeds that it was begun with.
+    """
     typed = typed_options()
-    if not typed:
+    if not typed or (has_learnt and grid.seeds >= FEWEST_SEEDS):
         return []
-    seeds = ("--primary-seeds", grid.primary_seeds) if grid.grid == "arms" else ("--seeds", grid.seeds)
-    if has_learnt:
-        return _replaced(typed, seeds[0], str(2 * seeds[1]))
-    # Rows of other steps are refused in the same folder.
-    return _replaced(_replaced(typed, "--steps", str(2 * grid.steps)), "--output", "OUTPUT")
+    option, value = ("--seeds", FEWEST_SEEDS) if has_learnt else ("--steps", 2 * grid.steps)
+    return _replaced(_replaced(typed, option, str(value)), "--output", "OUTPUT")
 
 
 def _replaced(options: list[str], option: str, value: str) -> list[str]:

@@ -27,7 +27,9 @@ class PublishedTable:
         return f"{conditions}: {self.note}"
 
 
-def published_table() -> PublishedTable:
-    """Reads the published figures of the recipe `yfcc15m_vit_b32`."""
-    path = RECIPES / "yfcc15m_vit_b32_published.json"
-    return PublishedTable(**json.loads(path.read_text(encoding="utf-8")))
+def published_tables() -> dict[str, PublishedTable]:
+    """Reads the published figures: image tower of ours -> those of the tower that stands for it."""
+    return {
+        tower: PublishedTable(**json.loads((RECIPES / f"{recipe}_published.json").read_text(encoding="utf-8")))
+        for tower, recipe in (("vit", "yfcc15m_vit_b32"), ("resnet", "yfcc15m_r50"))
+    }

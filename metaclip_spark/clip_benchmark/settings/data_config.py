@@ -42,7 +42,6 @@ class ShapesConfig:
         ground_share: Share of the clean captions that name the ground, too. Tiny models learn the grounds first: there
             are only four.
         picture_pixels: Side of an image.
-        pool_seed: Seed of the pool and of its test split.
     """
 
     pool_pairs: PositiveInt = 6000
@@ -52,13 +51,31 @@ class ShapesConfig:
     corrupted_share: Annotated[float, numbers(0, 1, below=True)] = 0.3
     ground_share: ClosedUnitInterval = 0.1
     picture_pixels: Pixels = 32
-    pool_seed: NonNegativeInt = 0
 
     def __post_init__(self) -> None:
         """Checks the values."""
         check_types(self)
         if self.pool_pairs < self.pool_classes:
             raise ConfigError(f"--pool-pairs is {self.pool_pairs}: it must be at least --pool-classes, a pair of each")
+
+
+@dataclass(frozen=True)
+class ShapePairsConfig:
+    """What the pool of shape pairs holds beside what holds for shapes.
+
+    Attributes:
+        paired_shapes: Shapes of which two are in each picture; each ordered pair of them is a class.
+        held_out_share: Share of the classes that only the test split has.
+        pair_test_pictures: Test images of each class.
+    """
+
+    paired_shapes: Annotated[int, integers(3, SHAPE_CLASSES)] = 12
+    held_out_share: OpenUnitInterval = 0.1
+    pair_test_pictures: PositiveInt = 4
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class Cell:
         arm: Which pairs are trained on.
         caption_kind: v1, the pool's captions; v2, the filtered ones.
         text_depth: Layers of the text tower; 0 for the model size's own.
-        seed: Of the initial weights, the order of samples, and the sampling of the arm.
+        seed: Of the pool and its test split, the initial weights, the order of samples, and the sampling of the arm.
     """
 
     variant: VariantName = "clip"
@@ -82,14 +82,12 @@ def data_arms(seeds: Sequence[int], model_size: str = "tiny") -> list[Cell]:
     return expand({"arm": ARMS, "caption_kind": ("v1",), "model_size": (model_size,), "seed": seeds})
 
 
-def fractional(
-    seeds: Sequence[int], model_size: str = "tiny", primary_seeds: Sequence[int] = (), own_depth: int = 2
-) -> list[Cell]:
+def fractional(seeds: Sequence[int], model_size: str = "tiny", own_depth: int = 2) -> list[Cell]:
     """A grid that shows each effect without the whole product.
 
     All variants on both towers; three variants on both kinds of captions; three depths of the text tower for two
-    variants; the two presets for FILIP; the data arms, with `primary_seeds` where there are any. `own_depth` is the
-    depth of the text tower that the model size has by itself, which is not asked for once more.
+    variants; the two presets for FILIP; the data arms. `own_depth` is the depth of the text tower that the model size
+    has by itself, which is not asked for once more.
     """
     depths = [0 if depth == own_depth else depth for depth in (1, 2, 4)]
     base: dict[str, Iterable[Any]] = {"model_size": (model_size,), "seed": tuple(seeds)}
@@ -98,6 +96,6 @@ def fractional(
         expand({"variant": ("clip", "declip", "defilip"), "caption_kind": CAPTION_KINDS, **base}),
         expand({"variant": ("clip", "declip"), "text_depth": depths, **base}),
         expand({"variant": ("filip",), "preset": PRESETS, **base}),
-        data_arms(primary_seeds or seeds, model_size),
+        data_arms(seeds, model_size),
     ]
     return by_seed(itertools.chain.from_iterable(parts))

@@ -32,6 +32,12 @@ from metaclip_spark.errors import InputError
 METHOD = 2
 """Raised with every change after which the same settings give other figures, so that rows of both never meet."""
 
+FEWEST_SEEDS = 5
+"""Seeds without which a comparison gets no verdict."""
+
+_DRAWN = ("shapes", "shape-pairs")
+"""Pools whose classes no colour, side or crop of half the picture changes."""
+
 
 @dataclass(frozen=True)
 class GridConfig:
@@ -39,7 +45,8 @@ class GridConfig:
 
     Attributes:
         output: Folder of the benchmark; the same command goes on after a kill.
-        data: shapes, drawings, or the folder of a pool with pairs.parquet, metadata.json and test/.
+        data: shapes, shape-pairs, drawings, or the folder of a pool with pairs.parquet, metadata.json and test/.
+        beside: Folders of finished benchmarks on other pools, which the page shows in sections of their own.
         grid: arms (CLIP on the four data arms), fractional (every effect once), or product (of the options below).
         variants: For product: clip, slip, filip, declip, defilip.
         image_towers: For product: vit, resnet.
@@ -47,16 +54,15 @@ class GridConfig:
         caption_kinds: For product: v1 (as they are), v2 (filtered).
         text_depths: For product: layers of the text tower; 0 for the size's own.
         presets: For product: clean, published.
-        seeds: Number of seeds, from 0.
-        primary_seeds: For arms and fractional: number of seeds of the data arms.
+        seeds: Number of seeds, from 0, fixed before the first training; fewer than five give no verdict.
         model_size: unit, tiny, small or full.
         steps: Steps of each training.
         batch_size: Samples per process and step; without it the size's.
         warmup_steps: Steps in which the learning rate rises.
         learning_rate: Peak; without it the preset's.
         weight_decay: Without it the preset's.
-        view_set: distorting, label_safe or paper; without it distorting for shapes, whose outlines tell the classes,
-            and paper for other pictures.
+        view_set: distorting, label_safe or paper; without it distorting for shapes and shape pairs, whose outlines
+            tell the classes, and paper for other pictures.
         synonyms: WordNet's folder, for edited captions; without it no word is replaced.
         arm_share: Expected size of the balanced arm, as a share of the matched pairs; the other arms get as many pairs.
         processes: Processes of each training; more than one go through Spark's TorchDistributor.
@@ -76,6 +82,7 @@ class GridConfig:
 
     output: str = field(metadata=PATH)
     data: str = field(default="shapes", metadata=PATH)
+    beside: tuple[str, ...] = field(default=(), metadata=PATH)
     grid: Literal["arms", "fractional", "product"] = "arms"
     variants: tuple[VariantName, ...] = ("clip",)
     image_towers: tuple[ImageTower, ...] = ("vit",)
@@ -83,8 +90,7 @@ class GridConfig:
     caption_kinds: tuple[CaptionKind, ...] = ("v2",)
     text_depths: tuple[NonNegativeInt, ...] = (0,)
     presets: tuple[PresetName, ...] = ("clean",)
-    seeds: PositiveInt = 3
-    primary_seeds: PositiveInt = 5
+    seeds: PositiveInt = FEWEST_SEEDS
     model_size: ModelSizeName = "tiny"
     steps: PositiveInt = 400
     batch_size: PositiveInt | None = None
@@ -122,15 +128,15 @@ class GridConfig:
     @property
     def views(self) -> ViewSet:
         """The view set of all cells."""
-        return self.view_set or ("distorting" if self.data == "shapes" else "paper")
+        return self.view_set or ("distorting" if self.data in _DRAWN else "paper")
 
     def cells(self) -> list[Cell]:
         """The cells, by seed first."""
-        seeds, primary = range(self.seeds), range(self.primary_seeds)
+        seeds = range(self.seeds)
         if self.grid == "arms":
-            return data_arms(primary, self.model_size)
+            return data_arms(seeds, self.model_size)
         if self.grid == "fractional":
-            return fractional(seeds, self.model_size, primary, MODEL_SIZES[self.model_size].text_layers)
+            return fractional(seeds, self.model_size, MODEL_SIZES[self.model_size].text_layers)
         values: dict[str, Iterable[Any]] = {
             "variant": self.variants,
             "image_tower": self.image_towers,
@@ -174,20 +180,19 @@ class GridConfig:
 
     def shared_settings(self) -> dict[str, Any]:
         """What all cells have in common and their figures depend on, JSON-ready."""
-        # What is not given stands as it always did in rows of finished cells, whose settings must stay the same, and so
-        # does the loader, which made the views of all of them.
         by_loader = self.view_maker == "loader" or (self.view_maker == "auto" and self.device == "cpu")
         return {
             "method": METHOD,
+            "seeds": self.seeds,
             "steps": self.steps,
-            "batch_size": self.batch_size or 0,
+            "batch_size": self.batch_size,
             "warmup_steps": self.warmup_steps,
-            "learning_rate": self.learning_rate or 0.0,
-            "weight_decay": -1.0 if self.weight_decay is None else self.weight_decay,
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
             "view_set": self.views,
             "arm_share": self.arm_share,
             "processes": self.processes,
             "precision": self.precision,
             "synonyms": bool(self.synonyms),
-            **({} if by_loader else {"view_maker": self.view_maker}),
+            "view_maker": "loader" if by_loader else self.view_maker,
         }

@@ -11,6 +11,7 @@ def made_up_row(cell, noise=0.0, **figures):
     row = {
         **asdict(cell),
         "cell": cell.name,
+        "settings_digest": "one",
         "items": 480,
         "classes": 24,
         "prompts": 6,

@@ -2,7 +2,8 @@
 
 openclipart-svg has drawings with an English title, tuxpaint-stamps-default stamps with a caption in up to sixty
 languages. A drawing's class is its top folder. Like a crawl, the pool has captions in other languages, too; our own
-curation must leave them out. Pool and test split share no title, since many drawings have the same one.
+curation must leave them out. Pool and test split share no title, since many drawings have the same one. The captions
+are real, and there is one set of them: a seed draws which titles are tested, and the pool is the rest.
 """
 
 import hashlib
@@ -49,8 +50,14 @@ class Drawing:
     others: tuple[str, ...] = ()
 
 
-def make_drawings(folder: Path, config: DrawingsConfig) -> dict[str, int]:
+def make_drawings(folder: Path, config: DrawingsConfig, source: Path, seed: int = 0) -> dict[str, int]:
     """Renders the drawings into a pool with a test split; `pool.json` last, which makes it count.
+
+    Args:
+        folder: Of the pool.
+        config: What it is made from.
+        source: Folder for fetched packages and rendered drawings, which the pools of all seeds share.
+        seed: Draws the titles of the test split.
 
     Returns:
         Drawings found, and reason -> drawings left out: found = pool + test + the reasons.
@@ -60,26 +67,27 @@ def make_drawings(folder: Path, config: DrawingsConfig) -> dict[str, int]:
         OutputExistsError: If a finished pool has other settings.
     """
     # A folder that is not given is written as it was before it could be None.
-    settings = {name: "" if value is None else value for name, value in asdict(config).items()}
+    settings = {name: "" if value is None else value for name, value in asdict(config).items()} | {"seed": seed}
     if (folder / POOL_FILE).exists():
         made = json.loads((folder / POOL_FILE).read_text(encoding="utf-8"))
         check_made_with(made["settings"], settings, folder)
         return dict(made["counts"])
     check_renderer()
-    sources = {name: _source(folder, name, getattr(config, name)) for name in PACKAGES}
+    sources = {name: _source(source, name, getattr(config, name)) for name in PACKAGES}
     found = sorted([*openclipart_drawings(sources["openclipart"]), *tuxpaint_stamps(sources["tuxpaint"], config)])
     counts: Counter[str] = Counter(found=len(found))
     chosen = _distinct_titles(found, counts)
-    pool, test = split_by_title(chosen, config.drawing_test_titles, counts)
+    pool, test = split_by_title(chosen, config.drawing_test_titles, counts, seed)
+    render = _Renderer(source / "rendered", config.drawing_pixels)
     if len({drawing.class_name for drawing in test}) < 2:  # noqa: PLR2004 - one class tells nothing
         raise ConfigError(f"{len(found)} drawings give fewer than two classes: lower --drawing-test-titles")
-    rows = list(_pool_rows(folder, pool, config.drawing_pixels, counts))
+    rows = list(_pool_rows(folder, pool, render, counts))
     storage = Storage(str(folder))
     storage.put_table(PAIRS_FILE, pa.Table.from_pylist(rows))
     storage.put_json(METADATA_FILE, metadata_words([str(row["alt_text"]) for row in rows if not row["language"]]))
     in_pool = Counter(drawing.class_name for drawing in pool)
     classes = sorted({drawing.class_name for drawing in test})
-    samples = _test_samples(test, classes, config.drawing_pixels, counts)
+    samples = _test_samples(test, classes, render, counts)
     write_test_split(folder / TEST_FOLDER, classes, TEMPLATES, [in_pool[name] for name in classes], samples)
     storage.put_json(POOL_FILE, {"settings": settings, "counts": dict(counts)})
     return dict(counts)
@@ -108,12 +116,12 @@ def tuxpaint_stamps(folder: Path, config: DrawingsConfig) -> Iterator[Drawing]:
 
 
 def split_by_title(
-    drawings: Sequence[Drawing], test_titles: int, counts: Counter[str]
+    drawings: Sequence[Drawing], test_titles: int, counts: Counter[str], seed: int = 0
 ) -> tuple[list[Drawing], list[Drawing]]:
     """Splits drawings, one for each class and title, into pool and test split so that no title is in both.
 
-    The test split has `test_titles` drawings of each class. `counts` gets the drawings of classes that are too small,
-    and those whose title is in another class's test.
+    The test split has `test_titles` drawings of each class, drawn by the seed. `counts` gets the drawings of classes
+    that are too small, and those whose title is in another class's test.
     """
     by_class: dict[str, list[Drawing]] = defaultdict(list)
     for drawing in drawings:
@@ -123,7 +131,7 @@ def split_by_title(
     test = [
         drawing
         for name in sorted(large)
-        for drawing in sorted(large[name], key=lambda drawing: _hash(_key(drawing.title)))[:test_titles]
+        for drawing in sorted(large[name], key=lambda drawing: _hash(f"{seed}\0{_key(drawing.title)}"))[:test_titles]
     ]
     in_test = {_key(drawing.title) for drawing in test}
     rest = [drawing for name in sorted(large) for drawing in large[name] if drawing not in set(test)]
@@ -161,6 +169,20 @@ def rendered(file: Path, pixels: int) -> bytes | None:
     buffer = io.BytesIO()
     square.convert("RGB").save(buffer, "PNG")
     return buffer.getvalue()
+
+
+class _Renderer:
+    """Renders each drawing once, whatever the number of pools that it is in."""
+
+    def __init__(self, folder: Path, pixels: int) -> None:
+        self._storage, self._folder, self._pixels = Storage(str(folder)), folder, pixels
+
+    def __call__(self, file: Path) -> bytes | None:
+        name = f"{hashlib.sha256(file.read_bytes()).hexdigest()}-{self._pixels}.png"
+        if not (self._folder / name).exists():
+            # An empty file stands for a drawing that cannot be rendered.
+            self._storage.put_bytes(name, rendered(file, self._pixels) or b"")
+        return (self._folder / name).read_bytes() or None
 
 
 def _svg_as_png(file: Path, pixels: int) -> bytes:
@@ -205,9 +227,11 @@ def _distinct_titles(found: Sequence[Drawing], counts: Counter[str]) -> list[Dra
     return sorted(chosen.values())
 
 
-def _pool_rows(folder: Path, pool: Sequence[Drawing], pixels: int, counts: Counter[str]) -> Iterator[dict[str, object]]:
+def _pool_rows(
+    folder: Path, pool: Sequence[Drawing], render: _Renderer, counts: Counter[str]
+) -> Iterator[dict[str, object]]:
     for number, drawing in enumerate(pool):
-        image = rendered(drawing.file, pixels)
+        image = render(drawing.file)
         if image is None:
             counts["not_rendered"] += 1
             continue
@@ -222,10 +246,10 @@ def _pool_rows(folder: Path, pool: Sequence[Drawing], pixels: int, counts: Count
 
 
 def _test_samples(
-    test: Sequence[Drawing], classes: Sequence[str], pixels: int, counts: Counter[str]
+    test: Sequence[Drawing], classes: Sequence[str], render: _Renderer, counts: Counter[str]
 ) -> Iterator[ShardSample]:
     for drawing in test:
-        image = rendered(drawing.file, pixels)
+        image = render(drawing.file)
         if image is None:
             counts["test_not_rendered"] += 1
             continue

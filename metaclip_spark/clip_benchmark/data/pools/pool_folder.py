@@ -1,6 +1,7 @@
 """What a pool's folder holds for the benchmark, whoever made it."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ PROTECTED_FILE = "protected_words.txt"
 POOL_FILE = "pool.json"
 """Written last by those who make a pool: it is finished."""
 TEST_FOLDER = "test"
+FOLDER = "folder"
+"""The kind of a pool whose folder the user gave: one for all seeds."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,8 @@ class DataFolder:
         for path in (self.pairs_file, self.metadata_file, self.test_shards / "shards.json"):
             if not path.is_file():
                 raise ConfigError(
-                    f"--data {self.folder} lacks {path.relative_to(self.folder)}: give shapes, drawings, or the folder "
-                    f"of a pool with {PAIRS_FILE}, {METADATA_FILE} and {TEST_FOLDER}/"
+                    f"--data {self.folder} lacks {path.relative_to(self.folder)}: give shapes, shape-pairs, drawings, "
+                    f"or the folder of a pool with {PAIRS_FILE}, {METADATA_FILE} and {TEST_FOLDER}/"
                 )
 
     @property
@@ -60,3 +63,31 @@ class DataFolder:
         for path in (self.pairs_file, self.metadata_file, *sorted(self.test_shards.glob("[!.]*"))):
             whole.update(hashlib.sha256(path.read_bytes()).digest())
         return whole.hexdigest()
+
+
+@dataclass(frozen=True)
+class SeededPools:
+    """The pool and the test split of each seed.
+
+    Attributes:
+        kind: shapes, shape-pairs, drawings or `FOLDER`.
+        by_seed: Those of seed 0, 1, ...; the same for all seeds where a folder was given.
+    """
+
+    kind: str
+    by_seed: Sequence[DataFolder]
+
+    @property
+    def are_drawn(self) -> bool:
+        """Whether the seeds differ in pool and test split, so that figures are not those of one draw of them."""
+        return self.kind != FOLDER
+
+    def label(self, seed: int) -> str:
+        """A name for what is made of a seed's pool; the same where the pool is."""
+        return f"pool{seed}" if self.are_drawn else "pool"
+
+    @property
+    def digest(self) -> str:
+        """A sha256 over all pools, in hex."""
+        digests = {data.folder: data.digest for data in self.by_seed}
+        return hashlib.sha256("".join(digests[data.folder] for data in self.by_seed).encode()).hexdigest()

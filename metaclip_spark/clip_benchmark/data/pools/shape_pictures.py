@@ -1,4 +1,4 @@
-"""Images of the shapes pool: one dark outline on a lighter ground, by a generator's numbers."""
+"""Images of the shapes pools: dark outlines on a lighter ground, by a generator's numbers."""
 
 from collections.abc import Callable
 
@@ -17,19 +17,45 @@ def draw_shape(word: str, ground: str, generator: np.random.Generator, pixels: i
 
     The outline differs from its ground in luminance, so that it is there in grey, too.
     """
+    return _drawn((word,), ground, generator, pixels, _middle_of_one)
+
+
+def draw_shapes(words: tuple[str, str], ground: str, generator: np.random.Generator, pixels: int) -> Image.Image:
+    """Draws two shapes of one ink, the first one above the other."""
+    return _drawn(words, ground, generator, pixels, _middle_of_two)
+
+
+def _drawn(
+    words: tuple[str, ...],
+    ground: str,
+    generator: np.random.Generator,
+    pixels: int,
+    placed: Callable[[int, float, np.random.Generator], tuple[Point, float]],
+) -> Image.Image:
     side = pixels * _OVERSAMPLED
     ink, first, second = _colours(generator)
     image = _ground(ground, side, first, second, generator)
-    # Most of the image's side, near its middle: a crop of half the area still shows the outline.
-    half = side / 2 * generator.uniform(0.7, 0.88)
-    reach = side / 2 - half
-    middle = (side / 2 + generator.uniform(-0.6, 0.6) * reach, side / 2 + generator.uniform(-0.6, 0.6) * reach)
-    turn = np.deg2rad(generator.uniform(-8, 8))
-    mask = shape_mask(SILHOUETTES[word], side, middle, half, turn)
-    image.paste(ink, mask=mask)
+    for number, word in enumerate(words):
+        middle, half = placed(number, side, generator)
+        turn = np.deg2rad(generator.uniform(-8, 8))
+        image.paste(ink, mask=shape_mask(SILHOUETTES[word], side, middle, half, turn))
     image = image.resize((pixels, pixels), Image.Resampling.BOX)
     noise = generator.normal(0, 6, (pixels, pixels, 3))
     return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
+
+
+def _middle_of_one(_number: int, side: float, generator: np.random.Generator) -> tuple[Point, float]:
+    """Most of the image's side, near its middle: a crop of half the area still shows the outline."""
+    half = side / 2 * generator.uniform(0.7, 0.88)
+    reach = side / 2 - half
+    return (side / 2 + generator.uniform(-0.6, 0.6) * reach, side / 2 + generator.uniform(-0.6, 0.6) * reach), half
+
+
+def _middle_of_two(number: int, side: float, generator: np.random.Generator) -> tuple[Point, float]:
+    """The upper or the lower half of the image, anywhere from left to right but whole."""
+    half = side / 4 * generator.uniform(0.75, 0.92)
+    across = side / 2 + generator.uniform(-0.9, 0.9) * (side / 2 - half)
+    return (across, side * (0.25, 0.75)[number]), half
 
 
 def shape_mask(shape: Silhouette, side: int, middle: Point, half: float, turn: float) -> Image.Image:

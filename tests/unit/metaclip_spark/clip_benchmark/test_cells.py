@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
-from metaclip_spark.clip_benchmark.cells import read_rows, run_cells
+from metaclip_spark.clip_benchmark.cells import check_one_setting, read_results, read_rows, run_cells
 from metaclip_spark.clip_benchmark.settings.grid import ARMS, Cell, data_arms, expand, fractional
 from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS
 from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS
@@ -31,7 +31,7 @@ def test_the_whole_product_can_be_asked_for():
 
 
 def test_the_fractional_grid_is_that_of_the_specification():
-    cells = fractional(range(3), primary_seeds=range(5))
+    cells = fractional(range(5))
     of_one_seed = [cell for cell in cells if cell.seed == 0]
     on_v2 = {(c.variant, c.image_tower) for c in of_one_seed if c.caption_kind == "v2"}
     assert on_v2 == {(variant, tower) for variant in VARIANTS for tower in IMAGE_TOWERS}
@@ -45,7 +45,7 @@ def test_the_fractional_grid_is_that_of_the_specification():
     # 10 of variants and towers, 3 on raw captions, 4 depths, 1 preset, 3 further arms.
     assert len(of_one_seed) == 21
     assert {cell.seed for cell in data_arms(range(5))} == set(range(5))
-    assert {c for c in cells if c.seed == 4} == {c for c in data_arms(range(5)) if c.seed == 4}
+    assert len(cells) == 5 * 21
 
 
 @pytest.mark.parametrize("values", [{"variant": "blip"}, {"arm": "best"}, {"seed": -1}, {"preset": "repo"}])
@@ -78,14 +78,39 @@ def test_a_killed_grid_goes_on_with_what_is_missing(tmp_path):
     assert [row["cell"] for row in read_rows(tmp_path, {"steps": 3})] == sorted(cell.name for cell in cells)
 
 
-def test_rows_of_other_settings_are_never_mixed(tmp_path):
-    cells = expand({"seed": (0,)})
-    run_cells(cells, tmp_path, {"steps": 3}, lambda _cell: {"top1": 0.5})
-    run_cells([Cell(seed=1)], tmp_path, {"steps": 4}, lambda _cell: {"top1": 0.9})
-    assert pq.read_table(tmp_path / "results.parquet")["seed"].to_pylist() == [1]
-    assert [row["top1"] for row in read_rows(tmp_path, {"steps": 3})] == [0.5]
-    with pytest.raises(OutputExistsError, match="other settings"):
-        run_cells(cells, tmp_path, {"steps": 4}, lambda _cell: {"top1": 0.9})
+def test_rows_of_other_settings_never_meet(tmp_path):
+    cells, before = expand({"seed": (0,)}), {"steps": 3, "seeds": 1}
+    run_cells(cells, tmp_path, before, lambda _cell: {"top1": 0.5})
+    other = tmp_path / "other"
+    run_cells([Cell(seed=1)], other, {"steps": 4, "seeds": 1}, lambda _cell: {"top1": 0.9})
+    # Neither further cells nor further seeds of other settings come into the folder.
+    for settings, told in (
+        ({"steps": 4, "seeds": 1}, "steps was 3 and is now 4"),
+        ({"steps": 3, "seeds": 2}, "seeds was 1 and is now 2"),
+    ):
+        with pytest.raises(OutputExistsError, match=told):
+            run_cells([Cell(seed=1)], tmp_path, settings, lambda _cell: {"top1": 0.9})
+    assert [row["top1"] for row in read_results(tmp_path)] == [0.5]
+    # Nor do rows that somebody copied, whether or not the settings' file is there.
+    copied = tmp_path / "cells" / f"{Cell(seed=1).name}.parquet"
+    copied.write_bytes((other / "cells" / copied.name).read_bytes())
+    for _ in range(2):
+        with pytest.raises(OutputExistsError, match=f"{copied.name} was made with other settings"):
+            run_cells(cells, tmp_path, before, lambda _cell: {"top1": 0.9})
+        (tmp_path / "settings.json").unlink(missing_ok=True)
+    with pytest.raises(InputError, match="mixes rows of 2 settings"):
+        check_one_setting([*read_results(tmp_path), *read_results(other)], "the report")
+
+
+def test_damaged_results_are_told(tmp_path):
+    cells, settings = expand({"seed": (0,)}), {"steps": 3}
+    run_cells(cells, tmp_path, settings, lambda _cell: {"top1": 0.5})
     (tmp_path / "cells" / f"{cells[0].name}.parquet").write_bytes(b"not a row")
     with pytest.raises(InputError, match="delete it"):
-        run_cells(cells, tmp_path, {"steps": 3}, lambda _cell: {"top1": 0.9})
+        run_cells(cells, tmp_path, settings, lambda _cell: {"top1": 0.9})
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(InputError, match="is damaged"):
+        run_cells(cells, tmp_path, settings, lambda _cell: {"top1": 0.9})
+    (tmp_path / "results.parquet").write_bytes(b"not rows")
+    with pytest.raises(InputError, match="holds no finished benchmark"):
+        read_results(tmp_path)

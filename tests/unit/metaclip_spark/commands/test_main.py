@@ -177,15 +177,15 @@ def test_the_console_script_is_declared():
 
 
 @pytest.mark.parametrize(
-    ("grid", "has_learnt", "following"),
+    ("seeds", "has_learnt", "following"),
     [
-        ("arms", True, "--output runs/a --grid arms --steps 40 --primary-seeds 10"),
-        ("product", True, "--output runs/a --grid product --primary-seeds=5 --steps 40 --seeds 6"),
-        ("arms", False, "--grid arms --primary-seeds=5 --steps 80 --output OUTPUT"),
+        (3, True, "--grid arms --steps 40 --seeds 5 --output OUTPUT"),
+        (5, True, ""),
+        (3, False, "--grid arms --seeds=3 --steps 80 --output OUTPUT"),
     ],
 )
-def test_the_benchmark_goes_on_with_more_seeds_or_else_with_more_steps(monkeypatch, grid, has_learnt, following):
-    typed = f"--output runs/a --grid {grid} --primary-seeds=5 --steps 40"
+def test_the_benchmark_goes_on_with_enough_seeds_or_else_with_more_steps(monkeypatch, seeds, has_learnt, following):
+    typed = f"--output runs/a --grid arms --seeds={seeds} --steps 40"
     monkeypatch.setattr(clip_benchmark, "typed_options", typed.split)
-    config = GridConfig(output="runs/a", grid=grid, steps=40)
+    config = GridConfig(output="runs/a", grid="arms", seeds=seeds, steps=40)
     assert " ".join(clip_benchmark._following_options(config, has_learnt=has_learnt)) == following

@@ -5,29 +5,24 @@ import pytest
 from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.config.command_line import parse_configs
-from metaclip_spark.config.fields import digest
 from metaclip_spark.errors import ConfigError
 
 
-def test_cells_of_an_earlier_method_are_not_taken_over():
-    # The digest of the same settings where FILIP's prompts were averaged position by position.
-    settings = GridConfig(output="benchmark", view_set="label_safe").shared_settings()
-    assert digest(settings) != "1c84c7f4785652ee893c03d044f41373d57ae9bba598eda4f384b5ebe1a61a5c"
-    del settings["method"]
-    assert digest(settings) == "1c84c7f4785652ee893c03d044f41373d57ae9bba598eda4f384b5ebe1a61a5c"
+def test_five_seeds_are_fixed_whatever_the_grid():
+    for grid in ("arms", "fractional", "product"):
+        config = GridConfig(output="benchmark", grid=grid)
+        assert {cell.seed for cell in config.cells()} == set(range(5))
+        assert config.shared_settings()["seeds"] == 5
 
 
 def test_the_views_are_those_that_the_pictures_allow():
-    assert [GridConfig(output="benchmark", data=data).views for data in ("shapes", "drawings", "folder")] == [
-        "distorting",
-        "paper",
-        "paper",
-    ]
+    expected = {"shapes": "distorting", "shape-pairs": "distorting", "drawings": "paper", "folder": "paper"}
+    assert {data: GridConfig(output="benchmark", data=data).views for data in expected} == expected
 
 
 def test_what_is_given_changes_the_settings():
     left_out = GridConfig(output="benchmark").shared_settings()
-    for option in ({"batch_size": 8}, {"learning_rate": 0.01}, {"weight_decay": 0.0}, {"arm_share": 0.5}):
+    for option in ({"batch_size": 8}, {"learning_rate": 0.01}, {"weight_decay": 0.0}, {"arm_share": 0.5}, {"seeds": 2}):
         assert GridConfig(output="benchmark", **option).shared_settings() == {**left_out, **option}
 
 
@@ -40,7 +35,7 @@ def test_what_is_given_changes_the_settings():
         ({"arm_share": 1.0}, "--arm-share is 1.0: it must be a number between 0 and 1"),
         ({"text_depths": (-1,)}, "--text-depths is -1: it must be an integer of at least 0"),
         ({"arms": ("best",)}, "--arms is 'best': it must be one of random, matched, balanced, all"),
-        ({"primary_seeds": 0}, "--primary-seeds is 0: it must be an integer of at least 1"),
+        ({"seeds": 0}, "--seeds is 0: it must be an integer of at least 1"),
     ],
 )
 def test_an_option_out_of_range_is_named_as_it_was_typed(option, message):

@@ -1,0 +1,191 @@
+"""What the page and its JSON show, gathered from the rows of one pool."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from metaclip_spark.clip_benchmark.cells import check_one_setting
+from metaclip_spark.clip_benchmark.evaluation.significance import (
+    METRICS,
+    Comparison,
+    SettingSummary,
+    comparisons,
+    summaries,
+)
+from metaclip_spark.clip_benchmark.report.notes import OF_POOL, order_note, pretext_notes, seeds_note
+from metaclip_spark.clip_benchmark.report.published import published_tables
+from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
+
+CONDITIONS = (
+    "data_pairs",
+    "steps",
+    "samples_per_step",
+    "samples_seen",
+    "warmup_steps",
+    "learning_rate",
+    "weight_decay",
+    "view_set",
+    "image_views",
+    "image_pixels",
+    "contrasted_texts",
+    "log_scale_bounds",
+    "batch_norm",
+    "precision",
+    "processes",
+    "processor",
+    "torch",
+    "threads",
+    "view_maker",
+    "prompts",
+)
+"""The columns of a row that say how it was trained and evaluated."""
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """What the page shows of one pool; the tables list the settings that differ in one column.
+
+    Attributes:
+        facts: Conditions that hold for all rows and stand in none of them.
+        notes: What the figures must be read with.
+        order_notes: How the variants' order agrees with the published ones.
+        pretext_notes: Settings whose image self-supervision was solved by a shortcut.
+    """
+
+    facts: Mapping[str, Any]
+    notes: list[str]
+    order_notes: list[str]
+    pretext_notes: list[str]
+    settings: list[SettingSummary]
+    variants: list[dict[str, Any]]
+    arms: list[SettingSummary]
+    captions: list[SettingSummary]
+    depths: list[SettingSummary]
+    presets: list[SettingSummary]
+    comparisons: list[Comparison]
+    items: int
+    classes: int
+    seconds: float
+    runs: int
+
+    @property
+    def pool(self) -> str:
+        """The kind of the pool."""
+        return str(self.facts.get("pool", "pool"))
+
+
+def build_report(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> BenchmarkReport:
+    """Gathers what the page shows from the rows of finished cells.
+
+    Raises:
+        InputError: If the rows are of several settings.
+    """
+    check_one_setting(rows, "the report")
+    found = summaries(rows)
+    variants = _variant_table(found)
+    fixed = facts.get("seeds", len({row["seed"] for row in rows}))
+    return BenchmarkReport(
+        facts=facts,
+        notes=[seeds_note(fixed, pool_varies=facts.get("pool_varies", True)), *OF_POOL.get(facts.get("pool", ""), ())],
+        order_notes=_order_notes(variants),
+        pretext_notes=pretext_notes(rows),
+        settings=found,
+        variants=variants,
+        arms=_table_of(found, "arm", variant="clip", caption_kind="v1"),
+        captions=_table_of(found, "caption_kind"),
+        depths=_table_of(found, "text_depth", caption_kind="v2"),
+        presets=_table_of(found, "preset"),
+        comparisons=comparisons(rows),
+        items=rows[0]["items"],
+        classes=rows[0]["classes"],
+        seconds=math.fsum(row["seconds"] for row in rows),
+        runs=len(rows),
+    )
+
+
+def _order_notes(variants: list[dict[str, Any]]) -> list[str]:
+    notes = []
+    for tower, published in published_tables().items():
+        measured = {line["variant"]: cell.mean("top1") for line in variants if (cell := line["cells"][tower])}
+        note = order_note(measured, published)
+        notes += [note] if note else []
+    return notes
+
+
+def _variant_table(found: list[SettingSummary]) -> list[dict[str, Any]]:
+    """A line per variant with a cell per tower, where anything else is as in the most common setting."""
+    rest = {"arm": "all", "caption_kind": "v2", "text_depth": 0, "preset": "clean"}
+    lines = []
+    costs = {
+        tower: summary.mean("samples_per_second")
+        for tower in ("vit", "resnet")
+        if (summary := _first_with(found, variant="clip", image_tower=tower, **rest))
+    }
+    for variant in VARIANTS:
+        cells = {tower: _first_with(found, variant=variant, image_tower=tower, **rest) for tower in ("vit", "resnet")}
+        if any(cells.values()):
+            ratios = {
+                tower: costs[tower] / cell.mean("samples_per_second")
+                for tower, cell in cells.items()
+                if cell is not None and tower in costs
+            }
+            lines.append({"variant": variant, "cells": cells, "costs": ratios})
+    return lines
+
+
+def _table_of(found: list[SettingSummary], axis: str, **fixed: str) -> list[SettingSummary]:
+    """The settings that some other setting differs from in one column only."""
+
+    def rest(summary: SettingSummary) -> tuple[Any, ...]:
+        return tuple(value for name, value in summary.setting.items() if name != axis)
+
+    counts: dict[tuple[Any, ...], int] = {}
+    for summary in found:
+        counts[rest(summary)] = counts.get(rest(summary), 0) + 1
+    chosen = [
+        summary
+        for summary in found
+        if counts[rest(summary)] > 1 and all(summary.setting[name] == value for name, value in fixed.items())
+    ]
+    return sorted(chosen, key=lambda summary: (tuple(map(str, rest(summary))), str(summary.setting[axis])))
+
+
+def _first_with(found: list[SettingSummary], **wanted: Any) -> SettingSummary | None:
+    fitting = (summary for summary in found if all(summary.setting[name] == value for name, value in wanted.items()))
+    return next(fitting, None)
+
+
+def json_ready(report: BenchmarkReport) -> dict[str, Any]:
+    """The report's numbers and sentences, ready to be written as JSON."""
+
+    def comparison(asked: Comparison) -> dict[str, Any]:
+        found = _finite(asdict(asked))
+        return {**found, "verdict": asked.verdict}
+
+    def setting(summary: SettingSummary) -> dict[str, Any]:
+        means = {name: summary.mean(name) for name in (*METRICS, "top5", "linear_probe", "samples_per_second")}
+        kept = {"seeds": list(summary.seeds), "lower_bound": summary.lower_bound, "passes": summary.passes}
+        conditions = {name: summary.rows[0][name] for name in CONDITIONS}
+        bounds = {"chance": summary.chance, "bar": summary.bar}
+        return _finite({**summary.setting, **means, **kept, **bounds, "conditions": conditions})
+
+    return {
+        "facts": dict(report.facts),
+        "notes": report.notes,
+        "order": report.order_notes,
+        "solved_pretexts": report.pretext_notes,
+        "settings": [setting(summary) for summary in report.settings],
+        "comparisons": [comparison(asked) for asked in report.comparisons],
+        "published": {
+            tower: {"label": table.label, "top1_per_cent": table.top1_percent}
+            for tower, table in published_tables().items()
+        },
+    }
+
+
+def _finite(value: Any) -> Any:
+    """Puts null in place of numbers that JSON lacks."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,24 @@
+"""Orders of variants against published ones."""
+
+import pytest
+
+from metaclip_spark.clip_benchmark.evaluation.ranking import order_agreement
+
+PUBLISHED = {"clip": 32.8, "slip": 34.3, "filip": 39.5, "declip": 43.2}
+
+
+def test_the_same_order_agrees_whatever_the_values():
+    found = order_agreement({"clip": 0.1, "slip": 0.2, "filip": 0.3, "declip": 0.9}, PUBLISHED)
+    assert (found.tau, found.contradicted) == (pytest.approx(1), ())
+    assert found.variants == ("declip", "filip", "slip", "clip")
+
+
+def test_what_is_in_another_order_is_named():
+    # Of six pairs two are reversed: (4 - 2) / 6.
+    found = order_agreement({"clip": 0.35, "slip": 0.2, "filip": 0.3, "declip": 0.9, "other": 1.0}, PUBLISHED)
+    assert found.tau == pytest.approx(1 / 3)
+    assert set(found.contradicted) == {("clip", "slip"), ("clip", "filip")}
+
+
+def test_one_variant_has_no_order():
+    assert order_agreement({"clip": 0.35, "other": 0.2}, PUBLISHED) is None
