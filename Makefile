@@ -148,7 +148,7 @@ test-benchmark: $(BENCHMARK)/installed-benchmark ## one training of each variant
 
 benchmark-grid: $(BENCHMARK)/installed-benchmark ## the CLIP benchmark's grid, hours; it resumes where it was stopped
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-grid --grid fractional \
-		--seeds 3 --primary-seeds 5 --steps 400 $(SYNONYMS)
+		--seeds 5 --steps 400 $(SYNONYMS)
 
 bench: $(VENV)/installed-tests ## the benchmarks and their chart, hours on a small machine; BENCH='--only P1 P3' for some
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt matplotlib

@@ -429,9 +429,25 @@ def clip_benchmark(argument: str) -> str:
         "arms": lambda: _arms(grid["arms"]),
         "variants": lambda: _variants(grid["variants"]),
         "questions": lambda: _questions(grid["questions"]),
+        "published": _published,
+        "published in words": lambda: _published(as_table=False),
         "readme": lambda: _table(("zero-shot top-1, points", "difference"), _arm_rows(grid["arms"], marked=False)[:3]),
     }
     return parts[argument]()
+
+
+def _published(*, as_table: bool = True) -> str:
+    """The paper's figures, as the recipes have them."""
+    module = importlib.import_module("metaclip_spark.clip_benchmark.report.published")
+    names = {"clip": "CLIP", "slip": "SLIP", "filip": "FILIP", "declip": "DeCLIP", "defilip": "DeFILIP"}
+    tables = module.published_tables().values()
+    if as_table:
+        rows = [(each.image_tower, *(str(each.top1_percent.get(name, "-")) for name in names)) for each in tables]
+        return _table(("published top-1, %", *names.values()), rows)
+    return "; ".join(
+        f"on {each.image_tower} " + ", ".join(f"{names[name]} {share}" for name, share in each.top1_percent.items())
+        for each in tables
+    )
 
 
 def _one_seed(run: dict[str, Any]) -> str:

@@ -221,6 +221,8 @@ def test_the_readme_has_the_table_of_the_clip_benchmark_as_it_is_stored():
     table = docs_pages.GENERATED["clip-benchmark"]("readme")
     assert len(table.splitlines()) == 5
     assert table in (ROOT / "README.md").read_text("utf-8")
+    published = docs_pages.GENERATED["clip-benchmark"]("published in words")
+    assert published in " ".join((ROOT / "README.md").read_text("utf-8").split())
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,11 @@ class BenchmarkReport:
         """The kind of the pool."""
         return str(self.facts.get("pool", "pool"))
 
+    @property
+    def has_held_out(self) -> bool:
+        """Whether the test split has classes that the pool lacks."""
+        return any(summary.values["held_out_top1"] for summary in self.settings)
+
 
 def build_report(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> BenchmarkReport:
     """Gathers what the page shows from the rows of finished cells.

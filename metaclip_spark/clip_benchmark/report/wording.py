@@ -35,7 +35,7 @@ def difference(asked: Comparison, value: float) -> str:
 
 def p_value(p: float) -> str:
     """A p-value to three digits."""
-    return f"< {_SMALLEST_P}" if p < _SMALLEST_P else f"{p:.3f}"
+    return f"<\u00a0{_SMALLEST_P}" if p < _SMALLEST_P else f"{p:.3f}"
 
 
 def correlation(value: float | None) -> str:

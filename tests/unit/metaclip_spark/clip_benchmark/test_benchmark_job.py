@@ -13,7 +13,7 @@ from metaclip_spark.clip_benchmark.data.arms import arm_file
 from tests.support.paths import CHECKOUT
 
 JOB = CHECKOUT / "jobs" / "benchmark_clip.py"
-OPTIONS = ["--model-size", "unit", "--steps", "3", "--warmup-steps", "1", "--primary-seeds", "2"]
+OPTIONS = ["--model-size", "unit", "--steps", "3", "--warmup-steps", "1", "--seeds", "2"]
 OPTIONS += ["--pool-pairs", "120", "--pool-classes", "6", "--test-pictures", "4"]
 
 
@@ -29,6 +29,12 @@ def finished(tmp_path_factory):
     output = tmp_path_factory.mktemp("benchmark") / "run"
     assert call(output, *OPTIONS) == 0
     return output
+
+
+def pool_of(folder, seed):
+    return {
+        row["image_url"]: row for row in pq.read_table(folder / f"data/shapes-seed{seed}/pairs.parquet").to_pylist()
+    }
 
 
 def test_a_row_per_cell_with_what_it_must_be_read_with(finished):
@@ -50,31 +56,37 @@ def test_a_row_per_cell_with_what_it_must_be_read_with(finished):
 
 
 def test_arms_have_equal_size_and_come_from_the_curation(finished):
-    made = json.loads((finished / "arms" / "v1" / "arms.json").read_text())
     results = pq.read_table(finished / "results.parquet").to_pylist()
     rows = {(row["arm"], row["seed"]): row["data_pairs"] for row in results}
-    pool = {row["image_url"]: row for row in pq.read_table(finished / "data/shapes/pairs.parquet").to_pylist()}
-    matched = [row for row in pool.values() if row["corruption"] in {"", "shuffled"}]
-    assert (made["pool"], made["matched"]) == (120, len(matched))
-    chosen = {}
+    shares = {"matched": 0, "balanced": 0}
     for seed in (0, 1):
+        arms, pool = finished / "arms" / "v1" / f"pool{seed}", pool_of(finished, seed)
+        made = json.loads((arms / "arms.json").read_text())
+        matched = [row for row in pool.values() if row["corruption"] in {"", "shuffled"}]
+        assert (made["pool"], made["matched"]) == (120, len(matched))
         sizes = {rows[arm, seed] for arm in ("random", "matched", "balanced")}
         assert sizes == {made["sizes"][str(seed)]}
         assert rows["all", seed] == 120
+        head = max(range(6), key=[row["class_index"] for row in matched].count)
         for arm in ("random", "matched", "balanced"):
-            table = pq.read_table(arm_file(finished / "arms" / "v1", seed, arm)).to_pylist()
-            chosen[arm, seed] = {row["image_url"] for row in table}
-            kinds = {pool[row["image_url"]]["corruption"] for row in table}
-            assert kinds <= {"", "shuffled"} or arm == "random"
-    for arm in ("random", "matched", "balanced"):
-        assert chosen[arm, 0] != chosen[arm, 1]
+            chosen = [pool[row["image_url"]] for row in pq.read_table(arm_file(arms, seed, arm)).to_pylist()]
+            assert {row["corruption"] for row in chosen} <= {"", "shuffled"} or arm == "random"
+            if arm in shares:
+                shares[arm] += sum(row["class_index"] == head for row in chosen)
     # Balancing thins the most frequent class out more than a random draw does.
-    head = max(range(6), key=[row["class_index"] for row in matched].count)
-    shares = {
-        arm: sum(pool[url]["class_index"] == head for seed in (0, 1) for url in chosen[arm, seed])
-        for arm in ("matched", "balanced")
-    }
     assert shares["balanced"] < shares["matched"]
+
+
+def test_each_seed_has_a_pool_and_a_test_split_of_its_own(finished):
+    first, second = (pool_of(finished, seed) for seed in (0, 1))
+    assert {row["alt_text"] for row in first.values()} != {row["alt_text"] for row in second.values()}
+    tests = [(finished / f"data/shapes-seed{seed}/test/00000.tar").read_bytes() for seed in (0, 1)]
+    assert tests[0] != tests[1]
+    for seed in (0, 1):
+        assert (finished / f"shards/v1/pool{seed}/all/shards.json").exists()
+        assert (finished / f"shards/v1/pool{seed}/balanced-seed{seed}/shards.json").exists()
+    settings = json.loads((finished / "settings.json").read_text())
+    assert (settings["pool"], settings["seeds"], settings["steps"]) == ("shapes", 2, 3)
 
 
 def test_a_killed_grid_goes_on_without_training_what_is_done(finished, capsys):
@@ -98,8 +110,11 @@ def test_the_page_says_what_was_measured(finished):
     text = re.sub(r"<[^>]+>", " ", page)
     assert "32.8%" in text
     assert "45%" in text
+    assert "44.4%" in text
     assert "128,001 steps" in text
     assert "too few seeds (2 of 5)" in text
+    assert "Seeds 0 to 1 were fixed before the first training" in text
+    assert "Fewer than 5 seeds give no verdict" in text
     numbers = json.loads((finished / "benchmark.json").read_text())
     assert len(numbers["settings"]) == 4
     assert numbers["comparisons"][0]["question"].startswith("curation")
@@ -107,18 +122,32 @@ def test_the_page_says_what_was_measured(finished):
     assert len(ids) == len(set(ids))
 
 
-def test_a_folder_may_hold_the_pool_and_another_grid_the_same_cells(finished, capsys):
-    options = [*OPTIONS, "--data", str(finished / "data" / "shapes"), "--grid", "product", "--seeds", "1"]
-    options += ["--view-set", "distorting"]
-    assert call(finished, *options, "--caption-kinds", "v1", "--arms", "random", "all") == 0
+def test_a_folder_may_hold_the_pool_and_another_benchmark_stand_beside(finished, tmp_path, capsys):
+    options = [*OPTIONS, "--data", str(finished / "data" / "shapes-seed0"), "--grid", "product"]
+    options += ["--caption-kinds", "v1", "--beside", str(finished)]
+    assert call(tmp_path, *options) == 0
     shown, told = capsys.readouterr()
-    assert shown.splitlines()[-1].endswith(" --arms random all --steps 6 --output OUTPUT")
+    assert shown.splitlines()[-1].endswith(" --steps 6 --output OUTPUT")
     assert "2 cells" in told
     assert "chance 16.7%" in shown
-    assert "balanced - random" in shown
-    assert "of 2: clip-" not in told
-    # The page still shows every cell of the folder.
-    assert len(json.loads((finished / "benchmark.json").read_text())["settings"]) == 4
+    # One pool for both seeds, whose shards are made once.
+    assert [path.name for path in (tmp_path / "shards" / "v1").iterdir()] == ["pool"]
+    numbers = json.loads((tmp_path / "benchmark.json").read_text())
+    assert any("All seeds share one pool" in note for note in numbers["notes"])
+    assert len(numbers["settings"]) == 1
+    assert [len(other["settings"]) for other in numbers["beside"]] == [4]
+
+
+def test_held_out_pairs_are_scored_apart(tmp_path):
+    options = ["--model-size", "unit", "--steps", "2", "--warmup-steps", "1", "--seeds", "1", "--grid", "product"]
+    options += ["--data", "shape-pairs", "--pool-pairs", "40", "--paired-shapes", "4", "--pair-test-pictures", "3"]
+    assert call(tmp_path, *options) == 0
+    (row,) = pq.read_table(tmp_path / "results.parquet").to_pylist()
+    assert (row["classes"], row["items"]) == (12, 36)
+    # One class of twelve is held out.
+    assert row["top1"] * 36 == pytest.approx(row["seen_top1"] * 33 + row["held_out_top1"] * 3)
+    assert row["held_out_top1"] * 3 == pytest.approx(round(row["held_out_top1"] * 3))
+    assert "held-out classes" in (tmp_path / "benchmark.html").read_text()
 
 
 def test_a_model_that_has_not_learnt_fails_where_it_must(finished, capsys):
@@ -129,7 +158,9 @@ def test_a_model_that_has_not_learnt_fails_where_it_must(finished, capsys):
 
 def test_bad_input_is_told_in_one_line(finished, tmp_path, capsys):
     for options, message in [
-        ([*OPTIONS, "--steps", "4"], "other settings"),
+        ([*OPTIONS, "--steps", "4"], "steps was 3 and is now 4"),
+        ([*OPTIONS, "--seeds", "3"], "seeds was 2 and is now 3"),
+        ([*OPTIONS, "--beside", str(tmp_path / "none")], "holds no finished benchmark"),
         (["--grid", "some"], "--grid is 'some'"),
         (["--grid", "product", "--variants", "blip"], "--variants is 'blip'"),
         (["--grid", "product", "--text-depths", "two"], "--text-depths is"),
@@ -141,7 +172,7 @@ def test_bad_input_is_told_in_one_line(finished, tmp_path, capsys):
         *([] if torch.cuda.is_available() else [(["--device", "cuda"], "--device is cuda, but torch")]),
         (["--bogus"], "--help"),
     ]:
-        output = finished if "--steps" in options else tmp_path / "run"
+        output = finished if OPTIONS[0] in options else tmp_path / "run"
         assert call(output, *options) == 2, options
         shown = capsys.readouterr().err.splitlines()
         assert shown[-1].startswith("error: "), options

@@ -20,7 +20,7 @@ from metaclip_spark.clip_benchmark.data.pools.drawings import (
 from metaclip_spark.clip_benchmark.data.pools.pool_folder import DataFolder
 from metaclip_spark.clip_benchmark.data.shards import read_samples
 from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, OutputExistsError
 
 WORDS = (
     "apple",
@@ -86,7 +86,7 @@ def packages(tmp_path, monkeypatch):
 
 
 def test_every_drawing_is_in_pool_or_test_or_has_a_reason(packages, tmp_path):
-    counts = make_drawings(tmp_path / "data", packages)
+    counts = make_drawings(tmp_path / "data", packages, tmp_path / "source")
     lost = {name: number for name, number in counts.items() if name not in {"found", "pool", "test"} and number}
     assert counts["found"] == counts["pool"] + counts["test"] + sum(lost.values()) == 35
     assert lost == {"title_repeated": 1, "class_too_small": 1, "not_rendered": 1}
@@ -102,15 +102,32 @@ def test_every_drawing_is_in_pool_or_test_or_has_a_reason(packages, tmp_path):
     words = json.loads(data.metadata_file.read_text())
     assert "flying" in words
     assert "Vogel" not in words
-    assert make_drawings(tmp_path / "data", packages) == counts
+    assert make_drawings(tmp_path / "data", packages, tmp_path / "source") == counts
 
 
 def test_the_same_packages_give_the_same_pool(packages, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    make_drawings(first, packages)
-    make_drawings(second, packages)
+    make_drawings(first, packages, tmp_path / "source")
+    make_drawings(second, packages, tmp_path / "source again")
     for name in ("pairs.parquet", "metadata.json", "test/00000.tar", "pool.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_a_seed_draws_what_is_tested_from_the_same_drawings(packages, tmp_path, monkeypatch):
+    titles = {}
+    for seed in (0, 1):
+        folder = tmp_path / f"seed{seed}"
+        make_drawings(folder, packages, tmp_path / "source", seed)
+        tested = {sample.caption for sample in read_samples(DataFolder(folder).test_shards)}
+        kept = {row["alt_text"] for row in pq.read_table(folder / "pairs.parquet").to_pylist() if not row["language"]}
+        titles[seed] = tested, kept
+        # What was rendered for the first seed, and what could not be, is not rendered again.
+        monkeypatch.setattr(drawings, "rendered", None)
+    assert titles[0][0] != titles[1][0]
+    assert set.union(*titles[0]) == set.union(*titles[1])
+    assert not titles[1][0] & titles[1][1]
+    with pytest.raises(OutputExistsError, match="seed was 0 and is now 1"):
+        make_drawings(tmp_path / "seed0", packages, tmp_path / "source", 1)
 
 
 def test_a_title_of_the_test_split_is_in_no_class_of_the_pool(tmp_path):
@@ -153,12 +170,16 @@ def test_bad_options_are_refused(values):
 def test_a_machine_without_the_packages_or_a_renderer_is_told_what_to_do(packages, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match=r"openclipart-svg could not be fetched .* --openclipart"):
-        make_drawings(tmp_path / "data", DrawingsConfig(tuxpaint=packages.tuxpaint))
+        make_drawings(tmp_path / "data", DrawingsConfig(tuxpaint=packages.tuxpaint), tmp_path / "source")
     monkeypatch.undo()
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(drawings.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match="no SVG renderer found: apt-get install librsvg2-bin"):
-        make_drawings(tmp_path / "data", packages)
+        make_drawings(tmp_path / "data", packages, tmp_path / "source")
     with pytest.raises(ConfigError, match="fewer than two classes"):
         monkeypatch.setattr(drawings, "check_renderer", lambda: None)
-        make_drawings(tmp_path / "data", DrawingsConfig(packages.openclipart, packages.tuxpaint, drawing_test_titles=9))
+        make_drawings(
+            tmp_path / "data",
+            DrawingsConfig(packages.openclipart, packages.tuxpaint, drawing_test_titles=9),
+            tmp_path / "source",
+        )

@@ -20,12 +20,9 @@ from metaclip_spark.clip_benchmark.data.pools.captions import (
     filter_captions,
     filter_reason,
 )
+from metaclip_spark.clip_benchmark.data.pools.drawn_pool import class_frequencies
 from metaclip_spark.clip_benchmark.data.pools.shape_pictures import draw_shape, shape_mask
-from metaclip_spark.clip_benchmark.data.pools.shapes import (
-    class_frequencies,
-    class_words,
-    make_shapes,
-)
+from metaclip_spark.clip_benchmark.data.pools.shapes import class_words, make_shapes
 from metaclip_spark.clip_benchmark.data.pools.silhouettes import SILHOUETTES
 from metaclip_spark.clip_benchmark.data.pools.test_split import head_and_tail
 from metaclip_spark.clip_benchmark.data.shards import read_samples
@@ -47,7 +44,7 @@ def pool(tmp_path_factory):
 
 def test_a_seed_gives_the_same_bytes(pool, tmp_path):
     again = make_shapes(tmp_path / "again", SMALL)
-    other = make_shapes(tmp_path / "other", ShapesConfig(pool_pairs=60, pool_classes=6, test_pictures=2, pool_seed=1))
+    other = make_shapes(tmp_path / "other", SMALL, seed=1)
     names = sorted(path.relative_to(pool.folder) for path in pool.folder.rglob("*") if path.is_file())
     assert len(names) == 60 + 10
     differing = {str(name) for name in names if (pool.folder / name).read_bytes() != (other.folder / name).read_bytes()}
@@ -57,6 +54,8 @@ def test_a_seed_gives_the_same_bytes(pool, tmp_path):
 
 def test_a_pool_is_kept_and_another_one_refused(pool, tmp_path):
     assert make_shapes(pool.folder, SMALL) == pool
+    with pytest.raises(OutputExistsError, match="seed was 0 and is now 1"):
+        make_shapes(pool.folder, SMALL, seed=1)
     with pytest.raises(OutputExistsError, match="pool_pairs was 60 and is now 61"):
         make_shapes(pool.folder, ShapesConfig(pool_pairs=61, pool_classes=6, test_pictures=2))
     (tmp_path / "mine.doc").write_text("mine")
@@ -76,7 +75,6 @@ def test_the_largest_number_of_classes_is_that_of_the_silhouettes():
         {"pool_pairs": 3},
         {"corrupted_share": 1.0},
         {"ground_share": 2.0},
-        {"pool_seed": -1},
         {"zipf_exponent": 1e300},
         {"zipf_exponent": float("nan")},
     ],
@@ -98,6 +96,8 @@ def test_frequencies_follow_zipf_and_add_up():
     assert min(frequencies[index] for index in head) > max(frequencies[index] for index in tail)
     assert class_frequencies(6000, 24, 1.0, seed=4) != frequencies
     assert class_frequencies(24, 24, 1.0, seed=4) == (1,) * 24
+    # A class that the pool lacks is neither frequent nor rare.
+    assert head_and_tail((5, 0, 9, 1, 7, 3, 0, 2)) == ((2, 4), (3, 7))
 
 
 def test_the_pool_has_the_classes_corruptions_and_pictures_that_it_names(pool):
