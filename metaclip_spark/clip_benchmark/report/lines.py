@@ -12,7 +12,7 @@ from metaclip_spark.clip_benchmark.evaluation.significance import (
     summaries,
 )
 from metaclip_spark.clip_benchmark.report.notes import pretext_notes
-from metaclip_spark.clip_benchmark.report.wording import difference, p_value, points, setting_name
+from metaclip_spark.clip_benchmark.report.wording import correlation, difference, p_value, points, setting_name
 from metaclip_spark.errors import counted
 
 
@@ -32,7 +32,7 @@ def summary_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         lines.append(
             f"{asked.question} ({asked.where}), {NAMES[asked.metric]}: {asked.first} - {asked.second} "
             f"{difference(asked, found.mean)}{'' if asked.metric in UNITS else ' points'}, {low} to {high}, "
-            f"Holm's p {p_value(asked.holm_p)}: {asked.verdict}"
+            f"correlation {correlation(found.correlation)}, Holm's p {p_value(asked.holm_p)}: {asked.verdict}"
         )
     return [*lines, *pretext_notes(rows), learning_verdict(settings)]
 

@@ -139,8 +139,6 @@ def page(tmp_path_factory):
 def test_the_page_has_every_figure_and_the_published_ones_with_their_label(page):
     text = re.sub(r"<[^>]+>", " ", page[0])
     published = published_tables()
-    assert published["vit"].top1_percent == {"clip": 32.8, "slip": 34.3, "filip": 39.5, "declip": 43.2, "defilip": 45.0}
-    assert published["resnet"].top1_percent == {"clip": 37.2, "slip": 28.5, "filip": 21.3, "declip": 44.4}
     assert "`" not in page[0]
     for tower, table in published.items():
         for share in table.top1_percent.values():

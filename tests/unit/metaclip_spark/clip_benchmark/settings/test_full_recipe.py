@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
-from metaclip_spark.clip_benchmark.report.published import RECIPES, published_table
+from metaclip_spark.clip_benchmark.report.published import RECIPES, published_tables
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
 from metaclip_spark.clip_benchmark.training.distributed import train_distributed
@@ -56,10 +56,14 @@ def test_the_towers_of_the_published_preset_are_those_of_its_code(config):
 
 
 def test_the_published_figures_name_their_conditions():
-    table = published_table()
-    assert table.top1_percent == {"clip": 32.8, "slip": 34.3, "filip": 39.5, "declip": 43.2, "defilip": 45.0}
-    assert (table.image_tower, table.data, table.preset) == ("ViT-B/32", "YFCC15M-V2", "published")
-    assert (table.steps, "80 prompts" in table.evaluation) == (128_001, True)
+    tables = published_tables()
+    vit, resnet = tables["vit"], tables["resnet"]
+    assert vit.top1_percent == {"clip": 32.8, "slip": 34.3, "filip": 39.5, "declip": 43.2, "defilip": 45.0}
+    assert resnet.top1_percent == {"clip": 37.2, "slip": 28.5, "filip": 21.3, "declip": 44.4}
+    assert (vit.image_tower, resnet.image_tower) == ("ViT-B/32", "ResNet-50")
+    for table in tables.values():
+        assert (table.data, table.preset) == ("YFCC15M-V2", "published")
+        assert (table.steps, "80 prompts" in table.evaluation) == (128_001, True)
 
 
 def test_the_recipe_trains_two_steps_in_two_processes(spark, shards, tmp_path):
