@@ -18,8 +18,9 @@ from metaclip_spark.clip_benchmark.data.drawings import make_drawings
 from metaclip_spark.clip_benchmark.data.make_shards import make_shards
 from metaclip_spark.clip_benchmark.data.pool_folder import DataFolder
 from metaclip_spark.clip_benchmark.data.shapes import make_shapes
-from metaclip_spark.clip_benchmark.data.shards import INDEX_FILE, read_index
+from metaclip_spark.clip_benchmark.data.shards import read_index
 from metaclip_spark.clip_benchmark.evaluation.evaluate import EvaluationResult, evaluate
+from metaclip_spark.clip_benchmark.reading.samples import INDEX_FILE
 from metaclip_spark.clip_benchmark.settings.data_config import ArmsConfig, DrawingsConfig, ShapesConfig, ShardsConfig
 from metaclip_spark.clip_benchmark.settings.grid import CaptionKind, Cell
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig

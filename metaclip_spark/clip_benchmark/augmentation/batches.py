@@ -23,7 +23,8 @@ from metaclip_spark.clip_benchmark.augmentation.text import (
     protects_nothing,
 )
 from metaclip_spark.clip_benchmark.augmentation.tokenizer import Vocabulary
-from metaclip_spark.clip_benchmark.data.samples import Sample, ShardFolder
+from metaclip_spark.clip_benchmark.reading.random_access import ShardFolder
+from metaclip_spark.clip_benchmark.reading.samples import Sample
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.settings.variants import CAPTION, EDITED, MASKED
 

@@ -29,7 +29,7 @@ from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator
 from metaclip_spark.clip_benchmark.augmentation.sample_order import SampleOrder, draw_sample
 from metaclip_spark.clip_benchmark.augmentation.text import mask_words
 from metaclip_spark.clip_benchmark.augmentation.tokenizer import Vocabulary
-from metaclip_spark.clip_benchmark.data.samples import ShardFolder
+from metaclip_spark.clip_benchmark.reading.random_access import ShardFolder
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.settings.variants import CAPTION, EDITED, MASKED
 from metaclip_spark.errors import ConfigError, counted

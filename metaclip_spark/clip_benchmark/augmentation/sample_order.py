@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator_for
-from metaclip_spark.clip_benchmark.data.samples import LostSample
+from metaclip_spark.clip_benchmark.reading.samples import LostSample
 from metaclip_spark.errors import InputError
 
 _REPLACEMENTS = 100

@@ -16,12 +16,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from metaclip_spark.clip_benchmark.data.image_index import ImageIndex, index_images
-from metaclip_spark.clip_benchmark.data.shards import (
-    IMAGE_EXTENSIONS,
-    INDEX_FILE,
-    ShardSample,
-    write_shards,
-)
+from metaclip_spark.clip_benchmark.data.shards import ShardSample, write_shards
+from metaclip_spark.clip_benchmark.reading.samples import IMAGE_EXTENSIONS, INDEX_FILE
 from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError, counted
 from metaclip_spark.runs.paths import check_named, files_in_run

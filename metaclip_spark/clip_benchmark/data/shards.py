@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metaclip_spark.clip_benchmark.reading.samples import IMAGE_EXTENSIONS, INDEX_FILE
 from metaclip_spark.clip_benchmark.settings.data_config import SAMPLES_PER_SHARD
 from metaclip_spark.errors import InputError
 from metaclip_spark.stores.local_store import LocalStore
-
-INDEX_FILE = "shards.json"
-IMAGE_EXTENSIONS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
-"""Pillow's name of a format -> its extension."""
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from torch.nn.parallel import DistributedDataParallel
 from metaclip_spark.clip_benchmark.augmentation.batches import Batch, batches_from, sent
 from metaclip_spark.clip_benchmark.augmentation.device_batches import DeviceBatches, make_batches
 from metaclip_spark.clip_benchmark.augmentation.image import normalized
-from metaclip_spark.clip_benchmark.data.samples import ShardFolder
 from metaclip_spark.clip_benchmark.dependencies import require_trackers
 from metaclip_spark.clip_benchmark.losses.neighbour_queue import NeighbourQueue
 from metaclip_spark.clip_benchmark.losses.objective import Inputs, Objective, asked_positions
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
+from metaclip_spark.clip_benchmark.reading.random_access import ShardFolder
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.training import checkpoints
 from metaclip_spark.clip_benchmark.training.optimizer import learning_rate_at, make_optimizer, set_learning_rate

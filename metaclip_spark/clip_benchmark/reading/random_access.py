@@ -7,35 +7,22 @@ run needs no replay, and each process reads its own.
 import io
 import json
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from metaclip_spark.clip_benchmark.data.shards import IMAGE_EXTENSIONS, INDEX_FILE
+from metaclip_spark.clip_benchmark.reading.samples import (
+    IMAGE_MEMBERS,
+    INDEX_FILE,
+    TEXT_MEMBER,
+    LostSample,
+    Sample,
+    decoded,
+)
 from metaclip_spark.errors import ConfigError, InputError
 
-IMAGE_MEMBERS = frozenset({"png", "jpg", "jpeg", "webp"})
-TEXT_MEMBER = "txt"
 _ABSENT = -1
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A pair to train on: its index in the folder, an RGB image and a caption that is not empty."""
-
-    index: int
-    image: Image.Image
-    caption: str
-
-
-@dataclass(frozen=True)
-class LostSample:
-    """A sample that cannot be trained on: member.missing, caption.empty or image.corrupt."""
-
-    reason: str
 
 
 class ShardFolder:
@@ -68,7 +55,7 @@ class ShardFolder:
             caption = _read_at(file, text_start, text_size).decode("utf-8", "replace").strip()
             if not caption:
                 return LostSample("caption.empty")
-            image = _decoded(_read_at(file, image_start, image_size))
+            image = decoded(_read_at(file, image_start, image_size))
         return LostSample("image.corrupt") if image is None else Sample(index, image, caption)
 
     def protected_words(self) -> frozenset[str] | None:
@@ -132,12 +119,3 @@ def _note(offsets: list[int], extension: str, start: int, size: int) -> None:
 def _read_at(file: io.BufferedReader, start: int, size: int) -> bytes:
     file.seek(start)
     return file.read(size)
-
-
-def _decoded(content: bytes) -> Image.Image | None:
-    try:
-        with Image.open(io.BytesIO(content), formats=tuple(IMAGE_EXTENSIONS)) as image:
-            return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        # Pillow reports a broken PNG as a SyntaxError.
-        return None
