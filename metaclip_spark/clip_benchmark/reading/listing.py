@@ -1,6 +1,7 @@
 """Which tars a folder holds, on this machine or in a store."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from metaclip_spark.clip_benchmark.reading.samples import INDEX_FILE
 from metaclip_spark.clip_benchmark.settings.training_config import is_remote
 from metaclip_spark.errors import ConfigError, InputError, said_of
 from udfs.sources.credentials import without_credentials
+from udfs.sources.options import environment_options
 
 _HIDDEN = "._"
 _OPTION = "--train-shards"
@@ -61,11 +63,13 @@ def read_beside(folder: str, name: str) -> bytes | None:
     """Reads a small file of a folder; None where there is none.
 
     Raises:
+        ConfigError: If the package with the clients of stores is missing.
         InputError: If it cannot be read.
     """
     if not is_remote(folder):
         path = Path(folder) / name
         return path.read_bytes() if path.is_file() else None
+    _require_clients(folder)
     if folder.lower().endswith(".tar"):
         return None
     try:
@@ -89,23 +93,16 @@ def opened(path: str) -> Iterator[BinaryIO]:
         with Path(path).open("rb", buffering=_READ_BYTES) as file:
             yield file
         return
-    with _clients_of(path):
-        from udfs.sources import environment_options, open_archive  # noqa: PLC0415 - training needs no client of a store
+    from udfs.sources import open_archive  # noqa: PLC0415 - training needs no client of a store
 
-        stream = open_archive(path, environment_options())
-    with stream:
+    with open_archive(path, environment_options()) as stream:
         yield cast("BinaryIO", stream)
 
 
 def forget_clients() -> None:
     """Drops the connections that a process has from the one that it was forked from: two must not read of one."""
-    from udfs.sources import environment_options  # noqa: PLC0415 - training needs no client of a store
-
-    try:
-        from udfs.sources.s3 import forget_client  # noqa: PLC0415 - as above
-    except ModuleNotFoundError:
-        return
-    forget_client(environment_options())
+    if "udfs.sources.s3" in sys.modules:
+        sys.modules["udfs.sources.s3"].forget_client(environment_options())
 
 
 def _described(folder: str, content: bytes) -> tuple[Shard, ...]:
@@ -128,26 +125,25 @@ def _local_tars(folder: Path) -> list[str]:
 
 
 def _remote_tars(folder: str) -> list[str]:
-    with said_of(_OPTION), _clients_of(folder):
-        from metaclip_spark.inputs.remote import files_of_url  # noqa: PLC0415 - training needs no client of a store
-        from udfs.sources import environment_options  # noqa: PLC0415 - as above
+    from metaclip_spark.inputs.remote import files_of_url  # noqa: PLC0415 - training needs no client of a store
 
+    with said_of(_OPTION):
         found = files_of_url(folder, (".tar",), environment_options())
     return [path for _, path in sorted(found, key=lambda each: each.archive)]
 
 
-@contextmanager
-def _clients_of(path: str) -> Iterator[None]:
-    """Names the package that a store needs where it is not installed.
+def _require_clients(path: str) -> None:
+    """Names the package with the clients of stores where it is not installed: local folders need none.
 
     Raises:
-        ConfigError: If one is missing.
+        ConfigError: If it is missing.
     """
     try:
-        yield
+        import boto3  # noqa: F401, PLC0415 - as above
     except ModuleNotFoundError as error:
+        package = (error.name or "boto3").partition(".")[0]
         raise ConfigError(
-            f"{_OPTION} {without_credentials(path)} needs the package {error.name} here: pip install {error.name}"
+            f"{_OPTION} {without_credentials(path)} needs the package {package} here: pip install {package}"
         ) from None
 
 
