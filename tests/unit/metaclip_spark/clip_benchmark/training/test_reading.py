@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from metaclip_spark import keeps_in_epoch
-from metaclip_spark.clip_benchmark.augmentation.loading import open_batches
+from metaclip_spark.clip_benchmark.augmentation.loading import batches_from, open_batches
 from metaclip_spark.clip_benchmark.training.train import train
 from metaclip_spark.errors import ConfigError, InputError
 from tests.support.clip_benchmark.small_shards import members, write_tar
@@ -78,7 +78,7 @@ def test_a_training_from_s3_is_that_from_the_folder(reading, matched, monkeypatc
             batches = open_batches(replace(config, loader_workers=workers, shuffle_buffer=4), 0)
             batches._sequence._shards = (replace(batches._sequence._shards[0], path=f"s3://{bucket.name}/gone.tar"),)
             with pytest.raises(InputError, match=r"s3://metaclip-\w+/gone\.tar cannot be read \(.*NoSuchKey") as told:
-                list(batches.items(0, 1, None))
+                list(batches_from(replace(config, loader_workers=workers), batches, 0, 1))
             assert "\n" not in str(told.value)
 
 
