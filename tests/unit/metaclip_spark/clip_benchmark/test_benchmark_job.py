@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from metaclip_spark import keeps_in_epoch
 from metaclip_spark.clip_benchmark.cells import CELLS_FOLDER
 from metaclip_spark.clip_benchmark.data.arms import arm_file
 from tests.support.paths import CHECKOUT
@@ -34,7 +35,7 @@ def finished(tmp_path_factory):
 def test_a_row_per_cell_with_what_it_must_be_read_with(finished):
     rows = pq.read_table(finished / "results.parquet").to_pylist()
     assert {(row["arm"], row["seed"]) for row in rows} == {
-        (arm, seed) for arm in ("random", "matched", "balanced", "all") for seed in (0, 1)
+        (arm, seed) for arm in ("random", "matched", "balanced", "online", "all") for seed in (0, 1)
     }
     for row in rows:
         assert (row["preset"], row["steps"], row["samples_seen"]) == ("clean", 3, 24)
@@ -75,6 +76,23 @@ def test_arms_have_equal_size_and_come_from_the_curation(finished):
         for arm in ("matched", "balanced")
     }
     assert shares["balanced"] < shares["matched"]
+
+
+def test_the_first_epoch_of_online_is_the_balanced_arm(finished):
+    results = pq.read_table(finished / "results.parquet").to_pylist()
+    rows = {(row["arm"], row["seed"]): row for row in results}
+    made = json.loads((finished / "arms" / "v1" / "arms.json").read_text())
+    for seed in (0, 1):
+        balanced, online = (
+            pq.read_table(arm_file(finished / "arms" / "v1", seed, arm)) for arm in ("balanced", "online")
+        )
+        kept = keeps_in_epoch(online["pair_id"], online["keep_probability"], seed, 0)
+        assert online["pair_id"].filter(kept).to_pylist() == balanced["pair_id"].to_pylist()
+        assert 0 < kept.sum() < online.num_rows == rows["online", seed]["data_pairs"] == made["matched"]
+        # All arms see equally many samples; 24 of them lie in the first epoch.
+        assert rows["online", seed]["samples_seen"] == rows["balanced", seed]["samples_seen"] == 24
+        assert json.loads(rows["online", seed]["diagnostics"])["not_kept"] == online.num_rows - kept.sum()
+        assert "not_kept" not in json.loads(rows["balanced", seed]["diagnostics"])
 
 
 def test_a_killed_grid_goes_on_without_training_what_is_done(finished, capsys):
