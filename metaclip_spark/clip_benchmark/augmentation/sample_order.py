@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator_for
-from metaclip_spark.clip_benchmark.reading.keep_probability import EpochSamples
+from metaclip_spark.clip_benchmark.dependencies import require_packages
+from metaclip_spark.clip_benchmark.reading.keep_probability import DRAWS_WITH, EpochSamples
 from metaclip_spark.clip_benchmark.reading.random_access import ShardFolder
 from metaclip_spark.clip_benchmark.reading.samples import LostSample
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
@@ -110,6 +111,7 @@ def order_of(config: TrainingConfig, folder: ShardFolder) -> SampleOrder:
     """
     if not config.online_curation:
         return SampleOrder(len(folder), config.seed)
+    require_packages("--online-curation", *DRAWS_WITH)
     return OnlineOrder(EpochSamples(folder.keep_probabilities(), config.draw_seed), config.seed)
 
 

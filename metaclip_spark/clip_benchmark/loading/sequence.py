@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
-from metaclip_spark.balance import keeps_in_epoch
+import metaclip_spark
 from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator_for
-from metaclip_spark.clip_benchmark.reading.keep_probability import read_keep_probability
+from metaclip_spark.clip_benchmark.dependencies import require_packages
+from metaclip_spark.clip_benchmark.reading.keep_probability import DRAWS_WITH, read_keep_probability
 from metaclip_spark.clip_benchmark.reading.listing import Shard
 from metaclip_spark.clip_benchmark.reading.samples import (
     EMPTY_CAPTION,
@@ -87,8 +88,11 @@ class SampleSequence:
         """The order as a function of the seed, the tars and the process.
 
         Raises:
-            ConfigError: If there are fewer tars than processes.
+            ConfigError: If there are fewer tars than processes, or a package is missing.
         """
+        require_packages("reading in sequence", "webdataset")
+        if config.online_curation:
+            require_packages("--online-curation", *DRAWS_WITH)
         if len(shards) < config.processes:
             raise ConfigError(
                 f"--train-shards {without_credentials(config.train_shards)} holds {counted(len(shards), 'tar')}, but "
@@ -200,7 +204,9 @@ class _Reader:
             tar = self._shards[shard].path
             pair = read_keep_probability(members.get(JSON_MEMBER, b""), tar, str(members["__key__"]))
             self._usable += pair.keep_probability > 0
-            if not keeps_in_epoch([pair.pair_id], [pair.keep_probability], self._config.draw_seed, epoch)[0]:
+            pairs = [pair.pair_id], [pair.keep_probability]
+            # Loaded when it is first used, and with it pyarrow.
+            if not metaclip_spark.keeps_in_epoch(*pairs, self._config.draw_seed, epoch)[0]:
                 self._passed.not_kept += 1
                 return None
         else:

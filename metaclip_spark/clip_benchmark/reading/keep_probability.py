@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from metaclip_spark.balance import keeps_in_epoch
+import metaclip_spark
 from metaclip_spark.errors import ConfigError
 from udfs.sources.credentials import without_credentials
+
+DRAWS_WITH = ("pyarrow",)
+"""Packages that the draw needs."""
 
 _PAIR_ID = re.compile("[0-9a-f]{32}")
 
@@ -55,7 +57,7 @@ class EpochSamples:
             ConfigError: If no epoch could keep a sample.
         """
         self._indexes = np.frombuffer(pairs.indexes, np.int64)
-        self._pair_ids = pa.array(pairs.pair_ids, pa.string())
+        self._pair_ids = pairs.pair_ids
         self._probabilities = np.frombuffer(pairs.probabilities, np.float64)
         self._seed = seed
         if not (self._probabilities > 0).any():
@@ -67,7 +69,9 @@ class EpochSamples:
 
     def kept(self, epoch: int) -> NDArray[np.int64]:
         """The indexes of the samples that an epoch keeps, ascending."""
-        return self._indexes[keeps_in_epoch(self._pair_ids, self._probabilities, self._seed, epoch)]
+        # Loaded when it is first used, and with it pyarrow.
+        kept = metaclip_spark.keeps_in_epoch(self._pair_ids, self._probabilities, self._seed, epoch)
+        return self._indexes[kept]
 
 
 def read_keep_probability(content: bytes, tar: str, key: str) -> KeptPair:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from metaclip_spark.clip_benchmark.dependencies import require_packages
 from metaclip_spark.clip_benchmark.reading.samples import INDEX_FILE
 from metaclip_spark.clip_benchmark.settings.training_config import is_remote
 from metaclip_spark.errors import ConfigError, InputError, said_of
@@ -15,6 +16,8 @@ from udfs.sources.credentials import without_credentials
 from udfs.sources.options import environment_options
 
 _HIDDEN = "._"
+_CLIENTS = ("boto3", "fastwarc", "fsspec", "tenacity", "zstandard")
+"""What reading from a store needs."""
 _OPTION = "--train-shards"
 _READ_BYTES = 1 << 20
 
@@ -63,13 +66,13 @@ def read_beside(folder: str, name: str) -> bytes | None:
     """Reads a small file of a folder; None where there is none.
 
     Raises:
-        ConfigError: If the package with the clients of stores is missing.
+        ConfigError: If a package that reads from stores is missing.
         InputError: If it cannot be read.
     """
     if not is_remote(folder):
         path = Path(folder) / name
         return path.read_bytes() if path.is_file() else None
-    _require_clients(folder)
+    require_packages(f"{_OPTION} {without_credentials(folder)}", *_CLIENTS)
     if folder.lower().endswith(".tar"):
         return None
     try:
@@ -130,21 +133,6 @@ def _remote_tars(folder: str) -> list[str]:
     with said_of(_OPTION):
         found = files_of_url(folder, (".tar",), environment_options())
     return [path for _, path in sorted(found, key=lambda each: each.archive)]
-
-
-def _require_clients(path: str) -> None:
-    """Names the package with the clients of stores where it is not installed: local folders need none.
-
-    Raises:
-        ConfigError: If it is missing.
-    """
-    try:
-        import boto3  # noqa: F401, PLC0415 - as above
-    except ModuleNotFoundError as error:
-        package = (error.name or "boto3").partition(".")[0]
-        raise ConfigError(
-            f"{_OPTION} {without_credentials(path)} needs the package {package} here: pip install {package}"
-        ) from None
 
 
 def _joined(folder: str, name: str) -> str:

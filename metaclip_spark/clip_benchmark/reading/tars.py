@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from webdataset.tariterators import group_by_keys, tar_file_expander
-
 from metaclip_spark.clip_benchmark.reading.listing import Shard, opened
 from metaclip_spark.clip_benchmark.reading.samples import (
     BROKEN_TAR,
@@ -77,6 +75,8 @@ class _Source:
 
 
 def _samples(shard: Shard, source: _Source, lost: Counter[str]) -> Iterator[Members]:
+    from webdataset.tariterators import group_by_keys, tar_file_expander  # noqa: PLC0415 - random access needs none
+
     faults: list[Exception] = []
 
     def note(error: Exception) -> bool:

@@ -1,18 +1,18 @@
 """Tars are found at any depth, on this machine, on S3 and in whatever fsspec has a package for."""
 
+import importlib.util
 import json
-import subprocess
-import sys
+from dataclasses import replace
 
 import fsspec
 import pytest
 
+from metaclip_spark.clip_benchmark.loading.load import open_batches
 from metaclip_spark.clip_benchmark.reading.listing import find_shards
 from metaclip_spark.clip_benchmark.reading.random_access import ShardFolder, read_protected_words
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.errors import ConfigError, CurationError
 from tests.support.clip_benchmark.small_shards import members, write_tar
-from tests.support.paths import CHECKOUT
 from tests.support.s3_server import new_bucket, s3_server
 
 # img2dataset's own names, in folders as deep as a user likes.
@@ -98,18 +98,24 @@ def test_a_store_is_read_in_sequence_only():
         TrainingConfig(**stored, read_order="random")
 
 
-@pytest.mark.parametrize("missing", ["boto3", "botocore"])
-def test_a_store_without_its_package_is_told_and_a_local_folder_needs_none(folder, missing):
-    code = f"""
-import sys
-sys.modules[{missing!r}] = None
-from metaclip_spark.clip_benchmark.reading.listing import find_shards
-from metaclip_spark.errors import ConfigError
-assert len(find_shards({str(folder)!r})) == 4
-try:
-    find_shards("s3://bucket/x")
-except ConfigError as error:
-    print(error)
-"""
-    told = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
-    assert told == f"--train-shards s3://bucket/x needs the package {missing} here: pip install {missing}\n"
+def without(monkeypatch, package):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else found(name))
+
+
+def test_a_package_that_only_some_trainings_need_is_named_where_it_is_missing(folder, monkeypatch, config):
+    with monkeypatch.context() as patch:
+        without(patch, "boto3")
+        assert len(find_shards(str(folder))) == 4
+        with pytest.raises(ConfigError, match=r"^--train-shards s3://bucket/x needs boto3 here: pip install boto3$"):
+            find_shards("s3://bucket/x")
+    for package, option in (
+        ("webdataset", {"read_order": "sequential"}),
+        ("pyarrow", {"online_curation": True, "read_order": "sequential"}),
+        ("pyarrow", {"online_curation": True}),
+    ):
+        with monkeypatch.context() as patch:
+            without(patch, package)
+            asked = "--online-curation" if package == "pyarrow" else "reading in sequence"
+            with pytest.raises(ConfigError, match=f"^{asked} needs {package} here: pip install {package}$"):
+                open_batches(replace(config(), train_shards=str(folder), **option), 0, "cpu")

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import webdataset
 
 from metaclip_spark import keeps_in_epoch
 from tests.support.clip_benchmark.small_shards import caption, members, write_tar
@@ -18,7 +19,7 @@ KEEP = [(0.2, 0.5, 0.8)[number % 3] for number in NUMBERS]
 
 @pytest.mark.parametrize("page", PAGES)
 def test_an_epoch_of_the_pipeline_has_the_pairs_that_are_kept(tmp_path, monkeypatch, page):
-    (block,) = [block for block in blocks((CHECKOUT / page).read_text(), "python") if "webdataset" in block]
+    (block,) = [block for block in blocks((CHECKOUT / page).read_text(), "python") if "webdataset.WebDataset" in block]
     (tmp_path / "shards").mkdir()
     for first in (0, 6):
         samples = [members(number) for number in range(first, first + 6)]
@@ -30,7 +31,8 @@ def test_an_epoch_of_the_pipeline_has_the_pairs_that_are_kept(tmp_path, monkeypa
     assert "range(32)" in block
     epochs = []
     code = block.replace("00099", "00001").replace("range(32)", "range(5)")
-    exec(code, {"train": lambda pairs: epochs.append([(image.size, text) for image, text in pairs])})
+    train = lambda samples: epochs.append([(sample["png"].size, sample["txt"]) for sample in samples])  # noqa: E731
+    exec(code, {"webdataset": webdataset, "keeps_in_epoch": keeps_in_epoch, "train": train})
     assert len(epochs) == 5
     for epoch, pairs in enumerate(epochs):
         kept = keeps_in_epoch(IDS, KEEP, 0, epoch)

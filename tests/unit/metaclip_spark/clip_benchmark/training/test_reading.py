@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from metaclip_spark import keeps_in_epoch
-from metaclip_spark.clip_benchmark.augmentation.loading import batches_from, open_batches
+from metaclip_spark.clip_benchmark.loading.load import batches_from, open_batches
 from metaclip_spark.clip_benchmark.training.train import train
 from metaclip_spark.errors import ConfigError, InputError
 from tests.support.clip_benchmark.small_shards import members, write_tar
@@ -75,7 +75,7 @@ def test_a_training_from_s3_is_that_from_the_folder(reading, matched, monkeypatc
         # What goes away meanwhile ends the run with one line, in a worker process, too.
         bucket.client.delete_object(Bucket=bucket.name, Key="a/b/part-0/00000.tar")
         for workers in (0, 1):
-            batches = open_batches(replace(config, loader_workers=workers, shuffle_buffer=4), 0)
+            batches, _ = open_batches(replace(config, loader_workers=workers, shuffle_buffer=4), 0, "cpu")
             batches._sequence._shards = (replace(batches._sequence._shards[0], path=f"s3://{bucket.name}/gone.tar"),)
             with pytest.raises(InputError, match=r"s3://metaclip-\w+/gone\.tar cannot be read \(.*NoSuchKey") as told:
                 list(batches_from(replace(config, loader_workers=workers), batches, 0, 1))
@@ -84,7 +84,7 @@ def test_a_training_from_s3_is_that_from_the_folder(reading, matched, monkeypatc
 
 def test_the_first_epoch_trains_on_the_curated_set_and_each_later_one_anew(reading):
     config = reading("random", online_curation=True, curation_seed=8, batch_size=2, steps=100)
-    order = open_batches(config, 0)._order
+    order = open_batches(config, 0, "cpu")[0]._order
     place, not_kept = 0, []
     for epoch in range(4):
         kept = keeps_in_epoch(IDS, KEEP, 8, epoch).nonzero()[0].tolist()
@@ -92,16 +92,28 @@ def test_the_first_epoch_trains_on_the_curated_set_and_each_later_one_anew(readi
         assert [order.not_kept_at(each) for each in range(place + 1, place + len(kept))] == [0] * (len(kept) - 1)
         # Samples have the numbers of their tars' order.
         numbers = [order.index_at(each) for each in range(place, place + len(kept))]
-        names = [IDS.index(order._samples_of._pair_ids[number].as_py()) for number in numbers]
+        names = [IDS.index(order._samples_of._pair_ids[number]) for number in numbers]
         assert sorted(names) == kept
         assert names != kept
         assert not_kept[-1] == PAIRS - len(kept)
         place += len(kept)
     # Whoever begins later finds the same.
-    again = open_batches(config, 0)._order
+    again = open_batches(config, 0, "cpu")[0]._order
     assert again.index_at(place - 1) == numbers[-1]
     draws = [again.replacement(place - 1, np.random.default_rng(number)) for number in range(200)]
     assert set(draws) == set(numbers)
+
+
+def test_a_device_that_makes_the_views_trains_on_the_same_epochs(reading):
+    config = reading("device", online_curation=True, steps=12)
+    by_loader, on_device = (open_batches(replace(config, view_maker=who), 0, "cpu")[0] for who in ("loader", "device"))
+    assert type(by_loader) is not type(on_device)
+    for step in range(12):
+        expected, found = by_loader[step], on_device[step]
+        assert found.samples.tolist() == expected.samples.tolist()
+        assert (found.lost, found.not_kept) == (expected.lost, expected.not_kept)
+    with pytest.raises(ConfigError, match=r"--view-maker is device, which .* is read in sequence"):
+        replace(config, view_maker="device", read_order="sequential")
 
 
 @pytest.mark.parametrize("order", ["sequential", "random"])

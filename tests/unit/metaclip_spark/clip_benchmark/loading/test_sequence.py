@@ -7,8 +7,9 @@ from itertools import chain, pairwise
 import pytest
 
 from metaclip_spark import keeps_in_epoch
-from metaclip_spark.clip_benchmark.augmentation.sequence import ReadingState, SampleSequence
+from metaclip_spark.clip_benchmark.loading.sequence import SampleSequence
 from metaclip_spark.clip_benchmark.reading.listing import find_shards
+from metaclip_spark.clip_benchmark.reading.state import ReadingState
 from metaclip_spark.errors import ConfigError, InputError
 from tests.support.clip_benchmark.small_shards import members, write_tar
 from udfs.pairs.rules import pair_id
