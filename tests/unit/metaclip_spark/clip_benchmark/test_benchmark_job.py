@@ -107,7 +107,7 @@ def test_a_killed_grid_goes_on_without_training_what_is_done(finished, capsys):
     assert {k: v for k, v in after.items() if k not in changing} == {
         k: v for k, v in before.items() if k not in changing
     }
-    assert len(re.findall(r"of 8: clip-", capsys.readouterr().err)) == 1
+    assert len(re.findall(r"of 10: clip-", capsys.readouterr().err)) == 1
 
 
 def test_the_page_says_what_was_measured(finished):
@@ -119,7 +119,7 @@ def test_the_page_says_what_was_measured(finished):
     assert "128,001 steps" in text
     assert "too few seeds (2 of 5)" in text
     numbers = json.loads((finished / "benchmark.json").read_text())
-    assert len(numbers["settings"]) == 4
+    assert len(numbers["settings"]) == 5
     assert numbers["comparisons"][0]["question"].startswith("curation")
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
@@ -136,7 +136,7 @@ def test_a_folder_may_hold_the_pool_and_another_grid_the_same_cells(finished, ca
     assert "balanced - random" in shown
     assert "of 2: clip-" not in told
     # The page still shows every cell of the folder.
-    assert len(json.loads((finished / "benchmark.json").read_text())["settings"]) == 4
+    assert len(json.loads((finished / "benchmark.json").read_text())["settings"]) == 5
 
 
 def test_a_model_that_has_not_learnt_fails_where_it_must(finished, capsys):
