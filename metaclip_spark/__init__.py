@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import udfs
 
 if TYPE_CHECKING:
-    from metaclip_spark.balance import ExpectedSize, entry_probabilities, tail_share, threshold_for_tail_share
+    from metaclip_spark.balance import (
+        ExpectedSize,
+        entry_probabilities,
+        keeps_in_epoch,
+        tail_share,
+        threshold_for_tail_share,
+    )
     from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
     from metaclip_spark.entries import Metadata
     from metaclip_spark.errors import (
@@ -91,6 +97,7 @@ __all__ = [
     "expected_sizes",
     "extract_archives",
     "filter_languages",
+    "keeps_in_epoch",
     "lint_metadata",
     "match_pairs",
     "open_run",
@@ -106,6 +113,7 @@ _MODULES = {
     "metaclip_spark.balance": (
         "ExpectedSize",
         "entry_probabilities",
+        "keeps_in_epoch",
         "tail_share",
         "threshold_for_tail_share",
     ),

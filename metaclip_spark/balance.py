@@ -1,18 +1,22 @@
 """The maths of balancing on one page: thresholds, probabilities, tail shares and expected sizes.
 
-Source: "Demystifying CLIP Data", section 3.3 and Algorithm 1. numpy only; nothing here knows Spark.
+Source: "Demystifying CLIP Data", section 3.3 and Algorithm 1. numpy and Arrow only; nothing here knows Spark.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
+from operator import index
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from metaclip_spark.errors import ConfigError, brief, wrong_type
 from metaclip_spark.thresholds import LARGEST_COUNT, check_threshold
+from udfs.balancing.epochs import epoch_draws
 from udfs.balancing.probability import PROBABILITY_UNITS
 
 Counts = npt.NDArray[np.int64]
@@ -144,6 +148,45 @@ def threshold_for_tail_share(counts: Counts, share: float) -> int:
     wanted *= matches_up_to[-1]
     nearest = min(range(len(thresholds)), key=lambda place: abs(matches_up_to[place] * parts - wanted))
     return thresholds[nearest]
+
+
+def keeps_in_epoch(
+    pair_ids: Iterable[str], keep_probability: Iterable[float], seed: int, epoch: int
+) -> npt.NDArray[np.bool_]:
+    """Draws which matched pairs an epoch of a training keeps: online curation, a function of its arguments only.
+
+    Args:
+        pair_ids: n texts of 32 hex digits, in a list, an array or a column.
+        keep_probability: The keep probability of each pair, n numbers from 0 to 1.
+        seed: The seed of the curated set, from 0 to 2^64 - 1.
+        epoch: From 0 to 2^64 - 1. Epoch 0 keeps exactly the curated set, each later one a set of its own draw.
+
+    Returns:
+        n booleans: whether the epoch keeps the pair, the same in every release.
+
+    Raises:
+        ConfigError: If an id or a probability is malformed, there are not as many of both, or seed or epoch is out of
+            range.
+
+    Example:
+        >>> from metaclip_spark import keeps_in_epoch
+        >>> pair_ids = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"]
+        >>> [keeps_in_epoch(pair_ids, [0.5, 0.5], seed=0, epoch=epoch).tolist() for epoch in range(4)]
+        [[True, False], [True, True], [True, False], [False, True]]
+    """
+    try:
+        ids = pa.array(pair_ids, pa.string())
+        probabilities = np.asarray(keep_probability, np.float64)
+    except (pa.ArrowException, ValueError, TypeError, LookupError):
+        raise ConfigError("pair_ids and keep_probability: pass a list of texts and a list of as many numbers") from None
+    if probabilities.shape != (len(ids),):
+        raise ConfigError(f"keep_probability has the shape {probabilities.shape}: pass one number for each of pair_ids")
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ConfigError("keep_probability holds something else than numbers from 0 to 1: take that of the pairs")
+    try:
+        return epoch_draws(ids, index(seed), index(epoch)) < probabilities
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"pair_ids, seed and epoch cannot be drawn with: {error}") from None
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from metaclip_spark.clip_benchmark.data.pools.pool_folder import FOLDER, DataFol
 from metaclip_spark.clip_benchmark.data.pools.shape_pairs import make_shape_pairs
 from metaclip_spark.clip_benchmark.data.pools.shapes import make_shapes
 from metaclip_spark.clip_benchmark.data.pools.test_split import HELD_OUT_FILE
-from metaclip_spark.clip_benchmark.data.shards import INDEX_FILE, read_index, read_samples
+from metaclip_spark.clip_benchmark.data.shards import read_index, read_samples
 from metaclip_spark.clip_benchmark.evaluation.evaluate import EvaluationResult, evaluate
+from metaclip_spark.clip_benchmark.reading.samples import INDEX_FILE
 from metaclip_spark.clip_benchmark.settings.data_config import (
     ArmsConfig,
     DrawingsConfig,

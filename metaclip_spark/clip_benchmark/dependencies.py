@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, joined
 
 _NEEDED = ("torch", "open_clip", "torchmetrics", "webdataset", "sklearn", "scipy")
 
@@ -21,3 +21,14 @@ def require_trackers(tensorboard: str | None, wandb: str | None) -> None:
     for package, asked in (("tensorboard", tensorboard), ("wandb", wandb)):
         if asked is not None and importlib.util.find_spec(package) is None:
             raise ConfigError(f"--{package} is {asked}, but {package} is not installed: pip install {package}")
+
+
+def require_packages(asked: str, *packages: str) -> None:
+    """Checks for packages that only some trainings need, such as one that reads from a store.
+
+    Raises:
+        ConfigError: If one is missing; the message begins with what is `asked` for.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"{asked} needs {joined(missing)} here: pip install {' '.join(missing)}")

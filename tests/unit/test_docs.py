@@ -5,12 +5,15 @@ import doctest
 import importlib.util
 import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
+from metaclip_spark.config.fields import option_of
 from metaclip_spark.reports.pages.reasons import REASONS
 from udfs.schemas import PREFERENCES
 
@@ -98,9 +101,14 @@ def options_of_the_benchmarks():
     return {option for script in scripts for option in re.findall(r'"(--[a-z][a-z-]*)"', script)}
 
 
+def options_of_training():
+    """Those of the program that trains, which is no command of the console."""
+    return {option_of(field.name) for field in fields(TrainingConfig)}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_option_named_exists(page):
-    known = {*docs_pages.options(), *OTHER_OPTIONS, *options_of_the_benchmarks()}
+    known = {*docs_pages.options(), *options_of_training(), *OTHER_OPTIONS, *options_of_the_benchmarks()}
     text = re.sub(r"img2dataset (?:.*\\\n)*.*", "", page.read_text("utf-8"))
     unknown = {option for option in _OPTION.findall(text) if option not in known}
     assert not unknown, f"{named(page)} names options that no job has"

@@ -1,19 +1,18 @@
 """From samples to batches: every view of a batch, as a function of the configuration and the step."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from metaclip_spark.clip_benchmark.augmentation.image import VIEWS, random_view, resampling_of
 from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator_for
-from metaclip_spark.clip_benchmark.augmentation.sample_order import SampleOrder, draw_sample
+from metaclip_spark.clip_benchmark.augmentation.sample_order import draw_sample, order_of
 from metaclip_spark.clip_benchmark.augmentation.synonyms import NoSynonyms, Synonyms, WordNetSynonyms
 from metaclip_spark.clip_benchmark.augmentation.text import (
     Protected,
@@ -23,7 +22,9 @@ from metaclip_spark.clip_benchmark.augmentation.text import (
     protects_nothing,
 )
 from metaclip_spark.clip_benchmark.augmentation.tokenizer import Vocabulary
-from metaclip_spark.clip_benchmark.data.samples import Sample, ShardFolder
+from metaclip_spark.clip_benchmark.reading.random_access import ShardFolder
+from metaclip_spark.clip_benchmark.reading.samples import Sample
+from metaclip_spark.clip_benchmark.reading.state import ReadingState
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.settings.variants import CAPTION, EDITED, MASKED
 
@@ -37,7 +38,9 @@ class Batch:
         texts: Kind of text -> (B, T) token ids.
         labels: (B, T) the masked words' ids, -100 elsewhere; None where nothing is masked.
         samples: (B,) the samples' indices.
-        lost: Samples that were replaced, by reason.
+        lost: Samples that were replaced or passed over, by reason.
+        not_kept: Samples that online curation passed over.
+        state: What reading in sequence goes on from; None where samples are read by their index.
     """
 
     images: tuple[Tensor, ...]
@@ -45,30 +48,31 @@ class Batch:
     labels: Tensor | None
     samples: Tensor
     lost: Counter[str] = field(default_factory=Counter)
+    not_kept: int = 0
+    state: ReadingState | None = None
 
 
-class Batches(Dataset[Batch]):
-    """The batch of each step, by the step's number."""
+class BatchMaker:
+    """Makes the views of a batch from its samples."""
 
-    def __init__(self, config: TrainingConfig, rank: int, folder: ShardFolder) -> None:
-        """Opens the samples for the process of this rank."""
+    def __init__(self, config: TrainingConfig, rank: int, protected: frozenset[str] | None) -> None:
+        """Makes those of the process of this rank; `protected` are the words that the shards name, if they do."""
         self._config = config
         self._rank = rank
-        self._folder = folder
-        self._order = SampleOrder(len(folder), config.seed)
         self._vocabulary = Vocabulary(config.size.context_length)
         self._kinds = text_kinds(config)
         self._synonyms = synonyms_of(config)
-        self._protected = protection(config, folder)
+        self._protected = protection(config, protected)
 
-    def __getitem__(self, step: int) -> Batch:
-        """Makes a step's batch: this process's share of the step's positions in the order of samples."""
-        config = self._config
-        size = config.samples_per_process
-        first = step * config.samples_per_step + self._rank * size
-        positions = range(first, first + size)
-        lost: Counter[str] = Counter()
-        samples = [draw_sample(self._folder, self._order, config.seed, position, lost) for position in positions]
+    def positions(self, step: int) -> range:
+        """This process's share of a step's positions in the order of all samples."""
+        size = self._config.samples_per_process
+        first = step * self._config.samples_per_step + self._rank * size
+        return range(first, first + size)
+
+    def make(self, step: int, samples: Sequence[Sample]) -> Batch:
+        """Makes a step's batch; nothing of it is lost."""
+        positions = self.positions(step)
         drawn = list(zip(positions, samples, strict=True))
         views = [self._image_views(position, sample) for position, sample in drawn]
         texts = {kind: self._texts(kind, drawn) for kind in self._kinds if kind != MASKED}
@@ -80,7 +84,6 @@ class Batches(Dataset[Batch]):
             texts,
             labels,
             torch.tensor([sample.index for sample in samples]),
-            lost,
         )
 
     def _image_views(self, position: int, sample: Sample) -> list[NDArray[np.uint8]]:
@@ -120,6 +123,25 @@ class Batches(Dataset[Batch]):
         return torch.from_numpy(np.stack(ids)), torch.from_numpy(np.stack(labels))
 
 
+class Batches(BatchMaker, Dataset[Batch]):
+    """The batch of each step by the step's number, its samples read from anywhere in the tars."""
+
+    def __init__(self, config: TrainingConfig, rank: int, folder: ShardFolder) -> None:
+        """Opens the samples for the process of this rank."""
+        super().__init__(config, rank, folder.protected_words())
+        self._folder = folder
+        self._order = order_of(config, folder)
+
+    def __getitem__(self, step: int) -> Batch:
+        """Makes a step's batch: this process's share of the step's positions in the order of samples."""
+        lost: Counter[str] = Counter()
+        positions = self.positions(step)
+        seed = self._config.seed
+        samples = [draw_sample(self._folder, self._order, seed, position, lost) for position in positions]
+        not_kept = sum(map(self._order.not_kept_at, positions))
+        return replace(self.make(step, samples), lost=lost, not_kept=not_kept)
+
+
 def text_kinds(config: TrainingConfig) -> tuple[str, ...]:
     """The kinds of texts that a run encodes, the caption always first, since masking starts from it."""
     wanted = {CAPTION, *config.recipe.contrasted_texts}
@@ -133,37 +155,14 @@ def synonyms_of(config: TrainingConfig) -> Synonyms:
     return NoSynonyms() if config.synonyms is None else WordNetSynonyms(config.synonyms)
 
 
-def protection(config: TrainingConfig, folder: ShardFolder) -> Protected:
+def protection(config: TrainingConfig, words: frozenset[str] | None) -> Protected:
     """Tells which words an edit must not touch.
 
-    None for `paper`; for the other view sets those that the folder names, or else all but stop words.
+    None for `paper`; for the other view sets those that the shards name (`words`), or else all but stop words.
     """
     if config.view_set == "paper":
         return protects_nothing
-    words = folder.protected_words()
     return protects_content if words is None else words.__contains__
-
-
-class StepBatches(Protocol):
-    """The batch of each step, by the step's number."""
-
-    def __getitem__(self, step: int) -> Batch:
-        """Makes a step's batch."""
-
-
-def batches_from(config: TrainingConfig, batches: StepBatches, first_step: int, end_step: int) -> Iterator[Batch]:
-    """Makes the batches up to `end_step`, in worker processes where the configuration asks for them."""
-    if not config.loader_workers or not isinstance(batches, Batches):
-        for step in range(first_step, end_step):
-            yield batches[step]
-        return
-    yield from DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(first_step, end_step),
-        num_workers=config.loader_workers,
-        collate_fn=_as_made,
-    )
 
 
 def sent(values: Tensor, device: torch.device | str) -> Tensor:
@@ -171,7 +170,3 @@ def sent(values: Tensor, device: torch.device | str) -> Tensor:
     if torch.device(device).type == "cpu" or values.device.type != "cpu":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
-
-
-def _as_made(batch: Batch) -> Batch:
-    return batch

@@ -26,10 +26,10 @@ from metaclip_spark.clip_benchmark.augmentation.device_images import (
 from metaclip_spark.clip_benchmark.augmentation.device_views import draw_numbers, make_views
 from metaclip_spark.clip_benchmark.augmentation.image import VIEWS
 from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator_for
-from metaclip_spark.clip_benchmark.augmentation.sample_order import SampleOrder, draw_sample
+from metaclip_spark.clip_benchmark.augmentation.sample_order import draw_sample, order_of
 from metaclip_spark.clip_benchmark.augmentation.text import mask_words
 from metaclip_spark.clip_benchmark.augmentation.tokenizer import Vocabulary
-from metaclip_spark.clip_benchmark.data.samples import ShardFolder
+from metaclip_spark.clip_benchmark.reading.random_access import ShardFolder
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.settings.variants import CAPTION, EDITED, MASKED
 from metaclip_spark.errors import ConfigError, counted
@@ -50,12 +50,16 @@ class DeviceBatches:
         self._config = config
         self._rank = rank
         self._images = images
-        self._order = SampleOrder(len(images), config.seed)
+        self._order = order_of(config, folder)
         self._kinds = text_kinds(config)
         vocabulary = Vocabulary(config.size.context_length)
         self._special = vocabulary.special
         self._captions = CaptionTable(
-            images.captions, vocabulary, config.seed, synonyms_of(config), protection(config, folder)
+            images.captions,
+            vocabulary,
+            config.seed,
+            synonyms_of(config),
+            protection(config, folder.protected_words()),
         )
 
     def __getitem__(self, step: int) -> Batch:
@@ -71,7 +75,8 @@ class DeviceBatches:
             ]
         )
         texts, labels = self._texts(samples, first)
-        return Batch(self._image_views(samples, first), texts, labels, torch.from_numpy(samples), lost)
+        not_kept = sum(map(self._order.not_kept_at, range(first, first + size)))
+        return Batch(self._image_views(samples, first), texts, labels, torch.from_numpy(samples), lost, not_kept)
 
     def _image_views(self, samples: NDArray[np.int64], first: int) -> tuple[Tensor, ...]:
         config = self._config

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from metaclip_spark.clip_benchmark.data.samples import LostSample, Sample, ShardFolder
+from metaclip_spark.clip_benchmark.reading.random_access import ShardFolder
+from metaclip_spark.clip_benchmark.reading.samples import LostSample, Sample
 
 _AT_ONCE = 1024
 _LARGEST_TO_VIEW = 2

@@ -16,6 +16,8 @@ class Purpose(IntEnum):
     """The first view's; the second has the next number, and so on."""
     EDIT_CHOICE = 100
     """Which of the prepared edits of a caption is taken; above all views."""
+    SHARD_ORDER = 101
+    BLOCK_ORDER = 102
 
 
 def generator_for(seed: int, purpose: int, position: int) -> np.random.Generator:

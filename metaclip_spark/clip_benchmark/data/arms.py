@@ -3,10 +3,12 @@
     random    pairs drawn from the pool             -> matched - random   is what filtering gives
     matched   pairs drawn from the matched pairs    -> balanced - matched is what balancing gives
     balanced  the curated set                       -> balanced - random  is what curation gives
+    online    the matched pairs, of which each epoch draws a curated set of its own, the first one that of balanced
+                                                    -> online - balanced  is what drawing anew gives
     all       the whole pool (its file, as it is)   -> all - random       is what size gives
 
-The first three have equally many pairs, all see equally many samples. The sampling seed is the training seed, so that
-the spread over seeds has the draw of the data in it.
+The first three have equally many pairs, as an epoch of online is expected to have; all see equally many samples. The
+sampling seed is the training seed, so that the spread over seeds has the draw of the data in it.
 """
 
 import json
@@ -27,11 +29,13 @@ from metaclip_spark.config.made_with import check_made_with
 from metaclip_spark.entries import load_metadata
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.pipeline import run_count, run_extract, run_match, run_sample
+from metaclip_spark.reports.explain.curation import read_curation
 from metaclip_spark.runs.open import begin_run
 from metaclip_spark.runs.paths import find_inputs, table_folders
 from metaclip_spark.runs.run import Run
 from metaclip_spark.stores.storage import Storage
 from udfs.balancing.draw import pair_draws
+from udfs.schemas import MATCHED
 
 ARMS_FILE = "arms.json"
 _COLUMNS = ["pair_id", "image_url", "alt_text"]
@@ -52,7 +56,10 @@ def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
     folder = Path(config.output)
     settings = {"caption_kind": config.caption_kind, "arm_share": config.arm_share, "pool_digest": _digest_of(config)}
     made = _made_before(folder, settings)
-    pending = [seed for seed in seeds if str(seed) not in made["sizes"]]
+    # Earlier versions made no arm online.
+    pending = [
+        seed for seed in seeds if str(seed) not in made["sizes"] or not arm_file(folder, seed, "online").exists()
+    ]
     if not pending:
         return made
     pool_file, made["filtered"] = filtered_pool(config)
@@ -64,18 +71,21 @@ def make_arms(config: ArmsConfig, seeds: Sequence[int]) -> dict[str, Any]:
         run_extract(run, extract, paths)
         run_match(run, MatchConfig(metadata=config.metadata), LanguageConfig(), metadata)
         run_count(run, LanguageConfig(), metadata)
-        pool, matched = _table(run, "pool"), _table(run, "matched")
+        pool, matched = _table(run, "pool"), _table(run, "matched", MATCHED.names)
         target = round(config.arm_share * len(matched))
         if target < 1:
             raise ConfigError(f"{len(matched)} of {len(pool)} pairs match {config.metadata}: too few to draw arms from")
         made["pool"], made["matched"] = len(pool), len(matched)
         for seed in pending:
             numbers = run_sample(run, SampleConfig(target_pairs=target, seed=seed), LanguageConfig()).numbers
-            balanced = _table(run, "curated")
+            balanced, pairs = _table(run, "curated"), matched.select(_COLUMNS)
             arms = {
                 "random": _drawn(pool, len(balanced), seed, "random"),
-                "matched": _drawn(matched, len(balanced), seed, "matched"),
+                "matched": _drawn(pairs, len(balanced), seed, "matched"),
                 "balanced": balanced,
+                "online": pairs.append_column(
+                    "keep_probability", pa.array(read_curation(run).keep_probabilities(matched))
+                ),
             }
             for name, arm in arms.items():
                 path = arm_file(folder, seed, name)
@@ -126,10 +136,10 @@ def _read(pool: Path) -> pa.Table:
         raise InputError(f"{pool} cannot be read as Parquet pairs (image_url, alt_text): {error}") from None
 
 
-def _table(run: Run, name: str) -> pa.Table:
+def _table(run: Run, name: str, columns: Sequence[str] = _COLUMNS) -> pa.Table:
     """Reads the pairs of a table that count, in the order of their ids."""
     files = [file for written in table_folders(run.storage, run.state, name) for file in written.sizes]
-    tables = [pq.ParquetFile(Path(run.storage.root) / file).read(columns=_COLUMNS) for file in files]
+    tables = [pq.ParquetFile(Path(run.storage.root) / file).read(columns=list(columns)) for file in files]
     table = pa.concat_tables(tables)
     return table.take(pc.sort_indices(table["pair_id"]))
 

@@ -4,28 +4,40 @@ Samples lie in the order of their pair_id, so the same pairs and images give the
 """
 
 import io
+import itertools
 import shutil
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from PIL import Image
 
 from metaclip_spark.clip_benchmark.data.image_index import ImageIndex, index_images
-from metaclip_spark.clip_benchmark.data.shards import (
-    IMAGE_EXTENSIONS,
-    INDEX_FILE,
-    ShardSample,
-    write_shards,
-)
+from metaclip_spark.clip_benchmark.data.shards import ShardSample, write_shards
+from metaclip_spark.clip_benchmark.reading.samples import IMAGE_EXTENSIONS, INDEX_FILE
 from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError, counted
-from metaclip_spark.runs.paths import check_named, files_in_run
+from metaclip_spark.reports.explain.curation import read_curation
+from metaclip_spark.runs.open import open_run
+from metaclip_spark.runs.paths import check_named, files_in_run, find_run
 from udfs.pairs.rules import pair_id as pair_id_of
+
+_COLUMNS = (
+    "pair_id",
+    "image_url",
+    "alt_text",
+    "keep_probability",
+    "entry_ids",
+    "language",
+    "language_probability",
+)
 
 MOST_PIXELS = 2**26
 """Images above it (67 megapixels) are left out: a trainer would decode each of them in every pass."""
@@ -72,18 +84,50 @@ def make_shards(config: ShardsConfig) -> MadeShards:
     return made
 
 
-def read_image_text_pairs(path: Path) -> list[tuple[str, str, str]]:
-    """Reads (pair_id, image_url, alt_text), sorted, from a run, a Parquet file or a folder with files at any depth."""
+class ImageTextPair(NamedTuple):
+    """A pair; the keep probability is that of a matched one whose run has drawn its curated set."""
+
+    pair_id: str
+    image_url: str
+    alt_text: str
+    keep_probability: float | None = None
+
+
+def read_image_text_pairs(path: Path) -> list[ImageTextPair]:
+    """Reads pairs, sorted, from a run, a Parquet file or a folder with files at any depth."""
     stored = files_in_run(str(path), "curated")
     files = _files_below(path) if stored is None else [Path(file) for _, file in stored]
     if not files:
         raise InputError(f"{path} holds no Parquet file: give a run's folder, one of its tables, or files of pairs")
     if stored is None:
         check_named(map(str, files))
-    pairs: list[tuple[str, str, str]] = []
+    pairs: list[ImageTextPair] = []
+    keep = _given_probabilities if stored is None else _probabilities_in_run(str(path))
     for file in files:
-        pairs.extend(_pairs_of(file))
-    return sorted(pairs)
+        pairs.extend(_pairs_of(file, keep))
+    return sorted(pairs, key=lambda pair: pair[:3])
+
+
+KeepProbabilities = Callable[[pa.Table], NDArray[np.float64] | None]
+"""Gives those of a table of pairs; None where it has none."""
+
+
+def _given_probabilities(table: pa.Table) -> NDArray[np.float64] | None:
+    """Takes those that a table names, such as the arm `online`."""
+    if "keep_probability" not in table.column_names:
+        return None
+    given: NDArray[np.float64] = table["keep_probability"].cast(pa.float64()).to_numpy()
+    return given
+
+
+def _probabilities_in_run(path: str) -> KeepProbabilities:
+    """Computes those of matched pairs; pairs that were drawn already have none, since no epoch could add to them."""
+    found = find_run(path)
+    is_matched = found is not None and found.below.partition("/")[0].partition("-")[0] == "matched"
+    if found is None or not is_matched or not found.state.samples:
+        return lambda _table: None
+    run = open_run(str(found.storage.root), name="make-shards", finished=False)
+    return read_curation(run).keep_probabilities
 
 
 def _files_below(path: Path) -> list[Path]:
@@ -131,38 +175,42 @@ def _check_output(output: Path, config: ShardsConfig) -> None:
         raise OutputExistsError(f"--output {output} holds shards: give --overwrite to replace them")
 
 
-def _pairs_of(file: Path) -> list[tuple[str, str, str]]:
+def _pairs_of(file: Path, keep: KeepProbabilities) -> list[ImageTextPair]:
     try:
         parquet = pq.ParquetFile(file)
         names = set(parquet.schema_arrow.names)
         missing = {"image_url", "alt_text"} - names
         if missing:
             raise InputError(f"{file} lacks the column {min(missing)}: give a table of pairs")
-        table = parquet.read(columns=[name for name in ("pair_id", "image_url", "alt_text") if name in names])
+        table = parquet.read(columns=[name for name in _COLUMNS if name in names])
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{file} cannot be read as Parquet: {error}") from None
     urls = [url or "" for url in table["image_url"].to_pylist()]
     texts = [text or "" for text in table["alt_text"].to_pylist()]
     named = table["pair_id"].to_pylist() if "pair_id" in names else map(pair_id_of, urls, texts)
-    return list(zip(named, urls, texts, strict=True))
+    probabilities = keep(table)
+    kept = itertools.repeat(None, len(urls)) if probabilities is None else probabilities.tolist()
+    return list(itertools.starmap(ImageTextPair, zip(named, urls, texts, kept, strict=True)))
 
 
-def _samples(pairs: list[tuple[str, str, str]], images: ImageIndex, lost: Counter[str]) -> Iterator[ShardSample]:
+def _samples(pairs: list[ImageTextPair], images: ImageIndex, lost: Counter[str]) -> Iterator[ShardSample]:
     before = ""
-    for name, url, text in pairs:
-        found = _sample(name, url, text, images) if name != before else "duplicate_pair"
-        before = name
+    for pair in pairs:
+        found = _sample(pair, images) if pair.pair_id != before else "duplicate_pair"
+        before = pair.pair_id
         if isinstance(found, str):
             lost[found] += 1
         else:
             yield found
 
 
-def _sample(name: str, url: str, text: str, images: ImageIndex) -> ShardSample | str:
-    if not text.strip():
+def _sample(pair: ImageTextPair, images: ImageIndex) -> ShardSample | str:
+    if not pair.alt_text.strip():
         return "caption_empty"
-    content = images.read(name, url)
+    content = images.read(pair.pair_id, pair.image_url)
     if isinstance(content, str):
         return content
     checked = check_image(content)
-    return checked if isinstance(checked, str) else ShardSample(name, *checked, text)
+    if isinstance(checked, str):
+        return checked
+    return ShardSample(pair.pair_id, *checked, pair.alt_text, keep_probability=pair.keep_probability)

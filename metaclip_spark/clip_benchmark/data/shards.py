@@ -13,24 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metaclip_spark.clip_benchmark.reading.samples import IMAGE_EXTENSIONS, INDEX_FILE
 from metaclip_spark.clip_benchmark.settings.data_config import SAMPLES_PER_SHARD
 from metaclip_spark.errors import InputError
 from metaclip_spark.stores.local_store import LocalStore
 
-INDEX_FILE = "shards.json"
-IMAGE_EXTENSIONS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
-"""Pillow's name of a format -> its extension."""
-
 
 @dataclass(frozen=True)
 class ShardSample:
-    """One sample: a pair, its encoded image (png, jpg or webp), and in a test split its class."""
+    """One sample: a pair, its encoded image (png, jpg or webp), and in a test split its class.
+
+    A matched pair has the keep probability that online curation draws with.
+    """
 
     pair_id: str
     image: bytes
     extension: str
     caption: str
     class_index: int | None = None
+    keep_probability: float | None = None
 
 
 def write_shards(
@@ -114,10 +115,13 @@ def _sample_of(path: Path, key: str, parts: dict[str, bytes]) -> ShardSample:
 
 
 def _add_sample(tar: tarfile.TarFile, key: str, sample: ShardSample) -> None:
+    row: dict[str, str | float] = {"pair_id": sample.pair_id}
+    if sample.keep_probability is not None:
+        row["keep_probability"] = sample.keep_probability
     members = {
         sample.extension: sample.image,
         "txt": sample.caption.encode(),
-        "json": json.dumps({"pair_id": sample.pair_id}).encode(),
+        "json": json.dumps(row).encode(),
     }
     if sample.class_index is not None:
         members["cls"] = str(sample.class_index).encode()

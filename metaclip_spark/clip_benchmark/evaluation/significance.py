@@ -44,6 +44,7 @@ ARM_PAIRS = {
     ("balanced", "random"): "curation: balanced against as many raw pairs",
     ("matched", "random"): "filtering: matched against as many raw pairs",
     ("balanced", "matched"): "balancing: balanced against as many matched pairs",
+    ("online", "balanced"): "online curation: each epoch drawn anew against one draw",
     ("all", "random"): "size: the whole pool against a part of it",
 }
 VARIANT_PAIRS = {(variant, "clip"): "supervision" for variant in ("slip", "filip", "declip", "defilip")}

@@ -10,7 +10,7 @@ from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS,
 from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS, PresetName, VariantName
 from metaclip_spark.config.fields import NonNegativeInt, check_types
 
-Arm = Literal["random", "matched", "balanced", "all"]
+Arm = Literal["random", "matched", "balanced", "online", "all"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
 CaptionKind = Literal["v1", "v2"]
 CAPTION_KINDS: tuple[CaptionKind, ...] = get_args(CaptionKind)
@@ -78,7 +78,7 @@ def by_seed(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def data_arms(seeds: Sequence[int], model_size: str = "tiny") -> list[Cell]:
-    """The primary comparison: one learner on the four data arms of the pool's own captions."""
+    """The primary comparison: one learner on the data arms of the pool's own captions."""
     return expand({"arm": ARMS, "caption_kind": ("v1",), "model_size": (model_size,), "seed": seeds})
 
 

@@ -47,10 +47,10 @@ class GridConfig:
         output: Folder of the benchmark; the same command goes on after a kill.
         data: shapes, shape-pairs, drawings, or the folder of a pool with pairs.parquet, metadata.json and test/.
         beside: Folders of finished benchmarks on other pools, which the page shows in sections of their own.
-        grid: arms (CLIP on the four data arms), fractional (every effect once), or product (of the options below).
+        grid: arms (CLIP on the data arms), fractional (every effect once), or product (of the options below).
         variants: For product: clip, slip, filip, declip, defilip.
         image_towers: For product: vit, resnet.
-        arms: For product: random, matched, balanced, all.
+        arms: For product: random, matched, balanced, online, all.
         caption_kinds: For product: v1 (as they are), v2 (filtered).
         text_depths: For product: layers of the text tower; 0 for the size's own.
         presets: For product: clean, published.
@@ -161,6 +161,7 @@ class GridConfig:
             preset=cell.preset,
             view_set=self.views,
             seed=cell.seed,
+            online_curation=cell.arm == "online",
             steps=self.steps,
             batch_size=self.batch_size,
             warmup_steps=self.warmup_steps,

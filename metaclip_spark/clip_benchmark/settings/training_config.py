@@ -22,11 +22,13 @@ from metaclip_spark.config.fields import (
     NonNegativeInt,
     OpenUnitInterval,
     PositiveInt,
+    Seed,
     check_types,
     integers,
     option_of,
 )
 from metaclip_spark.errors import ConfigError
+from udfs.sources.credentials import without_credentials
 
 ImageTower = Literal["vit", "resnet"]
 IMAGE_TOWERS: tuple[ImageTower, ...] = get_args(ImageTower)
@@ -34,6 +36,7 @@ ViewSet = Literal["distorting", "label_safe", "paper"]
 Precision = Literal["float32", "bfloat16"]
 Device = Literal["cpu", "cuda"]
 ViewMaker = Literal["auto", "loader", "device"]
+ReadOrder = Literal["random", "sequential"]
 FEWEST_SELECTED = 8
 """Tokens that a share selects at least: fewer of a short caption would be chosen by chance while nothing is learnt."""
 _RESNET_STRIDE = 32
@@ -45,7 +48,7 @@ class TrainingConfig:
 
     Attributes:
         variant: Supervision: clip, slip, filip, declip or defilip.
-        train_shards: Folder of webdataset tars.
+        train_shards: Folder of webdataset tars at any depth, such as img2dataset's; s3:// or any store of fsspec, too.
         output: Folder of the checkpoints; on a cluster one that all processes share.
         image_tower: vit or resnet.
         model_size: unit, tiny, small or full.
@@ -65,6 +68,12 @@ class TrainingConfig:
             quarter in clean, and the size's number in published.
         queue_size: Texts in DeCLIP's queue; without it the size's.
         synonyms: Folder with WordNet's data files, for edited captions; without it no word is replaced.
+        read_order: random (each sample from its place; for a local folder on a fast disk) or sequential (whole tars one
+            after another, shuffled in a buffer); without it random, and sequential for a store.
+        shuffle_buffer: Samples, encoded, that each process keeps in memory to shuffle what it reads in sequence.
+        online_curation: Train in each epoch on those pairs that a draw of its own keeps; needs shards of matched pairs
+            with their keep probability.
+        curation_seed: Seed of the curated set, which the first epoch of --online-curation keeps; without it --seed.
         processes: Number of processes; more than one exchange features by gloo (CPU) or nccl (GPU).
         threads: CPU threads of each process.
         loader_workers: Processes that prepare batches beside each training process; 0 prepares them in it.
@@ -97,6 +106,10 @@ class TrainingConfig:
     filip_topk: FinitePositive | None = None
     queue_size: PositiveInt | None = None
     synonyms: str | None = field(default=None, metadata=PATH)
+    read_order: ReadOrder | None = None
+    shuffle_buffer: PositiveInt = 5000
+    online_curation: bool = False
+    curation_seed: Seed | None = None
     processes: PositiveInt = 1
     threads: PositiveInt = field(default=1, metadata=OPERATIONAL)
     loader_workers: NonNegativeInt = field(default=0, metadata=OPERATIONAL)
@@ -114,6 +127,7 @@ class TrainingConfig:
         check_types(self)
         for name in ("train_shards", "output"):
             _require(name, getattr(self, name), "a folder", holds=bool(getattr(self, name).strip()))
+        self._check_reading()
         _require("warmup_steps", self.warmup_steps, "from 0 to below --steps", holds=self.warmup_steps < self.steps)
         self._check_image()
         self._check_batch()
@@ -174,6 +188,16 @@ class TrainingConfig:
         """The weight decay."""
         return self.recipe.weight_decay if self.weight_decay is None else self.weight_decay
 
+    @property
+    def reads_in_sequence(self) -> bool:
+        """Whether whole tars are read, one after another."""
+        return (self.read_order or ("sequential" if is_remote(self.train_shards) else "random")) == "sequential"
+
+    @property
+    def draw_seed(self) -> int:
+        """The seed of online curation."""
+        return self.seed if self.curation_seed is None else self.curation_seed
+
     def selected_tokens(self, tokens: int) -> int:
         """How many of so many valid tokens FILIP selects."""
         wanted = self.filip_topk or self.recipe.selected_share or self.size.filip_topk
@@ -186,6 +210,19 @@ class TrainingConfig:
             for option in dataclasses.fields(self)
             if not option.metadata.get("operational")
         }
+
+    def _check_reading(self) -> None:
+        shown = without_credentials(self.train_shards)
+        if self.read_order == "random" and is_remote(self.train_shards):
+            raise ConfigError(
+                f"--read-order is random: {shown} can only be read in sequence: leave the option out, or copy the tars "
+                "to a local folder"
+            )
+        if self.reads_in_sequence and self.view_maker == "device":
+            raise ConfigError(
+                f"--view-maker is device, which holds all images, but {shown} is read in sequence: give auto, or "
+                "--read-order random with a local folder"
+            )
 
     def _check_image(self) -> None:
         step = self.size.patch_pixels if self.image_tower == "vit" else _RESNET_STRIDE
@@ -210,6 +247,11 @@ class TrainingConfig:
             f"at least 2 per process, since {self.variant} with {self.image_tower} normalises over the batch",
             holds=self.samples_per_process > 1 or not normalises,
         )
+
+
+def is_remote(path: str) -> bool:
+    """Tells whether a path is the URL of a store."""
+    return "://" in path
 
 
 def _require(name: str, value: object, condition: str, *, holds: bool) -> None:

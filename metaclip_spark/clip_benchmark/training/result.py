@@ -17,7 +17,8 @@ class TrainingResult:
         checkpoint: Folder of the last checkpoint.
         diagnostics: lost: samples that were replaced, by reason; skipped_terms: steps of a process that skipped a term;
             stale_neighbours: share of the neighbours that are the same sample's earlier embedding, None without a
-            queue; embedding_deviation: of the last step, about 1 where embeddings spread and 0 where they collapsed.
+            queue; embedding_deviation: of the last step, about 1 where embeddings spread and 0 where they collapsed;
+            not_kept: of online curation, samples that the epochs begun so far passed over.
         view_maker: Who made the image views: loader or device.
     """
 

@@ -16,14 +16,15 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from metaclip_spark.clip_benchmark.augmentation.batches import Batch, batches_from, sent
-from metaclip_spark.clip_benchmark.augmentation.device_batches import DeviceBatches, make_batches
+from metaclip_spark.clip_benchmark.augmentation.batches import Batch, sent
+from metaclip_spark.clip_benchmark.augmentation.device_batches import DeviceBatches
 from metaclip_spark.clip_benchmark.augmentation.image import normalized
-from metaclip_spark.clip_benchmark.data.samples import ShardFolder
 from metaclip_spark.clip_benchmark.dependencies import require_trackers
+from metaclip_spark.clip_benchmark.loading.load import batches_from, open_batches
 from metaclip_spark.clip_benchmark.losses.neighbour_queue import NeighbourQueue
 from metaclip_spark.clip_benchmark.losses.objective import Inputs, Objective, asked_positions
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
+from metaclip_spark.clip_benchmark.reading.state import BlockStart, ReadingState
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.training import checkpoints
 from metaclip_spark.clip_benchmark.training.optimizer import learning_rate_at, make_optimizer, set_learning_rate
@@ -93,15 +94,15 @@ class TrainingRun:
         losses: Term -> value in each step.
         counts: What happened how often.
         embedding_deviation: Of the last step.
+        reading: How far this process has read, where it reads in sequence.
     """
 
     def __init__(self, config: TrainingConfig, process: TrainingProcess) -> None:
         """Builds the model from the seed and opens the samples."""
         self.config = config
         self.process = process
-        folder = ShardFolder(config.train_shards)
-        self.queue = _queue(config, process, len(folder))
-        self.batches = make_batches(config, process.rank, process.device, folder)
+        self.batches, samples = open_batches(config, process.rank, process.device)
+        self.queue = _queue(config, process, samples)
         torch.manual_seed(config.seed)
         model = ContrastiveModel(config).to(process.device)
         if config.device == "cuda" and config.processes > 1:
@@ -116,6 +117,7 @@ class TrainingRun:
         self.losses: dict[str, list[float]] = {}
         self.counts: Counter[str] = Counter()
         self.embedding_deviation = 0.0
+        self.reading: ReadingState | None = None
         self._unread = StepLosses(config.output)
         self._drawn = self._logged = _Mark(0, 0.0)
 
@@ -141,6 +143,8 @@ class TrainingRun:
         torch.set_rng_state(own["generator"])
         self.counts = Counter(own["counts"])
         self.embedding_deviation = own["embedding_deviation"]
+        reading = own.get("reading")
+        self.reading = ReadingState(BlockStart(*reading[0]), reading[1]) if reading else None
 
     def finish(self) -> TrainingResult:
         """Trains the steps that are left."""
@@ -150,7 +154,7 @@ class TrainingRun:
         self._drawn = self._logged = _Mark(self.step, self.seconds)
         with tracked(self.config, self.process.rank, self.step) as trackers:
             before = time.perf_counter()
-            for batch in batches_from(self.config, self.batches, self.step, end):
+            for batch in batches_from(self.config, self.batches, self.step, end, self.reading):
                 done = self.step + 1
                 saves = done % self.config.checkpoint_every_steps == 0 or done == end
                 reads = saves or done % READ_STEPS == 0
@@ -194,6 +198,7 @@ class TrainingRun:
             "generator": torch.get_rng_state(),
             "counts": dict(self.counts),
             "embedding_deviation": self.embedding_deviation,
+            "reading": self.reading and (tuple(self.reading.start), self.reading.emitted),
         }
         return checkpoints.save(self.config, self.step, self.process.rank, self._shared, own, wait_for_all)
 
@@ -210,6 +215,8 @@ class TrainingRun:
         notes = self.objective.notes
         self._unread.note({**terms, TOTAL: loss}, notes)
         self.counts.update({f"lost.{reason}": count for reason, count in batch.lost.items()})
+        self.counts["not_kept"] += batch.not_kept
+        self.reading = batch.state
         self.counts.update({f"skipped.{term}": 1 for term in notes.skipped_terms})
         self.counts.update({"neighbours": notes.neighbours})
 
@@ -248,12 +255,14 @@ class TrainingRun:
     def _result(self, step: int) -> TrainingResult:
         counts = sum_over_processes(self.counts)
         asked = counts["neighbours"]
-        diagnostics = {
+        diagnostics: dict[str, Any] = {
             "lost": _counted(counts, "lost."),
             "skipped_terms": _counted(counts, "skipped."),
             "stale_neighbours": counts["stale"] / asked if asked else None,
             "embedding_deviation": self.embedding_deviation,
         }
+        if self.config.online_curation:
+            diagnostics["not_kept"] = counts["not_kept"]
         return TrainingResult(
             losses=self.losses,
             samples_per_second=self.config.samples_per_step * step / self.seconds if self.seconds else 0.0,
@@ -277,10 +286,10 @@ def inputs_of(batch: Batch, device: str) -> Inputs:
     )
 
 
-def _queue(config: TrainingConfig, process: TrainingProcess, samples: int) -> NeighbourQueue | None:
+def _queue(config: TrainingConfig, process: TrainingProcess, samples: int | None) -> NeighbourQueue | None:
     if not config.weights.neighbours:
         return None
-    if config.queue_entries >= samples:
+    if samples is not None and config.queue_entries >= samples:
         raise ConfigError(
             f"--queue-size is {config.queue_entries}, but there are {samples} samples: give fewer, since each text "
             "would find its own earlier embedding"

@@ -6,6 +6,8 @@ from difflib import get_close_matches
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from metaclip_spark.errors import ConfigError, joined
@@ -13,6 +15,7 @@ from metaclip_spark.reports.profile import read_balance
 from metaclip_spark.runs.records import Gate
 from metaclip_spark.runs.run import Run, read_entry_counts
 from metaclip_spark.runs.step import SAMPLE
+from udfs.balancing.probability import keep_probabilities
 from udfs.matching.spacing import spacing
 
 _TYPED_WRONG = 2
@@ -55,6 +58,17 @@ class Curation:
         for entry, text in enumerate(self.entries):
             folded.setdefault(text.casefold(), entry)
         return folded
+
+    def keep_probabilities(self, matched: pa.Table) -> NDArray[np.float64]:
+        """Gives the keep probability of matched pairs, columns of `MATCHED`; 0 where the language filter drops one."""
+        keep = keep_probabilities(matched["entry_ids"].combine_chunks(), self.probabilities)
+        if self.gate.languages:
+            wanted = pc.is_in(matched["language"], pa.array(self.gate.languages, pa.string()))
+            likely = pc.greater_equal(
+                matched["language_probability"].cast(pa.float64()), float(self.gate.min_language_probability)
+            )
+            keep[~pc.fill_null(pc.and_(wanted, likely), False).to_numpy()] = 0.0  # noqa: FBT003 - Arrow's own signature
+        return keep
 
     def entry_named(self, text: str) -> int:
         """Finds an entry by its text.

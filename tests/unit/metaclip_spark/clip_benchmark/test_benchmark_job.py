@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from metaclip_spark import keeps_in_epoch
 from metaclip_spark.clip_benchmark.cells import CELLS_FOLDER
 from metaclip_spark.clip_benchmark.data.arms import arm_file
 from tests.support.paths import CHECKOUT
@@ -40,7 +41,7 @@ def pool_of(folder, seed):
 def test_a_row_per_cell_with_what_it_must_be_read_with(finished):
     rows = pq.read_table(finished / "results.parquet").to_pylist()
     assert {(row["arm"], row["seed"]) for row in rows} == {
-        (arm, seed) for arm in ("random", "matched", "balanced", "all") for seed in (0, 1)
+        (arm, seed) for arm in ("random", "matched", "balanced", "online", "all") for seed in (0, 1)
     }
     for row in rows:
         assert (row["preset"], row["steps"], row["samples_seen"]) == ("clean", 3, 24)
@@ -89,6 +90,22 @@ def test_each_seed_has_a_pool_and_a_test_split_of_its_own(finished):
     assert (settings["pool"], settings["seeds"], settings["steps"]) == ("shapes", 2, 3)
 
 
+def test_the_first_epoch_of_online_is_the_balanced_arm(finished):
+    results = pq.read_table(finished / "results.parquet").to_pylist()
+    rows = {(row["arm"], row["seed"]): row for row in results}
+    for seed in (0, 1):
+        arms = finished / "arms" / "v1" / f"pool{seed}"
+        made = json.loads((arms / "arms.json").read_text())
+        balanced, online = (pq.read_table(arm_file(arms, seed, arm)) for arm in ("balanced", "online"))
+        kept = keeps_in_epoch(online["pair_id"], online["keep_probability"], seed, 0)
+        assert online["pair_id"].filter(kept).to_pylist() == balanced["pair_id"].to_pylist()
+        assert 0 < kept.sum() < online.num_rows == rows["online", seed]["data_pairs"] == made["matched"]
+        # All arms see equally many samples; 24 of them lie in the first epoch.
+        assert rows["online", seed]["samples_seen"] == rows["balanced", seed]["samples_seen"] == 24
+        assert json.loads(rows["online", seed]["diagnostics"])["not_kept"] == online.num_rows - kept.sum()
+        assert "not_kept" not in json.loads(rows["balanced", seed]["diagnostics"])
+
+
 def test_a_killed_grid_goes_on_without_training_what_is_done(finished, capsys):
     gone = finished / CELLS_FOLDER / "clip-vit-balanced-v1-text-clean-unit-seed1.parquet"
     before = pq.read_table(gone).to_pylist()[0]
@@ -101,7 +118,7 @@ def test_a_killed_grid_goes_on_without_training_what_is_done(finished, capsys):
     assert {k: v for k, v in after.items() if k not in changing} == {
         k: v for k, v in before.items() if k not in changing
     }
-    assert len(re.findall(r"of 8: clip-", capsys.readouterr().err)) == 1
+    assert len(re.findall(r"of 10: clip-", capsys.readouterr().err)) == 1
 
 
 def test_the_page_says_what_was_measured(finished):
@@ -116,7 +133,7 @@ def test_the_page_says_what_was_measured(finished):
     assert "Seeds 0 to 1 were fixed before the first training" in text
     assert "Fewer than 5 seeds give no verdict" in text
     numbers = json.loads((finished / "benchmark.json").read_text())
-    assert len(numbers["settings"]) == 4
+    assert len(numbers["settings"]) == 5
     assert numbers["comparisons"][0]["question"].startswith("curation")
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
@@ -135,7 +152,7 @@ def test_a_folder_may_hold_the_pool_and_another_benchmark_stand_beside(finished,
     numbers = json.loads((tmp_path / "benchmark.json").read_text())
     assert any("All seeds share one pool" in note for note in numbers["notes"])
     assert len(numbers["settings"]) == 1
-    assert [len(other["settings"]) for other in numbers["beside"]] == [4]
+    assert [len(other["settings"]) for other in numbers["beside"]] == [5]
 
 
 def test_held_out_pairs_are_scored_apart(tmp_path):

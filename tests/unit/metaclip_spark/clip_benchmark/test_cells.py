@@ -25,7 +25,7 @@ def test_the_whole_product_can_be_asked_for():
         "seed": range(3),
     }
     cells = expand(values)
-    assert len(cells) == len(set(cells)) == 5 * 2 * 4 * 2 * 3 * 2 * 3
+    assert len(cells) == len(set(cells)) == 5 * 2 * 5 * 2 * 3 * 2 * 3
     assert len({cell.name for cell in cells}) == len(cells)
     assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
 
@@ -42,8 +42,8 @@ def test_the_fractional_grid_is_that_of_the_specification():
     assert [(c.variant, c.image_tower) for c in of_one_seed if c.preset == "published"] == [("filip", "vit")]
     arms = {c.arm for c in of_one_seed if (c.variant, c.image_tower, c.caption_kind) == ("clip", "vit", "v1")}
     assert arms == set(ARMS)
-    # 10 of variants and towers, 3 on raw captions, 4 depths, 1 preset, 3 further arms.
-    assert len(of_one_seed) == 21
+    # 10 of variants and towers, 3 on raw captions, 4 depths, 1 preset, 4 further arms.
+    assert len(of_one_seed) == 22
     assert {cell.seed for cell in data_arms(range(5))} == set(range(5))
     assert len(cells) == 5 * 21
 

@@ -50,6 +50,7 @@ NAMES = [
     "expected_sizes",
     "extract_archives",
     "filter_languages",
+    "keeps_in_epoch",
     "lint_metadata",
     "match_pairs",
     "open_run",

@@ -49,6 +49,12 @@ CALLS = {
     "tail_share": ("counts", lambda value: metaclip_spark.tail_share(value, 20)),
     "tail_share, threshold_t": ("threshold_t", lambda value: metaclip_spark.tail_share(COUNTS, value)),
     "threshold_for_tail_share": ("tail_share", lambda value: metaclip_spark.threshold_for_tail_share(COUNTS, value)),
+    "keeps_in_epoch": ("pair_ids", lambda value: metaclip_spark.keeps_in_epoch(value, [0.5], 0, 0)),
+    "keeps_in_epoch, keep_probability": (
+        "keep_probability",
+        lambda value: metaclip_spark.keeps_in_epoch(["0" * 32], value, 0, 0),
+    ),
+    "keeps_in_epoch, epoch": ("epoch", lambda value: metaclip_spark.keeps_in_epoch(["0" * 32], [0.5], 0, value)),
     "pairs_from_html": ("html", lambda value: metaclip_spark.pairs_from_html(value, "http://a.org")),
     "pairs_from_html, url": ("url", lambda value: metaclip_spark.pairs_from_html(b"", value)),
     "pairs_from_html, content_type": (
@@ -101,6 +107,7 @@ FINE = {
     "curate, seed": {"None", "int"},
     "curate, require": {"None"},
     "curate, resume": {"None"},
+    "keeps_in_epoch, epoch": {"int"},
     "pairs_from_html": {"bytes"},
     "pairs_from_html, url": {"text"},
     "pairs_from_html, content_type": {"text"},

@@ -13,7 +13,7 @@ from metaclip_spark.clip_benchmark.augmentation.caption_table import PREPARED_ED
 from metaclip_spark.clip_benchmark.augmentation.device_batches import DeviceBatches, make_batches
 from metaclip_spark.clip_benchmark.augmentation.text import IGNORE_INDEX
 from metaclip_spark.clip_benchmark.augmentation.tokenizer import Vocabulary
-from metaclip_spark.clip_benchmark.data.samples import ShardFolder
+from metaclip_spark.clip_benchmark.reading.random_access import ShardFolder
 from metaclip_spark.errors import ConfigError
 from tests.support.clip_benchmark.small_shards import members, png, write_tar
 

@@ -24,7 +24,7 @@ from metaclip_spark.clip_benchmark.augmentation.text import (
     protects_nothing,
 )
 from metaclip_spark.clip_benchmark.augmentation.tokenizer import Vocabulary, valid_tokens
-from metaclip_spark.clip_benchmark.data.samples import ShardFolder
+from metaclip_spark.clip_benchmark.reading.random_access import ShardFolder
 from metaclip_spark.clip_benchmark.settings.variants import STRONG, WEAK
 from tests.support.clip_benchmark.small_shards import write_shards
 

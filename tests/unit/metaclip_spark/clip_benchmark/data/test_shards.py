@@ -5,18 +5,24 @@ import io
 import json
 import shutil
 import tarfile
+from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from metaclip_spark import keeps_in_epoch
 from metaclip_spark.clip_benchmark.data.make_shards import make_shards, read_image_text_pairs
 from metaclip_spark.clip_benchmark.data.shards import read_index, read_samples
 from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
+from metaclip_spark.reports.explain.curation import Curation
+from metaclip_spark.runs.paths import find_run
+from metaclip_spark.runs.records import Gate
 from tests.support.paths import CHECKOUT
 from udfs.pairs.rules import pair_id
 
@@ -334,6 +340,50 @@ def test_the_job_prints_the_funnel_and_returns_exit_codes(mapped, capsys):
     shown = capsys.readouterr().err
     assert shown.startswith("error: --output")
     assert shown.count("\n") == 1
+
+
+def test_shards_of_matched_pairs_carry_what_online_curation_draws_with(tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(CHECKOUT / "tests/data/stored_run/finished", run)
+    state = find_run(str(run)).state
+    matched, curated = (read_image_text_pairs(run / table) for table in ("matched", "curated"))
+    probabilities = {}
+    for written in state.samples[-1].tables["curated"].sizes:
+        table = pq.ParquetFile(run / written).read(columns=["pair_id", "keep_probability"])
+        probabilities |= dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    assert {pair.pair_id for pair in curated} == probabilities.keys()
+    assert {pair.pair_id: pair.keep_probability for pair in matched}.items() >= probabilities.items()
+    kept = keeps_in_epoch([pair.pair_id for pair in matched], [pair.keep_probability for pair in matched], 0, 0)
+    assert [pair.pair_id for pair, is_kept in zip(matched, kept, strict=True) if is_kept] == sorted(probabilities)
+    # What was drawn already, or was never matched, has none: no epoch could add what is missing there.
+    for table in ("", "curated", "pool"):
+        assert {pair.keep_probability for pair in read_image_text_pairs(run / table)} == {None}
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "a.png").write_bytes(picture("red"))
+    chosen = matched[:3]
+    rows = [{"pair_id": pair.pair_id, "image_path": "a.png"} for pair in chosen]
+    pq.write_table(pa.Table.from_pylist(rows), images / "map.parquet")
+    make_shards(ShardsConfig(str(run / "matched"), str(images), str(tmp_path / "shards")))
+    found = members(tmp_path / "shards" / "00000.tar")
+    assert [json.loads(content) for name, content in found.items() if name.endswith(".json")] == [
+        {"pair_id": pair.pair_id, "keep_probability": pair.keep_probability} for pair in chosen
+    ]
+
+
+def test_the_keep_probability_of_what_the_language_filter_drops_is_nought():
+    gate = Gate(languages=["en", "de"], min_language_probability=0.5)
+    curation = Curation([], {}, np.array([2, 40]), np.array([1.0, 0.25]), 0, 10, gate, 1)
+    table = pa.table(
+        {
+            "entry_ids": pa.array([[0], [1], [0, 1], [1], [1]], pa.list_(pa.int32())),
+            "language": ["en", "de", "fr", "en", None],
+            "language_probability": pa.array([0.5, 0.9, 0.9, 0.49, None], pa.float32()),
+        }
+    )
+    assert curation.keep_probabilities(table).tolist() == [1.0, 0.25, 0.0, 0.0, 0.0]
+    all_pass = replace(curation, gate=Gate(languages=[], min_language_probability=0.0))
+    assert all_pass.keep_probabilities(table).tolist() == [1.0, 0.25, 1.0, 0.25, 0.25]
 
 
 def test_the_pairs_of_a_run_are_those_that_count(tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 
 from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig
+from metaclip_spark.clip_benchmark.settings.grid import ARMS, Cell
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.errors import ConfigError
@@ -20,6 +21,15 @@ def test_the_views_are_those_that_the_pictures_allow():
     assert {data: GridConfig(output="benchmark", data=data).views for data in expected} == expected
 
 
+def test_the_arm_online_trains_on_what_each_epoch_keeps(tmp_path):
+    grid = GridConfig(output="benchmark")
+    for arm in ARMS:
+        config = grid.training(Cell(arm=arm, seed=3), tmp_path, tmp_path)
+        assert config.online_curation == (arm == "online")
+        # The first epoch's set is that of the arm `balanced`, which the sampling seed drew.
+        assert config.draw_seed == 3
+
+
 def test_what_is_given_changes_the_settings():
     left_out = GridConfig(output="benchmark").shared_settings()
     for option in ({"batch_size": 8}, {"learning_rate": 0.01}, {"weight_decay": 0.0}, {"arm_share": 0.5}, {"seeds": 2}):
@@ -34,7 +44,7 @@ def test_what_is_given_changes_the_settings():
         ({"weight_decay": -1.0}, "--weight-decay is -1.0: it must be a finite number of at least 0"),
         ({"arm_share": 1.0}, "--arm-share is 1.0: it must be a number between 0 and 1"),
         ({"text_depths": (-1,)}, "--text-depths is -1: it must be an integer of at least 0"),
-        ({"arms": ("best",)}, "--arms is 'best': it must be one of random, matched, balanced, all"),
+        ({"arms": ("best",)}, "--arms is 'best': it must be one of random, matched, balanced, online, all"),
         ({"seeds": 0}, "--seeds is 0: it must be an integer of at least 1"),
     ],
 )
