@@ -27,7 +27,7 @@ from metaclip_spark.errors import ConfigError, InputError, meant_by
 LOCAL = "local-dir:"
 _HUB = "hf-hub:"
 _UNREADABLE = (
-    *(RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, StopIteration),
+    *(RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, StopIteration, AssertionError),
     *(pickle.UnpicklingError, SafetensorError),
 )
 """What open_clip raises of a configuration or of weights that it cannot use."""
