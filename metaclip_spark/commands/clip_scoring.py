@@ -7,7 +7,6 @@ from metaclip_spark.clip_benchmark.dependencies import require_extra
 from metaclip_spark.clip_benchmark.settings.scoring_config import ExportConfig, ScoringConfig
 from metaclip_spark.commands.show import show
 from metaclip_spark.config.job import job
-from metaclip_spark.stores.storage import Storage
 
 
 @job(ScoringConfig, resumes=False)
@@ -16,6 +15,7 @@ def evaluate_clip(config: ScoringConfig) -> None:
     require_extra()
     from metaclip_spark.clip_benchmark.scoring.score import score
     from metaclip_spark.clip_benchmark.scoring.table import as_json, score_lines
+    from metaclip_spark.stores.storage import Storage
 
     output = None if config.output is None else Path(config.output)
     if output is not None:
@@ -35,12 +35,11 @@ def export_clip(config: ExportConfig) -> None:
     from metaclip_spark.clip_benchmark.scoring.export import export
 
     made = export(config)
-    shown = f"open_clip.create_model_and_transforms({f'local-dir:{made.folder}'!r})"
     show(
         [
             f"wrote {made.folder}: {made.variant}",
             f"outputs through open_clip differ by {made.difference:.0e} at most",
             *made.notes,
-            f"Next: {shown}",
+            f"open_clip.create_model_and_transforms({f'local-dir:{made.folder}'!r}) loads it",
         ]
     )

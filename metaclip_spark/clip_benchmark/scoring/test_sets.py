@@ -106,7 +106,7 @@ def _image_folder(folder: Path, names: tuple[str, ...]) -> tuple[tuple[str, ...]
 def _check_labels(data: str, classes: tuple[str, ...], items: list[TestItem]) -> None:
     if not classes:
         raise InputError(
-            f"--data {data} has no {_CLASS_NAMES}: write a name a line, in the order of the classes' numbers"
+            f"--data {data} has no classnames.txt: write a name a line, in the order of the classes' numbers"
         )
     counts = Counter(item.label for item in items if item.label is not None)
     outside = [label for label in counts if not 0 <= label < len(classes)]

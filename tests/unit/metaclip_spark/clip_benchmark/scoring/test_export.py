@@ -34,7 +34,7 @@ def test_open_clip_loads_an_exported_model_with_equal_outputs_and_scores(tmp_pat
     folder, model, config = checkpoint(tmp_path / "run", variant, image_tower=tower, preset=preset)
     exported = tmp_path / "exported"
     assert main(["export-clip", "--checkpoint", str(folder), "--output", str(exported)]) == 0
-    assert f"Next: open_clip.create_model_and_transforms('local-dir:{exported}')" in capsys.readouterr().out
+    assert f"open_clip.create_model_and_transforms('local-dir:{exported}') loads it" in capsys.readouterr().out
     theirs, _, view = open_clip.create_model_and_transforms(f"local-dir:{exported}")
     theirs.eval()
     images = torch.randn(3, 3, config.pixels, config.pixels)
