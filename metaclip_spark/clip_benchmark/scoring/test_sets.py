@@ -62,7 +62,7 @@ def _kind_of(folder: Path) -> Kind:
     if any(path.is_dir() for path in folder.iterdir()):
         return "image folder"
     raise ConfigError(
-        f"--data {folder} holds neither {INDEX_FILE} (a test folder), nor test/*.tar (a webdataset folder), nor a "
+        f"--data {folder} holds neither shards.json (a test folder), nor test/*.tar (a webdataset folder), nor a "
         "folder of pictures for each class"
     )
 
