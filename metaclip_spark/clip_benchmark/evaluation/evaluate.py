@@ -217,12 +217,14 @@ def class_sides(
     if model.scores_tokens and not recipe.averages_prompt_tokens:
         prompts = ([template.replace("{}", name) for name in classes] for template in templates)
         return [text_side(model, each, device, masks_padding=recipe.masks_padding) for each in prompts]
-    sides = []
-    for name in classes:
+    means: Tensor | None = None
+    for index, name in enumerate(classes):
         texts = [template.replace("{}", name) for template in templates]
         mean = text_side(model, texts, device, masks_padding=recipe.masks_padding).mean(dim=0)
-        sides.append(mean / mean.norm().clamp_min(1e-12))
-    return [torch.stack(sides)]
+        # Rows of one tensor: thousands of small ones would keep the memory between them from being used again.
+        means = torch.empty(len(classes), *mean.shape) if means is None else means
+        means[index] = mean / mean.norm().clamp_min(1e-12)
+    return [] if means is None else [means]
 
 
 def _lines(path: Path) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def export(config: ExportConfig) -> Exported:
         )
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    return Exported(folder, trained.variant, difference, ())
+    return Exported(folder, trained.variant, difference, _notes(trained))
 
 
 def exported_weights(model: ContrastiveModel, config: TrainingConfig) -> dict[str, Tensor]:
@@ -138,7 +138,7 @@ def preprocessing(config: TrainingConfig) -> dict[str, object]:
         "mode": "RGB",
         "mean": list(CHANNEL_MEANS),
         "std": list(CHANNEL_DEVIATIONS),
-        "interpolation": "bicubic",
+        "interpolation": "bilinear" if config.recipe.bilinear else "bicubic",
         "resize_mode": "shortest",
     }
 
@@ -157,6 +157,17 @@ def difference_to(model: ContrastiveModel, config: TrainingConfig, folder: Path)
             ),
         ]
     return max(float((their - our).abs().max() / our.abs().max()) for their, our in pairs)
+
+
+def _notes(config: TrainingConfig) -> tuple[str, ...]:
+    share = config.recipe.evaluated_share
+    if share == 1:
+        return ()
+    side = round(config.pixels / share)
+    return (
+        f"open_clip's transform shows the whole middle square, our evaluation {share:.3g} of its side: scale pictures "
+        f"to {side} pixels and crop {config.pixels} for the same figures",
+    )
 
 
 def _check_output(folder: Path, *, overwrite: bool) -> None:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from metaclip_spark.clip_benchmark.augmentation.image import evaluation_view
+from metaclip_spark.clip_benchmark.augmentation.image import evaluation_view, resampling_of
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.model.towers import ImageFeatures, TextFeatures
 from metaclip_spark.clip_benchmark.scoring.pictures import View
@@ -110,7 +110,7 @@ def open_checkpoint(folder: str, device: Device) -> tuple[ContrastiveModel, Trai
 
 def view_of(config: TrainingConfig) -> View:
     """The view that a model of ours is evaluated by."""
-    return evaluation_view(config.pixels)
+    return evaluation_view(config.pixels, config.recipe.evaluated_share, resampling_of(config.recipe))
 
 
 def digest_of(model: nn.Module) -> str:

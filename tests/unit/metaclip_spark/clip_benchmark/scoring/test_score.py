@@ -54,7 +54,7 @@ def test_each_kind_of_test_set_gives_the_figures_of_the_grids_evaluation(tmp_pat
     split = test_folder(tmp_path / "split")
     (split / "head_classes.txt").write_text("0\n")
     (split / "tail_classes.txt").write_text("1\n")
-    grid = evaluate(model, split, config.pixels)
+    grid = evaluate(model, split, config.pixels, config.recipe)
     kinds = [split, image_folder(tmp_path / "images"), webdataset_folder(tmp_path / "tars")]
     found = [score(ScoringConfig(str(kind), str(folder), threads=1)) for kind in kinds]
     assert [without_place(scores) for scores in found] == [without_place(found[0])] * 3
