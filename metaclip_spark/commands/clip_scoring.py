@@ -1,5 +1,6 @@
 """The commands that score models and hand them on."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def evaluate_clip(config: ScoringConfig) -> None:
     require_extra()
     from metaclip_spark.clip_benchmark.scoring.score import score
     from metaclip_spark.clip_benchmark.scoring.table import as_json, score_lines
-    from metaclip_spark.stores.storage import Storage
+    from metaclip_spark.stores.local_store import LocalStore
 
     output = None if config.output is None else Path(config.output)
     if output is not None:
@@ -24,7 +25,7 @@ def evaluate_clip(config: ScoringConfig) -> None:
     figures = as_json(scores)
     if output is not None:
         whole = {"settings": asdict(config), **figures}
-        Storage(str(output.parent)).put_json(output.name, whole)
+        LocalStore(output.absolute().parent).put(output.name, json.dumps(whole, indent=1, ensure_ascii=False).encode())
     show([*score_lines(scores), *([f"wrote {output}"] if output else [])], **figures)
 
 

@@ -122,16 +122,6 @@ def digest_of(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def check_device(device: Device) -> None:
-    """Refuses a GPU that is not there.
-
-    Raises:
-        ConfigError: If there is none.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda, but torch finds no GPU: give --device cpu")
-
-
 def _open_clip_model(name: str, pretrained: str | None, device: Device) -> tuple[OpenClipModel, View]:
     weights = None if name.startswith(LOCAL) else _weights_file(name, pretrained)
     shown = f"--model {name}" if weights is None else f"--pretrained {pretrained}"

@@ -27,10 +27,11 @@ from metaclip_spark.clip_benchmark.evaluation.streamed import (
     share_within,
 )
 from metaclip_spark.clip_benchmark.scoring.items import TestSet
-from metaclip_spark.clip_benchmark.scoring.models import OpenedModel, check_device, open_model
+from metaclip_spark.clip_benchmark.scoring.models import OpenedModel, open_model
 from metaclip_spark.clip_benchmark.scoring.pictures import Pictures
 from metaclip_spark.clip_benchmark.scoring.test_sets import check_no_class_is_empty, open_test_set
 from metaclip_spark.clip_benchmark.settings.scoring_config import ScoringConfig
+from metaclip_spark.clip_benchmark.training.processes import check_device
 from metaclip_spark.errors import ConfigError, InputError
 
 log = logging.getLogger(__name__)

@@ -156,7 +156,7 @@ def test_a_model_that_open_clip_does_not_know_or_would_fetch_is_one_line(data, w
         ((), "give either --checkpoint, a folder of ours, or --model"),
         (("--checkpoint", "a", "--model", "b"), "give either --checkpoint"),
         (("--checkpoint", "a", "--output", "x.txt"), "must be a file whose name ends with .json"),
-        (("--checkpoint", "a", "--device", "cuda"), "torch finds no GPU: give --device cpu"),
+        (("--checkpoint", "a", "--device", "cuda"), "finds no GPU: give cpu"),
     ]:
         code, line = last_line(capsys, "--data", data, *options)
         assert code == 2, line
