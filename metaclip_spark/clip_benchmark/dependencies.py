@@ -4,7 +4,7 @@ import importlib.util
 
 from metaclip_spark.errors import ConfigError, joined
 
-_NEEDED = ("torch", "open_clip", "torchmetrics", "webdataset", "sklearn", "scipy")
+_NEEDED = ("torch", "open_clip", "safetensors", "webdataset", "sklearn", "scipy")
 
 
 def require_extra() -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 from metaclip_spark import __version__
 from metaclip_spark.commands.clip_benchmark import benchmark_clip, make_shards
+from metaclip_spark.commands.clip_scoring import evaluate_clip, export_clip
 from metaclip_spark.commands.curation import (
     check_cluster,
     count_entries,
@@ -39,6 +40,8 @@ VERBS: dict[str, Job] = {
     "check-cluster": check_cluster,
     "make-shards": make_shards,
     "benchmark": benchmark_clip,
+    "evaluate-clip": evaluate_clip,
+    "export-clip": export_clip,
 }
 
 

@@ -12,14 +12,15 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.functional import normalize
-from torchmetrics.functional.classification import multiclass_accuracy
+from torch.nn.functional import normalize, pad
 
 from metaclip_spark.clip_benchmark.augmentation.image import evaluation_view, resampling_of
 from metaclip_spark.clip_benchmark.data.shards import read_samples
-from metaclip_spark.clip_benchmark.evaluation.metrics import images_to_texts, linear_probe, recalls, texts_to_images
+from metaclip_spark.clip_benchmark.evaluation.metrics import linear_probe
 from metaclip_spark.clip_benchmark.evaluation.paired_tests import lower_bound_of_share
+from metaclip_spark.clip_benchmark.evaluation.streamed import accuracy_by_class, retrieval, score_items, share_within
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
+from metaclip_spark.clip_benchmark.model.scored import ScoredModel
 from metaclip_spark.clip_benchmark.settings.variants import Recipe
 from metaclip_spark.errors import InputError
 
@@ -98,14 +99,17 @@ def evaluate(
     """
     split = load_test_split(test_shards, evaluation_view(pixels, recipe.evaluated_share, resampling_of(recipe)))
     with evaluating(model), torch.no_grad():
-        images, pooled = image_side(model, split.images, device)
-        scores = class_scores(model, images, split, recipe, device)
+        batches = zip(split.images.split(BATCH), split.labels.split(BATCH), strict=True)
+        encoded = ((*image_side(model, images, device), labels) for images, labels in batches)
+        classes = class_sides(model, split.classes, split.templates, recipe, device)
+        scored = score_items(encoded, classes, device, keeps_sides=True)
         texts = text_side(model, split.captions, device, masks_padding=recipe.masks_padding)
-        forth, back = images_to_texts(images, texts), texts_to_images(texts, images)
-    per_class = multiclass_accuracy(scores, split.labels, num_classes=len(split.classes), average="none")
-    correct = scores.argmax(dim=1) == split.labels
+        image_to_text, text_to_image = retrieval(
+            scored.sides, texts, [(caption,) for caption in split.captions], device
+        )
+    per_class = accuracy_by_class(scored.positions, split.labels, len(split.classes))
+    correct = scored.positions == 0
     hits = int(correct.sum())
-    five = min(5, len(split.classes))
     return EvaluationResult(
         items=len(split.labels),
         classes=len(split.classes),
@@ -113,13 +117,13 @@ def evaluate(
         chance=1 / len(split.classes),
         top1=hits / len(split.labels),
         top1_lower=lower_bound_of_share(hits, len(split.labels)),
-        top5=float(multiclass_accuracy(scores, split.labels, len(split.classes), average="micro", top_k=five)),
+        top5=share_within(scored.positions, 5),
         macro_top1=float(per_class.mean()),
         macro_head=float(per_class[list(split.head_classes)].mean()),
         macro_tail=float(per_class[list(split.tail_classes)].mean()),
-        image_to_text=recalls(forth, split.captions),
-        text_to_image=recalls(back, split.captions),
-        linear_probe=linear_probe(pooled.numpy(), split.labels.numpy()),
+        image_to_text=image_to_text,
+        text_to_image=text_to_image,
+        linear_probe=linear_probe(scored.pooled.numpy(), split.labels.numpy(), device),
         correct=tuple(correct.tolist()),
     )
 
@@ -153,7 +157,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def image_side(model: ContrastiveModel, images: Tensor, device: str) -> tuple[Tensor, Tensor]:
+def image_side(model: ScoredModel, images: Tensor, device: str) -> tuple[Tensor, Tensor]:
     """Encodes (N, 3, H, W) images for comparison.
 
     Returns:
@@ -170,59 +174,57 @@ def image_side(model: ContrastiveModel, images: Tensor, device: str) -> tuple[Te
     return torch.cat(sides), torch.cat(pooled)
 
 
-def text_side(model: ContrastiveModel, texts: Sequence[str], device: str, *, masks_padding: bool) -> Tensor:
+def text_side(model: ScoredModel, texts: Sequence[str], device: str, *, masks_padding: bool) -> Tensor:
     """Encodes N texts for comparison.
 
     Returns:
-        (N, D) unit embeddings, or (N, T, D) unit token embeddings, zero where padding is left out.
+        (N, D) unit embeddings, or (N, T, D) unit token embeddings, zero where padding is left out; T is no larger than
+        the longest text needs.
     """
     sides = []
     for first in range(0, len(texts), BATCH):
         features = model.encode_text(model.tokenize(list(texts[first : first + BATCH])).to(device))
         if model.scores_tokens:
             side = model.dense_text(features.tokens)
-            side = side * features.valid[..., None] if masks_padding else side
+            if masks_padding:
+                side = (side * features.valid[..., None])[:, : int(features.valid.sum(dim=1).max())]
         else:
             side = normalize(features.embedding, dim=-1)
         sides.append(side.float().cpu())
-    return torch.cat(sides)
+    if not model.scores_tokens:
+        return torch.cat(sides)
+    longest = max(side.shape[1] for side in sides)
+    return torch.cat([pad(side, (0, 0, 0, longest - side.shape[1])) for side in sides])
 
 
-def class_scores(model: ContrastiveModel, images: Tensor, split: TestSplit, recipe: Recipe, device: str) -> Tensor:
-    """Scores the classes for images, each class by its prompts.
+def class_sides(
+    model: ScoredModel, classes: Sequence[str], templates: Sequence[str], recipe: Recipe, device: str
+) -> list[Tensor]:
+    """Encodes classes by their prompts, for `score_classes`.
 
     Args:
         model: On the device.
-        images: (N, D) or (N, P, D), of `image_side`.
-        split: The classes and the templates of their prompts.
+        classes: C names.
+        templates: Prompts with a pair of braces each.
         recipe: What the model was trained by.
         device: cpu or cuda.
 
     Returns:
-        (N, C). Where the model compares tokens, the mean over the prompts of their similarities (FILIP, arXiv
-        2111.07783, section 3.1), unless the recipe averages the prompts.
+        (C, D), the mean of each class's prompts divided by its norm. Where the model compares tokens (C, T, D) of each
+        prompt, whose similarities are averaged (FILIP, arXiv 2111.07783, section 3.1), or of their mean position by
+        position where the recipe averages the prompts.
     """
-    if not model.scores_tokens or recipe.averages_prompt_tokens:
-        return images_to_texts(images, class_side(model, split, device, masks_padding=recipe.masks_padding))
-    of_each = []
-    for template in split.templates:
-        prompts = [template.replace("{}", name) for name in split.classes]
-        texts = text_side(model, prompts, device, masks_padding=recipe.masks_padding)
-        of_each.append(images_to_texts(images, texts))
-    return torch.stack(of_each).mean(dim=0)
-
-
-def class_side(model: ContrastiveModel, split: TestSplit, device: str, *, masks_padding: bool) -> Tensor:
-    """Encodes each class by the mean of its prompts, divided by its norm: (C, D) or (C, T, D).
-
-    Token embeddings are averaged position by position.
-    """
-    sides = []
-    for name in split.classes:
-        prompts = [template.replace("{}", name) for template in split.templates]
-        mean = text_side(model, prompts, device, masks_padding=masks_padding).mean(dim=0)
-        sides.append(mean / mean.norm().clamp_min(1e-12))
-    return torch.stack(sides)
+    if model.scores_tokens and not recipe.averages_prompt_tokens:
+        prompts = ([template.replace("{}", name) for name in classes] for template in templates)
+        return [text_side(model, each, device, masks_padding=recipe.masks_padding) for each in prompts]
+    means: Tensor | None = None
+    for index, name in enumerate(classes):
+        texts = [template.replace("{}", name) for template in templates]
+        mean = text_side(model, texts, device, masks_padding=recipe.masks_padding).mean(dim=0)
+        # Rows of one tensor: thousands of small ones would keep the memory between them from being used again.
+        means = torch.empty(len(classes), *mean.shape) if means is None else means
+        means[index] = mean / mean.norm().clamp_min(1e-12)
+    return [] if means is None else [means]
 
 
 def _lines(path: Path) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Scores of images for texts and texts for images, and the figures that are made from them."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,7 +10,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from metaclip_spark.clip_benchmark.evaluation.block_probe import predict_by_blocks
+
 RECALLS = (1, 5)
+
+_SMALL_PROBE = 2**28
+"""Multiplications for the scores of all items, up to which scikit-learn's solver is quick."""
 
 
 def images_to_texts(images: Tensor, texts: Tensor) -> Tensor:
@@ -40,29 +44,13 @@ def texts_to_images(texts: Tensor, images: Tensor) -> Tensor:
     return texts @ images.T if images.dim() == 2 else _mean_of_best(texts, images)  # noqa: PLR2004 - a matrix
 
 
-def recalls(scores: Tensor, captions: Sequence[str]) -> dict[int, float]:
-    """Measures retrieval.
-
-    Args:
-        scores: (N, N), of query by candidate.
-        captions: N texts; an item whose caption is the same to the letter is as good as the query's own.
-
-    Returns:
-        k -> share of the queries with a right item among their k best, ties by index.
-    """
-    order = scores.argsort(dim=1, descending=True, stable=True)
-    numbers = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
-    meaning = torch.tensor([numbers[caption] for caption in captions])
-    right = meaning[order] == meaning[:, None]
-    return {k: float(right[:, :k].any(dim=1).float().mean()) for k in RECALLS}
-
-
-def linear_probe(features: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+def linear_probe(features: NDArray[np.float32], labels: NDArray[np.int64], device: str = "cpu") -> float:
     """Fits a logistic regression on the first half of each class's items and scores it on the rest.
 
     Args:
         features: (N, W).
-        labels: (N,).
+        labels: (N,), each of the classes at least once.
+        device: Where a large one is computed.
 
     Returns:
         Top-1 on the second halves; not a number where a class has one item only.
@@ -73,6 +61,9 @@ def linear_probe(features: NDArray[np.float32], labels: NDArray[np.int64]) -> fl
     fitted = within < (np.bincount(labels)[labels] // 2)
     if len(np.unique(labels[fitted])) != len(np.unique(labels)):
         return math.nan
+    if int(fitted.sum()) * features.shape[1] * (int(labels.max()) + 1) > _SMALL_PROBE:
+        predicted = predict_by_blocks(features[fitted], labels[fitted], features[~fitted], device)
+        return float(np.mean(predicted == labels[~fitted]))
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     probe.fit(features[fitted], labels[fitted])
     return float(probe.score(features[~fitted], labels[~fitted]))

@@ -92,17 +92,23 @@ def load_model(
 
     Raises:
         ConfigError: If the checkpoint is of another variant.
-        InputError: If it is missing or damaged.
+        InputError: If it is missing, damaged, or of a version whose options are others.
     """
     saved = _read(Path(path) / _MODEL, device)
-    config = TrainingConfig(**saved["config"])
+    try:
+        config = TrainingConfig(**saved["config"])
+    except (TypeError, KeyError, ConfigError) as error:
+        raise InputError(
+            f"{path} was saved by another version of metaclip-spark ({error}): open it with that one, or train again"
+        ) from None
     if variant not in {None, config.variant}:
         raise ConfigError(f"{path} is a checkpoint of {config.variant}, not {variant}: give one of {variant}")
     model = ContrastiveModel(config).to(device)
     try:
         model.load_state_dict(saved["model"])
-    except RuntimeError as error:
-        raise InputError(f"{path} does not fit its own configuration ({error}): train again") from None
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} does not fit its own configuration ({told}): train again") from None
     return model.eval(), config
 
 

@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "library", ["torch", "torchvision", "torchmetrics", "open_clip", "webdataset", "scipy", "sklearn"]
+    "library", ["torch", "torchvision", "open_clip", "safetensors", "webdataset", "scipy", "sklearn"]
 )
 def test_the_extra_brings_what_the_benchmark_imports(library):
     assert importlib.import_module(library)

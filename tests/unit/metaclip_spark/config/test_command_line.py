@@ -8,6 +8,7 @@ import pytest
 
 from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
+from metaclip_spark.clip_benchmark.settings.scoring_config import ExportConfig, ScoringConfig
 from metaclip_spark.commands.main import VERBS
 from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.config.curation import (
@@ -232,6 +233,8 @@ JOBS = {
     "diff": (DiffConfig,),
     "make_shards": (ShardsConfig,),
     "benchmark": (GridConfig,),
+    "evaluate-clip": (ScoringConfig,),
+    "export-clip": (ExportConfig,),
 }
 NEEDED = {
     "curate": LEAST,
@@ -243,6 +246,8 @@ NEEDED = {
     "diff": ["--old", "m.json", "--new", "n.json"],
     "make_shards": ["--pairs", "p", "--images", "i", "--output", "o"],
     "benchmark": ["--output", "o"],
+    "evaluate-clip": ["--data", "d", "--checkpoint", "c"],
+    "export-clip": ["--checkpoint", "c", "--output", "o"],
 }
 PATHS = {
     "curate": {"archives", "archives_prefix", "pool", "metadata", "output", "entry_counts"},
@@ -254,6 +259,8 @@ PATHS = {
     "diff": {"old", "new", "output"},
     "make_shards": {"pairs", "images", "output"},
     "benchmark": {"output", "data"},
+    "evaluate-clip": {"data", "checkpoint", "templates", "output"},
+    "export-clip": {"checkpoint", "output"},
 }
 PATH_OPTIONS = [(job, name) for job, names in PATHS.items() for name in sorted(names)]
 
@@ -308,7 +315,7 @@ def test_credentials_in_a_path_that_is_refused_are_not_shown():
 @pytest.mark.parametrize(("job", "name"), PATH_OPTIONS)
 def test_a_tilde_is_the_home_folder_in_every_path(job, name, monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
-    ending = {"fix": ".json", "curve": ".png"}.get(name, "")
+    ending = {"fix": ".json", "curve": ".png"}.get(name, ".json" if job == "evaluate-clip" else "")
     assert path_of(job, name, f"~/a/~{ending}") in (f"/home/me/a/~{ending}", (f"/home/me/a/~{ending}",))
 
 

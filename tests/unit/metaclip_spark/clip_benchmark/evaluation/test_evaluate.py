@@ -12,15 +12,15 @@ from metaclip_spark.clip_benchmark.augmentation.image import evaluation_view
 from metaclip_spark.clip_benchmark.data.pools.shapes import make_shapes
 from metaclip_spark.clip_benchmark.evaluation.evaluate import (
     TestSplit,
-    class_scores,
-    class_side,
+    class_sides,
     evaluate,
     evaluating,
     image_side,
     load_test_split,
     text_side,
 )
-from metaclip_spark.clip_benchmark.evaluation.metrics import images_to_texts, linear_probe, recalls, texts_to_images
+from metaclip_spark.clip_benchmark.evaluation.metrics import images_to_texts, linear_probe, texts_to_images
+from metaclip_spark.clip_benchmark.evaluation.streamed import score_classes
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.model.towers import ImageFeatures, TextFeatures
 from metaclip_spark.clip_benchmark.settings.data_config import ShapesConfig
@@ -88,9 +88,8 @@ def slow_patches(images, number):
 
 def test_global_zero_shot_equals_the_slow_version(split):
     model = Drawn(scores_tokens=False)
-    found = images_to_texts(
-        image_side(model, split.images, "cpu")[0], class_side(model, split, "cpu", masks_padding=True)
-    ).numpy()
+    classes = class_sides(model, CLASSES, TEMPLATES, recipe_of("clean", "clip"), "cpu")
+    found = score_classes(image_side(model, split.images, "cpu")[0], classes).numpy()
     for number in range(len(split.images)):
         image = slow_unit(split.images[number].numpy().reshape(-1, 4).sum(axis=0))
         for index, name in enumerate(CLASSES):
@@ -102,7 +101,9 @@ def test_global_zero_shot_equals_the_slow_version(split):
 def token_wise_scores(split, preset):
     model = Drawn(scores_tokens=True)
     images, _ = image_side(model, split.images, "cpu")
-    return model, class_scores(model, images, split, recipe_of(preset, "filip"), "cpu").numpy()
+    return model, score_classes(
+        images, class_sides(model, CLASSES, TEMPLATES, recipe_of(preset, "filip"), "cpu")
+    ).numpy()
 
 
 def test_token_wise_zero_shot_is_the_mean_over_the_prompts_of_their_similarities(split):
@@ -140,21 +141,6 @@ def test_token_wise_retrieval_equals_the_slow_version(split):
             t2i = np.mean([max(float(patch @ token) for patch in patches) for token in tokens])
             assert forth[number, other] == pytest.approx(i2t, abs=1e-5)
             assert back[other, number] == pytest.approx(t2i, abs=1e-5)
-
-
-def test_recalls_equal_brute_force():
-    generator = np.random.default_rng(3)
-    scores = generator.normal(size=(40, 40)) + 2 * np.eye(40)
-    captions = [f"caption {number % 33}" for number in range(40)]
-    found = recalls(torch.tensor(scores), captions)
-    for k in (1, 5):
-        hits = 0
-        for query in range(40):
-            best = sorted(range(40), key=lambda item: -scores[query, item])[:k]
-            hits += any(captions[item] == captions[query] for item in best)
-        assert found[k] == pytest.approx(hits / 40)
-    assert 0 < found[1] < found[5] < 1
-    assert recalls(torch.eye(6), [str(number) for number in range(6)]) == {1: 1.0, 5: 1.0}
 
 
 def test_the_probe_learns_from_one_half_and_is_scored_on_the_other():

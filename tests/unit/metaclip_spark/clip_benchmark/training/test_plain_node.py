@@ -1,4 +1,4 @@
-"""Training runs where little more than torch is installed: neither Spark nor a client of stores nor a kernel."""
+"""Training, scoring and export run with little more than torch: neither Spark nor a client of stores nor a kernel."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import tomllib
 import pytest
 
 from tests.support.clip_benchmark.small_shards import write_shards
+from tests.support.clip_benchmark.test_sets import image_folder
 from tests.support.paths import CHECKOUT
 
 NEEDED = {"docstring-parser", "jsonargparse", "numpy", "rich"}
@@ -26,6 +27,7 @@ import json, sys
 from importlib.machinery import PathFinder
 
 blocked, asked = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+trained, scored, exported, refused = asked
 
 class PlainNode(PathFinder):
     @classmethod
@@ -34,8 +36,9 @@ class PlainNode(PathFinder):
 
 sys.meta_path = [PlainNode if finder is PathFinder else finder for finder in sys.meta_path]
 from metaclip_spark.clip_benchmark.training.train import main
+from metaclip_spark.commands.clip_scoring import evaluate_clip, export_clip
 
-print([main(options) for options in asked])
+print([main(trained), evaluate_clip(scored), export_clip(exported), main(refused)])
 assert not sys.modules.keys() & set(blocked)
 """
 
@@ -67,7 +70,13 @@ def told(tmp_path_factory):
         "--batch-size",
         "4",
     ]
-    asked = [[*options, "--log-format", "json"], [*options, "--device", "cuda"]]
+    tests, run, as_json = image_folder(folder / "tests"), str(folder / "run"), ["--log-format", "json"]
+    asked = [
+        [*options, *as_json],
+        ["--data", str(tests), "--checkpoint", run, "--output", str(folder / "scores.json"), *as_json],
+        ["--checkpoint", run, "--output", str(folder / "exported"), *as_json],
+        [*options, "--device", "cuda"],
+    ]
     program = [sys.executable, "-c", PROGRAM, json.dumps(blocked()), json.dumps(asked)]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
@@ -75,8 +84,8 @@ def told(tmp_path_factory):
     return done
 
 
-def test_training_needs_neither_spark_nor_clients_of_stores(told):
-    assert told.stdout.splitlines()[-1] == "[0, 2]"
+def test_training_scoring_and_export_need_neither_spark_nor_clients_of_stores(told):
+    assert told.stdout.splitlines()[-1] == "[0, 0, 0, 2]"
     assert {"pyspark", "py4j", "boto3", "botocore", "ahocorasick", "zstandard", "fastwarc", "pyarrow"} <= set(blocked())
 
 

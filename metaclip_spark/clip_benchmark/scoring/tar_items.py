@@ -1,0 +1,87 @@
+"""Finds the items of webdataset tars: labels and captions are read, pictures stay where they are."""
+
+import tarfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from metaclip_spark.clip_benchmark.data.samples import IMAGE_MEMBERS, TEXT_MEMBER
+from metaclip_spark.clip_benchmark.scoring.items import CAPTION_EMPTY, MEMBER_MISSING, FoundItems, TestItem
+from metaclip_spark.errors import InputError, brief
+
+_LABEL_MEMBER = "cls"
+_LONGEST_TEXT = 2**20
+
+
+def tar_items(tars: Sequence[Path]) -> FoundItems:
+    """Finds the items of tars, in order.
+
+    Where one item has a class, each needs one, and likewise captions; several captions stand in lines of their own.
+
+    Raises:
+        InputError: If a tar cannot be read, or a class is no number.
+    """
+    found: list[TestItem] = []
+    pictureless = 0
+    for tar in tars:
+        items, without = _items_of(tar)
+        found += items
+        pictureless += without
+    labelled = any(item.label is not None for item in found)
+    captioned = any(item.captions != () for item in found)
+    kept: list[TestItem] = []
+    lost = Counter({MEMBER_MISSING: pictureless})
+    for item in found:
+        captions = tuple(caption for caption in item.captions if caption)
+        if (labelled and item.label is None) or (captioned and not item.captions):
+            lost[MEMBER_MISSING] += 1
+        elif captioned and not captions:
+            lost[CAPTION_EMPTY] += 1
+        else:
+            kept.append(TestItem(item.file, item.start, item.size, item.label, captions))
+    return FoundItems(kept, +lost)
+
+
+def _items_of(path: Path) -> tuple[list[TestItem], int]:
+    """Gives a tar's items, an empty caption for a text without one, and how many have no picture."""
+    pictures: dict[str, tuple[int, int]] = {}
+    labels: dict[str, int] = {}
+    captions: dict[str, tuple[str, ...]] = {}
+    keys: dict[str, None] = {}
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                # All members would be kept for random access otherwise.
+                tar.members = []  # type: ignore[attr-defined, unused-ignore]
+                name = PurePosixPath(member.name)
+                stem, _, extension = name.name.partition(".")
+                extension = extension.lower()
+                if not member.isfile() or not stem:
+                    continue
+                key = str(name.with_name(stem))
+                keys[key] = None
+                if extension in IMAGE_MEMBERS:
+                    pictures[key] = member.offset_data, member.size
+                elif extension == _LABEL_MEMBER:
+                    labels[key] = _label(path, key, _text(tar, member, path))
+                elif extension == TEXT_MEMBER:
+                    lines = _text(tar, member, path).splitlines()
+                    captions[key] = tuple(line.strip() for line in lines) or ("",)
+    except (tarfile.TarError, OSError) as error:
+        raise InputError(f"{path} is not a readable tar ({error}): fetch it again") from None
+    items = [TestItem(path, *pictures[key], labels.get(key), captions.get(key, ())) for key in keys if key in pictures]
+    return items, len(keys) - len(items)
+
+
+def _text(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> str:
+    if member.size > _LONGEST_TEXT:
+        raise InputError(f"{path}: {member.name} has {member.size:,} bytes, more than any caption or class")
+    content = tar.extractfile(member)
+    return (content.read() if content else b"").decode("utf-8", "replace")
+
+
+def _label(path: Path, key: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"{path}: the class of {key} is {brief(text)}: it must be a number from 0") from None
