@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from metaclip_spark.clip_benchmark.data.shards import IMAGE_EXTENSIONS
+from metaclip_spark.clip_benchmark.reading.samples import IMAGE_EXTENSIONS
 from metaclip_spark.clip_benchmark.scoring.items import IMAGE_CORRUPT, IMAGE_TOO_LARGE, TestItem
 
 View = Callable[[Image.Image], Tensor]

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from metaclip_spark.clip_benchmark.data.samples import IMAGE_MEMBERS, TEXT_MEMBER
+from metaclip_spark.clip_benchmark.reading.samples import IMAGE_MEMBERS, TEXT_MEMBER
 from metaclip_spark.clip_benchmark.scoring.items import CAPTION_EMPTY, MEMBER_MISSING, FoundItems, TestItem
 from metaclip_spark.errors import InputError, brief
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from open_clip import OPENAI_IMAGENET_TEMPLATES
 
-from metaclip_spark.clip_benchmark.data.samples import IMAGE_MEMBERS
-from metaclip_spark.clip_benchmark.data.shards import INDEX_FILE, read_index
+from metaclip_spark.clip_benchmark.data.shards import read_index
+from metaclip_spark.clip_benchmark.reading.samples import IMAGE_MEMBERS, INDEX_FILE
 from metaclip_spark.clip_benchmark.scoring.items import OTHER_FILE, FoundItems, Kind, TestItem, TestSet
 from metaclip_spark.clip_benchmark.scoring.tar_items import tar_items
 from metaclip_spark.errors import ConfigError, InputError, brief
