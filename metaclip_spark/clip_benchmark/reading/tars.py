@@ -57,7 +57,7 @@ class _Source:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._tail = b""
-        self.fault: OSError | ValueError | None = None
+        self.fault: str | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -68,7 +68,8 @@ class _Source:
         try:
             content = self._file.read(size)
         except (OSError, ValueError) as error:
-            self.fault = error
+            # Before webdataset adds to its arguments.
+            self.fault = str(error)
             raise
         self._tail = (self._tail + content)[-_BLOCK:]
         return content
@@ -96,7 +97,7 @@ def _samples(shard: Shard, source: _Source, lost: Counter[str]) -> Iterator[Memb
             yield last
         number, last = number + 1, members
     if source.fault is not None:
-        raise source.fault
+        raise OSError(source.fault)
     is_cut = bool(faults) or not source.is_whole
     if last is not None:
         if is_cut and image_and_caption(last) is None:

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from metaclip_spark.clip_benchmark.reading import tars
 from metaclip_spark.clip_benchmark.reading.listing import Shard
 from metaclip_spark.clip_benchmark.reading.random_access import ShardFolder
 from metaclip_spark.clip_benchmark.reading.samples import LostSample
@@ -90,3 +91,20 @@ def test_a_tar_that_is_gone_is_told_in_one_line(tmp_path):
     with pytest.raises(InputError, match=r"00000\.tar cannot be read \(.*No such file") as refused:
         read(tmp_path / "00000.tar")
     assert "\n" not in str(refused.value)
+
+
+class Breaking(io.BytesIO):
+    """A store that gives up in the middle of a file."""
+
+    def read(self, size=-1, /):
+        if self.tell() > 4 * BLOCK:
+            raise OSError("the store does not answer")
+        return super().read(min(size, BLOCK))
+
+
+def test_what_a_store_does_not_give_ends_the_run_and_is_no_truncated_tar(whole, monkeypatch):
+    monkeypatch.setattr(tars, "opened", lambda _path: Breaking(whole))
+    lost = Counter()
+    with pytest.raises(InputError, match=r"^s3://bucket/0\.tar cannot be read \(the store does not answer\): check it"):
+        list(read_tar(Shard("s3://bucket/0.tar"), lost))
+    assert not lost
