@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-IMAGE_CORRUPT = "image.corrupt"
 IMAGE_TOO_LARGE = "image.too_large"
-MEMBER_MISSING = "member.missing"
-CAPTION_EMPTY = "caption.empty"
 OTHER_FILE = "other_file"
 
 Kind = Literal["test folder", "image folder", "webdataset folder"]

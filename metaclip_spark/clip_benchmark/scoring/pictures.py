@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from metaclip_spark.clip_benchmark.reading.samples import IMAGE_EXTENSIONS
-from metaclip_spark.clip_benchmark.scoring.items import IMAGE_CORRUPT, IMAGE_TOO_LARGE, TestItem
+from metaclip_spark.clip_benchmark.reading.samples import BROKEN_IMAGE, IMAGE_EXTENSIONS
+from metaclip_spark.clip_benchmark.scoring.items import IMAGE_TOO_LARGE, TestItem
 
 View = Callable[[Image.Image], Tensor]
 _AHEAD = 2
@@ -83,4 +83,4 @@ def _read(item: TestItem, view: View) -> tuple[bytes, Tensor | str]:
         return digest, IMAGE_TOO_LARGE
     except (OSError, ValueError, SyntaxError):
         # Pillow reports a broken PNG as a SyntaxError.
-        return digest, IMAGE_CORRUPT
+        return digest, BROKEN_IMAGE

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from metaclip_spark.clip_benchmark.reading.samples import IMAGE_MEMBERS, TEXT_MEMBER
-from metaclip_spark.clip_benchmark.scoring.items import CAPTION_EMPTY, MEMBER_MISSING, FoundItems, TestItem
+from metaclip_spark.clip_benchmark.reading.samples import EMPTY_CAPTION, IMAGE_MEMBERS, MISSING_MEMBER, TEXT_MEMBER
+from metaclip_spark.clip_benchmark.scoring.items import FoundItems, TestItem
 from metaclip_spark.errors import InputError, brief
 
 _LABEL_MEMBER = "cls"
@@ -30,13 +30,13 @@ def tar_items(tars: Sequence[Path]) -> FoundItems:
     labelled = any(item.label is not None for item in found)
     captioned = any(item.captions != () for item in found)
     kept: list[TestItem] = []
-    lost = Counter({MEMBER_MISSING: pictureless})
+    lost = Counter({MISSING_MEMBER: pictureless})
     for item in found:
         captions = tuple(caption for caption in item.captions if caption)
         if (labelled and item.label is None) or (captioned and not item.captions):
-            lost[MEMBER_MISSING] += 1
+            lost[MISSING_MEMBER] += 1
         elif captioned and not captions:
-            lost[CAPTION_EMPTY] += 1
+            lost[EMPTY_CAPTION] += 1
         else:
             kept.append(TestItem(item.file, item.start, item.size, item.label, captions))
     return FoundItems(kept, +lost)
