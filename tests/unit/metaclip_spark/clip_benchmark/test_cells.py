@@ -45,7 +45,7 @@ def test_the_fractional_grid_is_that_of_the_specification():
     # 10 of variants and towers, 3 on raw captions, 4 depths, 1 preset, 4 further arms.
     assert len(of_one_seed) == 22
     assert {cell.seed for cell in data_arms(range(5))} == set(range(5))
-    assert len(cells) == 5 * 21
+    assert len(cells) == 5 * 22
 
 
 @pytest.mark.parametrize("values", [{"variant": "blip"}, {"arm": "best"}, {"seed": -1}, {"preset": "repo"}])
