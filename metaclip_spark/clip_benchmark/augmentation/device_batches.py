@@ -131,7 +131,7 @@ def make_batches(config: TrainingConfig, rank: int, device: str, folder: ShardFo
             f"more than --device-memory-share {config.device_memory_share} of the {memory / _GIB:,.2f} GiB of {device}"
         )
         if config.view_maker == "device":
-            raise ConfigError(f"--view-maker is device, but {told}: give auto, or a larger share") from None
+            raise ConfigError(f"--view-maker is device, but {told}: give loader, or a larger share") from None
         log.info(f"{told}: the loader makes the views")
         return Batches(config, rank, folder)
     bytes_taken = images.images.numel()

@@ -59,7 +59,8 @@ class EvaluationResult:
         top1: Zero-shot accuracy.
         top1_lower: Lower 95% bound of it, over the items.
         top5: Share of the items whose class is among the five best.
-        macro_top1: Mean over the classes of each class's accuracy; macro_head and macro_tail over a part of them.
+        macro_top1: Mean over the classes of each class's accuracy; macro_head and macro_tail over a part of them, None
+            over none.
         image_to_text: k -> recall@k of an image's caption.
         text_to_image: k -> recall@k of a caption's image.
         linear_probe: Top-1 of a logistic regression on half of each class's items, over the other half.
@@ -74,8 +75,8 @@ class EvaluationResult:
     top1_lower: float
     top5: float
     macro_top1: float
-    macro_head: float
-    macro_tail: float
+    macro_head: float | None
+    macro_tail: float | None
     image_to_text: dict[int, float]
     text_to_image: dict[int, float]
     linear_probe: float
@@ -119,8 +120,8 @@ def evaluate(
         top1_lower=lower_bound_of_share(hits, len(split.labels)),
         top5=share_within(scored.positions, 5),
         macro_top1=float(per_class.mean()),
-        macro_head=float(per_class[list(split.head_classes)].mean()),
-        macro_tail=float(per_class[list(split.tail_classes)].mean()),
+        macro_head=_mean_of(per_class, split.head_classes),
+        macro_tail=_mean_of(per_class, split.tail_classes),
         image_to_text=image_to_text,
         text_to_image=text_to_image,
         linear_probe=linear_probe(scored.pooled.numpy(), split.labels.numpy(), device),
@@ -131,7 +132,7 @@ def evaluate(
 def load_test_split(folder: Path, view: Callable[[Image.Image], Tensor]) -> TestSplit:
     """Reads shards, classnames.txt, templates.txt, head_classes.txt and tail_classes.txt of a folder."""
     classes, templates = _lines(folder / "classnames.txt"), _lines(folder / "templates.txt")
-    head, tail = (tuple(map(int, _lines(folder / f"{part}_classes.txt"))) for part in ("head", "tail"))
+    head, tail = (_indices(folder / f"{part}_classes.txt", len(classes)) for part in ("head", "tail"))
     images, captions, labels = [], [], []
     for sample in read_samples(folder):
         if sample.class_index is None or not 0 <= sample.class_index < len(classes):
@@ -225,6 +226,18 @@ def class_sides(
         means = torch.empty(len(classes), *mean.shape) if means is None else means
         means[index] = mean / mean.norm().clamp_min(1e-12)
     return [] if means is None else [means]
+
+
+def _mean_of(per_class: Tensor, classes: Sequence[int]) -> float | None:
+    return float(per_class[list(classes)].mean()) if classes else None
+
+
+def _indices(path: Path, classes: int) -> tuple[int, ...]:
+    lines = _lines(path)
+    for line in lines:
+        if not line.isdecimal() or int(line) >= classes:
+            raise InputError(f"{path} has the line {line!r}: it must be the index of a class, from 0 to {classes - 1}")
+    return tuple(map(int, lines))
 
 
 def _lines(path: Path) -> tuple[str, ...]:

@@ -74,7 +74,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     Returns:
         Holm's adjusted p-values (1979), in the same order: compare them with the level of the whole family.
+
+    Raises:
+        ValueError: If one is not a number, which would take part in the order of all.
     """
+    if any(math.isnan(p) for p in p_values):
+        raise ValueError(f"a p-value is not a number: {list(p_values)}")
     adjusted = [0.0] * len(p_values)
     largest = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):

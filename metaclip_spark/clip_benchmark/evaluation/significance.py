@@ -123,12 +123,12 @@ class SettingSummary:
 
     def mean(self, metric: str) -> float:
         """The mean of a column over the seeds."""
-        values = [row[metric] for row in self.rows if row.get(metric) is not None]
+        values = [row[metric] for row in self.rows if _is_known(row.get(metric))]
         return math.fsum(values) / len(values) if values else math.nan
 
     def spread(self, metric: str) -> tuple[float, float]:
         """The smallest and the largest value over the seeds."""
-        values = [row[metric] for row in self.rows if row.get(metric) is not None]
+        values = [row[metric] for row in self.rows if _is_known(row.get(metric))]
         return (min(values), max(values)) if values else (math.nan, math.nan)
 
 
@@ -183,14 +183,16 @@ def _summary(rows: list[Mapping[str, Any]]) -> SettingSummary:
     return SettingSummary(
         setting={name: rows[0][name] for name in _SETTING},
         seeds=tuple(row["seed"] for row in rows),
-        values={
-            metric: {row["seed"]: row[metric] for row in rows if row.get(metric) is not None} for metric in METRICS
-        },
+        values={metric: {row["seed"]: row[metric] for row in rows if _is_known(row.get(metric))} for metric in METRICS},
         chance=1 / classes,
         bar=bar_over_chance(classes),
         lower_bound=lower_bound_of_mean(top1) if enough else min(row["top1_lower"] for row in rows),
         rows=tuple(rows),
     )
+
+
+def _is_known(figure: float | None) -> bool:
+    return figure is not None and not math.isnan(figure)
 
 
 def _compared_along(

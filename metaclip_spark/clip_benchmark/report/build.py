@@ -112,7 +112,11 @@ def build_report(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) ->
 def _order_notes(variants: list[dict[str, Any]]) -> list[str]:
     notes = []
     for tower, published in published_tables().items():
-        measured = {line["variant"]: cell.mean("top1") for line in variants if (cell := line["cells"][tower])}
+        # A model that has not learnt has no place in an order.
+        learnt = {
+            line["variant"]: cell for line in variants if (cell := line["cells"][tower]) is not None and cell.passes
+        }
+        measured = {variant: cell.values["top1"] for variant, cell in learnt.items()}
         note = order_note(measured, published)
         notes += [note] if note else []
     return notes

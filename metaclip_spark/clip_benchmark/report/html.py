@@ -8,13 +8,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from metaclip_spark.clip_benchmark.cells import read_results
+from metaclip_spark.clip_benchmark.cells import SETTINGS_FILE, read_results
 from metaclip_spark.clip_benchmark.evaluation.significance import NAMES, SettingSummary
 from metaclip_spark.clip_benchmark.report.build import CONDITIONS, BenchmarkReport, build_report, json_ready
 from metaclip_spark.clip_benchmark.report.charts import loss_chart, spread_chart
 from metaclip_spark.clip_benchmark.report.lines import learning_verdict
 from metaclip_spark.clip_benchmark.report.published import published_tables
 from metaclip_spark.clip_benchmark.report.wording import correlation, difference, p_value, plain, points, setting_name
+from metaclip_spark.clip_benchmark.settings.grid_config import METHOD
 from metaclip_spark.errors import InputError
 from metaclip_spark.reports.charts import inline_svg
 from metaclip_spark.reports.pages.html import page_environment, seconds, visible_text
@@ -57,8 +58,17 @@ def read_report(folder: Path) -> BenchmarkReport:
     rows = read_results(folder)
     try:
         facts = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))["facts"]
+        settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, LookupError, TypeError):
-        raise InputError(f"{folder} holds no finished benchmark (no readable {NUMBERS})") from None
+        raise InputError(
+            f"{folder} holds no finished benchmark of this version (no readable {NUMBERS} or {SETTINGS_FILE}): run it "
+            "again"
+        ) from None
+    if settings.get("method") != METHOD:
+        raise InputError(
+            f"{folder} holds a benchmark of another version (method {settings.get('method')}, here {METHOD}), whose "
+            "figures do not compare: run it again"
+        )
     return build_report(rows, facts)
 
 
@@ -75,6 +85,7 @@ def render(report: BenchmarkReport, beside: Sequence[BenchmarkReport] = ()) -> s
         p=p_value,
         correlation=correlation,
         verdict=learning_verdict,
+        conditions=_conditions,
     )
     return environment.get_template("benchmark.html.j2").render(
         report=report,
@@ -82,19 +93,15 @@ def render(report: BenchmarkReport, beside: Sequence[BenchmarkReport] = ()) -> s
         pictures=_pictures(report.settings),
         metrics=NAMES,
         published=published_tables(),
-        conditions=[
-            *_conditions(report.settings),
-            *((name, [(plain(fact), "")]) for name, fact in report.facts.items()),
-        ],
     )
 
 
-def _conditions(settings: Sequence[SettingSummary]) -> list[tuple[str, list[tuple[str, str]]]]:
+def _conditions(report: BenchmarkReport) -> list[tuple[str, list[tuple[str, str]]]]:
     """Each condition with its values, and the settings that have them where they differ; the usual value comes last."""
     conditions = []
     for condition in CONDITIONS:
         having: dict[str, list[str]] = {}
-        for summary in settings:
+        for summary in report.settings:
             values = list(dict.fromkeys(plain(row[condition]) for row in summary.rows))
             having.setdefault(" or ".join(values), []).append(setting_name(summary.setting))
         rarest_first = sorted(having.items(), key=lambda item: len(item[1]))
@@ -102,7 +109,7 @@ def _conditions(settings: Sequence[SettingSummary]) -> list[tuple[str, list[tupl
         others = "" if not rarest_first else names[0] if len(names) == 1 else "all others"
         shown = [(value, "; ".join(names)) for value, names in rarest_first]
         conditions.append((condition, [*shown, (usual, others)]))
-    return conditions
+    return [*conditions, *((name, [(plain(fact), "")]) for name, fact in report.facts.items())]
 
 
 def _pictures(found: list[SettingSummary]) -> dict[str, Any]:

@@ -30,6 +30,8 @@ OF_POOL = {
         "Balancing goes by the shapes' words, not by their pairs.",
     ),
     "drawings": (
+        "The seeds draw which titles of one collection are tested, so that their pools have most drawings in common: "
+        "the intervals hold for this collection, and are narrower than those over collections.",
         "Captions are real titles of drawings, in other languages, too; the noise in them is their own. The V2-like "
         "filter's rules were not made for them.",
         "The metadata list is made of words that two English titles share, so most titles match. The test has as many "
@@ -80,14 +82,19 @@ def pretext_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def order_note(measured: Mapping[str, float], published: PublishedTable) -> str | None:
+def order_note(measured: Mapping[str, Mapping[int, float]], published: PublishedTable) -> str | None:
     """Says whether the variants' means come in the order of a published column; None for fewer than two variants."""
     agreement = order_agreement(measured, published.top1_percent)
     if agreement is None:
         return None
-    pairs = "; ".join(f"{better} above {worse}" for better, worse in agreement.contradicted)
-    against = f"the measured order contradicts it: {pairs}" if pairs else "no two variants are in another order"
-    tau = f"{agreement.tau:.2f}".replace("-", "−")
+    told = {"contradicted by": agreement.contradicted, "in another order within the noise": agreement.within_noise}
+    parts = [
+        f"{how}: " + ", ".join(f"{better} above {worse}" for better, worse in pairs)
+        for how, pairs in told.items()
+        if pairs
+    ]
+    against = "; ".join(parts) or "no two variants are in another order"
+    tau = "undefined" if agreement.tau is None else f"{agreement.tau:.2f}".replace("-", "−")
     return (
         f"Against the paper's {published.image_tower} column, Kendall's tau over "
         f"{counted(len(agreement.variants), 'variant')} is {tau}; {against}."

@@ -29,14 +29,14 @@ from metaclip_spark.config.fields import (
 )
 from metaclip_spark.errors import InputError
 
-METHOD = 2
+METHOD = 3
 """Raised with every change after which the same settings give other figures, so that rows of both never meet."""
 
 FEWEST_SEEDS = 5
 """Seeds without which a comparison gets no verdict."""
 
 _DRAWN = ("shapes", "shape-pairs")
-"""Pools whose classes no colour, side or crop of half the picture changes."""
+"""Pools whose classes are outlines, which no change of colours alters."""
 
 
 @dataclass(frozen=True)
@@ -130,19 +130,26 @@ class GridConfig:
         """The view set of all cells."""
         return self.view_set or ("distorting" if self.data in _DRAWN else "paper")
 
+    @property
+    def made_by(self) -> ViewMaker:
+        """Who makes the views of all cells: one of both, whatever the images of an arm take."""
+        if self.view_maker == "auto":
+            return "loader" if self.device == "cpu" else "device"
+        return self.view_maker
+
     def cells(self) -> list[Cell]:
         """The cells, by seed first."""
-        seeds = range(self.seeds)
+        seeds, own_depth = range(self.seeds), MODEL_SIZES[self.model_size].text_layers
         if self.grid == "arms":
             return data_arms(seeds, self.model_size)
         if self.grid == "fractional":
-            return fractional(seeds, self.model_size, MODEL_SIZES[self.model_size].text_layers)
+            return fractional(seeds, self.model_size, own_depth)
         values: dict[str, Iterable[Any]] = {
             "variant": self.variants,
             "image_tower": self.image_towers,
             "arm": self.arms,
             "caption_kind": self.caption_kinds,
-            "text_depth": self.text_depths,
+            "text_depth": [0 if depth == own_depth else depth for depth in self.text_depths],
             "preset": self.presets,
             "model_size": (self.model_size,),
             "seed": seeds,
@@ -173,7 +180,7 @@ class GridConfig:
             loader_workers=self.loader_workers,
             precision=self.precision,
             device=self.device,
-            view_maker=self.view_maker,
+            view_maker=self.made_by,
             device_memory_share=self.device_memory_share,
             tensorboard=None if self.tensorboard is None else f"{self.tensorboard.rstrip('/')}/{cell.name}",
             wandb=self.wandb,
@@ -181,7 +188,6 @@ class GridConfig:
 
     def shared_settings(self) -> dict[str, Any]:
         """What all cells have in common and their figures depend on, JSON-ready."""
-        by_loader = self.view_maker == "loader" or (self.view_maker == "auto" and self.device == "cpu")
         return {
             "method": METHOD,
             "seeds": self.seeds,
@@ -195,5 +201,6 @@ class GridConfig:
             "processes": self.processes,
             "precision": self.precision,
             "synonyms": bool(self.synonyms),
-            "view_maker": "loader" if by_loader else self.view_maker,
+            "device": self.device,
+            "view_maker": self.made_by,
         }

@@ -154,7 +154,7 @@ class TrainingConfig:
             return self.image_pixels
         if self.image_tower == "vit":
             return self.size.vit_pixels
-        return self.size.resnet_token_pixels if self.weights.tokens else self.size.resnet_pixels
+        return self.size.resnet_pixels
 
     @property
     def samples_per_process(self) -> int:
@@ -209,6 +209,15 @@ class TrainingConfig:
             option.name: getattr(self, option.name)
             for option in dataclasses.fields(self)
             if not option.metadata.get("operational")
+        }
+
+    def shown(self) -> dict[str, Any]:
+        """The options as they may be handed on: URLs without credentials."""
+        options = dataclasses.asdict(self)
+        paths = {"train_shards", "output", "tensorboard"}
+        return {
+            name: without_credentials(value) if name in paths and is_remote(value or "") else value
+            for name, value in options.items()
         }
 
     def _check_reading(self) -> None:

@@ -9,7 +9,6 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def save(
     wait()
     _write(own, partial / _rank_file(rank))
     if rank == 0:
-        _write({"config": asdict(config), "step": step, **shared()}, partial / _MODEL)
+        _write({"config": config.shown(), "step": step, **shared()}, partial / _MODEL)
     wait()
     if rank == 0:
         partial.rename(target)

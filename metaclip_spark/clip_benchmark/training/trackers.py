@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +26,7 @@ class _TensorBoard:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an optional package
 
         # What a killed run drew after its last checkpoint is drawn anew.
-        self._writer: Any = SummaryWriter(folder, purge_step=first_step + 1 if first_step else None)
+        self._writer: Any = SummaryWriter(folder, purge_step=first_step + 1)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         for name, value in values.items():
@@ -45,7 +44,7 @@ class _WeightsAndBiases:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self._run: Any = wandb.init(
-                project=project, name=folder.name, group=folder.name, dir=str(folder), config=asdict(config)
+                project=project, name=folder.name, group=folder.name, dir=str(folder), config=config.shown()
             )
         except wandb.errors.Error as error:
             told = str(error).rstrip(".")

@@ -39,7 +39,11 @@ _GROUND_PHRASES = {
 GROUND_WORDS = tuple(dict.fromkeys(phrase.split()[2] for phrases in _GROUND_PHRASES.values() for phrase in phrases))
 """plain, empty, striped, lined, ..."""
 
-CORRUPTIONS = ("camera_name", "date", "html", "other_language", "nothing", "shuffled")
+NOISE = ("camera_name", "date", "html", "other_language", "nothing")
+"""Corruptions of which nothing of the caption stays."""
+
+SHUFFLED = "shuffled"
+CORRUPTIONS = (*NOISE, SHUFFLED)
 _FOREIGN = (
     "ein Bild aus unserem Urlaub am Meer",
     "das Foto ist von meiner Schwester",
@@ -81,7 +85,7 @@ def corrupt_caption(caption: str, kind: str, generator: np.random.Generator) -> 
         "html": lambda: f'<a href="http://pages.invalid/{number}"><b>&nbsp;{number}</b></a>',
         "other_language": lambda: _FOREIGN[number % len(_FOREIGN)],
         "nothing": lambda: _NOTHINGS[number % len(_NOTHINGS)],
-        "shuffled": shuffled,
+        SHUFFLED: shuffled,
     }
     return writers[kind]()
 

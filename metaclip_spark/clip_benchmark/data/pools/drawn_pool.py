@@ -63,6 +63,7 @@ class DrawnClasses:
         frequencies: Pairs of each class in the pool; none of a class that is held out.
         draw: Draws a picture of a class.
         test_pictures: Test pictures of each class.
+        corruptions: What may happen to a caption, none of which may make a false one of it.
     """
 
     kind: str
@@ -72,6 +73,7 @@ class DrawnClasses:
     frequencies: tuple[int, ...]
     draw: Draw
     test_pictures: int
+    corruptions: tuple[str, ...] = CORRUPTIONS
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def write_drawn_pool(
         "head_classes": list(head),
         "tail_classes": list(tail),
         "held_out_classes": [index for index, pairs in enumerate(drawn.frequencies) if not pairs],
-        "corrupted": {kind: corrupted.count(kind) for kind in CORRUPTIONS},
+        "corrupted": {kind: corrupted.count(kind) for kind in drawn.corruptions},
     }
     storage.put_json(POOL_FILE, content)
     return read_drawn_pool(folder, settings)
@@ -203,7 +205,7 @@ def _write_pairs(folder: Path, config: ShapesConfig, seed: int, drawn: DrawnClas
     seen = set()
     for number, (label, generator) in enumerate(_instances(seed, drawn.frequencies, _POOL_STREAM)):
         picture, caption = _drawn(config, drawn, label, generator)
-        kind = CORRUPTIONS[generator.integers(len(CORRUPTIONS))] if is_corrupted[number] else ""
+        kind = drawn.corruptions[generator.integers(len(drawn.corruptions))] if is_corrupted[number] else ""
         text = corrupt_caption(caption, kind, generator) if kind else caption
         name = f"{number // 1000:03d}/{number:06d}.png"
         path = folder / IMAGES_FOLDER / name

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from metaclip_spark.clip_benchmark.data.pools.captions import NOISE
 from metaclip_spark.clip_benchmark.data.pools.drawn_pool import (
     DrawnClasses,
     DrawnPool,
@@ -84,6 +85,8 @@ def make_shape_pairs(folder: Path, config: ShapesConfig, pairs: ShapePairsConfig
         frequencies=tuple(0 if pair in held_out else next(of_seen) for pair in classes),
         draw=draw,
         test_pictures=pairs.pair_test_pictures,
+        # Shuffled words would name another pair, even one that is held out.
+        corruptions=NOISE,
     )
     made_with = {name: value for name, value in asdict(config).items() if name not in {"pool_classes", "test_pictures"}}
     return write_drawn_pool(folder, config, seed, {**made_with, **asdict(pairs), "seed": seed}, drawn)

@@ -217,6 +217,15 @@ def test_evaluation_repeats_to_the_bit_and_leaves_the_mode(pool, variant, tower)
     assert 0 <= found.top1 <= found.top5 <= 1
 
 
+def test_a_share_over_no_classes_is_none(pool, tmp_path):
+    folder = shutil.copytree(pool.folder / "test", tmp_path / "test")
+    (folder / "head_classes.txt").write_text("")
+    config = TrainingConfig(variant="clip", train_shards="x", output="x", model_size="unit")
+    found = evaluate(ContrastiveModel(config), folder, 32, config.recipe)
+    assert found.macro_head is None
+    assert 0 <= found.macro_tail <= 1
+
+
 def test_a_test_split_that_lacks_something_is_refused(pool, tmp_path):
     folder = tmp_path / "test"
     shutil.copytree(pool.folder / "test", folder)
@@ -225,6 +234,10 @@ def test_a_test_split_that_lacks_something_is_refused(pool, tmp_path):
         load_test_split(folder, evaluation_view(32))
     shutil.copy(pool.folder / "test" / "templates.txt", folder)
     (folder / "classnames.txt").write_text("star\n")
+    with pytest.raises(InputError, match=r"head_classes\.txt has the line '\d+': it must be the index of a class"):
+        load_test_split(folder, evaluation_view(32))
+    for part in ("head", "tail"):
+        (folder / f"{part}_classes.txt").write_text("")
     with pytest.raises(InputError, match="not one of 1 classes"):
         load_test_split(folder, evaluation_view(32))
     content = (folder / "00000.tar").read_bytes()

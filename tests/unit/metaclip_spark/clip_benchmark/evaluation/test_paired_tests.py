@@ -87,3 +87,8 @@ def test_the_one_sided_bound_of_a_mean():
     # t(0.95, 2) = 2.919986.
     assert lower_bound_of_mean([1.0, 2.0, 3.0]) == pytest.approx(2 - 2.919986 / math.sqrt(3), abs=1e-6)
     assert bar_over_chance(24) == pytest.approx(0.125)
+
+
+def test_a_p_value_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="not a number"):
+        holm([math.nan, 1e-4])

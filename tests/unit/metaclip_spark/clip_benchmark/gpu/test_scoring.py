@@ -6,7 +6,7 @@ import torch
 from metaclip_spark.clip_benchmark.evaluation import metrics
 from metaclip_spark.clip_benchmark.scoring.score import score
 from metaclip_spark.clip_benchmark.settings.scoring_config import ScoringConfig
-from tests.support.clip_benchmark.test_sets import PICTURES, checkpoint, test_folder
+from tests.support.clip_benchmark.scored_sets import PICTURES, checkpoint, test_folder
 
 
 @pytest.mark.parametrize("variant", ["clip", "filip"])

@@ -17,6 +17,7 @@ from metaclip_spark.clip_benchmark.report.lines import learning_verdict, summary
 from metaclip_spark.clip_benchmark.report.notes import solved_pretext
 from metaclip_spark.clip_benchmark.report.published import published_tables
 from metaclip_spark.clip_benchmark.settings.grid import Cell, fractional
+from metaclip_spark.clip_benchmark.settings.grid_config import METHOD
 from metaclip_spark.errors import InputError, percent
 from tests.support.browser import CHROMIUM, open_tab
 from tests.support.clip_benchmark.rows import made_up_row
@@ -165,7 +166,7 @@ def test_the_page_says_where_the_order_is_another_one_than_the_paper_s(page):
     assert "ViT-B/32 column, Kendall's tau over 5 variants is 1.00; no two variants are in another order" in vit
     # Published on ResNet: declip, clip, slip, filip. Made up: clip, slip, filip, declip.
     assert "ResNet-50 column, Kendall's tau over 4 variants is 0.00" in resnet
-    assert resnet.endswith("contradicts it: clip above declip; slip above declip; filip above declip.")
+    assert resnet.endswith("; contradicted by: clip above declip, slip above declip, filip above declip.")
     text = text_of(page[0])
     assert text_of(vit) in text
     assert text_of(resnet) in text
@@ -198,7 +199,7 @@ def test_another_pool_stands_beside_in_a_section_of_its_own(tmp_path, page):
     rows = run_cells(
         cells,
         drawings,
-        {"steps": 3},
+        {"method": METHOD, "steps": 3},
         lambda cell: {name: value for name, value in found[cell.name].items() if name not in left_out},
     )
     write_report(drawings, rows, FACTS | {"pool": "drawings"})
@@ -218,6 +219,9 @@ def test_another_pool_stands_beside_in_a_section_of_its_own(tmp_path, page):
     assert "Other pools" not in text_of(page[0])
     with pytest.raises(InputError, match="holds no finished benchmark"):
         read_report(tmp_path / "none")
+    (drawings / "settings.json").write_text(json.dumps({"method": METHOD - 1, "steps": 3}))
+    with pytest.raises(InputError, match=f"of another version .method {METHOD - 1}, here {METHOD}.*run it again"):
+        read_report(drawings)
 
 
 def test_rows_of_two_settings_make_no_page():

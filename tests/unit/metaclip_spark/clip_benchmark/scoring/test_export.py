@@ -10,8 +10,7 @@ from torch.nn.functional import normalize
 from metaclip_spark.clip_benchmark.scoring.score import score
 from metaclip_spark.clip_benchmark.settings.scoring_config import ScoringConfig
 from metaclip_spark.commands.main import main
-from tests.support.clip_benchmark.small_shards import picture
-from tests.support.clip_benchmark.test_sets import (
+from tests.support.clip_benchmark.scored_sets import (
     CLASSES,
     PICTURES,
     TEMPLATES,
@@ -20,6 +19,7 @@ from tests.support.clip_benchmark.test_sets import (
     in_order_of_classes,
     label,
 )
+from tests.support.clip_benchmark.small_shards import picture
 
 EXPORTED = [
     *((variant, tower, "clean") for variant in ("clip", "slip", "declip", "defilip") for tower in ("vit", "resnet")),

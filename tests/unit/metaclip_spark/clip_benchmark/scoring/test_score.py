@@ -14,8 +14,7 @@ from metaclip_spark.clip_benchmark.scoring.score import score
 from metaclip_spark.clip_benchmark.settings.scoring_config import ScoringConfig
 from metaclip_spark.commands.main import main
 from metaclip_spark.errors import ConfigError, InputError
-from tests.support.clip_benchmark.small_shards import picture
-from tests.support.clip_benchmark.test_sets import (
+from tests.support.clip_benchmark.scored_sets import (
     CLASSES,
     PICTURES,
     TEMPLATES,
@@ -27,6 +26,7 @@ from tests.support.clip_benchmark.test_sets import (
     test_folder,
     webdataset_folder,
 )
+from tests.support.clip_benchmark.small_shards import picture
 
 
 @pytest.fixture(scope="module")

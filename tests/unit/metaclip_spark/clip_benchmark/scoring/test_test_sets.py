@@ -9,8 +9,7 @@ from open_clip import IMAGENET_CLASSNAMES, OPENAI_IMAGENET_TEMPLATES
 
 from metaclip_spark.clip_benchmark.scoring.test_sets import open_test_set
 from metaclip_spark.errors import ConfigError, InputError
-from tests.support.clip_benchmark.small_shards import caption, picture, png, write_tar
-from tests.support.clip_benchmark.test_sets import (
+from tests.support.clip_benchmark.scored_sets import (
     CLASSES,
     TEMPLATES,
     image_folder,
@@ -19,6 +18,7 @@ from tests.support.clip_benchmark.test_sets import (
     test_folder,
     webdataset_folder,
 )
+from tests.support.clip_benchmark.small_shards import caption, picture, png, write_tar
 
 KINDS = {"image folder": image_folder, "webdataset folder": webdataset_folder, "test folder": test_folder}
 

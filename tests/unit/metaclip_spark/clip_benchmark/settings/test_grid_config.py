@@ -30,6 +30,23 @@ def test_the_arm_online_trains_on_what_each_epoch_keeps(tmp_path):
         assert config.draw_seed == 3
 
 
+def test_the_size_s_own_text_depth_is_not_trained_twice():
+    grid = GridConfig(output="benchmark", grid="product", text_depths=(0, 1, 2), seeds=1)
+    assert [cell.text_depth for cell in grid.cells()] == [0, 1]
+
+
+def test_rows_of_two_devices_never_meet():
+    settings = [
+        GridConfig(output="benchmark", **given).shared_settings()
+        for given in ({}, {"device": "cuda", "view_maker": "loader"}, {"device": "cuda"})
+    ]
+    assert [(each["device"], each["view_maker"]) for each in settings] == [
+        ("cpu", "loader"),
+        ("cuda", "loader"),
+        ("cuda", "device"),
+    ]
+
+
 def test_what_is_given_changes_the_settings():
     left_out = GridConfig(output="benchmark").shared_settings()
     for option in ({"batch_size": 8}, {"learning_rate": 0.01}, {"weight_decay": 0.0}, {"arm_share": 0.5}, {"seeds": 2}):
@@ -62,15 +79,3 @@ def test_an_empty_list_in_a_file_is_one_left_out(tmp_path):
 
 def test_the_drawings_need_no_folder():
     assert DrawingsConfig().openclipart is DrawingsConfig().tuxpaint is None
-
-
-def test_rows_whose_views_a_device_made_are_not_those_of_the_loader():
-    loaders, devices = (
-        [GridConfig(output="benchmark", **options).shared_settings() for options in given]
-        for given in (
-            ({}, {"view_maker": "loader"}, {"view_maker": "loader", "device": "cuda"}),
-            ({"view_maker": "device"}, {"device": "cuda"}),
-        )
-    )
-    assert all(settings == loaders[0] for settings in loaders)
-    assert all(settings != loaders[0] for settings in devices)

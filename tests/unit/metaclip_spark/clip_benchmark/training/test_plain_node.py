@@ -8,8 +8,8 @@ import tomllib
 
 import pytest
 
+from tests.support.clip_benchmark.scored_sets import image_folder
 from tests.support.clip_benchmark.small_shards import write_shards
-from tests.support.clip_benchmark.test_sets import image_folder
 from tests.support.paths import CHECKOUT
 
 NEEDED = {"docstring-parser", "jsonargparse", "numpy", "rich"}

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import sys
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from metaclip_spark.clip_benchmark.training.checkpoints import latest
 from metaclip_spark.clip_benchmark.training.optimizer import learning_rate_at
 from metaclip_spark.clip_benchmark.training.processes import processor_of
 from metaclip_spark.clip_benchmark.training.progress import TrainingState, log_progress
+from metaclip_spark.clip_benchmark.training.trackers import tracked
 from metaclip_spark.clip_benchmark.training.train import train
 from metaclip_spark.config.logs import JsonFormatter
 from metaclip_spark.errors import ConfigError
@@ -100,6 +102,26 @@ def test_tensorboard_draws_each_step_once_whatever_was_killed(config, tmp_path):
     assert [point.step for point in curves.Scalars("loss/neighbours")] == known
     assert len(curves.Scalars("learning_rate")) == 9
     assert {"logit_scale", "samples_per_second", "lost"} <= set(curves.Tags()["scalars"])
+
+
+@pytest.mark.usefixtures("often")
+def test_curves_of_a_run_that_was_killed_before_its_first_checkpoint_are_drawn_anew(config, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    drawn = str(tmp_path / "curves")
+    run = config(steps=3, tensorboard=drawn)
+    with tracked(run, 0, 0) as (killed,):
+        for step in range(1, 5):
+            killed.write(step, {"loss/contrast": 99.0})
+    train(run)
+    curves = EventAccumulator(drawn)
+    curves.Reload()
+    assert [point.step for point in curves.Scalars("loss/contrast")] == [1, 2, 3]
+
+
+def test_credentials_of_a_store_are_handed_on_to_nobody(config):
+    run = replace(config(), train_shards="https://me:secret@shards.example/a?key=secret")
+    assert run.shown() == {**asdict(run), "train_shards": "https://shards.example/a?..."}
 
 
 STAND_IN = """
