@@ -11,6 +11,8 @@ import torch
 from metaclip_spark import keeps_in_epoch
 from metaclip_spark.clip_benchmark.cells import CELLS_FOLDER
 from metaclip_spark.clip_benchmark.data.arms import arm_file
+from metaclip_spark.clip_benchmark.report.published import RECIPES
+from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
 from tests.support.paths import CHECKOUT
 
 JOB = CHECKOUT / "jobs" / "benchmark_clip.py"
@@ -153,6 +155,15 @@ def test_a_folder_may_hold_the_pool_and_another_benchmark_stand_beside(finished,
     assert any("All seeds share one pool" in note for note in numbers["notes"])
     assert len(numbers["settings"]) == 1
     assert [len(other["settings"]) for other in numbers["beside"]] == [5]
+
+
+def test_the_experiment_for_a_gpu_runs_at_toy_size(tmp_path):
+    options = ["--model-size", "unit", "--steps", "2", "--warmup-steps", "1", "--batch-size", "8", "--device", "cpu"]
+    options += ["--pool-pairs", "120", "--test-pictures", "2", "--seeds", "1", "--picture-pixels", "32"]
+    assert call(tmp_path, "--config", str(RECIPES / "variants_on_gpu.yaml"), *options) == 0
+    rows = pq.read_table(tmp_path / "results.parquet").to_pylist()
+    assert {row["variant"] for row in rows} == set(VARIANTS)
+    assert {(row["precision"], row["image_tower"], row["caption_kind"]) for row in rows} == {("bfloat16", "vit", "v2")}
 
 
 def test_held_out_pairs_are_scored_apart(tmp_path):

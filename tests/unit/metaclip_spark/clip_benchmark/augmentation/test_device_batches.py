@@ -111,7 +111,7 @@ def test_images_of_all_sizes_are_held(config, tmp_path):
 
 def test_images_that_do_not_fit_are_left_to_the_loader_or_refused(config, caplog):
     small = {"device_memory_share": 1e-9}
-    with pytest.raises(ConfigError, match=r"--view-maker is device, but 96 images of .* of cpu: give auto, or"):
+    with pytest.raises(ConfigError, match=r"--view-maker is device, but 96 images of .* of cpu: give loader, or"):
         opened(config(view_maker="device", **small))
     # Were there a GPU, this run would be on it.
     with caplog.at_level("INFO", "metaclip_spark"):
