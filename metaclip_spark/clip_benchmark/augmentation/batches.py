@@ -64,15 +64,9 @@ class BatchMaker:
         self._synonyms = synonyms_of(config)
         self._protected = protection(config, protected)
 
-    def positions(self, step: int) -> range:
-        """This process's share of a step's positions in the order of all samples."""
-        size = self._config.samples_per_process
-        first = step * self._config.samples_per_step + self._rank * size
-        return range(first, first + size)
-
     def make(self, step: int, samples: Sequence[Sample]) -> Batch:
         """Makes a step's batch; nothing of it is lost."""
-        positions = self.positions(step)
+        positions = self._config.positions(step, self._rank)
         drawn = list(zip(positions, samples, strict=True))
         views = [self._image_views(position, sample) for position, sample in drawn]
         texts = {kind: self._texts(kind, drawn) for kind in self._kinds if kind != MASKED}
@@ -135,7 +129,7 @@ class Batches(BatchMaker, Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         """Makes a step's batch: this process's share of the step's positions in the order of samples."""
         lost: Counter[str] = Counter()
-        positions = self.positions(step)
+        positions = self._config.positions(step, self._rank)
         seed = self._config.seed
         samples = [draw_sample(self._folder, self._order, seed, position, lost) for position in positions]
         not_kept = sum(map(self._order.not_kept_at, positions))

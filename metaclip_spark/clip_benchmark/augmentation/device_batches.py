@@ -65,18 +65,16 @@ class DeviceBatches:
     def __getitem__(self, step: int) -> Batch:
         """Makes a step's batch: this process's share of the step's positions in the order of samples."""
         config = self._config
-        size = config.samples_per_process
-        first = step * config.samples_per_step + self._rank * size
+        positions = config.positions(step, self._rank)
         lost: Counter[str] = Counter()
         samples = np.array(
-            [
-                draw_sample(self._images, self._order, config.seed, position, lost)
-                for position in range(first, first + size)
-            ]
+            [draw_sample(self._images, self._order, config.seed, position, lost) for position in positions]
         )
-        texts, labels = self._texts(samples, first)
-        not_kept = sum(map(self._order.not_kept_at, range(first, first + size)))
-        return Batch(self._image_views(samples, first), texts, labels, torch.from_numpy(samples), lost, not_kept)
+        texts, labels = self._texts(samples, positions.start)
+        not_kept = sum(map(self._order.not_kept_at, positions))
+        return Batch(
+            self._image_views(samples, positions.start), texts, labels, torch.from_numpy(samples), lost, not_kept
+        )
 
     def _image_views(self, samples: NDArray[np.int64], first: int) -> tuple[Tensor, ...]:
         config = self._config

@@ -166,6 +166,11 @@ class TrainingConfig:
         """Samples of all processes together, per step."""
         return self.samples_per_process * self.processes
 
+    def positions(self, step: int, rank: int) -> range:
+        """A process's share of a step's positions in the order of all samples."""
+        first = step * self.samples_per_step + rank * self.samples_per_process
+        return range(first, first + self.samples_per_process)
+
     @property
     def embedding_width(self) -> int:
         """Width of the embedding that image and text share."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from metaclip_spark.clip_benchmark.model.towers import BATCH_NORMS
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 
 FIRST_LEARNING_RATE = 1e-4
@@ -13,7 +14,7 @@ FIRST_LEARNING_RATE = 1e-4
 
 _BETAS = (0.9, 0.98)
 _EPSILON = 1e-8
-_NORMS = (nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+_NORMS = (nn.LayerNorm, *BATCH_NORMS)
 
 
 def make_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.AdamW:

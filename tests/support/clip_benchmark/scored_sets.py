@@ -52,7 +52,7 @@ def webdataset_folder(folder: Path, members: tuple[str, ...] = ("cls",)) -> Path
     return folder
 
 
-def test_folder(folder: Path) -> Path:
+def made_test_folder(folder: Path) -> Path:
     folder.mkdir()
     samples = [
         {
@@ -69,9 +69,6 @@ def test_folder(folder: Path) -> Path:
     (folder / "classnames.txt").write_text("\n".join(CLASSES))
     (folder / "templates.txt").write_text("\n".join(TEMPLATES))
     return folder
-
-
-test_folder.__test__ = False
 
 
 def checkpoint(folder: Path, variant: str = "clip", **options) -> tuple[Path, ContrastiveModel, TrainingConfig]:

@@ -29,11 +29,11 @@ from metaclip_spark.clip_benchmark.data.pools.pool_folder import (
     METADATA_FILE,
     PAIRS_FILE,
     POOL_FILE,
-    PROTECTED_FILE,
     TEST_FOLDER,
 )
 from metaclip_spark.clip_benchmark.data.pools.test_split import as_lines, head_and_tail, write_test_split
 from metaclip_spark.clip_benchmark.data.shards import ShardSample
+from metaclip_spark.clip_benchmark.reading.samples import PROTECTED_FILE
 from metaclip_spark.clip_benchmark.settings.data_config import ShapesConfig
 from metaclip_spark.config.made_with import check_made_with
 from metaclip_spark.errors import ConfigError, OutputExistsError

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from metaclip_spark.clip_benchmark.reading.samples import PROTECTED_FILE
 from metaclip_spark.errors import ConfigError
 
 PAIRS_FILE = "pairs.parquet"
 METADATA_FILE = "metadata.json"
-PROTECTED_FILE = "protected_words.txt"
 POOL_FILE = "pool.json"
 """Written last by those who make a pool: it is finished."""
 TEST_FOLDER = "test"

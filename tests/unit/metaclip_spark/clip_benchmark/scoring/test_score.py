@@ -22,8 +22,8 @@ from tests.support.clip_benchmark.scored_sets import (
     image_folder,
     in_order_of_classes,
     label,
+    made_test_folder,
     open_clip_folder,
-    test_folder,
     webdataset_folder,
 )
 from tests.support.clip_benchmark.small_shards import picture
@@ -51,7 +51,7 @@ def without_place(scores):
 @pytest.mark.parametrize("variant", ["clip", "filip"])
 def test_each_kind_of_test_set_gives_the_figures_of_the_grids_evaluation(tmp_path, variant):
     folder, model, config = checkpoint(tmp_path / "run", variant)
-    split = test_folder(tmp_path / "split")
+    split = made_test_folder(tmp_path / "split")
     (split / "head_classes.txt").write_text("0\n")
     (split / "tail_classes.txt").write_text("1\n")
     grid = evaluate(model, split, config.pixels, config.recipe)

@@ -15,12 +15,12 @@ from tests.support.clip_benchmark.scored_sets import (
     image_folder,
     in_order_of_classes,
     label,
-    test_folder,
+    made_test_folder,
     webdataset_folder,
 )
 from tests.support.clip_benchmark.small_shards import caption, picture, png, write_tar
 
-KINDS = {"image folder": image_folder, "webdataset folder": webdataset_folder, "test folder": test_folder}
+KINDS = {"image folder": image_folder, "webdataset folder": webdataset_folder, "test folder": made_test_folder}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -39,7 +39,7 @@ def test_each_kind_gives_the_same_items_classes_and_prompts(tmp_path, kind):
 
 def test_the_folder_of_a_pool_is_its_test_split(tmp_path):
     (tmp_path / "pool").mkdir()
-    test_folder(tmp_path / "pool" / "test")
+    made_test_folder(tmp_path / "pool" / "test")
     assert open_test_set(str(tmp_path / "pool"), None).kind == "test folder"
 
 
@@ -100,7 +100,7 @@ FAULTS = {
         webdataset_folder, lambda folder: (folder / "classnames.txt").unlink(), r"has no classnames\.txt: write a name",
     ),
     "no classnames of a split": (
-        test_folder, lambda folder: (folder / "classnames.txt").unlink(), r"has no classnames\.txt",
+        made_test_folder, lambda folder: (folder / "classnames.txt").unlink(), r"has no classnames\.txt",
     ),
     "empty class": (image_folder, empty_class, r"the class 'green' \(number 1\) has no picture: add some"),
     "empty class in tars": (
@@ -129,7 +129,7 @@ FAULTS = {
     "count of tars": (
         webdataset_folder, lambda folder: (folder / "test" / "nshards.txt").write_text("two"), "holds 'two': it must",
     ),
-    "damaged index": (test_folder, lambda folder: (folder / "shards.json").write_text("{}"), "no finished shards"),
+    "damaged index": (made_test_folder, lambda folder: (folder / "shards.json").write_text("{}"), "no finished shards"),
     "prompt without a place": (
         image_folder, lambda folder: (folder / "templates.txt").write_text("a {}\na thing\n"), "prompt 2 is 'a thing'",
     ),
