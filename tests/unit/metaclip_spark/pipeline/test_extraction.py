@@ -7,7 +7,7 @@ import pytest
 from metaclip_spark.commits.entries import Drop
 from metaclip_spark.commits.state import State
 from metaclip_spark.errors import InputError
-from metaclip_spark.pipeline import _drop_lost
+from metaclip_spark.pipeline.extraction import _drop_lost
 from metaclip_spark.runs.ledger import ledger_of
 from tests.support.runs import OWNER, archive_summary, begin, opened, wave
 
