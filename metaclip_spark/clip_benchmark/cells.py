@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_spark.clip_benchmark.settings.grid import Cell
-from metaclip_spark.config.fields import digest
-from metaclip_spark.config.made_with import check_made_with
+from metaclip_spark.config.fields import check_made_with, digest
 from metaclip_spark.errors import InputError, OutputExistsError
 from metaclip_spark.stores.storage import Storage
 

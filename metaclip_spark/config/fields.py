@@ -1,4 +1,4 @@
-"""What the fields of all configurations share: their types, their marks, how they are checked and how they are saved.
+"""What the fields of all configurations share: types, marks, how they are checked, saved and compared.
 
 `attempts: Attempts` is an int to a type checker. jsonargparse checks it on the command line and shows its range in
 `--help`; `check_types` checks it in a configuration that is made in Python, so that both say the same of a bad value.
@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from numbers import Real
 from os import PathLike, fspath
@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from jsonargparse import typing as checked
 from jsonargparse.typing import restricted_number_type, restricted_string_type
 
-from metaclip_spark.errors import ConfigError, CurationError, brief, wrong_type
+from metaclip_spark.errors import ConfigError, CurationError, OutputExistsError, brief, wrong_type
 from metaclip_spark.thresholds import LARGEST_COUNT
 from udfs.sources.credentials import without_credentials
 
@@ -199,6 +199,29 @@ def digest(content: Any) -> str:
     """The sha256, in hex, of JSON-ready content in its canonical form (sorted keys, compact, UTF-8)."""
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Names the settings that differ, or that one side lacks, sorted."""
+    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+
+
+def in_words(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Tells of each setting that differs what it was and what it is now; empty where all are the same."""
+    return "; ".join(f"{name} was {before.get(name)!r} and is now {now.get(name)!r}" for name in differing(before, now))
+
+
+def check_made_with(before: Mapping[str, Any], now: Mapping[str, Any], shown: object) -> None:
+    """Refuses to go on with what was made with other settings; messages call it `shown`.
+
+    Raises:
+        OutputExistsError: If a setting differs.
+    """
+    told = in_words(before, now)
+    if told:
+        raise OutputExistsError(
+            f"{shown} was made with other settings ({told}): give another --output, or the same settings"
+        )
 
 
 def path_text(path: str | PathLike[str], *, named: str = "the path") -> str:

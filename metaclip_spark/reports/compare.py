@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pyspark.sql import functions as F
 
 from metaclip_spark.balance import exact_sum
-from metaclip_spark.config.made_with import differing
+from metaclip_spark.config.fields import differing
 from metaclip_spark.entries import entries_of_counts, load_entry_counts
 from metaclip_spark.errors import counted, said_of
 from metaclip_spark.reports.records import ComparedFigure, Comparison, MissingEntries, Move, Overlap, Report

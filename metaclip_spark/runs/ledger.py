@@ -16,8 +16,7 @@ import msgspec
 from metaclip_spark.commits.entries import ArchiveSummary, Attempt, Wave
 from metaclip_spark.commits.files import lost_of
 from metaclip_spark.commits.state import State
-from metaclip_spark.config.fields import digest
-from metaclip_spark.config.made_with import in_words
+from metaclip_spark.config.fields import digest, in_words
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.runs.records import ExtractionSettings

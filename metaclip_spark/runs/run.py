@@ -24,7 +24,7 @@ from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Owner
 from metaclip_spark.commits.state import State
 from metaclip_spark.config.curation import OutputConfig
-from metaclip_spark.config.made_with import differing
+from metaclip_spark.config.fields import differing
 from metaclip_spark.errors import InputError, counted
 from metaclip_spark.runs.buckets import buckets_of, combine
 from metaclip_spark.runs.layout import CURATED, place_of

@@ -24,8 +24,7 @@ import pyarrow.parquet as pq
 from metaclip_spark.clip_benchmark.data.pools.captions import filter_captions
 from metaclip_spark.clip_benchmark.settings.data_config import ArmsConfig
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
-from metaclip_spark.config.fields import digest
-from metaclip_spark.config.made_with import check_made_with
+from metaclip_spark.config.fields import check_made_with, digest
 from metaclip_spark.entries import load_metadata
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.pipeline import run_count, run_extract, run_match, run_sample

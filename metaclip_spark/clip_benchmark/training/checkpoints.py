@@ -16,7 +16,7 @@ import torch
 
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
-from metaclip_spark.config.made_with import check_made_with
+from metaclip_spark.config.fields import check_made_with
 from metaclip_spark.errors import ConfigError, InputError
 
 _NAME = re.compile(r"checkpoint-(\d{8})")

@@ -38,9 +38,9 @@ from metaclip_spark.clip_benchmark.training.progress import LINE_STEPS, Training
 from metaclip_spark.clip_benchmark.training.result import TrainingResult
 from metaclip_spark.clip_benchmark.training.step_losses import StepLosses
 from metaclip_spark.clip_benchmark.training.trackers import Tracker, tracked, write_state
+from metaclip_spark.config.fields import check_made_with
 from metaclip_spark.config.job import job
 from metaclip_spark.config.logs import as_json_line, json_formatter
-from metaclip_spark.config.made_with import check_made_with
 from metaclip_spark.errors import ConfigError
 
 TOTAL = "total"

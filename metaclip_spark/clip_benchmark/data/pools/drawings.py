@@ -25,7 +25,7 @@ from metaclip_spark.clip_benchmark.data.pools.pool_folder import METADATA_FILE, 
 from metaclip_spark.clip_benchmark.data.pools.test_split import write_test_split
 from metaclip_spark.clip_benchmark.data.shards import ShardSample
 from metaclip_spark.clip_benchmark.settings.data_config import PACKAGES, DrawingsConfig
-from metaclip_spark.config.made_with import check_made_with
+from metaclip_spark.config.fields import check_made_with
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.stores.storage import Storage
 from udfs.pairs.rules import pair_id

@@ -35,7 +35,7 @@ from metaclip_spark.clip_benchmark.data.pools.test_split import as_lines, head_a
 from metaclip_spark.clip_benchmark.data.shards import ShardSample
 from metaclip_spark.clip_benchmark.reading.samples import PROTECTED_FILE
 from metaclip_spark.clip_benchmark.settings.data_config import ShapesConfig
-from metaclip_spark.config.made_with import check_made_with
+from metaclip_spark.config.fields import check_made_with
 from metaclip_spark.errors import ConfigError, OutputExistsError
 from metaclip_spark.stores.storage import Storage
 from udfs.pairs.rules import pair_id
