@@ -165,6 +165,7 @@ COLUMNS = {
     "language": "top-1 label of fastText's lid.176; null where languages were not identified",
     "language_probability": "probability of that label",
     "page_language": "language that the page declares; null where it declares none, and where it was not read",
+    "first_keep_probability": "keep probability of the draw that chose what to download; null where all was attempted",
     "page_preferences": "what pages with the pair ask for, a bit for each: see below; null where it was not read",
     "page_url": "the page; null for pairs from `--pool`",
     "pages": "pages parsed",
@@ -186,6 +187,8 @@ COLUMNS = {
 TABLES = (
     "PAIRS",
     "MATCHED",
+    "ELIGIBLE",
+    "EXCLUDED",
     "CURATED",
     "ENTRY_COUNTS",
     "EXPECTED_KEPT",
@@ -219,12 +222,12 @@ PREFERENCES = {
     "tdm-reservation": "`tdm-reservation` with the value 1 (TDMRep)",
     "train-ai=n": "the header `Content-Usage` with `train-ai=n`",
 }
-"""What each bit of `page_preferences` stands for; a test compares the names with `udfs.schemas`."""
+"""What each bit of `page_preferences` stands for; a test compares the names with `udfs.preferences`."""
 
 
 def preferences(_argument: str) -> str:
     """Writes the bits of `page_preferences`."""
-    names = importlib.import_module("udfs.schemas").PREFERENCES
+    names = importlib.import_module("udfs.preferences").PREFERENCES
     return _table(("bit", "name", "set by"), [(1 << bit, name, PREFERENCES[name]) for bit, name in enumerate(names)])
 
 

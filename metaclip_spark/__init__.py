@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         threshold_for_tail_share,
     )
     from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
+    from metaclip_spark.config.exclusion import ExcludeConfig
     from metaclip_spark.entries import Metadata
     from metaclip_spark.errors import (
         ConfigError,
@@ -65,6 +66,7 @@ __all__ = [
     "CurationError",
     "Damage",
     "EntryCounts",
+    "ExcludeConfig",
     "ExpectedSize",
     "Explanation",
     "ExtractConfig",
@@ -124,6 +126,7 @@ _MODULES = {
         "OutputConfig",
         "SampleConfig",
     ),
+    "metaclip_spark.config.exclusion": ("ExcludeConfig",),
     "metaclip_spark.entries": ("Metadata",),
     "metaclip_spark.errors": (
         "ConfigError",

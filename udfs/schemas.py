@@ -25,14 +25,11 @@ PAIRS = pa.schema(
 """Raw pairs and the pool. `source` is one of `SOURCES`; `page_url` is null for pairs that come from `--pool`.
 
 `page_language` is the code of the language that the page declares, null where it declares none. `page_preferences` has
-a bit for each of `PREFERENCES` that the page declares; of duplicates the pool has the bits of all.
+a bit for each of `udfs.preferences.PREFERENCES` that the page declares; of duplicates the pool has the bits of all.
 """
 
 OPTIONAL_COLUMNS = ("page_language", "page_preferences")
 """Columns that are null where they were not read: tables of earlier versions lack them, and a user's pool may."""
-
-PREFERENCES = ("noai", "noimageai", "noindex", "noimageindex", "tdm-reservation", "train-ai=n")
-"""What a page can ask of those who use it, in the order of the bits of `page_preferences`, the lowest first."""
 
 SOURCES = ("alt", "title", "data-image-title")
 """Where an alternative text was found, in the order in which duplicates prefer them (smallest first)."""
@@ -89,6 +86,13 @@ MATCHED = pa.schema(
     [*PAIRS, ("language", pa.string()), ("language_probability", pa.float32()), ("entry_ids", pa.list_(pa.int32()))]
 )
 """Pairs of the pool with at least one matched entry. `entry_ids` are sorted and distinct."""
+
+ELIGIBLE = pa.schema([*MATCHED, ("first_keep_probability", pa.float64())])
+"""Matched pairs that no rule excludes. `first_keep_probability` is the keep probability of the draw that chose what was
+downloaded, null where every pair was attempted."""
+
+EXCLUDED = pa.schema([("pair_id", pa.string()), ("reason", pa.string())])
+"""Matched pairs that a rule excludes, with the first reason that holds."""
 
 ENTRY_COUNTS = pa.schema([("entry_id", pa.int32()), ("entry_text", pa.string()), ("entry_count", pa.int64())])
 """One row per metadata entry, zero counts too."""

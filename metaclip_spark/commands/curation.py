@@ -16,6 +16,7 @@ from metaclip_spark.config.curation import (
     SampleConfig,
     TrialConfig,
 )
+from metaclip_spark.config.exclusion import ExcludeConfig
 from metaclip_spark.config.job import EXIT_DONE, job, typed_options
 from metaclip_spark.config.requirements import RequireConfig
 from metaclip_spark.errors import ConfigError, EmptyCuratedSetError, counted, joined
@@ -26,7 +27,16 @@ if TYPE_CHECKING:
     from metaclip_spark.runs.run import Run
 
 
-_OF_A_RUN = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig, RequireConfig)
+_OF_A_RUN = (
+    OutputConfig,
+    ExtractConfig,
+    MatchConfig,
+    LanguageConfig,
+    ExcludeConfig,
+    SampleConfig,
+    ExportConfig,
+    RequireConfig,
+)
 """The options that a whole run depends on."""
 
 
@@ -36,6 +46,7 @@ def curate(
     extract: ExtractConfig,
     match: MatchConfig,
     language: LanguageConfig,
+    exclude: ExcludeConfig,
     sample: SampleConfig,
     export: ExportConfig,
     require: RequireConfig,
@@ -50,7 +61,7 @@ def curate(
         verdict = try_run(output, extract, match, sample, export, metadata, writes=False)
         return _show_verdict(verdict, "nothing was written; a run should work here")
     run, report = curate_run(
-        output, extract, match, language, sample, export, metadata, requirements=require.requirements
+        output, extract, match, language, exclude, sample, export, metadata, requirements=require.requirements
     )
     _show_finished(run, report)
     return EXIT_DONE
@@ -82,6 +93,18 @@ def match_pool(output: OutputConfig, match: MatchConfig, language: LanguageConfi
     opened = partial(continue_run, output, "match", [match.metadata])
     reuse_or_do(output, opened, lambda run: run_match(run, match, language, metadata))
     show([f"Next: {next_command('count', '--metadata', match.metadata, '--output', output.output)}"])
+
+
+@job(OutputConfig, ExcludeConfig)
+def exclude_pairs(output: OutputConfig, exclude: ExcludeConfig) -> None:
+    """Exclude matched pairs of a run by rules, before they are counted."""
+    from metaclip_spark.pipeline import run_exclude
+    from metaclip_spark.reuse import reuse_or_do
+    from metaclip_spark.runs.open import continue_run
+
+    opened = partial(continue_run, output, "exclude")
+    reuse_or_do(output, opened, lambda run: run_exclude(run, exclude))
+    show([f"Next: {next_command('count', '--metadata', 'METADATA', '--output', output.output)}"])
 
 
 @job(OutputConfig, MatchConfig, LanguageConfig)
@@ -197,6 +220,7 @@ def check_cluster(
     extract: ExtractConfig,
     match: MatchConfig,
     _language: LanguageConfig,
+    _exclude: ExcludeConfig,
     sample: SampleConfig,
     export: ExportConfig,
     _require: RequireConfig,

@@ -17,10 +17,10 @@ from metaclip_spark.commits.entries import (
     Written,
 )
 
-STEPS = ("extract", "deduplicate", "match", "count")
+STEPS = ("extract", "deduplicate", "match", "exclude", "count")
 """The steps whose tables a new round of an earlier one ends; a sample stays until a later one counts."""
 
-STEPS_IN_ROUNDS = STEPS[:3]
+STEPS_IN_ROUNDS = STEPS[:4]
 """The steps that begin with a `Begin`."""
 
 TableKey = tuple[str, int | None]

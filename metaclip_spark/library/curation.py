@@ -14,6 +14,7 @@ from metaclip_spark.config.curation import (
     OutputConfig,
     SampleConfig,
 )
+from metaclip_spark.config.exclusion import ExcludeConfig
 from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.config.requirements import RequireConfig
@@ -29,7 +30,16 @@ from metaclip_spark.reports.report import check_plausible
 
 Paths = str | PathLike[str] | Iterable[str | PathLike[str]]
 
-_CURATION = (OutputConfig, ExtractConfig, MatchConfig, LanguageConfig, SampleConfig, ExportConfig, RequireConfig)
+_CURATION = (
+    OutputConfig,
+    ExtractConfig,
+    MatchConfig,
+    LanguageConfig,
+    ExcludeConfig,
+    SampleConfig,
+    ExportConfig,
+    RequireConfig,
+)
 _METADATA = (MetadataSources, MetadataThresholds, MetadataOutput)
 
 
@@ -112,14 +122,16 @@ def curate(
 
 
 def _curate(given: dict[str, Any], metadata: Metadata | None, spark: SparkSession | None) -> None:
-    output, extract, match, language, sample, export, require = configurations("curate", given, *_CURATION)
+    output, extract, match, language, exclude, sample, export, require = configurations("curate", given, *_CURATION)
     if metadata is None:
         known = load_to_match(match.metadata)
     else:
         check_matchable(metadata, "metadata")
         known = metadata
     activate(spark)
-    _, report = curate_run(output, extract, match, language, sample, export, known, requirements=require.requirements)
+    _, report = curate_run(
+        output, extract, match, language, exclude, sample, export, known, requirements=require.requirements
+    )
     check_plausible(report)
     check_requirements(report)
 

@@ -21,7 +21,7 @@ from metaclip_spark.library.session import activate
 from metaclip_spark.reports.compare import check_other, compare_counts, compare_with
 from metaclip_spark.reports.explain.answer import explain
 from metaclip_spark.reports.explain.curation import Curation, read_curation
-from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_of
+from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_pairs
 from metaclip_spark.reports.export import check_export, export_curated
 from metaclip_spark.reports.plan import plan_thresholds
 from metaclip_spark.runs import open as stored_runs
@@ -93,13 +93,14 @@ class Run:
     def matched(self) -> DataFrame:
         """Pairs of the pool with at least one metadata entry, each with its `keep_probability` and its `draw`.
 
-        A pair whose draw is below its keep probability is curated. Both are null where the language filter drops it.
+        A pair whose draw is below its keep probability is curated. Both are null where a rule or the language
+        filter drops it.
         """
-        return drawn_pairs(self._stored, self._curation)
+        return drawn_pairs(self._stored, self._curation).drop("reason")
 
     @property
     def dropped(self) -> DataFrame:
-        """Matched pairs that are not curated, with the `reason`: `language_gate` or `not_drawn`.
+        """Matched pairs that are not curated, with the `reason`: of the rules' own, or `language_gate` or `not_drawn`.
 
         Example:
             >>> from metaclip_spark import open_run
@@ -117,7 +118,7 @@ class Run:
             >>> run.matched.count() == run.curated.count() + run.dropped.count()
             True
         """
-        return dropped_of(self.matched)
+        return dropped_pairs(self._stored, self._curation)
 
     @cached_property
     def _curation(self) -> Curation:

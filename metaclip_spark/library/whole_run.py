@@ -12,10 +12,11 @@ from metaclip_spark.config.curation import (
     OutputConfig,
     SampleConfig,
 )
+from metaclip_spark.config.exclusion import ExcludeConfig
 from metaclip_spark.config.requirements import Requirement
 from metaclip_spark.entries import Metadata
 from metaclip_spark.inputs.archive_path import ArchivePath
-from metaclip_spark.pipeline import check_before_start, run_count, run_extract, run_match, run_sample
+from metaclip_spark.pipeline import check_before_start, run_count, run_exclude, run_extract, run_match, run_sample
 from metaclip_spark.reports.export import check_export, export_curated
 from metaclip_spark.reports.records import Report
 from metaclip_spark.reuse import finish_or_reuse, reuse_or_do
@@ -29,6 +30,7 @@ def curate_run(
     extract: ExtractConfig,
     match: MatchConfig,
     language: LanguageConfig,
+    exclude: ExcludeConfig,
     sample: SampleConfig,
     export: ExportConfig,
     metadata: Metadata,
@@ -41,6 +43,7 @@ def curate_run(
     def work(run: Run) -> Report:
         run_extract(run, extract, paths)
         run_match(run, match, language, metadata)
+        run_exclude(run, exclude)
         run_count(run, language, metadata)
         run_sample(run, sample, language)
         report = finish_or_reuse(run, requirements=requirements)

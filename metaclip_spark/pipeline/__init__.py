@@ -1,7 +1,8 @@
-"""The steps in their order, each over what the step before it has stored: extract, match, count, sample."""
+"""The steps in their order, each over what the step before it has stored: extract, match, exclude, count, sample."""
 
 from metaclip_spark.pipeline.balancing import check_before_start, run_count, run_sample
+from metaclip_spark.pipeline.exclusion import run_exclude
 from metaclip_spark.pipeline.extraction import run_extract
 from metaclip_spark.pipeline.matching import run_match
 
-__all__ = ["check_before_start", "run_count", "run_extract", "run_match", "run_sample"]
+__all__ = ["check_before_start", "run_count", "run_exclude", "run_extract", "run_match", "run_sample"]

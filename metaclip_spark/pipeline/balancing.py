@@ -18,19 +18,20 @@ from metaclip_spark.runs.records import (
     CountNumbers,
     CountSettings,
     Draw,
+    ExcludeManifest,
     Gate,
     MatchManifest,
     SampleManifest,
     SampleNumbers,
     SampleSettings,
 )
-from metaclip_spark.runs.run import Attempt, Run, check_number, entry_table, read_entry_counts
-from metaclip_spark.runs.step import COUNT, MATCH, SAMPLE
+from metaclip_spark.runs.run import Run, check_number, entry_table, read_entry_counts
+from metaclip_spark.runs.step import COUNT, EXCLUDE, MATCH, SAMPLE, Attempt
 from metaclip_spark.steps.count import count_entries
 from metaclip_spark.steps.sample import expect, sample_pairs
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold
 from metaclip_spark.thresholds import check_threshold
-from udfs.schemas import ENTRY_COUNTS, EXPECTED_KEPT, MATCHED
+from udfs.schemas import ENTRY_COUNTS, EXPECTED_KEPT
 
 log = logging.getLogger(__name__)
 
@@ -53,21 +54,21 @@ def load_given_counts(config: SampleConfig, metadata: Metadata) -> NDArray[np.in
 
 
 def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> CountManifest:
-    """Counts the entries of the matched pairs that pass the language filter.
+    """Counts the entries of the eligible pairs that pass the language filter.
 
     Raises:
         InputError: If there are no matched pairs.
         MetadataError: If they were matched with another metadata list, or without the languages that the filter needs.
     """
-    matched = _matched_manifest(run, language, metadata.digest)
+    eligible = _eligible_manifest(run, language, metadata.digest)
     gate = Gate.of(language)
 
     def work(attempt: Attempt) -> CountNumbers:
-        passed = run.matched(gate)
+        passed = run.passed_pairs(gate)
         counts = count_entries(passed, len(metadata.entries))
         attempt.write_rows(entry_table(ENTRY_COUNTS, metadata.entries, counts), "entry_counts")
-        before = matched.numbers.pairs
-        check_number(run.read_buckets("matched", MATCHED).count(), before, "matched pairs")
+        before = eligible.numbers.pairs
+        check_number(run.eligible().count(), before, "matched pairs")
         after = passed.count() if gate.languages else before
         return CountNumbers(
             pairs_in=before,
@@ -82,7 +83,7 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> CountMa
         COUNT,
         config=CountSettings(gate=gate, metadata_digest=metadata.digest),
         settings=as_dict(language),
-        input_digest=matched.digest,
+        input_digest=eligible.digest,
         work=work,
     )
 
@@ -95,9 +96,9 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
         MetadataError: If the counts were made with another list, filter or input than the matched pairs.
     """
     counted = run.manifest(COUNT)
-    matched = _matched_manifest(run, language, counted.config.metadata_digest)
+    eligible = _eligible_manifest(run, language, counted.config.metadata_digest)
     gate = Gate.of(language)
-    _check_counts_fit(counted, matched, gate)
+    _check_counts_fit(counted, eligible, gate)
     entries, counts = _counts_to_balance_with(run, config, counted)
     if config.threshold_t is None:
         _check_pairs_left(counted.numbers, config, gate)
@@ -105,7 +106,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
         check_target_pairs(int(config.target_pairs), counted.numbers.pairs)
 
     def work(attempt: Attempt) -> SampleNumbers:
-        passed = run.matched(gate)
+        passed = run.passed_pairs(gate)
         threshold = (
             check_threshold(config.threshold_t)
             if config.threshold_t is not None
@@ -120,7 +121,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
         drawn = sample_pairs(passed, probability, seed=config.seed)
         kept = attempt.write(drawn.sortWithinPartitions("pair_id"), "curated")
         attempt.write_rows(entry_table(EXPECTED_KEPT, expected_kept), "expected_kept")
-        before = matched.numbers.pairs
+        before = eligible.numbers.pairs
         return SampleNumbers(
             pairs_in=before,
             gated_out=before - expected.pairs,
@@ -141,7 +142,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
             sample=msgspec.convert(result_fields(config), Draw),
             gate=gate,
             entry_counts_digest=digest(counts.tolist()),
-            matched=matched.digest,
+            matched=eligible.digest,
         ),
         settings={**as_dict(config), **as_dict(language)},
         input_digest=counted.digest,
@@ -169,7 +170,8 @@ def _check_pairs_left(numbers: CountNumbers, config: SampleConfig, gate: Gate) -
     )
 
 
-def _matched_manifest(run: Run, language: LanguageConfig, metadata_digest: str) -> MatchManifest:
+def _eligible_manifest(run: Run, language: LanguageConfig, metadata_digest: str) -> MatchManifest | ExcludeManifest:
+    """Gives the manifest of the pairs to balance: of the eligible ones, of all matched ones where there is no rule."""
     matched = run.manifest(MATCH)
     stored = matched.config.metadata_digest
     if stored != metadata_digest:
@@ -181,11 +183,11 @@ def _matched_manifest(run: Run, language: LanguageConfig, metadata_digest: str) 
         raise MetadataError(
             "--languages needs the languages of the matched pairs: run match again with --identify-language"
         )
-    return matched
+    return run.manifest(EXCLUDE) if EXCLUDE.name in run.state.begins else matched
 
 
-def _check_counts_fit(counted: CountManifest, matched: MatchManifest, gate: Gate) -> None:
-    if counted.input != matched.digest:
+def _check_counts_fit(counted: CountManifest, eligible: MatchManifest | ExcludeManifest, gate: Gate) -> None:
+    if counted.input != eligible.digest:
         raise MetadataError("the entry counts are not of these matched pairs: run count again")
     if counted.config.gate != gate:
         before, now = map(msgspec.to_builtins, (counted.config.gate, gate))

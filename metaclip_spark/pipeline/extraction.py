@@ -18,8 +18,8 @@ from metaclip_spark.runs.extraction import extract_pending, finish_extraction
 from metaclip_spark.runs.ledger import Ledger, changed_attempts, check_same_extraction, ledger_of, lost_attempts
 from metaclip_spark.runs.progress import described
 from metaclip_spark.runs.records import DeduplicateManifest, DeduplicateNumbers, ExtractManifest, NoSettings
-from metaclip_spark.runs.run import Attempt, Run, check_number
-from metaclip_spark.runs.step import DEDUPLICATE
+from metaclip_spark.runs.run import Run, check_number
+from metaclip_spark.runs.step import DEDUPLICATE, Attempt
 from metaclip_spark.runs.waves import check_losses, extraction_settings, read_pairs, recorded_pairs
 from metaclip_spark.steps.deduplicate import deduplicate_pairs
 from udfs.schemas import REJECTS

@@ -6,8 +6,8 @@ from metaclip_spark.config.curation import LanguageConfig, MatchConfig
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.entries import Metadata
 from metaclip_spark.runs.records import MatchManifest, MatchNumbers, MatchSettings
-from metaclip_spark.runs.run import Attempt, Run
-from metaclip_spark.runs.step import DEDUPLICATE, MATCH
+from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.step import DEDUPLICATE, MATCH, Attempt
 from metaclip_spark.steps.match import match_pairs
 from udfs.schemas import PAIRS
 

@@ -38,7 +38,14 @@ MOST_FOLDERS = 10_000
 
 _READ_AT_ONCE = 8
 _PAGE = "report.html"
-_STAGES = {"extract": "pairs", "deduplicate": "pool", "match": "matched", "count": "counted", "sample": "curated"}
+_STAGES = {
+    "extract": "pairs",
+    "deduplicate": "pool",
+    "match": "matched",
+    "exclude": "eligible",
+    "count": "counted",
+    "sample": "curated",
+}
 """Step to what its pairs are called."""
 
 _DIGEST = "metadata_digest"
@@ -241,9 +248,11 @@ def _made(run: Run) -> dict[str, Manifest[Any, Any]]:
     """Gives the manifests of the steps that count, each made from the one before it."""
     made: dict[str, Manifest[Any, Any]] = {}
     for step in STEPS.values():
+        if step.optional and step.name not in run.state.begins:
+            continue
         parts = [run.manifest_if_done(step, part) for part in step.parts(run.buckets)]
         done = [part for part in parts if part is not None]
-        before = STEPS.get(step.after or "")
+        before = run.step_before(step)
         parts_before = [run.manifest_if_done(before, part) for part in before.parts(run.buckets)] if before else []
         if len(done) < len(parts) or None in parts_before:
             break

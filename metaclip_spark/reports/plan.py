@@ -40,7 +40,7 @@ def plan_thresholds(run: Run, config: PlanConfig) -> ThresholdPlan:
         raise InputError(f"{run.storage.root} has no matched pairs: every threshold would keep none")
     if config.target_pairs is not None:
         check_target_pairs(int(config.target_pairs), pairs)
-    matched = run.matched(counted.config.gate)
+    matched = run.passed_pairs(counted.config.gate)
     counts = _counts(run, config, counted.config.metadata_digest)
     chosen = None
     if config.target_pairs is not None or config.tail_share is not None:

@@ -77,7 +77,7 @@ def write_entry_figures(run: Run, figures: EntryFigures, folder: str) -> None:
 
 def profile_run(run: Run, matched: MatchManifest, sampled: SampleManifest, figures: EntryFigures) -> Profile:
     """Gathers what the report shows of the tables of a run whose sample step is done."""
-    passed, curated = run.matched(sampled.config.gate), run.read("curated", CURATED)
+    passed, curated = run.passed_pairs(sampled.config.gate), run.read("curated", CURATED)
     rows = _key_rows(passed, curated)
     together = [row for row in rows if row.text_length is not None]
     keep = {row.keep_class: row.curated for row in rows if row.keep_class is not None}

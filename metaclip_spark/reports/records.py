@@ -307,7 +307,7 @@ class ExplainedPair(Record):
         archive: Where it was found.
         record_offset: The page's record in the archive.
         page_language: As the page declares it.
-        page_preferences: What its pages declare, a bit for each of `udfs.schemas.PREFERENCES`.
+        page_preferences: What its pages declare, a bit for each of `udfs.preferences.PREFERENCES`.
         text: What its text matches.
         language: As match stored it.
         language_probability: As match stored it.

@@ -36,6 +36,7 @@ from metaclip_spark.runs.progress import StepProgress, watch
 from metaclip_spark.runs.records import (
     CountManifest,
     DeduplicateManifest,
+    ExcludeManifest,
     ExtractManifest,
     ExtractNumbers,
     FinishedStep,
@@ -47,7 +48,7 @@ from metaclip_spark.runs.records import (
     put_record,
 )
 from metaclip_spark.runs.run import Run
-from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXTRACT, MATCH, SAMPLE, STEPS
+from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXCLUDE, EXTRACT, MATCH, SAMPLE, STEPS
 from metaclip_spark.runs.waves import UNKNOWN_RECORDS
 from metaclip_spark.stores.storage import JsonObject
 from metaclip_spark.thresholds import check_threshold
@@ -61,17 +62,19 @@ _VERSIONED = ("pyarrow", "numpy", "numba", "pyahocorasick", "fastwarc", "selecto
 
 @dataclass(frozen=True)
 class Manifests:
-    """The manifests of all steps of a run."""
+    """The manifests of all steps of a run; None for a step that it went without."""
 
     extract: ExtractManifest
     deduplicate: DeduplicateManifest
     match: MatchManifest
+    exclude: ExcludeManifest | None
     count: CountManifest
     sample: SampleManifest
 
     def by_step(self) -> dict[str, Manifest[Any, Any]]:
         """Gives them by the step's name, in the order of the steps."""
-        return {step: getattr(self, step) for step in STEPS}
+        made = {step: getattr(self, step) for step in STEPS}
+        return {step: manifest for step, manifest in made.items() if manifest is not None}
 
 
 def read_manifests(run: Run) -> Manifests:
@@ -81,7 +84,12 @@ def read_manifests(run: Run) -> Manifests:
         InputError: If a step has not been done, was done before the step that it reads from, or by another version.
     """
     manifests = Manifests(
-        run.manifest(EXTRACT), run.manifest(DEDUPLICATE), run.manifest(MATCH), run.manifest(COUNT), run.manifest(SAMPLE)
+        run.manifest(EXTRACT),
+        run.manifest(DEDUPLICATE),
+        run.manifest(MATCH),
+        run.manifest(EXCLUDE) if EXCLUDE.name in run.state.begins else None,
+        run.manifest(COUNT),
+        run.manifest(SAMPLE),
     )
     for (before, made_before), (step, made) in pairwise(manifests.by_step().items()):
         if made.input != made_before.digest:
@@ -235,14 +243,21 @@ def _funnel(manifests: Manifests) -> list[FunnelLine]:
     gated, drawn = {"language_gate": count.gated_out}, {"not_drawn": sample.not_drawn}
     # Where nothing can leave a stage, it says nothing.
     is_gated = bool(manifests.sample.config.gate.languages)
+    excluded = manifests.exclude if manifests.exclude and manifests.exclude.config.has_rules else None
+    left = "eligible" if excluded else "matched"
     return [
         _funnel_line("records", extract.records, "pages", extract.pages, _reasons(extract, "record.")),
         _funnel_line("images", extract.images, "images kept", extract.images_kept, _reasons(extract, "image.")),
         _funnel_line("texts", extract.texts, "pairs", extract.pairs, _reasons(extract, "text.")),
         _funnel_line("pairs", distinct.pairs_in, "pool", distinct.pairs, {"duplicate": distinct.duplicates}),
         _funnel_line("pool", match.pairs_in, "matched", match.pairs, {"no_entry": match.unmatched}),
-        *([_funnel_line("matched", count.pairs_in, "counted", count.pairs, gated)] if is_gated else []),
-        _funnel_line("counted" if is_gated else "matched", passed, "curated", sample.pairs, drawn),
+        *(
+            [_funnel_line("matched", match.pairs, "eligible", excluded.numbers.pairs, excluded.numbers.reasons)]
+            if excluded
+            else []
+        ),
+        *([_funnel_line(left, count.pairs_in, "counted", count.pairs, gated)] if is_gated else []),
+        _funnel_line("counted" if is_gated else left, passed, "curated", sample.pairs, drawn),
     ]
 
 

@@ -89,8 +89,16 @@ def combine(
 
 
 def _sum(numbers: Sequence[Numbers]) -> Numbers:
-    sums = {name: sum(getattr(each, name) for each in numbers) for name in numbers[0].__struct_fields__}
+    sums = {name: _added([getattr(each, name) for each in numbers]) for name in numbers[0].__struct_fields__}
     return type(numbers[0])(**sums)
+
+
+def _added(values: Sequence[Any]) -> Any:
+    """Adds up numbers, or numbers by reason."""
+    if not isinstance(values[0], dict):
+        return sum(values)
+    reasons = dict.fromkeys(reason for value in values for reason in value)
+    return {reason: sum(value.get(reason, 0) for value in values) for reason in reasons}
 
 
 def combined_input(

@@ -16,8 +16,8 @@ from metaclip_spark.runs.layout import place_of, wave_place
 from metaclip_spark.runs.ledger import FAILED, ledger_of
 from metaclip_spark.runs.progress import StepProgress, described, watch
 from metaclip_spark.runs.records import ExtractManifest, Manifest
-from metaclip_spark.runs.run import Attempt, Run
-from metaclip_spark.runs.step import EXTRACT
+from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.step import EXTRACT, Attempt
 from metaclip_spark.runs.waves import (
     WaveLayout,
     archive_rows,

@@ -6,6 +6,8 @@
     archives/<attempt>/ rejects/<attempt>/      made from the waves that count when extraction ends
     pool/bucket=BBB/<attempt>/                  distinct pairs
     matched/bucket=BBB/<attempt>/               those with an entry
+    eligible/bucket=BBB/<attempt>/              matched pairs that no rule excludes, where there are rules
+    excluded/bucket=BBB/<attempt>/              the others, with their reasons
     entry_counts/<attempt>/                     in how many pairs each entry occurs
     curated-<attempt>/                          the curated pairs
     expected_kept/<attempt>/                    how many pairs of each entry the draw was expected to keep
@@ -46,6 +48,8 @@ TABLES = (
     "rejects",
     "pool",
     "matched",
+    "eligible",
+    "excluded",
     "entry_counts",
     "balance_counts",
     CURATED,

@@ -35,7 +35,7 @@ from metaclip_spark.runs.layout_1 import (
     take_lock_1,
 )
 from metaclip_spark.runs.run import Run
-from metaclip_spark.runs.step import STEPS, tables_before
+from metaclip_spark.runs.step import STEPS, step_before, tables_before
 from metaclip_spark.stores.session import get_session, is_submitted
 from metaclip_spark.stores.spark_io import (
     package_settings,
@@ -49,9 +49,9 @@ from udfs.sources.credentials import without_credentials
 
 log = logging.getLogger(__name__)
 
-_DONE = {"match": "matched", "count": "counted", "sample": "sampled"}
+_DONE = {"match": "matched", "exclude": "through exclude", "count": "counted", "sample": "sampled"}
 _NO_RUN = "is not a run: give the folder that was a run's --output"
-_AGAIN = {"match": "matches", "count": "counts", "sample": "samples"}
+_AGAIN = {"match": "matches", "exclude": "excludes", "count": "counts", "sample": "samples"}
 
 
 def begin_run(output: OutputConfig, name: str = "curate", inputs: Sequence[str] = ()) -> AbstractContextManager[Run]:
@@ -214,9 +214,9 @@ def _holds_nothing(storage: Storage, state: State) -> bool:
 
 def _check_step(storage: Storage, state: State, output: OutputConfig, applicant: Applicant, step: str) -> None:
     """Refuses a step that was done before, unless the user or a restarted driver goes on, and one without input."""
-    before = STEPS[step].after
-    if before and not _is_begun(state, before):
-        raise InputError(f"--output {storage.root} has no finished step '{before}': run that step first")
+    before = step_before(STEPS[step], state.begins)
+    if before and not _is_begun(state, before.name):
+        raise InputError(f"--output {storage.root} has no finished step '{before.name}': run that step first")
     goes_on = output.resume or output.overwrite or (state.owner is not None and applicant.follows(state.owner))
     if _is_begun(state, step) and not goes_on:
         raise OutputExistsError(

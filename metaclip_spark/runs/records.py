@@ -92,8 +92,21 @@ class MatchNumbers(StepNumbers):
         return f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')} ({self.unmatched:,} without an entry)"
 
 
+class ExcludeNumbers(StepNumbers):
+    """Matched pairs, those that a rule excludes by reason, and those that stay; sums over buckets."""
+
+    pairs_in: int
+    reasons: dict[str, int]
+    pairs: int
+
+    def in_words(self) -> str:
+        """For the log."""
+        told = ", ".join(f"{number:,} {reason}" for reason, number in self.reasons.items())
+        return f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')} ({told or 'none excluded'})"
+
+
 class CountNumbers(StepNumbers):
-    """Matched pairs, those that pass the language filter, and their entries."""
+    """Eligible pairs, those that pass the language filter, and their entries."""
 
     pairs_in: int
     gated_out: int
@@ -111,7 +124,7 @@ class CountNumbers(StepNumbers):
 
 
 class SampleNumbers(StepNumbers):
-    """Matched pairs, those that were drawn, and the figures of the balance."""
+    """Eligible pairs, those that were drawn, and the figures of the balance."""
 
     pairs_in: int
     gated_out: int
@@ -166,6 +179,23 @@ class Gate(Record):
         return msgspec.convert(language.gate, cls)
 
 
+class ExcludeSettings(Record):
+    """The rules that exclude matched pairs; of a rule that is not given, nothing is told.
+
+    Attributes:
+        preferences: What pages may ask for so that their pairs leave.
+        unknown_preferences: Whether pairs stay whose pages' preferences were not read.
+    """
+
+    preferences: list[str] | UnsetType = UNSET
+    unknown_preferences: str | UnsetType = UNSET
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether any pair could leave."""
+        return bool(msgspec.to_builtins(self))
+
+
 class CountSettings(Record):
     """What counting depends on."""
 
@@ -183,7 +213,7 @@ class Draw(Record):
 
 
 class SampleSettings(Record):
-    """What sampling depends on; `matched` is the digest of the matched pairs' manifest."""
+    """What sampling depends on; `matched` is the digest of the manifest of the pairs that are drawn from."""
 
     sample: Draw
     gate: Gate
@@ -224,6 +254,7 @@ class Manifest(Record, Generic[Config, Numbers], kw_only=True):
 ExtractManifest = Manifest[ExtractionSettings, ExtractNumbers]
 DeduplicateManifest = Manifest[NoSettings, DeduplicateNumbers]
 MatchManifest = Manifest[MatchSettings, MatchNumbers]
+ExcludeManifest = Manifest[ExcludeSettings, ExcludeNumbers]
 CountManifest = Manifest[CountSettings, CountNumbers]
 SampleManifest = Manifest[SampleSettings, SampleNumbers]
 

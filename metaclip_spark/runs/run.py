@@ -7,7 +7,7 @@ before, the step is done.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.commits.entries import Begin, Sample, Table, Written
-from metaclip_spark.commits.files import garbage_of, lost_files, lost_of, readable_paths, tidy, write_rows, write_to
+from metaclip_spark.commits.files import garbage_of, lost_files, lost_of, readable_paths, tidy
 from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Owner
 from metaclip_spark.commits.state import State
@@ -30,12 +30,12 @@ from metaclip_spark.runs.buckets import buckets_of, combine
 from metaclip_spark.runs.layout import CURATED, place_of
 from metaclip_spark.runs.progress import StepProgress, watch
 from metaclip_spark.runs.records import Gate, Manifest, Record, StepNumbers, manifest_of
-from metaclip_spark.runs.step import STEPS, Step
-from metaclip_spark.steps.language_filter import filter_languages
+from metaclip_spark.runs.step import Attempt, Step, step_before
+from metaclip_spark.steps.language_filter import passes_filter
 from metaclip_spark.steps.schemas import spark_schema
 from metaclip_spark.stores.storage import JsonObject, Storage
 from udfs.arrow import numpy_numbers
-from udfs.schemas import ENTRY_COUNTS, EXPECTED_KEPT, MATCHED
+from udfs.schemas import ELIGIBLE, ENTRY_COUNTS, EXPECTED_KEPT, MATCHED
 
 log = logging.getLogger(__name__)
 
@@ -47,36 +47,6 @@ Numbers = TypeVar("Numbers", bound=StepNumbers)
 
 class NotOpenForWorkError(RuntimeError):
     """A run that was opened without Spark, or for reading, lacks what is wanted of it."""
-
-
-@dataclass
-class Attempt:
-    """One attempt at the tables of a step, or of one of its buckets.
-
-    Attributes:
-        run: The run.
-        bucket: The bucket, where the step works by bucket.
-        tables: Table to what was written of it.
-    """
-
-    run: "Run"
-    bucket: int | None = None
-    tables: dict[str, Written] = field(default_factory=dict)
-
-    def write(self, rows: DataFrame, table: str) -> int:
-        """Writes a table by a Spark job, and gives the rows that are in its files."""
-        limit = self.run.output.rows_per_file
-        self.tables[table] = write_to(
-            self.run.owned,
-            rows,
-            place_of(table, self.bucket),
-            lambda writer: writer.option("maxRecordsPerFile", limit),
-        )
-        return self.tables[table].rows
-
-    def write_rows(self, rows: pa.Table, table: str) -> None:
-        """Writes a table that the driver holds, without a Spark job."""
-        self.tables[table] = write_rows(self.run.owned, rows, place_of(table))
 
 
 @dataclass(frozen=True)
@@ -160,9 +130,13 @@ class Run:
         lost = [file for entry in done for file in lost_files(self.storage, entry)]
         if lost:
             raise InputError(self.explain_loss(step.name, lost))
-        before = STEPS.get(step.after or "")
+        before = self.step_before(step)
         made_before = [] if bucket is not None or before is None else self._manifests_if_done(before)
         return combine([self._manifest_of(step, entry) for entry in done], before, made_before)
+
+    def step_before(self, step: Step[Any, Any]) -> Step[Any, Any] | None:
+        """Gives the step whose result a step reads; None for the first."""
+        return step_before(step, self.state.begins)
 
     def explain_loss(self, step: str, lost: Sequence[str]) -> str:
         """Says that files are gone, unless the log says meanwhile that they no longer count."""
@@ -198,7 +172,7 @@ class Run:
         return self._read([self.state.written(table, bucket)], schema)
 
     def read_buckets(self, table: str, schema: pa.Schema) -> DataFrame:
-        """Reads all buckets of pool or matched."""
+        """Reads all buckets of a table that lies by bucket."""
         return self._read([self.state.written(table, bucket) for bucket in range(self.buckets)], schema)
 
     def _read(self, folders: Sequence[Written | None], schema: pa.Schema) -> DataFrame:
@@ -217,13 +191,15 @@ class Run:
         if lost:
             raise InputError(self.explain_loss(folders[0].folder.partition("/")[0], lost))
 
-    def matched(self, gate: Gate) -> DataFrame:
-        """Reads the matched pairs that pass the language filter: what count and sample work with."""
-        return filter_languages(
-            self.read_buckets("matched", MATCHED),
-            languages=gate.languages,
-            min_language_probability=gate.min_language_probability,
-        )
+    def eligible(self) -> DataFrame:
+        """Reads the matched pairs that no rule excludes: columns of `ELIGIBLE`, of `MATCHED` where there is no rule."""
+        has_rules = self.state.written("eligible", 0) is not None
+        return self.read_buckets("eligible", ELIGIBLE) if has_rules else self.read_buckets("matched", MATCHED)
+
+    def passed_pairs(self, gate: Gate) -> DataFrame:
+        """Reads the eligible pairs that pass the language filter: what count and sample work with."""
+        passes = passes_filter(gate.languages, float(gate.min_language_probability))
+        return self.eligible().where(passes) if gate.languages else self.eligible()
 
     def read_rows(self, table: str, schema: pa.Schema) -> pa.Table:
         """Reads a table that fits on the driver, file by file; empty where the step wrote no file."""
@@ -243,6 +219,14 @@ class Run:
         files = -(-rows // self.output.rows_per_file)
         cores = self.spark.sparkContext.defaultParallelism
         return max(1, files, min(cores, rows // SMALLEST_PARTITION_ROWS))
+
+    def is_done(self, step: Step[Config, Any], config: Config, input_digest: str) -> bool:
+        """Tells whether a step that begins rounds was done in all its parts, with the same settings and input."""
+        begun = self.state.begins.get(step.name)
+        if begun is None or self.redone == step.name:
+            return False
+        why = _why_again(begun[1].config, msgspec.to_builtins(config), begun[1].input == input_digest)
+        return why is None and all(self.entry(step, part) for part in step.parts(self.buckets))
 
     def begin(self, step: Step[Config, Any], config: Config, input_digest: str, *, buckets: int | None = None) -> int:
         """Begins a round of a step, or goes on with one that was begun with the same.

@@ -15,7 +15,7 @@ import pytest
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.config.fields import option_of
 from metaclip_spark.reports.pages.reasons import REASONS
-from udfs.schemas import PREFERENCES
+from udfs.preferences import PREFERENCES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

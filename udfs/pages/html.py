@@ -40,7 +40,7 @@ def read_html(html: bytes, page_url: str, preferences: int = 0) -> PageImages:
     Args:
         html: The page.
         page_url: Its URL.
-        preferences: What the headers before it declare, a bit for each of `schemas.PREFERENCES`.
+        preferences: What the headers before it declare, a bit for each of `preferences.PREFERENCES`.
     """
     find_tags = tag_kernel.loaded
     if find_tags is None:

@@ -73,7 +73,7 @@ class HttpMessage(NamedTuple):
         status: Its code.
         headers: Those that say what the body is: names in lower case, repeated ones joined.
         body: As kept.
-        preferences: What other headers say about the use of the page: a bit for each of `schemas.PREFERENCES`.
+        preferences: What other headers say about the use of the page: a bit for each of `preferences.PREFERENCES`.
     """
 
     status: int

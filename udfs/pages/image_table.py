@@ -50,7 +50,7 @@ class Declared(NamedTuple):
 
     Attributes:
         language: A code, as `declared.language.page_language` reads it.
-        preferences: A bit for each of `schemas.PREFERENCES`, 0 where the page declares none.
+        preferences: A bit for each of `preferences.PREFERENCES`, 0 where the page declares none.
     """
 
     language: str | None = None

@@ -63,7 +63,7 @@ class DeclaredByRecord(NamedTuple):
 
     Attributes:
         languages: Shape (records,): codes as `declared.language.pack_language` makes them numbers, 0 for none.
-        preferences: Shape (records,): bits of `schemas.PREFERENCES`, `NOT_READ` for null.
+        preferences: Shape (records,): bits of `preferences.PREFERENCES`, `NOT_READ` for null.
     """
 
     languages: npt.NDArray[np.int64]

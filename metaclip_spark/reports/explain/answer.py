@@ -5,13 +5,13 @@ from pyspark.sql import functions as F
 
 from metaclip_spark.config.inspection import ExplainConfig
 from metaclip_spark.reports.explain.curation import Curation, read_curation
-from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN, drawn_pairs, with_reason
+from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN, drawn_pairs
 from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
-from metaclip_spark.reports.records import EntryOutcome, Explanation, Rejected, RejectExample
+from metaclip_spark.reports.records import EntryOutcome, ExplainedPair, Explanation, Rejected, RejectExample
 from metaclip_spark.runs.progress import described
 from metaclip_spark.runs.run import Run
 from udfs.pairs.rules import clean_text
-from udfs.schemas import ARCHIVES, MATCHED, PAIRS, REJECTS
+from udfs.schemas import ARCHIVES, EXCLUDED, MATCHED, PAIRS, REJECTS
 
 
 def explain(run: Run, config: ExplainConfig) -> Explanation:
@@ -32,10 +32,15 @@ def _explain_pairs(run: Run, config: ExplainConfig, curation: Curation) -> Expla
     condition = _condition(config)
     pool = run.read_buckets("pool", PAIRS).where(condition)
     pairs = pool.orderBy("pair_id").limit(config.limit).collect()
-    languages = _languages(run, condition & F.col("pair_id").isin([row.pair_id for row in pairs])) if pairs else {}
+    ids = F.col("pair_id").isin([row.pair_id for row in pairs])
+    languages = _languages(run, condition & ids) if pairs else {}
+    excluded = _excluded(run, ids) if pairs else {}
     is_text_alone = config.text is not None and config.archive is None
     return Explanation(
-        pairs=[explain_pair(row.asDict(), languages.get(row.pair_id, (None, None)), curation) for row in pairs],
+        pairs=[
+            explain_pair(row.asDict(), languages.get(row.pair_id, (None, None)), curation, excluded.get(row.pair_id))
+            for row in pairs
+        ],
         pairs_in_all=len(pairs) if len(pairs) < config.limit else pool.count(),
         entry=None,
         text=explain_text(config.text, curation) if config.text is not None else None,
@@ -45,10 +50,11 @@ def _explain_pairs(run: Run, config: ExplainConfig, curation: Curation) -> Expla
 
 def _explain_entry(run: Run, config: ExplainConfig, curation: Curation) -> Explanation:
     entry = curation.entry_named(str(config.entry))
-    pairs = with_reason(drawn_pairs(run, curation, F.array_contains("entry_ids", entry)))
-    numbers: dict[str | None, int] = {row.reason: row["count"] for row in pairs.groupBy("reason").count().collect()}
-    curated = numbers.pop(None, 0)
-    dropped = {reason: numbers[reason] for reason in (LANGUAGE_GATE, NOT_DRAWN) if reason in numbers}
+    pairs = drawn_pairs(run, curation, F.array_contains("entry_ids", entry))
+    numbers = {row.reason or "": row["count"] for row in pairs.groupBy("reason").count().collect()}
+    curated = numbers.pop("", 0)
+    last = [reason for reason in (LANGUAGE_GATE, NOT_DRAWN) if reason in numbers]
+    dropped = {reason: numbers[reason] for reason in [*sorted(set(numbers).difference(last)), *last]}
     outcome = EntryOutcome(
         entry_text=curation.entries[entry],
         entry_id=entry,
@@ -61,12 +67,18 @@ def _explain_entry(run: Run, config: ExplainConfig, curation: Curation) -> Expla
     chosen = pairs.where(F.col("reason").isNotNull()) if config.dropped else pairs
     rows = chosen.orderBy("pair_id").limit(config.limit).collect()
     return Explanation(
-        pairs=[explain_pair(row.asDict(), (row.language, row.language_probability), curation) for row in rows],
+        pairs=[_explain_row(row, curation) for row in rows],
         pairs_in_all=outcome.pairs - curated if config.dropped else outcome.pairs,
         entry=outcome,
         text=None,
         rejected=None,
     )
+
+
+def _explain_row(row: Row, curation: Curation) -> ExplainedPair:
+    """Explains a row of `drawn_pairs`."""
+    excluded = None if row.reason in {LANGUAGE_GATE, NOT_DRAWN} else row.reason
+    return explain_pair(row.asDict(), (row.language, row.language_probability), curation, excluded)
 
 
 def _condition(config: ExplainConfig) -> Column:
@@ -80,6 +92,13 @@ def _condition(config: ExplainConfig) -> Column:
 def _languages(run: Run, condition: Column) -> dict[str, tuple[str | None, float | None]]:
     rows = run.read_buckets("matched", MATCHED).where(condition).select("pair_id", "language", "language_probability")
     return {row.pair_id: (row.language, row.language_probability) for row in rows.collect()}
+
+
+def _excluded(run: Run, condition: Column) -> dict[str, str]:
+    """Gives the reasons of those pairs that a rule excludes."""
+    if not run.state.written("excluded", 0):
+        return {}
+    return {row.pair_id: row.reason for row in run.read_buckets("excluded", EXCLUDED).where(condition).collect()}
 
 
 def _rejected(run: Run, config: ExplainConfig) -> Rejected:

@@ -1,4 +1,4 @@
-"""The matched pairs of a run with what the draw decided by, and those that it or the language filter dropped."""
+"""The matched pairs of a run with what decided on them: the rules, the language filter, the draw."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -7,27 +7,33 @@ from metaclip_spark.reports.explain.curation import Curation
 from metaclip_spark.runs.run import Run
 from metaclip_spark.steps.language_filter import passes_filter
 from metaclip_spark.steps.sample import draw_pairs
-from udfs.schemas import MATCHED
+from udfs.schemas import DRAWN, EXCLUDED, MATCHED
 
 LANGUAGE_GATE = "language_gate"
 NOT_DRAWN = "not_drawn"
 
 
 def drawn_pairs(run: Run, curation: Curation, condition: Column | None = None) -> DataFrame:
-    """Gives the matched pairs, or some of them, with keep probability and draw: null where the filter drops a pair."""
+    """Gives the matched pairs, or some of them, with what decided on each.
+
+    Returns:
+        Columns of `udfs.schemas.DRAWN`, and `reason`: why a pair is not in the curated set, as the report's funnel
+        names it, null where it is. Keep probability and draw are null where a rule or the language filter drops a pair.
+    """
     matched = run.read_buckets("matched", MATCHED)
     chosen = matched if condition is None else matched.where(condition)
-    passes = passes_filter(curation.gate.languages, curation.gate.min_language_probability)
     drawn = draw_pairs(chosen, curation.probabilities, seed=curation.seed)
-    return drawn.withColumns({name: F.when(passes, F.col(name)) for name in ("keep_probability", "draw")})
+    excluded = F.lit(None).cast("string")
+    if run.state.written("excluded", 0):
+        rules = run.read_buckets("excluded", EXCLUDED).withColumnRenamed("reason", "excluded")
+        drawn, excluded = drawn.join(rules, "pair_id", "left"), F.col("excluded")
+    passes = passes_filter(curation.gate.languages, curation.gate.min_language_probability)
+    before_draw = F.coalesce(excluded, F.when(~passes, LANGUAGE_GATE))
+    decided = {name: F.when(before_draw.isNull(), F.col(name)) for name in ("keep_probability", "draw")}
+    reason = F.coalesce(before_draw, F.when(F.col("draw") >= F.col("keep_probability"), NOT_DRAWN))
+    return drawn.withColumns({**decided, "reason": reason}).select(*DRAWN.names, "reason")
 
 
-def dropped_of(drawn: DataFrame) -> DataFrame:
-    """Keeps the pairs that are not in the curated set, with the `reason`, as the report's funnel names it."""
-    return with_reason(drawn).where(F.col("reason").isNotNull())
-
-
-def with_reason(drawn: DataFrame) -> DataFrame:
-    """Adds why a pair is not in the curated set; null where it is."""
-    reason = F.when(F.col("draw").isNull(), LANGUAGE_GATE).when(F.col("draw") >= F.col("keep_probability"), NOT_DRAWN)
-    return drawn.withColumn("reason", reason)
+def dropped_pairs(run: Run, curation: Curation) -> DataFrame:
+    """Gives the matched pairs that are not in the curated set, with the `reason`."""
+    return drawn_pairs(run, curation).where(F.col("reason").isNotNull())

@@ -4,7 +4,7 @@ from metaclip_spark.errors import counted
 from metaclip_spark.reports.explain.curation import shown
 from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN
 from metaclip_spark.reports.records import EntryOutcome, ExplainedPair, ExplainedText, Explanation, Rejected
-from udfs.schemas import PREFERENCES
+from udfs.preferences import PREFERENCES
 
 _BY = {LANGUAGE_GATE: "the language filter", NOT_DRAWN: "the draw"}
 
@@ -48,7 +48,10 @@ def _entry_lines(entry: EntryOutcome, threshold: int | str) -> list[str]:
         f"entry {shown(entry.entry_text)}: {counted(entry.pairs, 'matched pair')}",
         f"  kept             {entry.curated:,}",
     ]
-    lines += [f"  dropped          {number:,} by {_BY[reason]}" for reason, number in entry.dropped.items()]
+    lines += [
+        f"  dropped          {number:,} by {_BY.get(reason) or f'the rule {reason}'}"
+        for reason, number in entry.dropped.items()
+    ]
     return [*lines, f"  probability      {_probability(entry.entry_count, entry.entry_probability, threshold)}"]
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from metaclip_spark.reports.explain.curation import Curation, matched_entries
 from metaclip_spark.reports.explain.near_misses import near_misses
+from metaclip_spark.reports.pages.reasons import meaning_of
 from metaclip_spark.reports.records import ExplainedEntry, ExplainedPair, ExplainedText
 from udfs.balancing.draw import pair_draws
 from udfs.balancing.probability import keep_probabilities
@@ -41,12 +42,18 @@ def explain_text(text: str, curation: Curation) -> ExplainedText:
 
 
 def explain_pair(
-    pair: Mapping[str, Any], language: tuple[str | None, float | None], curation: Curation
+    pair: Mapping[str, Any],
+    language: tuple[str | None, float | None],
+    curation: Curation,
+    excluded: str | None = None,
 ) -> ExplainedPair:
-    """Explains one pair, a row of `PAIRS`, with the language and its probability that match stored."""
+    """Explains one pair, a row of `PAIRS`, with the language and its probability that match stored.
+
+    `excluded` is the reason of the rule that excludes it, None where none does.
+    """
     explained = explain_text(pair["alt_text"], curation)
     draw = float(pair_draws(pa.array([pair["pair_id"]]), curation.seed)[0])
-    stage, verdict = _verdict(explained, language, draw, curation)
+    stage, verdict = _verdict(explained, language, draw, curation, excluded)
     return ExplainedPair(
         **{name: pair[name] for name in ("pair_id", "image_url", "archive", "record_offset", *OPTIONAL_COLUMNS)},
         text=explained,
@@ -59,10 +66,16 @@ def explain_pair(
 
 
 def _verdict(
-    explained: ExplainedText, language: tuple[str | None, float | None], draw: float, curation: Curation
+    explained: ExplainedText,
+    language: tuple[str | None, float | None],
+    draw: float,
+    curation: Curation,
+    excluded: str | None,
 ) -> tuple[str, str]:
     if not explained.entries:
         return "match", "dropped by match: no metadata entry occurs in the text"
+    if excluded is not None:
+        return "exclude", f"excluded by a rule: {excluded} ({meaning_of(excluded)})"
     gate = curation.gate
     if gate.languages and (
         language[0] not in gate.languages or (language[1] or 0.0) < np.float32(gate.min_language_probability)

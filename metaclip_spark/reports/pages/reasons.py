@@ -50,6 +50,13 @@ REASONS = {
 STEP_REASONS = {
     "duplicate": "the same URL and text again",
     "no_entry": "no metadata entry in the text",
+    "preference.noai": "the page asks for no use by machine learning (noai)",
+    "preference.noimageai": "the page asks for no use of its images by machine learning (noimageai)",
+    "preference.noindex": "the page asks not to be indexed (noindex, none)",
+    "preference.noimageindex": "the page asks for its images not to be indexed (noimageindex)",
+    "preference.tdm-reservation": "the page reserves text and data mining (tdm-reservation: 1)",
+    "preference.train-ai=n": "the page asks for no training of models (Content-Usage: train-ai=n)",
+    "preference.unknown": "what the page asks for was not read",
     "language_gate": "removed by the language filter",
     "not_drawn": "thinned out by balancing",
 }

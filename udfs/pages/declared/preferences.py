@@ -1,10 +1,10 @@
-"""What a page asks of those who use it, as bits in the order of `schemas.PREFERENCES`.
+"""What a page asks of those who use it, as bits in the order of `preferences.PREFERENCES`.
 
 A header or a `<meta>` may hold several directives, in letters of any case. What it says to one agent by name is not
 heard: `somebot: noai` is no word to others.
 """
 
-from udfs.schemas import PREFERENCES
+from udfs.preferences import PREFERENCES
 
 NOAI, NOIMAGEAI, NOINDEX, NOIMAGEINDEX, TDM_RESERVATION, NO_TRAINING = (1 << bit for bit in range(len(PREFERENCES)))
 

@@ -25,9 +25,11 @@ DONE = [
     *tables("deduplicate", 5, 0, 1),
     begin("match", buckets=2),  # 8
     *tables("match", 8, 0, 1),
+    begin("exclude", buckets=2),  # 11
+    *tables("exclude", 11, 0, 1),
     *tables("count", 0, None),
     sample(OWNER, curated=at("curated-1")),
-    Finish(owner=OWNER, sample="curated-1", report="report/1"),  # 13
+    Finish(owner=OWNER, sample="curated-1", report="report/1"),  # 16
 ]
 
 
@@ -38,7 +40,7 @@ def steps_of(state):
 def test_a_whole_run_counts():
     state = state_after(*DONE)
     assert steps_of(state) == set(STEPS)
-    assert (state.finished, state.finish_number) == (DONE[-1], 13)
+    assert (state.finished, state.finish_number) == (DONE[-1], 16)
     assert state.written("match", 1) == at("match/1")
     assert state.written("match") is None
     assert state.written("curated") == at("curated-1")
@@ -62,7 +64,7 @@ def test_a_bucket_of_an_earlier_round_never_counts_again():
     state = state_after(*DONE, begin("match"), late)
     assert "match" not in steps_of(state)
     assert "match/late" in state.named - state.counting_folders()
-    assert state_after(*DONE, begin("match"), late, table(OWNER, "match", 0, 14, match=at("m"))).written(
+    assert state_after(*DONE, begin("match"), late, table(OWNER, "match", 0, 17, match=at("m"))).written(
         "match", 0
     ) == at("m")
 
@@ -103,8 +105,8 @@ def test_an_import_counts_in_place_of_what_was_there():
     assert list(state.waves) == [wave_folder("00000-bb")]
     assert steps_of(state) == {"match"}
     # Its buckets are of its own round, and a bucket of that round may be made later.
-    assert state.begins["match"][0] == 14
-    later = table(OWNER, "match", 1, 14, match=at("later"))
+    assert state.begins["match"][0] == 17
+    later = table(OWNER, "match", 1, 17, match=at("later"))
     assert state_after(*DONE, told, later).written("match", 1) == at("later")
 
 
@@ -117,13 +119,13 @@ def test_several_samples_are_kept_where_asked_for_and_one_counts():
 
 def test_who_has_lost_the_folder_says_nothing_that_counts():
     state = state_after(*DONE)
-    state.take(14, opened("second"))
-    for number, late in enumerate((Reset(owner=OWNER), End(owner=OWNER), begin("match")), start=15):
+    state.take(17, opened("second"))
+    for number, late in enumerate((Reset(owner=OWNER), End(owner=OWNER), begin("match")), start=18):
         state.take(number, late)
     assert steps_of(state) == set(STEPS)
     assert not state.ended
-    assert state.number == 17
-    state.take(18, End(owner="second"))
+    assert state.number == 20
+    state.take(21, End(owner="second"))
     assert state.ended
     assert state.finished
 

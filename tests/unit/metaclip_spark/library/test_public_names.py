@@ -18,6 +18,7 @@ NAMES = [
     "CurationError",
     "Damage",
     "EntryCounts",
+    "ExcludeConfig",
     "ExpectedSize",
     "Explanation",
     "ExtractConfig",

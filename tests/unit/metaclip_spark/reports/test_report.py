@@ -19,7 +19,7 @@ from metaclip_spark.config.curation import LanguageConfig
 from metaclip_spark.config.requirements import QUANTITIES
 from metaclip_spark.reports.checks import quantities_of
 from metaclip_spark.reports.explain.curation import Curation, read_curation
-from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_of
+from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_pairs
 from metaclip_spark.reports.explain.lines import explain_lines
 from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
 from metaclip_spark.reports.pages.reasons import meaning_of
@@ -342,7 +342,8 @@ def test_the_pairs_of_an_entry_are_shown_with_what_became_of_them(output, tables
 def test_what_was_dropped_has_the_reasons_of_the_funnel(output, report):
     run = open_run(str(output))
     drawn = drawn_pairs(run, read_curation(run))
-    reasons = {row.reason: row["count"] for row in dropped_of(drawn).groupBy("reason").count().collect()}
+    dropped = dropped_pairs(run, read_curation(run))
+    reasons = {row.reason: row["count"] for row in dropped.groupBy("reason").count().collect()}
     funnel = {line["out"]: line for line in report["funnel"]}
     assert reasons == funnel["counted"]["reasons"] | funnel["curated"]["reasons"]
     assert drawn.where("draw IS NULL").count() == reasons["language_gate"] > 0

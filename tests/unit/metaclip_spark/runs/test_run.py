@@ -18,8 +18,8 @@ from metaclip_spark.pipeline import run_extract
 from metaclip_spark.runs.layout import RUN, TABLES, mark_as_run, place_of, wave_place
 from metaclip_spark.runs.open import begin_run, continue_run, read_log
 from metaclip_spark.runs.records import CountNumbers, CountSettings, Gate, NoSettings
-from metaclip_spark.runs.run import Attempt, Run
-from metaclip_spark.runs.step import COUNT, MATCH, SAMPLE, STEPS
+from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.step import COUNT, MATCH, SAMPLE, STEPS, Attempt
 from metaclip_spark.stores.storage import Storage
 from tests.support.changes import before_each_change
 from tests.support.runs import Kill, archive_summary, begin, manifest, take_folder, wave

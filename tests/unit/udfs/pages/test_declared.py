@@ -10,7 +10,7 @@ from udfs.pages.declared.language import pack_language, page_language, unpack_la
 from udfs.pages.declared.preferences import header_preferences, meta_preferences
 from udfs.pages.image_table import Declared
 from udfs.pages.wat import read_wat_record
-from udfs.schemas import PREFERENCES
+from udfs.preferences import PREFERENCES
 
 IMAGE = b"<img src=/a.jpg alt='a dog'>"
 

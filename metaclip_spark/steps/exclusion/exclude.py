@@ -1,0 +1,30 @@
+"""The exclude step: of each matched pair, the first reason by which a rule excludes it."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from metaclip_spark.config.exclusion import ExcludeConfig
+from metaclip_spark.steps.exclusion.preferences import preference_reason
+from metaclip_spark.steps.schemas import require_columns
+from udfs.schemas import MATCHED
+
+REASON = "reason"
+"""The column with the reason, null for eligible pairs."""
+
+
+def exclude_pairs(matched: DataFrame, config: ExcludeConfig) -> DataFrame:
+    """Adds to each matched pair the first reason by which a rule excludes it.
+
+    Args:
+        matched: Columns of `udfs.schemas.MATCHED`.
+        config: The rules.
+
+    Returns:
+        Columns of `udfs.schemas.ELIGIBLE`, and `reason`, null for eligible pairs.
+
+    Raises:
+        SchemaMismatchError: If `matched` lacks a column.
+    """
+    pairs = require_columns(matched, MATCHED).withColumn("first_keep_probability", F.lit(None).cast("double"))
+    drop_unknown = config.unknown_preferences == "drop"
+    return pairs.withColumn(REASON, preference_reason(config.respect_preferences, drop_unknown=drop_unknown))

@@ -1,0 +1,156 @@
+"""The exclude step in a run: which pairs are counted and drawn, and what the run and its report say of the others."""
+
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from metaclip_spark import open_run
+from metaclip_spark.stores.storage import Storage
+from tests.support.jobs import call, content, manifest_of, report_of, rows, run_json, state_of
+from udfs.preferences import PREFERENCES
+
+TEXTS = ("a dog", "a cat", "a dog and a cat", "a house", "nothing of these")
+ENTRIES = ("dog", "cat", "house")
+FEW = '["dog", "cat", "house"]'
+pytestmark = pytest.mark.usefixtures("spark")
+
+
+def pool_rows(preferences=range(64)):
+    """Makes pairs whose pages ask for each combination of preferences."""
+    return [
+        {"url": f"https://example.org/{number}.jpg", "text": f"{TEXTS[number % 5]} {number}", "page_preferences": bits}
+        for number, bits in enumerate(preferences)
+    ]
+
+
+def write_pool(folder, content):
+    schema = pa.schema([("url", pa.string()), ("text", pa.string()), ("page_preferences", pa.int32())])
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist(content, schema), folder / "0.parquet")
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    """What all runs of these tests share: a pool with declared preferences, and a short list."""
+    folder = tmp_path_factory.mktemp("exclusion")
+    write_pool(folder / "in", pool_rows())
+    (folder / "few.json").write_text(FEW)
+    return ("--pool", folder / "in", "--metadata", folder / "few.json", "--threshold-t", 3, "--buckets", 4)
+
+
+@pytest.fixture(scope="module")
+def plain(options, tmp_path_factory):
+    output = tmp_path_factory.mktemp("plain") / "run"
+    assert call("curate", *options, "--output", output) == 0
+    return output
+
+
+RESPECTED = ("tdm-reservation", "noai")
+RULE = ("--respect-preferences", ",".join(RESPECTED))
+
+
+@pytest.fixture(scope="module")
+def ruled(options, tmp_path_factory):
+    output = tmp_path_factory.mktemp("ruled") / "run"
+    assert call("curate", *options, *RULE, "--output", output) == 0
+    return output
+
+
+def expected_reason(bits, respected):
+    """Gives the reason of a pair, from the description alone."""
+    named = [name for place, name in enumerate(PREFERENCES) if bits >> place & 1 and name in respected]
+    return f"preference.{named[0]}" if named else None
+
+
+def test_pairs_leave_for_the_first_preference_that_their_pages_declare(plain, ruled):
+    output = ruled
+    matched = {row["pair_id"]: expected_reason(row["page_preferences"], RESPECTED) for row in rows(plain, "matched")}
+    reasons = {pair_id: reason for pair_id, reason in matched.items() if reason}
+    assert {row["pair_id"]: row["reason"] for row in rows(output, "excluded")} == reasons
+    assert {row["pair_id"] for row in rows(output, "eligible")} == matched.keys() - reasons.keys()
+    assert {row["first_keep_probability"] for row in rows(output, "eligible")} == {None}
+    counted = {row["entry_text"]: row["entry_count"] for row in rows(output, "entry_counts")}
+    texts = [row["alt_text"] for row in rows(output, "eligible")]
+    assert counted == {entry: sum(entry in text.split() for text in texts) for entry in ENTRIES}
+    line = next(line for line in report_of(output)["funnel"] if line["out"] == "eligible")
+    assert line["in_number"] == line["out_number"] + sum(line["reasons"].values()) == len(matched)
+    assert set(line["reasons"]) == {"preference.noai", "preference.tdm-reservation"}
+    dropped = {row.pair_id: row.reason for row in open_run(str(output)).dropped.collect()}
+    assert reasons.items() <= dropped.items()
+    assert dropped.keys() | {row["pair_id"] for row in rows(output, "curated")} == matched.keys()
+
+
+def test_without_a_rule_there_is_no_step_and_no_table(plain):
+    state = state_of(plain)
+    assert "exclude" not in state.begins
+    assert "exclude" not in run_json(plain)["steps"]
+    assert not (plain / "eligible").exists()
+    assert state.tables["count", None].manifest["input"] == run_json(plain)["steps"]["match"]["digest"]
+
+
+def test_rules_that_are_taken_back_leave_what_there_was_without_them(options, plain, ruled, tmp_path):
+    output = shutil.copytree(ruled, tmp_path / "run")
+    assert call("curate", *options, "--resume", "--output", output) == 0
+    assert rows(output, "curated") == rows(plain, "curated")
+    assert rows(output, "eligible") == []
+    assert manifest_of(output, "exclude", 0)["numbers"]["reasons"] == {}
+    assert "eligible" not in {line["out"] for line in report_of(output)["funnel"]}
+
+
+def test_the_steps_one_by_one_give_what_curate_gives(options, plain, ruled, tmp_path):
+    output = shutil.copytree(plain, tmp_path / "run")
+    metadata, sample = options[2:4], options[4:6]
+    assert call("exclude_pairs", *RULE, "--output", output) == 0
+    assert call("count_entries", *metadata, "--output", output) == 0
+    assert call("sample_pairs", *sample, "--resume", "--output", output) == 0
+    assert call("report_curation", "--output", output) == 0
+    assert content(output) == content(ruled)
+    assert run_json(output)["steps"]["sample"]["digest"] == run_json(ruled)["steps"]["sample"]["digest"]
+
+
+def test_explain_says_which_rule_excludes_a_pair(ruled, capsys):
+    pair = next(row for row in rows(ruled, "excluded") if row["reason"] == "preference.noai")["pair_id"]
+    capsys.readouterr()
+    assert call("explain_pair", "--run", ruled, "--pair-id", pair) == 0
+    told = capsys.readouterr().out
+    assert "excluded by a rule: preference.noai (the page asks for no use by machine learning (noai))" in told
+    assert call("explain_pair", "--run", ruled, "--entry", "dog", "--dropped") == 0
+    assert "by the rule preference.noai" in capsys.readouterr().out
+
+
+def test_preferences_that_were_not_read_want_a_decision(tmp_path, capsys):
+    write_pool(tmp_path / "in", pool_rows([None, 0, 1, None, 0]))
+    (tmp_path / "few.json").write_text(FEW)
+    inputs = ("--pool", tmp_path / "in", "--metadata", tmp_path / "few.json", "--threshold-t", 3)
+    options = (*inputs, "--output", tmp_path / "run", "--respect-preferences", "noai")
+    assert call("curate", *options) == 2
+    told = capsys.readouterr().err
+    assert f"error: --respect-preferences: 2 matched pairs of {tmp_path}/run came from where" in told
+    assert told.endswith("say by --unknown-preferences whether to keep or drop them\n")
+    assert "exclude" not in state_of(tmp_path / "run").begins
+    assert call("curate", *options, "--resume", "--unknown-preferences", "keep") == 0
+    assert [row["reason"] for row in rows(tmp_path / "run", "excluded")] == ["preference.noai"]
+    assert call("curate", *options, "--resume", "--unknown-preferences", "drop") == 0
+    reasons = sorted(row["reason"] for row in rows(tmp_path / "run", "excluded"))
+    assert reasons == ["preference.noai", "preference.unknown", "preference.unknown"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (
+            ("--respect-preferences", "noia"),
+            "--respect-preferences noia: there is no such preference; did you mean noai?",
+        ),
+        (("--respect-preferences", ","), "--respect-preferences names none: give some of noai,noimageai,"),
+        (("--unknown-preferences", "keep"), "--unknown-preferences needs --respect-preferences"),
+        (("--respect-preferences", "noai", "--unknown-preferences", "maybe"), "it must be one of keep, drop"),
+    ],
+)
+def test_wrong_options_are_one_line(plain, wrong, told, capsys):
+    assert call("exclude_pairs", "--output", plain, *wrong) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert told in lines[-1]
+    assert Storage(str(plain)).names("eligible") == []
