@@ -7,39 +7,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.arrow import arrow_numbers, string_bytes
+from udfs.arrow import arrow_numbers
 from udfs.exclusion.digest_table import DigestTable, open_tables
-from udfs.exclusion.key_kernel import DOMAINS, PREFIXES, WHOLE, Marks
-from udfs.exclusion.url_key import Keys, null_marks, url_keys
-
-KINDS = ("pair", "url", "prefix", "image_domain", "page_domain", "page", "text", "image")
-"""What a list may name, in the order in which the first reason counts."""
-
-PAGE_KINDS = ("page_domain", "page")
-
-COLUMNS = {
-    "pair": "pair_id",
-    "url": "image_url",
-    "prefix": "image_url",
-    "image_domain": "image_url",
-    "page_domain": "page_url",
-    "page": "page_url",
-    "text": "alt_text",
-    "image": "image_hash",
-}
-"""Kind -> the column that it is compared with."""
+from udfs.exclusion.key_arrays import Keys, text_keys, url_keys
+from udfs.exclusion.key_kernel import DOMAINS, PREFIXES, WHOLE, Marks, find_listed
+from udfs.exclusion.kinds import COLUMNS, KINDS, PAGE_KINDS, REASONS
 
 _PARTS = {"prefix": PREFIXES, "image_domain": DOMAINS, "page_domain": DOMAINS}
 
+_KEYS = {"image_url": url_keys, "page_url": url_keys}
+"""What gives the keys of a column that has others than its values."""
+
 _opened: dict[str, dict[str, DigestTable]] = {}
-
-
-def reason_of(kind: str) -> str:
-    """Names the reason that a pair is listed."""
-    return f"removed.{kind}"
-
-
-REASONS = tuple(map(reason_of, KINDS))
 
 
 def open_lists(path: str, digest: str) -> dict[str, DigestTable]:
@@ -72,7 +51,7 @@ def listed_reasons(columns: Mapping[str, pa.Array], tables: Mapping[str, DigestT
         if kind in tables and tables[kind].size:
             column = COLUMNS[kind]
             if column not in keys:
-                keys[column] = _keys(columns[column], is_url=column.endswith("_url"))
+                keys[column] = _KEYS.get(column, text_keys)(columns[column])
             first[_is_listed(keys[column], tables[kind], kind) & (first == len(KINDS))] = place
     return _named(first)
 
@@ -97,19 +76,10 @@ def page_occurrences(batches: Iterator[pa.RecordBatch], tables: Mapping[str, Dig
             yield found
 
 
-def _keys(values: pa.Array, *, is_url: bool) -> Keys:
-    if is_url:
-        return url_keys(values)
-    data, offsets = string_bytes(values)
-    begins = offsets[:-1].copy()
-    if values.null_count:
-        begins[null_marks(values)] = -1
-    return Keys(np.frombuffer(data, np.uint8), begins, offsets[1:], begins)
-
-
 def _is_listed(keys: Keys, table: DigestTable, kind: str) -> Marks:
     what = _PARTS.get(kind, WHOLE)
-    return table.contains(keys.data, (keys.begins, keys.host_ends if what == DOMAINS else keys.ends), what)
+    spans = keys.begins, keys.host_ends if what == DOMAINS else keys.ends
+    return find_listed(keys.data, spans, what, table.starts, table.digests, table.shift)
 
 
 def _named(places: npt.NDArray[np.int8]) -> pa.Array:

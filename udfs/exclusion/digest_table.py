@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from udfs.exclusion.key_kernel import WHOLE, Bytes, Digests, Marks, Numbers, Words, find_listed
+Digests = npt.NDArray[np.uint64]
 
 DIGEST_BYTES = 16
 """So much of a SHA-256 digest is kept: no two of 2 * 10^8 values are alike by chance, nor can anyone make two so."""
@@ -39,7 +39,7 @@ class DigestTable:
     digests: Digests
     """uint64[2 n]: the first 16 bytes of each as two numbers, the first byte being the highest."""
 
-    starts: Words
+    starts: npt.NDArray[np.uint32]
     """uint32[2^k + 1]: where those begin whose first k bits are a number."""
 
     @property
@@ -47,10 +47,10 @@ class DigestTable:
         """The number of digests."""
         return self.digests.size // 2
 
-    def contains(self, data: Bytes, spans: tuple[Numbers, Numbers], what: int = WHOLE) -> Marks:
-        """Tells of n keys, from `begin` to `end` in `data`, which the table has; see `key_kernel.find_listed`."""
-        shift = _WORD_BITS - ((self.starts.size - 1).bit_length() - 1)
-        return find_listed(data, spans, what, self.starts, self.digests, shift)
+    @property
+    def shift(self) -> int:
+        """How far the first number of a digest is shifted to the right to become its place in `starts`."""
+        return _WORD_BITS + 1 - (self.starts.size - 1).bit_length()
 
 
 def short_digest(key: str) -> bytes:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from llvmlite import ir
 
 from udfs.compilation import kernel, part_of_kernel
+from udfs.exclusion.url_key import LONGEST_HOST
 from udfs.numba_intrinsics import array_address, instruction, types
 
 Bytes = npt.NDArray[np.uint8]
@@ -17,9 +18,6 @@ Numbers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint32]
 Digests = npt.NDArray[np.uint64]
 Marks = npt.NDArray[np.bool_]
-
-LONGEST_HOST = 253
-"""Characters of the longest name in the domain name system."""
 
 WHOLE, PREFIXES, DOMAINS = range(3)
 """What of a key is looked up: all of it, each part up to a slash, its host and the domains above that."""
@@ -54,6 +52,7 @@ _START = np.array([_root_fraction(prime, 2) for prime in _first_primes(_STATE_WO
 _CONSTANTS = [_root_fraction(prime, 3) for prime in _first_primes(_ROUNDS)]
 
 _OTHER, _PLAIN, _DOT, _PERCENT, _MARK, _SLASH, _COLON = range(7)
+"""What ends a host stands last."""
 
 
 def _classes(plain: bytes, special: dict[bytes, int]) -> Bytes:
@@ -271,7 +270,7 @@ def _host_end(data: Bytes, begin: int, end: int) -> int:
     """Finds the slash or colon behind a host; -1 where there is none, or the host is not as keys have it."""
     for place in range(begin, end):
         kind = _HOST_CLASSES[data[place]]
-        if kind == _SLASH or kind == _COLON:
+        if kind >= _SLASH:
             return place if place > begin and data[place - 1] != ord(".") and place - begin <= LONGEST_HOST else -1
         if kind == _OTHER:
             return -1

@@ -8,12 +8,11 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import idna
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
-from udfs.arrow import replace_lone_surrogates, string_bytes
-from udfs.exclusion.key_kernel import LONGEST_HOST, Bytes, Numbers, plain_keys
+from udfs.arrow import replace_lone_surrogates
+
+LONGEST_HOST = 253
+"""Characters of the longest name in the domain name system."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "": None}
 """The schemes that a URL may have, and the port that each of them means; a URL that begins with `//` has none."""
@@ -31,22 +30,6 @@ class UrlKey(NamedTuple):
 
     text: str
     host_length: int
-
-
-class Keys(NamedTuple):
-    """The keys of n URLs.
-
-    Attributes:
-        data: uint8[m], bytes that the keys are parts of.
-        begins: int64[n], where each key begins, -1 where the URL is null.
-        ends: int64[n], where each key ends.
-        host_ends: int64[n], where the host at its beginning ends: where it begins, if it has none.
-    """
-
-    data: Bytes
-    begins: Numbers
-    ends: Numbers
-    host_ends: Numbers
 
 
 def url_key(url: str) -> UrlKey:
@@ -80,34 +63,6 @@ def domain_key(domain: str) -> str | None:
     # A character may be mapped to one that ends a host.
     is_domain = not (_NOT_IN_A_DOMAIN.search(domain) or _NOT_IN_A_DOMAIN.search(host))
     return host if is_domain and len(host) <= LONGEST_HOST and "" not in host.split(".") else None
-
-
-def url_keys(urls: pa.Array) -> Keys:
-    """Gives the keys of n URLs, without a Python object for each that is its own key but for scheme and fragment."""
-    data, offsets = string_bytes(urls)
-    content = np.frombuffer(data, np.uint8)
-    begins, ends, host_ends = plain_keys(content, offsets)
-    if urls.null_count:
-        begins[null_marks(urls)] = -1
-        ends[begins < 0] = 0
-    others = np.flatnonzero(ends < 0)
-    if not others.size:
-        return Keys(content, begins, ends, host_ends)
-    keys = [url_key(bytes(data[offsets[row] : offsets[row + 1]]).decode("utf-8", "replace")) for row in others.tolist()]
-    encoded = [key.text.encode() for key in keys]
-    added_ends = content.size + np.cumsum([len(key) for key in encoded], dtype=np.int64)
-    begins[others] = added_ends - [len(key) for key in encoded]
-    ends[others] = added_ends
-    # A key's host is ASCII.
-    host_lengths = np.array([key.host_length for key in keys], np.int64)
-    host_ends[others] = begins[others] + np.where(host_lengths <= LONGEST_HOST, host_lengths, 0)
-    return Keys(np.concatenate([content, np.frombuffer(b"".join(encoded), np.uint8)]), begins, ends, host_ends)
-
-
-def null_marks(values: pa.Array) -> npt.NDArray[np.bool_]:
-    """Tells of n values, of which at least one is null, which are."""
-    bits = np.unpackbits(np.frombuffer(values.buffers()[0], np.uint8), bitorder="little")
-    return bits[values.offset : values.offset + len(values)] == 0
 
 
 def _host(parts: SplitResult) -> str:
