@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from metaclip_spark.errors import InputError, brief, counted, said_of
 from metaclip_spark.inputs.files import resolve_files
 from metaclip_spark.inputs.list_files import HASH_PREFIX, Listed, read_listed
+from metaclip_spark.inputs.public_suffixes import is_public_suffix
 from udfs.arrow import replace_lone_surrogates
 from udfs.exclusion.digest_table import DIGEST_BYTES, DigestTable, content_digest, make_table, short_digest
 from udfs.exclusion.kinds import KINDS
@@ -169,8 +170,6 @@ def _key(reading: _Reading, value: str, where: str) -> str | None:
 
 
 def _check_suffix(domain: str, where: str) -> None:
-    from metaclip_spark.inputs.public_suffixes import is_public_suffix
-
     if is_public_suffix(domain):
         raise InputError(
             f"{where}: {domain} is a public suffix, below which anyone can register a name: name the domains that are "

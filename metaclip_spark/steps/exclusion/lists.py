@@ -10,13 +10,13 @@ from threading import Lock
 
 import pyarrow as pa
 from pyspark import SparkFiles
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from metaclip_spark.steps.arrow_udf import make_arrow_udf
 from udfs.exclusion.digest_table import DigestTable, content_digest, write_tables
-from udfs.exclusion.kinds import COLUMNS, REASONS
+from udfs.exclusion.kinds import COLUMNS, PAGE_KINDS, REASONS, reason_of
 
 _LISTED = StructType([StructField("pair_id", StringType()), StructField("reason", StringType())])
 
@@ -107,8 +107,9 @@ def pairs_of_pages(extracted: DataFrame, lists: SharedLists) -> DataFrame:
         return page_occurrences(iter(batches), open_lists(SparkFiles.get(file_name), digest))
 
     found = extracted.select("pair_id", "page_url").where(F.col("page_url").isNotNull()).mapInArrow(find, _LISTED)
-    first = F.array_min(F.collect_set(_rank(F.col("reason"))))
-    return found.groupBy("pair_id").agg(_reason_at(first).alias("reason"))
+    domain, page = map(reason_of, PAGE_KINDS)
+    is_domain = F.max(F.col("reason") == domain)
+    return found.groupBy("pair_id").agg(F.when(is_domain, domain).otherwise(page).alias("reason"))
 
 
 _ARGUMENTS = ("pair_id", "image_url", "page_url", "alt_text", "image_hash")
@@ -148,16 +149,6 @@ def _with_reason(matched: DataFrame, lists: SharedLists, columns: list[str]) -> 
 def _first_of_both(listed: DataFrame, listed_pages: DataFrame) -> DataFrame:
     """Puts the reasons of all occurrences of a pair beside its own; the first in the order of `REASONS` counts."""
     of_pages = listed_pages.withColumnRenamed("reason", "page_reason")
-    # `least` passes over nulls.
-    first = _reason_at(F.least(_rank(F.col("reason")), _rank(F.col("page_reason"))))
-    both = listed.join(of_pages, "pair_id", "left").withColumn("reason", first)
-    return both.select(*listed.columns)
-
-
-def _rank(reason: Column) -> Column:
-    """Gives a reason's place from 1; null for none."""
-    return F.array_position(F.array(*map(F.lit, REASONS)), reason)
-
-
-def _reason_at(rank: Column) -> Column:
-    return F.element_at(F.array(*map(F.lit, REASONS)), rank.cast("int"))
+    has = [(F.col("reason") == reason) | (F.col("page_reason") == reason) for reason in REASONS]
+    first = F.coalesce(*(F.when(condition, reason) for condition, reason in zip(has, REASONS, strict=True)))
+    return listed.join(of_pages, "pair_id", "left").withColumn("reason", first).select(*listed.columns)
