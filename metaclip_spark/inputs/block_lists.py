@@ -1,0 +1,217 @@
+"""Block lists that a user names, as tables of digests."""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from metaclip_spark.errors import InputError, brief, counted, said_of
+from metaclip_spark.inputs.files import resolve_files
+from metaclip_spark.inputs.list_files import HASH_PREFIX, Listed, read_listed
+from metaclip_spark.inputs.public_suffixes import is_public_suffix
+from udfs.arrow import replace_lone_surrogates
+from udfs.exclusion.digest_table import DIGEST_BYTES, DigestTable, content_digest, make_table, short_digest
+from udfs.exclusion.kinds import KINDS
+from udfs.exclusion.url_key import domain_key, url_key
+from udfs.sources import DEFAULT_OPTIONS, FetchOptions
+from udfs.sources.credentials import without_credentials
+
+MOST_VALUES = 2 * 10**8
+"""Values of one list: so many are 3.2 GB in memory."""
+
+SHOWN_VALUES = 5
+
+DOMAIN_KINDS = ("image_domain", "page_domain")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HEXADECIMAL = re.compile("[0-9a-f]+")
+_HASH_DIGITS = {"pair": (32,), "image": (32, 64, 128)}
+"""Digits of the names of pairs, and of the hashes of images: MD5, SHA-256 or SHA-512."""
+
+_SHA256_DIGITS = 64
+
+_NO_VALUE = {
+    "url": "is no URL with http or https and a host",
+    "page": "is no URL with http or https and a host",
+    "prefix": "is no URL with http or https and a host that ends with a slash",
+    "image_domain": "is no domain",
+    "page_domain": "is no domain",
+    "text": "is empty",
+}
+"""By kind, what is wrong with a value that has no key."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BlockList:
+    """A list that was read."""
+
+    kind: str
+    """One of `udfs.exclusion.kinds.KINDS`."""
+
+    table: DigestTable
+    """What is listed, each value once."""
+
+    unusable: int = 0
+    """Values that were left out, since they can be no value of this kind."""
+
+
+@dataclass
+class _Reading:
+    """What was read of a list so far."""
+
+    kind: str
+    allow_public_suffix: bool
+    digests: bytearray = field(default_factory=bytearray)
+    unusable: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def usable(self) -> int:
+        """Values with a key."""
+        return len(self.digests) // DIGEST_BYTES
+
+
+def read_block_list(
+    option: str,
+    kind: str,
+    named: Sequence[str],
+    *,
+    options: FetchOptions = DEFAULT_OPTIONS,
+    allow_public_suffix: bool = False,
+) -> BlockList:
+    """Reads a block list. What is strange in it is told by a warning.
+
+    Args:
+        option: The option that names it, for messages.
+        kind: One of `udfs.exclusion.kinds.KINDS`.
+        named: Files, globs, folders or URLs.
+        options: How remote stores are reached.
+        allow_public_suffix: Whether a domain may be one like co.uk, below which anyone can register a name.
+
+    Raises:
+        InputError: If a file is missing or damaged; if a hash has the wrong length, a row other columns or a domain is
+            a public suffix; if more than half of the values cannot be used, or there are more than `MOST_VALUES`.
+    """
+    with said_of(option):
+        # Files of one name in several folders are several files: a list has no names in the results.
+        paths = list(dict.fromkeys(path for item in named for _, path in resolve_files([item], options)))
+        reading = _Reading(kind, allow_public_suffix)
+        for path in paths:
+            shown = without_credentials(path)
+            for listed in read_listed(path, options, is_domains=kind in DOMAIN_KINDS):
+                _add(reading, listed, shown)
+        _check(reading, ", ".join(without_credentials(item) for item in named), option)
+    return BlockList(kind, make_table(reading.digests), reading.unusable)
+
+
+def tables_of(lists: Sequence[BlockList]) -> dict[str, DigestTable]:
+    """Gives the tables of lists by kind, in the order of `KINDS`; of lists of one kind, one table of all values."""
+    tables: dict[str, DigestTable] = {}
+    for kind in KINDS:
+        of_kind = [each.table for each in lists if each.kind == kind]
+        if len(of_kind) == 1:
+            tables[kind] = of_kind[0]
+        elif of_kind:
+            tables[kind] = make_table(b"".join(table.digests.astype(">u8").tobytes() for table in of_kind))
+    return tables
+
+
+def digest_of(tables: Mapping[str, DigestTable]) -> str:
+    """Gives a digest of what is listed, whatever files it stood in and in whatever order."""
+    return content_digest(tables)
+
+
+def _add(reading: _Reading, listed: Listed, shown: str) -> None:
+    """Adds a value to what was read.
+
+    Raises:
+        InputError: If it must be corrected.
+    """
+    where = f"{shown}, line {listed.line:,}"
+    if reading.usable == MOST_VALUES:
+        raise InputError(f"{where}: more than {MOST_VALUES:,} values: the greatest list has so many; shorten it")
+    problem = listed.problem
+    if not problem and listed.value.startswith(HASH_PREFIX):
+        reading.digests += _digest_of_hash(listed.value.removeprefix(HASH_PREFIX), where)
+        return
+    if not problem and reading.kind != "text" and _CONTROL.search(listed.value):
+        problem = "holds a control character"
+    if not problem:
+        key = _key(reading, listed.value, where)
+        if key is not None:
+            reading.digests += short_digest(key)
+            return
+        problem = _NO_VALUE[reading.kind]
+    reading.unusable += 1
+    if len(reading.examples) < SHOWN_VALUES:
+        reading.examples.append(f"line {listed.line:,} of {shown} {problem}: {brief(listed.value)}")
+
+
+def _key(reading: _Reading, value: str, where: str) -> str | None:
+    """Gives the key of a value; None where it has none.
+
+    Raises:
+        InputError: If it is a hash of the wrong length, or a public suffix.
+    """
+    if reading.kind in _HASH_DIGITS:
+        return _checked_hash(value, _HASH_DIGITS[reading.kind], where)
+    if reading.kind in DOMAIN_KINDS:
+        domain = domain_key(value)
+        if domain is not None and not reading.allow_public_suffix:
+            _check_suffix(domain, where)
+        return domain
+    if reading.kind == "text":
+        return replace_lone_surrogates(value) or None
+    key = url_key(value)
+    is_usable = key.host_length and (reading.kind != "prefix" or key.text.endswith("/"))
+    return key.text if is_usable else None
+
+
+def _check_suffix(domain: str, where: str) -> None:
+    if is_public_suffix(domain):
+        raise InputError(
+            f"{where}: {domain} is a public suffix, below which anyone can register a name: name the domains that are "
+            "meant, or add --allow-public-suffix"
+        )
+
+
+def _digest_of_hash(text: str, where: str) -> bytes:
+    return bytes.fromhex(_checked_hash(text, (_SHA256_DIGITS,), where))[:DIGEST_BYTES]
+
+
+def _checked_hash(text: str, lengths: tuple[int, ...], where: str) -> str:
+    """Gives a hash in lower case.
+
+    Raises:
+        InputError: If it is none, or has another length.
+    """
+    digits = text.strip().lower()
+    if len(digits) not in lengths or not _HEXADECIMAL.fullmatch(digits):
+        wanted = " or ".join(map(str, lengths))
+        raise InputError(f"{where}: {brief(text)} is no hash of {wanted} hexadecimal digits: correct the line")
+    return digits
+
+
+def _check(reading: _Reading, shown: str, option: str) -> None:
+    """Tells what is strange in a list.
+
+    Raises:
+        InputError: If more than half of its values cannot be used.
+    """
+    total = reading.usable + reading.unusable
+    examples = "; ".join(reading.examples)
+    if not total:
+        log.warning(f"{option} {shown} is empty: it excludes nothing")
+    elif not reading.usable:
+        raise InputError(f"{shown}: none of {counted(total, 'value')} can be used: {examples}")
+    elif reading.unusable > reading.usable:
+        raise InputError(
+            f"{shown}: {reading.unusable:,} of {counted(total, 'value')}, more than half, cannot be used: {examples}"
+        )
+    elif reading.unusable:
+        log.warning(
+            f"{option} {shown}: {reading.unusable:,} of {counted(total, 'value')} cannot be used, and are left out: "
+            f"{examples}"
+        )

@@ -1,0 +1,154 @@
+"""Block lists on the executors: one file of digests, which the Python workers map into memory; no join of lists."""
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import pyarrow as pa
+from pyspark import SparkFiles
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from metaclip_spark.steps.arrow_udf import make_arrow_udf
+from udfs.exclusion.digest_table import DigestTable, content_digest, write_tables
+from udfs.exclusion.kinds import COLUMNS, PAGE_KINDS, REASONS, reason_of
+
+_LISTED = StructType([StructField("pair_id", StringType()), StructField("reason", StringType())])
+
+
+@dataclass(frozen=True)
+class SharedLists:
+    """Block lists that each executor has as a file."""
+
+    kinds: tuple[str, ...]
+    """The kinds that something is listed of, in the order in which reasons count."""
+
+    file_name: str
+    """Its name for `SparkFiles.get`."""
+
+    digest: str
+    """Digest of what is listed, which workers compare with the one in the file."""
+
+
+_shared: dict[tuple[str, str], SharedLists] = {}
+_one_at_a_time = Lock()
+
+
+def share_lists(spark: SparkSession, tables: Mapping[str, DigestTable]) -> SharedLists:
+    """Sends block lists to the executors, once per Spark application.
+
+    Args:
+        spark: The session.
+        tables: Kind -> what is listed, in the order of `udfs.exclusion.kinds.KINDS`.
+
+    Returns:
+        The file; the same one for the same lists, so that calling again costs nothing.
+    """
+    digest = content_digest(tables)
+    key = (str(spark.sparkContext.applicationId), digest)
+    with _one_at_a_time:
+        if key not in _shared:
+            listed = {kind: table for kind, table in tables.items() if table.size}
+            folder = Path(tempfile.mkdtemp(prefix="metaclip-spark-"))
+            # Executors fetch the file from the driver for as long as the session lives.
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            path = folder / f"block-lists-{digest[:16]}"
+            write_tables(listed, digest, str(path))
+            spark.sparkContext.addFile(str(path))
+            _shared[key] = SharedLists(tuple(listed), path.name, digest)
+        return _shared[key]
+
+
+def list_reason(matched: DataFrame, lists: SharedLists, listed_pages: DataFrame | None = None) -> DataFrame:
+    """Adds the first reason for which each pair is listed.
+
+    Args:
+        matched: Columns of `udfs.schemas.MATCHED`; for lists of images a column `image_hash`, too.
+        lists: The lists.
+        listed_pages: What `pairs_of_pages` gives, where rules of pages act on any raw occurrence of a pair; without it
+            they act on the occurrence that was kept.
+
+    Returns:
+        The same rows, with a column `reason`: one of `udfs.exclusion.kinds.REASONS`, or null.
+    """
+    wanted = {COLUMNS[kind] for kind in lists.kinds}
+    if not wanted:
+        return matched.withColumn("reason", F.lit(None).cast(StringType()))
+    find = make_arrow_udf(_reasons(lists), StringType())
+    if find is None:
+        listed = _with_reason(matched, lists, sorted(wanted))
+    else:
+        nothing = F.lit(None).cast(StringType())
+        arguments = [F.col(name) if name in wanted else nothing for name in _ARGUMENTS]
+        listed = matched.withColumn("reason", find(*arguments))
+    return listed if listed_pages is None else _first_of_both(listed, listed_pages)
+
+
+def pairs_of_pages(extracted: DataFrame, lists: SharedLists) -> DataFrame:
+    """Finds the pairs of which at least one raw occurrence stands on a listed page.
+
+    Args:
+        extracted: Raw pairs, with the columns `pair_id` and `page_url`.
+        lists: The lists.
+
+    Returns:
+        Columns `pair_id`, each once, and `reason`: that of a page's domain before that of a page.
+    """
+    file_name, digest = lists.file_name, lists.digest
+
+    def find(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from udfs.exclusion.block_lists import open_lists, page_occurrences
+
+        return page_occurrences(iter(batches), open_lists(SparkFiles.get(file_name), digest))
+
+    found = extracted.select("pair_id", "page_url").where(F.col("page_url").isNotNull()).mapInArrow(find, _LISTED)
+    domain, page = map(reason_of, PAGE_KINDS)
+    is_domain = F.max(F.col("reason") == domain)
+    return found.groupBy("pair_id").agg(F.when(is_domain, domain).otherwise(page).alias("reason"))
+
+
+_ARGUMENTS = ("pair_id", "image_url", "page_url", "alt_text", "image_hash")
+
+
+def _reasons(lists: SharedLists) -> Callable[..., pa.Array]:
+    """Makes the function that runs in the workers."""
+    # Strings: an object of the driver's class would make each worker import the driver's modules.
+    file_name, digest = lists.file_name, lists.digest
+
+    def reasons(
+        pair_id: pa.Array, image_url: pa.Array, page_url: pa.Array, alt_text: pa.Array, image_hash: pa.Array
+    ) -> pa.Array:
+        from udfs.exclusion.block_lists import listed_reasons, open_lists
+
+        columns = dict(zip(_ARGUMENTS, (pair_id, image_url, page_url, alt_text, image_hash), strict=True))
+        return listed_reasons(columns, open_lists(SparkFiles.get(file_name), digest))
+
+    return reasons
+
+
+def _with_reason(matched: DataFrame, lists: SharedLists, columns: list[str]) -> DataFrame:
+    """Adds the reasons to whole rows, where Spark has no Arrow column function."""
+    file_name, digest = lists.file_name, lists.digest
+
+    def add(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from udfs.exclusion.block_lists import listed_reasons, open_lists
+
+        tables = open_lists(SparkFiles.get(file_name), digest)
+        for batch in batches:
+            reasons = listed_reasons({name: batch.column(name) for name in columns}, tables)
+            yield batch.append_column("reason", reasons)
+
+    return matched.mapInArrow(add, StructType([*matched.schema, StructField("reason", StringType())]))
+
+
+def _first_of_both(listed: DataFrame, listed_pages: DataFrame) -> DataFrame:
+    """Puts the reasons of all occurrences of a pair beside its own; the first in the order of `REASONS` counts."""
+    of_pages = listed_pages.withColumnRenamed("reason", "page_reason")
+    has = [(F.col("reason") == reason) | (F.col("page_reason") == reason) for reason in REASONS]
+    first = F.coalesce(*(F.when(condition, reason) for condition, reason in zip(has, REASONS, strict=True)))
+    return listed.join(of_pages, "pair_id", "left").withColumn("reason", first).select(*listed.columns)

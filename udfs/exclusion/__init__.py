@@ -1,0 +1,1 @@
+"""Rules by which matched pairs are not eligible."""
