@@ -58,7 +58,7 @@ def curate(
 
     metadata = load_to_match(match.metadata)
     if trial.dry_run:
-        verdict = try_run(output, extract, match, sample, export, metadata, writes=False)
+        verdict = try_run(output, extract, match, exclude, sample, export, metadata, writes=False)
         return _show_verdict(verdict, "nothing was written; a run should work here")
     run, report = curate_run(
         output, extract, match, language, exclude, sample, export, metadata, requirements=require.requirements
@@ -98,12 +98,13 @@ def match_pool(output: OutputConfig, match: MatchConfig, language: LanguageConfi
 @job(OutputConfig, ExcludeConfig)
 def exclude_pairs(output: OutputConfig, exclude: ExcludeConfig) -> None:
     """Exclude matched pairs of a run by rules, before they are counted."""
-    from metaclip_spark.pipeline import run_exclude
+    from metaclip_spark.pipeline import read_rules, rule_files, run_exclude
     from metaclip_spark.reuse import reuse_or_do
     from metaclip_spark.runs.open import continue_run
 
-    opened = partial(continue_run, output, "exclude")
-    reuse_or_do(output, opened, lambda run: run_exclude(run, exclude))
+    rules = read_rules(exclude)
+    opened = partial(continue_run, output, "exclude", rule_files(exclude))
+    reuse_or_do(output, opened, lambda run: run_exclude(run, rules))
     show([f"Next: {next_command('count', '--metadata', 'METADATA', '--output', output.output)}"])
 
 
@@ -220,7 +221,7 @@ def check_cluster(
     extract: ExtractConfig,
     match: MatchConfig,
     _language: LanguageConfig,
-    _exclude: ExcludeConfig,
+    exclude: ExcludeConfig,
     sample: SampleConfig,
     export: ExportConfig,
     _require: RequireConfig,
@@ -230,7 +231,7 @@ def check_cluster(
     from metaclip_spark.library.whole_run import try_run
 
     metadata = load_to_match(match.metadata)
-    return _show_verdict(try_run(output, extract, match, sample, export, metadata, writes=True))
+    return _show_verdict(try_run(output, extract, match, exclude, sample, export, metadata, writes=True))
 
 
 def _show_verdict(verdict: "Verdict", ready: str = "ready: a run should work here") -> int:

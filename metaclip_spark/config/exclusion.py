@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from metaclip_spark.config.fields import check_types
+from metaclip_spark.config.fields import OPERATIONAL, PATH, check_types
 from metaclip_spark.errors import ConfigError, brief, meant_by
 from udfs.preferences import PREFERENCES
 
@@ -14,7 +14,20 @@ _NAMES = {"values": f"some of {', '.join(PREFERENCES)}"}
 class ExcludeConfig:
     """Which matched pairs are neither counted nor sampled; without any of these options, none.
 
+    A list is files, folders, globs or URLs of text (one value a line, `#` begins a comment), JSONL or Parquet (column
+    value or value_sha256). A value may be given as sha256: and the 64 hex digits of its key.
+
     Attributes:
+        block_urls: Lists of images' URLs.
+        block_prefixes: Lists of beginnings of images' URLs, up to a slash.
+        block_domains: Lists of domains of images, with all below them; also in the form of hosts files.
+        block_page_domains: Lists of domains of pages, with all below them.
+        block_pages: Lists of pages' URLs.
+        block_pairs: Lists of pair_ids.
+        block_texts: Lists of alternative texts.
+        page_rule: Whether lists of pages are compared with any page that a pair was found on, or with the surviving
+            one, which pool and matched tell of.
+        allow_public_suffix: Take domains such as co.uk or github.io, below which anyone can register a name.
         respect_preferences: Exclude pairs of pages that ask for one of these (such as noai,noimageai).
         unknown_preferences: What becomes of pairs whose pages' preferences were not read (extracted by an earlier
             version, or given by --pool without the column): keep or drop.
@@ -25,6 +38,15 @@ class ExcludeConfig:
         ('noai', 'noimageai')
     """
 
+    block_urls: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    block_prefixes: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    block_domains: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    block_page_domains: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    block_pages: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    block_pairs: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    block_texts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    page_rule: Literal["any", "surviving"] = "any"
+    allow_public_suffix: bool = field(default=False, metadata=OPERATIONAL)
     respect_preferences: tuple[str, ...] = field(default=(), metadata=_NAMES)
     unknown_preferences: Literal["keep", "drop"] | None = None
 
@@ -32,8 +54,26 @@ class ExcludeConfig:
         """Checks the values."""
         check_types(self)
         object.__setattr__(self, "respect_preferences", _preferences(self.respect_preferences))
+        if self.page_rule != "any" and not (self.block_pages or self.block_page_domains):
+            raise ConfigError("--page-rule needs --block-pages or --block-page-domains")
+        if self.allow_public_suffix and not (self.block_domains or self.block_page_domains):
+            raise ConfigError("--allow-public-suffix needs --block-domains or --block-page-domains")
         if self.unknown_preferences and not self.respect_preferences:
             raise ConfigError("--unknown-preferences needs --respect-preferences")
+
+    @property
+    def block_lists(self) -> dict[str, tuple[str, ...]]:
+        """What names lists, by the kind of `udfs.exclusion.kinds.KINDS` that each holds."""
+        named = {
+            "pair": self.block_pairs,
+            "url": self.block_urls,
+            "prefix": self.block_prefixes,
+            "image_domain": self.block_domains,
+            "page_domain": self.block_page_domains,
+            "page": self.block_pages,
+            "text": self.block_texts,
+        }
+        return {kind: paths for kind, paths in named.items() if paths}
 
 
 def _preferences(given: tuple[str, ...]) -> tuple[str, ...]:

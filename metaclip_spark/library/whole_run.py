@@ -16,7 +16,16 @@ from metaclip_spark.config.exclusion import ExcludeConfig
 from metaclip_spark.config.requirements import Requirement
 from metaclip_spark.entries import Metadata
 from metaclip_spark.inputs.archive_path import ArchivePath
-from metaclip_spark.pipeline import check_before_start, run_count, run_exclude, run_extract, run_match, run_sample
+from metaclip_spark.pipeline import (
+    check_before_start,
+    read_rules,
+    rule_files,
+    run_count,
+    run_exclude,
+    run_extract,
+    run_match,
+    run_sample,
+)
 from metaclip_spark.reports.export import check_export, export_curated
 from metaclip_spark.reports.records import Report
 from metaclip_spark.reuse import finish_or_reuse, reuse_or_do
@@ -38,12 +47,14 @@ def curate_run(
     requirements: Sequence[Requirement] = (),
 ) -> tuple[Run, Report]:
     """Does the steps that are not done yet, and writes the report; everything is checked before Spark starts."""
+    rules = read_rules(exclude)
     paths, inputs = _check_inputs(output, extract, match, sample, export, metadata)
+    inputs += rule_files(exclude)
 
     def work(run: Run) -> Report:
         run_extract(run, extract, paths)
         run_match(run, match, language, metadata)
-        run_exclude(run, exclude)
+        run_exclude(run, rules)
         run_count(run, language, metadata)
         run_sample(run, sample, language)
         report = finish_or_reuse(run, requirements=requirements)
@@ -58,6 +69,7 @@ def try_run(
     output: OutputConfig,
     extract: ExtractConfig,
     match: MatchConfig,
+    exclude: ExcludeConfig,
     sample: SampleConfig,
     export: ExportConfig,
     metadata: Metadata,
@@ -65,7 +77,9 @@ def try_run(
     writes: bool,
 ) -> Verdict:
     """Checks all that `curate_run` would refuse, asks the workers, and extracts some archives without a trace."""
+    read_rules(exclude)
     paths, inputs = _check_inputs(output, extract, match, sample, export, metadata)
+    inputs += rule_files(exclude)
     with try_output(output, "check", inputs) as run:
         return check_cluster(run, extract, match, metadata, paths, writes=writes)
 

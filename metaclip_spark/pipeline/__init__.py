@@ -4,5 +4,16 @@ from metaclip_spark.pipeline.balancing import check_before_start, run_count, run
 from metaclip_spark.pipeline.exclusion import run_exclude
 from metaclip_spark.pipeline.extraction import run_extract
 from metaclip_spark.pipeline.matching import run_match
+from metaclip_spark.pipeline.rules import Rules, read_rules, rule_files
 
-__all__ = ["check_before_start", "run_count", "run_exclude", "run_extract", "run_match", "run_sample"]
+__all__ = [
+    "Rules",
+    "check_before_start",
+    "read_rules",
+    "rule_files",
+    "run_count",
+    "run_exclude",
+    "run_extract",
+    "run_match",
+    "run_sample",
+]

@@ -1,18 +1,23 @@
 """Exclusion: which matched pairs are eligible to be counted and drawn, bucket by bucket."""
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from metaclip_spark.config.exclusion import ExcludeConfig
 from metaclip_spark.config.fields import as_dict
-from metaclip_spark.errors import ConfigError, counted
-from metaclip_spark.runs.records import ExcludeManifest, ExcludeNumbers, ExcludeSettings, MatchManifest
+from metaclip_spark.errors import ConfigError, InputError, counted
+from metaclip_spark.pipeline.rules import Rules
+from metaclip_spark.runs.ledger import ledger_of, lost_attempts
+from metaclip_spark.runs.records import ExcludeManifest, ExcludeNumbers, MatchManifest
 from metaclip_spark.runs.run import Run, check_number
 from metaclip_spark.runs.step import EXCLUDE, MATCH, Attempt
+from metaclip_spark.runs.waves import read_pairs
 from metaclip_spark.steps.exclusion.exclude import REASON, exclude_pairs
+from metaclip_spark.steps.exclusion.lists import SharedLists, pairs_of_pages, share_lists
 from udfs.schemas import ELIGIBLE, EXCLUDED, MATCHED
 
 
-def run_exclude(run: Run, config: ExcludeConfig) -> MatchManifest | ExcludeManifest:
+def run_exclude(run: Run, rules: Rules) -> MatchManifest | ExcludeManifest:
     """Excludes matched pairs by the rules; a run that never had one goes without this step.
 
     Returns:
@@ -23,25 +28,17 @@ def run_exclude(run: Run, config: ExcludeConfig) -> MatchManifest | ExcludeManif
         ConfigError: If --respect-preferences does not say what becomes of pairs whose preferences were not read.
     """
     matched = run.manifest(MATCH)
-    settings = _settings(config)
+    settings = rules.settings
     if not settings.has_rules and EXCLUDE.name not in run.state.begins:
         return matched
     if not run.is_done(EXCLUDE, settings, matched.digest):
         run.check_open_for_work()
-        _check_preferences_known(run, config)
+        _check_preferences_known(run, rules.config)
+        _check_pages_known(run, rules)
     begin = run.begin(EXCLUDE, settings, matched.digest)
     for bucket in range(run.buckets):
-        _exclude_bucket(run, config, settings, matched, bucket, begin)
+        _exclude_bucket(run, rules, matched, bucket, begin)
     return run.manifest(EXCLUDE)
-
-
-def _settings(config: ExcludeConfig) -> ExcludeSettings:
-    settings = ExcludeSettings()
-    if config.respect_preferences:
-        settings.preferences = list(config.respect_preferences)
-    if config.unknown_preferences:
-        settings.unknown_preferences = config.unknown_preferences
-    return settings
 
 
 def _check_preferences_known(run: Run, config: ExcludeConfig) -> None:
@@ -61,16 +58,41 @@ def _check_preferences_known(run: Run, config: ExcludeConfig) -> None:
         )
 
 
-def _exclude_bucket(
-    run: Run, config: ExcludeConfig, settings: ExcludeSettings, matched: MatchManifest, bucket: int, begin: int
-) -> None:
+def _check_pages_known(run: Run, rules: Rules) -> None:
+    """Refuses to compare all pages of a pair with lists where the raw pairs are gone.
+
+    Raises:
+        InputError: If they are.
+    """
+    if not rules.compares_all_pages:
+        return
+    lost = lost_attempts(run.storage, ledger_of(run.state))
+    if lost:
+        raise InputError(
+            f"lists of pages are compared with every page of a pair, of which {run.storage.root}/extracted/ tells, and "
+            f"files of it are gone, such as {lost[0].folder}: restore them, or give --page-rule surviving"
+        )
+
+
+def _listed_pages(run: Run, rules: Rules, lists: SharedLists | None, bucket: int) -> DataFrame | None:
+    """Finds the pairs of a bucket with a raw occurrence on a listed page, where that is wanted."""
+    if lists is None or not rules.compares_all_pages:
+        return None
+    part = bucket if run.buckets > 1 else None
+    return pairs_of_pages(read_pairs(run.spark, run.storage, ledger_of(run.state), part), lists)
+
+
+def _exclude_bucket(run: Run, rules: Rules, matched: MatchManifest, bucket: int, begin: int) -> None:
+    settings = rules.settings
 
     def work(attempt: Attempt) -> ExcludeNumbers:
         before = run.manifest(MATCH, bucket).numbers.pairs
         if not settings.has_rules:
             # What the step before has written is what is left.
             return ExcludeNumbers(pairs_in=before, reasons={}, pairs=before)
-        judged = exclude_pairs(run.read("matched", MATCHED, bucket), config)
+        lists = share_lists(run.spark, rules.tables) if rules.tables else None
+        pages = _listed_pages(run, rules, lists, bucket)
+        judged = exclude_pairs(run.read("matched", MATCHED, bucket), rules.config, lists, pages)
         eligible = judged.where(F.col(REASON).isNull()).select(*ELIGIBLE.names)
         kept = attempt.write(eligible.sortWithinPartitions("pair_id"), "eligible")
         excluded = judged.where(F.col(REASON).isNotNull()).select(*EXCLUDED.names)
@@ -81,7 +103,7 @@ def _exclude_bucket(
     run.do(
         EXCLUDE,
         config=settings,
-        settings=as_dict(config),
+        settings=as_dict(rules.config),
         input_digest=matched.digest,
         work=work,
         bucket=bucket,

@@ -183,10 +183,14 @@ class ExcludeSettings(Record):
     """The rules that exclude matched pairs; of a rule that is not given, nothing is told.
 
     Attributes:
+        lists: Digest of what is listed.
+        page_rule: Whether lists of pages are compared with any page of a pair, or with the surviving one.
         preferences: What pages may ask for so that their pairs leave.
         unknown_preferences: Whether pairs stay whose pages' preferences were not read.
     """
 
+    lists: str | UnsetType = UNSET
+    page_rule: str | UnsetType = UNSET
     preferences: list[str] | UnsetType = UNSET
     unknown_preferences: str | UnsetType = UNSET
 

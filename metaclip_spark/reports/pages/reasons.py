@@ -50,6 +50,13 @@ REASONS = {
 STEP_REASONS = {
     "duplicate": "the same URL and text again",
     "no_entry": "no metadata entry in the text",
+    "removed.pair": "its pair_id is on a list of `--block-pairs`",
+    "removed.url": "the image's URL is on a list of `--block-urls`",
+    "removed.prefix": "the image's URL begins as one of `--block-prefixes` does",
+    "removed.image_domain": "the image lies on a domain of `--block-domains`",
+    "removed.page_domain": "the page, or another one with the pair, lies on a domain of `--block-page-domains`",
+    "removed.page": "the page, or another one with the pair, is on a list of `--block-pages`",
+    "removed.text": "the text is on a list of `--block-texts`",
     "preference.noai": "the page asks for no use by machine learning (noai)",
     "preference.noimageai": "the page asks for no use of its images by machine learning (noimageai)",
     "preference.noindex": "the page asks not to be indexed (noindex, none)",

@@ -8,6 +8,7 @@ import pytest
 
 from metaclip_spark import open_run
 from metaclip_spark.stores.storage import Storage
+from tests.support.archive_files import http_response, warc_record
 from tests.support.jobs import call, content, manifest_of, report_of, rows, run_json, state_of
 from udfs.preferences import PREFERENCES
 
@@ -82,6 +83,41 @@ def test_pairs_leave_for_the_first_preference_that_their_pages_declare(plain, ru
     assert dropped.keys() | {row["pair_id"] for row in rows(output, "curated")} == matched.keys()
 
 
+def test_pairs_leave_for_what_is_listed_before_what_their_pages_declare(options, ruled, tmp_path):
+    output = shutil.copytree(ruled, tmp_path / "run")
+    (tmp_path / "urls.txt").write_text("# removed on request\nhttp://EXAMPLE.org/1.jpg#x\nhttps://example.org/10.jpg\n")
+    lists = ("--block-urls", tmp_path / "urls.txt")
+    assert call("curate", *options, *RULE, *lists, "--resume", "--output", output) == 0
+    reasons = {row["pair_id"]: row["reason"] for row in rows(output, "excluded")}
+    listed = {row["pair_id"] for row in rows(output, "matched") if row["image_url"].endswith(("/1.jpg", "/10.jpg"))}
+    before = {row["pair_id"]: row["reason"] for row in rows(ruled, "excluded")}
+    assert len(listed) == 2
+    assert reasons == before | dict.fromkeys(listed, "removed.url")
+    digest = manifest_of(output, "exclude", 0)["config"]["lists"]
+    (tmp_path / "again.txt").write_text("https://example.org/10.jpg\nhttps://example.org/1.jpg\n")
+    again = ("--block-urls", tmp_path / "again.txt")
+    assert call("curate", *options, *RULE, *again, "--resume", "--output", output) == 0
+    assert manifest_of(output, "exclude", 0)["config"]["lists"] == digest
+    assert state_of(output).begins["exclude"][0] < state_of(output).finish_number
+
+
+def test_a_list_of_pages_is_compared_with_every_page_of_a_pair(tmp_path):
+    pages = {"a": "https://first.org/a.html", "b": "https://second.org/b.html"}
+    image = http_response(b'<img src="https://example.org/1.jpg" alt="a dog">')
+    for name, url in pages.items():
+        (tmp_path / f"{name}.warc").write_bytes(warc_record(image, uri=url))
+    (tmp_path / "few.json").write_text(FEW)
+    (tmp_path / "pages.txt").write_text("second.org\n")
+    output = tmp_path / "run"
+    inputs = ("--archives", tmp_path / "*.warc", "--metadata", tmp_path / "few.json", "--threshold-t", 3)
+    lists = ("--block-page-domains", tmp_path / "pages.txt")
+    assert call("curate", *inputs, *lists, "--output", output) == 3
+    assert [row["reason"] for row in rows(output, "excluded")] == ["removed.page_domain"]
+    assert [row["page_url"] for row in rows(output, "matched")] == [pages["a"]]
+    assert call("curate", *inputs, *lists, "--page-rule", "surviving", "--resume", "--output", output) == 0
+    assert rows(output, "excluded") == []
+
+
 def test_without_a_rule_there_is_no_step_and_no_table(plain):
     state = state_of(plain)
     assert "exclude" not in state.begins
@@ -144,6 +180,9 @@ def test_preferences_that_were_not_read_want_a_decision(tmp_path, capsys):
             ("--respect-preferences", "noia"),
             "--respect-preferences noia: there is no such preference; did you mean noai?",
         ),
+        (("--page-rule", "surviving"), "--page-rule needs --block-pages or --block-page-domains"),
+        (("--allow-public-suffix",), "--allow-public-suffix needs --block-domains or --block-page-domains"),
+        (("--block-urls", "nowhere.txt"), "--block-urls nowhere.txt: no such file or folder"),
         (("--respect-preferences", ","), "--respect-preferences names none: give some of noai,noimageai,"),
         (("--unknown-preferences", "keep"), "--unknown-preferences needs --respect-preferences"),
         (("--respect-preferences", "noai", "--unknown-preferences", "maybe"), "it must be one of keep, drop"),
