@@ -90,6 +90,13 @@ MATCHED = pa.schema(
 )
 """Pairs of the pool with at least one matched entry. `entry_ids` are sorted and distinct."""
 
+ELIGIBLE = pa.schema([*MATCHED, ("first_keep_probability", pa.float64())])
+"""Matched pairs that no rule excludes. `first_keep_probability` is the keep probability of the draw that chose what was
+downloaded, null where every pair was attempted."""
+
+EXCLUDED = pa.schema([("pair_id", pa.string()), ("reason", pa.string())])
+"""Matched pairs that a rule excludes, with the first reason that holds."""
+
 ENTRY_COUNTS = pa.schema([("entry_id", pa.int32()), ("entry_text", pa.string()), ("entry_count", pa.int64())])
 """One row per metadata entry, zero counts too."""
 
