@@ -91,6 +91,26 @@ def tail_share(counts: Counts, threshold_t: float) -> float:
     return exact_sum(counts[counts < limit]) / matches if matches else 0.0
 
 
+def threshold_without_caps(first_counts: Counts, counts: Counts, threshold_t: int) -> int:
+    """Finds the threshold of a first draw that attempts every pair a second draw asks for.
+
+    Args:
+        first_counts: One count per metadata entry: those of the first draw, over all matched pairs.
+        counts: The counts of the second draw, over the eligible pairs.
+        threshold_t: The threshold of the second draw.
+
+    Returns:
+        The smallest t with min(1, t / first_counts) >= min(1, threshold_t / counts) for every entry with a count.
+    """
+    left = counts > 0
+    head = counts > threshold_t
+    # Of the tail every pair is asked for, of the head a part. Python integers do not wrap around.
+    asked: list[int] = first_counts[left & ~head].tolist()
+    both = zip(first_counts[head].tolist(), counts[head].tolist(), strict=True)
+    asked += [-(-first * threshold_t // now) for first, now in both]
+    return max(asked, default=1)
+
+
 def head_entries_cut(counts: Counts, threshold_t: float) -> int:
     """Gives the number of entries whose count exceeds t, which alone are balanced.
 
@@ -210,6 +230,9 @@ class ExpectedSize:
 
     variance_units: int
     """The sum of q(1 - q), in units of 2^-32."""
+
+    capped: int = 0
+    """Of the survivors of a first draw, those whose q exceeds the one that they were attempted with."""
 
     @property
     def size(self) -> float:

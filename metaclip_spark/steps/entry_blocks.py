@@ -20,7 +20,13 @@ def sum_blocks(partials: DataFrame) -> dict[int, NDArray[np.int64]]:
 
 def join_blocks(blocks: Mapping[int, NDArray[np.int64]], number_of_entries: int) -> NDArray[np.int64]:
     """Joins the sums of blocks to one number per entry, zero where a block is missing."""
-    counts = np.zeros(number_of_entries, dtype=np.int64)
+    joined: NDArray[np.int64] = join_kinds(blocks, 1, number_of_entries)[0]
+    return joined
+
+
+def join_kinds(blocks: Mapping[int, NDArray[np.int64]], kinds: int, number_of_entries: int) -> NDArray[np.int64]:
+    """Joins the sums of blocks of several kinds to the shape (kinds, entries), zero where a block is missing."""
+    sums = np.zeros((kinds, number_of_entries), dtype=np.int64)
     for block, values in blocks.items():
-        counts[block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE] = values
-    return counts
+        sums[:, block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE] = values.reshape(kinds, -1)
+    return sums

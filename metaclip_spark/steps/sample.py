@@ -12,20 +12,20 @@ from pyspark.sql.types import DoubleType
 from metaclip_spark.balance import ExpectedSize
 from metaclip_spark.steps.arrow_udf import make_arrow_udf
 from metaclip_spark.steps.entry_blocks import join_blocks, sum_blocks
-from metaclip_spark.steps.schemas import require_columns, spark_schema
+from metaclip_spark.steps.schemas import matched_columns, spark_schema, with_first_draw
 from udfs.arrow import arrow_numbers
 from udfs.balancing.draw import pair_draws
 from udfs.balancing.expected_kept import SHARE_UNITS, SIZE_BLOCK, partial_expectations, size_sums
-from udfs.balancing.probability import keep_probabilities
-from udfs.balancing.sample import draw_batches, kept_probabilities, sample_batches
-from udfs.schemas import CURATED, DRAWN, MATCHED, PARTIAL_COUNTS
+from udfs.balancing.sample import chances_of_both_draws, draw_batches, kept_probabilities, sample_batches
+from udfs.schemas import CURATED, DRAWN, PARTIAL_COUNTS
 
 
 def expect(matched: DataFrame, probabilities: NDArray[np.float64]) -> tuple[ExpectedSize, NDArray[np.float64]]:
     """Computes what the draw is expected to keep; triggers a Spark job that reads `entry_ids` only.
 
     Args:
-        matched: Pairs with `entry_ids`, after the language filter.
+        matched: Pairs with `entry_ids`, after the language filter; with `first_keep_probability`, the survivors of a
+            first draw with the same seed.
         probabilities: Shape (entries,).
 
     Returns:
@@ -37,11 +37,13 @@ def expect(matched: DataFrame, probabilities: NDArray[np.float64]) -> tuple[Expe
     def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return partial_expectations(iter(batches), entry_probability=broadcast.value)
 
-    blocks = sum_blocks(matched.select("entry_ids").mapInArrow(sums, spark_schema(PARTIAL_COUNTS)))
+    blocks = sum_blocks(
+        matched.select(with_first_draw(matched, ["entry_ids"])).mapInArrow(sums, spark_schema(PARTIAL_COUNTS))
+    )
     broadcast.unpersist()
     sizes = blocks.pop(SIZE_BLOCK, None)
-    pairs, expected, variance = (0, 0, 0) if sizes is None else size_sums(sizes)
-    size = ExpectedSize(pairs=pairs, expected_units=expected, variance_units=variance)
+    pairs, expected, variance, capped = (0, 0, 0, 0) if sizes is None else size_sums(sizes)
+    size = ExpectedSize(pairs=pairs, expected_units=expected, variance_units=variance, capped=capped)
     return size, join_blocks(blocks, probabilities.size) / SHARE_UNITS
 
 
@@ -49,25 +51,27 @@ def sample_pairs(matched: DataFrame, probabilities: NDArray[np.float64], *, seed
     """Keeps each pair with its keep probability (the paper, section 3.3 and its Algorithm 1).
 
     Args:
-        matched: Pairs after the language filter, columns of `udfs.schemas.MATCHED`.
+        matched: Pairs after the language filter, columns of `udfs.schemas.MATCHED`; or of `ELIGIBLE`, the survivors of
+            a first draw with the same seed, of which those are kept that both draws keep.
         probabilities: Shape (entries,), from 0 to 1: min(1, t / count) of each entry.
         seed: From 0 to 2^64 - 1; the draw of a pair depends on nothing but the seed and its pair_id.
 
     Returns:
-        Columns of `udfs.schemas.CURATED`: the kept pairs, with the probability that each had.
+        Columns of `udfs.schemas.CURATED`: the kept pairs, with the probability that each had: of both draws together.
 
     Raises:
         SchemaMismatchError: If `matched` lacks a column.
     """
-    pairs = require_columns(matched, MATCHED)
+    pairs = matched_columns(matched)
     broadcast = matched.sparkSession.sparkContext.broadcast(probabilities)
 
-    def keep_probability(pair_ids: pa.Array, entry_ids: pa.Array) -> pa.Array:
-        return kept_probabilities(pair_ids, entry_ids, entry_probability=broadcast.value, seed=seed)
+    def keep_probability(pair_ids: pa.Array, entry_ids: pa.Array, *first: pa.Array) -> pa.Array:
+        return kept_probabilities(pair_ids, entry_ids, *first, entry_probability=broadcast.value, seed=seed)
 
     function = make_arrow_udf(keep_probability, DoubleType())
     if function is not None:
-        drawn = pairs.withColumn("keep_probability", function("pair_id", "entry_ids"))
+        chance = function(*with_first_draw(pairs, ["pair_id", "entry_ids"]))
+        drawn = pairs.withColumn("keep_probability", chance).select(CURATED.names)
         return drawn.where(F.col("keep_probability").isNotNull())
 
     def sample(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -80,7 +84,7 @@ def draw_pairs(matched: DataFrame, probabilities: NDArray[np.float64], *, seed: 
     """Adds to each pair its keep probability and its draw, and keeps all: to look at those that were not kept.
 
     Args:
-        matched: Columns of `udfs.schemas.MATCHED`.
+        matched: Columns of `udfs.schemas.MATCHED` or `ELIGIBLE`.
         probabilities: Shape (entries,), from 0 to 1.
         seed: From 0 to 2^64 - 1.
 
@@ -90,18 +94,19 @@ def draw_pairs(matched: DataFrame, probabilities: NDArray[np.float64], *, seed: 
     Raises:
         SchemaMismatchError: If `matched` lacks a column.
     """
-    pairs = require_columns(matched, MATCHED)
+    pairs = matched_columns(matched)
     broadcast = matched.sparkSession.sparkContext.broadcast(probabilities)
 
-    def keep_probability(entry_ids: pa.Array) -> pa.Array:
-        return arrow_numbers(keep_probabilities(entry_ids, broadcast.value))
+    def keep_probability(entry_ids: pa.Array, *first: pa.Array) -> pa.Array:
+        return arrow_numbers(chances_of_both_draws(entry_ids, *first, entry_probability=broadcast.value))
 
     def draw(pair_ids: pa.Array) -> pa.Array:
         return arrow_numbers(pair_draws(pair_ids, seed))
 
     of_entries, of_pair = make_arrow_udf(keep_probability, DoubleType()), make_arrow_udf(draw, DoubleType())
     if of_entries is not None and of_pair is not None:
-        return pairs.withColumns({"keep_probability": of_entries("entry_ids"), "draw": of_pair("pair_id")})
+        chance = of_entries(*with_first_draw(pairs, ["entry_ids"]))
+        return pairs.withColumns({"keep_probability": chance, "draw": of_pair("pair_id")}).select(DRAWN.names)
 
     def draw_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return draw_batches(iter(batches), entry_probability=broadcast.value, seed=seed)

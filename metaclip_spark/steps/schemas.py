@@ -1,5 +1,7 @@
 """Spark types of the schemas in `udfs.schemas`, and the check of a table's columns."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -7,12 +9,26 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from metaclip_spark.errors import SchemaMismatchError
-from udfs.schemas import OPTIONAL_COLUMNS
+from udfs.schemas import ELIGIBLE, MATCHED, OPTIONAL_COLUMNS
 
 
 def spark_schema(schema: pa.Schema) -> StructType:
     """Converts a schema of `udfs.schemas`; the columns keep their order."""
     return from_arrow_schema(schema)
+
+
+def with_first_draw(table: DataFrame, names: Sequence[str]) -> list[str]:
+    """Adds the column of the first draw to columns that a step reads, where the table has it."""
+    return [*names, *(name for name in table.columns if name == "first_keep_probability")]
+
+
+def matched_columns(table: DataFrame) -> DataFrame:
+    """Selects the columns of matched pairs, and of eligible ones where the table tells of a first draw.
+
+    Raises:
+        SchemaMismatchError: If a column is missing or has another type.
+    """
+    return require_columns(table, ELIGIBLE if "first_keep_probability" in table.columns else MATCHED)
 
 
 def require_columns(table: DataFrame, schema: pa.Schema) -> DataFrame:

@@ -6,6 +6,7 @@ bisection with many points at once is exact.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -16,7 +17,7 @@ from pyspark.sql import functions as F
 
 from metaclip_spark.balance import ExpectedSize, threshold_for_tail_share
 from metaclip_spark.errors import ConfigError, counted
-from metaclip_spark.steps.schemas import spark_schema
+from metaclip_spark.steps.schemas import spark_schema, with_first_draw
 from metaclip_spark.thresholds import LARGEST_COUNT
 from udfs.balancing.probability import PROBABILITY_UNITS
 from udfs.schemas import THRESHOLD_SUMS
@@ -39,7 +40,8 @@ def expected_sizes(
     """Computes the expected size of the curated set at many thresholds; triggers one Spark job over `entry_ids`.
 
     Args:
-        matched: Pairs with `entry_ids`, after the language filter.
+        matched: Pairs with `entry_ids`, after the language filter; with `first_keep_probability`, the survivors of a
+            first draw with the same seed.
         counts: Shape (entries,): the counts to balance with.
         thresholds: Whole numbers of at least 1.
 
@@ -56,7 +58,9 @@ def expected_sizes(
     def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return expected_sizes_batches(iter(batches), counts=broadcast.value, thresholds=wanted)
 
-    partial_sums = matched.select("entry_ids").mapInArrow(sums, spark_schema(THRESHOLD_SUMS))
+    partial_sums = matched.select(with_first_draw(matched, ["entry_ids"])).mapInArrow(
+        sums, spark_schema(THRESHOLD_SUMS)
+    )
     # A sum of bigint wraps around beyond 2^63, which 2^31 pairs reach in units of 2^-32.
     wide = [F.sum(F.col(name).cast("decimal(38,0)")).alias(name) for name in ("pairs", "expected", "variance")]
     rows = {row.threshold_t: row for row in partial_sums.groupBy("threshold_t").agg(*wide).collect()}
@@ -71,7 +75,7 @@ def expected_sizes(
     }
 
 
-def threshold_for_target_pairs(evaluate: Evaluate, target_pairs: int, largest_count: int) -> int:
+def threshold_for_target_pairs(evaluate: Evaluate, target_pairs: int | Fraction, largest_count: int) -> int:
     """Finds the smallest threshold whose expected size reaches a target, in at most `MOST_PASSES` passes.
 
     `target_pairs` is at most the number of matched pairs, which `largest_count` as threshold keeps all.

@@ -298,7 +298,8 @@ def check_plan(random: Random) -> None:
     sums = np.zeros((3, thresholds.size + 1), np.int64)
     ends = np.cumsum([len(each) for each in counts], dtype=np.int64)
     flat = np.array([count for each in counts for count in each], np.float64)
-    expected_sizes_kernel._add_sums(ends, flat, thresholds, 1.0, np.empty(thresholds.size), sums)
+    first = np.array([random.uniform(0.1, 1.0) for _ in counts] if random.random() < 0.5 else [])
+    expected_sizes_kernel._add_sums(ends, first, flat, thresholds, 1.0, np.empty(thresholds.size), sums)
     certain = [sum(bool(each) and min(each) <= threshold for each in counts) for threshold in thresholds]
     assert np.cumsum(sums[expected_sizes_kernel.CERTAIN])[:-1].tolist() == certain
 

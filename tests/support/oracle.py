@@ -286,6 +286,42 @@ def keep(matched: Iterable[Row], counts: Sequence[int], threshold_t: float, seed
     return [row for row in with_probability if pair_draw(row["pair_id"], seed) < row["keep_probability"]]
 
 
+def estimated_count(survivors: Iterable[Row], entries: Sequence[str]) -> tuple[list[int], list[float]]:
+    """Estimates each entry's pairs in the whole pool, and the standard error, from the survivors of a first draw.
+
+    A survivor stands for 1 / `first_keep_probability` pairs, as a whole number of parts of 2^-16.
+    """
+    parts, variances = [0] * len(entries), [Fraction(0)] * len(entries)
+    for row in survivors:
+        first = row["first_keep_probability"] or 1.0
+        for entry_id in row["entry_ids"]:
+            parts[entry_id] += round(2**16 / first)
+            variances[entry_id] += (1 - Fraction(first)) / Fraction(first) ** 2
+    return [math.floor(Fraction(part, 2**16) + Fraction(1, 2)) for part in parts], [math.sqrt(v) for v in variances]
+
+
+def keep_again(survivors: Iterable[Row], counts: Sequence[int], threshold_t: float, seed: int) -> list[Row]:
+    """Returns what a second draw with the same seed keeps of the survivors, with the chance of both draws together."""
+    kept = []
+    for row in survivors:
+        chance = keep_probability(row["entry_ids"], counts, threshold_t)
+        if pair_draw(row["pair_id"], seed) < chance:
+            without = {name: value for name, value in row.items() if name != "first_keep_probability"}
+            kept.append(without | {"keep_probability": min(chance, row["first_keep_probability"] or 1.0)})
+    return kept
+
+
+def expected_again(survivors: Iterable[Row], counts: Sequence[int], threshold_t: float) -> tuple[float, float, int]:
+    """Returns how many survivors a second draw is expected to keep, the variance, and how many pairs are capped."""
+    wanted = [
+        (keep_probability(row["entry_ids"], counts, threshold_t), row["first_keep_probability"] or 1.0)
+        for row in survivors
+    ]
+    shares = [min(1.0, chance / first) for chance, first in wanted]
+    variance = math.fsum(share * (1.0 - share) for share in shares)
+    return math.fsum(shares), variance, sum(chance > first for chance, first in wanted)
+
+
 def expected_size(matched: Iterable[Row], counts: Sequence[int], threshold_t: float) -> float:
     """Returns the expected number of curated pairs."""
     return math.fsum(keep_probability(row["entry_ids"], counts, threshold_t) for row in matched)

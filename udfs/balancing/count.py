@@ -12,9 +12,20 @@ import pyarrow as pa
 
 from udfs.arrow import numpy_numbers
 from udfs.balancing.entry_blocks import nonzero_blocks, partial_batch
+from udfs.balancing.first_draw import first_keep_probabilities
+from udfs.balancing.probability import list_lengths
 
 _COUNT = np.dtype("<i8")
 _BUFFERED_IDS = 1 << 20
+
+WEIGHT_UNITS = 2**16
+"""A pair stands for 1/q0 pairs, rounded to a multiple of 2^-16, so that sums are exact and have one order."""
+
+WHOLE, FRACTION, HIGH, MIDDLE, LOW = range(5)
+"""What is summed for each entry: the whole pairs of the weights and their rests in units of 2^-16, and the parts of the
+variances in units of 2^40, 2^10 and 2^-20: below 2^63 for 2^33 attempted pairs and every estimate that is."""
+
+_VARIANCE_PARTS = {HIGH: 40, MIDDLE: 10, LOW: -20}
 
 
 def partial_counts(batches: Iterator[pa.RecordBatch], *, number_of_entries: int) -> Iterator[pa.RecordBatch]:
@@ -44,6 +55,68 @@ def partial_counts(batches: Iterator[pa.RecordBatch], *, number_of_entries: int)
     blocks = nonzero_blocks(counts)
     if blocks:
         yield partial_batch(blocks)
+
+
+def partial_estimates(batches: Iterator[pa.RecordBatch], *, number_of_entries: int) -> Iterator[pa.RecordBatch]:
+    """Estimates, over one partition, how many pairs contain each entry, where only a drawn part of them was attempted.
+
+    Each pair stands for 1/q0 pairs: the estimate of Horvitz and Thompson (1952), which is right on average over the
+    first draw. Its variance is estimated by the sum of (1 - q0) / q0^2.
+
+    Args:
+        batches: Batches with columns `entry_ids`, lists of int32 that are distinct within a pair, and
+            `first_keep_probability`, whose nulls stand for 1.
+        number_of_entries: The length of the metadata list.
+
+    Yields:
+        One batch of schema `PARTIAL_COUNTS`: for each block with a sum above zero its sums of each kind, from `WHOLE`
+        to `LOW`; none where no block has one.
+
+    Raises:
+        ValueError: If an entry id lies outside the list, or a `first_keep_probability` its range.
+    """
+    sums = np.zeros((LOW + 1, number_of_entries), _COUNT)
+    for batch in batches:
+        ids = _entry_ids(batch, number_of_entries)
+        first = first_keep_probabilities(batch.column("first_keep_probability"))
+        if first is None:
+            np.add.at(sums[WHOLE], ids, 1)
+            continue
+        lengths = list_lengths(batch.column("entry_ids"))
+        for kind, numbers in enumerate(_weights_in_parts(first)):
+            np.add.at(sums[kind], ids, np.repeat(numbers, lengths))
+    blocks = nonzero_blocks(sums)
+    if blocks:
+        yield partial_batch(blocks)
+
+
+def estimates_of(sums: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Reads the sums of `partial_estimates`.
+
+    Args:
+        sums: Shape (5, entries), added up over all partitions.
+
+    Returns:
+        For each entry the estimated number of pairs, rounded to a whole number, and its standard error.
+    """
+    counts = sums[WHOLE] + ((sums[FRACTION] + WEIGHT_UNITS // 2) // WEIGHT_UNITS)
+    variances = np.zeros(counts.size)
+    for kind, power in _VARIANCE_PARTS.items():
+        variances += np.ldexp(sums[kind].astype(np.float64), power)
+    return counts, np.sqrt(variances)
+
+
+def _weights_in_parts(first: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int64]]:
+    """Cuts the weight and the variance of each pair into the whole numbers that are summed, from `WHOLE` to `LOW`."""
+    weights = np.rint(WEIGHT_UNITS / first).astype(_COUNT)
+    parts = [weights // WEIGHT_UNITS, weights % WEIGHT_UNITS]
+    rest = (1.0 - first) / first**2
+    for power in _VARIANCE_PARTS.values():
+        # Exact but for the last part: a float minus its own leading bits.
+        part = np.rint(np.ldexp(rest, -power)) if power < 0 else np.floor(np.ldexp(rest, -power))
+        rest = rest - np.ldexp(part, power)
+        parts.append(part.astype(_COUNT))
+    return parts
 
 
 def _entry_ids(batch: pa.RecordBatch, number_of_entries: int) -> npt.NDArray[np.int32]:

@@ -20,9 +20,13 @@ def partial_batch(sums: Mapping[int, npt.NDArray[np.int64]]) -> pa.RecordBatch:
 
 
 def nonzero_blocks(numbers: npt.NDArray[np.int64]) -> dict[int, npt.NDArray[np.int64]]:
-    """Cuts one number per metadata entry into blocks, as views, and keeps those with a number other than zero."""
-    cut = (numbers[start : start + BLOCK_SIZE] for start in range(0, numbers.size, BLOCK_SIZE))
-    return {block: content for block, content in enumerate(cut) if content.any()}
+    """Cuts numbers per metadata entry into blocks, and keeps those with a number other than zero.
+
+    Args:
+        numbers: Shape (entries,), or (kinds, entries): a block then holds its numbers of one kind after the other.
+    """
+    cut = (numbers[..., start : start + BLOCK_SIZE] for start in range(0, numbers.shape[-1], BLOCK_SIZE))
+    return {block: content.reshape(-1) for block, content in enumerate(cut) if content.any()}
 
 
 def block_and_counts(partial: tuple[int, bytes]) -> tuple[int, npt.NDArray[np.int64]]:

@@ -8,11 +8,14 @@ import pyarrow as pa
 
 from udfs.arrow import arrow_numbers
 from udfs.balancing.expected_sizes_kernel import CERTAIN, EXPECTED, VARIANCE, expected_sizes_kernel
+from udfs.balancing.first_draw import column_of, first_keep_probabilities
 from udfs.balancing.probability import PROBABILITY_UNITS, flat_entry_ids
 from udfs.schemas import THRESHOLD_SUMS
 
 _PAIRS_PER_ROW = 1 << 30
 """So many keep probabilities in units of 2^-32 stay far from 2^63."""
+
+_ALL_ATTEMPTED = np.empty(0)
 
 
 def expected_sizes_batches(
@@ -21,7 +24,8 @@ def expected_sizes_batches(
     """Sums keep probabilities and their variances at each of many thresholds.
 
     Args:
-        batches: Batches with a column `entry_ids`.
+        batches: Batches with a column `entry_ids`, and with `first_keep_probability` where only a drawn part was
+            attempted.
         counts: One entry count per metadata entry, over the whole pool.
         thresholds: Whole numbers of at least 1, each once.
 
@@ -30,7 +34,7 @@ def expected_sizes_batches(
         integers or decimals.
 
     Raises:
-        ValueError: If an entry id lies outside the list.
+        ValueError: If an entry id lies outside the list, or a `first_keep_probability` its range.
     """
     ascending = sorted(thresholds)
     kernel, points, room = expected_sizes_kernel(), np.array(ascending, np.float64), np.empty(len(ascending))
@@ -38,8 +42,16 @@ def expected_sizes_batches(
     pairs = 0
     for batch in batches:
         ids, lengths = flat_entry_ids(batch.column("entry_ids"), counts.size)
+        first = first_keep_probabilities(column_of(batch))
+        # The compiled loop takes only arrays that may be written to: a copy.
         kernel(
-            np.cumsum(lengths, dtype=np.int64), counts[ids].astype(np.float64), points, PROBABILITY_UNITS, room, sums
+            np.cumsum(lengths, dtype=np.int64),
+            _ALL_ATTEMPTED if first is None else np.array(first),
+            counts[ids].astype(np.float64),
+            points,
+            PROBABILITY_UNITS,
+            room,
+            sums,
         )
         pairs += batch.num_rows
         if pairs >= _PAIRS_PER_ROW:

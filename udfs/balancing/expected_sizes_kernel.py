@@ -1,6 +1,7 @@
 """The compiled loop that sums the keep probabilities of pairs at many thresholds.
 
-Its products are those of `probability.PairFactors` to the bit: the factors of a pair in the order of its list.
+Its products are those of `probability.PairFactors` to the bit: the factors of a pair in the order of its list. So are
+its shares of the survivors of a first draw those of `first_draw.survivors_share`.
 """
 
 from typing import Any
@@ -20,6 +21,7 @@ WholeNumbers = npt.NDArray[np.int64]
 
 def _add_sums(
     ends: WholeNumbers,
+    first: Numbers,
     its_counts: Numbers,
     thresholds: Numbers,
     units: float,
@@ -27,7 +29,8 @@ def _add_sums(
     sums: WholeNumbers,
 ) -> None:
     begin = 0
-    for end in ends:
+    for pair in range(ends.size):
+        end = ends[pair]
         if begin == end:
             continue
         smallest = its_counts[begin]
@@ -41,8 +44,11 @@ def _add_sums(
         for place in range(begin, end):
             for at in range(below):
                 lost[at] *= 1.0 - thresholds[at] / its_counts[place]
+        its_first = first[pair] if first.size else 1.0
         for at in range(below):
             keep = 1.0 - lost[at]
+            if its_first < 1.0:
+                keep = min(1.0, keep / its_first)
             sums[EXPECTED, at] += np.int64(np.rint(keep * units))
             sums[VARIANCE, at] += np.int64(np.rint(keep * (1.0 - keep) * units))
         sums[CERTAIN, below] += 1
@@ -57,13 +63,14 @@ def expected_sizes_kernel() -> Any:
         That of a function of
 
         - where the list of each pair ends, int64[n],
+        - the keep probability of each pair in the first draw, float64[n], or none where all were attempted,
         - the counts of the entries of all lists, float64, none of which is negative,
         - thresholds, float64[m], ascending,
         - the number of units in one,
         - room for m numbers, float64[m],
         - sums, int64[3, m + 1], to which it adds: the sums of q and of q (1 - q) in units, over the pairs that are not
           certain at a threshold, and the number of pairs with entries that are certain from a threshold on, but at none
-          before it.
+          before it. Of the survivors of a first draw, q is the chance of the second to keep what the first has kept.
     """
     numbers, whole_numbers = types.float64[::1], types.int64[::1]
-    return types.void(whole_numbers, numbers, numbers, types.float64, numbers, types.int64[:, ::1])
+    return types.void(whole_numbers, numbers, numbers, numbers, types.float64, numbers, types.int64[:, ::1])

@@ -23,7 +23,7 @@ def flat_entry_ids(
     Raises:
         ValueError: If an entry id is null or lies outside the list.
     """
-    lengths = numpy_numbers(entry_ids.value_lengths().fill_null(_NO_ENTRIES))
+    lengths = list_lengths(entry_ids)
     ids = numpy_numbers(entry_ids.flatten())
     if ids.size and not 0 <= ids.min() <= ids.max() < number_of_entries:
         raise ValueError(
@@ -31,6 +31,12 @@ def flat_entry_ids(
             "sample with the counts of the list that matched"
         )
     return ids, lengths
+
+
+def list_lengths(entry_ids: pa.ListArray) -> npt.NDArray[np.int32]:
+    """Gives the number of entries of each pair; a null is as an empty list."""
+    lengths: npt.NDArray[np.int32] = numpy_numbers(entry_ids.value_lengths().fill_null(_NO_ENTRIES))
+    return lengths
 
 
 class PairFactors:

@@ -105,7 +105,7 @@ def test_sums_beyond_64_bits_stay_exact():
     (sums,) = partial_expectations(iter([matched_batch([[0]])]), entry_probability=np.ones(len(COUNTS)))
     for _ in range(40):
         sums = partial_batch(add_by_key([sums, sums]))
-    assert size_sums(added_sizes([sums])) == (2**40, 2**72, 0)
+    assert size_sums(added_sizes([sums])) == (2**40, 2**72, 0, 0)
 
 
 @settings(deadline=None)
