@@ -16,7 +16,7 @@ from metaclip_spark.config.curation import (
     SampleConfig,
     TrialConfig,
 )
-from metaclip_spark.config.exclusion import ExcludeConfig
+from metaclip_spark.config.exclusion import ExcludeConfig, RebalanceConfig
 from metaclip_spark.config.job import EXIT_DONE, job, typed_options
 from metaclip_spark.config.requirements import RequireConfig
 from metaclip_spark.errors import ConfigError, EmptyCuratedSetError, counted, joined
@@ -143,6 +143,23 @@ def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageC
     run, _ = reuse_or_do(output, opened, work)
     if run.state.finished is None:
         show([f"No report yet: {next_command('report', '--output', output.output)}"])
+
+
+@job(OutputConfig, RebalanceConfig, ExcludeConfig, SampleConfig, ExportConfig, RequireConfig)
+def rebalance_run(
+    output: OutputConfig,
+    rebalance: RebalanceConfig,
+    exclude: ExcludeConfig,
+    sample: SampleConfig,
+    export: ExportConfig,
+    require: RequireConfig,
+) -> int:
+    """Balance anew what a download or rules have left of a finished run, which is only read."""
+    from metaclip_spark.library import whole_run
+
+    run, report = whole_run.rebalance_run(output, rebalance, exclude, sample, export, requirements=require.requirements)
+    _show_finished(run, report)
+    return EXIT_DONE
 
 
 @job(ReportedConfig, ReportConfig, RequireConfig)

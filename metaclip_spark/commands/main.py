@@ -14,6 +14,7 @@ from metaclip_spark.commands.curation import (
     exclude_pairs,
     extract_pool,
     match_pool,
+    rebalance_run,
     report_curation,
     sample_pairs,
 )
@@ -32,6 +33,7 @@ VERBS: dict[str, Job] = {
     "exclude": exclude_pairs,
     "count": count_entries,
     "sample": sample_pairs,
+    "rebalance": rebalance_run,
     "report": report_curation,
     "plan": plan_threshold,
     "explain": explain_pair,

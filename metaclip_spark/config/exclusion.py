@@ -76,6 +76,28 @@ class ExcludeConfig:
         return {kind: paths for kind, paths in named.items() if paths}
 
 
+@dataclass(frozen=True)
+class RebalanceConfig:
+    """Which run's pairs are balanced anew, after rules or a download have left some of them out.
+
+    Attributes:
+        from_run: Folder of a finished run, which is only read.
+        attempted: What was to be downloaded of that run: its curated pairs, or all of its matched ones.
+
+    Example:
+        >>> from metaclip_spark.config.exclusion import RebalanceConfig
+        >>> RebalanceConfig("runs/first").attempted
+        'curated'
+    """
+
+    from_run: str = field(metadata=OPERATIONAL | PATH)
+    attempted: Literal["curated", "matched"] = "curated"
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
+
+
 def _preferences(given: tuple[str, ...]) -> tuple[str, ...]:
     """Gives what pages may ask for, in the order of `PREFERENCES`.
 

@@ -12,12 +12,17 @@ from metaclip_spark.config.curation import (
     OutputConfig,
     SampleConfig,
 )
-from metaclip_spark.config.exclusion import ExcludeConfig
+from metaclip_spark.config.exclusion import ExcludeConfig, RebalanceConfig
 from metaclip_spark.config.requirements import Requirement
 from metaclip_spark.entries import Metadata
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.pipeline import (
+    begin_with,
     check_before_start,
+    language_of,
+    metadata_of,
+    nested_sample,
+    open_first_run,
     read_rules,
     rule_files,
     run_count,
@@ -63,6 +68,36 @@ def curate_run(
         return report
 
     return reuse_or_do(output, partial(begin_run, output, "curate", inputs), work)
+
+
+def rebalance_run(
+    output: OutputConfig,
+    rebalance: RebalanceConfig,
+    exclude: ExcludeConfig,
+    sample: SampleConfig,
+    export: ExportConfig,
+    *,
+    requirements: Sequence[Requirement] = (),
+) -> tuple[Run, Report]:
+    """Balances anew what rules, or a download, have left of a finished run's pairs; that run is only read."""
+    rules = read_rules(exclude)
+    if export.export_curated:
+        check_export(export.export_curated, output)
+
+    def work(run: Run) -> Report:
+        first = open_first_run(run, rebalance)
+        nested, language = nested_sample(first, sample), language_of(first)
+        begin_with(run, first)
+        run_exclude(run, rules, first)
+        run_count(run, language, metadata_of(first.run))
+        run_sample(run, nested, language)
+        report = finish_or_reuse(run, requirements=requirements)
+        if export.export_curated:
+            export_curated(run, export.export_curated)
+        return report
+
+    inputs = [*rule_files(exclude), *counts_files(sample.entry_counts)]
+    return reuse_or_do(output, partial(begin_run, output, "rebalance", inputs), work)
 
 
 def try_run(

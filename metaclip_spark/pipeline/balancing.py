@@ -5,6 +5,7 @@ import logging
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from pyspark.sql import DataFrame
 
 from metaclip_spark import balance
 from metaclip_spark.config.curation import LanguageConfig, SampleConfig
@@ -19,6 +20,7 @@ from metaclip_spark.runs.records import (
     CountSettings,
     Draw,
     ExcludeManifest,
+    ExcludeSettings,
     Gate,
     MatchManifest,
     SampleManifest,
@@ -27,7 +29,7 @@ from metaclip_spark.runs.records import (
 )
 from metaclip_spark.runs.run import Run, check_number, entry_table, read_entry_counts
 from metaclip_spark.runs.step import COUNT, EXCLUDE, MATCH, SAMPLE, Attempt
-from metaclip_spark.steps.count import count_entries
+from metaclip_spark.steps.count import count_entries, estimate_counts, estimate_pairs
 from metaclip_spark.steps.sample import expect, sample_pairs
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold
 from metaclip_spark.thresholds import check_threshold
@@ -65,7 +67,7 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> CountMa
 
     def work(attempt: Attempt) -> CountNumbers:
         passed = run.passed_pairs(gate)
-        counts = count_entries(passed, len(metadata.entries))
+        counts = _counts(passed, len(metadata.entries), is_estimated=_is_estimated(eligible))
         attempt.write_rows(entry_table(ENTRY_COUNTS, metadata.entries, counts), "entry_counts")
         before = eligible.numbers.pairs
         check_number(run.eligible().count(), before, "matched pairs")
@@ -77,6 +79,7 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> CountMa
             matches=int(counts.sum()),
             entries=len(counts),
             entries_matched=int(np.count_nonzero(counts)),
+            estimated_pairs=estimate_pairs(passed) if _is_estimated(eligible) else msgspec.UNSET,
         )
 
     return run.do(
@@ -86,6 +89,15 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> CountMa
         input_digest=eligible.digest,
         work=work,
     )
+
+
+def _is_estimated(eligible: MatchManifest | ExcludeManifest) -> bool:
+    return isinstance(eligible.config, ExcludeSettings) and eligible.config.is_estimated
+
+
+def _counts(passed: DataFrame, entries: int, *, is_estimated: bool) -> NDArray[np.int64]:
+    """Counts entries; where a first draw has thinned the pairs, estimates what the counts were without it."""
+    return estimate_counts(passed, entries).counts if is_estimated else count_entries(passed, entries)
 
 
 def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> SampleManifest:
@@ -134,6 +146,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
             tail_share=balance.tail_share(counts, threshold),
             head_entries_cut=balance.head_entries_cut(counts, threshold),
             suspect=not expected.is_plausible(kept),
+            capped=expected.capped if _is_estimated(eligible) else msgspec.UNSET,
         )
 
     return run.do(

@@ -13,6 +13,7 @@ from metaclip_spark.errors import InputError
 from metaclip_spark.errors import counted as number_of
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.remote import fetch_options, region_warning
+from metaclip_spark.pipeline.first_run import check_own_pairs
 from metaclip_spark.runs.buckets import choose_buckets
 from metaclip_spark.runs.extraction import extract_pending, finish_extraction
 from metaclip_spark.runs.ledger import Ledger, changed_attempts, check_same_extraction, ledger_of, lost_attempts
@@ -35,6 +36,7 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[ArchivePath]) -> De
         TooManyRejectsError: If more was lost than the limits say.
         InputError: If rows of the extraction were lost since.
     """
+    check_own_pairs(run)
     buckets = choose_buckets(run.state, config.buckets, len(paths), run.storage.root)
     check_same_extraction(run.state, extraction_settings(config), run.storage.root)
     if {archive for archive, _ in paths}.difference(ledger_of(run.state).accepted()):

@@ -40,6 +40,7 @@ from metaclip_spark.runs.records import (
     ExtractManifest,
     ExtractNumbers,
     FinishedStep,
+    FirstDraw,
     Manifest,
     MatchManifest,
     NamedArchives,
@@ -199,7 +200,7 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
         },
         reference_records=reference_records(run.state),
         matches=counted.matches,
-        matches_per_matched_pair=counted.matches / counted.pairs if counted.pairs else 0.0,
+        matches_per_matched_pair=counted.matches / counted.pairs_counted if counted.pairs_counted else 0.0,
         entries=counted.entries,
         entries_never_matched=counted.entries - counted.entries_matched,
         head_entries=[
@@ -251,13 +252,23 @@ def _funnel(manifests: Manifests) -> list[FunnelLine]:
         _funnel_line("texts", extract.texts, "pairs", extract.pairs, _reasons(extract, "text.")),
         _funnel_line("pairs", distinct.pairs_in, "pool", distinct.pairs, {"duplicate": distinct.duplicates}),
         _funnel_line("pool", match.pairs_in, "matched", match.pairs, {"no_entry": match.unmatched}),
-        *(
-            [_funnel_line("matched", match.pairs, "eligible", excluded.numbers.pairs, excluded.numbers.reasons)]
-            if excluded
-            else []
-        ),
+        *_exclusion_lines(excluded),
         *([_funnel_line(left, count.pairs_in, "counted", count.pairs, gated)] if is_gated else []),
         _funnel_line("counted" if is_gated else left, passed, "curated", sample.pairs, drawn),
+    ]
+
+
+def _exclusion_lines(excluded: ExcludeManifest | None) -> list[FunnelLine]:
+    """Tells what rules have left, and of a run that began with another's draw what that draw had left before."""
+    if excluded is None:
+        return []
+    numbers, first = excluded.numbers, excluded.config.first_draw
+    if not isinstance(first, FirstDraw) or not excluded.config.is_estimated:
+        return [_funnel_line("matched", numbers.pairs_in, "eligible", numbers.pairs, numbers.reasons)]
+    lost = {"language_gate": first.gated_out} if first.gated_out else {}
+    return [
+        _funnel_line("matched", first.matched, "first draw", first.pairs, lost | {"not_drawn": first.not_drawn}),
+        _funnel_line("first draw", numbers.pairs_in, "eligible", numbers.pairs, numbers.reasons),
     ]
 
 

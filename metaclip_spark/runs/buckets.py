@@ -62,6 +62,12 @@ def bucket_of(pair_id: Column, buckets: int) -> Column:
     return F.floor(first_byte * F.lit(buckets) / F.lit(MOST_BUCKETS)).cast("int")
 
 
+def first_pair_ids(bucket: int, buckets: int) -> tuple[str, str]:
+    """Gives the smallest pair_id that a bucket can have, and the smallest text above all of its ids."""
+    first, last = (-(-place * MOST_BUCKETS // buckets) for place in (bucket, bucket + 1))
+    return f"{first:02x}", "g" if last == MOST_BUCKETS else f"{last:02x}"
+
+
 def combine(
     manifests: Sequence[Manifest[Config, Numbers]],
     before: Step[Any, Any] | None,

@@ -191,6 +191,11 @@ class Run:
         if lost:
             raise InputError(self.explain_loss(folders[0].folder.partition("/")[0], lost))
 
+    def matched(self) -> DataFrame:
+        """Reads the matched pairs; of a run that began with another's pairs, the eligible ones."""
+        has_own = self.state.written("matched", 0) is not None
+        return self.read_buckets("matched", MATCHED) if has_own else self.eligible()
+
     def eligible(self) -> DataFrame:
         """Reads the matched pairs that no rule excludes: columns of `ELIGIBLE`, of `MATCHED` where there is no rule."""
         has_rules = self.state.written("eligible", 0) is not None

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from metaclip_spark.errors import InputError
 from metaclip_spark.steps.entry_blocks import join_blocks, join_kinds, sum_blocks
 from metaclip_spark.steps.schemas import spark_schema
-from udfs.balancing.count import LOW, estimates_of, partial_counts, partial_estimates
+from udfs.balancing.count import LOW, WEIGHT_UNITS, estimates_of, partial_counts, partial_estimates
 from udfs.balancing.first_draw import SMALLEST_FIRST
 from udfs.schemas import PARTIAL_COUNTS
 
@@ -72,6 +72,14 @@ def estimate_counts(eligible: DataFrame, number_of_entries: int) -> EstimatedCou
         partial(partial_estimates, number_of_entries=number_of_entries), spark_schema(PARTIAL_COUNTS)
     )
     return EstimatedCounts(*estimates_of(join_kinds(sum_blocks(partials), LOW + 1, number_of_entries)))
+
+
+def estimate_pairs(eligible: DataFrame) -> int:
+    """Estimates how many eligible pairs there would be if all had been attempted: the sum of 1/q0, rounded."""
+    weight = F.round(F.lit(float(WEIGHT_UNITS)) / F.coalesce("first_keep_probability", F.lit(1.0)))
+    # Of whole numbers, so that the order of the rows cannot change it.
+    row = eligible.agg(F.sum(weight.cast("decimal(38,0)")).alias("weights")).first()
+    return 0 if row is None or row.weights is None else round(row.weights / WEIGHT_UNITS)
 
 
 def _check_first_draw(eligible: DataFrame) -> None:

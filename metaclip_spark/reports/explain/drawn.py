@@ -7,7 +7,7 @@ from metaclip_spark.reports.explain.curation import Curation
 from metaclip_spark.runs.run import Run
 from metaclip_spark.steps.language_filter import passes_filter
 from metaclip_spark.steps.sample import draw_pairs
-from udfs.schemas import DRAWN, EXCLUDED, MATCHED
+from udfs.schemas import DRAWN, EXCLUDED
 
 LANGUAGE_GATE = "language_gate"
 NOT_DRAWN = "not_drawn"
@@ -20,7 +20,7 @@ def drawn_pairs(run: Run, curation: Curation, condition: Column | None = None) -
         Columns of `udfs.schemas.DRAWN`, and `reason`: why a pair is not in the curated set, as the report's funnel
         names it, null where it is. Keep probability and draw are null where a rule or the language filter drops a pair.
     """
-    matched = run.read_buckets("matched", MATCHED)
+    matched = run.matched()
     chosen = matched if condition is None else matched.where(condition)
     drawn = draw_pairs(chosen, curation.probabilities, seed=curation.seed)
     excluded = F.lit(None).cast("string")

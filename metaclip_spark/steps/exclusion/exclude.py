@@ -6,8 +6,7 @@ from pyspark.sql import functions as F
 from metaclip_spark.config.exclusion import ExcludeConfig
 from metaclip_spark.steps.exclusion.lists import SharedLists, list_reason
 from metaclip_spark.steps.exclusion.preferences import preference_reason
-from metaclip_spark.steps.schemas import require_columns
-from udfs.schemas import MATCHED
+from metaclip_spark.steps.schemas import matched_columns
 
 REASON = "reason"
 """The column with the reason, null for eligible pairs."""
@@ -22,7 +21,7 @@ def exclude_pairs(
     """Adds to each matched pair the first reason by which a rule excludes it.
 
     Args:
-        matched: Columns of `udfs.schemas.MATCHED`.
+        matched: Columns of `udfs.schemas.MATCHED`; of `ELIGIBLE` where a first draw has thinned them.
         config: The rules.
         lists: What is listed, where something is.
         listed_pages: What `pairs_of_pages` gives, where any page of a pair is compared with lists.
@@ -33,7 +32,9 @@ def exclude_pairs(
     Raises:
         SchemaMismatchError: If `matched` lacks a column.
     """
-    pairs = require_columns(matched, MATCHED).withColumn("first_keep_probability", F.lit(None).cast("double"))
+    pairs = matched_columns(matched)
+    if "first_keep_probability" not in pairs.columns:
+        pairs = pairs.withColumn("first_keep_probability", F.lit(None).cast("double"))
     listed = (
         pairs.withColumn(REASON, F.lit(None).cast("string"))
         if lists is None

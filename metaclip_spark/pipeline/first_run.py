@@ -1,0 +1,176 @@
+"""Beginning a run with what another has matched or curated: to balance anew what is left of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from metaclip_spark.commits.entries import Begin, Table
+from metaclip_spark.config.curation import LanguageConfig, SampleConfig
+from metaclip_spark.config.exclusion import RebalanceConfig
+from metaclip_spark.entries import Metadata
+from metaclip_spark.errors import ConfigError, InputError, said_of
+from metaclip_spark.runs.buckets import first_pair_ids
+from metaclip_spark.runs.open import check_finished, open_beside, read_log
+from metaclip_spark.runs.records import FirstDraw, Gate
+from metaclip_spark.runs.run import Run, read_entry_counts
+from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXCLUDE, EXTRACT, MATCH, SAMPLE, Step
+from metaclip_spark.stores.storage import Storage
+from udfs.schemas import CURATED, ELIGIBLE, MATCHED
+
+_COPIED: tuple[Step[Any, Any], ...] = (EXTRACT, DEDUPLICATE, MATCH)
+
+
+@dataclass(frozen=True)
+class FirstRun:
+    """The run whose pairs are balanced anew; it is only read.
+
+    Attributes:
+        run: The run.
+        draw: What is told of its draw.
+        number: The last entry of its log.
+    """
+
+    run: Run
+    draw: FirstDraw
+    number: int
+
+    @property
+    def gate(self) -> Gate:
+        """Its language filter."""
+        return self.run.manifest(SAMPLE).config.gate
+
+    def pairs(self, bucket: int | None = None) -> DataFrame:
+        """Gives its matched pairs or, where only they were attempted, its curated ones, columns of `ELIGIBLE`."""
+        if self.draw.attempted == "matched":
+            read = (
+                self.run.read_buckets("matched", MATCHED)
+                if bucket is None
+                else (self.run.read("matched", MATCHED, bucket))
+            )
+            return read.withColumn("first_keep_probability", F.lit(None).cast("double"))
+        curated = self.run.read("curated", CURATED).withColumnRenamed("keep_probability", "first_keep_probability")
+        pairs = curated.select(*ELIGIBLE.names)
+        if bucket is None:
+            return pairs
+        first, last = first_pair_ids(bucket, self.run.buckets)
+        return pairs.where((F.col("pair_id") >= first) & (F.col("pair_id") < last))
+
+    def check_unchanged(self) -> None:
+        """Refuses what was read while another driver has changed the run.
+
+        Raises:
+            InputError: If one has.
+        """
+        if self.run.log.read_on().number != self.number:
+            raise InputError(f"--from-run {self.run.storage.root} was changed while it was read: run this again")
+
+
+def open_first_run(run: Run, config: RebalanceConfig) -> FirstRun:
+    """Opens a finished run as the first one, in the session of the run that begins with it.
+
+    Raises:
+        InputError: If the folder is no finished run, or files of it are gone.
+        ConfigError: If it is the run itself.
+    """
+    with said_of("--from-run"):
+        return _read_first_run(_open(run, config.from_run), config)
+
+
+def _open(run: Run, path: str) -> Run:
+    storage = Storage(path)
+    if storage.place == run.storage.place:
+        raise ConfigError(
+            f"{path} is the output itself: give another --output; in place, curate --resume with rules balances anew"
+        )
+    opened = Run(None, storage, run.output, read_log(storage)) if run.get_session is None else open_beside(run, path)
+    check_finished(storage, opened.log)
+    return opened
+
+
+def check_own_pairs(run: Run) -> None:
+    """Refuses to extract pairs into a run that began with those of another.
+
+    Raises:
+        ConfigError: If it did.
+    """
+    begun = run.state.begins.get(EXCLUDE.name)
+    if begun and begun[1].config.get("first_draw"):
+        raise ConfigError(
+            f"--output {run.storage.root} was begun by rebalance, with the pairs of another run: run rebalance again "
+            "with --resume, or give another --output"
+        )
+
+
+def _read_first_run(run: Run, config: RebalanceConfig) -> FirstRun:
+    sampled, matched = run.manifest(SAMPLE), run.manifest(MATCH)
+    numbers = sampled.numbers
+    draw = FirstDraw(
+        digest=sampled.digest if config.attempted == "curated" else matched.digest,
+        attempted=config.attempted,
+        threshold_t=numbers.threshold_t,
+        seed=sampled.config.sample.seed,
+        matched=matched.numbers.pairs,
+        gated_out=numbers.gated_out,
+        not_drawn=numbers.not_drawn,
+        pairs=numbers.pairs,
+    )
+    return FirstRun(run, draw, run.log.state.number)
+
+
+def metadata_of(run: Run) -> Metadata:
+    """Gives the metadata list that a run was matched with, as its counts tell it."""
+    entries, _ = read_entry_counts(run)
+    return Metadata(tuple(entries), run.manifest(COUNT).config.metadata_digest)
+
+
+def language_of(first: FirstRun) -> LanguageConfig:
+    """Gives the language filter of the first run."""
+    gate = first.gate
+    return LanguageConfig(
+        languages=tuple(gate.languages), min_language_probability=float(gate.min_language_probability)
+    )
+
+
+def nested_sample(first: FirstRun, config: SampleConfig) -> SampleConfig:
+    """Tells how the second draw is made: with the seed of the first, in which it is nested.
+
+    Raises:
+        ConfigError: If another seed was given.
+    """
+    if config.seed not in {0, first.draw.seed}:
+        raise ConfigError(
+            f"--seed is {config.seed}, but {first.run.storage.root} was sampled with {first.draw.seed}: only with the "
+            "same seed is the second draw nested in the first; leave the option out"
+        )
+    return replace(config, seed=first.draw.seed)
+
+
+def begin_with(run: Run, first: FirstRun) -> None:
+    """Tells in a run's log what the first run did up to its matched pairs; of its tables nothing is copied."""
+    if _told_of(run) == _told_of(first.run):
+        return
+    for step in _COPIED:
+        manifests = [first.run.manifest_if_done(step, part) for part in step.parts(first.run.buckets)]
+        told = [msgspec.to_builtins(manifest) for manifest in manifests if manifest is not None]
+        begin = run.owned.commit(
+            Begin(
+                owner=run.owned.nonce,
+                step=step.name,
+                config=told[0]["config"],
+                input=first.run.manifest(step).input,
+                buckets=first.run.buckets,
+            )
+        )
+        for part, manifest in zip(step.parts(first.run.buckets), told, strict=True):
+            run.owned.commit(
+                Table(owner=run.owned.nonce, step=step.name, bucket=part, begin=begin, tables={}, manifest=manifest)
+            )
+
+
+def _told_of(run: Run) -> Sequence[Any]:
+    parts = [(step, part) for step in _COPIED for part in step.parts(run.buckets)]
+    return [run.manifest_if_done(step, part) for step, part in parts]

@@ -1,0 +1,247 @@
+"""What each step depends on, and what came of it."""
+
+from typing import Self
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from metaclip_spark.config.curation import LanguageConfig
+from metaclip_spark.errors import counted
+
+Number = int | float
+"""Numbers that are digested as they were written: 0 stays 0 where it is not 0.0."""
+
+
+class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A JSON object whose keys are known."""
+
+
+class StepNumbers(Record):
+    """What came of a step."""
+
+    def in_words(self) -> str:
+        """For the log: each number and its name."""
+        told = msgspec.to_builtins(self).items()
+        return ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in told if isinstance(number, int))
+
+
+class NamedArchives(Record):
+    """How many archives have a property, and the names of the first ones."""
+
+    archives: int
+    first: list[str]
+
+
+class ExtractNumbers(StepNumbers):
+    """The accepted archives added up."""
+
+    archives: int
+    archives_ok: int
+    archives_damaged: int
+    archives_failed: int
+    archives_empty: int
+    bytes_read: int
+    records: int
+    pages: int
+    images: int
+    images_kept: int
+    texts: int
+    pairs: int
+    rejected: dict[str, int]
+    without_pages: NamedArchives | UnsetType = UNSET
+    with_unknown_records: NamedArchives | UnsetType = UNSET
+
+
+class DeduplicateNumbers(StepNumbers):
+    """Raw pairs, and those that stay; sums over buckets."""
+
+    pairs_in: int
+    duplicates: int
+    pairs: int
+
+    def in_words(self) -> str:
+        """For the log."""
+        return f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')} ({counted(self.duplicates, 'duplicate')})"
+
+
+class MatchNumbers(StepNumbers):
+    """Pairs of the pool, and those with an entry; sums over buckets."""
+
+    pairs_in: int
+    unmatched: int
+    pairs: int
+
+    def in_words(self) -> str:
+        """For the log."""
+        return f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')} ({self.unmatched:,} without an entry)"
+
+
+class ExcludeNumbers(StepNumbers):
+    """Matched pairs, those that a rule excludes by reason, and those that stay; sums over buckets."""
+
+    pairs_in: int
+    reasons: dict[str, int]
+    pairs: int
+
+    def in_words(self) -> str:
+        """For the log."""
+        told = ", ".join(f"{number:,} {reason}" for reason, number in self.reasons.items())
+        return f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')} ({told or 'none excluded'})"
+
+
+class CountNumbers(StepNumbers):
+    """Eligible pairs, those that pass the language filter, and their entries."""
+
+    pairs_in: int
+    gated_out: int
+    pairs: int
+    matches: int
+    entries: int
+    entries_matched: int
+    estimated_pairs: int | UnsetType = UNSET
+
+    @property
+    def pairs_counted(self) -> int:
+        """How many pairs the matches are of: estimated, where the matches are."""
+        return self.estimated_pairs if isinstance(self.estimated_pairs, int) else self.pairs
+
+    def in_words(self) -> str:
+        """For the log."""
+        entries = counted(self.entries, "entry", "entries")
+        removed = f", {self.gated_out:,} removed by the language filter" if self.gated_out else ""
+        matches = counted(self.matches, "match", "matches")
+        return f"{counted(self.pairs, 'pair')} with {matches} of {self.entries_matched:,} of {entries}{removed}"
+
+
+class SampleNumbers(StepNumbers):
+    """Eligible pairs, those that were drawn, and the figures of the balance."""
+
+    pairs_in: int
+    gated_out: int
+    not_drawn: int
+    pairs: int
+    threshold_t: int | str
+    expected_size: Number
+    standard_error: Number
+    size_bound: Number
+    tail_share: Number
+    head_entries_cut: int
+    suspect: bool
+    capped: int | UnsetType = UNSET
+
+    def in_words(self) -> str:
+        """For the log."""
+        threshold = self.threshold_t if isinstance(self.threshold_t, str) else f"{self.threshold_t:,}"
+        removed = f"; {self.gated_out:,} removed by the language filter" if self.gated_out else ""
+        thinned = counted(self.head_entries_cut, "head entry", "head entries")
+        return f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')} (t = {threshold}, {thinned} thinned{removed})"
+
+
+class NoSettings(Record):
+    """A step whose result depends on its input alone."""
+
+
+class ExtractionSettings(Record):
+    """What extraction depends on: of archives the size of a page, of a given pool its columns."""
+
+    input: str
+    url_column: str | UnsetType = UNSET
+    text_column: str | UnsetType = UNSET
+    max_page_bytes: int | UnsetType = UNSET
+
+
+class MatchSettings(Record):
+    """What matching depends on."""
+
+    metadata_digest: str
+    entries: int
+    language_identified: bool
+
+
+class Gate(Record):
+    """The language filter: pairs that do not pass are neither counted nor sampled."""
+
+    languages: list[str]
+    min_language_probability: Number
+
+    @classmethod
+    def of(cls, language: LanguageConfig) -> Self:
+        """Takes the filter out of what the user configured."""
+        return msgspec.convert(language.gate, cls)
+
+
+class FirstDraw(Record):
+    """The draw of the run whose pairs are balanced anew.
+
+    Attributes:
+        digest: Digest of the manifest of its curated pairs, or of its matched ones.
+        attempted: Which of them were attempted: curated or matched.
+        threshold_t: Its threshold.
+        seed: The seed of its draws.
+        matched: Its matched pairs.
+        gated_out: Those that its language filter removed.
+        not_drawn: Those that its draw thinned out.
+        pairs: Its curated pairs.
+    """
+
+    digest: str
+    attempted: str
+    threshold_t: int | str
+    seed: int
+    matched: int
+    gated_out: int
+    not_drawn: int
+    pairs: int
+
+
+class ExcludeSettings(Record):
+    """The rules that exclude matched pairs; of a rule that is not given, nothing is told.
+
+    Attributes:
+        lists: Digest of what is listed.
+        page_rule: Whether lists of pages are compared with any page of a pair, or with the surviving one.
+        preferences: What pages may ask for so that their pairs leave.
+        first_draw: The draw of the run that this one began with, where it began with one.
+        unknown_preferences: Whether pairs stay whose pages' preferences were not read.
+    """
+
+    lists: str | UnsetType = UNSET
+    page_rule: str | UnsetType = UNSET
+    preferences: list[str] | UnsetType = UNSET
+    unknown_preferences: str | UnsetType = UNSET
+    first_draw: FirstDraw | UnsetType = UNSET
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether what is left was thinned by a first draw, so that entries can only be estimated."""
+        return isinstance(self.first_draw, FirstDraw) and self.first_draw.attempted == "curated"
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether the tables of eligible and excluded pairs are written."""
+        return bool(msgspec.to_builtins(self))
+
+
+class CountSettings(Record):
+    """What counting depends on."""
+
+    gate: Gate
+    metadata_digest: str
+
+
+class Draw(Record):
+    """How the threshold was chosen, and the seed of the draws."""
+
+    threshold_t: Number | str | None
+    tail_share: Number | None
+    target_pairs: int | None
+    seed: int
+
+
+class SampleSettings(Record):
+    """What sampling depends on; `matched` is the digest of the manifest of the pairs that are drawn from."""
+
+    sample: Draw
+    gate: Gate
+    entry_counts_digest: str
+    matched: str
