@@ -30,7 +30,7 @@ WITH_PROGRAM = @command -v $(1) > /dev/null || test -x "$$(go env GOPATH 2> /dev
 # The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices clean wheel pack test-s3 test-yarn test-kills test-model test-loop test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw \
+.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices bench-first-draw clean wheel pack test-s3 test-yarn test-kills test-model test-loop test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw \
 	unit-benchmark test-benchmark benchmark-grid
 .DELETE_ON_ERROR:
 
@@ -160,6 +160,9 @@ bench-scale: $(VENV)/installed-tests ## one run of 50 million pairs, 12 minutes 
 bench-choices: $(VENV)/installed-tests ## the steps' ways of working and the session's settings, each beside its alternative
 	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/bench_choices.py $(BENCH)
 	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python tests/benchmarks/bench_settings.py
+
+bench-first-draw: $(VENV)/installed-tests ## a second draw over survivors against the ideal, on 50 million pairs; 40 GB of disk
+	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python -m tests.benchmarks.bench_first_draw $(BENCH)
 
 clean: ## delete what the other targets built, but not the environments
 	rm -rf build dist $(OUTPUT) *.egg-info spark-warehouse metastore_db derby.log

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.benchmarks import bench_choices, bench_jobs, bench_settings
+from tests.benchmarks import bench_choices, bench_first_draw, bench_jobs, bench_settings
 from tests.support.jobs import load
 
 ENTRIES = 400
@@ -59,3 +59,13 @@ def test_deduplication_gives_the_same_rows_before_and_after_matching(spark):
     assert 140 <= report["deduplicate"]["matched pairs"] <= 150
     assert all(report["write"]["bytes"].values())
     assert all(number > 0 for number in report["deduplicate"]["shuffled bytes of a raw pair"].values())
+
+
+def test_a_second_draw_is_near_the_ideal_and_the_naive_one_is_not(spark, tmp_path):
+    report = bench_first_draw.measure(
+        spark, tmp_path / "scale", pairs=3_000, entries=ENTRIES, shares=(0.5, 0.2), lost=0.25
+    )
+    sizes = report["sizes"]
+    assert report["within the bound of the ideal"]
+    assert abs(sizes["estimated"]["pairs"] - sizes["ideal"]["pairs"]) < 0.1 * sizes["ideal"]["pairs"]
+    assert sizes["naive"]["pairs"] > 1.1 * sizes["ideal"]["pairs"]
