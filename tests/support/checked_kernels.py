@@ -138,6 +138,7 @@ from tests.support.loop_inputs import any_record, archive_of, damaged  # noqa: E
 from tests.support.page_grammar import make_base, make_image, page_of  # noqa: E402 - after the replacement
 from udfs.archives.warc_kernel import SLACK_BYTES, Inflater  # noqa: E402 - as above
 from udfs.balancing import expected_sizes_kernel  # noqa: E402 - as above
+from udfs.exclusion import key_kernel  # noqa: E402 - as above
 from udfs.pages import html_kernel, wat_kernel  # noqa: E402 - as above
 from udfs.pages.declared.kernel import DECLARED_LENGTH  # noqa: E402 - as above
 from udfs.pages.image_table import TAG_COLUMNS  # noqa: E402 - as above
@@ -304,6 +305,39 @@ def check_plan(random: Random) -> None:
     assert np.cumsum(sums[expected_sizes_kernel.CERTAIN])[:-1].tolist() == certain
 
 
+URL_PIECES = (
+    b"http://",
+    b"https://",
+    b"a.org",
+    b"A",
+    b".",
+    b"/",
+    b":",
+    b":80",
+    b":8080",
+    b"%",
+    b"%2",
+    b"%2F",
+    b"%41",
+    b"?",
+    b"#",
+    b" ",
+)
+
+
+def check_keys(random: Random) -> None:
+    """Finds the plain keys among URLs that end where the array ends."""
+    urls = [b"".join(random.choices(URL_PIECES, k=random.randrange(7))) for _ in range(random.randrange(5))]
+    offsets = np.cumsum([0, *map(len, urls)], dtype=np.int64)
+    found = [np.zeros(len(urls), np.int64) for _ in range(3)]
+    key_kernel._find_plain_keys(
+        Checked(np.frombuffer(b"".join(urls), np.uint8)), Checked(offsets), *map(Checked, found)
+    )
+    for url, begin, end in zip(urls, found[0].tolist(), found[1].tolist(), strict=True):
+        start = offsets[urls.index(url)]
+        assert end < 0 or begin == start + url.index(b"//") + 2 or urls.count(url) > 1
+
+
 warnings.simplefilter("ignore", RuntimeWarning)
 generator = Random(0)
 assert sum(check_pairs(generator) for _ in range(1500)) > 2000
@@ -312,4 +346,5 @@ for _ in range(1500):
     check_tags(generator)
     check_links(generator)
     check_plan(generator)
+    check_keys(generator)
 print("checked")

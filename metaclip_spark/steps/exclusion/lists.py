@@ -76,16 +76,11 @@ def list_reason(matched: DataFrame, lists: SharedLists, listed_pages: DataFrame 
     Returns:
         The same rows, with a column `reason`: one of `udfs.exclusion.kinds.REASONS`, or null.
     """
-    wanted = {COLUMNS[kind] for kind in lists.kinds}
+    wanted = sorted({COLUMNS[kind] for kind in lists.kinds})
     if not wanted:
         return matched.withColumn("reason", F.lit(None).cast(StringType()))
-    find = make_arrow_udf(_reasons(lists), StringType())
-    if find is None:
-        listed = _with_reason(matched, lists, sorted(wanted))
-    else:
-        nothing = F.lit(None).cast(StringType())
-        arguments = [F.col(name) if name in wanted else nothing for name in _ARGUMENTS]
-        listed = matched.withColumn("reason", find(*arguments))
+    find = make_arrow_udf(_reasons(lists, wanted), StringType())
+    listed = _with_reason(matched, lists, wanted) if find is None else matched.withColumn("reason", find(*wanted))
     return listed if listed_pages is None else _first_of_both(listed, listed_pages)
 
 
@@ -112,21 +107,15 @@ def pairs_of_pages(extracted: DataFrame, lists: SharedLists) -> DataFrame:
     return found.groupBy("pair_id").agg(F.when(is_domain, domain).otherwise(page).alias("reason"))
 
 
-_ARGUMENTS = ("pair_id", "image_url", "page_url", "alt_text", "image_hash")
-
-
-def _reasons(lists: SharedLists) -> Callable[..., pa.Array]:
-    """Makes the function that runs in the workers."""
+def _reasons(lists: SharedLists, names: list[str]) -> Callable[..., pa.Array]:
+    """Makes the function of columns that runs in the workers."""
     # Strings: an object of the driver's class would make each worker import the driver's modules.
     file_name, digest = lists.file_name, lists.digest
 
-    def reasons(
-        pair_id: pa.Array, image_url: pa.Array, page_url: pa.Array, alt_text: pa.Array, image_hash: pa.Array
-    ) -> pa.Array:
+    def reasons(*columns: pa.Array) -> pa.Array:
         from udfs.exclusion.block_lists import listed_reasons, open_lists
 
-        columns = dict(zip(_ARGUMENTS, (pair_id, image_url, page_url, alt_text, image_hash), strict=True))
-        return listed_reasons(columns, open_lists(SparkFiles.get(file_name), digest))
+        return listed_reasons(dict(zip(names, columns, strict=True)), open_lists(SparkFiles.get(file_name), digest))
 
     return reasons
 

@@ -76,7 +76,7 @@ def test_the_second_draw_is_nested_in_the_first(first, lost, tmp_path):
             ("--seed", 8),
             "--seed is 8, but {first} was sampled with 7: only with the same seed is the second draw nested",
         ),
-        (("--from-run", "nowhere"), "--from-run nowhere is not a run: give the folder that was a run's --output"),
+        (("--from-run", "nowhere"), "/nowhere is not a run: give the folder that was a run's --output"),
         (("--output", "{first}", "--resume"), "--from-run {first} is the output itself: give another --output"),
     ],
 )
