@@ -162,7 +162,8 @@ def report_curation(output: ReportedConfig, report: ReportConfig, require: Requi
     against = counts_files([report.against]) if report.against else []
     opened = partial(continue_run, output, inputs=against)
     requirements = require.requirements
-    run, finished = reuse_or_do(output, opened, lambda run: finish_or_reuse(run, report.against, requirements))
+    listed = report.summary_domains
+    run, finished = reuse_or_do(output, opened, lambda run: finish_or_reuse(run, report.against, requirements, listed))
     _show_finished(run, finished)
 
 

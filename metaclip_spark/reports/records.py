@@ -111,6 +111,10 @@ class UnmatchedTexts(Record):
     words: list[FrequentWord]
 
 
+ANY_PREFERENCE = "any of these"
+NOT_READ = "not read"
+
+
 class Profile(Record):
     """What the report shows of the tables."""
 
@@ -126,6 +130,8 @@ class Profile(Record):
     """Curated pairs by keep probability, in classes of a tenth."""
 
     unmatched: UnmatchedTexts | None = None
+    preferences: list[Group] = msgspec.field(default_factory=list)
+    """Pairs by what their pages declare: each of `udfs.preferences.PREFERENCES`, then `ANY_PREFERENCE` and `NOT_READ`."""
 
 
 class ComparedFigure(Record):
@@ -188,6 +194,24 @@ class Command(Record):
     folder: str
 
 
+class Sources(Record):
+    """Where a run's pairs come from, as far as the names of its archives tell.
+
+    Attributes:
+        files: Archives, or files of `--pool`.
+        dated: Those whose name has a time of capture.
+        crawls: The crawls of Common Crawl that are named.
+        first: The first day of capture, such as 2024-02-20; empty where no name has one.
+        last: The last one.
+    """
+
+    files: int
+    dated: int
+    crawls: list[str]
+    first: str = ""
+    last: str = ""
+
+
 class Check(Record):
     """What a finished run must fulfil, as `--require` says, and whether it does.
 
@@ -241,6 +265,10 @@ class Report(Record, kw_only=True):
     ended: str = ""
     commands: list[Command] = msgspec.field(default_factory=list)
     checks: list[Check] = msgspec.field(default_factory=list)
+    sources: Sources | None = None
+    summary_domains: str = ""
+    """Which domains the public summary lists, one of `--summary-domains`."""
+
     layout: int = REPORT_LAYOUT
 
 
