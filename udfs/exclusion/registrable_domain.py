@@ -1,4 +1,4 @@
-"""The domain that someone has registered, of the host of a URL: by the list of public suffixes that tldextract brings."""
+"""The registrable domain of a URL's host, by the list of public suffixes that tldextract brings."""
 
 import re
 from collections.abc import Iterator
