@@ -17,7 +17,7 @@ from metaclip_spark.config.requirements import Requirement
 from metaclip_spark.entries import Metadata
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.pipeline import check_before_start, run_count, run_exclude, run_extract, run_match, run_sample
-from metaclip_spark.reports.export import check_export, export_curated
+from metaclip_spark.reports.public.export import check_export, export_curated
 from metaclip_spark.reports.records import Report
 from metaclip_spark.reuse import finish_or_reuse, reuse_or_do
 from metaclip_spark.runs.open import begin_run, try_output

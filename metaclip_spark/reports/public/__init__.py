@@ -1,1 +1,1 @@
-"""What a provider has to publish about a curated set: domains, sources, the summary of training content."""
+"""What is published of a curated set: the set itself, its domains, its sources."""
