@@ -131,7 +131,7 @@ class Profile(Record):
 
     unmatched: UnmatchedTexts | None = None
     preferences: list[Group] = msgspec.field(default_factory=list)
-    """Pairs by what their pages declare: each of `udfs.preferences.PREFERENCES`, then `ANY_PREFERENCE` and `NOT_READ`."""
+    """Pairs by what their pages declare: `udfs.preferences.PREFERENCES`, then `ANY_PREFERENCE` and `NOT_READ`."""
 
 
 class ComparedFigure(Record):

@@ -15,13 +15,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyspark
-from msgspec import UnsetType
 
 from metaclip_spark import __version__
 from metaclip_spark.commits.entries import LAYOUT, Finish, Open
 from metaclip_spark.commits.files import tidy
 from metaclip_spark.commits.run_file import RUN, publish_run_file
-from metaclip_spark.config.curation import PRESETS, OutputConfig, SummaryDomains
+from metaclip_spark.config.curation import OutputConfig, SummaryDomains
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.config.requirements import Requirement
 from metaclip_spark.errors import InputError, SuspectSampleError, counted
@@ -30,6 +29,7 @@ from metaclip_spark.reports.compare import compare_with
 from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
 from metaclip_spark.reports.public.sources import read_sources
 from metaclip_spark.reports.records import Command, FunnelLine, HeadEntry, Profile, Report
+from metaclip_spark.reports.remarks import deviations_of, warnings_of
 from metaclip_spark.runs.layout import CURATED, REPORT, REPORT_JSON
 from metaclip_spark.runs.layout_1 import delete_report_1
 from metaclip_spark.runs.ledger import reference_records
@@ -43,14 +43,12 @@ from metaclip_spark.runs.records import (
     FinishedStep,
     Manifest,
     MatchManifest,
-    NamedArchives,
     RunSummary,
     SampleManifest,
     put_record,
 )
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXCLUDE, EXTRACT, MATCH, SAMPLE, STEPS
-from metaclip_spark.runs.waves import UNKNOWN_RECORDS
 from metaclip_spark.stores.storage import JsonObject
 from metaclip_spark.thresholds import check_threshold
 from udfs.schemas import CURATED as CURATED_COLUMNS
@@ -244,8 +242,8 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
         curves=curves_of(figures.counts, figures.kept, check_threshold(sampled.threshold_t), float(sampled.tail_share)),
         real_size=sampled.pairs,
         suspect=sampled.suspect,
-        warnings=_warnings(manifests),
-        deviations_from_the_paper=_deviations(manifests),
+        warnings=warnings_of(manifests.extract.numbers, sampled),
+        deviations_from_the_paper=deviations_of(manifests.extract, manifests.sample),
         seconds={step: manifest.seconds for step, manifest in by_step.items()},
         settings={step: manifest.settings for step, manifest in by_step.items()},
         metadata_digest=manifests.match.config.metadata_digest,
@@ -297,85 +295,6 @@ def _funnel_line(what: str, came_in: int, result: str, went_out: int, reasons: d
 
 def _reasons(extract: ExtractNumbers, prefix: str) -> dict[str, int]:
     return {reason: number for reason, number in extract.rejected.items() if reason.startswith(prefix)}
-
-
-def _warnings(manifests: Manifests) -> list[str]:
-    extract, sample = manifests.extract.numbers, manifests.sample.numbers
-    warnings = []
-    passed = sample.pairs_in - sample.gated_out
-    if not extract.pairs:
-        warnings.append("No pair was extracted. See rejects/, and what --archives or --pool names.")
-    elif not sample.pairs_in:
-        warnings.append("No pair matched any metadata entry. Check that the list fits the texts.")
-    elif not passed:
-        warnings.append("No pair passed the language filter. See the languages in matched/.")
-    if passed and not sample.head_entries_cut:
-        warnings.append("No entry has more than t pairs, so nothing is thinned.")
-    warnings += _archive_warnings(extract)
-    if sample.suspect:
-        warnings.append(
-            f"the curated set has {counted(sample.pairs, 'pair')} where {sample.expected_size:,.1f} are expected, "
-            f"further off than chance allows ({sample.size_bound:,.1f})"
-        )
-    return warnings
-
-
-def _archive_warnings(extract: ExtractNumbers) -> list[str]:
-    warnings = []
-    if extract.archives_empty:
-        warnings.append(f"{_archives(extract.archives_empty, 'has', 'have')} 0 bytes")
-    if extract.archives_damaged:
-        warnings.append(f"{_archives(extract.archives_damaged, 'is', 'are')} damaged; complete records are kept")
-    if extract.archives_failed:
-        warnings.append(f"{counted(extract.archives_failed, 'archive')} could not be read; --resume tries again")
-    if without_pages := _some(extract.without_pages):
-        warnings.append(
-            f"{_archives(without_pages.archives, 'holds', 'hold')} responses but no page, see `rejected` in archives/: "
-            f"{_names(without_pages)}"
-        )
-    if unknown := _some(extract.with_unknown_records):
-        number = extract.rejected.get(UNKNOWN_RECORDS, 0)
-        warnings.append(
-            f"{counted(number, 'record')} of unknown type {'was' if number == 1 else 'were'} left out "
-            f"({UNKNOWN_RECORDS}) of {counted(unknown.archives, 'archive')}: {_names(unknown)}"
-        )
-    return warnings
-
-
-def _archives(number: int, one: str, several: str) -> str:
-    return f"{counted(number, 'archive')} {one if number == 1 else several}"
-
-
-def _some(named: NamedArchives | UnsetType) -> NamedArchives | None:
-    """Runs of earlier versions do not name them."""
-    return named if isinstance(named, NamedArchives) and named.archives else None
-
-
-def _names(named: NamedArchives) -> str:
-    left = named.archives - len(named.first)
-    shown = (name if name.isprintable() else repr(name) for name in named.first)
-    return ", ".join(shown) + (f" and {left:,} more" if left else "")
-
-
-def _deviations(manifests: Manifests) -> list[str]:
-    extract, gate = manifests.extract, manifests.sample.config.gate
-    deviations = []
-    if tuple(gate.languages) != PRESETS["metaclip-english"]:
-        languages = ",".join(gate.languages)
-        deviations.append(
-            f"language filter: {languages} (the paper keeps texts whose top fastText label is en)"
-            if gate.languages
-            else "no language filter (the paper keeps texts whose top fastText label is en)"
-        )
-    if gate.min_language_probability:
-        deviations.append(f"language probability floor: {gate.min_language_probability} (the paper: none)")
-    if manifests.sample.settings["entry_counts"]:
-        deviations.append("entry counts: those of --entry-counts (the paper: of the pool that is sampled)")
-    if extract.numbers.archives_failed:
-        deviations.append(f"archives left out: {extract.numbers.archives_failed} (--max-failed-archives)")
-    if extract.config.input == "pool":
-        deviations.append("pairs: given by --pool (the paper: extracted from Common Crawl)")
-    return deviations
 
 
 def status_of(report: Report) -> str:

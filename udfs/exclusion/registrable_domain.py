@@ -1,13 +1,13 @@
 """The registrable domain of a URL's host, by the list of public suffixes that tldextract brings."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
-import idna
 import pyarrow as pa
 from tldextract import TLDExtract
 
+from udfs.exclusion.url_key import domain_key
 from udfs.schemas import DOMAINS
 
 _PORT = re.compile(r":\d*$")
@@ -29,7 +29,8 @@ def registrable_domain(host: str) -> str:
         The public suffix and the label before it. A suffix that the list lacks is one label. The host itself where
         there is no registrable domain: an address, a single label, a public suffix.
     """
-    name = _ascii(_PORT.sub("", host).rstrip("."))
+    name = _PORT.sub("", host)
+    name = domain_key(name) or name
     labels = name.split(".")
     if len(labels) == 1 or name.startswith("[") or labels[-1].isdigit():
         return name
@@ -39,16 +40,7 @@ def registrable_domain(host: str) -> str:
     return ".".join(labels[-2:])
 
 
-def _ascii(host: str) -> str:
-    if host.isascii():
-        return host
-    try:
-        return idna.encode(host, uts46=True).decode()
-    except idna.IDNAError:
-        return host
-
-
-def domains_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def domains_of(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Puts the registrable domain in the place of each host, in batches of `DOMAINS`."""
     for batch in batches:
         domains = [registrable_domain(host) for host in batch["domain"].to_pylist()]
