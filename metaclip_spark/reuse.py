@@ -9,7 +9,7 @@ from typing import TypeVar
 from metaclip_spark import __version__
 from metaclip_spark.commits.owner import Applicant, owning
 from metaclip_spark.commits.run_file import RUN
-from metaclip_spark.config.curation import OutputConfig
+from metaclip_spark.config.curation import OutputConfig, SummaryDomains
 from metaclip_spark.config.job import typed_command
 from metaclip_spark.config.logs import held_back
 from metaclip_spark.config.requirements import Requirement
@@ -70,14 +70,20 @@ def _reuse(output: OutputConfig, work: Callable[[Run], Result]) -> tuple[Run, Re
     return run, result
 
 
-def finish_or_reuse(run: Run, against: str | None = None, requirements: Sequence[Requirement] = ()) -> Report:
+def finish_or_reuse(
+    run: Run,
+    against: str | None = None,
+    requirements: Sequence[Requirement] = (),
+    summary_domains: SummaryDomains | None = None,
+) -> Report:
     """Writes a run's report, unless with --resume the one that is there says the same; see `run_report`.
 
-    Of one where only the checks are others, the numbers are judged anew.
+    Of one where only the checks are others, the numbers are judged anew. Without `summary_domains` those that are
+    listed already stay.
     """
     report = reusable_report(run) if run.output.resume and against is None else None
-    if report is None:
-        return finish_run(run, against, requirements)
+    if report is None or summary_domains not in {None, report.summary_domains}:
+        return finish_run(run, against, requirements, summary_domains or "top-10%")
     if [check.check for check in report.checks] == [each.text for each in requirements]:
         log.info("report: already done, reused", extra={"step": "report", "event": "reused"})
         return report

@@ -125,6 +125,9 @@ ENTRY_FIGURES = pa.schema(
 )
 """One row per metadata entry: its pairs before the draw, what is expected of them after it, and what was kept."""
 
+DOMAINS = pa.schema([("domain", pa.string()), ("side", pa.string()), ("matched", pa.int64()), ("curated", pa.int64())])
+"""One row per registrable domain and side: pairs whose image (`image`), or whose page (`page`), is of the domain."""
+
 DUMP_PARTS = pa.schema(
     [("dump", pa.string()), ("path", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("pages", pa.int64())]
 )

@@ -126,7 +126,7 @@ def count_entries(output: OutputConfig, match: MatchConfig, language: LanguageCo
 def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageConfig, export: ExportConfig) -> None:
     """Draw the curated set of a run from its matched pairs and entry counts."""
     from metaclip_spark.pipeline import run_sample
-    from metaclip_spark.reports.export import check_export, export_curated
+    from metaclip_spark.reports.public.export import check_export, export_curated
     from metaclip_spark.reuse import reuse_or_do
     from metaclip_spark.runs.open import continue_run
     from metaclip_spark.runs.paths import counts_files
@@ -180,7 +180,8 @@ def report_curation(output: ReportedConfig, report: ReportConfig, require: Requi
     against = counts_files([report.against]) if report.against else []
     opened = partial(continue_run, output, inputs=against)
     requirements = require.requirements
-    run, finished = reuse_or_do(output, opened, lambda run: finish_or_reuse(run, report.against, requirements))
+    listed = report.summary_domains
+    run, finished = reuse_or_do(output, opened, lambda run: finish_or_reuse(run, report.against, requirements, listed))
     _show_finished(run, finished)
 
 

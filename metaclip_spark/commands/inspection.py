@@ -8,7 +8,7 @@ from metaclip_spark.config.job import job
 from metaclip_spark.errors import said_of
 
 if TYPE_CHECKING:
-    from metaclip_spark.reports.records import Explanation
+    from metaclip_spark.reports.explain.records import Explanation
 
 
 @job(PlanConfig, resumes=False)

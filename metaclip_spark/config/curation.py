@@ -28,6 +28,7 @@ PRESETS = {"metaclip-english": ("en",)}
 
 
 _THRESHOLD = {"values": "an integer of at least 1, such as 20k, or inf"}
+SummaryDomains = Literal["top-10%", "top-5%-or-1000"]
 NUMBER_OF_PAIRS = {"values": "an integer of at least 1, or such as 10M"}
 
 
@@ -334,9 +335,12 @@ class ReportConfig:
     Attributes:
         against: Compare with another finished run (its folder) or with entry counts (a JSON object entry -> count, or
             Parquet).
+        summary_domains: Registrable domains that the public summary lists, of those with curated pairs: top-10%, or
+            top-5%-or-1000 for small providers (whichever is fewer).
     """
 
     against: str | None = field(default=None, metadata=OPERATIONAL | PATH)
+    summary_domains: SummaryDomains = field(default="top-10%", metadata=OPERATIONAL)
 
     def __post_init__(self) -> None:
         """Checks the values."""

@@ -1,6 +1,6 @@
 """Why a pair is in the curated set or not, as a value for notebooks."""
 
-from metaclip_spark.reports import records
+from metaclip_spark.reports.explain import records
 from metaclip_spark.reports.explain.lines import explain_lines
 
 

@@ -22,8 +22,8 @@ from metaclip_spark.reports.compare import check_other, compare_counts, compare_
 from metaclip_spark.reports.explain.answer import explain
 from metaclip_spark.reports.explain.curation import Curation, read_curation
 from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_pairs
-from metaclip_spark.reports.export import check_export, export_curated
 from metaclip_spark.reports.plan import plan_thresholds
+from metaclip_spark.reports.public.export import check_export, export_curated
 from metaclip_spark.runs import open as stored_runs
 from metaclip_spark.runs.layout import report_file
 from metaclip_spark.runs.paths import shown_path, table_folders

@@ -31,7 +31,7 @@ from metaclip_spark.pipeline import (
     run_match,
     run_sample,
 )
-from metaclip_spark.reports.export import check_export, export_curated
+from metaclip_spark.reports.public.export import check_export, export_curated
 from metaclip_spark.reports.records import Report
 from metaclip_spark.reuse import finish_or_reuse, reuse_or_do
 from metaclip_spark.runs.open import begin_run, try_output

@@ -3,9 +3,9 @@
 Nothing here brings rows to the driver but a few hundred groups, a few dozen sample pairs, and numbers per entry.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from string import ascii_lowercase, ascii_uppercase
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,13 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from metaclip_spark import balance
-from metaclip_spark.reports.records import Coverage, Group, ListedEntry, Profile
+from metaclip_spark.reports.records import ANY_PREFERENCE, NOT_READ, Coverage, Group, ListedEntry, Profile
 from metaclip_spark.reports.samples import EntrySamples, sample_pairs_of, unmatched_texts
 from metaclip_spark.runs.records import MatchManifest, SampleManifest
 from metaclip_spark.runs.run import Run, entry_table, read_entry_counts, read_expected_kept
 from metaclip_spark.steps.count import count_entries
 from metaclip_spark.thresholds import check_threshold
+from udfs.preferences import PREFERENCES
 from udfs.schemas import CURATED, ENTRY_FIGURES, MATCHED, PAIRS
 
 LISTED = 20
@@ -75,15 +76,33 @@ def write_entry_figures(run: Run, figures: EntryFigures, folder: str) -> None:
     run.storage.put_table(f"{folder}/entries/part-00000.zstd.parquet", entry_table(ENTRY_FIGURES, *columns))
 
 
-def profile_run(run: Run, matched: MatchManifest, sampled: SampleManifest, figures: EntryFigures) -> Profile:
-    """Gathers what the report shows of the tables of a run whose sample step is done."""
-    passed, curated = run.passed_pairs(sampled.config.gate), run.read("curated", CURATED)
+def profile_run(
+    run: Run,
+    matched: MatchManifest,
+    sampled: SampleManifest,
+    figures: EntryFigures,
+    pairs: tuple[DataFrame, DataFrame],
+    hosts: DataFrame,
+) -> Profile:
+    """Gathers what the report shows of the tables of a run whose sample step is done.
+
+    Args:
+        run: The run.
+        matched: The manifest of its match step.
+        sampled: The manifest of its sample step.
+        figures: Its numbers per entry.
+        pairs: The pairs before the draw, and those after it.
+        hosts: Both counted by host, as `metaclip_spark.reports.public.domains.counted_hosts` gives them.
+    """
+    passed, curated = pairs
     rows = _key_rows(passed, curated)
     together = [row for row in rows if row.text_length is not None]
-    keep = {row.keep_class: row.curated for row in rows if row.keep_class is not None}
-    domains = [
-        Group(group=row.domain, matched=row.matched, curated=row.curated) for row in _domain_rows(passed, curated)
-    ]
+    others = [row for row in rows if row.text_length is None]
+    keep: Counter[int] = Counter()
+    for row in others:
+        if row.keep_class is not None:
+            keep[row.keep_class] += row.curated
+    domains = [Group(group=row.domain, matched=row.matched, curated=row.curated) for row in _host_rows(hosts)]
     languages = _summed(together, "language")
     numbers = sampled.numbers
     most_cut, most_kept = _largest(figures.counts - figures.kept), _largest(figures.kept)
@@ -104,13 +123,14 @@ def profile_run(run: Run, matched: MatchManifest, sampled: SampleManifest, figur
         coverage=entry_coverage(figures),
         most_cut=[entries[entry] for entry in most_cut],
         most_kept=[entries[entry] for entry in most_kept],
-        keep_probabilities=[keep.get(place, 0) for place in range(KEEP_CLASSES)] if keep else [],
+        keep_probabilities=[keep[place] for place in range(KEEP_CLASSES)] if keep else [],
         unmatched=unmatched_texts(
             run.read_buckets("pool", PAIRS),
             run.read_buckets("matched", MATCHED),
             matched.numbers.pairs_in,
             matched.numbers.unmatched,
         ),
+        preferences=_preferences(others),
     )
 
 
@@ -133,40 +153,49 @@ def entry_coverage(figures: EntryFigures) -> list[Coverage]:
 def _key_rows(matched: DataFrame, curated: DataFrame) -> list[Row]:
     """Counts the pairs of both tables by the keys with few values together, and by probability."""
     classes = F.least(F.floor(F.col("keep_probability") * KEEP_CLASSES), F.lit(KEEP_CLASSES - 1))
-    keyed = _side_by_side(
+    keyed = side_by_side(
         matched.withColumn("keep_class", F.lit(None).cast("bigint")),
         curated.withColumn("keep_class", classes),
         F.coalesce("language", F.lit("not identified")).alias("language"),
         _length_class(F.length("alt_text")).alias("text_length"),
         F.least(F.size("entry_ids"), F.lit(MOST_ENTRIES_PER_PAIR)).alias("entries"),
         F.col("keep_class"),
+        F.col("page_preferences"),
     )
     rows: list[Row] = matched.sparkSession.sql(
-        "SELECT language, text_length, entries, keep_class,"
+        "SELECT language, text_length, entries, keep_class, page_preferences,"
         " sum(1 - is_curated) AS matched, sum(is_curated) AS curated FROM {pairs}"
-        " GROUP BY GROUPING SETS ((language, text_length, entries), (keep_class))",
+        " GROUP BY GROUPING SETS ((language, text_length, entries), (keep_class, page_preferences))",
         pairs=keyed,
     ).collect()
     return rows
 
 
-def _domain_rows(matched: DataFrame, curated: DataFrame) -> list[Row]:
-    """Counts the pairs of both tables by domain; only those come back that have most pairs, or lost most."""
-    keyed = _side_by_side(matched, curated, _domain(F.col("image_url")).alias("domain"))
-    # Both take the same shuffled groups, which Spark computes once.
-    domains = keyed.groupBy("domain").agg(
-        F.sum(1 - F.col("is_curated")).alias("matched"), F.sum("is_curated").alias("curated")
-    )
-    most = domains.orderBy(F.desc("matched"), "domain").limit(LISTED)
-    lost = domains.orderBy(F.desc(F.col("matched") - F.col("curated")), "domain").limit(LISTED)
+def _host_rows(hosts: DataFrame) -> list[Row]:
+    """Gives the hosts of images that have most pairs, or lost most."""
+    images = hosts.where(F.col("side") == "image")
+    most = images.orderBy(F.desc("matched"), "domain").limit(LISTED)
+    lost = images.orderBy(F.desc(F.col("matched") - F.col("curated")), "domain").limit(LISTED)
     rows: list[Row] = most.unionByName(lost).collect()
     return list({row.domain: row for row in rows}.values())
 
 
-def _side_by_side(matched: DataFrame, curated: DataFrame, *keys: Column) -> DataFrame:
+def side_by_side(matched: DataFrame, curated: DataFrame, *keys: Column) -> DataFrame:
     """Puts the keys of both tables into one, which tells them apart by `is_curated`."""
     both = [table.select(*keys, F.lit(kept).alias("is_curated")) for table, kept in ((matched, 0), (curated, 1))]
     return both[0].unionByName(both[1])
+
+
+def _preferences(rows: Sequence[Row]) -> list[Group]:
+    """Counts the pairs with each preference, with any, and those of which none was read; a pair may have several."""
+    read = [row for row in rows if row.page_preferences is not None]
+    chosen = {name: [row for row in read if row.page_preferences >> bit & 1] for bit, name in enumerate(PREFERENCES)}
+    chosen[ANY_PREFERENCE] = [row for row in read if row.page_preferences]
+    chosen[NOT_READ] = [row for row in rows if row.page_preferences is None]
+    return [
+        Group(group=name, matched=sum(row.matched for row in those), curated=sum(row.curated for row in those))
+        for name, those in chosen.items()
+    ]
 
 
 def _summed(rows: Sequence[Row], name: str) -> list[Group]:
@@ -177,14 +206,6 @@ def _summed(rows: Sequence[Row], name: str) -> list[Group]:
         total.matched += row.matched
         total.curated += row.curated
     return list(sums.values())
-
-
-def _domain(url: Column) -> Column:
-    """Cuts the host out of a URL: parse_url raises where Java finds a URL invalid."""
-    authority = F.substring_index(F.substring_index(url, "/", 3), "/", -1)
-    host = F.substring_index(F.substring_index(authority, "?", 1), "@", -1)
-    # Spark's lower() loads tables of all the world's letters first, which takes seconds.
-    return F.translate(host, ascii_uppercase, ascii_lowercase)
 
 
 def _length_class(length: Column) -> Column:

@@ -1,4 +1,4 @@
-"""The content of report.json, and of what the reports compute for people to look at."""
+"""The content of report.json, and of plans."""
 
 import msgspec
 
@@ -111,6 +111,10 @@ class UnmatchedTexts(Record):
     words: list[FrequentWord]
 
 
+ANY_PREFERENCE = "any of these"
+NOT_READ = "not read"
+
+
 class Profile(Record):
     """What the report shows of the tables."""
 
@@ -126,6 +130,8 @@ class Profile(Record):
     """Curated pairs by keep probability, in classes of a tenth."""
 
     unmatched: UnmatchedTexts | None = None
+    preferences: list[Group] = msgspec.field(default_factory=list)
+    """Pairs by what their pages declare: `udfs.preferences.PREFERENCES`, then `ANY_PREFERENCE` and `NOT_READ`."""
 
 
 class ComparedFigure(Record):
@@ -188,6 +194,24 @@ class Command(Record):
     folder: str
 
 
+class Sources(Record):
+    """Where a run's pairs come from, as far as the names of its archives tell.
+
+    Attributes:
+        files: Archives, or files of `--pool`.
+        dated: Those whose name has a time of capture.
+        crawls: The crawls of Common Crawl that are named.
+        first: The first day of capture, such as 2024-02-20; empty where no name has one.
+        last: The last one.
+    """
+
+    files: int
+    dated: int
+    crawls: list[str]
+    first: str = ""
+    last: str = ""
+
+
 class Check(Record):
     """What a finished run must fulfil, as `--require` says, and whether it does.
 
@@ -241,6 +265,10 @@ class Report(Record, kw_only=True):
     ended: str = ""
     commands: list[Command] = msgspec.field(default_factory=list)
     checks: list[Check] = msgspec.field(default_factory=list)
+    sources: Sources | None = None
+    summary_domains: str = ""
+    """Which domains the public summary lists, one of `--summary-domains`."""
+
     layout: int = REPORT_LAYOUT
 
 
@@ -266,124 +294,3 @@ class ThresholdPlan(Record):
     pairs: int
     chosen: int | None
     rows: list[PlanRow]
-
-
-class ExplainedEntry(Record):
-    """An entry that a text matches, and where it begins in the spaced text."""
-
-    entry_text: str
-    entry_id: int
-    places: list[int]
-    entry_count: int
-    entry_probability: float
-
-
-class NearMiss(Record):
-    """Words of a text that all but match an entry, where they begin in the spaced text, and why they do not."""
-
-    text: str
-    entry_text: str
-    entry_id: int
-    place: int
-    reason: str
-
-
-class ExplainedText(Record):
-    """What a text matches, in its own order, and with which chance a pair that has it stays."""
-
-    text: str
-    spaced: str
-    entries: list[ExplainedEntry]
-    near_misses: list[NearMiss]
-    keep_probability: float
-
-
-class ExplainedPair(Record):
-    """A pair's way through the job.
-
-    Attributes:
-        pair_id: The pair.
-        image_url: Its image.
-        archive: Where it was found.
-        record_offset: The page's record in the archive.
-        page_language: As the page declares it.
-        page_preferences: What its pages declare, a bit for each of `udfs.preferences.PREFERENCES`.
-        text: What its text matches.
-        language: As match stored it.
-        language_probability: As match stored it.
-        draw: Its number of the draw.
-        stage: Where it left (match, count or sample), or curated.
-        verdict: The reason in words.
-    """
-
-    pair_id: str
-    image_url: str
-    archive: str | None
-    record_offset: int | None
-    page_language: str | None
-    page_preferences: int | None
-    text: ExplainedText
-    language: str | None
-    language_probability: float | None
-    draw: float
-    stage: str
-    verdict: str
-
-
-class RejectExample(Record):
-    """A row of rejects/ that holds what the user asks about."""
-
-    archive: str
-    record_offset: int | None
-    stage: str
-    reason: str
-    example: str | None
-
-
-class Rejected(Record):
-    """What extraction left out, of one archive or of all."""
-
-    archive: str | None
-    archives: int
-    reasons: dict[str, int]
-    examples: list[RejectExample]
-
-
-class EntryOutcome(Record):
-    """What became of the pairs of one entry.
-
-    Attributes:
-        entry_text: The entry.
-        entry_id: Its place in the metadata list.
-        entry_count: The count that the draw balanced with.
-        entry_probability: min(1, t / count).
-        pairs: Matched pairs that contain it.
-        curated: Those that were kept.
-        dropped: Reason to number of the others.
-    """
-
-    entry_text: str
-    entry_id: int
-    entry_count: int
-    entry_probability: float
-    pairs: int
-    curated: int
-    dropped: dict[str, int]
-
-
-class Explanation(Record):
-    """The answer to a question about pairs.
-
-    Attributes:
-        pairs: The first ones, by pair_id.
-        pairs_in_all: How many there are.
-        entry: What became of the given entry's pairs, where an entry was given.
-        text: What the given text matches, where a text was given.
-        rejected: What extraction left out, where the pool has no such pair.
-    """
-
-    pairs: list[ExplainedPair]
-    pairs_in_all: int
-    entry: EntryOutcome | None
-    text: ExplainedText | None
-    rejected: Rejected | None

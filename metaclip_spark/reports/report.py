@@ -6,7 +6,7 @@ Both are filled from the steps' manifests and the entry counts; nothing is compu
 import logging
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
@@ -15,20 +15,21 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyspark
-from msgspec import UnsetType
 
 from metaclip_spark import __version__
 from metaclip_spark.commits.entries import LAYOUT, Finish, Open
 from metaclip_spark.commits.files import tidy
 from metaclip_spark.commits.run_file import RUN, publish_run_file
-from metaclip_spark.config.curation import PRESETS, OutputConfig
+from metaclip_spark.config.curation import OutputConfig, SummaryDomains
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.config.requirements import Requirement
 from metaclip_spark.errors import InputError, SuspectSampleError, counted
 from metaclip_spark.reports.checks import judge, status_word
 from metaclip_spark.reports.compare import compare_with
 from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
+from metaclip_spark.reports.public.sources import read_sources
 from metaclip_spark.reports.records import Command, FunnelLine, HeadEntry, Profile, Report
+from metaclip_spark.reports.remarks import deviations_of, warnings_of
 from metaclip_spark.runs.layout import CURATED, REPORT, REPORT_JSON
 from metaclip_spark.runs.layout_1 import delete_report_1
 from metaclip_spark.runs.ledger import reference_records
@@ -43,16 +44,15 @@ from metaclip_spark.runs.records import (
     FirstDraw,
     Manifest,
     MatchManifest,
-    NamedArchives,
     RunSummary,
     SampleManifest,
     put_record,
 )
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXCLUDE, EXTRACT, MATCH, SAMPLE, STEPS
-from metaclip_spark.runs.waves import UNKNOWN_RECORDS
 from metaclip_spark.stores.storage import JsonObject
 from metaclip_spark.thresholds import check_threshold
+from udfs.schemas import CURATED as CURATED_COLUMNS
 from udfs.sources.credentials import without_credentials
 
 log = logging.getLogger(__name__)
@@ -98,13 +98,19 @@ def read_manifests(run: Run) -> Manifests:
     return manifests
 
 
-def run_report(run: Run, against: str | None = None, requirements: Sequence[Requirement] = ()) -> Report:
+def run_report(
+    run: Run,
+    against: str | None = None,
+    requirements: Sequence[Requirement] = (),
+    summary_domains: SummaryDomains = "top-10%",
+) -> Report:
     """Writes the report's files, makes the run finished and, last, creates run.json.
 
     Args:
         run: A run whose sample step is done.
         against: Another run, or a file of entry counts, to compare with.
         requirements: What the run must fulfil: the report says whether it does.
+        summary_domains: Which domains the public summary lists.
 
     Returns:
         The report.
@@ -112,46 +118,62 @@ def run_report(run: Run, against: str | None = None, requirements: Sequence[Requ
     Raises:
         InputError: If a step has not been done, was done before the step that it reads from, or by another version.
     """
+    from metaclip_spark.reports.pages.training_content import SUMMARY, render_training_content
+    from metaclip_spark.reports.public import domains as by_domain
+
     started = time.monotonic()
     manifests = read_manifests(run)
-    figures = entry_figures(run, manifests.sample)
-    profile = profile_run(run, manifests.match, manifests.sample, figures)
-    report = build_report(manifests, figures, profile, run)
-    if against:
-        comparison = compare_with(run, report, against, figures.texts, figures.counts)
-        report = msgspec.structs.replace(report, comparison=comparison)
+    sampled = manifests.sample
+    figures = entry_figures(run, sampled)
+    pairs = run.passed_pairs(sampled.config.gate), run.read(CURATED, CURATED_COLUMNS)
+    with by_domain.counted_hosts(*pairs) as hosts:
+        profile = profile_run(run, manifests.match, sampled, figures, pairs, hosts)
+        report = build_report(manifests, figures, profile, run)
+        report = msgspec.structs.replace(report, summary_domains=summary_domains)
+        if against:
+            comparison = compare_with(run, report, against, figures.texts, figures.counts)
+            report = msgspec.structs.replace(report, comparison=comparison)
+        folder = run.owned.new_folder(REPORT)
+        write_entry_figures(run, figures, folder)
+        by_domain.write_domains(run, hosts, f"{folder}/{by_domain.TABLE}")
+    domains = by_domain.read_domains(
+        run, f"{folder}/{by_domain.TABLE}", sampled.numbers.pairs_in - sampled.numbers.gated_out
+    )
+    run.storage.put_text(f"{folder}/{SUMMARY}", render_training_content(report, domains))
     seconds = {**report.seconds, "report": round(time.monotonic() - started, 3)}
     report = msgspec.structs.replace(report, seconds=seconds, checks=judge(report, requirements))
-    summary = msgspec.to_builtins(_run_summary(manifests, report, run.output))
-    _publish(run, report, summary, lambda folder: write_entry_figures(run, figures, folder))
+    _publish(run, report, msgspec.to_builtins(_run_summary(manifests, report, run.output)), folder)
     return report
 
 
 def judge_again(run: Run, report: Report, requirements: Sequence[Requirement]) -> Report:
     """Writes the report of a finished run with other checks, as `run_report` does; its numbers stay."""
+    from metaclip_spark.reports.pages.training_content import SUMMARY
+    from metaclip_spark.reports.public.domains import TABLE
+
     summary = run.storage.read_json(RUN) or {}
     before = run.state.finished.report if run.state.finished else ""
     report = msgspec.structs.replace(report, checks=judge(report, requirements))
-
-    def copy_entries(folder: str) -> None:
-        for name in run.storage.data_files(f"{before}/entries"):
-            run.storage.put_bytes(f"{folder}{name.removeprefix(before)}", run.storage.read_bytes(name))
-
+    folder = run.owned.new_folder(REPORT)
+    # The summary tells nothing of the checks; the other pages are written anew.
+    tables = [name for table in ("entries", TABLE) for name in run.storage.data_files(f"{before}/{table}")]
+    for name in (*tables, f"{before}/{SUMMARY}"):
+        run.storage.put_bytes(f"{folder}{name.removeprefix(before)}", run.storage.read_bytes(name))
     checks = msgspec.to_builtins(report.checks)
-    _publish(run, report, {**summary, "status": status_of(report), "checks": checks}, copy_entries)
+    _publish(run, report, {**summary, "status": status_of(report), "checks": checks}, folder)
     return report
 
 
-def _publish(run: Run, report: Report, summary: JsonObject, write_entries: Callable[[str], None]) -> None:
-    """Writes the report's files into a new folder, makes the run finished and, last, creates run.json."""
+def _publish(run: Run, report: Report, summary: JsonObject, folder: str) -> None:
+    """Completes the report's files in a new folder, makes the run finished and, last, creates run.json."""
+    from metaclip_spark.reports.pages.croissant import render_croissant
     from metaclip_spark.reports.pages.data_card import render_data_card
     from metaclip_spark.reports.pages.html import render_html
 
-    folder = run.owned.new_folder(REPORT)
-    write_entries(folder)
     put_record(run.storage, f"{folder}/{REPORT_JSON}", report)
     run.storage.put_text(f"{folder}/report.html", render_html(report))
     run.storage.put_text(f"{folder}/DATA_CARD.md", render_data_card(report))
+    run.storage.put_text(f"{folder}/croissant.json", render_croissant(report))
     curated = run.state.written(CURATED)
     finish = Finish(owner=run.owned.nonce, sample=curated.folder if curated else "", report=folder)
     number = run.owned.commit(finish)
@@ -162,10 +184,15 @@ def _publish(run: Run, report: Report, summary: JsonObject, write_entries: Calla
     tidy(run.owned, REPORT)
 
 
-def finish_run(run: Run, against: str | None = None, requirements: Sequence[Requirement] = ()) -> Report:
+def finish_run(
+    run: Run,
+    against: str | None = None,
+    requirements: Sequence[Requirement] = (),
+    summary_domains: SummaryDomains = "top-10%",
+) -> Report:
     """Writes the report as a step whose progress is shown; see `run_report`."""
     with watch(run.spark, StepProgress("report", "")) as progress:
-        report = run_report(run, against, requirements)
+        report = run_report(run, against, requirements, summary_domains)
     log.info(
         f"report: {progress.seconds:.1f} s",
         extra={"event": "done", "step": "report", "seconds": round(progress.seconds, 3)},
@@ -216,8 +243,8 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
         curves=curves_of(figures.counts, figures.kept, check_threshold(sampled.threshold_t), float(sampled.tail_share)),
         real_size=sampled.pairs,
         suspect=sampled.suspect,
-        warnings=_warnings(manifests),
-        deviations_from_the_paper=_deviations(manifests),
+        warnings=warnings_of(manifests.extract.numbers, sampled),
+        deviations_from_the_paper=deviations_of(manifests.extract, manifests.sample),
         seconds={step: manifest.seconds for step, manifest in by_step.items()},
         settings={step: manifest.settings for step, manifest in by_step.items()},
         metadata_digest=manifests.match.config.metadata_digest,
@@ -227,6 +254,7 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
         started=run.state.drivers[0].at if run.state.drivers else "",
         ended=run.state.made_at,
         commands=_commands(run.state.drivers),
+        sources=read_sources(run),
     )
 
 
@@ -278,85 +306,6 @@ def _funnel_line(what: str, came_in: int, result: str, went_out: int, reasons: d
 
 def _reasons(extract: ExtractNumbers, prefix: str) -> dict[str, int]:
     return {reason: number for reason, number in extract.rejected.items() if reason.startswith(prefix)}
-
-
-def _warnings(manifests: Manifests) -> list[str]:
-    extract, sample = manifests.extract.numbers, manifests.sample.numbers
-    warnings = []
-    passed = sample.pairs_in - sample.gated_out
-    if not extract.pairs:
-        warnings.append("No pair was extracted. See rejects/, and what --archives or --pool names.")
-    elif not sample.pairs_in:
-        warnings.append("No pair matched any metadata entry. Check that the list fits the texts.")
-    elif not passed:
-        warnings.append("No pair passed the language filter. See the languages in matched/.")
-    if passed and not sample.head_entries_cut:
-        warnings.append("No entry has more than t pairs, so nothing is thinned.")
-    warnings += _archive_warnings(extract)
-    if sample.suspect:
-        warnings.append(
-            f"the curated set has {counted(sample.pairs, 'pair')} where {sample.expected_size:,.1f} are expected, "
-            f"further off than chance allows ({sample.size_bound:,.1f})"
-        )
-    return warnings
-
-
-def _archive_warnings(extract: ExtractNumbers) -> list[str]:
-    warnings = []
-    if extract.archives_empty:
-        warnings.append(f"{_archives(extract.archives_empty, 'has', 'have')} 0 bytes")
-    if extract.archives_damaged:
-        warnings.append(f"{_archives(extract.archives_damaged, 'is', 'are')} damaged; complete records are kept")
-    if extract.archives_failed:
-        warnings.append(f"{counted(extract.archives_failed, 'archive')} could not be read; --resume tries again")
-    if without_pages := _some(extract.without_pages):
-        warnings.append(
-            f"{_archives(without_pages.archives, 'holds', 'hold')} responses but no page, see `rejected` in archives/: "
-            f"{_names(without_pages)}"
-        )
-    if unknown := _some(extract.with_unknown_records):
-        number = extract.rejected.get(UNKNOWN_RECORDS, 0)
-        warnings.append(
-            f"{counted(number, 'record')} of unknown type {'was' if number == 1 else 'were'} left out "
-            f"({UNKNOWN_RECORDS}) of {counted(unknown.archives, 'archive')}: {_names(unknown)}"
-        )
-    return warnings
-
-
-def _archives(number: int, one: str, several: str) -> str:
-    return f"{counted(number, 'archive')} {one if number == 1 else several}"
-
-
-def _some(named: NamedArchives | UnsetType) -> NamedArchives | None:
-    """Runs of earlier versions do not name them."""
-    return named if isinstance(named, NamedArchives) and named.archives else None
-
-
-def _names(named: NamedArchives) -> str:
-    left = named.archives - len(named.first)
-    shown = (name if name.isprintable() else repr(name) for name in named.first)
-    return ", ".join(shown) + (f" and {left:,} more" if left else "")
-
-
-def _deviations(manifests: Manifests) -> list[str]:
-    extract, gate = manifests.extract, manifests.sample.config.gate
-    deviations = []
-    if tuple(gate.languages) != PRESETS["metaclip-english"]:
-        languages = ",".join(gate.languages)
-        deviations.append(
-            f"language filter: {languages} (the paper keeps texts whose top fastText label is en)"
-            if gate.languages
-            else "no language filter (the paper keeps texts whose top fastText label is en)"
-        )
-    if gate.min_language_probability:
-        deviations.append(f"language probability floor: {gate.min_language_probability} (the paper: none)")
-    if manifests.sample.settings["entry_counts"]:
-        deviations.append("entry counts: those of --entry-counts (the paper: of the pool that is sampled)")
-    if extract.numbers.archives_failed:
-        deviations.append(f"archives left out: {extract.numbers.archives_failed} (--max-failed-archives)")
-    if extract.config.input == "pool":
-        deviations.append("pairs: given by --pool (the paper: extracted from Common Crawl)")
-    return deviations
 
 
 def status_of(report: Report) -> str:

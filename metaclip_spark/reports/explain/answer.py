@@ -7,7 +7,7 @@ from metaclip_spark.config.inspection import ExplainConfig
 from metaclip_spark.reports.explain.curation import Curation, read_curation
 from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN, drawn_pairs
 from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
-from metaclip_spark.reports.records import EntryOutcome, ExplainedPair, Explanation, Rejected, RejectExample
+from metaclip_spark.reports.explain.records import EntryOutcome, ExplainedPair, Explanation, Rejected, RejectExample
 from metaclip_spark.runs.progress import described
 from metaclip_spark.runs.run import Run
 from udfs.pairs.rules import clean_text

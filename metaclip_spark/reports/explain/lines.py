@@ -3,7 +3,7 @@
 from metaclip_spark.errors import counted
 from metaclip_spark.reports.explain.curation import shown
 from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN
-from metaclip_spark.reports.records import EntryOutcome, ExplainedPair, ExplainedText, Explanation, Rejected
+from metaclip_spark.reports.explain.records import EntryOutcome, ExplainedPair, ExplainedText, Explanation, Rejected
 from udfs.preferences import PREFERENCES
 
 _BY = {LANGUAGE_GATE: "the language filter", NOT_DRAWN: "the draw"}

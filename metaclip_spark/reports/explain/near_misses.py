@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from metaclip_spark.errors import joined
 from metaclip_spark.reports.explain.curation import Curation, shown, tokens_of
-from metaclip_spark.reports.records import NearMiss
+from metaclip_spark.reports.explain.records import NearMiss
 
 MOST_NEAR_MISSES = 10
 """Near misses that are told of one text."""

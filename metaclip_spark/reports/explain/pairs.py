@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from metaclip_spark.reports.explain.curation import Curation, matched_entries
 from metaclip_spark.reports.explain.near_misses import near_misses
+from metaclip_spark.reports.explain.records import ExplainedEntry, ExplainedPair, ExplainedText
 from metaclip_spark.reports.pages.reasons import meaning_of
-from metaclip_spark.reports.records import ExplainedEntry, ExplainedPair, ExplainedText
 from udfs.balancing.draw import pair_draws
 from udfs.balancing.probability import keep_probabilities
 from udfs.matching.spacing import spacing

@@ -9,7 +9,7 @@ from metaclip_spark.reports.pages.html import time_text
 from metaclip_spark.reports.records import Report
 from udfs.schemas import CURATED
 
-_COLUMNS = {
+COLUMNS = {
     "pair_id": "md5 of URL, NUL and text, in hex",
     "image_url": "URL of the image",
     "alt_text": "the alternative text, as the page has it (line breaks are spaces)",
@@ -40,7 +40,7 @@ def render_data_card(report: Report) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"counted": counted, "percent": percent}
-    columns = [(field.name, type_name(field.type), _COLUMNS[field.name]) for field in CURATED]
+    columns = [(field.name, type_name(field.type), COLUMNS[field.name]) for field in CURATED]
     return environment.get_template("DATA_CARD.md.j2").render(
         report=msgspec.to_builtins(report),
         columns=columns,

@@ -21,7 +21,7 @@ from metaclip_spark.reports.profile import KEEP_CLASSES, MOST_ENTRIES_PER_PAIR, 
 from metaclip_spark.reports.records import Report
 from metaclip_spark.reports.samples import LONGEST_SHOWN
 
-_INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
+INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 """Unicode categories that show as nothing or act on other characters: controls, formats, line separators."""
 
 _MOST_MARKS = 3
@@ -116,7 +116,7 @@ def _shown_characters(text: str) -> list[str | Markup]:
     for character in text:
         category = unicodedata.category(character)
         marks = marks + 1 if category in {"Mn", "Me"} else 0
-        if category in _INVISIBLE or marks > _MOST_MARKS:
+        if category in INVISIBLE or marks > _MOST_MARKS:
             shown.append(Markup('<span class="code">U+{}</span>').format(f"{ord(character):04X}"))
         else:
             shown.append(character)

@@ -24,7 +24,7 @@ from metaclip_spark import (
     open_run,
 )
 from metaclip_spark.library.session import activate
-from metaclip_spark.reports.export import MARK
+from metaclip_spark.reports.public.export import MARK
 from metaclip_spark.steps.schemas import spark_schema
 from tests.support import oracle
 from tests.support.jobs import CHECKOUT, METADATA, SAMPLE, report_of, state_of
@@ -394,7 +394,7 @@ def test_a_resumed_run_finishes_its_export(folder, expected, tmp_path, spark):
 
 
 def test_a_copy_that_lacks_rows_is_no_copy(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("metaclip_spark.reports.export._rows", lambda _: 7)
+    monkeypatch.setattr("metaclip_spark.reports.public.export._rows", lambda _: 7)
     with pytest.raises(InputError, match=r"holds 7 pairs where the run has 3,268"):
         run.export_curated(tmp_path / "export")
     assert json.loads((tmp_path / "export" / MARK).read_text())["whole"] is False

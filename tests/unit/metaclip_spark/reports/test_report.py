@@ -22,9 +22,9 @@ from metaclip_spark.reports.explain.curation import Curation, read_curation
 from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_pairs
 from metaclip_spark.reports.explain.lines import explain_lines
 from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
+from metaclip_spark.reports.explain.records import Explanation
 from metaclip_spark.reports.pages.reasons import meaning_of
 from metaclip_spark.reports.profile import TEXT_LENGTHS
-from metaclip_spark.reports.records import Explanation
 from metaclip_spark.runs import open as opening
 from metaclip_spark.runs.open import open_run
 from metaclip_spark.runs.records import Gate

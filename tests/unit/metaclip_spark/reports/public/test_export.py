@@ -4,7 +4,7 @@ import pytest
 
 from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.errors import ConfigError
-from metaclip_spark.reports.export import MARK, check_export
+from metaclip_spark.reports.public.export import MARK, check_export
 from metaclip_spark.runs.layout import resolved_place
 from metaclip_spark.stores.storage import Storage
 

@@ -1,0 +1,1 @@
+"""What is published of a curated set: the set itself, its domains, its sources."""

@@ -1,0 +1,144 @@
+"""Pairs by the registrable domain of their image and of their page: a table of the report, and its head."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from metaclip_spark.reports.profile import side_by_side
+from metaclip_spark.reports.records import Group
+from metaclip_spark.runs.run import Run, check_number
+from metaclip_spark.steps.schemas import spark_schema
+from metaclip_spark.stores.spark_io import check_committed, table_writer
+from udfs.exclusion.registrable_domain import domains_of
+from udfs.schemas import DOMAINS
+
+TABLE = "domains"
+"""The folder of the table in that of the report."""
+
+IMAGE, PAGE = "image", "page"
+"""The sides of a pair that have a domain."""
+
+MOST_LISTED = 50_000
+"""Domains of a side that are brought to the driver, at most."""
+
+
+@dataclass(frozen=True)
+class Domains:
+    """The registrable domains of one side.
+
+    Attributes:
+        side: `IMAGE` or `PAGE`.
+        domains: How many have matched pairs.
+        curated_domains: How many have curated pairs.
+        first: Those with curated pairs, most first, at most `MOST_LISTED`.
+    """
+
+    side: str
+    domains: int
+    curated_domains: int
+    first: list[Group]
+
+
+@contextmanager
+def counted_hosts(matched: DataFrame, curated: DataFrame) -> Iterator[DataFrame]:
+    """Counts the pairs of both tables by the hosts of their images and of their pages, in one pass.
+
+    Args:
+        matched: The pairs before the draw.
+        curated: Those after it.
+
+    Yields:
+        Columns of `DOMAINS`, with hosts in place of domains, kept on disk while the block lasts; ports are part of
+        them, and pages that are not known are left out.
+    """
+    keyed = side_by_side(
+        matched, curated, _host(F.col("image_url")).alias("image"), _host(F.col("page_url")).alias("page")
+    )
+    counts = matched.sparkSession.sql(
+        "SELECT if(grouping(image) = 0, image, page) AS domain, if(grouping(image) = 0, 'image', 'page') AS side,"
+        " sum(1 - is_curated) AS matched, sum(is_curated) AS curated FROM {pairs}"
+        " GROUP BY GROUPING SETS ((image), (page))",
+        pairs=keyed,
+    )
+    # The report's lists of hosts and the table of domains are made from them.
+    hosts = counts.where(F.col("domain").isNotNull()).persist(StorageLevel.DISK_ONLY)
+    try:
+        yield hosts
+    finally:
+        hosts.unpersist()
+
+
+def write_domains(run: Run, hosts: DataFrame, folder: str) -> None:
+    """Writes the pairs by registrable domain into a folder, columns of `DOMAINS`."""
+    domains = (
+        hosts.mapInArrow(domains_of, spark_schema(DOMAINS))
+        .groupBy("domain", "side")
+        .agg(_sum("matched"), _sum("curated"))
+    )
+    writer = table_writer(domains.sortWithinPartitions("domain", "side"), run.storage)
+    writer.option("maxRecordsPerFile", run.output.rows_per_file).parquet(run.storage.location(folder))
+    check_committed(run.storage, folder)
+
+
+def read_domains(run: Run, folder: str, pairs: int) -> list[Domains]:
+    """Reads the head of what `write_domains` wrote.
+
+    Args:
+        run: The run.
+        folder: The folder of the table.
+        pairs: Matched pairs of the run.
+
+    Raises:
+        InputError: If files were lost.
+    """
+    table = run.spark.read.schema(spark_schema(DOMAINS)).parquet(run.storage.location(folder))
+    kept = F.col("curated") > 0
+    totals = table.groupBy("side").agg(
+        F.lit(None).cast("string").alias("domain"),
+        _sum("matched"),
+        F.count(F.lit(1)).alias("domains"),
+        F.count(F.when(kept, 1)).alias("curated"),
+    )
+    first = [
+        table.where(kept & (F.col("side") == side))
+        .orderBy(F.desc("curated"), "domain")
+        .limit(MOST_LISTED)
+        .select("side", "domain", "matched", F.lit(0).cast("bigint").alias("domains"), "curated")
+        for side in (IMAGE, PAGE)
+    ]
+    rows = totals.unionByName(first[0]).unionByName(first[1]).collect()
+    sides = {row.side: row for row in rows if row.domain is None}
+    check_number(sides[IMAGE].matched if IMAGE in sides else 0, pairs, "pairs with a domain")
+    return [
+        Domains(
+            side,
+            sides[side].domains,
+            sides[side].curated,
+            [Group(group=row.domain, matched=row.matched, curated=row.curated) for row in _listed(rows, side)],
+        )
+        for side in (IMAGE, PAGE)
+        if side in sides
+    ]
+
+
+def _listed(rows: list[Any], side: str) -> list[Any]:
+    listed = [row for row in rows if row.side == side and row.domain is not None]
+    return sorted(listed, key=lambda row: (-row.curated, row.domain))
+
+
+def _sum(name: str) -> Column:
+    return F.sum(name).alias(name)
+
+
+def _host(url: Column) -> Column:
+    """Cuts the host out of a URL: parse_url raises where Java finds a URL invalid."""
+    authority = F.substring_index(F.substring_index(url, "/", 3), "/", -1)
+    host = F.substring_index(F.substring_index(authority, "?", 1), "@", -1)
+    # Spark's lower() loads tables of all the world's letters first, which takes seconds.
+    return F.translate(host, ascii_uppercase, ascii_lowercase)

@@ -1,0 +1,88 @@
+"""What a report remarks on a run: warnings, and where it deviates from the paper."""
+
+from msgspec import UnsetType
+
+from metaclip_spark.config.curation import PRESETS
+from metaclip_spark.errors import counted
+from metaclip_spark.runs.records import ExtractManifest, ExtractNumbers, NamedArchives, SampleManifest, SampleNumbers
+from metaclip_spark.runs.waves import UNKNOWN_RECORDS
+
+
+def warnings_of(extract: ExtractNumbers, sample: SampleNumbers) -> list[str]:
+    """Says what whoever uses the run should look at first."""
+    warnings = []
+    passed = sample.pairs_in - sample.gated_out
+    if not extract.pairs:
+        warnings.append("No pair was extracted. See rejects/, and what --archives or --pool names.")
+    elif not sample.pairs_in:
+        warnings.append("No pair matched any metadata entry. Check that the list fits the texts.")
+    elif not passed:
+        warnings.append("No pair passed the language filter. See the languages in matched/.")
+    if passed and not sample.head_entries_cut:
+        warnings.append("No entry has more than t pairs, so nothing is thinned.")
+    warnings += _archive_warnings(extract)
+    if sample.suspect:
+        warnings.append(
+            f"the curated set has {counted(sample.pairs, 'pair')} where {sample.expected_size:,.1f} are expected, "
+            f"further off than chance allows ({sample.size_bound:,.1f})"
+        )
+    return warnings
+
+
+def _archive_warnings(extract: ExtractNumbers) -> list[str]:
+    warnings = []
+    if extract.archives_empty:
+        warnings.append(f"{_archives(extract.archives_empty, 'has', 'have')} 0 bytes")
+    if extract.archives_damaged:
+        warnings.append(f"{_archives(extract.archives_damaged, 'is', 'are')} damaged; complete records are kept")
+    if extract.archives_failed:
+        warnings.append(f"{counted(extract.archives_failed, 'archive')} could not be read; --resume tries again")
+    if without_pages := _some(extract.without_pages):
+        warnings.append(
+            f"{_archives(without_pages.archives, 'holds', 'hold')} responses but no page, see `rejected` in archives/: "
+            f"{_names(without_pages)}"
+        )
+    if unknown := _some(extract.with_unknown_records):
+        number = extract.rejected.get(UNKNOWN_RECORDS, 0)
+        warnings.append(
+            f"{counted(number, 'record')} of unknown type {'was' if number == 1 else 'were'} left out "
+            f"({UNKNOWN_RECORDS}) of {counted(unknown.archives, 'archive')}: {_names(unknown)}"
+        )
+    return warnings
+
+
+def _archives(number: int, one: str, several: str) -> str:
+    return f"{counted(number, 'archive')} {one if number == 1 else several}"
+
+
+def _some(named: NamedArchives | UnsetType) -> NamedArchives | None:
+    """Runs of earlier versions do not name them."""
+    return named if isinstance(named, NamedArchives) and named.archives else None
+
+
+def _names(named: NamedArchives) -> str:
+    left = named.archives - len(named.first)
+    shown = (name if name.isprintable() else repr(name) for name in named.first)
+    return ", ".join(shown) + (f" and {left:,} more" if left else "")
+
+
+def deviations_of(extract: ExtractManifest, sample: SampleManifest) -> list[str]:
+    """Says where the run differs from the paper's English set."""
+    gate = sample.config.gate
+    deviations = []
+    if tuple(gate.languages) != PRESETS["metaclip-english"]:
+        languages = ",".join(gate.languages)
+        deviations.append(
+            f"language filter: {languages} (the paper keeps texts whose top fastText label is en)"
+            if gate.languages
+            else "no language filter (the paper keeps texts whose top fastText label is en)"
+        )
+    if gate.min_language_probability:
+        deviations.append(f"language probability floor: {gate.min_language_probability} (the paper: none)")
+    if sample.settings["entry_counts"]:
+        deviations.append("entry counts: those of --entry-counts (the paper: of the pool that is sampled)")
+    if extract.numbers.archives_failed:
+        deviations.append(f"archives left out: {extract.numbers.archives_failed} (--max-failed-archives)")
+    if extract.config.input == "pool":
+        deviations.append("pairs: given by --pool (the paper: extracted from Common Crawl)")
+    return deviations
