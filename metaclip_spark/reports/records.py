@@ -241,6 +241,7 @@ class Report(Record, kw_only=True):
     ended: str = ""
     commands: list[Command] = msgspec.field(default_factory=list)
     checks: list[Check] = msgspec.field(default_factory=list)
+    images: int | None = None
     layout: int = REPORT_LAYOUT
 
 
