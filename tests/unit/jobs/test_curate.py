@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from metaclip_spark import open_run
 from metaclip_spark.commands.curation import img2dataset_lines
 from metaclip_spark.commands.main import main
 from metaclip_spark.config.curation import OutputConfig
+from metaclip_spark.errors import InputError
 from metaclip_spark.reports.records import Report
 from metaclip_spark.reuse import reusable_report
 from metaclip_spark.runs.layout import report_file
@@ -561,6 +563,13 @@ def test_one_row_per_image_is_a_table_of_the_sample_step(by_image, output, tmp_p
     assert call("table_path", run, "curated_images") == 2
     told = "has no table 'curated_images': its step 'sample' was done without --one-row-per-image"
     assert told in capfd.readouterr().err
+
+
+def test_the_library_reads_one_row_per_image(by_image, output):
+    found = open_run(by_image).curated_images.orderBy("image_url").collect()
+    assert [row.asDict() for row in found] == rows(by_image, "curated_images")
+    with pytest.raises(InputError, match="was done without --one-row-per-image"):
+        _ = open_run(output).curated_images
 
 
 def test_one_row_per_image_does_not_count_before_the_entry_of_its_step(by_image, tmp_path, monkeypatch):
