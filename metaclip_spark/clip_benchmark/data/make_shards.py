@@ -82,9 +82,9 @@ def make_shards(config: ShardsConfig) -> MadeShards:
     """
     output = Path(config.output)
     _check_output(output, config)
-    pairs = read_image_text_pairs(Path(config.pairs))
     if config.one_sample_per_image:
-        _check_drawn(config.pairs, pairs)
+        _check_drawn(config.pairs)
+    pairs = read_image_text_pairs(Path(config.pairs))
     images = index_images(Path(config.images))
     # Only now, when there is something to put in its place.
     shutil.rmtree(output, ignore_errors=True)
@@ -206,11 +206,13 @@ def _pairs_of(file: Path, keep: KeepProbabilities) -> list[ImageTextPair]:
     return list(itertools.starmap(ImageTextPair, zip(named, urls, texts, kept, strict=True)))
 
 
-def _check_drawn(path: str, pairs: list[ImageTextPair]) -> None:
-    """Refuses matched pairs of a run: no draw has thinned them, so equal shares of their captions are not balanced."""
-    if find_run(path) is not None and any(pair.keep_probability is not None for pair in pairs):
+def _check_drawn(path: str) -> None:
+    """Refuses pairs of a run that a draw is still to thin: equal shares of their captions are not balanced."""
+    found = find_run(path)
+    table = found.below.partition("/")[0] if found else ""
+    if table in {"matched", "eligible"}:
         raise ConfigError(
-            f"--one-sample-per-image is balanced by the draw of the curated set, and --pairs {path} are matched pairs: "
+            f"--one-sample-per-image is balanced by the draw of the curated set, and --pairs {path} are {table} pairs: "
             "give the run's folder"
         )
 

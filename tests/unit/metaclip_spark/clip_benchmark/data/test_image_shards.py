@@ -18,6 +18,7 @@ from metaclip_spark.clip_benchmark.reading.random_access import ShardFolder
 from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.errors import ConfigError
 from tests.support.jobs import call
+from tests.support.paths import CHECKOUT
 from udfs.pairs.rules import pair_id
 
 TEXTS = {
@@ -128,12 +129,9 @@ def test_trainers_that_know_one_caption_read_the_first(made):
 
 
 def test_pairs_that_no_draw_has_thinned_are_refused(tmp_path, capfd):
-    from metaclip_spark.clip_benchmark.data import make_shards as module
-
-    pairs = [module.ImageTextPair("0" * 32, "u/a", "text", 0.5)]
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "find_run", lambda _: object())
-        patched.setattr(module, "read_image_text_pairs", lambda _: pairs)
-        options = ("--pairs", tmp_path / "run/matched", "--images", tmp_path, "--output", tmp_path / "out")
-        assert call("make_shards", *options, "--one-sample-per-image") == 2
-    assert "are matched pairs: give the run's folder" in capfd.readouterr().err
+    matched = CHECKOUT / "tests/data/stored_run/finished/matched"
+    options = ("--pairs", matched, "--images", tmp_path, "--output", tmp_path / "out")
+    assert call("make_shards", *options, "--one-sample-per-image") == 2
+    assert f"--pairs {matched} are matched pairs: give the run's folder" in capfd.readouterr().err
+    assert call("make_shards", *options) == 2
+    assert "neither img2dataset's output nor a Parquet mapping" in capfd.readouterr().err
