@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 from metaclip_spark.runs.layout import CURATED, CURATED_IMAGES
 from metaclip_spark.runs.run import Run, check_number
 from metaclip_spark.runs.step import Attempt
-from metaclip_spark.steps.images import group_by_image
+from metaclip_spark.steps.sample import group_by_image
 from udfs.schemas import CURATED as CURATED_COLUMNS
 from udfs.schemas import CURATED_IMAGES as IMAGE_COLUMNS
 

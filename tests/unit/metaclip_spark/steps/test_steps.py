@@ -15,10 +15,9 @@ from metaclip_spark.steps import extract
 from metaclip_spark.steps.automaton import broadcast_automaton
 from metaclip_spark.steps.count import count_entries
 from metaclip_spark.steps.deduplicate import deduplicate_pairs
-from metaclip_spark.steps.images import group_by_image
 from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.steps.match import entry_ids_udf, match_pairs
-from metaclip_spark.steps.sample import draw_pairs, expect, sample_pairs
+from metaclip_spark.steps.sample import draw_pairs, expect, group_by_image, sample_pairs
 from metaclip_spark.steps.schemas import require_columns, spark_schema
 from tests.support.counting import count_entries_in_sql
 from udfs.balancing.entry_blocks import BLOCK_SIZE
