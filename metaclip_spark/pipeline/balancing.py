@@ -4,7 +4,6 @@ import logging
 
 import msgspec
 import numpy as np
-from msgspec import UNSET
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
@@ -134,7 +133,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
         log.info(_announcement(counts, threshold, expected))
         drawn = sample_pairs(passed, probability, seed=config.seed)
         kept = attempt.write(drawn.sortWithinPartitions("pair_id"), "curated")
-        images = write_images(run, attempt) if config.one_row_per_image else UNSET
+        images = write_images(run, attempt) if config.one_row_per_image else msgspec.UNSET
         attempt.write_rows(entry_table(EXPECTED_KEPT, expected_kept), "expected_kept")
         before = eligible.numbers.pairs
         return SampleNumbers(
@@ -149,7 +148,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
             tail_share=balance.tail_share(counts, threshold),
             head_entries_cut=balance.head_entries_cut(counts, threshold),
             suspect=not expected.is_plausible(kept),
-            capped=expected.capped if _is_estimated(eligible) else UNSET,
+            capped=expected.capped if _is_estimated(eligible) else msgspec.UNSET,
             images=images,
         )
 
@@ -160,7 +159,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
             gate=gate,
             entry_counts_digest=digest(counts.tolist()),
             matched=eligible.digest,
-            one_row_per_image=config.one_row_per_image or UNSET,
+            one_row_per_image=config.one_row_per_image or msgspec.UNSET,
         ),
         settings={**as_dict(config), **as_dict(language)},
         input_digest=counted.digest,
