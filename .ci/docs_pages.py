@@ -160,6 +160,7 @@ COLUMNS = {
     "image_url": "absolute URL of the image",
     "images": "images met in the pages",
     "images_kept": "images with a usable URL and at least one text",
+    "keep_probabilities": "of each of these pairs the probability with which it was kept",
     "keep_probability": "probability with which the pair was kept",
     "kept": "pairs with this entry in the curated set",
     "language": "top-1 label of fastText's lid.176; null where languages were not identified",
@@ -170,6 +171,7 @@ COLUMNS = {
     "page_url": "the page; null for pairs from `--pool`",
     "pages": "pages parsed",
     "pair_id": "md5 of URL, NUL and text: 32 hex digits",
+    "pair_ids": "the image's curated pairs, sorted",
     "pairs": "raw pairs",
     "reason": "why, as listed below",
     "record_offset": "byte offset of the record in its archive",
@@ -180,7 +182,7 @@ COLUMNS = {
     "stage": "archive, record, image or text",
     "status": "`ok`, `damaged` (read in part) or `failed`",
     "strength": "count, PMI in bits, or views; null for numbers and WordNet",
-    "texts": "texts of the images that were kept",
+    "texts": "texts of the images that were kept; in `curated_images/` the text of each of these pairs",
 }
 """What each column means; a test compares the names with `udfs.schemas`."""
 
@@ -190,6 +192,7 @@ TABLES = (
     "ELIGIBLE",
     "EXCLUDED",
     "CURATED",
+    "CURATED_IMAGES",
     "ENTRY_COUNTS",
     "EXPECTED_KEPT",
     "ENTRY_FIGURES",

@@ -103,6 +103,16 @@ PARTIAL_COUNTS = pa.schema([("block", pa.int32()), ("counts", pa.binary())])
 CURATED = pa.schema([*MATCHED, ("keep_probability", pa.float64())])
 """Kept pairs, with the probability that each had of being kept."""
 
+CURATED_IMAGES = pa.schema(
+    [
+        ("image_url", pa.string()),
+        ("texts", pa.list_(pa.string())),
+        ("pair_ids", pa.list_(pa.string())),
+        ("keep_probabilities", pa.list_(pa.float64())),
+    ]
+)
+"""The curated pairs by image: one row per image_url, with its pairs in the order of pair_id."""
+
 DRAWN = pa.schema([*CURATED, ("draw", pa.float64())])
 """Matched pairs with their keep probability and draw: those whose draw is below it are kept."""
 

@@ -209,6 +209,8 @@ def _show_finished(run: "Run", report: "Report") -> None:
     if finished is None:
         return
     curated = shown_path(run.storage, finished.sample)
+    by_image = run.state.written("curated_images")
+    images = shown_path(run.storage, by_image.folder) if by_image else None
     show(
         [
             *summary_lines(report),
@@ -217,7 +219,8 @@ def _show_finished(run: "Run", report: "Report") -> None:
             f"Report: {shown_path(run.storage, finished.report)}/report.html",
             *([f"Comparison with {report.comparison.name}: in the report"] if report.comparison else []),
             f"Curated pairs: {curated}",
-            *(_next_lines(run.output.output, report, curated) if report.real_size else []),
+            *([f"Curated pairs by image: {images}"] if images else []),
+            *(_next_lines(run.output.output, report, curated, images) if report.real_size else []),
         ],
         event="summary",
         status=status_of(report),
@@ -262,7 +265,7 @@ def _show_verdict(verdict: "Verdict", ready: str = "ready: a run should work her
     return EXIT_DONE
 
 
-def _next_lines(output: str, report: "Report", curated: str) -> list[str]:
+def _next_lines(output: str, report: "Report", curated: str, images: str | None) -> list[str]:
     """Gives the three commands that a finished run is most often followed by."""
     thinned = [entry.entry_text for entry in report.profile.most_cut if entry.kept < entry.entry_count]
     entries = thinned or [entry.entry_text for entry in report.head_entries]
@@ -275,14 +278,19 @@ def _next_lines(output: str, report: "Report", curated: str) -> list[str]:
         "to see which size another threshold would give:",
         f"  {next_command('plan', '--run', output)}",
         "to download the images:",
-        *img2dataset_lines(curated),
+        *(img2dataset_lines(curated) if images is None else img2dataset_lines(images, by_image=True)),
     ]
 
 
-def img2dataset_lines(curated: str) -> list[str]:
-    """Gives the command that downloads the images of a curated set, cut where a terminal would wrap it."""
+def img2dataset_lines(folder: str, *, by_image: bool = False) -> list[str]:
+    """Gives the command that downloads the images of a curated set, cut where a terminal would wrap it.
+
+    A caption in img2dataset is one text: of several it would write Python's notation of a list. Where there is a row
+    for each image they go into the JSON beside it.
+    """
+    texts = """--save_additional_columns '["texts","pair_ids"]'""" if by_image else "--caption_col alt_text"
     return [
-        f"  img2dataset --url_list {shlex.quote(curated)} \\",
-        "    --input_format parquet --url_col image_url --caption_col alt_text \\",
+        f"  img2dataset --url_list {shlex.quote(folder)} \\",
+        f"    --input_format parquet --url_col image_url {texts} \\",
         "    --output_format webdataset --output_folder images",
     ]

@@ -253,6 +253,8 @@ class SampleConfig:
         seed: Seed of the draws, from 0 to 2^64 - 1.
         entry_counts: Balance with these counts instead of the run's own: JSON objects entry -> count, or other runs
             (their folders). Several, of disjoint pools, are added up.
+        one_row_per_image: Write curated_images, too: the curated pairs with one row per image, so that each image is
+            downloaded once.
 
     Example:
         >>> from metaclip_spark import SampleConfig
@@ -268,6 +270,7 @@ class SampleConfig:
     target_pairs: int | str | None = field(default=None, metadata=NUMBER_OF_PAIRS)
     seed: Seed = 0
     entry_counts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    one_row_per_image: bool = field(default=False, metadata=OPERATIONAL)
 
     def __post_init__(self) -> None:
         """Checks the values."""

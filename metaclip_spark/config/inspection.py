@@ -10,6 +10,7 @@ from metaclip_spark.thresholds import check_threshold
 
 StoredTable = Literal[
     "curated",
+    "curated_images",
     "pool",
     "matched",
     "entry_counts",

@@ -25,13 +25,14 @@ from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_pairs
 from metaclip_spark.reports.plan import plan_thresholds
 from metaclip_spark.reports.public.export import check_export, export_curated
 from metaclip_spark.runs import open as stored_runs
-from metaclip_spark.runs.layout import report_file
+from metaclip_spark.runs.layout import CURATED_IMAGES, report_file
 from metaclip_spark.runs.paths import shown_path, table_folders
 from metaclip_spark.runs.records import read_report
 from metaclip_spark.runs.run import Run as StoredRun
 from metaclip_spark.runs.run import read_entry_counts
 from metaclip_spark.runs.step import COUNT, SAMPLE
 from udfs.schemas import ARCHIVES, CURATED, PAIRS, REJECTS
+from udfs.schemas import CURATED_IMAGES as IMAGE_COLUMNS
 
 
 class Run:
@@ -128,6 +129,16 @@ class Run:
     def curated(self) -> DataFrame:
         """The curated pairs, with the probability that each had of being kept."""
         return self._stored.read("curated", CURATED)
+
+    @property
+    def curated_images(self) -> DataFrame:
+        """The curated pairs with one row per image: its URL, and the lists of its texts and pairs.
+
+        Raises:
+            InputError: If the run was sampled without `one_row_per_image`.
+        """
+        table_folders(self._stored.storage, self._stored.state, CURATED_IMAGES)
+        return self._stored.read(CURATED_IMAGES, IMAGE_COLUMNS)
 
     @property
     def curated_path(self) -> str:

@@ -13,6 +13,7 @@ from metaclip_spark.config.fields import as_dict, digest, result_fields
 from metaclip_spark.entries import Metadata, load_summed_counts
 from metaclip_spark.errors import ConfigError, MetadataError, percent, said_of
 from metaclip_spark.errors import counted as number_of
+from metaclip_spark.pipeline.images import write_images
 from metaclip_spark.runs.paths import counts_in_run
 from metaclip_spark.runs.records import (
     CountManifest,
@@ -132,6 +133,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
         log.info(_announcement(counts, threshold, expected))
         drawn = sample_pairs(passed, probability, seed=config.seed)
         kept = attempt.write(drawn.sortWithinPartitions("pair_id"), "curated")
+        images = write_images(run, attempt) if config.one_row_per_image else msgspec.UNSET
         attempt.write_rows(entry_table(EXPECTED_KEPT, expected_kept), "expected_kept")
         before = eligible.numbers.pairs
         return SampleNumbers(
@@ -147,6 +149,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
             head_entries_cut=balance.head_entries_cut(counts, threshold),
             suspect=not expected.is_plausible(kept),
             capped=expected.capped if _is_estimated(eligible) else msgspec.UNSET,
+            images=images,
         )
 
     return run.do(
@@ -156,6 +159,7 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
             gate=gate,
             entry_counts_digest=digest(counts.tolist()),
             matched=eligible.digest,
+            one_row_per_image=config.one_row_per_image or msgspec.UNSET,
         ),
         settings={**as_dict(config), **as_dict(language)},
         input_digest=counted.digest,

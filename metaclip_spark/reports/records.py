@@ -269,6 +269,7 @@ class Report(Record, kw_only=True):
     summary_domains: str = ""
     """Which domains the public summary lists, one of `--summary-domains`."""
 
+    images: int | None = None
     layout: int = REPORT_LAYOUT
 
 

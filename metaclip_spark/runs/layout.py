@@ -10,6 +10,7 @@
     excluded/bucket=BBB/<attempt>/              the others, with their reasons
     entry_counts/<attempt>/                     in how many pairs each entry occurs
     curated-<attempt>/                          the curated pairs
+    curated_images/<attempt>/                   the same by image, where --one-row-per-image asked for it
     expected_kept/<attempt>/                    how many pairs of each entry the draw was expected to keep
     balance_counts/<attempt>/                   the counts that --entry-counts gave, where it did
     report/<attempt>/                           the report
@@ -40,6 +41,7 @@ _UNUSABLE = (ConnectionError, FileNotFoundError, PermissionError)
 
 EXTRACTED = "extracted"
 CURATED = "curated"
+CURATED_IMAGES = "curated_images"
 REPORT = "report"
 REPORT_JSON = "report.json"
 TABLES = (
@@ -53,6 +55,7 @@ TABLES = (
     "entry_counts",
     "balance_counts",
     CURATED,
+    CURATED_IMAGES,
     "expected_kept",
 )
 LOCK = "lock.json"

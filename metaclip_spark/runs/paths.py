@@ -18,7 +18,7 @@ from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.files import check_pool_files, resolve_archives, resolve_pool
 from metaclip_spark.inputs.remote import fetch_options, resolve_crawl
 from metaclip_spark.runs.buckets import buckets_of
-from metaclip_spark.runs.layout import MARKER, REPORT, TABLES, is_of_run, local_name, place_of
+from metaclip_spark.runs.layout import CURATED_IMAGES, MARKER, REPORT, TABLES, is_of_run, local_name, place_of
 from metaclip_spark.runs.open import check_finished, read_log
 from metaclip_spark.runs.step import STEPS
 from metaclip_spark.stores.session import get_session
@@ -28,6 +28,9 @@ from udfs.sources.credentials import without_credentials
 from udfs.sources.https import SCHEMES as WEB_SCHEMES
 
 _MAGIC = frozenset("*?[]{}\\")
+
+_ASKED_FOR = {"balance_counts": "--entry-counts", CURATED_IMAGES: "--one-row-per-image"}
+"""Tables that a step writes only where an option asks for them."""
 
 
 class InRun(NamedTuple):
@@ -56,7 +59,8 @@ def table_folders(storage: Storage, state: State, table: str) -> list[Written]:
     if len(found) == len(parts):
         return found
     if any(state.written(other) for other in step.tables):
-        raise InputError(f"{storage.root} has no table '{table}': its step '{step.name}' was done without one")
+        without = _ASKED_FOR.get(table, "one")
+        raise InputError(f"{storage.root} has no table '{table}': its step '{step.name}' was done without {without}")
     root, again = storage.root, f"run its step '{step.name}' first"
     if found:
         raise InputError(f"{root} has only {len(found)} of {len(parts)} buckets of table '{table}': {again}")

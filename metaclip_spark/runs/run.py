@@ -169,13 +169,14 @@ class Run:
 
     def read(self, table: str, schema: pa.Schema, bucket: int | None = None) -> DataFrame:
         """Reads a table of one of `udfs.schemas` that counts; empty where the step wrote no file."""
-        return self._read([self.state.written(table, bucket)], schema)
+        return self.read_written([self.state.written(table, bucket)], schema)
 
     def read_buckets(self, table: str, schema: pa.Schema) -> DataFrame:
         """Reads all buckets of a table that lies by bucket."""
-        return self._read([self.state.written(table, bucket) for bucket in range(self.buckets)], schema)
+        return self.read_written([self.state.written(table, bucket) for bucket in range(self.buckets)], schema)
 
-    def _read(self, folders: Sequence[Written | None], schema: pa.Schema) -> DataFrame:
+    def read_written(self, folders: Sequence[Written | None], schema: pa.Schema) -> DataFrame:
+        """Reads folders of one table; empty where they hold no file."""
         # The session comes first: it settles by which scheme Spark reads the paths.
         spark, columns = self.spark, spark_schema(schema)
         if self.owner is None:

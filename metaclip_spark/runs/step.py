@@ -60,8 +60,12 @@ EXCLUDE = Step(
 )  # fmt: skip
 COUNT = Step("count", "exclude", ("entry_counts",), records.CountSettings, records.CountNumbers)
 SAMPLE = Step(
-    "sample", "count", ("curated", "expected_kept", "balance_counts"), records.SampleSettings, records.SampleNumbers
-)  # fmt: skip
+    "sample",
+    "count",
+    ("curated", "curated_images", "expected_kept", "balance_counts"),
+    records.SampleSettings,
+    records.SampleNumbers,
+)
 
 STEPS: dict[str, Step[Any, Any]] = {step.name: step for step in (EXTRACT, DEDUPLICATE, MATCH, EXCLUDE, COUNT, SAMPLE)}
 """Step name to step, in the order of the run."""

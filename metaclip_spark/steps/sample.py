@@ -12,7 +12,7 @@ from pyspark.sql.types import DoubleType
 from metaclip_spark.balance import ExpectedSize
 from metaclip_spark.steps.arrow_udf import make_arrow_udf
 from metaclip_spark.steps.entry_blocks import join_blocks, sum_blocks
-from metaclip_spark.steps.schemas import matched_columns, spark_schema, with_first_draw
+from metaclip_spark.steps.schemas import matched_columns, require_columns, spark_schema, with_first_draw
 from udfs.arrow import arrow_numbers
 from udfs.balancing.draw import pair_draws
 from udfs.balancing.expected_kept import SHARE_UNITS, SIZE_BLOCK, partial_expectations, size_sums
@@ -112,3 +112,29 @@ def draw_pairs(matched: DataFrame, probabilities: NDArray[np.float64], *, seed: 
         return draw_batches(iter(batches), entry_probability=broadcast.value, seed=seed)
 
     return pairs.mapInArrow(draw_all, spark_schema(DRAWN))
+
+
+def group_by_image(curated: DataFrame, partitions: int) -> DataFrame:
+    """Collects the curated pairs of each image.
+
+    Args:
+        curated: Columns of `udfs.schemas.CURATED`.
+        partitions: Number of partitions of the result.
+
+    Returns:
+        Columns of `udfs.schemas.CURATED_IMAGES`, one row per image_url. The lists of a row are in the order of pair_id;
+        within each partition rows are in the order of their first pair_id, which mixes the hosts: in the order of
+        image_url a download would ask one host for many images in a row.
+
+    Raises:
+        SchemaMismatchError: If `curated` lacks a column.
+    """
+    pair = F.struct("pair_id", "alt_text", "keep_probability")
+    rows = require_columns(curated, CURATED).repartition(partitions, "image_url")
+    images = rows.groupBy("image_url").agg(F.sort_array(F.collect_list(pair)).alias("pairs"))
+    return images.select(
+        "image_url",
+        F.col("pairs.alt_text").alias("texts"),
+        F.col("pairs.pair_id").alias("pair_ids"),
+        F.col("pairs.keep_probability").alias("keep_probabilities"),
+    ).sortWithinPartitions(F.col("pair_ids")[0])

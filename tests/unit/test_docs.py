@@ -92,6 +92,7 @@ OTHER_OPTIONS = {
     "--properties-file",
     "--build-arg",
     *("--standalone", "--nproc-per-node"),  # torchrun
+    *("--json-text-key", "--json-text-key-probs"),  # open_clip
 }
 """Options of every command, and of programs that the pages use."""
 

@@ -1,6 +1,7 @@
 """From pairs and downloaded images to shards: every pair is a sample, or is counted with a reason.
 
-Samples lie in the order of their pair_id, so the same pairs and images give the same bytes.
+Samples lie in the order of their pair_id, so the same pairs and images give the same bytes. With --one-sample-per-image
+every pair is a caption of a sample instead, and samples lie in the order of their first pair_id.
 """
 
 import io
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metaclip_spark.clip_benchmark.data.image_index import ImageIndex, index_images
-from metaclip_spark.clip_benchmark.data.shards import ShardSample, write_shards
+from metaclip_spark.clip_benchmark.data.shards import Caption, ShardSample, write_shards
 from metaclip_spark.clip_benchmark.reading.samples import IMAGE_EXTENSIONS, INDEX_FILE
 from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError, counted
@@ -45,16 +46,25 @@ MOST_PIXELS = 2**26
 
 @dataclass(frozen=True)
 class MadeShards:
-    """What came of the pairs: `pairs` = `samples` + the sum of `lost`."""
+    """What came of the pairs: `pairs` = `captions` + the sum of `lost`.
+
+    Attributes:
+        pairs: What there was.
+        samples: As many as captions, where each pair is a sample.
+        captions: Pairs whose caption is in a sample.
+        lost: Reason -> the other pairs.
+    """
 
     pairs: int
     samples: int
+    captions: int
     lost: dict[str, int]
 
     def lines(self) -> list[str]:
         """The funnel, as lines for a console."""
+        captions = f" with {counted(self.captions, 'caption')}" if self.captions != self.samples else ""
         return [
-            f"{counted(self.pairs, 'pair')} -> {counted(self.samples, 'sample')}",
+            f"{counted(self.pairs, 'pair')} -> {counted(self.samples, 'sample')}{captions}",
             *(f"  {number:,} - {reason}" for reason, number in self.lost.items()),
         ]
 
@@ -72,13 +82,16 @@ def make_shards(config: ShardsConfig) -> MadeShards:
     """
     output = Path(config.output)
     _check_output(output, config)
+    if config.one_sample_per_image:
+        _check_drawn(config.pairs)
     pairs = read_image_text_pairs(Path(config.pairs))
     images = index_images(Path(config.images))
     # Only now, when there is something to put in its place.
     shutil.rmtree(output, ignore_errors=True)
     lost: Counter[str] = Counter()
-    write_shards(output, _samples(pairs, images, lost), lost, config.samples_per_shard)
-    made = MadeShards(len(pairs), len(pairs) - lost.total(), dict(sorted(lost.items())))
+    samples = _samples_of_images if config.one_sample_per_image else _samples
+    number = write_shards(output, samples(pairs, images, lost), lost, config.samples_per_shard)
+    made = MadeShards(len(pairs), number, len(pairs) - lost.total(), dict(sorted(lost.items())))
     if made.samples == 0:
         raise ConfigError(f"--images {config.images} holds no image of {config.pairs}: {'; '.join(made.lines())}")
     return made
@@ -193,24 +206,57 @@ def _pairs_of(file: Path, keep: KeepProbabilities) -> list[ImageTextPair]:
     return list(itertools.starmap(ImageTextPair, zip(named, urls, texts, kept, strict=True)))
 
 
-def _samples(pairs: list[ImageTextPair], images: ImageIndex, lost: Counter[str]) -> Iterator[ShardSample]:
+def _check_drawn(path: str) -> None:
+    """Refuses pairs of a run that a draw is still to thin: equal shares of their captions are not balanced."""
+    found = find_run(path)
+    table = found.below.partition("/")[0] if found else ""
+    if table in {"matched", "eligible"}:
+        raise ConfigError(
+            f"--one-sample-per-image is balanced by the draw of the curated set, and --pairs {path} are {table} pairs: "
+            "give the run's folder"
+        )
+
+
+def _captioned(pairs: list[ImageTextPair], lost: Counter[str]) -> Iterator[ImageTextPair]:
+    """Yields the pairs that are the first of their pair_id and have a caption."""
     before = ""
     for pair in pairs:
-        found = _sample(pair, images) if pair.pair_id != before else "duplicate_pair"
+        reason = "duplicate_pair" if pair.pair_id == before else "" if pair.alt_text.strip() else "caption_empty"
         before = pair.pair_id
+        if reason:
+            lost[reason] += 1
+        else:
+            yield pair
+
+
+def _samples(pairs: list[ImageTextPair], images: ImageIndex, lost: Counter[str]) -> Iterator[ShardSample]:
+    for pair in _captioned(pairs, lost):
+        found = _image_of([pair], images)
         if isinstance(found, str):
             lost[found] += 1
         else:
-            yield found
+            yield ShardSample(pair.pair_id, *found, pair.alt_text, keep_probability=pair.keep_probability)
 
 
-def _sample(pair: ImageTextPair, images: ImageIndex) -> ShardSample | str:
-    if not pair.alt_text.strip():
-        return "caption_empty"
-    content = images.read(pair.pair_id, pair.image_url)
-    if isinstance(content, str):
-        return content
-    checked = check_image(content)
-    if isinstance(checked, str):
-        return checked
-    return ShardSample(pair.pair_id, *checked, pair.alt_text, keep_probability=pair.keep_probability)
+def _samples_of_images(pairs: list[ImageTextPair], images: ImageIndex, lost: Counter[str]) -> Iterator[ShardSample]:
+    by_image: dict[str, list[ImageTextPair]] = {}
+    for pair in _captioned(pairs, lost):
+        by_image.setdefault(pair.image_url, []).append(pair)
+    for of_image in by_image.values():
+        found = _image_of(of_image, images)
+        if isinstance(found, str):
+            lost[found] += len(of_image)
+        else:
+            captions = tuple(Caption(pair.pair_id, pair.alt_text) for pair in of_image)
+            yield ShardSample(captions[0].pair_id, *found, captions[0].text, captions=captions)
+
+
+def _image_of(pairs: list[ImageTextPair], images: ImageIndex) -> tuple[bytes, str] | str:
+    """Reads the image that pairs share, and its extension; or why there is none."""
+    reason = ""
+    for pair in pairs:
+        content = images.read(pair.pair_id, pair.image_url)
+        if isinstance(content, bytes):
+            return check_image(content)
+        reason = reason or content
+    return reason

@@ -141,6 +141,7 @@ class ShardsConfig:
             image_url (or pair_id) to image_path.
         output: Folder for the shards.
         samples_per_shard: Samples in a shard, at most.
+        one_sample_per_image: Make one sample of each image, with all of its captions; else there is one for each pair.
         overwrite: Replace the shards that are there.
     """
 
@@ -148,6 +149,7 @@ class ShardsConfig:
     images: str = field(metadata=PATH)
     output: str = field(metadata=PATH)
     samples_per_shard: PositiveInt = SAMPLES_PER_SHARD
+    one_sample_per_image: bool = False
     overwrite: bool = False
 
     def __post_init__(self) -> None:

@@ -128,13 +128,16 @@ class SampleNumbers(StepNumbers):
     head_entries_cut: int
     suspect: bool
     capped: int | UnsetType = UNSET
+    images: int | UnsetType = UNSET
 
     def in_words(self) -> str:
         """For the log."""
         threshold = self.threshold_t if isinstance(self.threshold_t, str) else f"{self.threshold_t:,}"
         removed = f"; {self.gated_out:,} removed by the language filter" if self.gated_out else ""
         thinned = counted(self.head_entries_cut, "head entry", "head entries")
-        return f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')} (t = {threshold}, {thinned} thinned{removed})"
+        images = f"; pairs of {counted(self.images, 'image')}" if self.images is not UNSET else ""
+        kept = f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')}"
+        return f"{kept} (t = {threshold}, {thinned} thinned{removed}{images})"
 
 
 class NoSettings(Record):
@@ -239,9 +242,13 @@ class Draw(Record):
 
 
 class SampleSettings(Record):
-    """What sampling depends on; `matched` is the digest of the manifest of the pairs that are drawn from."""
+    """What sampling depends on; `matched` is the digest of the manifest of the pairs that are drawn from.
+
+    `one_row_per_image` is true where curated_images/ was asked for, else not in the file.
+    """
 
     sample: Draw
     gate: Gate
     entry_counts_digest: str
     matched: str
+    one_row_per_image: bool | UnsetType = UNSET

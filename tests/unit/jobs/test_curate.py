@@ -15,8 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from metaclip_spark import open_run
+from metaclip_spark.commands.curation import img2dataset_lines
 from metaclip_spark.commands.main import main
 from metaclip_spark.config.curation import OutputConfig
+from metaclip_spark.errors import InputError
 from metaclip_spark.reports.records import Report
 from metaclip_spark.reuse import reusable_report
 from metaclip_spark.runs.layout import report_file
@@ -54,6 +57,16 @@ pytestmark = pytest.mark.usefixtures("spark")
 def output(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "reference"
     assert call("curate", *WARCS, *BALANCE, "--output", folder) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def by_image(output, tmp_path_factory):
+    """The same run, sampled again with a row for each image."""
+    folder = shutil.copytree(output, tmp_path_factory.mktemp("runs") / "by-image")
+    again = ("--threshold-t", THRESHOLD, "--seed", SEED, "--output", folder, "--resume")
+    assert call("sample_pairs", *again, "--one-row-per-image") == 0
+    assert call("report_curation", "--output", folder) == 0
     return folder
 
 
@@ -467,25 +480,30 @@ def test_warc_and_wat_give_the_same_pairs(output, tmp_path):
 
 
 def test_img2dataset_reads_curated_as_it_is(output, tmp_path):
-    shards = tmp_path / "shards"
-    shards.mkdir()
-    reader = img2dataset_reader().Reader(
-        url_list=str(folder_of(output, "curated")),
-        input_format="parquet",
-        url_col="image_url",
-        caption_col="alt_text",
-        verify_hash_col=None,
-        verify_hash_type=None,
-        save_additional_columns=["pair_id"],
-        number_sample_per_shard=1000,
-        done_shards=set(),
-        tmp_path=str(shards),
-    )
-    read = [row for _, path in reader for row in pa.ipc.open_file(path).read_all().to_pylist()]
+    read = read_by_img2dataset(str(folder_of(output, "curated")), "image_url", "alt_text", ["pair_id"], tmp_path)
     curated = rows(output, "curated")
     assert sorted((row["pair_id"], row["url"], row["caption"]) for row in read) == sorted(
         (row["pair_id"], row["image_url"], row["alt_text"]) for row in curated
     )
+
+
+def read_by_img2dataset(folder, url_column, caption_column, more_columns, scratch):
+    """Reads a table as img2dataset does, into the rows that its downloaders get."""
+    shards = scratch / "shards"
+    shards.mkdir()
+    reader = img2dataset_reader().Reader(
+        url_list=folder,
+        input_format="parquet",
+        url_col=url_column,
+        caption_col=caption_column,
+        verify_hash_col=None,
+        verify_hash_type=None,
+        save_additional_columns=more_columns,
+        number_sample_per_shard=1000,
+        done_shards=set(),
+        tmp_path=str(shards),
+    )
+    return [row for _, path in reader for row in pa.ipc.open_file(path).read_all().to_pylist()]
 
 
 def img2dataset_reader():
@@ -495,6 +513,95 @@ def img2dataset_reader():
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
+
+
+def test_one_row_per_image_holds_every_curated_pair_once(by_image, output):
+    images: dict[str, list[dict]] = {}
+    for row in rows(output, "curated"):
+        images.setdefault(row["image_url"], []).append(row)
+    shared = [pairs for pairs in images.values() if len(pairs) > 1]
+    assert shared
+    assert rows(by_image, "curated_images") == [
+        {
+            "image_url": url,
+            "texts": [pair["alt_text"] for pair in pairs],
+            "pair_ids": [pair["pair_id"] for pair in pairs],
+            "keep_probabilities": [pair["keep_probability"] for pair in pairs],
+        }
+        for url, pairs in sorted(images.items())
+    ]
+    assert content(by_image) == content(output)
+    for path in files_of(by_image, "curated_images"):
+        first = [pair_ids[0] for pair_ids in pq.ParquetFile(path).read(["pair_ids"])["pair_ids"].to_pylist()]
+        assert first == sorted(first)
+    numbers = run_json(by_image)["steps"]["sample"]["numbers"]
+    assert numbers.pop("images") == len(images)
+    assert numbers == run_json(output)["steps"]["sample"]["numbers"]
+    assert report_of(by_image)["images"] == len(images)
+    card = (by_image / report_file(state_of(by_image))).with_name("DATA_CARD.md").read_text("utf-8")
+    assert f"| images | {len(images):,} |" in card
+
+
+def test_one_row_per_image_is_a_table_of_the_sample_step(by_image, output, tmp_path, capfd):
+    run = shutil.copytree(by_image, tmp_path / "out")
+    folder = folder_of(run, "curated_images")
+    assert call("table_path", run, "curated_images") == 0
+    assert capfd.readouterr().out.strip() == str(folder)
+    next(iter(files_of(run, "curated_images"))).unlink()
+    resume = ("sample_pairs", "--threshold-t", THRESHOLD, "--seed", SEED, "--output", run, "--resume")
+    assert call(*resume, "--one-row-per-image") == 0
+    assert "sample: 1 of its files is gone, so it is done again" in capfd.readouterr().err
+    assert rows(run, "curated_images") == rows(by_image, "curated_images")
+    # The next attempt deletes what no longer counts.
+    assert call(*resume) == 0
+    assert "sample: other settings (one_row_per_image), so it is done again" in capfd.readouterr().err
+    assert not folder.exists()
+    assert manifest_of(run, "sample")["config"] == manifest_of(output, "sample")["config"]
+    assert manifest_of(run, "sample")["numbers"] == manifest_of(output, "sample")["numbers"]
+    assert call("report_curation", "--output", run) == 0
+    capfd.readouterr()
+    assert call("table_path", run, "curated_images") == 2
+    told = "has no table 'curated_images': its step 'sample' was done without --one-row-per-image"
+    assert told in capfd.readouterr().err
+
+
+def test_the_library_reads_one_row_per_image(by_image, output):
+    found = open_run(by_image).curated_images.orderBy("image_url").collect()
+    assert [row.asDict() for row in found] == rows(by_image, "curated_images")
+    with pytest.raises(InputError, match="was done without --one-row-per-image"):
+        _ = open_run(output).curated_images
+
+
+def test_one_row_per_image_does_not_count_before_the_entry_of_its_step(by_image, tmp_path, monkeypatch):
+    run = shutil.copytree(by_image, tmp_path / "out")
+    resume = ("sample_pairs", "--threshold-t", THRESHOLD + 1, "--seed", SEED, "--output", run, "--resume")
+    before = folder_of(run, "curated_images")
+
+    def stop(*_):
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "commit", stop)
+        with pytest.raises(RuntimeError, match="killed"):
+            call(*resume, "--one-row-per-image")
+    (left,) = [each for each in (run / "curated_images").iterdir() if each != before]
+    assert folder_of(run, "curated_images") == before
+    assert call(*resume, "--one-row-per-image") == 0
+    assert not left.exists()
+    pairs = sorted(pair for row in rows(run, "curated_images") for pair in row["pair_ids"])
+    assert pairs == [row["pair_id"] for row in rows(run, "curated")]
+
+
+def test_img2dataset_keeps_the_texts_of_an_image(by_image, tmp_path):
+    lines = img2dataset_lines(str(folder_of(by_image, "curated_images")), by_image=True)
+    options = shlex.split(" ".join(line.rstrip("\\") for line in lines))[1:]
+    given = dict(zip(options[::2], options[1::2], strict=True))
+    read = read_by_img2dataset(
+        given["--url_list"], given["--url_col"], None, json.loads(given["--save_additional_columns"]), tmp_path
+    )
+    assert {row["url"]: (row["texts"], row["pair_ids"]) for row in read} == {
+        row["image_url"]: (row["texts"], row["pair_ids"]) for row in rows(by_image, "curated_images")
+    }
 
 
 @pytest.mark.skipif("METACLIP_TEST_DATA" not in os.environ, reason="METACLIP_TEST_DATA names no folder")

@@ -106,7 +106,7 @@ def test_what_the_log_does_not_name_is_refused(run, below):
 def test_a_table_without_all_its_buckets_is_refused(run):
     with pytest.raises(InputError, match=r"has only 1 of 2 buckets of table 'matched': run its step 'match' first"):
         files_in_run(f"{run.root}/matched", "pool")
-    with pytest.raises(InputError, match="has no table 'balance_counts': its step 'sample' was done without one"):
+    with pytest.raises(InputError, match=r"no table 'balance_counts': its step 'sample' was done without --entry"):
         files_in_run(f"{run.root}/balance_counts", "pool")
     Log(run).read_all()
     log = Log(run)
@@ -214,7 +214,7 @@ def test_the_path_of_a_table_is_shown(finished, capsys):
         ((OLD / "stopped", "pool"), "is unfinished"),
         (("nowhere", "pool"), "is not a run"),
         ((OLD / "finished", "balance_counts"), "has no table 'balance_counts'"),
-        ((OLD / "finished", "pools"), "TABLE is 'pools': it must be one of curated, pool"),
+        ((OLD / "finished", "pools"), "TABLE is 'pools': it must be one of curated, curated_images, pool"),
         ((OLD / "finished",), "TABLE must be given"),
         (("", "pool"), "RUN is empty"),
         (("https://a.example/run", "pool"), "is a web address"),

@@ -17,14 +17,14 @@ from metaclip_spark.steps.count import count_entries
 from metaclip_spark.steps.deduplicate import deduplicate_pairs
 from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.steps.match import entry_ids_udf, match_pairs
-from metaclip_spark.steps.sample import draw_pairs, expect, sample_pairs
+from metaclip_spark.steps.sample import draw_pairs, expect, group_by_image, sample_pairs
 from metaclip_spark.steps.schemas import require_columns, spark_schema
 from tests.support.counting import count_entries_in_sql
 from udfs.balancing.entry_blocks import BLOCK_SIZE
 from udfs.matching.entries import entries_as_json
 from udfs.matching.spacing import matches_entry, spacing
 from udfs.pairs.rules import pair_id
-from udfs.schemas import ARCHIVE_PATHS, CURATED, DRAWN, MATCHED, PAIRS
+from udfs.schemas import ARCHIVE_PATHS, CURATED, CURATED_IMAGES, DRAWN, MATCHED, PAIRS
 
 ENTRIES = ("a", "dog", "A", "new york", "york", "!", "東京", "St . Louis", "never met")
 TEXTS = (
@@ -285,6 +285,24 @@ def test_sample_ignores_partitions_and_order(matched, partitions):
     assert expectations[0][0] == expectations[1][0]
     assert (expectations[0][1] == expectations[1][1]).all()
     assert expectations[0][0].is_plausible(len(expected))
+
+
+@pytest.mark.parametrize("partitions", [1, 5])
+def test_the_pairs_of_an_image_are_one_row_in_any_order_and_partitioning(matched, partitions):
+    pairs = matched.withColumn("keep_probability", F.rand(3)).withColumn("image_url", F.substring("pair_id", 1, 1))
+    curated = pairs.select(*CURATED.names).localCheckpoint()
+    expected = {}
+    for row in curated.orderBy("pair_id").collect():
+        expected.setdefault(row.image_url, []).append((row.alt_text, row.pair_id, row.keep_probability))
+    assert max(map(len, expected.values())) > 1
+    shuffled = curated.repartition(partitions).orderBy(F.rand(partitions))
+    images = group_by_image(shuffled, partitions)
+    assert images.dtypes == [(field.name, field.dataType.simpleString()) for field in spark_schema(CURATED_IMAGES)]
+    assert images.rdd.getNumPartitions() == partitions
+    found = {row.image_url: list(zip(*row[1:], strict=True)) for row in images.collect()}
+    assert found == expected
+    for part in images.rdd.glom().collect():
+        assert [row.pair_ids[0] for row in part] == sorted(row.pair_ids[0] for row in part)
 
 
 def test_infinite_threshold_keeps_every_matched_pair(matched):
