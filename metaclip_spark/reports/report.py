@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyspark
+from msgspec import UnsetType
 
 from metaclip_spark import __version__
 from metaclip_spark.commits.entries import LAYOUT, Finish, Open
