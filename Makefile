@@ -13,6 +13,7 @@ S3_TESTS = $(shell grep -rl s3_server tests/unit)
 ARCHIVES := tests/data/sample/*.warc.gz
 SCRIPTS := deploy/bootstrap.sh .ci/find_python .ci/install .ci/run .ci/with_signs_of_life
 ENVIRONMENT := setup.py pyproject.toml constraints.txt
+FINISHED_CELLS := $(if $(wildcard tests/benchmarks/clip_grid/results.parquet),--finished-cells tests/benchmarks/clip_grid)
 SYNONYMS := $(if $(wildcard /usr/share/wordnet/data.noun),--synonyms /usr/share/wordnet)
 
 # One java for every target that starts Spark, and the same Python on the driver and in the workers.
@@ -31,7 +32,7 @@ WITH_PROGRAM = @command -v $(1) > /dev/null || test -x "$$(go env GOPATH 2> /dev
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices bench-first-draw clean wheel pack test-s3 test-yarn test-kills test-model test-loop test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw \
-	unit-benchmark test-benchmark benchmark-grid
+	unit-benchmark test-benchmark benchmark-grid grid-pages
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -146,9 +147,12 @@ test-benchmark: $(BENCHMARK)/installed-benchmark ## one training of each variant
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-test --grid product \
 		--variants clip slip filip declip defilip --seeds 1 --steps 300 --must-learn
 
-benchmark-grid: $(BENCHMARK)/installed-benchmark ## the CLIP benchmark's grid, hours; it resumes where it was stopped
+benchmark-grid: $(BENCHMARK)/installed-benchmark ## the CLIP benchmark's grid, hours; it resumes where it was stopped, here or elsewhere
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-grid --grid fractional \
-		--seeds 5 --steps 400 $(SYNONYMS)
+		--seeds 5 --steps 400 $(SYNONYMS) $(FINISHED_CELLS)
+
+grid-pages: $(VENV)/installed-tests ## stores the rows of benchmark-grid, and writes README and page where it is finished
+	$(VENV)/bin/python .ci/clip_pages.py benchmark-grid
 
 bench: $(VENV)/installed-tests ## the benchmarks and their chart, hours on a small machine; BENCH='--only P1 P3' for some
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt matplotlib

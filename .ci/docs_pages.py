@@ -10,11 +10,16 @@ import json
 import re
 import sys
 import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / ".ci")]
+
+import clip_pages  # noqa: E402 - found by the line above
+from markdown_table import table as _table  # noqa: E402 - as above
+
 BENCHMARKS = ROOT / "tests/benchmarks"
 _MARK = re.compile(r"^<!-- generated: (?P<name>[a-z-]+)(?: (?P<argument>\S+))? -->$", re.MULTILINE)
 
@@ -425,100 +430,6 @@ def extrapolation(_argument: str) -> str:
     )
 
 
-def clip_benchmark(argument: str) -> str:
-    """Writes a part of the CLIP benchmark's results, as they are stored; `readme` is the README's table."""
-    stored = _read_json("clip_benchmark.json")
-    grid = stored["grid"]
-    parts: dict[str, Callable[[], str]] = {
-        "seed": lambda: _one_seed(stored["one_seed"]),
-        "grid": lambda: f"`{grid['command']}` on {grid['date']}, {grid['machine']}: {grid['how']}.",
-        "arms": lambda: _arms(grid["arms"]),
-        "variants": lambda: _variants(grid["variants"]),
-        "questions": lambda: _questions(grid["questions"]),
-        "published": _published,
-        "published in words": lambda: _published(as_table=False),
-        "readme": lambda: _table(("zero-shot top-1, points", "difference"), _arm_rows(grid["arms"], marked=False)[:3]),
-    }
-    return parts[argument]()
-
-
-def _published(*, as_table: bool = True) -> str:
-    """The paper's figures, as the recipes have them."""
-    module = importlib.import_module("metaclip_spark.clip_benchmark.report.published")
-    names = {"clip": "CLIP", "slip": "SLIP", "filip": "FILIP", "declip": "DeCLIP", "defilip": "DeFILIP"}
-    tables = module.published_tables().values()
-    if as_table:
-        rows = [(each.image_tower, *(str(each.top1_percent.get(name, "-")) for name in names)) for each in tables]
-        return _table(("published top-1, %", *names.values()), rows)
-    return "; ".join(
-        f"on {each.image_tower} " + ", ".join(f"{names[name]} {share}" for name, share in each.top1_percent.items())
-        for each in tables
-    )
-
-
-def _one_seed(run: dict[str, Any]) -> str:
-    found = run["zero_shot_top1"]
-    rows = [
-        ("zero-shot top-1, %", *(each["mean"] for each in found.values())),
-        ("lower 95% bound, %", *(each["low"] for each in found.values())),
-    ]
-    return (
-        f"`{run['command']}` on {run['date']}, {run['machine']}, {run['minutes']} minutes: {run['how']}. Chance is "
-        f"{run['chance']}%; a setting passes the learning check with a lower 95% bound above {run['learnt_above']}%."
-        f"\n\n{_table(('', *found), rows)}"
-    )
-
-
-def _arms(arms: dict[str, Any]) -> str:
-    means = arms["zero_shot_top1"]
-    head = ("difference over five paired seeds, points", "top-1", "head classes", "tail classes")
-    return "\n\n".join(
-        [
-            f"{arms['how']}:",
-            _table(("zero-shot top-1, %", *means), [("mean of five seeds", *means.values())]),
-            _table(head, _arm_rows(arms, marked=True, of=("top1", "head", "tail"))),
-        ]
-    )
-
-
-def _arm_rows(arms: dict[str, Any], *, marked: bool, of: Sequence[str] = ("top1",)) -> list[tuple[str, ...]]:
-    return [
-        (
-            f"{row['question']}: {row['of']} - {row['against']}",
-            *(_difference(row[metric], marked=marked) for metric in of),
-        )
-        for row in arms["differences"]
-    ]
-
-
-def _variants(variants: dict[str, Any]) -> str:
-    towers = variants["zero_shot_top1"]
-    rows = [(tower, *(_seeds(seeds) for seeds in found.values())) for tower, found in towers.items()]
-    return f"{variants['how']}:\n\n{_table(('zero-shot top-1, %', *next(iter(towers.values()))), rows)}"
-
-
-def _seeds(values: Sequence[float]) -> str:
-    first = 3
-    groups = [values[:first], values[first:]]
-    return "; ".join(", ".join(map(str, group)) for group in groups if group)
-
-
-def _questions(questions: dict[str, Any]) -> str:
-    rows = [
-        (row["question"], row["of"], row["on"], _difference(row["top1"], marked=True))
-        for row in questions["differences"]
-    ]
-    return _table(("question", "of", "on", f"zero-shot top-1 over {questions['how']}, points"), rows)
-
-
-def _difference(found: dict[str, float], *, marked: bool) -> str:
-    """A difference with its 95% interval; marked as bold where that is on one side of zero, else as inconclusive."""
-    mean, interval = f"{found['mean']:+.1f}", f"({found['low']:.1f} to {found['high']:.1f})"
-    if not marked:
-        return f"{mean} {interval}"
-    return f"**{mean}** {interval}" if found["low"] * found["high"] > 0 else f"{mean} {interval}, inconclusive"
-
-
 def _read_json(name: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((BENCHMARKS / name).read_text(encoding="utf-8"))
     return content
@@ -555,7 +466,7 @@ def api(_argument: str) -> str:
 GENERATED: dict[str, Callable[[str], str]] = {
     "api": api,
     "benchmarks": benchmarks,
-    "clip-benchmark": clip_benchmark,
+    "clip-benchmark": clip_pages.part,
     "columns": columns_table,
     "exit-codes": exit_codes,
     "extraction": extraction,
@@ -582,11 +493,5 @@ def asked_for(markdown: str) -> Iterator[tuple[str, str]]:
         yield match["name"], match["argument"] or ""
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     sys.stdout.write(f"{GENERATED[sys.argv[1]](' '.join(sys.argv[2:]))}\n")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from pyspark.sql import SparkSession
 
-from metaclip_spark.clip_benchmark.cells import check_settings, read_rows, run_cells
+from metaclip_spark.clip_benchmark.cells import check_settings, read_rows, run_cells, take_finished, unfinished
 from metaclip_spark.clip_benchmark.data.arms import arm_file, filtered_pool, make_arms
 from metaclip_spark.clip_benchmark.data.make_shards import make_shards
 from metaclip_spark.clip_benchmark.data.pools.drawings import make_drawings
@@ -103,7 +103,9 @@ class Benchmark:
         log.info(f"{counted(len(cells), 'cell')}, {counted(self.config.steps, 'step')} each")
         settings = self._settings()
         check_settings(self.folder, settings)
-        self._prepare_arms(cells)
+        if self.config.finished_cells:
+            take_finished(Path(self.config.finished_cells), self.folder, settings, cells)
+        self._prepare_arms(unfinished(cells, self.folder))
         run_cells(cells, self.folder, settings, self._run_cell)
         return read_rows(self.folder, settings)
 
@@ -133,7 +135,7 @@ class Benchmark:
         )
 
     def _prepare_arms(self, cells: Sequence[Cell]) -> None:
-        """Draws the arms of all cells at once; a session that this starts is stopped before a model is trained."""
+        """Draws the arms of these cells at once; a session that this starts is stopped before a model is trained."""
         found = SparkSession.getActiveSession()
         wanted: dict[ArmsConfig, set[int]] = defaultdict(set)
         for cell in cells:

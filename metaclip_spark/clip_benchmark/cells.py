@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_spark.clip_benchmark.settings.grid import Cell
-from metaclip_spark.config.fields import check_made_with, digest
-from metaclip_spark.errors import InputError, OutputExistsError
+from metaclip_spark.config.fields import check_made_with, digest, in_words
+from metaclip_spark.errors import InputError, OutputExistsError, counted
 from metaclip_spark.stores.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def run_cells(
     check_settings(folder, settings)
     rows = []
     for index, cell in enumerate(cells):
-        path = folder / CELLS_FOLDER / f"{cell.name}.parquet"
+        path = _path_of(cell.name, folder)
         row = _row_of(path)
         if row is None:
             log.info(f"{index + 1} of {len(cells)}: {cell.name}")
@@ -59,6 +59,51 @@ def run_cells(
         rows.append(row)
     write_rows(read_rows(folder, settings), folder / RESULTS_FILE)
     return rows
+
+
+def unfinished(cells: Sequence[Cell], folder: Path) -> list[Cell]:
+    """Gives the cells that have no row yet."""
+    return [cell for cell in cells if not _path_of(cell.name, folder).exists()]
+
+
+def take_finished(source: Path, folder: Path, settings: Mapping[str, Any], cells: Sequence[Cell]) -> int:
+    """Takes over the rows of cells that an earlier run finished with the same settings.
+
+    Args:
+        source: Holds settings.json and results.parquet. Where its settings are others, nothing is taken and one line
+            of the log says so.
+        folder: Where rows are kept; what it holds already stays.
+        settings: What holds for all cells of the folder.
+        cells: What is going to be run; other rows are left.
+
+    Returns:
+        Rows that were taken.
+
+    Raises:
+        InputError: If the source holds no such files, or rows that are not of its settings.
+    """
+    try:
+        before = json.loads((source / SETTINGS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError(
+            f"--finished-cells {source} holds no readable {SETTINGS_FILE}: give the folder of an earlier run"
+        ) from None
+    if not isinstance(before, dict):
+        raise InputError(f"--finished-cells {source}: its {SETTINGS_FILE} holds no settings")
+    if told := in_words(before, settings):
+        log.warning(f"no cell is taken from {source}, which was made with other settings ({told})")
+        return 0
+    rows, wanted = read_results(source), {cell.name for cell in cells}
+    if {row["settings_digest"] for row in rows} != {digest(dict(settings))}:
+        raise InputError(f"--finished-cells {source}: its rows are not of its {SETTINGS_FILE}")
+    taken = 0
+    for row in rows:
+        path = _path_of(row["cell"], folder)
+        if row["cell"] in wanted and not path.exists():
+            write_rows([row], path)
+            taken += 1
+    log.info(f"{counted(taken, 'finished cell')} taken from {source}")
+    return taken
 
 
 def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
@@ -128,6 +173,10 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     names = dict.fromkeys(name for row in rows for name in row)
     flat = [{name: _flat(row.get(name)) for name in names} for row in rows]
     Storage(str(path.parent)).put_table(path.name, pa.Table.from_pylist(flat))
+
+
+def _path_of(cell: str, folder: Path) -> Path:
+    return folder / CELLS_FOLDER / f"{cell}.parquet"
 
 
 def _row_of(path: Path) -> dict[str, Any] | None:

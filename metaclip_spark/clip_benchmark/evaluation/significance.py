@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from metaclip_spark.clip_benchmark.evaluation.figures import LOG_ODDS, METRICS, setting_label
 from metaclip_spark.clip_benchmark.evaluation.paired_tests import (
     FEWEST_FOR_BOUND,
     LEVEL,
@@ -25,19 +26,6 @@ from metaclip_spark.clip_benchmark.settings.grid import Cell
 from metaclip_spark.clip_benchmark.settings.grid_config import FEWEST_SEEDS
 
 Family = Literal["arms", "filtering", "variants", "depths", "presets"]
-LOG_ODDS = "top1_log_odds"
-METRICS = {
-    "top1": "zero-shot top-1",
-    "macro_head": "head classes",
-    "macro_tail": "tail classes",
-    "held_out_top1": "top-1 of held-out classes",
-}
-"""Figures in per cent that are asked about -> their names; a test split without held-out classes lacks the last."""
-
-UNITS = {LOG_ODDS: "log-odds"}
-"""Figures that are not in per cent -> what they are in."""
-
-NAMES = {**METRICS, LOG_ODDS: "zero-shot top-1, log-odds"}
 _OF_ARMS = ("top1", "macro_head", "macro_tail")
 _OF_VARIANTS = ("top1", "held_out_top1")
 ARM_PAIRS = {
@@ -257,9 +245,3 @@ def _pairs_along(
 
 def _label_without(summary: SettingSummary, axis: str) -> str:
     return setting_label({name: value for name, value in summary.setting.items() if name != axis})
-
-
-def setting_label(setting: Mapping[str, Any]) -> str:
-    """Names a setting, such as "clip, vit, all, v2, clean, tiny"; without a text depth that is the size's own."""
-    words = [f"text depth {value}" if name == "text_depth" else str(value) for name, value in setting.items() if value]
-    return ", ".join(words)

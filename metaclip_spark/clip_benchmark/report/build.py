@@ -6,15 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from metaclip_spark.clip_benchmark.cells import check_one_setting
-from metaclip_spark.clip_benchmark.evaluation.significance import (
-    METRICS,
-    Comparison,
-    SettingSummary,
-    comparisons,
-    summaries,
-)
+from metaclip_spark.clip_benchmark.evaluation.figures import METRICS
+from metaclip_spark.clip_benchmark.evaluation.paired_tests import FEWEST_FOR_BOUND, t_interval
+from metaclip_spark.clip_benchmark.evaluation.significance import Comparison, SettingSummary, comparisons, summaries
+from metaclip_spark.clip_benchmark.report.lines import learning_verdict
 from metaclip_spark.clip_benchmark.report.notes import OF_POOL, order_note, pretext_notes, seeds_note
 from metaclip_spark.clip_benchmark.report.published import published_tables
+from metaclip_spark.clip_benchmark.report.wording import setting_name
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
 
 CONDITIONS = (
@@ -40,6 +38,9 @@ CONDITIONS = (
     "prompts",
 )
 """The columns of a row that say how it was trained and evaluated."""
+
+_BOUNDED = ("top1", "linear_probe")
+"""The figures whose intervals over seeds the JSON has."""
 
 
 @dataclass(frozen=True)
@@ -177,20 +178,53 @@ def json_ready(report: BenchmarkReport) -> dict[str, Any]:
         kept = {"seeds": list(summary.seeds), "lower_bound": summary.lower_bound, "passes": summary.passes}
         conditions = {name: summary.rows[0][name] for name in CONDITIONS}
         bounds = {"chance": summary.chance, "bar": summary.bar}
-        return _finite({**summary.setting, **means, **kept, **bounds, "conditions": conditions})
+        named = {"name": setting_name(summary.setting), "data_pairs": summary.mean("data_pairs")}
+        intervals = {name: _interval(summary, name) for name in _BOUNDED}
+        return _finite(
+            {**summary.setting, **named, **means, **kept, **bounds, "intervals": intervals, "conditions": conditions}
+        )
+
+    def names(found: list[SettingSummary]) -> list[str]:
+        return [setting_name(summary.setting) for summary in found]
 
     return {
         "facts": dict(report.facts),
+        "runs": report.runs,
+        "items": report.items,
+        "classes": report.classes,
+        "seconds": report.seconds,
+        "learnt": learning_verdict(report.settings),
         "notes": report.notes,
         "order": report.order_notes,
         "solved_pretexts": report.pretext_notes,
         "settings": [setting(summary) for summary in report.settings],
+        "variants": [
+            {
+                "variant": line["variant"],
+                **{tower: cell and setting_name(cell.setting) for tower, cell in line["cells"].items()},
+            }
+            for line in report.variants
+        ],
+        "arms": names(report.arms),
+        "captions": names(report.captions),
+        "depths": names(report.depths),
+        "presets": names(report.presets),
         "comparisons": [comparison(asked) for asked in report.comparisons],
         "published": {
-            tower: {"label": table.label, "top1_per_cent": table.top1_percent}
+            tower: {"image_tower": table.image_tower, "label": table.label, "top1_per_cent": table.top1_percent}
             for tower, table in published_tables().items()
         },
     }
+
+
+def _interval(summary: SettingSummary, metric: str) -> list[float] | None:
+    """The two-sided 95% interval of a mean over the seeds; None where they are too few, or one has no such figure."""
+    values = [row.get(metric) for row in summary.rows]
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if len(known) < max(FEWEST_FOR_BOUND, len(values)):
+        return None
+    _, low, high = t_interval(known)
+    return [low, high]
 
 
 def _finite(value: Any) -> Any:

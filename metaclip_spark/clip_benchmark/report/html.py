@@ -9,7 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from metaclip_spark.clip_benchmark.cells import SETTINGS_FILE, read_results
-from metaclip_spark.clip_benchmark.evaluation.significance import NAMES, SettingSummary
+from metaclip_spark.clip_benchmark.evaluation.figures import NAMES
+from metaclip_spark.clip_benchmark.evaluation.significance import SettingSummary
 from metaclip_spark.clip_benchmark.report.build import CONDITIONS, BenchmarkReport, build_report, json_ready
 from metaclip_spark.clip_benchmark.report.charts import loss_chart, spread_chart
 from metaclip_spark.clip_benchmark.report.lines import learning_verdict

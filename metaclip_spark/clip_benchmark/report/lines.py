@@ -3,14 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metaclip_spark.clip_benchmark.evaluation.figures import NAMES, UNITS
 from metaclip_spark.clip_benchmark.evaluation.paired_tests import TIMES_CHANCE
-from metaclip_spark.clip_benchmark.evaluation.significance import (
-    NAMES,
-    UNITS,
-    SettingSummary,
-    comparisons,
-    summaries,
-)
+from metaclip_spark.clip_benchmark.evaluation.significance import SettingSummary, comparisons, summaries
 from metaclip_spark.clip_benchmark.report.notes import pretext_notes
 from metaclip_spark.clip_benchmark.report.wording import correlation, difference, p_value, points, setting_name
 from metaclip_spark.errors import counted

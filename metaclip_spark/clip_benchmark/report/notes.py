@@ -26,7 +26,8 @@ OF_POOL = {
     "shapes": _CIRCULAR,
     "shape-pairs": (
         *_CIRCULAR,
-        "A weak or strong view may crop one of the two shapes away, as views of photos do.",
+        "About one weak or strong view in nine crops more than half of one of the two shapes away, as views of photos "
+        "do.",
         "Balancing goes by the shapes' words, not by their pairs.",
     ),
     "drawings": (

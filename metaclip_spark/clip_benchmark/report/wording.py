@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from metaclip_spark.clip_benchmark.evaluation.significance import UNITS, Comparison, setting_label
+from metaclip_spark.clip_benchmark.evaluation.figures import UNITS, setting_label
 from metaclip_spark.errors import percent
+
+if TYPE_CHECKING:
+    from metaclip_spark.clip_benchmark.evaluation.significance import Comparison
 
 _SMALLEST_P = 0.001
 
@@ -28,9 +31,14 @@ def signed(share: float) -> str:
     return _signed(100 * share, 1)
 
 
-def difference(asked: Comparison, value: float) -> str:
-    """The mean or an end of the interval of a comparison, in its unit: points or log-odds."""
-    return _signed(value, 2) if asked.metric in UNITS else signed(value)
+def difference(asked: "Comparison", value: float) -> str:
+    """The mean or an end of the interval of a comparison, in its unit."""
+    return in_unit(asked.metric, value)
+
+
+def in_unit(metric: str, value: float) -> str:
+    """A difference of a metric, in its unit: points or log-odds."""
+    return _signed(value, 2) if metric in UNITS else signed(value)
 
 
 def p_value(p: float) -> str:

@@ -14,6 +14,7 @@ from metaclip_spark.config.fields import (
     check_types,
     integers,
     numbers,
+    option_of,
 )
 from metaclip_spark.errors import ConfigError
 
@@ -163,4 +164,4 @@ def check_local(config: object, *options: str) -> None:
     for option in options:
         value = getattr(config, option)
         if value is not None and "://" in value:
-            raise ConfigError(f"--{option} {value} must be a local path: copy what is elsewhere")
+            raise ConfigError(f"{option_of(option)} {value} must be a local path: copy what is elsewhere")

@@ -47,6 +47,8 @@ class GridConfig:
         output: Folder of the benchmark; the same command goes on after a kill.
         data: shapes, shape-pairs, drawings, or the folder of a pool with pairs.parquet, metadata.json and test/.
         beside: Folders of finished benchmarks on other pools, which the page shows in sections of their own.
+        finished_cells: Folder with settings.json and results.parquet of an earlier run, here or elsewhere: cells that
+            it finished with the same settings are taken over, and not trained again.
         grid: arms (CLIP on the data arms), fractional (every effect once), or product (of the options below).
         variants: For product: clip, slip, filip, declip, defilip.
         image_towers: For product: vit, resnet.
@@ -83,6 +85,7 @@ class GridConfig:
     output: str = field(metadata=PATH)
     data: str = field(default="shapes", metadata=PATH)
     beside: tuple[str, ...] = field(default=(), metadata=PATH)
+    finished_cells: str | None = field(default=None, metadata=PATH)
     grid: Literal["arms", "fractional", "product"] = "arms"
     variants: tuple[VariantName, ...] = ("clip",)
     image_towers: tuple[ImageTower, ...] = ("vit",)
@@ -119,7 +122,7 @@ class GridConfig:
             if getattr(self, item.name) == ():
                 object.__setattr__(self, item.name, item.default)
         check_types(self)
-        check_local(self, "output", "data", "synonyms")
+        check_local(self, "output", "data", "finished_cells", "synonyms")
         if self.synonyms is not None and not os.path.exists(self.synonyms):  # noqa: PTH110 - a check only
             raise InputError(f"--synonyms {self.synonyms} is not there: install wordnet-base or leave the option out")
         for cell in self.cells():

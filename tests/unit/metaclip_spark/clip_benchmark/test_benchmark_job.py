@@ -13,6 +13,7 @@ from metaclip_spark.clip_benchmark.cells import CELLS_FOLDER
 from metaclip_spark.clip_benchmark.data.arms import arm_file
 from metaclip_spark.clip_benchmark.report.published import RECIPES
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
+from tests.support.clip_benchmark.pages import checkout_to_write_to, load_clip_pages
 from tests.support.paths import CHECKOUT
 
 JOB = CHECKOUT / "jobs" / "benchmark_clip.py"
@@ -123,6 +124,18 @@ def test_a_killed_grid_goes_on_without_training_what_is_done(finished, capsys):
     assert len(re.findall(r"of 10: clip-", capsys.readouterr().err)) == 1
 
 
+def test_a_grid_goes_on_from_the_rows_that_are_stored(finished, tmp_path, capsys):
+    clip_pages, root, again = load_clip_pages(), checkout_to_write_to(tmp_path / "root"), tmp_path / "again"
+    clip_pages.take_over(finished, root)
+    assert clip_pages.readme(json.loads((finished / "benchmark.json").read_text())) in (root / "README.md").read_text()
+    assert call(again, *OPTIONS, "--finished-cells", str(root / clip_pages.GRID)) == 0
+    told = capsys.readouterr().err
+    assert "10 finished cells taken from" in told
+    assert not re.search(r"of 10: clip-|arms of v1", told)
+    assert pq.read_table(again / "results.parquet").equals(pq.read_table(finished / "results.parquet"))
+    assert (again / "benchmark.json").read_bytes() == (finished / "benchmark.json").read_bytes()
+
+
 def test_the_page_says_what_was_measured(finished):
     page = (finished / "benchmark.html").read_text()
     assert not re.search(r"<(script|img|link|iframe)\b", page)
@@ -189,6 +202,8 @@ def test_bad_input_is_told_in_one_line(finished, tmp_path, capsys):
         ([*OPTIONS, "--steps", "4"], "steps was 3 and is now 4"),
         ([*OPTIONS, "--seeds", "3"], "seeds was 2 and is now 3"),
         ([*OPTIONS, "--beside", str(tmp_path / "none")], "holds no finished benchmark"),
+        ([*OPTIONS, "--finished-cells", str(tmp_path / "none")], "none holds no readable settings.json"),
+        ([*OPTIONS, "--finished-cells", "s3://a/b"], "--finished-cells s3://a/b must be a local path"),
         (["--grid", "some"], "--grid is 'some'"),
         (["--grid", "product", "--variants", "blip"], "--variants is 'blip'"),
         (["--grid", "product", "--text-depths", "two"], "--text-depths is"),

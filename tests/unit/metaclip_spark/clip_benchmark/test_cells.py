@@ -3,7 +3,15 @@
 import pyarrow.parquet as pq
 import pytest
 
-from metaclip_spark.clip_benchmark.cells import check_one_setting, read_results, read_rows, run_cells
+from metaclip_spark.clip_benchmark.cells import (
+    check_one_setting,
+    read_results,
+    read_rows,
+    run_cells,
+    take_finished,
+    unfinished,
+    write_rows,
+)
 from metaclip_spark.clip_benchmark.settings.grid import ARMS, Cell, data_arms, expand, fractional
 from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS
 from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS
@@ -114,3 +122,45 @@ def test_damaged_results_are_told(tmp_path):
     (tmp_path / "results.parquet").write_bytes(b"not rows")
     with pytest.raises(InputError, match="holds no finished benchmark"):
         read_results(tmp_path)
+
+
+def test_cells_finished_elsewhere_are_taken_where_the_settings_match(tmp_path, caplog):
+    source, folder, settings = tmp_path / "source", tmp_path / "folder", {"steps": 3, "seeds": 3}
+    cells = expand({"variant": VARIANTS, "seed": (0,)})
+    figures = {"losses": {"itc": [4.0, None]}, "classes": [1, 2], "top5": None}
+    run_cells([*cells[:3], Cell(seed=2)], source, settings, lambda cell: {"top1": len(cell.variant) / 10, **figures})
+    run_cells(cells[:1], folder, settings, lambda _cell: {"top1": 0.9})
+    # Neither over a row that is there, nor of a cell that is not asked for.
+    assert take_finished(source, folder, settings, cells) == 2
+    assert unfinished(cells, folder) == cells[3:]
+    taken = {row["cell"]: row for row in read_rows(folder, settings)}
+    assert sorted(taken) == sorted(cell.name for cell in cells[:3])
+    assert taken[cells[0].name]["top1"] == 0.9
+    for cell in cells[1:3]:
+        assert taken[cell.name] == next(row for row in read_results(source) if row["cell"] == cell.name)
+        name = f"cells/{cell.name}.parquet"
+        assert (folder / name).read_bytes() == (source / name).read_bytes()
+    ran = []
+    run_cells(cells, folder, settings, lambda cell: ran.append(cell) or {"top1": 0.1})
+    assert ran == cells[3:]
+    other = tmp_path / "other"
+    assert take_finished(source, other, {**settings, "steps": 4}, cells) == 0
+    assert "was made with other settings (steps was 3 and is now 4)" in caplog.text
+    assert not other.exists()
+
+
+def test_finished_cells_that_are_not_of_their_settings_are_refused(tmp_path):
+    settings, source = {"steps": 3}, tmp_path / "source"
+    with pytest.raises(InputError, match=r"--finished-cells .*source holds no readable settings\.json"):
+        take_finished(source, tmp_path, settings, [Cell()])
+    run_cells([Cell()], source, settings, lambda _cell: {"top1": 0.5})
+    write_rows([{**row, "settings_digest": "other"} for row in read_results(source)], source / "results.parquet")
+    with pytest.raises(InputError, match=r"its rows are not of its settings\.json"):
+        take_finished(source, tmp_path, settings, [Cell()])
+    (source / "results.parquet").unlink()
+    with pytest.raises(InputError, match="holds no finished benchmark"):
+        take_finished(source, tmp_path, settings, [Cell()])
+    (source / "settings.json").write_text("[]")
+    with pytest.raises(InputError, match="holds no settings"):
+        take_finished(source, tmp_path, settings, [Cell()])
+    assert not (tmp_path / "cells").exists()

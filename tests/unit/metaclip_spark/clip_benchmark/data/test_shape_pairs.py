@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from metaclip_spark.clip_benchmark.augmentation.image import VIEWS, random_box
 from metaclip_spark.clip_benchmark.augmentation.text import edit_caption
 from metaclip_spark.clip_benchmark.data.pools.captions import GROUND_WORDS, GROUNDS, clean_caption
 from metaclip_spark.clip_benchmark.data.pools.shape_pairs import (
@@ -20,6 +21,7 @@ from metaclip_spark.clip_benchmark.data.pools.shape_pictures import draw_shapes
 from metaclip_spark.clip_benchmark.data.pools.shapes import class_words
 from metaclip_spark.clip_benchmark.data.shards import read_samples
 from metaclip_spark.clip_benchmark.settings.data_config import ShapePairsConfig, ShapesConfig
+from metaclip_spark.clip_benchmark.settings.variants import STRONG, WEAK
 from metaclip_spark.errors import ConfigError, OutputExistsError
 
 SMALL = ShapesConfig(pool_pairs=80), ShapePairsConfig(paired_shapes=5, pair_test_pictures=2)
@@ -102,6 +104,30 @@ def test_the_shape_that_is_named_first_is_above():
         # Nothing is cut off at the sides, and nothing reaches into the other's half.
         assert not ink[:, [0, -1]].any()
         assert not ink[[0, 31, 32, -1]].any()
+
+
+def lost_shares(ink, box):
+    """How much of the upper and of the lower shape a crop leaves out."""
+    left, upper, right, lower = map(int, box)
+    middle = len(ink) // 2
+    seen = np.zeros_like(ink)
+    seen[upper:lower, left:right] = True
+    return [1 - (ink & seen)[half].sum() / ink[half].sum() for half in (slice(middle), slice(middle, None))]
+
+
+@pytest.mark.parametrize("kind", [WEAK, STRONG])
+def test_a_view_seldom_cuts_more_than_half_of_a_shape_off(kind):
+    generator, view = np.random.default_rng(0), VIEWS["distorting"][kind]
+    lost = []
+    for words in pair_classes(class_words(12)):
+        grey = np.asarray(draw_shapes(words, "plain", generator, 32).convert("L"), float)
+        ink = grey < (grey.min() + grey.max()) / 2
+        lost += [lost_shares(ink, random_box(32, 32, view.smallest_crop, generator)) for _ in range(20)]
+    largest, smallest = np.max(lost, axis=1), np.min(lost, axis=1)
+    # About one view in nine cuts more than half of one shape off; hardly any a whole one, or half of both.
+    assert 0.08 < (largest > 0.5).mean() < 0.14
+    assert (largest > 0.95).mean() < 0.005
+    assert (smallest > 0.5).mean() < 0.01
 
 
 class WorstSynonyms:

@@ -10,7 +10,8 @@ from dataclasses import asdict
 import pytest
 
 from metaclip_spark.clip_benchmark.cells import run_cells
-from metaclip_spark.clip_benchmark.evaluation.significance import LOG_ODDS, comparisons, summaries
+from metaclip_spark.clip_benchmark.evaluation.figures import LOG_ODDS
+from metaclip_spark.clip_benchmark.evaluation.significance import comparisons, summaries
 from metaclip_spark.clip_benchmark.report.build import build_report
 from metaclip_spark.clip_benchmark.report.html import read_report, render, write_report
 from metaclip_spark.clip_benchmark.report.lines import learning_verdict, summary_lines
