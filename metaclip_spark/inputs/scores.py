@@ -1,6 +1,7 @@
 """Scores that models of the user's gave to pairs or images, and the conditions for what is kept."""
 
 import re
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,6 +19,8 @@ KEY_COLUMNS = ("pair_id", *URL_COLUMNS, *HASH_COLUMNS)
 """The columns that may say whose scores they are; the first that all files have does."""
 
 _NAME = re.compile("[a-z0-9_]+")
+_in_messages = reprlib.Repr()
+_in_messages.maxstring = 120
 
 _AS_READ = {
     pa.large_string(): pa.string(),
@@ -51,7 +54,7 @@ class KeepRule(NamedTuple):
     @property
     def shown(self) -> str:
         """The rule as messages have it."""
-        return f"{RULE_OPTION} {brief(f'{self.name}: {self.expression}')}"
+        return f"{RULE_OPTION} {_in_messages.repr(f'{self.name}: {self.expression}')}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-SECONDS_OF_SLOW = 4
+SECONDS_OF_SLOW = 15
 """How long the slow answer takes; a downloader is to give up sooner."""
 
 KINDS = ("good", "missing", "slow", "opted-out", "page")

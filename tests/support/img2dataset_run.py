@@ -18,7 +18,7 @@ from tests.support.paths import CHECKOUT
 
 PROGRAM = Path(os.environ.get("METACLIP_IMG2DATASET", CHECKOUT / ".venv-img2dataset/bin/img2dataset"))
 RECORDED = CHECKOUT / "tests/data/img2dataset"
-SECONDS = 1
+SECONDS = 5
 """How long the downloader waits for an answer."""
 
 PATHS = (
@@ -47,7 +47,7 @@ def download(pairs: Path, folder: Path) -> None:
     command += ["webdataset", "--output_folder", folder, "--timeout", SECONDS, "--thread_count", 8, "--image_size", 64]
     # A package that it uses would look on the web for a newer version of itself.
     environment = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"}
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
+    done = subprocess.run(list(map(str, command)), check=False, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,6 +1,6 @@
 """Scores of the user's as a rule: pairs leave for which a condition is not true."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -18,14 +18,11 @@ SCORE_REASON = "score_reason"
 
 _LONGEST_PROBLEM = 200
 
-_CHANGING = (
+_NOT_OF_A_ROW = (
     "Current", "Now", "LocalTimestamp", "InputFile", "SparkPartitionID", "MonotonicallyIncreasingID", "SparkVersion",
-    "Python", "PythonUDF", "Pandas", "Scala", "CallMethodViaReflection", "TryReflect",
+    "Exists", "InSubquery", "ScalarSubquery", "Python", "Scala", "CallMethodViaReflection",
 )  # fmt: skip
 """How the names of Spark's expressions begin whose values depend on more than a row, or which run code of others."""
-
-_NOT_OF_A_ROW = ("Aggregate", "Window", "Generate", "Explode", "PosExplode", "Inline", "Stack")
-"""How those begin that are none of one row."""
 
 
 class ScoreTally(NamedTuple):
@@ -67,7 +64,7 @@ def columns_of_rules(spark: SparkSession, scores: Scores, rules: Sequence[KeepRu
             raise ConfigError(f"{rule.shown} is {kind.simpleString()}: give a condition, such as 'safe: nsfw < 0.2'")
         analyzed = plan._jdf.queryExecution().analyzed()
         _check_row_by_row(analyzed, rule)
-        needed |= {analyzed.references().toSeq().apply(place).name() for place in range(analyzed.references().size())}
+        needed |= {str(column.name()) for column in _items(analyzed.references().toSeq())}
     return [name for name in scores.table.schema.names if name in needed]
 
 
@@ -98,28 +95,30 @@ def _check_row_by_row(plan: Any, rule: KeepRule) -> None:
     Raises:
         ConfigError: If it is one.
     """
-    shape = str(plan.nodeName())
-    names = list(_names(plan.expressions()))
-    strange = next((name for name in names if name.startswith(_CHANGING) or "Subquery" in name), None)
-    if strange is None and not all(
-        plan.expressions().apply(n).deterministic() for n in range(plan.expressions().size())
-    ):
+    roots = _items(plan.expressions())
+    strange = next((name for name in _names(roots) if name.startswith(_NOT_OF_A_ROW)), None)
+    if strange is None and not all(root.deterministic() for root in roots):
         strange = "a random number or the like"
     if strange is not None:
         raise ConfigError(
             f"{rule.shown} is not decided by the row of scores alone ({strange}): leave out random numbers, the time, "
             "queries and functions of your own"
         )
-    if shape != "Project" or any(name.startswith(_NOT_OF_A_ROW) for name in names):
+    # What needs other rows is in a node between the condition and the table.
+    if plan.nodeName() != "Project" or any(child.children().size() for child in _items(plan.children())):
         raise ConfigError(f"{rule.shown} is not a condition of one row: leave out sums and the like over several rows")
 
 
-def _names(expressions: Any) -> Iterator[str]:
+def _items(sequence: Any) -> list[Any]:
+    """Gives the items of a Scala sequence."""
+    return [sequence.apply(place) for place in range(sequence.size())]
+
+
+def _names(expressions: Iterable[Any]) -> Iterator[str]:
     """Yields the names of expressions' classes, of those within them, too."""
-    for place in range(expressions.size()):
-        each = expressions.apply(place)
+    for each in expressions:
         yield str(each.getClass().getSimpleName())
-        yield from _names(each.children())
+        yield from _names(_items(each.children()))
 
 
 def tally_scores(table: DataFrame, key: str, rules: Sequence[KeepRule]) -> ScoreTally:
@@ -138,7 +137,7 @@ def tally_scores(table: DataFrame, key: str, rules: Sequence[KeepRule]) -> Score
         ConfigError: If a rule fails on a row, such as by a division by zero.
     """
     kept = [F.sum(_is_true(rule).cast("long")).alias(f"kept_{rule.name}") for rule in rules]
-    of_key = table.groupBy(key).agg(F.count(F.lit(1)).alias("rows"), *kept)
+    of_key = _with_equal_hashes(table, key).groupBy(key).agg(F.count(F.lit(1)).alias("rows"), *kept)
     has_key = F.col(key).isNotNull()
     sums = [F.sum(F.when(has_key, F.col(f"kept_{rule.name}"))).alias(f"kept_{rule.name}") for rule in rules]
     total = of_key.agg(
@@ -175,17 +174,25 @@ def score_reasons(
         The same rows, with `score_reason`: `filter.<name>`, or null.
     """
     first = F.coalesce(*(F.when(~_is_true(rule), F.lit(rule.reason)) for rule in rules))
-    judged = table.where(F.col(key).isNotNull()).select(
-        F.col(key).alias("scored_key"),
-        first.alias("scored_reason"),
-        F.expr("true").alias("is_scored"),
+    judged = (
+        _with_equal_hashes(table, key)
+        .where(F.col(key).isNotNull())
+        .select(
+            F.col(key).alias("scored_key"),
+            first.alias("scored_reason"),
+            F.expr("true").alias("is_scored"),
+        )
     )
     own = "pair_id" if key == "pair_id" else "image_url" if key in URL_COLUMNS else "image_hash"
-    value = F.lower("scored_key") if key in HASH_COLUMNS else F.col("scored_key")
     unscored = F.lit(None).cast("string") if keep_unscored else F.lit(rules[0].reason)
     reason = F.when(F.col("is_scored").isNull(), unscored).otherwise(F.col("scored_reason"))
-    joined = pairs.join(judged.withColumn("scored_key", value), F.col(own) == F.col("scored_key"), "left")
+    joined = pairs.join(judged, F.col(own) == F.col("scored_key"), "left")
     return joined.select(*map(F.col, pairs.columns), reason.alias(SCORE_REASON))
+
+
+def _with_equal_hashes(table: DataFrame, key: str) -> DataFrame:
+    """Writes hashes as those of downloads are written."""
+    return table.withColumn(key, F.lower(key)) if key in HASH_COLUMNS else table
 
 
 def _is_true(rule: KeepRule) -> Column:

@@ -61,7 +61,8 @@ def test_the_url_is_the_key_where_a_file_has_no_pair_id(tmp_path):
 def test_a_file_with_other_columns_is_refused_by_name(tmp_path, columns, problem):
     path = write(tmp_path, **columns)
     assert refusal(tmp_path, path) == (
-        f"--downloaded 1 of 1 file cannot be used: a.parquet ({problem}): give img2dataset's Parquet, or add the columns"
+        f"--downloaded 1 of 1 file cannot be used: a.parquet ({problem}): give img2dataset's Parquet, or add the "
+        "columns"
     )
 
 
@@ -69,8 +70,8 @@ def test_files_without_a_key_in_common_are_refused(tmp_path):
     write(tmp_path, "1.parquet", pair_id=["1"], status=["success"])
     write(tmp_path, "2.parquet", url=["http://b/"], status=["success"])
     assert refusal(tmp_path) == (
-        "--downloaded 1 of 2 files cannot be used: 1.parquet (no column image_url or url): other files have no pair_id: "
-        "give them apart, in two runs, or add the column"
+        "--downloaded 1 of 2 files cannot be used: 1.parquet (no column image_url or url): other files have "
+        "no pair_id: give them apart, in two runs, or add the column"
     )
 
 
