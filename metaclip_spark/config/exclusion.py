@@ -25,9 +25,17 @@ class ExcludeConfig:
         block_pages: Lists of pages' URLs.
         block_pairs: Lists of pair_ids.
         block_texts: Lists of alternative texts.
+        block_images: Lists of images' hashes (MD5, SHA-256 or SHA-512), of the kind that --downloaded tells.
         page_rule: Whether lists of pages are compared with any page that a pair was found on, or with the surviving
             one, which pool and matched tell of.
         allow_public_suffix: Take domains such as co.uk or github.io, below which anyone can register a name.
+        downloaded: What became of the images: the Parquet of img2dataset, or any with pair_id or image_url, status and,
+            if wanted, sha256, sha512 or md5. Pairs whose image was not attempted, or failed, are excluded.
+        deduplicate_images: Of pairs with equal hash, or equal hash and text, keep the smallest pair_id alone.
+        scores: Parquet with scores of pairs, by pair_id, image_url or the image's hash.
+        keep_where: Exclude pairs for which an expression in SQL over the scores is not true, under the name before it,
+            such as "safe: nsfw < 0.2".
+        unscored: What becomes of pairs without scores: drop or keep.
         respect_preferences: Exclude pairs of pages that ask for one of these (such as noai,noimageai).
         unknown_preferences: What becomes of pairs whose pages' preferences were not read (extracted by an earlier
             version, or given by --pool without the column): keep or drop.
@@ -45,8 +53,14 @@ class ExcludeConfig:
     block_pages: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
     block_pairs: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
     block_texts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    block_images: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
     page_rule: Literal["any", "surviving"] = "any"
     allow_public_suffix: bool = field(default=False, metadata=OPERATIONAL)
+    downloaded: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    deduplicate_images: Literal["off", "text", "image"] = "off"
+    scores: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    keep_where: tuple[str, ...] = ()
+    unscored: Literal["drop", "keep"] = "drop"
     respect_preferences: tuple[str, ...] = field(default=(), metadata=_NAMES)
     unknown_preferences: Literal["keep", "drop"] | None = None
 
@@ -58,6 +72,13 @@ class ExcludeConfig:
             raise ConfigError("--page-rule needs --block-pages or --block-page-domains")
         if self.allow_public_suffix and not (self.block_domains or self.block_page_domains):
             raise ConfigError("--allow-public-suffix needs --block-domains or --block-page-domains")
+        needs_hashes = "--block-images" if self.block_images else "--deduplicate-images"
+        if (self.block_images or self.deduplicate_images != "off") and not self.downloaded:
+            raise ConfigError(f"{needs_hashes} needs --downloaded, which tells the hashes of images")
+        if bool(self.scores) != bool(self.keep_where):
+            raise ConfigError("--scores and --keep-where need each other: give both, or neither")
+        if self.unscored != "drop" and not self.scores:
+            raise ConfigError("--unscored needs --scores")
         if self.unknown_preferences and not self.respect_preferences:
             raise ConfigError("--unknown-preferences needs --respect-preferences")
 
@@ -72,6 +93,7 @@ class ExcludeConfig:
             "page_domain": self.block_page_domains,
             "page": self.block_pages,
             "text": self.block_texts,
+            "image": self.block_images,
         }
         return {kind: paths for kind, paths in named.items() if paths}
 

@@ -1,24 +1,33 @@
 """Exclusion: which matched pairs are eligible to be counted and drawn, bucket by bucket."""
 
+import logging
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import msgspec
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.errors import ConfigError, InputError, counted
+from metaclip_spark.inputs.downloads import DownloadTally, check_tally
 from metaclip_spark.pipeline.first_run import FirstRun
 from metaclip_spark.pipeline.rules import Rules
 from metaclip_spark.runs.ledger import ledger_of, lost_attempts
-from metaclip_spark.runs.records import ExcludeManifest, ExcludeNumbers, MatchManifest
+from metaclip_spark.runs.records import ExcludeManifest, ExcludeNumbers, ExcludeSettings, MatchManifest
 from metaclip_spark.runs.run import Run, check_number
 from metaclip_spark.runs.step import EXCLUDE, MATCH, Attempt
 from metaclip_spark.runs.waves import read_pairs
-from metaclip_spark.steps.exclusion.exclude import REASON, exclude_pairs
+from metaclip_spark.steps.exclusion.downloaded import duplicate_images, tally_downloads
+from metaclip_spark.steps.exclusion.exclude import REASON, Evidence, before_duplicates, exclude_pairs
 from metaclip_spark.steps.exclusion.lists import SharedLists, pairs_of_pages, share_lists
+from metaclip_spark.steps.exclusion.scores import columns_of_rules, tally_scores
+from metaclip_spark.steps.exclusion.user_tables import read_user_table, rows_digest
 from udfs.schemas import ELIGIBLE, EXCLUDED, MATCHED
+from udfs.sources import environment_options
+
+log = logging.getLogger(__name__)
 
 
 def run_exclude(run: Run, rules: Rules, first: FirstRun | None = None) -> MatchManifest | ExcludeManifest:
@@ -37,16 +46,15 @@ def run_exclude(run: Run, rules: Rules, first: FirstRun | None = None) -> MatchM
         ConfigError: If --respect-preferences does not say what becomes of pairs whose preferences were not read.
     """
     matched = run.manifest(MATCH)
-    settings = rules.settings
-    if first is not None:
-        settings = msgspec.structs.replace(settings, first_draw=first.draw)
+    judging = _Judging(run, first, rules)
+    settings = judging.settings
     if not settings.has_rules and EXCLUDE.name not in run.state.begins:
         return matched
-    judging = _Judging(run, first, rules)
     if not run.is_done(EXCLUDE, settings, matched.digest):
         run.check_open_for_work()
         judging.check_preferences_known()
         judging.check_pages_known()
+        judging.check_tables()
     begin = run.begin(EXCLUDE, settings, matched.digest)
     for bucket in range(run.buckets):
         run.do(
@@ -68,6 +76,37 @@ class _Judging:
     run: Run
     first: FirstRun | None
     rules: Rules
+
+    @cached_property
+    def settings(self) -> ExcludeSettings:
+        """What the result depends on, the content of the tables among it."""
+        settings = msgspec.structs.replace(self.rules.settings)
+        if self.first is not None:
+            settings.first_draw = self.first.draw
+        if self.downloads is not None:
+            settings.downloaded = rows_digest(self.downloads)
+        if self.scores is not None:
+            settings.scores = rows_digest(self.scores)
+        return settings
+
+    @cached_property
+    def downloads(self) -> DataFrame | None:
+        """What was downloaded."""
+        found = self.rules.downloads
+        return None if found is None else read_user_table(self.run.spark, found.table, environment_options())
+
+    @cached_property
+    def scores(self) -> DataFrame | None:
+        """The scores, with the columns that conditions need.
+
+        Raises:
+            ConfigError: If a condition cannot be used.
+        """
+        found = self.rules.scores
+        if found is None:
+            return None
+        names = columns_of_rules(self.run.spark, found, self.rules.keep)
+        return read_user_table(self.run.spark, found.table.select(names), environment_options())
 
     @property
     def source(self) -> Run:
@@ -119,13 +158,35 @@ class _Judging:
         pairs = self.run.manifest(MATCH, bucket).numbers.pairs
         return ExcludeNumbers(pairs_in=pairs, reasons={}, pairs=pairs)
 
+    def check_tables(self) -> None:
+        """Counts what the tables tell, and refuses those that cannot be of this run.
+
+        Raises:
+            InputError: If most of a download belongs to no pair, or scores have a key twice.
+        """
+        if self.tally is not None:
+            check_tally(self.tally)
+        if self.scores is None or self.rules.scores is None:
+            return
+        found = tally_scores(self.scores, self.rules.scores.key, self.rules.keep)
+        for name, kept in found.kept.items():
+            if not kept:
+                log.warning(f"--keep-where {name} is true for none of {counted(found.rows, 'row')} of --scores")
+
+    @cached_property
+    def tally(self) -> DownloadTally | None:
+        """What a download has to do with the pairs, where one is known."""
+        found = self.rules.downloads
+        if found is None or self.downloads is None:
+            return None
+        return tally_downloads(self.pairs(), self.downloads, found.key)
+
     def judge(self, bucket: int, attempt: Attempt) -> ExcludeNumbers:
         """Writes the eligible pairs of a bucket, and the others with their reasons."""
         pairs = self.pairs(bucket)
         is_thinned = self.first is not None and self.first.draw.attempted == "curated"
         before = pairs.count() if is_thinned else self.run.manifest(MATCH, bucket).numbers.pairs
-        lists = share_lists(self.run.spark, self.rules.tables) if self.rules.tables else None
-        judged = exclude_pairs(pairs, self.rules.config, lists, self._listed_pages(lists, bucket))
+        judged = exclude_pairs(pairs, self.rules.config, self._evidence(bucket), self._duplicates)
         eligible = judged.where(F.col(REASON).isNull()).select(*ELIGIBLE.names)
         kept = attempt.write(eligible.sortWithinPartitions("pair_id"), "eligible")
         excluded = judged.where(F.col(REASON).isNotNull()).select(*EXCLUDED.names)
@@ -133,9 +194,42 @@ class _Judging:
         check_number(kept + left, before, "pairs before the rules")
         if self.first is not None:
             self.first.check_unchanged()
-        return ExcludeNumbers(pairs_in=before, reasons=attempt.reasons("excluded"), pairs=kept)
+        numbers = ExcludeNumbers(pairs_in=before, reasons=attempt.reasons("excluded"), pairs=kept)
+        return (
+            numbers
+            if bucket or self.tally is None
+            else msgspec.structs.replace(
+                numbers,
+                download_rows=self.tally.rows,
+                download_unknown=self.tally.unknown,
+                download_errors=self.tally.failed,
+            )
+        )
 
-    def _listed_pages(self, lists: SharedLists | None, bucket: int) -> DataFrame | None:
+    @cached_property
+    def _duplicates(self) -> DataFrame | None:
+        """The pairs whose image another one has, too: of all buckets, since equal images lie in any."""
+        alike = self.rules.config.deduplicate_images
+        if alike == "off":
+            return None
+        judged = before_duplicates(self.pairs(), self.rules.config, self._evidence(None))
+        stay = judged.where(F.col(REASON).isNull())
+        return duplicate_images(stay, alike).persist(StorageLevel.DISK_ONLY)
+
+    def _evidence(self, bucket: int | None) -> Evidence:
+        lists = share_lists(self.run.spark, self.rules.tables) if self.rules.tables else None
+        downloads, scores = self.rules.downloads, self.rules.scores
+        return Evidence(
+            lists=lists,
+            listed_pages=self._listed_pages(lists, bucket),
+            downloads=self.downloads,
+            download_key="pair_id" if downloads is None else downloads.key,
+            scores=self.scores,
+            score_key="" if scores is None else scores.key,
+            keep=self.rules.keep,
+        )
+
+    def _listed_pages(self, lists: SharedLists | None, bucket: int | None) -> DataFrame | None:
         """Finds the pairs of a bucket with a raw occurrence on a listed page, where that is wanted."""
         if lists is None or not self.rules.compares_all_pages:
             return None

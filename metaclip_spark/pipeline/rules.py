@@ -6,8 +6,12 @@ from functools import cached_property
 
 from metaclip_spark.config.exclusion import ExcludeConfig
 from metaclip_spark.config.fields import option_of
+from metaclip_spark.errors import ConfigError, joined
 from metaclip_spark.inputs.block_lists import digest_of, read_block_list, tables_of
+from metaclip_spark.inputs.downloads import HASH_COLUMNS, Downloads, find_downloads
 from metaclip_spark.inputs.files import resolve_files
+from metaclip_spark.inputs.parquet_files import find_parquet_files
+from metaclip_spark.inputs.scores import KeepRule, Scores, find_scores, parse_keep_rules
 from metaclip_spark.runs.records import ExcludeSettings
 from udfs.exclusion.digest_table import DigestTable
 from udfs.exclusion.kinds import PAGE_KINDS
@@ -23,19 +27,30 @@ class Rules:
     Attributes:
         config: What the user configured.
         tables: What is listed, by the kind of list.
+        downloads: Files that tell what was downloaded.
+        scores: Files with scores.
+        keep: Conditions on the scores.
     """
 
     config: ExcludeConfig
     tables: Mapping[str, DigestTable]
+    downloads: Downloads | None = None
+    scores: Scores | None = None
+    keep: tuple[KeepRule, ...] = ()
 
     @cached_property
     def settings(self) -> ExcludeSettings:
-        """What the result depends on: the content of lists, not where it stands."""
+        """What the result depends on, but for the content of tables: the content of lists, not where it stands."""
         settings = ExcludeSettings()
         if self.tables:
             settings.lists = digest_of(self.tables)
         if self.has_page_lists:
             settings.page_rule = self.config.page_rule
+        if self.config.deduplicate_images != "off":
+            settings.deduplicate_images = self.config.deduplicate_images
+        if self.keep:
+            settings.keep_where = [f"{rule.name}: {rule.expression}" for rule in self.keep]
+            settings.unscored = self.config.unscored
         if self.config.respect_preferences:
             settings.preferences = list(self.config.respect_preferences)
         if self.config.unknown_preferences:
@@ -66,13 +81,41 @@ def read_rules(config: ExcludeConfig) -> Rules:
         )
         for kind, named in config.block_lists.items()
     ]
-    return Rules(config, tables_of(lists))
+    downloads = find_downloads(config.downloaded, options) if config.downloaded else None
+    scores = find_scores(config.scores, options) if config.scores else None
+    _check_hashes(config, downloads, scores)
+    return Rules(config, tables_of(lists), downloads, scores, parse_keep_rules(config.keep_where))
+
+
+def _check_hashes(config: ExcludeConfig, downloads: Downloads | None, scores: Scores | None) -> None:
+    """Refuses rules on hashes that nothing tells.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    told = downloads.hash_name if downloads else None
+    asking = "--block-images" if config.block_images else "--deduplicate-images"
+    if told is None and (config.block_images or config.deduplicate_images != "off"):
+        raise ConfigError(
+            f"{asking} needs hashes of images, and the files of --downloaded have none of "
+            f"{joined(HASH_COLUMNS, 'and')}: run img2dataset with --compute_hash"
+        )
+    if scores is not None and scores.key in HASH_COLUMNS and scores.key != told:
+        has = f"--downloaded tells {told}" if told else "--downloaded tells no hash"
+        raise ConfigError(f"--scores go by {scores.key}, but {has}: give scores by pair_id or image_url, or that hash")
 
 
 def rule_files(config: ExcludeConfig) -> list[str]:
     """Lists the paths of all that rules are read from."""
     options = environment_options()
-    return [path for named in config.block_lists.values() for _, path in resolve_files(list(named), options)]
+    lists = [path for named in config.block_lists.values() for _, path in resolve_files(list(named), options)]
+    tables = [
+        file.path
+        for named in (config.downloaded, config.scores)
+        if named
+        for file in find_parquet_files(named, options)
+    ]
+    return [*lists, *tables]
 
 
 def _option(kind: str) -> str:

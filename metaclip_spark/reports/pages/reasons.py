@@ -57,6 +57,10 @@ STEP_REASONS = {
     "removed.page_domain": "the page, or another one with the pair, lies on a domain of `--block-page-domains`",
     "removed.page": "the page, or another one with the pair, is on a list of `--block-pages`",
     "removed.text": "the text is on a list of `--block-texts`",
+    "removed.image": "the image's hash is on a list of `--block-images`",
+    "image.not_attempted": "no row of `--downloaded` is about the image",
+    "image.download_failed": "no row of `--downloaded` says that the image was downloaded",
+    "image.duplicate": "another pair has the same image (`--deduplicate-images`)",
     "preference.noai": "the page asks for no use by machine learning (noai)",
     "preference.noimageai": "the page asks for no use of its images by machine learning (noimageai)",
     "preference.noindex": "the page asks not to be indexed (noindex, none)",
@@ -70,11 +74,14 @@ STEP_REASONS = {
 """The reasons by which pairs leave after extraction."""
 
 _SKIPPED = "record.skipped_"
+_FILTER = "filter."
 
 
 def meaning_of(reason: str) -> str:
     """Says what a reason means, without the marks of Markdown; empty for one that this version does not know."""
     found = {**REASONS, **STEP_REASONS}.get(reason, "").replace("`", "")
+    if not found and reason.startswith(_FILTER):
+        return f"the scores do not fulfil the condition {reason.removeprefix(_FILTER)} of --keep-where"
     if not found and reason.startswith(_SKIPPED):
         return f"not a page: a record of the type {reason.removeprefix(_SKIPPED)}"
     return found

@@ -77,11 +77,18 @@ class MatchNumbers(StepNumbers):
 
 
 class ExcludeNumbers(StepNumbers):
-    """Matched pairs, those that a rule excludes by reason, and those that stay; sums over buckets."""
+    """Matched pairs, those that a rule excludes by reason, and those that stay; sums over buckets.
+
+    Of what was downloaded: its rows, those of them without a pair, and why pairs have no image. The first bucket tells
+    of all.
+    """
 
     pairs_in: int
     reasons: dict[str, int]
     pairs: int
+    download_rows: int = 0
+    download_unknown: int = 0
+    download_errors: dict[str, int] = {}
 
     def in_words(self) -> str:
         """For the log."""
@@ -203,6 +210,11 @@ class ExcludeSettings(Record):
     Attributes:
         lists: Digest of what is listed.
         page_rule: Whether lists of pages are compared with any page of a pair, or with the surviving one.
+        downloaded: Digest of what is told of the images.
+        deduplicate_images: Whether pairs with one image are duplicates, with equal texts or with any.
+        scores: Digest of the scores.
+        keep_where: The conditions on them.
+        unscored: Whether pairs without scores stay.
         preferences: What pages may ask for so that their pairs leave.
         first_draw: The draw of the run that this one began with, where it began with one.
         unknown_preferences: Whether pairs stay whose pages' preferences were not read.
@@ -210,6 +222,11 @@ class ExcludeSettings(Record):
 
     lists: str | UnsetType = UNSET
     page_rule: str | UnsetType = UNSET
+    downloaded: str | UnsetType = UNSET
+    deduplicate_images: str | UnsetType = UNSET
+    scores: str | UnsetType = UNSET
+    keep_where: list[str] | UnsetType = UNSET
+    unscored: str | UnsetType = UNSET
     preferences: list[str] | UnsetType = UNSET
     unknown_preferences: str | UnsetType = UNSET
     first_draw: FirstDraw | UnsetType = UNSET

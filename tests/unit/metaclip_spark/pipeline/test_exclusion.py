@@ -118,6 +118,41 @@ def test_a_list_of_pages_is_compared_with_every_page_of_a_pair(tmp_path):
     assert rows(output, "excluded") == []
 
 
+def test_what_was_downloaded_and_scored_decides_in_the_order_of_the_rules(options, plain, tmp_path):
+    output = shutil.copytree(plain, tmp_path / "run")
+    pairs = sorted(rows(output, "matched"), key=lambda row: row["pair_id"])
+    ids = [row["pair_id"] for row in pairs]
+    kinds = {pair: ("none", "failed", "same", "same", "own", "low", "unscored")[n % 7] for n, pair in enumerate(ids)}
+    download = [
+        {
+            "url": row["image_url"],
+            "status": "failed_to_download" if kinds[row["pair_id"]] == "failed" else "success",
+            "error_message": "HTTP Error 404: Not Found" if kinds[row["pair_id"]] == "failed" else None,
+            "sha256": "ab" * 32 if kinds[row["pair_id"]] == "same" else row["pair_id"] * 2,
+        }
+        for row in pairs
+        if kinds[row["pair_id"]] != "none"
+    ]
+    pq.write_table(pa.Table.from_pylist(download), tmp_path / "00000.parquet")
+    scores = [
+        {"pair_id": pair, "nsfw": 0.9 if kinds[pair] == "low" else 0.1} for pair in ids if kinds[pair] != "unscored"
+    ]
+    pq.write_table(pa.Table.from_pylist(scores), tmp_path / "scores.parquet")
+    rules = ("--downloaded", tmp_path / "00000.parquet", "--deduplicate-images", "image")
+    rules += ("--scores", tmp_path / "scores.parquet", "--keep-where", "safe: nsfw < 0.2")
+    assert call("curate", *options, *rules, "--resume", "--output", output) == 0
+    first = min(pair for pair in ids if kinds[pair] == "same")
+    of_kind = {"none": "image.not_attempted", "failed": "image.download_failed", "same": "image.duplicate"}
+    of_kind |= {"low": "filter.safe", "unscored": "filter.safe"}
+    expected = {pair: of_kind[kinds[pair]] for pair in ids if kinds[pair] in of_kind and pair != first}
+    assert {row["pair_id"]: row["reason"] for row in rows(output, "excluded")} == expected
+    assert {row["pair_id"] for row in rows(output, "eligible")} == set(ids) - expected.keys()
+    numbers = manifest_of(output, "exclude", 0)["numbers"]
+    assert numbers["download_errors"] == {"http_404": list(kinds.values()).count("failed")}
+    assert (numbers["download_rows"], numbers["download_unknown"]) == (len(download), 0)
+    assert manifest_of(output, "exclude", 1)["numbers"]["download_rows"] == 0
+
+
 def test_without_a_rule_there_is_no_step_and_no_table(plain):
     state = state_of(plain)
     assert "exclude" not in state.begins
@@ -183,6 +218,9 @@ def test_preferences_that_were_not_read_want_a_decision(tmp_path, capsys):
         (("--page-rule", "surviving"), "--page-rule needs --block-pages or --block-page-domains"),
         (("--allow-public-suffix",), "--allow-public-suffix needs --block-domains or --block-page-domains"),
         (("--block-urls", "nowhere.txt"), "--block-urls nowhere.txt: no such file or folder"),
+        (("--deduplicate-images", "text"), "--deduplicate-images needs --downloaded, which tells the hashes of images"),
+        (("--keep-where", "safe: x < 1"), "--scores and --keep-where need each other: give both, or neither"),
+        (("--unscored", "keep"), "--unscored needs --scores"),
         (("--respect-preferences", ","), "--respect-preferences names none: give some of noai,noimageai,"),
         (("--unknown-preferences", "keep"), "--unknown-preferences needs --respect-preferences"),
         (("--respect-preferences", "noai", "--unknown-preferences", "maybe"), "it must be one of keep, drop"),
