@@ -18,7 +18,7 @@ from metaclip_spark.balance import (
 from metaclip_spark.steps.thresholds import threshold_for_target_pairs
 from tests.support import oracle
 from tests.support.counting import add_by_key
-from udfs.balancing.count import LOW, estimates_of, partial_counts, partial_estimates
+from udfs.balancing.count import FRACTION, LOW, WHOLE, estimates_of, partial_counts, partial_estimates
 from udfs.balancing.draw import pair_draws
 from udfs.balancing.entry_blocks import BLOCK_SIZE
 from udfs.balancing.expected_kept import SIZE_BLOCK, partial_expectations, size_sums
@@ -58,13 +58,17 @@ def kept_of(batches, counts, threshold, seed):
     return [row for batch in found for row in batch.to_pylist()]
 
 
-def estimated(parts):
-    """Estimates from partitions of one batch each, added up by key."""
+def sums_of(parts):
+    """The sums of estimates over partitions of one batch each, added up by key."""
     partials = [batch for part in parts for batch in partial_estimates(iter([part]), number_of_entries=len(ENTRIES))]
     sums = np.zeros((LOW + 1, len(ENTRIES)), np.int64)
     for block, numbers in add_by_key(partials).items():
         sums[:, block * BLOCK_SIZE : (block + 1) * BLOCK_SIZE] = numbers.reshape(LOW + 1, -1)
-    return estimates_of(sums)
+    return sums
+
+
+def estimated(parts):
+    return estimates_of(sums_of(parts))
 
 
 def expected_of(batch, counts, threshold):
@@ -103,6 +107,9 @@ def test_estimates_are_exact_sums_in_any_partitioning(pool, cuts):
     assert counts.tolist() == expected
     # A pair's variance is summed in units of 2^-20.
     assert errors**2 == pytest.approx(np.square(standard_errors), rel=1e-12, abs=len(rows) * 2.0**-20)
+    weights = [sum(round(2**16 / (first or 1.0)) for ids, first in pool if entry in ids) for entry in range(6)]
+    sums = sums_of(parts).tolist()
+    assert [whole * 2**16 + rest for whole, rest in zip(sums[WHOLE], sums[FRACTION], strict=True)] == weights
     whole_counts, whole_errors = estimated([batch])
     assert (counts.tolist(), errors.tolist()) == (whole_counts.tolist(), whole_errors.tolist())
 
@@ -290,6 +297,14 @@ def test_no_pair_is_capped_where_the_first_threshold_was_large_enough(lists, thr
     assert capped(enough) == capped(max(enough, threshold)) == 0
     if enough > 1 and all(len(ids) == 1 for ids in alive):
         assert capped(enough - 1) > 0
+
+
+def test_a_threshold_without_caps_is_that_of_the_entry_which_lost_most():
+    first, now = np.array([100, 90, 8, 5_000, 0]), np.array([30, 60, 3, 0, 0])
+    # The head entry needs 100 * 7 / 30, the tail entry all of its eight pairs, and of the lost entry nothing is asked.
+    assert threshold_without_caps(first, now, 7) == 24
+    assert threshold_without_caps(first[2:], now[2:], 7) == 8
+    assert threshold_without_caps(first[3:], now[3:], 7) == 1
 
 
 @settings(deadline=None)
