@@ -4,8 +4,9 @@ Nothing here brings rows to the driver but a few hundred groups, a few dozen sam
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,10 @@ from pyspark.sql import functions as F
 from metaclip_spark import balance
 from metaclip_spark.reports.records import ANY_PREFERENCE, NOT_READ, Coverage, Group, ListedEntry, Profile
 from metaclip_spark.reports.samples import EntrySamples, sample_pairs_of, unmatched_texts
-from metaclip_spark.runs.records import MatchManifest, SampleManifest
+from metaclip_spark.runs.records import Gate, MatchManifest, SampleManifest
 from metaclip_spark.runs.run import Run, entry_table, read_entry_counts, read_expected_kept
 from metaclip_spark.steps.count import count_entries
+from metaclip_spark.steps.language_filter import passes_filter
 from metaclip_spark.thresholds import check_threshold
 from udfs.preferences import PREFERENCES
 from udfs.schemas import CURATED, ENTRY_FIGURES, MATCHED, PAIRS
@@ -130,7 +132,7 @@ def profile_run(
             matched.numbers.pairs_in,
             matched.numbers.unmatched,
         ),
-        preferences=_preferences(others),
+        preferences=_preferences(_before_rules(run, sampled.config.gate) or others, others),
     )
 
 
@@ -186,16 +188,35 @@ def side_by_side(matched: DataFrame, curated: DataFrame, *keys: Column) -> DataF
     return both[0].unionByName(both[1])
 
 
-def _preferences(rows: Sequence[Row]) -> list[Group]:
+def _before_rules(run: Run, gate: Gate) -> list[Row]:
+    """Counts the matched pairs by preferences where rules exclude some of them; empty where there is no rule."""
+    if run.state.written("eligible", 0) is None:
+        return []
+    passes = passes_filter(gate.languages, float(gate.min_language_probability))
+    matched = run.read_buckets("matched", MATCHED)
+    passed = matched.where(passes) if gate.languages else matched
+    return passed.groupBy("page_preferences").agg(F.count(F.lit(1)).alias("matched")).collect()
+
+
+def _preferences(matched: Sequence[Row], curated: Sequence[Row]) -> list[Group]:
     """Counts the pairs with each preference, with any, and those of which none was read; a pair may have several."""
-    read = [row for row in rows if row.page_preferences is not None]
-    chosen = {name: [row for row in read if row.page_preferences >> bit & 1] for bit, name in enumerate(PREFERENCES)}
-    chosen[ANY_PREFERENCE] = [row for row in read if row.page_preferences]
-    chosen[NOT_READ] = [row for row in rows if row.page_preferences is None]
+    chosen: dict[str, Callable[[int | None], bool]] = {
+        **{name: partial(_has_bit, bit) for bit, name in enumerate(PREFERENCES)},
+        ANY_PREFERENCE: bool,
+        NOT_READ: lambda bits: bits is None,
+    }
     return [
-        Group(group=name, matched=sum(row.matched for row in those), curated=sum(row.curated for row in those))
-        for name, those in chosen.items()
+        Group(
+            group=name,
+            matched=sum(row.matched for row in matched if is_of(row.page_preferences)),
+            curated=sum(row.curated for row in curated if is_of(row.page_preferences)),
+        )
+        for name, is_of in chosen.items()
     ]
+
+
+def _has_bit(bit: int, bits: int | None) -> bool:
+    return bool((bits or 0) >> bit & 1)
 
 
 def _summed(rows: Sequence[Row], name: str) -> list[Group]:

@@ -126,8 +126,9 @@ def run_report(
     manifests = read_manifests(run)
     sampled = manifests.sample
     figures = entry_figures(run, sampled)
+    passed = sampled.numbers.pairs_in - sampled.numbers.gated_out
     pairs = run.passed_pairs(sampled.config.gate), run.read(CURATED, CURATED_COLUMNS)
-    with by_domain.counted_hosts(*pairs) as hosts:
+    with by_domain.counted_hosts(*pairs, run.partitions(passed)) as hosts:
         profile = profile_run(run, manifests.match, sampled, figures, pairs, hosts)
         report = build_report(manifests, figures, profile, run)
         report = msgspec.structs.replace(report, summary_domains=summary_domains)
@@ -137,9 +138,7 @@ def run_report(
         folder = run.owned.new_folder(REPORT)
         write_entry_figures(run, figures, folder)
         by_domain.write_domains(run, hosts, f"{folder}/{by_domain.TABLE}")
-    domains = by_domain.read_domains(
-        run, f"{folder}/{by_domain.TABLE}", sampled.numbers.pairs_in - sampled.numbers.gated_out
-    )
+    domains = by_domain.read_domains(run, f"{folder}/{by_domain.TABLE}", passed)
     run.storage.put_text(f"{folder}/{SUMMARY}", render_training_content(report, domains))
     seconds = {**report.seconds, "report": round(time.monotonic() - started, 3)}
     report = msgspec.structs.replace(report, seconds=seconds, checks=judge(report, requirements))

@@ -4,9 +4,10 @@ import msgspec
 
 from metaclip_spark.reports.charts import curves_of
 from metaclip_spark.reports.profile import EntryFigures, entry_coverage
-from metaclip_spark.reports.records import Report
+from metaclip_spark.reports.records import ANY_PREFERENCE, NOT_READ, Report
 from metaclip_spark.reports.samples import LONGEST_SHOWN, frequent_words
 from tests.support.browser import HOSTILE_HOST
+from udfs.preferences import PREFERENCES
 
 NAME = "<title> & <svg onload=alert(1)>"
 """The name of the folder of a hostile report."""
@@ -114,6 +115,9 @@ def hostile_report():
             "most_kept": rows,
             "domains_lost": groups[::-1],
             "keep_probabilities": list(range(10)),
+            "preferences": [
+                {"group": name, "matched": 3, "curated": 2} for name in (*PREFERENCES, ANY_PREFERENCE, NOT_READ)
+            ],
             "unmatched": {
                 "searched": 9,
                 "texts": [{"text": text[:LONGEST_SHOWN], "characters": len(text)} for text in HOSTILE],

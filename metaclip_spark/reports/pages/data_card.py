@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from metaclip_spark.errors import counted, percent
 from metaclip_spark.reports.pages.html import time_text
 from metaclip_spark.reports.records import Report
+from udfs.preferences import PREFERENCES
 from udfs.schemas import CURATED
 
 COLUMNS = {
@@ -51,6 +52,7 @@ def render_data_card(report: Report) -> str:
             for name, value in settings.items()
             if value is not None and value is not False and value not in ([], "")
         ],
+        respected=", ".join(respected_preferences(report)),
         languages=report.settings["sample"]["languages"],
         made=[
             ("finished", time_text(report.ended).replace("\u00a0", " ") if report.ended else ""),
@@ -58,6 +60,12 @@ def render_data_card(report: Report) -> str:
             *(("command", command.command) for command in report.commands),
         ],
     )
+
+
+def respected_preferences(report: Report) -> list[str]:
+    """Lists the preferences because of which pairs with them are left out, in the order of the bits."""
+    respected = report.settings.get("exclude", {}).get("respect_preferences") or ()
+    return [name for name in PREFERENCES if name in respected]
 
 
 def type_name(kind: pa.DataType) -> str:

@@ -7,10 +7,10 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metaclip_spark.errors import counted, percent
+from metaclip_spark.reports.pages.data_card import respected_preferences
 from metaclip_spark.reports.pages.html import INVISIBLE
 from metaclip_spark.reports.public.domains import Domains
 from metaclip_spark.reports.records import NOT_READ, Group, Report
-from udfs.preferences import PREFERENCES
 
 SUMMARY = "TRAINING_CONTENT.md"
 """The name of the page in the report's folder."""
@@ -42,7 +42,7 @@ def render_training_content(report: Report, domains: Sequence[Domains]) -> str:
         languages=_languages(report),
         preferences=report.profile.preferences,
         not_read=next((row for row in report.profile.preferences if row.group == NOT_READ), None),
-        respected=[name for name in PREFERENCES if f"preference.{name}" in left_out],
+        respected=respected_preferences(report),
         left_out=left_out,
         removed=sum(number for reason, number in left_out.items() if reason.startswith("removed.")),
         sides=[(side, listed_domains(side, report.summary_domains)) for side in domains],

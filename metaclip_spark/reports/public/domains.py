@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from string import ascii_lowercase, ascii_uppercase
-from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -27,6 +29,8 @@ IMAGE, PAGE = "image", "page"
 MOST_LISTED = 50_000
 """Domains of a side that are brought to the driver, at most."""
 
+_GROUPS = pa.schema([("group", pa.string()), ("matched", pa.int64()), ("curated", pa.int64())])
+
 
 @dataclass(frozen=True)
 class Domains:
@@ -46,12 +50,13 @@ class Domains:
 
 
 @contextmanager
-def counted_hosts(matched: DataFrame, curated: DataFrame) -> Iterator[DataFrame]:
+def counted_hosts(matched: DataFrame, curated: DataFrame, partitions: int) -> Iterator[DataFrame]:
     """Counts the pairs of both tables by the hosts of their images and of their pages, in one pass.
 
     Args:
         matched: The pairs before the draw.
         curated: Those after it.
+        partitions: Into how many partitions the counts are put, at most.
 
     Yields:
         Columns of `DOMAINS`, with hosts in place of domains, kept on disk while the block lasts; ports are part of
@@ -66,8 +71,8 @@ def counted_hosts(matched: DataFrame, curated: DataFrame) -> Iterator[DataFrame]
         " GROUP BY GROUPING SETS ((image), (page))",
         pairs=keyed,
     )
-    # The report's lists of hosts and the table of domains are made from them.
-    hosts = counts.where(F.col("domain").isNotNull()).persist(StorageLevel.DISK_ONLY)
+    # Lists of hosts and the table of domains are made from them. Spark joins no partitions of what it keeps.
+    hosts = counts.where(F.col("domain").isNotNull()).coalesce(partitions).persist(StorageLevel.DISK_ONLY)
     try:
         yield hosts
     finally:
@@ -87,7 +92,7 @@ def write_domains(run: Run, hosts: DataFrame, folder: str) -> None:
 
 
 def read_domains(run: Run, folder: str, pairs: int) -> list[Domains]:
-    """Reads the head of what `write_domains` wrote.
+    """Reads the head of what `write_domains` wrote, file by file.
 
     Args:
         run: The run.
@@ -97,39 +102,35 @@ def read_domains(run: Run, folder: str, pairs: int) -> list[Domains]:
     Raises:
         InputError: If files were lost.
     """
-    table = run.spark.read.schema(spark_schema(DOMAINS)).parquet(run.storage.location(folder))
-    kept = F.col("curated") > 0
-    totals = table.groupBy("side").agg(
-        F.lit(None).cast("string").alias("domain"),
-        _sum("matched"),
-        F.count(F.lit(1)).alias("domains"),
-        F.count(F.when(kept, 1)).alias("curated"),
-    )
-    first = [
-        table.where(kept & (F.col("side") == side))
-        .orderBy(F.desc("curated"), "domain")
-        .limit(MOST_LISTED)
-        .select("side", "domain", "matched", F.lit(0).cast("bigint").alias("domains"), "curated")
-        for side in (IMAGE, PAGE)
-    ]
-    rows = totals.unionByName(first[0]).unionByName(first[1]).collect()
-    sides = {row.side: row for row in rows if row.domain is None}
-    check_number(sides[IMAGE].matched if IMAGE in sides else 0, pairs, "pairs with a domain")
+    sides = {side: _Side() for side in (IMAGE, PAGE)}
+    for name in run.storage.data_files(folder):
+        rows = pq.ParquetFile(pa.BufferReader(run.storage.read_bytes(name))).read()
+        for side, found in sides.items():
+            found.add(rows.filter(pc.equal(rows["side"], side)))
+    check_number(sides[IMAGE].matched, pairs, "pairs with a domain")
     return [
-        Domains(
-            side,
-            sides[side].domains,
-            sides[side].curated,
-            [Group(group=row.domain, matched=row.matched, curated=row.curated) for row in _listed(rows, side)],
-        )
-        for side in (IMAGE, PAGE)
-        if side in sides
+        Domains(side, found.domains, found.curated_domains, [Group(**row) for row in found.first.to_pylist()])
+        for side, found in sides.items()
+        if found.domains
     ]
 
 
-def _listed(rows: list[Any], side: str) -> list[Any]:
-    listed = [row for row in rows if row.side == side and row.domain is not None]
-    return sorted(listed, key=lambda row: (-row.curated, row.domain))
+@dataclass
+class _Side:
+    """What has been read of a side; `first` has the fields of `Group`."""
+
+    domains: int = 0
+    curated_domains: int = 0
+    matched: int = 0
+    first: pa.Table = field(default_factory=_GROUPS.empty_table)
+
+    def add(self, rows: pa.Table) -> None:
+        kept = rows.filter(pc.greater(rows["curated"], 0)).select(["domain", "matched", "curated"])
+        self.domains += rows.num_rows
+        self.curated_domains += kept.num_rows
+        self.matched += pc.sum(rows["matched"]).as_py() or 0
+        together = pa.concat_tables([self.first, kept.rename_columns(_GROUPS.names)])
+        self.first = together.sort_by([("curated", "descending"), ("group", "ascending")]).slice(0, MOST_LISTED)
 
 
 def _sum(name: str) -> Column:
