@@ -1,6 +1,5 @@
 """One step of a variant in float64 without batch normalisation, in one process or in several."""
 
-import os
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -81,8 +80,6 @@ def batch_of(config: TrainingConfig) -> Inputs:
 
 def in_processes(number: int, configs: list[TrainingConfig], wholes: list[Inputs], folder: Path) -> None:
     """Is what each process runs."""
-    os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number)}
-    torch.set_num_threads(1)
     with joined(configs[0]):
         results = [step(config, whole) for config, whole in zip(configs, wholes, strict=True)]
     torch.save(results, folder / f"{number}.pt")

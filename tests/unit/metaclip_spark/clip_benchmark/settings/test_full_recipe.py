@@ -10,22 +10,14 @@ from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.report.published import RECIPES, published_tables
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
-from metaclip_spark.clip_benchmark.training.distributed import train_distributed
 from metaclip_spark.clip_benchmark.training.train import TOTAL
 from metaclip_spark.config.command_line import parse_configs
-from metaclip_spark.stores.session import get_session
+from tests.support.clip_benchmark.two_processes import train_in_two
 
 
 def recipe(*options, tower="vit_b32"):
     (config,) = parse_configs(["--config", str(RECIPES / f"yfcc15m_{tower}.yaml"), *options], "test", TrainingConfig)
     return config
-
-
-@pytest.fixture(scope="module")
-def spark():
-    session = get_session("clip benchmark tests")
-    yield session
-    session.stop()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -66,7 +58,7 @@ def test_the_published_figures_name_their_conditions():
         assert (table.steps, "80 prompts" in table.evaluation) == (128_001, True)
 
 
-def test_the_recipe_trains_two_steps_in_two_processes(spark, shards, tmp_path):
+def test_the_recipe_trains_two_steps_in_two_processes(shards, tmp_path):
     config = replace(
         recipe(),
         train_shards=str(shards),
@@ -79,7 +71,7 @@ def test_the_recipe_trains_two_steps_in_two_processes(spark, shards, tmp_path):
         loader_workers=0,
         synonyms=None,
     )
-    result = train_distributed(config, spark)
+    result = train_in_two(config, tmp_path)
     assert len(result.losses[TOTAL]) == 2
     saved = torch.load(result.checkpoint / "model.pt", weights_only=True, mmap=True)
     assert sum(parameter.numel() for parameter in saved["model"].values()) > 150_000_000

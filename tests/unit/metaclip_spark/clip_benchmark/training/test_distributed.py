@@ -1,4 +1,4 @@
-"""Two processes that Spark started, on the driver's machine and in barrier tasks, which give the same bits."""
+"""Two processes that Spark started, here and in barrier tasks, or that came without it, give the same bits."""
 
 import pickle
 import subprocess
@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
+from metaclip_spark.clip_benchmark.training.checkpoints import latest
 from metaclip_spark.clip_benchmark.training.distributed import train_distributed
 from metaclip_spark.clip_benchmark.training.train import TOTAL
 from metaclip_spark.stores.session import get_session
+from tests.support.clip_benchmark.two_processes import train_in_two
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,8 @@ def test_spark_starts_the_processes_in_barrier_tasks(whole):
 
 def test_processes_that_were_stopped_go_on(spark, config, whole, tmp_path):
     parts = replace(config, output=str(tmp_path / "parts"))
-    train_distributed(replace(parts, stop_at_step=2), spark)
+    train_in_two(replace(parts, stop_at_step=2), tmp_path)
+    assert latest(parts.output).name == "checkpoint-00000002"
     resumed = train_distributed(parts, spark)
     assert repr(resumed.losses) == repr(whole.losses)
     assert resumed.diagnostics == whole.diagnostics

@@ -12,8 +12,8 @@ from tests.support.clip_benchmark.scored_sets import image_folder
 from tests.support.clip_benchmark.small_shards import write_shards
 from tests.support.paths import CHECKOUT
 
-NEEDED = {"docstring-parser", "jsonargparse", "numpy", "rich"}
-"""What training needs of the package's own dependencies, beside the extra `benchmark`."""
+NEEDED = {"docstring-parser", "idna", "jsonargparse", "numpy", "rich"}
+"""What training needs of the package's own dependencies, beside the extra `benchmark`, or that extra brings along."""
 
 IMPORTED_AS = {
     "pyahocorasick": ["ahocorasick"],

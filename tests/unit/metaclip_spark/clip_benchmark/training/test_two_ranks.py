@@ -1,13 +1,11 @@
 """Two processes give the gradient of one process with both batches."""
 
-import os
-import socket
 from dataclasses import replace
 
 import pytest
 import torch
-import torch.multiprocessing
 
+from tests.support.clip_benchmark.two_processes import start_two
 from tests.support.clip_benchmark.two_ranks import batch_of, in_processes, step
 
 CASES = [("clip", "clean"), ("slip", "clean"), ("filip", "clean"), ("filip", "published"), ("defilip", "clean")]
@@ -27,18 +25,7 @@ def answers(shards, tmp_path_factory):
     ]
     together = [replace(config, processes=2, batch_size=6) for config in alone]
     wholes = [batch_of(config) for config in alone]
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    try:
-        # Both are forks of a server that imports torch once, and not of this process, which has threads.
-        torch.multiprocessing.set_forkserver_preload([in_processes.__module__])
-        torch.multiprocessing.start_processes(
-            in_processes, (together, wholes, folder), nprocs=2, start_method="forkserver"
-        )
-    finally:
-        for name in ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE"):
-            del os.environ[name]
+    start_two(in_processes, together, wholes, folder)
     ranks = [torch.load(folder / f"{number}.pt", weights_only=True) for number in range(2)]
     expected = [step(config, whole) for config, whole in zip(alone, wholes, strict=True)]
     return {case: (one, list(two)) for case, one, two in zip(CASES, expected, zip(*ranks, strict=True), strict=True)}
