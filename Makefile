@@ -3,6 +3,7 @@ SHELL := /bin/sh
 VENV := .venv
 SPARK35 := .venv-spark35
 BENCHMARK := .venv-benchmark
+IMG2DATASET := .venv-img2dataset
 OUTPUT := demo-output
 SPARK_CLASSES := build/spark-classes.jsa
 BENCHMARK_TESTS := tests/unit/metaclip_spark/clip_benchmark
@@ -32,7 +33,7 @@ WITH_PROGRAM = @command -v $(1) > /dev/null || test -x "$$(go env GOPATH 2> /dev
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices bench-first-draw clean wheel pack test-s3 test-yarn test-kills test-model test-loop test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw \
-	unit-benchmark test-benchmark benchmark-grid grid-pages
+	test-download unit-benchmark test-benchmark benchmark-grid grid-pages
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -112,6 +113,10 @@ test-versitygw: $(VENV)/installed-tests $(SPARK35)/installed-spark ## what the t
 	@$(WITH_SPARK) METACLIP_S3_SERVER=versitygw $(VENV)/bin/python -m pytest --durations=0 --durations-min=1 \
 		tests/end_to_end/test_yarn.py -k on_s3
 
+test-download: $(VENV)/installed-tests $(IMG2DATASET)/installed ## a real img2dataset asks a server on this machine, which answers badly, too
+	@$(WITH_SPARK) METACLIP_IMG2DATASET="$(CURDIR)/$(IMG2DATASET)/bin/img2dataset" $(VENV)/bin/python -m pytest \
+		--durations=0 --durations-min=1 tests/end_to_end/test_img2dataset.py
+
 test-kills: $(VENV)/installed-tests ## twenty kills -9 on the pseudo-cluster, the long form; STORES='local s3 hdfs'
 	@$(WITH_SPARK) && for store in $(STORES); do \
 		$(VENV)/bin/python -m tests.end_to_end.kill_runs 20 1 "$$store" || exit; done
@@ -179,7 +184,7 @@ constraints: ## resolve the dependencies anew, as near as possible to the versio
 		--output-file constraints-benchmark.txt
 
 # An environment is made anew only when what it is made from has changed.
-$(VENV)/bin/python $(SPARK35)/bin/python $(BENCHMARK)/bin/python:
+$(VENV)/bin/python $(SPARK35)/bin/python $(BENCHMARK)/bin/python $(IMG2DATASET)/bin/python:
 	@echo "Making a Python environment in $(dir $(@D))"
 	@python="$$(.ci/find_python)" && "$$python" -m venv $(dir $(@D))
 
@@ -203,4 +208,9 @@ $(SPARK35)/installed-spark: $(ENVIRONMENT) | $(SPARK35)/bin/python
 $(BENCHMARK)/installed-benchmark: $(ENVIRONMENT) constraints-benchmark.txt | $(BENCHMARK)/bin/python
 	.ci/install $(BENCHMARK)/bin/python --constraint constraints-benchmark.txt --editable '.[spark,benchmark]' \
 		--group benchmark-tests
+	@touch $@
+
+# OpenCV, albumentations and wandb, which only it needs, are half a gigabyte, and pin versions of their own.
+$(IMG2DATASET)/installed: | $(IMG2DATASET)/bin/python
+	.ci/install $(IMG2DATASET)/bin/python img2dataset==1.47.0
 	@touch $@

@@ -94,6 +94,32 @@ downloaded, null where every pair was attempted."""
 EXCLUDED = pa.schema([("pair_id", pa.string()), ("reason", pa.string())])
 """Matched pairs that a rule excludes, with the first reason that holds."""
 
+FILE_PARTS = pa.schema(
+    [
+        ("path", pa.string()),
+        ("first_row_group", pa.int32()),
+        ("row_groups", pa.int32()),
+        ("columns", pa.list_(pa.string())),
+    ]
+)
+"""Parts of Parquet files that a user names. `columns` are the file's names of the columns that are wanted, in their
+order; an empty one stands for a column of nulls."""
+
+DOWNLOADS = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("image_url", pa.string()),
+        ("status", pa.string()),
+        ("error_message", pa.string()),
+        ("image_hash", pa.string()),
+    ]
+)
+"""What became of images that were asked for, in img2dataset's words: those with the status `success` were downloaded.
+`pair_id` or `image_url` says whose image it is."""
+
+URL_DIGEST = "url_digest"
+"""A column that joins add: the digest of the key of a row's `image_url`."""
+
 ENTRY_COUNTS = pa.schema([("entry_id", pa.int32()), ("entry_text", pa.string()), ("entry_count", pa.int64())])
 """One row per metadata entry, zero counts too."""
 
