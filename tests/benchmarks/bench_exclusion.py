@@ -1,7 +1,8 @@
 """Block lists beside the match step, on the same pairs: 10 million domains and 1 million URLs against matched pairs.
 
-In one warm session in turns: the match step reads a pool and writes its matched pairs, the list rules read these and
-write those that are not listed. Prints one JSON object with the medians of processor seconds (driver, JVM and workers).
+In one warm session in turns, as the steps do it: match reads a pool and writes its matched pairs, the list rules read
+these and write those that are not listed, sorted, and what is listed by itself. Prints one JSON object with the medians
+of processor seconds (driver, JVM and workers); `copy` is what reading and writing the matched pairs takes.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from tests.benchmarks.bench_choices import processor_seconds
 from tests.benchmarks.bench_jobs import DATA
 from tests.benchmarks.bench_match import make_entries, make_texts
 from udfs.exclusion.digest_table import DIGEST_BYTES, DigestTable, make_table, short_digest
-from udfs.schemas import MATCHED, PAIRS
+from udfs.schemas import EXCLUDED, MATCHED, PAIRS
 
 DIFFERENT_TEXTS = 500_000
 ROWS_PER_FILE = 500_000
@@ -103,22 +104,29 @@ def measure(folder: Path, tables: dict[str, DigestTable], repeats: int) -> dict[
     spark = get_session("bench_exclusion")
     metadata, lists = load_metadata(str(folder / "input" / "metadata.txt")), share_lists(spark, tables)
 
-    def written(table: DataFrame, name: str) -> float:
-        begin = processor_seconds()
-        table.write.mode("overwrite").parquet(str(folder / name))
-        return processor_seconds() - begin
+    def write(table: DataFrame, name: str) -> None:
+        table.sortWithinPartitions("pair_id").write.mode("overwrite").parquet(str(folder / name))
 
-    rounds: dict[str, list[float]] = {"match": [], "copy": [], "lists": []}
+    def match() -> None:
+        write(match_pairs(spark.read.parquet(str(folder / "input" / "pool")), metadata), "matched")
+
+    def copy() -> None:
+        write(spark.read.parquet(str(folder / "matched")), "copy")
+
+    def exclude() -> None:
+        judged = list_reason(spark.read.parquet(str(folder / "matched")), lists)
+        write(judged.where(F.col("reason").isNull()).select(MATCHED.names), "eligible")
+        write(judged.where(F.col("reason").isNotNull()).select(EXCLUDED.names), "excluded")
+
+    sides = {"match": match, "copy": copy, "lists": exclude}
+    rounds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(repeats + 1):
-        rounds["match"].append(
-            written(match_pairs(spark.read.parquet(str(folder / "input" / "pool")), metadata), "matched")
-        )
-        matched = spark.read.parquet(str(folder / "matched"))
-        rounds["copy"].append(written(matched, "copy"))
-        eligible = list_reason(matched, lists).where(F.col("reason").isNull()).select(MATCHED.names)
-        rounds["lists"].append(written(eligible, "eligible"))
+        for name, side in sides.items():
+            begin = processor_seconds()
+            side()
+            rounds[name].append(processor_seconds() - begin)
     medians = {name: statistics.median(every[1:]) for name, every in rounds.items()}
-    counts = {name: spark.read.parquet(str(folder / name)).count() for name in ("matched", "eligible")}
+    counts = {name: spark.read.parquet(str(folder / name)).count() for name in ("matched", "eligible", "excluded")}
     return {"processor": medians, "ratio": medians["lists"] / medians["match"], "rounds": rounds, "pairs_of": counts}
 
 
