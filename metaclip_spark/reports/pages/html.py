@@ -33,8 +33,18 @@ def render_html(report: Report) -> str:
     return (
         page_environment()
         .get_template("report.html.j2")
-        .render(report=msgspec.to_builtins(report), pictures=_pictures(report), name=run_name(report.output))
+        .render(
+            report=msgspec.to_builtins(report),
+            pictures=_pictures(report),
+            name=run_name(report.output),
+            left_out=left_out_of(report),
+        )
     )
+
+
+def left_out_of(report: Report) -> dict[str, int]:
+    """Gives the numbers of all that left, by reason."""
+    return {reason: number for line in report.funnel for reason, number in line.reasons.items()}
 
 
 def page_environment() -> Environment:

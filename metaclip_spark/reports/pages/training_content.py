@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metaclip_spark.errors import counted, percent
 from metaclip_spark.reports.pages.data_card import respected_preferences
-from metaclip_spark.reports.pages.html import INVISIBLE
+from metaclip_spark.reports.pages.html import INVISIBLE, left_out_of
 from metaclip_spark.reports.public.domains import Domains
 from metaclip_spark.reports.records import NOT_READ, Group, Report
 
@@ -35,7 +35,7 @@ def render_training_content(report: Report, domains: Sequence[Domains]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"counted": counted, "percent": percent, "code": code_span, "number": "{:,}".format}
-    left_out = {reason: number for line in report.funnel for reason, number in line.reasons.items()}
+    left_out = left_out_of(report)
     return environment.get_template("TRAINING_CONTENT.md.j2").render(
         report=msgspec.to_builtins(report),
         size=size_class(report.real_size),

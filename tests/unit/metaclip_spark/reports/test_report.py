@@ -33,8 +33,10 @@ from tests.support import oracle
 from tests.support.jobs import METADATA, SAMPLE, call, report_of, rows, run_json, state_of
 from tests.support.runs import take_folder, tell_again, unfinish, write_newer
 from udfs.balancing.draw import pair_draws
+from udfs.exclusion.registrable_domain import registrable_domain
 from udfs.matching.spacing import spacing
 from udfs.pairs.rules import pair_id
+from udfs.preferences import PREFERENCES
 from udfs.schemas import PAIRS
 
 THRESHOLD = 20
@@ -168,6 +170,38 @@ def test_groups_are_those_of_the_tables(tables, report):
     assert {row["text"] for row in profile["unmatched"]["texts"]} <= {text[:300] for text in unmatched}
     word = profile["unmatched"]["words"][0]
     assert word["texts"] == sum(word["word"] in spacing(text[:300]).split() for text in unmatched)
+
+
+def test_the_table_of_domains_has_every_registrable_domain_of_both_sides(output, tables):
+    expected = {}
+    for side, column in (("image", "image_url"), ("page", "page_url")):
+        before, after = (
+            Counter(registrable_domain(urlsplit(row[column]).netloc.rpartition("@")[2].lower()) for row in tables[name])
+            for name in ("passed", "curated")
+        )
+        expected |= {(side, domain): (number, after[domain]) for domain, number in before.items()}
+    stored = pq.read_table(report_folder(output) / "domains").to_pylist()
+    assert {(row["side"], row["domain"]): (row["matched"], row["curated"]) for row in stored} == expected
+    assert len(stored) == len(expected) > 2
+
+
+def test_preferences_are_those_of_the_tables(output, tables, report):
+    def pairs(name, is_of):
+        return sum(is_of(row["page_preferences"]) for row in tables[name])
+
+    expected = {
+        **{name: lambda bits, bit=1 << place: bool(bits and bits & bit) for place, name in enumerate(PREFERENCES)},
+        "any of these": bool,
+        "not read": lambda bits: bits is None,
+    }
+    assert report["profile"]["preferences"] == [
+        {"group": name, "matched": pairs("passed", is_of), "curated": pairs("curated", is_of)}
+        for name, is_of in expected.items()
+    ]
+    card = (report_folder(output) / "DATA_CARD.md").read_text()
+    row = report["profile"]["preferences"][0]
+    assert f"| noai | {row['matched']:,} | {row['curated']:,} |" in card
+    assert "None was left out because of it." in card
 
 
 def test_figures_per_entry_are_those_of_the_tables(output, tables, report):
