@@ -26,6 +26,11 @@ def pool_rows(preferences=range(64)):
     ]
 
 
+def report_folder(output):
+    """The folder of the report that counts."""
+    return output / state_of(output).finished.report
+
+
 def write_pool(folder, content):
     schema = pa.schema([("url", pa.string()), ("text", pa.string()), ("page_preferences", pa.int32())])
     folder.mkdir()
@@ -81,6 +86,20 @@ def test_pairs_leave_for_the_first_preference_that_their_pages_declare(plain, ru
     dropped = {row.pair_id: row.reason for row in open_run(str(output)).dropped.collect()}
     assert reasons.items() <= dropped.items()
     assert dropped.keys() | {row["pair_id"] for row in rows(output, "curated")} == matched.keys()
+
+
+def test_the_report_counts_what_pages_declare_before_the_rules(plain, ruled):
+    told, without = ({row["group"]: row for row in report_of(run)["profile"]["preferences"]} for run in (ruled, plain))
+    assert {name: row["matched"] for name, row in told.items()} == {
+        name: row["matched"] for name, row in without.items()
+    }
+    assert [told[name]["curated"] for name in RESPECTED] == [0, 0]
+    assert all(without[name]["curated"] for name in PREFERENCES)
+    pages = ("TRAINING_CONTENT.md", "DATA_CARD.md")
+    respected, ignored = ([(report_folder(run) / page).read_text() for page in pages] for run in (ruled, plain))
+    assert "Respected: noai, tdm-reservation." in respected[0]
+    assert "noai, tdm-reservation: pairs with them were left out." in respected[1]
+    assert "None was respected" in ignored[0]
 
 
 def test_pairs_leave_for_what_is_listed_before_what_their_pages_declare(options, ruled, tmp_path):

@@ -204,6 +204,28 @@ def test_preferences_are_those_of_the_tables(output, tables, report):
     assert "None was left out because of it." in card
 
 
+def test_the_summary_is_written_with_the_domains_that_are_asked_for(output, tmp_path):
+    run = shutil.copytree(output, tmp_path / "run")
+    first = (report_folder(run) / "TRAINING_CONTENT.md").read_text()
+    assert "the top 10%." in first
+    assert "| `example.org` | " in first
+    small = ("report_curation", "--output", run, "--resume", "--summary-domains", "top-5%-or-1000")
+    assert call(*small) == 0
+    assert report_of(run)["summary_domains"] == "top-5%-or-1000"
+    second = (report_folder(run) / "TRAINING_CONTENT.md").read_text()
+    assert "the top 5% or 1,000, whichever is fewer." in second
+    domains = pq.read_table(report_folder(run) / "domains").to_pylist()
+    # With other checks alone, what does not depend on them is copied.
+    folder = report_folder(run)
+    assert call(*small, "--require", "curated>=2") == 0
+    assert report_folder(run) != folder
+    assert (report_folder(run) / "TRAINING_CONTENT.md").read_text() == second
+    assert pq.read_table(report_folder(run) / "domains").to_pylist() == domains
+    described = json.loads((report_folder(run) / "croissant.json").read_text())
+    assert str(run) not in json.dumps(described)
+    assert call(*small, "--summary-domains", "top-1%") == 2
+
+
 def test_figures_per_entry_are_those_of_the_tables(output, tables, report):
     counts = tables["counts"]
     expected, kept = [0.0] * len(counts), [0] * len(counts)
