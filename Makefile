@@ -32,7 +32,7 @@ WITH_PROGRAM = @command -v $(1) > /dev/null || test -x "$$(go env GOPATH 2> /dev
 # The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices bench-first-draw clean wheel pack test-s3 test-yarn test-kills test-model test-loop test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw \
+.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices bench-first-draw clean wheel pack test-s3 test-yarn test-kills test-model test-loop test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw test-croissant \
 	test-download unit-benchmark test-benchmark benchmark-grid grid-pages
 .DELETE_ON_ERROR:
 
@@ -105,6 +105,13 @@ test-gcs: $(VENV)/installed-tests ## archives and tables on gs:// (fake-gcs-serv
 	$(call WITH_PROGRAM,fake-gcs-server,github.com/fsouza/fake-gcs-server@v1.56.1)
 	@.ci/install $(VENV)/bin/python --constraint constraints.txt gcsfs
 	@$(WITH_SPARK) $(VENV)/bin/python -m pytest --durations=0 --durations-min=1 $(GCS_TESTS) -m slow
+
+# What it needs would change what the type checks see, so it has an environment of its own.
+test-croissant: $(VENV)/installed-tests ## mlcroissant takes a run's description, and reads the curated set by it
+	@test -x build/croissant/bin/python || { "$$(.ci/find_python)" -m venv build/croissant && \
+		.ci/install build/croissant/bin/python 'mlcroissant[parquet]==1.1.1'; }
+	@METACLIP_CROISSANT_PYTHON="$(CURDIR)/build/croissant/bin/python" $(VENV)/bin/python -m pytest \
+		tests/unit/metaclip_spark/reports/pages/test_croissant.py
 
 test-versitygw: $(VENV)/installed-tests $(SPARK35)/installed-spark ## what the tests do on S3, on a second server (versitygw, built with go)
 	$(call WITH_PROGRAM,versitygw,github.com/versity/versitygw/cmd/versitygw@v1.8.0)
