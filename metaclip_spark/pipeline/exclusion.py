@@ -14,12 +14,13 @@ from metaclip_spark.errors import ConfigError, InputError, counted
 from metaclip_spark.inputs.downloads import DownloadTally, check_tally
 from metaclip_spark.pipeline.first_run import FirstRun
 from metaclip_spark.pipeline.rules import Rules
+from metaclip_spark.runs.buckets import is_in_bucket
 from metaclip_spark.runs.ledger import ledger_of, lost_attempts
 from metaclip_spark.runs.records import ExcludeManifest, ExcludeNumbers, ExcludeSettings, MatchManifest
 from metaclip_spark.runs.run import Run, check_number
 from metaclip_spark.runs.step import EXCLUDE, MATCH, Attempt
 from metaclip_spark.runs.waves import read_pairs
-from metaclip_spark.steps.exclusion.downloaded import duplicate_images, tally_downloads
+from metaclip_spark.steps.exclusion.downloaded import duplicate_images, pair_downloads, tally_downloads
 from metaclip_spark.steps.exclusion.exclude import REASON, Evidence, before_duplicates, exclude_pairs
 from metaclip_spark.steps.exclusion.lists import SharedLists, pairs_of_pages, share_lists
 from metaclip_spark.steps.exclusion.scores import columns_of_rules, tally_scores
@@ -47,6 +48,13 @@ def run_exclude(run: Run, rules: Rules, first: FirstRun | None = None) -> MatchM
     """
     matched = run.manifest(MATCH)
     judging = _Judging(run, first, rules)
+    try:
+        return _exclude(run, judging, matched)
+    finally:
+        judging.release()
+
+
+def _exclude(run: Run, judging: "_Judging", matched: MatchManifest) -> MatchManifest | ExcludeManifest:
     settings = judging.settings
     if not settings.has_rules and EXCLUDE.name not in run.state.begins:
         return matched
@@ -60,7 +68,7 @@ def run_exclude(run: Run, rules: Rules, first: FirstRun | None = None) -> MatchM
         run.do(
             EXCLUDE,
             config=settings,
-            settings=as_dict(rules.config),
+            settings=as_dict(judging.rules.config),
             input_digest=matched.digest,
             work=partial(judging.judge if settings.has_rules else judging.pass_all, bucket),
             bucket=bucket,
@@ -106,7 +114,8 @@ class _Judging:
         if found is None:
             return None
         names = columns_of_rules(self.run.spark, found, self.rules.keep)
-        return read_user_table(self.run.spark, found.table.select(names), environment_options())
+        scores = read_user_table(self.run.spark, found.table.select(names), environment_options())
+        return scores.persist(StorageLevel.DISK_ONLY)
 
     @property
     def source(self) -> Run:
@@ -216,14 +225,33 @@ class _Judging:
         stay = judged.where(F.col(REASON).isNull())
         return duplicate_images(stay, alike).persist(StorageLevel.DISK_ONLY)
 
+    @cached_property
+    def _downloaded(self) -> DataFrame | None:
+        """What became of the images of all pairs, found once: every bucket takes its part."""
+        found = self.rules.downloads
+        if found is None or self.downloads is None:
+            return None
+        return pair_downloads(self.pairs(), self.downloads, found.key).persist(StorageLevel.DISK_ONLY)
+
+    def release(self) -> None:
+        """Lets go of what was kept on the executors' disks."""
+        for name in ("_duplicates", "_downloaded", "scores"):
+            kept = self.__dict__.get(name)
+            if kept is not None:
+                kept.unpersist()
+
+    def _downloaded_in(self, bucket: int | None) -> DataFrame | None:
+        if self._downloaded is None or bucket is None:
+            return self._downloaded
+        return self._downloaded.where(is_in_bucket(bucket, self.run.buckets))
+
     def _evidence(self, bucket: int | None) -> Evidence:
         lists = share_lists(self.run.spark, self.rules.tables) if self.rules.tables else None
-        downloads, scores = self.rules.downloads, self.rules.scores
+        scores = self.rules.scores
         return Evidence(
             lists=lists,
             listed_pages=self._listed_pages(lists, bucket),
-            downloads=self.downloads,
-            download_key="pair_id" if downloads is None else downloads.key,
+            downloaded=self._downloaded_in(bucket),
             scores=self.scores,
             score_key="" if scores is None else scores.key,
             keep=self.rules.keep,

@@ -13,7 +13,7 @@ from metaclip_spark.config.curation import LanguageConfig, SampleConfig
 from metaclip_spark.config.exclusion import RebalanceConfig
 from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import ConfigError, InputError, said_of
-from metaclip_spark.runs.buckets import first_pair_ids
+from metaclip_spark.runs.buckets import is_in_bucket
 from metaclip_spark.runs.open import check_finished, open_beside, read_log
 from metaclip_spark.runs.records import FirstDraw, Gate
 from metaclip_spark.runs.run import Run, read_entry_counts
@@ -56,8 +56,7 @@ class FirstRun:
         pairs = curated.select(*ELIGIBLE.names)
         if bucket is None:
             return pairs
-        first, last = first_pair_ids(bucket, self.run.buckets)
-        return pairs.where((F.col("pair_id") >= first) & (F.col("pair_id") < last))
+        return pairs.where(is_in_bucket(bucket, self.run.buckets))
 
     def check_unchanged(self) -> None:
         """Refuses what was read while another driver has changed the run.

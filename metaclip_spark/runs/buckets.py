@@ -62,10 +62,11 @@ def bucket_of(pair_id: Column, buckets: int) -> Column:
     return F.floor(first_byte * F.lit(buckets) / F.lit(MOST_BUCKETS)).cast("int")
 
 
-def first_pair_ids(bucket: int, buckets: int) -> tuple[str, str]:
-    """Gives the smallest pair_id that a bucket can have, and the smallest text above all of its ids."""
+def is_in_bucket(bucket: int, buckets: int) -> Column:
+    """Tells whether a pair belongs to a bucket, by bounds of its id, which skip what lies elsewhere in sorted files."""
     first, last = (-(-place * MOST_BUCKETS // buckets) for place in (bucket, bucket + 1))
-    return f"{first:02x}", "g" if last == MOST_BUCKETS else f"{last:02x}"
+    after = "g" if last == MOST_BUCKETS else f"{last:02x}"
+    return (F.col("pair_id") >= f"{first:02x}") & (F.col("pair_id") < after)
 
 
 def combine(

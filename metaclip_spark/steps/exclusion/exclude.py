@@ -1,7 +1,6 @@
 """The exclude step: of each matched pair, the first reason by which a rule excludes it."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,7 +12,6 @@ from metaclip_spark.steps.exclusion.downloaded import (
     DUPLICATE,
     IMAGE_HASH,
     download_reasons,
-    pair_downloads,
 )
 from metaclip_spark.steps.exclusion.lists import SharedLists, list_reason
 from metaclip_spark.steps.exclusion.preferences import preference_reason
@@ -32,8 +30,7 @@ class Evidence:
     Attributes:
         lists: What is listed, where something is.
         listed_pages: What `pairs_of_pages` gives, where any page of a pair is compared with lists.
-        downloads: Columns of `udfs.schemas.DOWNLOADS`, where the download is known.
-        download_key: The column that says whose image a row is.
+        downloaded: What `pair_downloads` gives, where the download is known.
         scores: The key, each once, and the columns of the conditions.
         score_key: The column that says whose scores a row has.
         keep: The conditions.
@@ -41,8 +38,7 @@ class Evidence:
 
     lists: SharedLists | None = None
     listed_pages: DataFrame | None = None
-    downloads: DataFrame | None = None
-    download_key: Literal["pair_id", "image_url"] = "pair_id"
+    downloaded: DataFrame | None = None
     scores: DataFrame | None = None
     score_key: str = ""
     keep: tuple[KeepRule, ...] = ()
@@ -65,11 +61,11 @@ def before_duplicates(matched: DataFrame, config: ExcludeConfig, evidence: Evide
     pairs = matched_columns(matched)
     if "first_keep_probability" not in pairs.columns:
         pairs = pairs.withColumn("first_keep_probability", F.lit(None).cast("double"))
-    if evidence.downloads is None:
+    if evidence.downloaded is None:
         nothing = F.lit(None).cast("string")
         pairs = pairs.withColumns({DOWNLOAD_REASON: nothing, IMAGE_HASH: nothing})
     else:
-        pairs = download_reasons(pairs, pair_downloads(pairs, evidence.downloads, evidence.download_key))
+        pairs = download_reasons(pairs, evidence.downloaded)
     listed = (
         pairs.withColumn(REASON, F.lit(None).cast("string"))
         if evidence.lists is None

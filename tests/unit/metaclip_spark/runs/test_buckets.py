@@ -5,7 +5,9 @@ import shutil
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import functions as F
 
+from metaclip_spark.runs.buckets import bucket_of, is_in_bucket
 from metaclip_spark.stores.storage import Storage
 from tests.support.jobs import METADATA, SAMPLE, call, content, manifest_of, run_json, state_of
 from tests.support.runs import take_folder
@@ -179,3 +181,15 @@ def test_failed_archives_are_tried_again(tmp_path, capfd):
     assert call("extract_pool", "--archives", tmp_path / "list2.txt", "--output", output, "--attempts", 2) == 1
     assert " could not be read" in capfd.readouterr().err
     assert len(state_of(output).waves) == 2
+
+
+@pytest.mark.parametrize("buckets", [1, 3, 7, 16, 255, 256])
+def test_the_bounds_of_a_bucket_are_those_of_its_pairs(spark, buckets):
+    pairs = spark.createDataFrame([(f"{byte:02x}{rest * 30}",) for byte in range(256) for rest in "0f"], ["pair_id"])
+    of_bucket = pairs.select("pair_id", bucket_of(F.col("pair_id"), buckets).alias("bucket")).collect()
+    bucket = buckets // 2
+    wanted = {row.pair_id for row in of_bucket if row.bucket == bucket}
+    assert {row.pair_id for row in pairs.where(is_in_bucket(bucket, buckets)).collect()} == wanted
+    assert pairs.where(is_in_bucket(buckets - 1, buckets)).count() == [row.bucket for row in of_bucket].count(
+        buckets - 1
+    )
