@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.errors import ConfigError, InputError, counted
 from metaclip_spark.inputs.downloads import DownloadTally, check_tally
-from metaclip_spark.pipeline.first_run import FirstRun
+from metaclip_spark.pipeline.first_run import FirstRun, check_own_pairs
 from metaclip_spark.pipeline.rules import Rules
 from metaclip_spark.runs.buckets import is_in_bucket
 from metaclip_spark.runs.ledger import ledger_of, lost_attempts
@@ -44,8 +44,11 @@ def run_exclude(run: Run, rules: Rules, first: FirstRun | None = None) -> MatchM
 
     Raises:
         InputError: If there are no matched pairs, or raw pairs are wanted and gone.
-        ConfigError: If --respect-preferences does not say what becomes of pairs whose preferences were not read.
+        ConfigError: If the run began with the pairs of another one and `first` is None, or --respect-preferences does
+            not say what becomes of pairs whose preferences were not read.
     """
+    if first is None:
+        check_own_pairs(run)
     matched = run.manifest(MATCH)
     judging = _Judging(run, first, rules)
     try:

@@ -91,7 +91,7 @@ def _open(run: Run, path: str) -> Run:
 
 
 def check_own_pairs(run: Run) -> None:
-    """Refuses to extract pairs into a run that began with those of another.
+    """Refuses to extract or to exclude pairs in a run that began with those of another.
 
     Raises:
         ConfigError: If it did.

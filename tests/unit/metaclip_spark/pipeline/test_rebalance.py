@@ -91,5 +91,6 @@ def test_a_rebalanced_run_takes_no_archives(first, tmp_path, capsys):
     output = tmp_path / "run"
     assert call("rebalance_run", "--from-run", first, "--threshold-t", 20, "--output", output) == 0
     archives = ("--archives", SAMPLE / "*.warc.gz", "--metadata", METADATA, "--threshold-t", 20)
-    assert call("curate", *archives, "--resume", "--output", output) == 2
-    assert "was begun by rebalance, with the pairs of another run" in capsys.readouterr().err
+    for command in (("curate", *archives), ("exclude_pairs", "--respect-preferences", "noai")):
+        assert call(*command, "--resume", "--output", output) == 2
+        assert "was begun by rebalance, with the pairs of another run" in capsys.readouterr().err

@@ -125,6 +125,7 @@ def test_figures_are_those_of_the_run(folder):
         "pairs": steps["extract"]["numbers"]["pairs"],
         "pool": steps["deduplicate"]["numbers"]["pairs"],
         "matched": steps["match"]["numbers"]["pairs"],
+        "eligible": None,
         "counted": None,
         "curated": steps["sample"]["numbers"]["pairs"],
         "seconds": 65.5,
