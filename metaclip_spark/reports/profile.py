@@ -178,7 +178,8 @@ def _host_rows(hosts: DataFrame) -> list[Row]:
     images = hosts.where(F.col("side") == "image")
     most = images.orderBy(F.desc("matched"), "domain").limit(LISTED)
     lost = images.orderBy(F.desc(F.col("matched") - F.col("curated")), "domain").limit(LISTED)
-    rows: list[Row] = most.unionByName(lost).collect()
+    # One after the other: the first keeps the hosts, which two at once would both count.
+    rows: list[Row] = [*most.collect(), *lost.collect()]
     return list({row.domain: row for row in rows}.values())
 
 
