@@ -98,12 +98,12 @@ def match_pool(output: OutputConfig, match: MatchConfig, language: LanguageConfi
 @job(OutputConfig, ExcludeConfig)
 def exclude_pairs(output: OutputConfig, exclude: ExcludeConfig) -> None:
     """Exclude matched pairs of a run by rules, before they are counted."""
-    from metaclip_spark.pipeline import read_rules, rule_files, run_exclude
+    from metaclip_spark.pipeline import read_rules, run_exclude
     from metaclip_spark.reuse import reuse_or_do
     from metaclip_spark.runs.open import continue_run
 
     rules = read_rules(exclude)
-    opened = partial(continue_run, output, "exclude", rule_files(exclude))
+    opened = partial(continue_run, output, "exclude", rules.paths)
     reuse_or_do(output, opened, lambda run: run_exclude(run, rules))
     show([f"Next: {next_command('count', '--metadata', 'METADATA', '--output', output.output)}"])
 

@@ -10,6 +10,19 @@ from udfs.preferences import PREFERENCES
 _NAMES = {"values": f"some of {', '.join(PREFERENCES)}"}
 
 
+BLOCK_LISTS = {
+    "pair": "block_pairs",
+    "url": "block_urls",
+    "prefix": "block_prefixes",
+    "image_domain": "block_domains",
+    "page_domain": "block_page_domains",
+    "page": "block_pages",
+    "text": "block_texts",
+    "image": "block_images",
+}
+"""Kind of `udfs.exclusion.kinds.KINDS` -> the field that names its lists."""
+
+
 @dataclass(frozen=True)
 class ExcludeConfig:
     """Which matched pairs are neither counted nor sampled; without any of these options, none.
@@ -85,16 +98,7 @@ class ExcludeConfig:
     @property
     def block_lists(self) -> dict[str, tuple[str, ...]]:
         """What names lists, by the kind of `udfs.exclusion.kinds.KINDS` that each holds."""
-        named = {
-            "pair": self.block_pairs,
-            "url": self.block_urls,
-            "prefix": self.block_prefixes,
-            "image_domain": self.block_domains,
-            "page_domain": self.block_page_domains,
-            "page": self.block_pages,
-            "text": self.block_texts,
-            "image": self.block_images,
-        }
+        named = {kind: getattr(self, name) for kind, name in BLOCK_LISTS.items()}
         return {kind: paths for kind, paths in named.items() if paths}
 
 

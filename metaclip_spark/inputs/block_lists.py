@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from metaclip_spark.errors import InputError, brief, counted, said_of
 from metaclip_spark.inputs.files import resolve_files
 from metaclip_spark.inputs.list_files import HASH_PREFIX, Listed, read_listed
-from metaclip_spark.inputs.public_suffixes import is_public_suffix
 from udfs.arrow import replace_lone_surrogates
 from udfs.exclusion.digest_table import DIGEST_BYTES, DigestTable, content_digest, make_table, short_digest
 from udfs.exclusion.kinds import KINDS
+from udfs.exclusion.registrable_domain import is_public_suffix
 from udfs.exclusion.url_key import domain_key, url_key
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions
 from udfs.sources.credentials import without_credentials

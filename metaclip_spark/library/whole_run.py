@@ -24,7 +24,6 @@ from metaclip_spark.pipeline import (
     nested_sample,
     open_first_run,
     read_rules,
-    rule_files,
     run_count,
     run_exclude,
     run_extract,
@@ -54,7 +53,7 @@ def curate_run(
     """Does the steps that are not done yet, and writes the report; everything is checked before Spark starts."""
     rules = read_rules(exclude)
     paths, inputs = _check_inputs(output, extract, match, sample, export, metadata)
-    inputs += rule_files(exclude)
+    inputs += rules.paths
 
     def work(run: Run) -> Report:
         run_extract(run, extract, paths)
@@ -62,10 +61,7 @@ def curate_run(
         run_exclude(run, rules)
         run_count(run, language, metadata)
         run_sample(run, sample, language)
-        report = finish_or_reuse(run, requirements=requirements)
-        if export.export_curated:
-            export_curated(run, export.export_curated)
-        return report
+        return _finish(run, export, requirements)
 
     return reuse_or_do(output, partial(begin_run, output, "curate", inputs), work)
 
@@ -91,13 +87,18 @@ def rebalance_run(
         run_exclude(run, rules, first)
         run_count(run, language, metadata_of(first.run))
         run_sample(run, nested, language)
-        report = finish_or_reuse(run, requirements=requirements)
-        if export.export_curated:
-            export_curated(run, export.export_curated)
-        return report
+        return _finish(run, export, requirements)
 
-    inputs = [*rule_files(exclude), *counts_files(sample.entry_counts)]
+    inputs = [*rules.paths, *counts_files(sample.entry_counts)]
     return reuse_or_do(output, partial(begin_run, output, "rebalance", inputs), work)
+
+
+def _finish(run: Run, export: ExportConfig, requirements: Sequence[Requirement]) -> Report:
+    """Writes the report and, where it is wanted, a copy of the curated set."""
+    report = finish_or_reuse(run, requirements=requirements)
+    if export.export_curated:
+        export_curated(run, export.export_curated)
+    return report
 
 
 def try_run(
@@ -112,9 +113,9 @@ def try_run(
     writes: bool,
 ) -> Verdict:
     """Checks all that `curate_run` would refuse, asks the workers, and extracts some archives without a trace."""
-    read_rules(exclude)
+    rules = read_rules(exclude)
     paths, inputs = _check_inputs(output, extract, match, sample, export, metadata)
-    inputs += rule_files(exclude)
+    inputs += rules.paths
     with try_output(output, "check", inputs) as run:
         return check_cluster(run, extract, match, metadata, paths, writes=writes)
 

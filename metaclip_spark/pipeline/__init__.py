@@ -5,7 +5,7 @@ from metaclip_spark.pipeline.exclusion import run_exclude
 from metaclip_spark.pipeline.extraction import run_extract
 from metaclip_spark.pipeline.first_run import begin_with, language_of, metadata_of, nested_sample, open_first_run
 from metaclip_spark.pipeline.matching import run_match
-from metaclip_spark.pipeline.rules import Rules, read_rules, rule_files
+from metaclip_spark.pipeline.rules import Rules, read_rules
 
 __all__ = [
     "Rules",
@@ -16,7 +16,6 @@ __all__ = [
     "nested_sample",
     "open_first_run",
     "read_rules",
-    "rule_files",
     "run_count",
     "run_exclude",
     "run_extract",

@@ -129,7 +129,7 @@ class _Judging:
         """Gives the pairs of a bucket, or all."""
         if self.first is not None:
             return self.first.pairs(bucket)
-        return self.run.matched() if bucket is None else self.run.read("matched", MATCHED, bucket)
+        return self.run.read_buckets("matched", MATCHED, bucket)
 
     def check_preferences_known(self) -> None:
         """Refuses pairs whose pages' preferences were not read, where nobody has said what becomes of them.

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from metaclip_spark.commits.entries import Begin, Table
 from metaclip_spark.config.curation import LanguageConfig, SampleConfig
@@ -44,19 +43,12 @@ class FirstRun:
         return self.run.manifest(SAMPLE).config.gate
 
     def pairs(self, bucket: int | None = None) -> DataFrame:
-        """Gives its matched pairs or, where only they were attempted, its curated ones, columns of `ELIGIBLE`."""
+        """Gives its matched pairs or, where only they were attempted, its curated ones with their chance."""
         if self.draw.attempted == "matched":
-            read = (
-                self.run.read_buckets("matched", MATCHED)
-                if bucket is None
-                else (self.run.read("matched", MATCHED, bucket))
-            )
-            return read.withColumn("first_keep_probability", F.lit(None).cast("double"))
+            return self.run.read_buckets("matched", MATCHED, bucket)
         curated = self.run.read("curated", CURATED).withColumnRenamed("keep_probability", "first_keep_probability")
         pairs = curated.select(*ELIGIBLE.names)
-        if bucket is None:
-            return pairs
-        return pairs.where(is_in_bucket(bucket, self.run.buckets))
+        return pairs if bucket is None else pairs.where(is_in_bucket(bucket, self.run.buckets))
 
     def check_unchanged(self) -> None:
         """Refuses what was read while another driver has changed the run.

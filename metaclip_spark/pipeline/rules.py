@@ -4,20 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from metaclip_spark.config.exclusion import ExcludeConfig
+from metaclip_spark.config.exclusion import BLOCK_LISTS, ExcludeConfig
 from metaclip_spark.config.fields import option_of
 from metaclip_spark.errors import ConfigError, joined
 from metaclip_spark.inputs.block_lists import digest_of, read_block_list, tables_of
 from metaclip_spark.inputs.downloads import HASH_COLUMNS, Downloads, find_downloads
 from metaclip_spark.inputs.files import resolve_files
-from metaclip_spark.inputs.parquet_files import find_parquet_files
 from metaclip_spark.inputs.scores import KeepRule, Scores, find_scores, parse_keep_rules
 from metaclip_spark.runs.records import ExcludeSettings
 from udfs.exclusion.digest_table import DigestTable
 from udfs.exclusion.kinds import PAGE_KINDS
 from udfs.sources import environment_options
-
-_OPTIONS = {"image_domain": "block_domains"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,14 @@ class Rules:
         """Whether lists of pages are compared with every page that a pair was found on."""
         return self.has_page_lists and self.config.page_rule == "any"
 
+    @property
+    def paths(self) -> list[str]:
+        """Where all that was read stands."""
+        options = environment_options()
+        lists = [path for named in self.config.block_lists.values() for _, path in resolve_files(list(named), options)]
+        tables = [found.table for found in (self.downloads, self.scores) if found is not None]
+        return [*lists, *(file.path for table in tables for file in table.files)]
+
 
 def read_rules(config: ExcludeConfig) -> Rules:
     """Reads the lists that a user names.
@@ -77,7 +82,7 @@ def read_rules(config: ExcludeConfig) -> Rules:
     options = environment_options()
     lists = [
         read_block_list(
-            option_of(_option(kind)), kind, named, options=options, allow_public_suffix=config.allow_public_suffix
+            option_of(BLOCK_LISTS[kind]), kind, named, options=options, allow_public_suffix=config.allow_public_suffix
         )
         for kind, named in config.block_lists.items()
     ]
@@ -103,20 +108,3 @@ def _check_hashes(config: ExcludeConfig, downloads: Downloads | None, scores: Sc
     if scores is not None and scores.key in HASH_COLUMNS and scores.key != told:
         has = f"--downloaded tells {told}" if told else "--downloaded tells no hash"
         raise ConfigError(f"--scores go by {scores.key}, but {has}: give scores by pair_id or image_url, or that hash")
-
-
-def rule_files(config: ExcludeConfig) -> list[str]:
-    """Lists the paths of all that rules are read from."""
-    options = environment_options()
-    lists = [path for named in config.block_lists.values() for _, path in resolve_files(list(named), options)]
-    tables = [
-        file.path
-        for named in (config.downloaded, config.scores)
-        if named
-        for file in find_parquet_files(named, options)
-    ]
-    return [*lists, *tables]
-
-
-def _option(kind: str) -> str:
-    return _OPTIONS.get(kind, f"block_{kind}{'es' if kind == 'prefix' else 's'}")

@@ -19,7 +19,7 @@ from metaclip_spark.reports.samples import EntrySamples, sample_pairs_of, unmatc
 from metaclip_spark.runs.records import Gate, MatchManifest, SampleManifest
 from metaclip_spark.runs.run import Run, entry_table, read_entry_counts, read_expected_kept
 from metaclip_spark.steps.count import count_entries
-from metaclip_spark.steps.language_filter import passes_filter
+from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.thresholds import check_threshold
 from udfs.preferences import PREFERENCES
 from udfs.schemas import CURATED, ENTRY_FIGURES, MATCHED, PAIRS
@@ -193,9 +193,9 @@ def _before_rules(run: Run, gate: Gate) -> list[Row]:
     """Counts the matched pairs by preferences where rules exclude some of them; empty where there is no rule."""
     if run.state.written("eligible", 0) is None:
         return []
-    passes = passes_filter(gate.languages, float(gate.min_language_probability))
     matched = run.read_buckets("matched", MATCHED)
-    passed = matched.where(passes) if gate.languages else matched
+    least = float(gate.min_language_probability)
+    passed = filter_languages(matched, gate.languages, min_language_probability=least)
     return passed.groupBy("page_preferences").agg(F.count(F.lit(1)).alias("matched")).collect()
 
 

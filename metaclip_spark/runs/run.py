@@ -31,7 +31,7 @@ from metaclip_spark.runs.layout import CURATED, place_of
 from metaclip_spark.runs.progress import StepProgress, watch
 from metaclip_spark.runs.records import Gate, Manifest, Record, StepNumbers, manifest_of
 from metaclip_spark.runs.step import Attempt, Step, step_before
-from metaclip_spark.steps.language_filter import passes_filter
+from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.steps.schemas import spark_schema
 from metaclip_spark.stores.storage import JsonObject, Storage
 from udfs.arrow import numpy_numbers
@@ -171,9 +171,10 @@ class Run:
         """Reads a table of one of `udfs.schemas` that counts; empty where the step wrote no file."""
         return self.read_written([self.state.written(table, bucket)], schema)
 
-    def read_buckets(self, table: str, schema: pa.Schema) -> DataFrame:
-        """Reads all buckets of a table that lies by bucket."""
-        return self.read_written([self.state.written(table, bucket) for bucket in range(self.buckets)], schema)
+    def read_buckets(self, table: str, schema: pa.Schema, bucket: int | None = None) -> DataFrame:
+        """Reads a table that lies by bucket: one bucket, or all."""
+        buckets = range(self.buckets) if bucket is None else [bucket]
+        return self.read_written([self.state.written(table, each) for each in buckets], schema)
 
     def read_written(self, folders: Sequence[Written | None], schema: pa.Schema) -> DataFrame:
         """Reads folders of one table; empty where they hold no file."""
@@ -204,8 +205,9 @@ class Run:
 
     def passed_pairs(self, gate: Gate) -> DataFrame:
         """Reads the eligible pairs that pass the language filter: what count and sample work with."""
-        passes = passes_filter(gate.languages, float(gate.min_language_probability))
-        return self.eligible().where(passes) if gate.languages else self.eligible()
+        return filter_languages(
+            self.eligible(), gate.languages, min_language_probability=float(gate.min_language_probability)
+        )
 
     def read_rows(self, table: str, schema: pa.Schema) -> pa.Table:
         """Reads a table that fits on the driver, file by file; empty where the step wrote no file."""

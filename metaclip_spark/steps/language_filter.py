@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from metaclip_spark.steps.schemas import require_columns
-from udfs.schemas import MATCHED
+from metaclip_spark.steps.schemas import matched_columns
 
 
 def filter_languages(
@@ -15,17 +14,17 @@ def filter_languages(
     """Keeps the pairs whose text is in one of the languages.
 
     Args:
-        matched: Columns of `udfs.schemas.MATCHED`, matched with `identify_language`.
+        matched: Columns of `udfs.schemas.MATCHED` or `ELIGIBLE`, matched with `identify_language`.
         languages: fastText codes such as en; without any, every pair passes.
         min_language_probability: Smallest probability of the text's language, from 0 to 1.
 
     Returns:
-        Columns of `udfs.schemas.MATCHED`.
+        The same columns.
 
     Raises:
         SchemaMismatchError: If `matched` lacks a column.
     """
-    rows = require_columns(matched, MATCHED)
+    rows = matched_columns(matched)
     return rows.where(passes_filter(languages, min_language_probability)) if languages else rows
 
 

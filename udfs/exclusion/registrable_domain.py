@@ -1,4 +1,4 @@
-"""The registrable domain of a URL's host, by the list of public suffixes that tldextract brings."""
+"""Registrable domains and public suffixes, by the list that tldextract brings."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -17,6 +17,11 @@ _PORT = re.compile(r":\d*$")
 def _extract() -> TLDExtract:
     """Gives what knows the list: nothing is fetched, and nothing is written to disk."""
     return TLDExtract(cache_dir=None, suffix_list_urls=(), include_psl_private_domains=True)
+
+
+def is_public_suffix(domain: str) -> bool:
+    """Tells whether anyone can register a name below a domain, in lower case and ASCII, such as co.uk or github.io."""
+    return _extract().extract_str(domain).suffix == domain
 
 
 def registrable_domain(host: str) -> str:

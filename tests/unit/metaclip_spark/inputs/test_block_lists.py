@@ -15,8 +15,8 @@ import zstandard
 from metaclip_spark.errors import InputError
 from metaclip_spark.inputs import block_lists
 from metaclip_spark.inputs.block_lists import BlockList, digest_of, read_block_list, tables_of
-from metaclip_spark.inputs.public_suffixes import is_public_suffix
 from udfs.exclusion.digest_table import make_table, short_digest
+from udfs.exclusion.registrable_domain import is_public_suffix
 
 
 def read(path: Path | list[Path], kind: str = "url", **options: bool) -> BlockList:
