@@ -91,7 +91,7 @@ def tail_share(counts: Counts, threshold_t: float) -> float:
     return exact_sum(counts[counts < limit]) / matches if matches else 0.0
 
 
-def threshold_without_caps(first_counts: Counts, counts: Counts, threshold_t: int) -> int:
+def threshold_without_caps(first_counts: Counts, counts: Counts, threshold_t: float) -> int:
     """Finds the threshold of a first draw that attempts every pair a second draw asks for.
 
     Args:
@@ -107,7 +107,7 @@ def threshold_without_caps(first_counts: Counts, counts: Counts, threshold_t: in
     # Of the tail every pair is asked for, of the head a part. Python integers do not wrap around.
     asked: list[int] = first_counts[left & ~head].tolist()
     both = zip(first_counts[head].tolist(), counts[head].tolist(), strict=True)
-    asked += [-(-first * threshold_t // now) for first, now in both]
+    asked += [-(-first * int(threshold_t) // now) for first, now in both]
     return max(asked, default=1)
 
 

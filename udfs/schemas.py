@@ -123,6 +123,10 @@ URL_DIGEST = "url_digest"
 ENTRY_COUNTS = pa.schema([("entry_id", pa.int32()), ("entry_text", pa.string()), ("entry_count", pa.int64())])
 """One row per metadata entry, zero counts too."""
 
+ESTIMATED_COUNTS = pa.schema([*ENTRY_COUNTS, ("entry_count_error", pa.float64()), ("first_entry_count", pa.int64())])
+"""Entry counts of a pool of which only a drawn part was attempted: estimates with their standard errors, and the counts
+that the first draw balanced with."""
+
 PARTIAL_COUNTS = pa.schema([("block", pa.int32()), ("counts", pa.binary())])
 """A worker's partial counts: little-endian int64 counts of the entry ids in one block."""
 
@@ -160,6 +164,9 @@ ENTRY_FIGURES = pa.schema(
     ]
 )
 """One row per metadata entry: its pairs before the draw, what is expected of them after it, and what was kept."""
+
+ESTIMATED_FIGURES = pa.schema([*ENTRY_FIGURES, *(field for field in ESTIMATED_COUNTS if field not in ENTRY_COUNTS)])
+"""The same where the pairs before the draw are estimates."""
 
 DOMAINS = pa.schema([("domain", pa.string()), ("side", pa.string()), ("matched", pa.int64()), ("curated", pa.int64())])
 """One row per registrable domain and side: pairs whose image (`image`), or whose page (`page`), is of the domain."""

@@ -1,8 +1,11 @@
 """The commands that write a run: all of it, or one step after another."""
 
 import shlex
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import UnsetType
 
 from metaclip_spark.commands.show import entry_option, next_command, show
 from metaclip_spark.config.curation import (
@@ -16,7 +19,7 @@ from metaclip_spark.config.curation import (
     SampleConfig,
     TrialConfig,
 )
-from metaclip_spark.config.exclusion import ExcludeConfig, RebalanceConfig
+from metaclip_spark.config.exclusion import ExcludeConfig, RebalanceConfig, RedrawConfig
 from metaclip_spark.config.job import EXIT_DONE, job, typed_options
 from metaclip_spark.config.requirements import RequireConfig
 from metaclip_spark.errors import ConfigError, EmptyCuratedSetError, counted, joined
@@ -145,20 +148,20 @@ def sample_pairs(output: OutputConfig, sample: SampleConfig, language: LanguageC
         show([f"No report yet: {next_command('report', '--output', output.output)}"])
 
 
-@job(OutputConfig, RebalanceConfig, ExcludeConfig, SampleConfig, ExportConfig, RequireConfig)
+@job(OutputConfig, RebalanceConfig, ExcludeConfig, RedrawConfig, ExportConfig, RequireConfig)
 def rebalance_run(
     output: OutputConfig,
     rebalance: RebalanceConfig,
     exclude: ExcludeConfig,
-    sample: SampleConfig,
+    redraw: RedrawConfig,
     export: ExportConfig,
     require: RequireConfig,
 ) -> int:
     """Balance anew what a download or rules have left of a finished run, which is only read."""
     from metaclip_spark.library import whole_run
 
-    run, report = whole_run.rebalance_run(output, rebalance, exclude, sample, export, requirements=require.requirements)
-    _show_finished(run, report)
+    run, report = whole_run.rebalance_run(output, rebalance, exclude, redraw, export, requirements=require.requirements)
+    _show_finished(run, report, _refill_lines(run, rebalance.from_run))
     return EXIT_DONE
 
 
@@ -198,8 +201,8 @@ def _index_runs(folder: str) -> None:
     show([f"{counted(len(rows), 'run')}: {told}", f"Index: {path}"], runs=len(rows), statuses=counts, index=path)
 
 
-def _show_finished(run: "Run", report: "Report") -> None:
-    """Shows a finished run's summary and where its report is; a suspect size is an error behind it."""
+def _show_finished(run: "Run", report: "Report", more: Sequence[str] = ()) -> None:
+    """Shows a finished run's summary, where its report is, and more lines; a suspect size is an error behind it."""
     from metaclip_spark.reports.checks import check_requirements, failed_lines
     from metaclip_spark.reports.report import check_plausible, status_of
     from metaclip_spark.reports.summary import summary_lines, summary_numbers
@@ -221,6 +224,7 @@ def _show_finished(run: "Run", report: "Report") -> None:
             f"Curated pairs: {curated}",
             *([f"Curated pairs by image: {images}"] if images else []),
             *(_next_lines(run.output.output, report, curated, images) if report.real_size else []),
+            *more,
         ],
         event="summary",
         status=status_of(report),
@@ -234,6 +238,33 @@ def _show_finished(run: "Run", report: "Report") -> None:
         why = report.warnings[0] if report.warnings else "Balancing has kept no pair."
         raise EmptyCuratedSetError("\n".join([f"the curated set is empty: {why}", *failed_lines(report.checks)]))
     check_requirements(report)
+
+
+def _refill_lines(run: "Run", from_run: str) -> list[str]:
+    """Says what else to download, where that was asked for, and how to go on with it."""
+    from metaclip_spark.runs.layout import REFILL
+    from metaclip_spark.runs.paths import shown_path
+    from metaclip_spark.runs.step import SAMPLE
+
+    written, numbers = run.state.written(REFILL), run.manifest(SAMPLE).numbers.refill
+    if written is None or isinstance(numbers, UnsetType):
+        return []
+    if not numbers.pairs:
+        return ["", f"Refill: nothing is missing for {counted(numbers.target, 'pair')}"]
+    folder = shown_path(run.storage, written.folder)
+    sampled = run.manifest(SAMPLE).config
+    options = ["--threshold-t", str(numbers.threshold_t), "--seed", str(sampled.sample.seed)]
+    return [
+        "",
+        f"Refill: {folder}",
+        f"{counted(numbers.pairs, 'pair')} that {from_run} draws with t = {numbers.threshold_t:,}; with them "
+        f"{numbers.target:,} are expected to survive. To go on, download them:",
+        *img2dataset_lines(folder, images="images/refill"),
+        "draw the first run's set with this t (and the other options that it was drawn with):",
+        f"  {next_command('sample', '--output', from_run, *options, '--resume')}",
+        f"  {next_command('report', '--output', from_run)}",
+        "and give this command both downloads, and --resume.",
+    ]
 
 
 @job(*_OF_A_RUN, resumes=False)
@@ -282,7 +313,7 @@ def _next_lines(output: str, report: "Report", curated: str, images: str | None)
     ]
 
 
-def img2dataset_lines(folder: str, *, by_image: bool = False) -> list[str]:
+def img2dataset_lines(folder: str, *, by_image: bool = False, images: str = "images") -> list[str]:
     """Gives the command that downloads the images of a curated set, cut where a terminal would wrap it.
 
     A caption in img2dataset is one text: of several it would write Python's notation of a list. Where there is a row
@@ -292,5 +323,5 @@ def img2dataset_lines(folder: str, *, by_image: bool = False) -> list[str]:
     return [
         f"  img2dataset --url_list {shlex.quote(folder)} \\",
         f"    --input_format parquet --url_col image_url {texts} \\",
-        "    --output_format webdataset --output_folder images",
+        f"    --output_format webdataset --output_folder {images}",
     ]

@@ -13,6 +13,7 @@ _SCRIPTS = {
     "match": "match_pool",
     "count": "count_entries",
     "sample": "sample_pairs",
+    "rebalance": "rebalance_run",
     "report": "report_curation",
     "plan": "plan_threshold",
     "explain": "explain_pair",

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from metaclip_spark.config.fields import OPERATIONAL, PATH, check_types
+from metaclip_spark.config.curation import SampleConfig
+from metaclip_spark.config.fields import OPERATIONAL, PATH, Seed, check_types
 from metaclip_spark.errors import ConfigError, brief, meant_by
 from udfs.preferences import PREFERENCES
 
@@ -122,6 +123,25 @@ class RebalanceConfig:
     def __post_init__(self) -> None:
         """Checks the values."""
         check_types(self)
+
+
+@dataclass(frozen=True)
+class RedrawConfig(SampleConfig):
+    """How what is left of another run is balanced.
+
+    Attributes:
+        seed: Seed of the draws, which must be that of the other run; without it that one is taken.
+        refill_plan: Write refill, too: the pairs of the other run that are still to be downloaded, so that as many
+            survive as --target-pairs says or, with another choice of t, as it would keep had all been downloaded.
+
+    Example:
+        >>> from metaclip_spark.config.exclusion import RedrawConfig
+        >>> RedrawConfig(target_pairs="10M", refill_plan=True).seed is None
+        True
+    """
+
+    seed: Seed | None = None  # type: ignore[assignment]  # not given is another thing than 0
+    refill_plan: bool = field(default=False, metadata=OPERATIONAL)
 
 
 def _preferences(given: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ StoredTable = Literal[
     "entry_counts",
     "expected_kept",
     "balance_counts",
+    "refill",
     "archives",
     "rejects",
     "report",

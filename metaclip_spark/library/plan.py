@@ -19,6 +19,7 @@ class ThresholdPlan(records.ThresholdPlan):
         chosen: The threshold found for a tail share or a number of pairs; None where neither was asked for.
         rows: For each threshold, ascending: threshold_t, expected_size and standard_error (pairs), tail_share (from 0
             to 1), head_entries_cut (entries).
+        first: Which run's pairs these are, where they are what is left of another run's; else empty.
 
     Example:
         >>> from metaclip_spark import open_run

@@ -25,7 +25,7 @@ from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_pairs
 from metaclip_spark.reports.plan import plan_thresholds
 from metaclip_spark.reports.public.export import check_export, export_curated
 from metaclip_spark.runs import open as stored_runs
-from metaclip_spark.runs.layout import CURATED_IMAGES, report_file
+from metaclip_spark.runs.layout import CURATED_IMAGES, REFILL, report_file
 from metaclip_spark.runs.paths import shown_path, table_folders
 from metaclip_spark.runs.records import read_report
 from metaclip_spark.runs.run import Run as StoredRun
@@ -139,6 +139,16 @@ class Run:
         """
         table_folders(self._stored.storage, self._stored.state, CURATED_IMAGES)
         return self._stored.read(CURATED_IMAGES, IMAGE_COLUMNS)
+
+    @property
+    def refill(self) -> DataFrame:
+        """What else of the run that this one began with is to be downloaded; columns as those of the curated pairs.
+
+        Raises:
+            InputError: If the run was made without `refill_plan`.
+        """
+        table_folders(self._stored.storage, self._stored.state, REFILL)
+        return self._stored.read(REFILL, CURATED)
 
     @property
     def curated_path(self) -> str:

@@ -12,7 +12,7 @@ from metaclip_spark.config.curation import (
     OutputConfig,
     SampleConfig,
 )
-from metaclip_spark.config.exclusion import ExcludeConfig, RebalanceConfig
+from metaclip_spark.config.exclusion import ExcludeConfig, RebalanceConfig, RedrawConfig
 from metaclip_spark.config.requirements import Requirement
 from metaclip_spark.entries import Metadata
 from metaclip_spark.inputs.archive_path import ArchivePath
@@ -24,6 +24,7 @@ from metaclip_spark.pipeline import (
     nested_sample,
     open_first_run,
     read_rules,
+    refill_of,
     run_count,
     run_exclude,
     run_extract,
@@ -70,7 +71,7 @@ def rebalance_run(
     output: OutputConfig,
     rebalance: RebalanceConfig,
     exclude: ExcludeConfig,
-    sample: SampleConfig,
+    redraw: RedrawConfig,
     export: ExportConfig,
     *,
     requirements: Sequence[Requirement] = (),
@@ -82,14 +83,14 @@ def rebalance_run(
 
     def work(run: Run) -> Report:
         first = open_first_run(run, rebalance)
-        nested, language = nested_sample(first, sample), language_of(first)
+        nested, refill, language = nested_sample(first, redraw), refill_of(redraw, first, rules), language_of(first)
         begin_with(run, first)
         run_exclude(run, rules, first)
-        run_count(run, language, metadata_of(first.run))
-        run_sample(run, nested, language)
+        run_count(run, language, metadata_of(first.run), first.counts)
+        run_sample(run, nested, language, refill)
         return _finish(run, export, requirements)
 
-    inputs = [*rules.paths, *counts_files(sample.entry_counts)]
+    inputs = [*rules.paths, *counts_files(redraw.entry_counts)]
     return reuse_or_do(output, partial(begin_run, output, "rebalance", inputs), work)
 
 

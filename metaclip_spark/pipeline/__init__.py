@@ -5,6 +5,7 @@ from metaclip_spark.pipeline.exclusion import run_exclude
 from metaclip_spark.pipeline.extraction import run_extract
 from metaclip_spark.pipeline.first_run import begin_with, language_of, metadata_of, nested_sample, open_first_run
 from metaclip_spark.pipeline.matching import run_match
+from metaclip_spark.pipeline.refill import refill_of
 from metaclip_spark.pipeline.rules import Rules, read_rules
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "nested_sample",
     "open_first_run",
     "read_rules",
+    "refill_of",
     "run_count",
     "run_exclude",
     "run_extract",

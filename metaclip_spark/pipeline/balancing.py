@@ -1,9 +1,12 @@
 """Balancing: the count of the entries, then the draw of the curated set."""
 
 import logging
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+from msgspec import UnsetType
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
@@ -13,7 +16,10 @@ from metaclip_spark.config.fields import as_dict, digest, result_fields
 from metaclip_spark.entries import Metadata, load_summed_counts
 from metaclip_spark.errors import ConfigError, MetadataError, percent, said_of
 from metaclip_spark.errors import counted as number_of
+from metaclip_spark.pipeline.first_run import begun_by_rebalance
 from metaclip_spark.pipeline.images import write_images
+from metaclip_spark.pipeline.refill import Refill
+from metaclip_spark.reports.profile import read_estimates
 from metaclip_spark.runs.paths import counts_in_run
 from metaclip_spark.runs.records import (
     CountManifest,
@@ -22,6 +28,7 @@ from metaclip_spark.runs.records import (
     Draw,
     ExcludeManifest,
     ExcludeSettings,
+    FirstDraw,
     Gate,
     MatchManifest,
     SampleManifest,
@@ -34,7 +41,8 @@ from metaclip_spark.steps.count import count_entries, estimate_counts, estimate_
 from metaclip_spark.steps.sample import expect, sample_pairs
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold
 from metaclip_spark.thresholds import check_threshold
-from udfs.schemas import ENTRY_COUNTS, EXPECTED_KEPT
+from udfs.arrow import numpy_numbers
+from udfs.schemas import ENTRY_COUNTS, ESTIMATED_COUNTS, EXPECTED_KEPT
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +64,20 @@ def load_given_counts(config: SampleConfig, metadata: Metadata) -> NDArray[np.in
         return load_summed_counts([counts_in_run(path) for path in config.entry_counts], metadata)
 
 
-def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> CountManifest:
+def run_count(
+    run: Run, language: LanguageConfig, metadata: Metadata, first_counts: NDArray[np.int64] | None = None
+) -> CountManifest:
     """Counts the entries of the eligible pairs that pass the language filter.
+
+    Args:
+        run: The run.
+        language: The language filter.
+        metadata: The list that the pairs were matched with.
+        first_counts: Where the pairs are the survivors of another run's draw, the counts that it balanced with.
 
     Raises:
         InputError: If there are no matched pairs.
+        ConfigError: If the pairs are another run's survivors, and `first_counts` is None.
         MetadataError: If they were matched with another metadata list, or without the languages that the filter needs.
     """
     eligible = _eligible_manifest(run, language, metadata.digest)
@@ -68,8 +85,9 @@ def run_count(run: Run, language: LanguageConfig, metadata: Metadata) -> CountMa
 
     def work(attempt: Attempt) -> CountNumbers:
         passed = run.passed_pairs(gate)
-        counts = _counts(passed, len(metadata.entries), is_estimated=_is_estimated(eligible))
-        attempt.write_rows(entry_table(ENTRY_COUNTS, metadata.entries, counts), "entry_counts")
+        table = _count_table(run, passed, metadata.entries, first_counts, is_estimated=_is_estimated(eligible))
+        counts = numpy_numbers(table["entry_count"].combine_chunks())
+        attempt.write_rows(table, "entry_counts")
         before = eligible.numbers.pairs
         check_number(run.eligible().count(), before, "matched pairs")
         after = passed.count() if gate.languages else before
@@ -96,15 +114,36 @@ def _is_estimated(eligible: MatchManifest | ExcludeManifest) -> bool:
     return isinstance(eligible.config, ExcludeSettings) and eligible.config.is_estimated
 
 
-def _counts(passed: DataFrame, entries: int, *, is_estimated: bool) -> NDArray[np.int64]:
+def _count_table(
+    run: Run,
+    passed: DataFrame,
+    entries: Sequence[str],
+    first_counts: NDArray[np.int64] | None,
+    *,
+    is_estimated: bool,
+) -> pa.Table:
     """Counts entries; where a first draw has thinned the pairs, estimates what the counts were without it."""
-    return estimate_counts(passed, entries).counts if is_estimated else count_entries(passed, entries)
+    if not is_estimated:
+        return entry_table(ENTRY_COUNTS, entries, count_entries(passed, len(entries)))
+    if first_counts is None:
+        raise ConfigError(begun_by_rebalance(run))
+    estimates = estimate_counts(passed, len(entries))
+    return entry_table(ESTIMATED_COUNTS, entries, estimates.counts, estimates.errors, first_counts)
 
 
-def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> SampleManifest:
+def run_sample(
+    run: Run, config: SampleConfig, language: LanguageConfig, refill: Refill | None = None
+) -> SampleManifest:
     """Draws the curated set.
 
+    Args:
+        run: The run.
+        config: How it is drawn.
+        language: The language filter, that of the count step.
+        refill: Where it is asked for, what a plan of what else to download goes by.
+
     Raises:
+        ConfigError: If more pairs are wanted than there are.
         InputError: If there are no matched pairs or counts.
         MetadataError: If the counts were made with another list, filter or input than the matched pairs.
     """
@@ -115,25 +154,31 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
     entries, counts = _counts_to_balance_with(run, config, counted)
     if config.threshold_t is None:
         _check_pairs_left(counted.numbers, config, gate)
-    if config.target_pairs is not None:
-        check_target_pairs(int(config.target_pairs), counted.numbers.pairs)
+    target, pairs = None if config.target_pairs is None else int(config.target_pairs), counted.numbers.pairs
+    if target is not None and refill is None:
+        check_target_pairs(target, pairs, is_estimated=_is_estimated(eligible))
 
     def work(attempt: Attempt) -> SampleNumbers:
         passed = run.passed_pairs(gate)
         threshold = (
             check_threshold(config.threshold_t)
             if config.threshold_t is not None
-            else choose_threshold(counts, passed, tail_share=config.tail_share, target_pairs=config.target_pairs)
+            # What is short of the target is planned for: until then all pairs stay.
+            else choose_threshold(
+                counts, passed, tail_share=config.tail_share, target_pairs=target and min(target, pairs)
+            )
         )
         if config.entry_counts:
             attempt.write_rows(entry_table(ENTRY_COUNTS, entries, counts), "balance_counts")
         probability = balance.entry_probabilities(counts, threshold)
+        planned = refill.plan(passed, probability, target_pairs=target, survived=pairs) if refill else None
         expected, expected_kept = expect(passed, probability)
         check_number(expected.pairs, counted.numbers.pairs, "matched pairs that pass the filter")
         log.info(_announcement(counts, threshold, expected))
         drawn = sample_pairs(passed, probability, seed=config.seed)
         kept = attempt.write(drawn.sortWithinPartitions("pair_id"), "curated")
         images = write_images(run, attempt) if config.one_row_per_image else msgspec.UNSET
+        written = refill.write(run, attempt, planned) if refill and planned else msgspec.UNSET
         attempt.write_rows(entry_table(EXPECTED_KEPT, expected_kept), "expected_kept")
         before = eligible.numbers.pairs
         return SampleNumbers(
@@ -149,7 +194,9 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
             head_entries_cut=balance.head_entries_cut(counts, threshold),
             suspect=not expected.is_plausible(kept),
             capped=expected.capped if _is_estimated(eligible) else msgspec.UNSET,
+            threshold_without_caps=_threshold_without_caps(run, counts, threshold, expected.capped),
             images=images,
+            refill=written,
         )
 
     return run.do(
@@ -160,11 +207,25 @@ def run_sample(run: Run, config: SampleConfig, language: LanguageConfig) -> Samp
             entry_counts_digest=digest(counts.tolist()),
             matched=eligible.digest,
             one_row_per_image=config.one_row_per_image or msgspec.UNSET,
+            refill_plan=refill is not None or msgspec.UNSET,
         ),
         settings={**as_dict(config), **as_dict(language)},
         input_digest=counted.digest,
         work=work,
     )
+
+
+def _threshold_without_caps(run: Run, counts: NDArray[np.int64], threshold: float, capped: int) -> int | UnsetType:
+    """Gives the threshold of the first draw that would have attempted all that this one asks for.
+
+    None can help where the first run began with the survivors of another draw, which has left pairs out as well.
+    """
+    estimates = read_estimates(run) if capped else None
+    first = run.manifest(EXCLUDE).config.first_draw if estimates else None
+    if estimates is None or not isinstance(first, FirstDraw):
+        return msgspec.UNSET
+    enough = balance.threshold_without_caps(estimates.first_counts, counts, threshold)
+    return enough if enough > float(first.threshold_t) else msgspec.UNSET
 
 
 def _check_pairs_left(numbers: CountNumbers, config: SampleConfig, gate: Gate) -> None:

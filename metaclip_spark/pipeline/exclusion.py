@@ -25,6 +25,7 @@ from metaclip_spark.steps.exclusion.exclude import REASON, Evidence, before_dupl
 from metaclip_spark.steps.exclusion.lists import SharedLists, pairs_of_pages, share_lists
 from metaclip_spark.steps.exclusion.scores import columns_of_rules, tally_scores
 from metaclip_spark.steps.exclusion.user_tables import read_user_table, rows_digest
+from metaclip_spark.stores.storage import JsonObject
 from udfs.schemas import ELIGIBLE, EXCLUDED, MATCHED
 from udfs.sources import environment_options
 
@@ -57,6 +58,25 @@ def run_exclude(run: Run, rules: Rules, first: FirstRun | None = None) -> MatchM
         judging.release()
 
 
+def without_listed(run: Run, first: FirstRun, rules: Rules, matched: DataFrame) -> DataFrame:
+    """Leaves out pairs that rules exclude whatever becomes of their images: by lists, and by what their pages declare.
+
+    Args:
+        run: The run that began with the pairs of another one.
+        first: That one.
+        rules: The rules.
+        matched: Some of its matched pairs.
+
+    Returns:
+        Columns of `udfs.schemas.MATCHED`.
+    """
+    before = _Judging(run, first, rules.before_download)
+    if not before.rules.settings.has_rules:
+        return matched
+    judged = exclude_pairs(matched, before.rules.config, before.evidence(None))
+    return judged.where(F.col(REASON).isNull()).select(*MATCHED.names)
+
+
 def _exclude(run: Run, judging: "_Judging", matched: MatchManifest) -> MatchManifest | ExcludeManifest:
     settings = judging.settings
     if not settings.has_rules and EXCLUDE.name not in run.state.begins:
@@ -71,7 +91,7 @@ def _exclude(run: Run, judging: "_Judging", matched: MatchManifest) -> MatchMani
         run.do(
             EXCLUDE,
             config=settings,
-            settings=as_dict(judging.rules.config),
+            settings=judging.options,
             input_digest=matched.digest,
             work=partial(judging.judge if settings.has_rules else judging.pass_all, bucket),
             bucket=bucket,
@@ -99,6 +119,11 @@ class _Judging:
         if self.scores is not None:
             settings.scores = rows_digest(self.scores)
         return settings
+
+    @property
+    def options(self) -> JsonObject:
+        """All options, with the run that has the pairs where it is another one."""
+        return {**as_dict(self.rules.config), **(as_dict(self.first.config) if self.first else {})}
 
     @cached_property
     def downloads(self) -> DataFrame | None:
@@ -198,7 +223,7 @@ class _Judging:
         pairs = self.pairs(bucket)
         is_thinned = self.first is not None and self.first.draw.attempted == "curated"
         before = pairs.count() if is_thinned else self.run.manifest(MATCH, bucket).numbers.pairs
-        judged = exclude_pairs(pairs, self.rules.config, self._evidence(bucket), self._duplicates)
+        judged = exclude_pairs(pairs, self.rules.config, self.evidence(bucket), self._duplicates)
         eligible = judged.where(F.col(REASON).isNull()).select(*ELIGIBLE.names)
         kept = attempt.write(eligible.sortWithinPartitions("pair_id"), "eligible")
         excluded = judged.where(F.col(REASON).isNotNull()).select(*EXCLUDED.names)
@@ -224,7 +249,7 @@ class _Judging:
         alike = self.rules.config.deduplicate_images
         if alike == "off":
             return None
-        judged = before_duplicates(self.pairs(), self.rules.config, self._evidence(None))
+        judged = before_duplicates(self.pairs(), self.rules.config, self.evidence(None))
         stay = judged.where(F.col(REASON).isNull())
         return duplicate_images(stay, alike).persist(StorageLevel.DISK_ONLY)
 
@@ -248,7 +273,8 @@ class _Judging:
             return self._downloaded
         return self._downloaded.where(is_in_bucket(bucket, self.run.buckets))
 
-    def _evidence(self, bucket: int | None) -> Evidence:
+    def evidence(self, bucket: int | None) -> Evidence:
+        """Gives what the rules go by, of the pairs of a bucket or of all."""
         lists = share_lists(self.run.spark, self.rules.tables) if self.rules.tables else None
         scores = self.rules.scores
         return Evidence(

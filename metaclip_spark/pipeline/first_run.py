@@ -1,17 +1,21 @@
 """Beginning a run with what another has matched or curated: to balance anew what is left of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from metaclip_spark.commits.entries import Begin, Table
 from metaclip_spark.config.curation import LanguageConfig, SampleConfig
-from metaclip_spark.config.exclusion import RebalanceConfig
+from metaclip_spark.config.exclusion import RebalanceConfig, RedrawConfig
 from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import ConfigError, InputError, said_of
+from metaclip_spark.reports.profile import is_estimated, read_balance
 from metaclip_spark.runs.buckets import is_in_bucket
 from metaclip_spark.runs.open import check_finished, open_beside, read_log
 from metaclip_spark.runs.records import FirstDraw, Gate
@@ -29,11 +33,13 @@ class FirstRun:
 
     Attributes:
         run: The run.
+        config: How it was named, and what of it was attempted.
         draw: What is told of its draw.
         number: The last entry of its log.
     """
 
     run: Run
+    config: RebalanceConfig
     draw: FirstDraw
     number: int
 
@@ -41,6 +47,16 @@ class FirstRun:
     def gate(self) -> Gate:
         """Its language filter."""
         return self.run.manifest(SAMPLE).config.gate
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """The counts that it balanced with, one per metadata entry."""
+        return read_balance(self.run, self.run.manifest(SAMPLE), read_entry_counts(self.run)[1])[0]
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether it began with the survivors of an earlier draw itself, so that its counts are estimates."""
+        return is_estimated(self.run)
 
     def pairs(self, bucket: int | None = None) -> DataFrame:
         """Gives its matched pairs or, where only they were attempted, its curated ones with their chance."""
@@ -90,14 +106,24 @@ def check_own_pairs(run: Run) -> None:
     """
     begun = run.state.begins.get(EXCLUDE.name)
     if begun and begun[1].config.get("first_draw"):
-        raise ConfigError(
-            f"--output {run.storage.root} was begun by rebalance, with the pairs of another run: run rebalance again "
-            "with --resume, or give another --output"
-        )
+        raise ConfigError(begun_by_rebalance(run))
+
+
+def begun_by_rebalance(run: Run) -> str:
+    """Says what to do where a run that began with the pairs of another one is to do what needs that one."""
+    return (
+        f"--output {run.storage.root} was begun by rebalance, with the pairs of another run: run rebalance again "
+        "with --resume, or give another --output"
+    )
 
 
 def _read_first_run(run: Run, config: RebalanceConfig) -> FirstRun:
     sampled, matched = run.manifest(SAMPLE), run.manifest(MATCH)
+    if config.attempted == "matched" and run.state.written("matched", 0) is None:
+        raise ConfigError(
+            f"{run.storage.root} was begun by rebalance and has no matched pairs of its own: leave out --attempted "
+            "matched, or give the run that it began with"
+        )
     numbers = sampled.numbers
     draw = FirstDraw(
         digest=sampled.digest if config.attempted == "curated" else matched.digest,
@@ -109,7 +135,7 @@ def _read_first_run(run: Run, config: RebalanceConfig) -> FirstRun:
         not_drawn=numbers.not_drawn,
         pairs=numbers.pairs,
     )
-    return FirstRun(run, draw, run.log.state.number)
+    return FirstRun(run, config, draw, run.log.state.number)
 
 
 def metadata_of(run: Run) -> Metadata:
@@ -126,18 +152,19 @@ def language_of(first: FirstRun) -> LanguageConfig:
     )
 
 
-def nested_sample(first: FirstRun, config: SampleConfig) -> SampleConfig:
+def nested_sample(first: FirstRun, config: RedrawConfig) -> SampleConfig:
     """Tells how the second draw is made: with the seed of the first, in which it is nested.
 
     Raises:
         ConfigError: If another seed was given.
     """
-    if config.seed not in {0, first.draw.seed}:
+    if config.seed not in {None, first.draw.seed}:
         raise ConfigError(
             f"--seed is {config.seed}, but {first.run.storage.root} was sampled with {first.draw.seed}: only with the "
             "same seed is the second draw nested in the first; leave the option out"
         )
-    return replace(config, seed=first.draw.seed)
+    given = {field.name: getattr(config, field.name) for field in fields(SampleConfig)}
+    return SampleConfig(**{**given, "seed": first.draw.seed})
 
 
 def begin_with(run: Run, first: FirstRun) -> None:

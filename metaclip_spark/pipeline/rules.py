@@ -1,7 +1,7 @@
 """The rules of an exclusion, read and checked before Spark starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from metaclip_spark.config.exclusion import BLOCK_LISTS, ExcludeConfig
@@ -63,6 +63,20 @@ class Rules:
     def compares_all_pages(self) -> bool:
         """Whether lists of pages are compared with every page that a pair was found on."""
         return self.has_page_lists and self.config.page_rule == "any"
+
+    @property
+    def before_download(self) -> "Rules":
+        """The rules that say what not to download: lists but for those of images' hashes, and preferences."""
+        config = replace(
+            self.config,
+            block_images=(),
+            downloaded=(),
+            deduplicate_images="off",
+            scores=(),
+            keep_where=(),
+            unscored="drop",
+        )
+        return Rules(config, {kind: table for kind, table in self.tables.items() if kind != "image"})
 
     @property
     def paths(self) -> list[str]:

@@ -9,10 +9,11 @@ from metaclip_spark.entries import Metadata, load_entry_counts
 from metaclip_spark.errors import InputError, MetadataError, said_of
 from metaclip_spark.reports.charts import save_chart, size_chart
 from metaclip_spark.reports.records import PlanRow, ThresholdPlan
+from metaclip_spark.reports.remarks import first_run_in_words
 from metaclip_spark.runs.open import open_beside
 from metaclip_spark.runs.paths import counts_in_run, is_run_folder
 from metaclip_spark.runs.run import Run, read_entry_counts
-from metaclip_spark.runs.step import COUNT
+from metaclip_spark.runs.step import COUNT, EXCLUDE
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold, expected_sizes, spread_thresholds
 
 POINTS = 30
@@ -57,13 +58,14 @@ def plan_thresholds(run: Run, config: PlanConfig) -> ThresholdPlan:
         )
         for threshold, size in sizes.items()
     ]
-    return ThresholdPlan(pairs=pairs, chosen=chosen, rows=rows)
+    excluded = run.manifest(EXCLUDE) if EXCLUDE.name in run.state.begins else None
+    return ThresholdPlan(pairs=pairs, chosen=chosen, rows=rows, first=first_run_in_words(excluded))
 
 
 def plan_lines(plan: ThresholdPlan) -> list[str]:
     """Puts a plan into plain text: a table in which the chosen threshold is marked."""
     lines = [
-        f"{plan.pairs:,} matched pairs",
+        f"{plan.pairs:,} eligible pairs of {plan.first}" if plan.first else f"{plan.pairs:,} matched pairs",
         "",
         f"{'t':>15}  {'expected size':>17}  {'± standard error':>17}  {'tail share':>10}  {'entries cut':>11}",
     ]

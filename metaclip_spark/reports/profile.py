@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
@@ -18,11 +19,13 @@ from metaclip_spark.reports.records import ANY_PREFERENCE, NOT_READ, Coverage, G
 from metaclip_spark.reports.samples import EntrySamples, sample_pairs_of, unmatched_texts
 from metaclip_spark.runs.records import Gate, MatchManifest, SampleManifest
 from metaclip_spark.runs.run import Run, entry_table, read_entry_counts, read_expected_kept
+from metaclip_spark.runs.step import COUNT
 from metaclip_spark.steps.count import count_entries
 from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.thresholds import check_threshold
+from udfs.arrow import numpy_numbers
 from udfs.preferences import PREFERENCES
-from udfs.schemas import CURATED, ENTRY_FIGURES, MATCHED, PAIRS
+from udfs.schemas import CURATED, ENTRY_FIGURES, ESTIMATED_COUNTS, ESTIMATED_FIGURES, MATCHED, PAIRS
 
 LISTED = 20
 """Entries, languages and domains that the report lists."""
@@ -34,6 +37,17 @@ MOST_ENTRIES_PER_PAIR = 20
 """Pairs with more matched entries are in one class with those that have so many."""
 
 KEEP_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What goes with entry counts that were estimated from the survivors of another run's draw."""
+
+    errors: NDArray[np.float64]
+    """The standard error of each count, in pairs."""
+
+    first_counts: NDArray[np.int64]
+    """The counts that the other run balanced with."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,9 @@ class EntryFigures:
     kept: NDArray[np.int64]
     """Curated pairs that contain the entry."""
 
+    estimates: Estimates | None = None
+    """What goes with the counts, where they are estimates."""
+
 
 def entry_figures(run: Run, sampled: SampleManifest) -> EntryFigures:
     """Computes each entry's pairs before and after the draw; triggers Spark jobs."""
@@ -60,7 +77,24 @@ def entry_figures(run: Run, sampled: SampleManifest) -> EntryFigures:
     _, probabilities = read_balance(run, sampled, counts)
     expected = read_expected_kept(run, len(texts))
     kept = count_entries(run.read("curated", CURATED), len(texts))
-    return EntryFigures(texts, counts, probabilities, expected, kept)
+    return EntryFigures(texts, counts, probabilities, expected, kept, read_estimates(run))
+
+
+def is_estimated(run: Run) -> bool:
+    """Tells whether a run's counts are estimates, since its pairs are the survivors of another run's draw."""
+    counted = run.manifest_if_done(COUNT)
+    return counted is not None and isinstance(counted.numbers.estimated_pairs, int)
+
+
+def read_estimates(run: Run) -> Estimates | None:
+    """Reads what goes with counts that are estimates; None where they are none."""
+    if not is_estimated(run):
+        return None
+    rows = run.read_rows("entry_counts", ESTIMATED_COUNTS).sort_by("entry_id")
+    return Estimates(
+        errors=numpy_numbers(rows["entry_count_error"].combine_chunks()),
+        first_counts=numpy_numbers(rows["first_entry_count"].combine_chunks()),
+    )
 
 
 def read_balance(
@@ -73,9 +107,12 @@ def read_balance(
 
 
 def write_entry_figures(run: Run, figures: EntryFigures, folder: str) -> None:
-    """Stores the figures as a table in the report's folder, columns of `ENTRY_FIGURES`."""
-    columns = (figures.texts, figures.counts, figures.probabilities, figures.expected, figures.kept)
-    run.storage.put_table(f"{folder}/entries/part-00000.zstd.parquet", entry_table(ENTRY_FIGURES, *columns))
+    """Stores the figures as a table in the report's folder, columns of `ENTRY_FIGURES` or `ESTIMATED_FIGURES`."""
+    estimates = figures.estimates
+    more = (estimates.errors, estimates.first_counts) if estimates else ()
+    schema = ESTIMATED_FIGURES if estimates else ENTRY_FIGURES
+    columns = (figures.texts, figures.counts, figures.probabilities, figures.expected, figures.kept, *more)
+    run.storage.put_table(f"{folder}/entries/part-00000.zstd.parquet", entry_table(schema, *columns))
 
 
 def profile_run(
@@ -243,6 +280,7 @@ def _largest(numbers: NDArray[np.int64]) -> list[int]:
 
 
 def _listed(figures: EntryFigures, entry: int, samples: EntrySamples) -> ListedEntry:
+    estimates = figures.estimates
     return ListedEntry(
         entry_id=entry,
         entry_text=figures.texts[entry],
@@ -250,6 +288,8 @@ def _listed(figures: EntryFigures, entry: int, samples: EntrySamples) -> ListedE
         entry_probability=float(figures.probabilities[entry]),
         expected_kept=float(figures.expected[entry]),
         kept=int(figures.kept[entry]),
+        entry_count_error=float(estimates.errors[entry]) if estimates else UNSET,
+        first_entry_count=int(estimates.first_counts[entry]) if estimates else UNSET,
         pairs=samples.kept,
         dropped=samples.dropped,
     )

@@ -1,6 +1,7 @@
 """The content of report.json, and of plans."""
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from metaclip_spark.runs.records import REPORT_LAYOUT, Number, Record
 from metaclip_spark.stores.storage import JsonObject
@@ -77,7 +78,11 @@ class SamplePair(Record):
 
 
 class ListedEntry(Record):
-    """An entry that lost or kept many pairs, with the first of its curated pairs and of those that it lost."""
+    """An entry that lost or kept many pairs, with the first of its curated pairs and of those that it lost.
+
+    Where its count is estimated from the survivors of another run's draw, the standard error of the estimate and the
+    count that the other run balanced with are told, too.
+    """
 
     entry_id: int
     entry_text: str
@@ -87,6 +92,8 @@ class ListedEntry(Record):
     kept: int
     pairs: list[SamplePair]
     dropped: list[SamplePair] = msgspec.field(default_factory=list)
+    entry_count_error: Number | UnsetType = UNSET
+    first_entry_count: int | UnsetType = UNSET
 
 
 class SampleText(Record):
@@ -290,8 +297,10 @@ class ThresholdPlan(Record):
         pairs: Matched pairs that pass the language filter.
         chosen: The threshold that was asked for by size or tail share.
         rows: One per threshold.
+        first: Which run's pairs these are, where they are what is left of another run's; else empty.
     """
 
     pairs: int
     chosen: int | None
     rows: list[PlanRow]
+    first: str = ""

@@ -4,7 +4,15 @@ from msgspec import UnsetType
 
 from metaclip_spark.config.curation import PRESETS
 from metaclip_spark.errors import counted
-from metaclip_spark.runs.records import ExtractManifest, ExtractNumbers, NamedArchives, SampleManifest, SampleNumbers
+from metaclip_spark.runs.records import (
+    ExcludeManifest,
+    ExtractManifest,
+    ExtractNumbers,
+    FirstDraw,
+    NamedArchives,
+    SampleManifest,
+    SampleNumbers,
+)
 from metaclip_spark.runs.waves import UNKNOWN_RECORDS
 
 
@@ -21,12 +29,28 @@ def warnings_of(extract: ExtractNumbers, sample: SampleNumbers) -> list[str]:
     if passed and not sample.head_entries_cut:
         warnings.append("No entry has more than t pairs, so nothing is thinned.")
     warnings += _archive_warnings(extract)
+    if isinstance(sample.capped, int) and sample.capped:
+        enough = sample.threshold_without_caps
+        advice = f": sample the first run again with t >= {enough:,}, and download what is new"
+        warnings.append(
+            f"t = {sample.threshold_t} asks for pairs that were never downloaded ({sample.capped:,} capped)"
+            f"{advice if isinstance(enough, int) else ''}"
+        )
     if sample.suspect:
         warnings.append(
             f"the curated set has {counted(sample.pairs, 'pair')} where {sample.expected_size:,.1f} are expected, "
             f"further off than chance allows ({sample.size_bound:,.1f})"
         )
     return warnings
+
+
+def first_run_in_words(excluded: ExcludeManifest | None) -> str:
+    """Says which run's pairs a run began with, and how they were drawn there; empty where they are its own."""
+    first = None if excluded is None else excluded.config.first_draw
+    if excluded is None or not isinstance(first, FirstDraw):
+        return ""
+    name = excluded.settings.get("from_run", "another run")
+    return f"{name}, drawn there with t = {first.threshold_t}" if excluded.config.is_estimated else name
 
 
 def _archive_warnings(extract: ExtractNumbers) -> list[str]:

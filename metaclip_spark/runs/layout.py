@@ -11,6 +11,7 @@
     entry_counts/<attempt>/                     in how many pairs each entry occurs
     curated-<attempt>/                          the curated pairs
     curated_images/<attempt>/                   the same by image, where --one-row-per-image asked for it
+    refill/<attempt>/                           what else to download, where --refill-plan asked for it
     expected_kept/<attempt>/                    how many pairs of each entry the draw was expected to keep
     balance_counts/<attempt>/                   the counts that --entry-counts gave, where it did
     report/<attempt>/                           the report
@@ -42,6 +43,7 @@ _UNUSABLE = (ConnectionError, FileNotFoundError, PermissionError)
 EXTRACTED = "extracted"
 CURATED = "curated"
 CURATED_IMAGES = "curated_images"
+REFILL = "refill"
 REPORT = "report"
 REPORT_JSON = "report.json"
 TABLES = (
@@ -56,6 +58,7 @@ TABLES = (
     "balance_counts",
     CURATED,
     CURATED_IMAGES,
+    REFILL,
     "expected_kept",
 )
 LOCK = "lock.json"

@@ -117,16 +117,25 @@ def choose_threshold(
     return threshold_for_tail_share(counts, tail_share)
 
 
-def check_target_pairs(target_pairs: int, pairs: int) -> None:
+def check_target_pairs(target_pairs: int, pairs: int, *, is_estimated: bool = False) -> None:
     """Refuses a target that no threshold reaches: one above the number of matched pairs after the language filter.
+
+    Args:
+        target_pairs: How many pairs are wanted.
+        pairs: How many there are.
+        is_estimated: Whether they are the survivors of another run's draw.
 
     Raises:
         ConfigError: If there are fewer matched pairs than wanted.
     """
     if target_pairs > pairs:
+        what, several, otherwise = "matched pair", "matched pairs", "extract more archives"
+        if is_estimated:
+            what, several = "survivor of the first draw", "survivors of the first draw"
+            otherwise = "rebalance with --refill-plan, which finds what is missing"
         raise ConfigError(
-            f"--target-pairs {target_pairs:,} is more than the {counted(pairs, 'matched pair')}: "
-            f"give at most {pairs:,}, or extract more archives"
+            f"--target-pairs {target_pairs:,} is more than the {counted(pairs, what, several)}: "
+            f"give at most {pairs:,}, or {otherwise}"
         )
 
 

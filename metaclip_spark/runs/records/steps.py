@@ -120,8 +120,26 @@ class CountNumbers(StepNumbers):
         return f"{counted(self.pairs, 'pair')} with {matches} of {self.entries_matched:,} of {entries}{removed}"
 
 
+class RefillNumbers(Record):
+    """What else of the first run is to be downloaded.
+
+    Attributes:
+        target: The number of pairs that are to survive, what was downloaded before among them.
+        threshold_t: The threshold of the first draw that gives them; its own where nothing is missing.
+        pairs: The pairs that this threshold draws, and the first draw did not.
+    """
+
+    target: int
+    threshold_t: int | str
+    pairs: int
+
+
 class SampleNumbers(StepNumbers):
-    """Eligible pairs, those that were drawn, and the figures of the balance."""
+    """Eligible pairs, those that were drawn, and the figures of the balance.
+
+    Of the survivors of a first draw, `capped` are those that were attempted with a smaller chance than this draw gives
+    them; `threshold_without_caps` is the threshold of the first draw that leaves none.
+    """
 
     pairs_in: int
     gated_out: int
@@ -135,7 +153,9 @@ class SampleNumbers(StepNumbers):
     head_entries_cut: int
     suspect: bool
     capped: int | UnsetType = UNSET
+    threshold_without_caps: int | UnsetType = UNSET
     images: int | UnsetType = UNSET
+    refill: RefillNumbers | UnsetType = UNSET
 
     def in_words(self) -> str:
         """For the log."""
@@ -261,7 +281,8 @@ class Draw(Record):
 class SampleSettings(Record):
     """What sampling depends on; `matched` is the digest of the manifest of the pairs that are drawn from.
 
-    `one_row_per_image` is true where curated_images/ was asked for, else not in the file.
+    `one_row_per_image` is true where curated_images/ was asked for, and `refill_plan` where refill/ was; else they are
+    not in the file.
     """
 
     sample: Draw
@@ -269,3 +290,4 @@ class SampleSettings(Record):
     entry_counts_digest: str
     matched: str
     one_row_per_image: bool | UnsetType = UNSET
+    refill_plan: bool | UnsetType = UNSET

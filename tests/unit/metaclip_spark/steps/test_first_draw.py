@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from metaclip_spark.balance import entry_probabilities
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.steps.count import count_entries, estimate_counts
-from metaclip_spark.steps.refill import refill_pairs, refill_threshold
+from metaclip_spark.steps.refill import asked_pairs, most_survivors, refill_pairs, refill_threshold
 from metaclip_spark.steps.sample import draw_pairs, expect, sample_pairs
 from metaclip_spark.steps.schemas import spark_schema
 from metaclip_spark.steps.thresholds import choose_threshold, expected_sizes
@@ -133,13 +133,20 @@ def test_a_first_chance_out_of_range_is_one_line(eligible, bad, why):
 
 def test_a_refill_makes_the_curated_set_of_the_larger_threshold(matched):
     survived, target = len(SURVIVORS), 600
-    threshold = refill_threshold(
-        matched, np.array(FIRST_COUNTS), target_pairs=target, pairs=PAIRS, attempted=len(ATTEMPTED), survived=survived
-    )
+    drawn = oracle.expected_size(ROWS, FIRST_COUNTS, FIRST_T)
+    so_far = {"drawn": drawn, "pairs": PAIRS, "attempted": len(ATTEMPTED), "survived": survived}
+    threshold = refill_threshold(matched, np.array(FIRST_COUNTS), target_pairs=target, **so_far)
     share = survived / len(ATTEMPTED)
-    assert oracle.expected_size(ROWS, FIRST_COUNTS, threshold) * share >= target
-    assert oracle.expected_size(ROWS, FIRST_COUNTS, threshold - 1) * share < target
+
+    def survivors(t):
+        return survived + (oracle.expected_size(ROWS, FIRST_COUNTS, t) - drawn) * share
+
+    assert survivors(threshold) >= target > survivors(threshold - 1)
     assert threshold > FIRST_T
+    assert refill_threshold(matched, np.array(FIRST_COUNTS), target_pairs=survived + 1, **so_far) == FIRST_T + 1
+    most = most_survivors(**so_far)
+    assert most == int(survived + (PAIRS - drawn) * share)
+    assert refill_threshold(matched, np.array(FIRST_COUNTS), target_pairs=most, **so_far) <= max(FIRST_COUNTS)
     before, after = (entry_probabilities(np.array(FIRST_COUNTS), t) for t in (FIRST_T, threshold))
     missing = curated_rows(refill_pairs(matched, before, after, seed=SEED))
     whole = {row["pair_id"]: row["keep_probability"] for row in oracle.keep(ROWS, FIRST_COUNTS, threshold, SEED)}
@@ -149,7 +156,16 @@ def test_a_refill_makes_the_curated_set_of_the_larger_threshold(matched):
 
 @pytest.mark.parametrize(("attempted", "survived", "most"), [(400, 300, "1,125"), (400, 0, "0"), (0, 0, "0")])
 def test_a_refill_that_the_first_run_cannot_give_is_refused(matched, attempted, survived, most):
+    so_far = {"drawn": float(attempted), "pairs": PAIRS, "attempted": attempted, "survived": survived}
     with pytest.raises(ConfigError, match=f"1,200 pairs are more than the 1,500 matched pairs .*give at most {most}"):
-        refill_threshold(
-            matched, np.array(FIRST_COUNTS), target_pairs=1_200, pairs=PAIRS, attempted=attempted, survived=survived
-        )
+        refill_threshold(matched, np.array(FIRST_COUNTS), target_pairs=1_200, **so_far)
+
+
+def test_what_a_threshold_asks_for_is_estimated_from_the_survivors(eligible):
+    counts, _ = oracle.estimated_count(SURVIVORS, ENTRIES)
+    for threshold in (SECOND_T, 10 * FIRST_T):
+        probability = entry_probabilities(np.array(counts), threshold)
+        asked = [oracle.keep_probability(row["entry_ids"], counts, threshold) for row in SURVIVORS]
+        whole = sum(chance / row["first_keep_probability"] for chance, row in zip(asked, SURVIVORS, strict=True))
+        assert asked_pairs(eligible, probability) == pytest.approx(whole, abs=0.51)
+    assert asked_pairs(eligible.limit(0), probability) == 0
