@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         SuspectSampleError,
         TooManyRejectsError,
     )
-    from metaclip_spark.library.curation import build_metadata, curate, lint_metadata
+    from metaclip_spark.library.curation import build_metadata, curate, lint_metadata, rebalance
     from metaclip_spark.library.entry_counts import EntryCounts
     from metaclip_spark.library.explanation import Explanation
     from metaclip_spark.library.matcher import Matcher
@@ -106,6 +106,7 @@ __all__ = [
     "pairs_from_html",
     "pairs_from_record",
     "read_archive",
+    "rebalance",
     "sample_pairs",
     "tail_share",
     "threshold_for_tail_share",
@@ -143,6 +144,7 @@ _MODULES = {
         "build_metadata",
         "curate",
         "lint_metadata",
+        "rebalance",
     ),
     "metaclip_spark.library.entry_counts": ("EntryCounts",),
     "metaclip_spark.library.explanation": ("Explanation",),

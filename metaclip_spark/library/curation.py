@@ -1,8 +1,8 @@
-"""Whole runs: a curated set from archives, and a metadata list from WordNet and Wikipedia."""
+"""Whole runs: a curated set from archives or from another run, and a metadata list from WordNet and Wikipedia."""
 
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 from pyspark.sql import SparkSession
 
@@ -14,7 +14,7 @@ from metaclip_spark.config.curation import (
     OutputConfig,
     SampleConfig,
 )
-from metaclip_spark.config.exclusion import ExcludeConfig
+from metaclip_spark.config.exclusion import ExcludeConfig, RebalanceConfig, RedrawConfig
 from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.config.requirements import RequireConfig
@@ -23,7 +23,7 @@ from metaclip_spark.errors import MetadataError, counted
 from metaclip_spark.library.arguments import arguments_named, configurations
 from metaclip_spark.library.run import Run, open_run
 from metaclip_spark.library.session import activate, session_for
-from metaclip_spark.library.whole_run import curate_run
+from metaclip_spark.library.whole_run import curate_run, rebalance_run
 from metaclip_spark.metadata_builder import build, entry_list, lint
 from metaclip_spark.reports.checks import check_requirements
 from metaclip_spark.reports.report import check_plausible
@@ -40,6 +40,7 @@ _CURATION = (
     ExportConfig,
     RequireConfig,
 )
+_REBALANCING = (OutputConfig, RebalanceConfig, ExcludeConfig, RedrawConfig, ExportConfig, RequireConfig)
 _METADATA = (MetadataSources, MetadataThresholds, MetadataOutput)
 
 
@@ -134,6 +135,84 @@ def _curate(given: dict[str, Any], metadata: Metadata | None, spark: SparkSessio
     )
     check_plausible(report)
     check_requirements(report)
+
+
+def rebalance(
+    from_run: str | PathLike[str],
+    *,
+    output: str | PathLike[str],
+    threshold_t: float | str | None = None,
+    tail_share: float | None = None,
+    target_pairs: int | str | None = None,
+    downloaded: Paths = (),
+    attempted: Literal["curated", "matched"] = "curated",
+    refill_plan: bool = False,
+    require: str | Sequence[str] = (),
+    resume: bool = False,
+    spark: SparkSession | None = None,
+    **options: Any,
+) -> Run:
+    r"""Balances anew what a download or rules have left of a finished run, which is only read.
+
+    Does what `metaclip-spark rebalance` does. Where only curated pairs were attempted, entry counts are estimated with
+    the chance that each pair had of being attempted, and the draw is nested in the one before. Choose t by exactly one
+    of `threshold_t`, `tail_share` and `target_pairs`.
+
+    Args:
+        from_run: Folder of the finished run.
+        output: Folder of the new run, on this machine or in a store.
+        threshold_t: Entry count above which an entry's pairs are thinned out: an integer of at least 1, or inf.
+        tail_share: Choose t so that the entries below it have this share of all matches.
+        target_pairs: Choose the smallest t whose expected size reaches this many pairs, such as "10M".
+        downloaded: What became of the images: the Parquet of img2dataset, or any with pair_id or image_url, and status.
+        attempted: What was to be downloaded of the finished run: its curated pairs, or all of its matched ones.
+        refill_plan: Write `Run.refill`, too: what else to download so that enough pairs survive.
+        require: Checks of the report's numbers, such as ["curated>=1"]; see `Report.check`.
+        resume: Go on with the run in the output folder, and keep finished work; an empty folder is fine, too.
+        spark: The session; None takes the active one, or starts a local one.
+        **options: Any other option of the command, with underscores: block_urls, scores, keep_where,
+            respect_preferences, seed, overwrite, export_curated ...
+
+    Returns:
+        The new run, finished.
+
+    Raises:
+        ConfigError: If an argument is unknown or out of range, or contradicts another or the finished run, such as
+            another seed.
+        InputError: If `from_run` is no finished run, or what else is named does not exist or is of another run.
+        OutputExistsError: If the output holds a run and neither `resume` nor `overwrite` is set.
+        SuspectSampleError: If the curated set's size is further off the expected one than chance allows.
+        RequirementError: If a check of `require` fails; the run is finished, and stays.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from metaclip_spark import open_run, rebalance
+        >>> lost = [row.pair_id for row in open_run("demo-output").curated.orderBy("pair_id").take(100)]
+        >>> _ = Path("lost.txt").write_text("\n".join(lost))
+        >>> run = rebalance("demo-output", output="rebalanced", threshold_t=20, block_pairs="lost.txt", resume=True)
+        >>> run.curated.count() <= 3268 - 100
+        True
+    """
+    given = {
+        "from_run": from_run,
+        "output": output,
+        "threshold_t": threshold_t,
+        "tail_share": tail_share,
+        "target_pairs": target_pairs,
+        "downloaded": downloaded,
+        "attempted": attempted,
+        "refill_plan": refill_plan,
+        "require": require,
+        "resume": resume,
+        **options,
+    }
+    with arguments_named(*_REBALANCING):
+        place, which, exclude, redraw, export, checks = configurations("rebalance", given, *_REBALANCING)
+        activate(spark)
+        _, report = rebalance_run(place, which, exclude, redraw, export, requirements=checks.requirements)
+        check_plausible(report)
+        check_requirements(report)
+    return open_run(output, spark)
 
 
 def build_metadata(output: str | PathLike[str], *, spark: SparkSession | None = None, **options: Any) -> Metadata:

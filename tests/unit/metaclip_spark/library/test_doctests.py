@@ -27,6 +27,7 @@ NEED_SPARK = {
     "filter_languages",
     "match_pairs",
     "open_run",
+    "rebalance",
     "sample_pairs",
 }
 WITHOUT_SPARK = sorted(set(metaclip_spark.__all__) - NEED_SPARK)

@@ -58,6 +58,7 @@ NAMES = [
     "pairs_from_html",
     "pairs_from_record",
     "read_archive",
+    "rebalance",
     "sample_pairs",
     "tail_share",
     "threshold_for_tail_share",

@@ -34,6 +34,10 @@ def curate(**given):
     return metaclip_spark.curate(**defaults | given)
 
 
+def rebalance(**given):
+    return metaclip_spark.rebalance(**{"from_run": "no-run", "output": "no-output", "threshold_t": 1} | given)
+
+
 CALLS = {
     "Metadata.load": ("the path", Metadata.load),
     "Metadata.from_entries": ("entr", Metadata.from_entries),
@@ -72,6 +76,10 @@ CALLS = {
     "curate, seed": ("seed", lambda value: curate(seed=value)),
     "curate, require": ("require", lambda value: curate(require=value)),
     "curate, resume": ("resume", lambda value: curate(resume=value)),
+    "rebalance": ("from_run", lambda value: rebalance(from_run=value)),
+    "rebalance, downloaded": ("downloaded", lambda value: rebalance(downloaded=value)),
+    "rebalance, seed": ("seed", lambda value: rebalance(seed=value)),
+    "rebalance, refill_plan": ("refill_plan", lambda value: rebalance(refill_plan=value)),
     "extract_archives": ("archives", metaclip_spark.extract_archives),
     "deduplicate_pairs": ("pairs", metaclip_spark.deduplicate_pairs),
     "match_pairs": ("pool", lambda value: metaclip_spark.match_pairs(value, METADATA)),
@@ -105,6 +113,10 @@ FINE = {
     "curate, threshold_t": {"None", "int"},
     "curate, target_pairs": {"None", "int"},
     "curate, seed": {"None", "int"},
+    "rebalance": A_PATH,
+    "rebalance, downloaded": {"None"},
+    "rebalance, seed": {"None", "int"},
+    "rebalance, refill_plan": {"None"},
     "curate, require": {"None"},
     "curate, resume": {"None"},
     "keeps_in_epoch, epoch": {"int"},
