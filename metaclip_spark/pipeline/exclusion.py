@@ -21,12 +21,18 @@ from metaclip_spark.runs.run import Run, check_number
 from metaclip_spark.runs.step import EXCLUDE, MATCH, Attempt
 from metaclip_spark.runs.waves import read_pairs
 from metaclip_spark.steps.exclusion.downloaded import duplicate_images, pair_downloads, tally_downloads
-from metaclip_spark.steps.exclusion.exclude import REASON, Evidence, before_duplicates, exclude_pairs
+from metaclip_spark.steps.exclusion.exclude import (
+    REASON,
+    Evidence,
+    before_duplicates,
+    eligible_pairs,
+    excluded_pairs,
+)
 from metaclip_spark.steps.exclusion.lists import SharedLists, pairs_of_pages, share_lists
 from metaclip_spark.steps.exclusion.scores import columns_of_rules, tally_scores
 from metaclip_spark.steps.exclusion.user_tables import read_user_table, rows_digest
 from metaclip_spark.stores.storage import JsonObject
-from udfs.schemas import ELIGIBLE, EXCLUDED, MATCHED
+from udfs.schemas import MATCHED
 from udfs.sources import environment_options
 
 log = logging.getLogger(__name__)
@@ -73,7 +79,7 @@ def without_listed(run: Run, first: FirstRun, rules: Rules, matched: DataFrame) 
     before = _Judging(run, first, rules.before_download)
     if not before.rules.settings.has_rules:
         return matched
-    judged = exclude_pairs(matched, before.rules.config, before.evidence(None))
+    judged = before_duplicates(matched, before.rules.config, before.evidence(None))
     return judged.where(F.col(REASON).isNull()).select(*MATCHED.names)
 
 
@@ -223,11 +229,11 @@ class _Judging:
         pairs = self.pairs(bucket)
         is_thinned = self.first is not None and self.first.draw.attempted == "curated"
         before = pairs.count() if is_thinned else self.run.manifest(MATCH, bucket).numbers.pairs
-        judged = exclude_pairs(pairs, self.rules.config, self.evidence(bucket), self._duplicates)
-        eligible = judged.where(F.col(REASON).isNull()).select(*ELIGIBLE.names)
-        kept = attempt.write(eligible.sortWithinPartitions("pair_id"), "eligible")
-        excluded = judged.where(F.col(REASON).isNotNull()).select(*EXCLUDED.names)
+        excluded = excluded_pairs(pairs, self.rules.config, self.evidence(bucket), self._duplicates)
         left = attempt.write(excluded.sortWithinPartitions("pair_id"), "excluded")
+        # Few pairs are excluded as a rule: to leave them out costs less than to judge whole rows.
+        eligible = eligible_pairs(pairs, attempt.read("excluded"))
+        kept = attempt.write(eligible.sortWithinPartitions("pair_id"), "eligible")
         check_number(kept + left, before, "pairs before the rules")
         if self.first is not None:
             self.first.check_unchanged()

@@ -110,12 +110,17 @@ class Attempt:
         )
         return self.tables[table].rows
 
+    def read(self, table: str) -> DataFrame | None:
+        """Reads a table that was written; None where it is empty."""
+        paths = readable_paths(self.run.storage, self.tables[table])
+        return self.run.spark.read.parquet(*paths) if paths else None
+
     def reasons(self, table: str) -> dict[str, int]:
         """Counts the rows of a table that was written, by their `reason`, in the order of the names."""
-        paths = readable_paths(self.run.storage, self.tables[table])
-        if not paths:
+        written = self.read(table)
+        if written is None:
             return {}
-        rows = self.run.spark.read.parquet(*paths).groupBy("reason").count().collect()
+        rows = written.groupBy("reason").count().collect()
         return dict(sorted((row.reason, row["count"]) for row in rows))
 
     def write_rows(self, rows: pa.Table, table: str) -> None:

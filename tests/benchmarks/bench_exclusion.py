@@ -2,7 +2,8 @@
 
 In one warm session in turns, as the steps do it: match reads a pool and writes its matched pairs, the list rules read
 these and write those that are not listed, sorted, and what is listed by itself. Prints one JSON object with the medians
-of processor seconds (driver, JVM and workers); `copy` is what reading and writing the matched pairs takes.
+of processor seconds (driver, JVM and workers); `copy` is what reading and writing the matched pairs takes, `reading`
+what it takes once to read the lists and to send them to the workers.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -19,17 +21,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
+from metaclip_spark.config.exclusion import ExcludeConfig
 from metaclip_spark.entries import load_metadata
-from metaclip_spark.steps.exclusion.lists import list_reason, share_lists
+from metaclip_spark.inputs.block_lists import read_block_list, tables_of
+from metaclip_spark.steps.exclusion.exclude import Evidence, eligible_pairs, excluded_pairs
+from metaclip_spark.steps.exclusion.lists import share_lists
 from metaclip_spark.steps.match import match_pairs
 from metaclip_spark.stores.session import get_session
 from tests.benchmarks.bench_choices import processor_seconds
 from tests.benchmarks.bench_jobs import DATA
 from tests.benchmarks.bench_match import make_entries, make_texts
-from udfs.exclusion.digest_table import DIGEST_BYTES, DigestTable, make_table, short_digest
-from udfs.schemas import EXCLUDED, MATCHED, PAIRS
+from udfs.exclusion.digest_table import DigestTable
+from udfs.schemas import PAIRS
 
 DIFFERENT_TEXTS = 500_000
 ROWS_PER_FILE = 500_000
@@ -62,18 +66,26 @@ def make_pool(folder: Path, pairs: int, entries: int) -> None:
         pq.write_table(table, folder / "pool" / f"{start:010d}.parquet", compression="zstd")
 
 
-def make_tables(domains: int, urls: int) -> dict[str, DigestTable]:
-    """Makes lists of random digests, some of which are those of hosts and URLs of the pairs."""
-    generator = np.random.default_rng(1)
-    hosts = [short_digest(f"example-{number}.org") for number in range(HOSTS - LISTED_HOSTS, HOSTS)]
+def make_lists(folder: Path, domains: int, urls: int) -> None:
+    """Writes lists of random domains and URLs, some of which are those of the pairs."""
+    hosts = [f"example-{number}.org" for number in range(HOSTS - LISTED_HOSTS, HOSTS)]
     named = [
-        short_digest(f"images.example-{number}.org/wp-content/uploads/2024/05/image-{number}.jpg")
+        f"https://images.example-{number}.org/wp-content/uploads/2024/05/image-{number}.jpg"
         for number in range(LISTED_URLS)
     ]
-    return {
-        "url": make_table(b"".join(named) + generator.bytes(DIGEST_BYTES * urls)),
-        "image_domain": make_table(b"".join(hosts) + generator.bytes(DIGEST_BYTES * domains)),
-    }
+    random = Random(1)
+    with (folder / "domains.txt").open("w") as file:
+        file.writelines(f"{line}\n" for line in hosts)
+        file.writelines(f"www.{random.getrandbits(48):x}.com\n" for _ in range(domains))
+    with (folder / "urls.txt").open("w") as file:
+        file.writelines(f"{line}\n" for line in named)
+        file.writelines(f"https://{random.getrandbits(48):x}.com/{random.getrandbits(64):x}.jpg\n" for _ in range(urls))
+
+
+def read_lists(folder: Path) -> dict[str, DigestTable]:
+    """Reads the lists."""
+    named = {"url": "urls.txt", "image_domain": "domains.txt"}
+    return tables_of([read_block_list("--block", kind, [str(folder / name)]) for kind, name in named.items()])
 
 
 def main() -> int:
@@ -89,20 +101,21 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(dir=DATA, prefix="exclusion-"))
     try:
         make_pool(folder / "input", options.pairs, options.entries)
-        print(
-            json.dumps(
-                {**measure(folder, make_tables(options.domains, options.urls), options.repeats), **vars(options)}
-            )
-        )
+        make_lists(folder / "input", options.domains, options.urls)
+        print(json.dumps({**measure(folder, options.repeats), **vars(options)}))
     finally:
         shutil.rmtree(folder)
     return 0
 
 
-def measure(folder: Path, tables: dict[str, DigestTable], repeats: int) -> dict[str, Any]:
+def measure(folder: Path, repeats: int) -> dict[str, Any]:
     """Runs match and the list rules in turns; the first round warms the session up and does not count."""
     spark = get_session("bench_exclusion")
-    metadata, lists = load_metadata(str(folder / "input" / "metadata.txt")), share_lists(spark, tables)
+    metadata = load_metadata(str(folder / "input" / "metadata.txt"))
+    begin = processor_seconds()
+    lists = share_lists(spark, read_lists(folder / "input"))
+    reading = processor_seconds() - begin
+    evidence = Evidence(lists=lists)
 
     def write(table: DataFrame, name: str) -> None:
         table.sortWithinPartitions("pair_id").write.mode("overwrite").parquet(str(folder / name))
@@ -114,9 +127,9 @@ def measure(folder: Path, tables: dict[str, DigestTable], repeats: int) -> dict[
         write(spark.read.parquet(str(folder / "matched")), "copy")
 
     def exclude() -> None:
-        judged = list_reason(spark.read.parquet(str(folder / "matched")), lists)
-        write(judged.where(F.col("reason").isNull()).select(MATCHED.names), "eligible")
-        write(judged.where(F.col("reason").isNotNull()).select(EXCLUDED.names), "excluded")
+        matched = spark.read.parquet(str(folder / "matched"))
+        write(excluded_pairs(matched, ExcludeConfig(), evidence), "excluded")
+        write(eligible_pairs(matched, spark.read.parquet(str(folder / "excluded"))), "eligible")
 
     sides = {"match": match, "copy": copy, "lists": exclude}
     rounds: dict[str, list[float]] = {name: [] for name in sides}
@@ -127,7 +140,8 @@ def measure(folder: Path, tables: dict[str, DigestTable], repeats: int) -> dict[
             rounds[name].append(processor_seconds() - begin)
     medians = {name: statistics.median(every[1:]) for name, every in rounds.items()}
     counts = {name: spark.read.parquet(str(folder / name)).count() for name in ("matched", "eligible", "excluded")}
-    return {"processor": medians, "ratio": medians["lists"] / medians["match"], "rounds": rounds, "pairs_of": counts}
+    ratio = medians["lists"] / medians["match"]
+    return {"processor": medians, "ratio": ratio, "reading": reading, "rounds": rounds, "pairs_of": counts}
 
 
 if __name__ == "__main__":

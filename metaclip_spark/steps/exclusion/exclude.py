@@ -17,10 +17,13 @@ from metaclip_spark.steps.exclusion.lists import SharedLists, list_reason
 from metaclip_spark.steps.exclusion.preferences import preference_reason
 from metaclip_spark.steps.exclusion.scores import SCORE_REASON, score_reasons
 from metaclip_spark.steps.schemas import matched_columns
-from udfs.schemas import ELIGIBLE
+from udfs.schemas import ELIGIBLE, EXCLUDED
 
 REASON = "reason"
 """The column with the reason, null for eligible pairs."""
+
+_LOOKED_AT = ("pair_id", "image_url", "page_url", "alt_text", "page_preferences")
+"""The columns of matched pairs that rules look at: the others are wide, and would be sorted and shuffled with them."""
 
 
 @dataclass(frozen=True)
@@ -48,24 +51,18 @@ def before_duplicates(matched: DataFrame, config: ExcludeConfig, evidence: Evide
     """Adds to each matched pair the first reason of the rules on one pair alone: lists, preferences, download.
 
     Args:
-        matched: Columns of `udfs.schemas.MATCHED`; of `ELIGIBLE` where a first draw has thinned them.
+        matched: The columns of `udfs.schemas.MATCHED` that rules look at, and any others.
         config: The rules.
         evidence: What they go by.
 
     Returns:
-        Columns of `udfs.schemas.ELIGIBLE`, `image_hash`, and `reason`, null for pairs that stay.
-
-    Raises:
-        SchemaMismatchError: If `matched` lacks a column.
+        The same rows, with `image_hash` and `reason`, null for pairs that stay.
     """
-    pairs = matched_columns(matched)
-    if "first_keep_probability" not in pairs.columns:
-        pairs = pairs.withColumn("first_keep_probability", F.lit(None).cast("double"))
     if evidence.downloaded is None:
         nothing = F.lit(None).cast("string")
-        pairs = pairs.withColumns({DOWNLOAD_REASON: nothing, IMAGE_HASH: nothing})
+        pairs = matched.withColumns({DOWNLOAD_REASON: nothing, IMAGE_HASH: nothing})
     else:
-        pairs = download_reasons(pairs, evidence.downloaded)
+        pairs = download_reasons(matched, evidence.downloaded)
     listed = (
         pairs.withColumn(REASON, F.lit(None).cast("string"))
         if evidence.lists is None
@@ -75,24 +72,24 @@ def before_duplicates(matched: DataFrame, config: ExcludeConfig, evidence: Evide
     return listed.withColumn(REASON, F.coalesce(REASON, preference, DOWNLOAD_REASON)).drop(DOWNLOAD_REASON)
 
 
-def exclude_pairs(
+def excluded_pairs(
     matched: DataFrame, config: ExcludeConfig, evidence: Evidence, duplicates: DataFrame | None = None
 ) -> DataFrame:
-    """Adds to each matched pair the first reason by which a rule excludes it.
+    """Finds the matched pairs that a rule excludes, and the first reason of each.
 
     Args:
-        matched: Columns of `udfs.schemas.MATCHED`; of `ELIGIBLE` where a first draw has thinned them.
+        matched: Columns of `udfs.schemas.MATCHED`.
         config: The rules.
         evidence: What they go by.
         duplicates: The pair_ids of duplicates among the pairs of all buckets that stay so far.
 
     Returns:
-        Columns of `udfs.schemas.ELIGIBLE`, and `reason`, null for eligible pairs.
+        Columns of `udfs.schemas.EXCLUDED`.
 
     Raises:
         SchemaMismatchError: If `matched` lacks a column.
     """
-    judged = before_duplicates(matched, config, evidence)
+    judged = before_duplicates(matched_columns(matched).select(*_LOOKED_AT), config, evidence)
     if duplicates is not None:
         marked = duplicates.select("pair_id", F.lit(DUPLICATE).alias("duplicate"))
         judged = judged.join(marked, "pair_id", "left").withColumn(REASON, F.coalesce(REASON, "duplicate"))
@@ -100,4 +97,24 @@ def exclude_pairs(
         keep_unscored = config.unscored == "keep"
         scored = score_reasons(judged, evidence.scores, evidence.score_key, evidence.keep, keep_unscored=keep_unscored)
         judged = scored.withColumn(REASON, F.coalesce(REASON, SCORE_REASON))
-    return judged.select(*ELIGIBLE.names, REASON)
+    return judged.where(F.col(REASON).isNotNull()).select(EXCLUDED.names)
+
+
+def eligible_pairs(matched: DataFrame, excluded: DataFrame | None) -> DataFrame:
+    """Gives the matched pairs that no rule excludes.
+
+    Args:
+        matched: Columns of `udfs.schemas.MATCHED`; of `ELIGIBLE` where a first draw has thinned them.
+        excluded: What `excluded_pairs` gives, kept in a table; None where it is empty.
+
+    Returns:
+        Columns of `udfs.schemas.ELIGIBLE`.
+
+    Raises:
+        SchemaMismatchError: If `matched` lacks a column.
+    """
+    pairs = matched_columns(matched)
+    if "first_keep_probability" not in pairs.columns:
+        pairs = pairs.withColumn("first_keep_probability", F.lit(None).cast("double"))
+    left = pairs if excluded is None else pairs.join(excluded.select("pair_id"), "pair_id", "left_anti")
+    return left.select(ELIGIBLE.names)
