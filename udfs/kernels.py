@@ -7,12 +7,20 @@ from collections.abc import Sequence
 
 from udfs.balancing.expected_sizes_kernel import expected_sizes_kernel
 from udfs.compilation import Kernel
-from udfs.exclusion.key_kernel import find_listed_kernel, plain_keys_kernel
+from udfs.exclusion.key_kernel import digest_keys_kernel, find_listed_kernel, look_up_kernel, plain_keys_kernel
 from udfs.kernel_cache import find_kept, shipped_folder
 from udfs.matching.token_kernel import fill_filter, insert_entries, insert_tokens, scan_texts
 from udfs.pairs.loop import KERNELS
 
-WORKER_KERNELS = (*KERNELS.kernels, scan_texts, expected_sizes_kernel, plain_keys_kernel, find_listed_kernel)
+WORKER_KERNELS = (
+    *KERNELS.kernels,
+    scan_texts,
+    expected_sizes_kernel,
+    plain_keys_kernel,
+    find_listed_kernel,
+    digest_keys_kernel,
+    look_up_kernel,
+)
 DRIVER_KERNELS = (insert_tokens, insert_entries, fill_filter)
 
 

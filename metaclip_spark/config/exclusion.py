@@ -29,7 +29,8 @@ class ExcludeConfig:
     """Which matched pairs are neither counted nor sampled; without any of these options, none.
 
     A list is files, folders, globs or URLs of text (one value a line, `#` begins a comment), JSONL or Parquet (column
-    value or value_sha256). A value may be given as sha256: and the 64 hex digits of its key.
+    value or value_sha256). A value may be given as sha256: and the 64 hex digits of its key; that of an image as the
+    hash of its file.
 
     Attributes:
         block_urls: Lists of images' URLs.

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from metaclip_spark.errors import InputError, brief, counted, said_of
 from metaclip_spark.inputs.files import resolve_files
@@ -11,6 +12,7 @@ from metaclip_spark.inputs.list_files import HASH_PREFIX, Listed, read_listed
 from udfs.arrow import replace_lone_surrogates
 from udfs.exclusion.digest_table import DIGEST_BYTES, DigestTable, content_digest, make_table, short_digest
 from udfs.exclusion.kinds import KINDS
+from udfs.exclusion.plain_values import PLAIN_KINDS, plain_values
 from udfs.exclusion.registrable_domain import is_public_suffix
 from udfs.exclusion.url_key import domain_key, url_key
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions
@@ -25,10 +27,9 @@ DOMAIN_KINDS = ("image_domain", "page_domain")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HEXADECIMAL = re.compile("[0-9a-f]+")
-_HASH_DIGITS = {"pair": (32,), "image": (32, 64, 128)}
-"""Digits of the names of pairs, and of the hashes of images: MD5, SHA-256 or SHA-512."""
-
-_SHA256_DIGITS = 64
+_PAIR_DIGITS, _SHA256_DIGITS = 32, 64
+_IMAGE_DIGITS = {"md5": 32, "sha256": _SHA256_DIGITS, "sha512": 128}
+"""Digits of images' hashes, by the names that img2dataset has for them."""
 
 _NO_VALUE = {
     "url": "is no URL with http or https and a host",
@@ -39,6 +40,8 @@ _NO_VALUE = {
     "text": "is empty",
 }
 """By kind, what is wrong with a value that has no key."""
+
+_OTHER_KIND = "give hashes of that kind, or have img2dataset write those of the list (--compute_hash)"
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,7 @@ class _Reading:
 
     kind: str
     allow_public_suffix: bool
+    image_hash: str | None
     digests: bytearray = field(default_factory=bytearray)
     unusable: int = 0
     examples: list[str] = field(default_factory=list)
@@ -80,6 +84,7 @@ def read_block_list(
     *,
     options: FetchOptions = DEFAULT_OPTIONS,
     allow_public_suffix: bool = False,
+    image_hash: str | None = None,
 ) -> BlockList:
     """Reads a block list. What is strange in it is told by a warning.
 
@@ -89,6 +94,7 @@ def read_block_list(
         named: Files, globs, folders or URLs.
         options: How remote stores are reached.
         allow_public_suffix: Whether a domain may be one like co.uk, below which anyone can register a name.
+        image_hash: The hash that images are known by, as img2dataset names it; None for any.
 
     Raises:
         InputError: If a file is missing or damaged; if a hash has the wrong length, a row other columns or a domain is
@@ -97,10 +103,11 @@ def read_block_list(
     with said_of(option):
         # Files of one name in several folders are several files: a list has no names in the results.
         paths = list(dict.fromkeys(path for item in named for _, path in resolve_files([item], options)))
-        reading = _Reading(kind, allow_public_suffix)
+        reading = _Reading(kind, allow_public_suffix, image_hash)
         for path in paths:
             shown = without_credentials(path)
-            for listed in read_listed(path, options, is_domains=kind in DOMAIN_KINDS):
+            take = partial(_take_plain, reading) if kind in PLAIN_KINDS else None
+            for listed in read_listed(path, options, is_domains=kind in DOMAIN_KINDS, take=take):
                 _add(reading, listed, shown)
         _check(reading, ", ".join(without_credentials(item) for item in named), option)
     return BlockList(kind, make_table(reading.digests), reading.unusable)
@@ -123,6 +130,15 @@ def digest_of(tables: Mapping[str, DigestTable]) -> str:
     return content_digest(tables)
 
 
+def _take_plain(reading: _Reading, values: list[bytes]) -> Sequence[int]:
+    """Adds what can be added without a look at each value; gives the places of the others."""
+    if reading.usable + len(values) > MOST_VALUES:
+        return range(len(values))
+    found = plain_values(reading.kind, values, allow_public_suffix=reading.allow_public_suffix)
+    reading.digests += found.digests
+    return found.others
+
+
 def _add(reading: _Reading, listed: Listed, shown: str) -> None:
     """Adds a value to what was read.
 
@@ -133,7 +149,7 @@ def _add(reading: _Reading, listed: Listed, shown: str) -> None:
     if reading.usable == MOST_VALUES:
         raise InputError(f"{where}: more than {MOST_VALUES:,} values: the greatest list has so many; shorten it")
     problem = listed.problem
-    if not problem and listed.value.startswith(HASH_PREFIX):
+    if not problem and reading.kind != "image" and listed.value.startswith(HASH_PREFIX):
         reading.digests += _digest_of_hash(listed.value.removeprefix(HASH_PREFIX), where)
         return
     if not problem and reading.kind != "text" and _CONTROL.search(listed.value):
@@ -143,7 +159,7 @@ def _add(reading: _Reading, listed: Listed, shown: str) -> None:
         if key is not None:
             reading.digests += short_digest(key)
             return
-        problem = _NO_VALUE[reading.kind]
+        problem = _NO_VALUE.get(reading.kind) or f"is no {_of_kind(reading.image_hash)}, as --downloaded tells"
     reading.unusable += 1
     if len(reading.examples) < SHOWN_VALUES:
         reading.examples.append(f"line {listed.line:,} of {shown} {problem}: {brief(listed.value)}")
@@ -155,8 +171,10 @@ def _key(reading: _Reading, value: str, where: str) -> str | None:
     Raises:
         InputError: If it is a hash of the wrong length, or a public suffix.
     """
-    if reading.kind in _HASH_DIGITS:
-        return _checked_hash(value, _HASH_DIGITS[reading.kind], where)
+    if reading.kind == "pair":
+        return _checked_hash(value, (_PAIR_DIGITS,), where)
+    if reading.kind == "image":
+        return _image_key(value, reading.image_hash, where)
     if reading.kind in DOMAIN_KINDS:
         domain = domain_key(value)
         if domain is not None and not reading.allow_public_suffix:
@@ -167,6 +185,23 @@ def _key(reading: _Reading, value: str, where: str) -> str | None:
     key = url_key(value)
     is_usable = key.host_length and (reading.kind != "prefix" or key.text.endswith("/"))
     return key.text if is_usable else None
+
+
+def _image_key(value: str, image_hash: str | None, where: str) -> str | None:
+    """Gives the hash of an image; None where it is of another kind than the one that images are known by.
+
+    A hash says nothing of the image, so there is no hash of it: `HASH_PREFIX` names its kind.
+
+    Raises:
+        InputError: If it is none, or of the wrong length.
+    """
+    lengths = (_SHA256_DIGITS,) if value.startswith(HASH_PREFIX) else tuple(_IMAGE_DIGITS.values())
+    digits = _checked_hash(value.removeprefix(HASH_PREFIX), lengths, where)
+    return digits if image_hash is None or len(digits) == _IMAGE_DIGITS[image_hash] else None
+
+
+def _of_kind(image_hash: str | None) -> str:
+    return "hash" if image_hash is None else f"{image_hash} of {_IMAGE_DIGITS[image_hash]} digits"
 
 
 def _check_suffix(domain: str, where: str) -> None:
@@ -201,7 +236,8 @@ def _check(reading: _Reading, shown: str, option: str) -> None:
         InputError: If more than half of its values cannot be used.
     """
     total = reading.usable + reading.unusable
-    examples = "; ".join(reading.examples)
+    advice = (_OTHER_KIND,) if reading.kind == "image" and reading.unusable else ()
+    examples = "; ".join((*reading.examples, *advice))
     if not total:
         log.warning(f"{option} {shown} is empty: it excludes nothing")
     elif not reading.usable:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -38,7 +38,13 @@ class Listed(NamedTuple):
     """Why the value cannot be used, in words behind the value; empty where it can be."""
 
 
-def read_listed(path: str, options: FetchOptions, *, is_domains: bool) -> Iterator[Listed]:
+def read_listed(
+    path: str,
+    options: FetchOptions,
+    *,
+    is_domains: bool,
+    take: Callable[[list[bytes]], Sequence[int]] | None = None,
+) -> Iterator[Listed]:
     """Reads the values of a file of a list.
 
     Args:
@@ -46,9 +52,11 @@ def read_listed(path: str, options: FetchOptions, *, is_domains: bool) -> Iterat
             `HASH_COLUMN`; any other file is text with a value in each line, comments behind "#".
         options: How it is reached.
         is_domains: Whether the values are domains, so that a line may be one of a hosts file, and end with a comment.
+        take: Is given lines of a text that follow one another, without spaces around them; takes of these what it can,
+            and returns the places of all others, rising.
 
     Yields:
-        The values, in the file's order.
+        The values that `take` has left, in the file's order.
 
     Raises:
         InputError: If it is missing or damaged, or a row or line has other columns.
@@ -60,7 +68,7 @@ def read_listed(path: str, options: FetchOptions, *, is_domains: bool) -> Iterat
             elif has_ending(path, _JSONL_ENDINGS):
                 yield from _values_of_jsonl(_lines(read_chunks(stream), path), path)
             else:
-                yield from _values_of_text(_lines(read_chunks(stream), path), is_domains=is_domains)
+                yield from _values_of_text(_lines(read_chunks(stream), path, take), is_domains=is_domains)
     except FileNotFoundError:
         raise InputError(f"{without_credentials(path)}: no such file") from None
     except InputError:
@@ -69,26 +77,35 @@ def read_listed(path: str, options: FetchOptions, *, is_domains: bool) -> Iterat
         raise InputError(f"{without_credentials(path)} cannot be read ({error}): check the file") from None
 
 
-def _lines(chunks: Iterator[bytes], path: str) -> Iterator[Listed]:
-    """Gives the lines that are not empty, stripped.
+def _lines(
+    chunks: Iterator[bytes], path: str, take: Callable[[list[bytes]], Sequence[int]] | None = None
+) -> Iterator[Listed]:
+    """Gives the lines that are not empty, stripped, and that `take` does not take.
 
     Raises:
         InputError: If the file's compression is damaged.
     """
-    number = 0
+    number = 1
     for lines in cut_lines(_undamaged(chunks, path), LARGEST_VALUE_BYTES):
-        for line in lines:
-            number += 1
-            if len(line) > LARGEST_VALUE_BYTES:
-                yield Listed(number, _shown(line), f"is longer than {LARGEST_VALUE_BYTES:,} bytes")
-                continue
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-            except UnicodeDecodeError:
-                yield Listed(number, _shown(line), "is not UTF-8")
-                continue
-            if text:
-                yield Listed(number, text)
+        places = range(len(lines)) if take is None else take(list(map(_stripped, lines)))
+        yield from filter(None, (_listed_line(number + place, lines[place]) for place in places))
+        number += len(lines)
+
+
+def _stripped(line: bytes) -> bytes:
+    """Gives a line without spaces around it; nothing of one that is too long, of which only the beginning is there."""
+    return line.strip() if len(line) <= LARGEST_VALUE_BYTES else b""
+
+
+def _listed_line(number: int, line: bytes) -> Listed | None:
+    """Gives what stands in a line; None where it is empty."""
+    if len(line) > LARGEST_VALUE_BYTES:
+        return Listed(number, _shown(line), f"is longer than {LARGEST_VALUE_BYTES:,} bytes")
+    try:
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+    except UnicodeDecodeError:
+        return Listed(number, _shown(line), "is not UTF-8")
+    return Listed(number, text) if text else None
 
 
 def _shown(line: bytes) -> str:

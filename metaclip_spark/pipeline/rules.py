@@ -94,13 +94,18 @@ def read_rules(config: ExcludeConfig) -> Rules:
         InputError: If one is missing, damaged, or holds what it cannot hold.
     """
     options = environment_options()
+    downloads = find_downloads(config.downloaded, options) if config.downloaded else None
     lists = [
         read_block_list(
-            option_of(BLOCK_LISTS[kind]), kind, named, options=options, allow_public_suffix=config.allow_public_suffix
+            option_of(BLOCK_LISTS[kind]),
+            kind,
+            named,
+            options=options,
+            allow_public_suffix=config.allow_public_suffix,
+            image_hash=downloads.hash_name if downloads else None,
         )
         for kind, named in config.block_lists.items()
     ]
-    downloads = find_downloads(config.downloaded, options) if config.downloaded else None
     scores = find_scores(config.scores, options) if config.scores else None
     _check_hashes(config, downloads, scores)
     return Rules(config, tables_of(lists), downloads, scores, parse_keep_rules(config.keep_where))

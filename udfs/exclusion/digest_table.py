@@ -61,7 +61,11 @@ def short_digest(key: str) -> bytes:
 def make_table(digests: bytes | bytearray) -> DigestTable:
     """Makes a table of digests that lie one behind the other, in any order, each any number of times."""
     pairs = np.frombuffer(digests, ">u8").astype(np.uint64).reshape(-1, 2)
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    pairs = pairs[np.argsort(pairs[:, 0])]
+    alike = pairs[1:, 0] == pairs[:-1, 0]
+    # Two digests that have their first halves in common are one, unless someone has made them so.
+    if (pairs[1:, 1] != pairs[:-1, 1])[alike].any():
+        pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
     if len(pairs):
         pairs = pairs[np.concatenate([[True], (pairs[1:] != pairs[:-1]).any(axis=1)])]
     return _with_starts(np.ascontiguousarray(pairs).reshape(-1))

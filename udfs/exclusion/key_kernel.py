@@ -28,6 +28,12 @@ _TAIL_BYTES = 2 * _BLOCK_BYTES
 _ROUNDS = 64
 _LARGEST_PORT, _HTTP_PORT, _HTTPS_PORT = 65_535, 80, 443
 
+_MEMO_BITS = 14
+"""Of at most 2^this domains it is remembered whether they are listed: hosts and what is above them come again."""
+
+_NUMBER_BITS = 64
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
 
 def _first_primes(number: int) -> list[int]:
     primes: list[int] = []
@@ -158,14 +164,18 @@ def _long_word(state: Words, at: int) -> np.uint64:
 
 
 @part_of_kernel
-def _is_listed(state: Words, starts: Words, digests: Digests, shift: int) -> bool:
-    """Tells whether the digest in `state` is one of those that are sorted."""
-    high, low = _long_word(state, 0), _long_word(state, 2)
+def _has(starts: Words, digests: Digests, shift: int, high: np.uint64, low: np.uint64) -> bool:
+    """Tells whether a digest is one of those that are sorted."""
     part = np.int64(high >> np.uint64(shift))
     for place in range(np.int64(starts[part]), np.int64(starts[part + 1])):
         if digests[2 * place] == high and digests[2 * place + 1] == low:
             return True
     return False
+
+
+@part_of_kernel
+def _is_listed(state: Words, starts: Words, digests: Digests, shift: int) -> bool:
+    return _has(starts, digests, shift, _long_word(state, 0), _long_word(state, 2))
 
 
 @part_of_kernel
@@ -206,13 +216,38 @@ def _has_listed_prefix(
 
 
 @part_of_kernel
+def _is_same(data: Bytes, begin: int, end: int, other_begin: int, other_end: int) -> bool:
+    if end - begin != other_end - other_begin:
+        return False
+    for place in range(end - begin):
+        if data[begin + place] != data[other_begin + place]:
+            return False
+    return True
+
+
+@part_of_kernel
 def _has_listed_domain(
-    data: Bytes, begin: int, end: int, starts: Words, digests: Digests, shift: int, state: Words, tail: Bytes
+    data: Bytes,
+    begin: int,
+    end: int,
+    starts: Words,
+    digests: Digests,
+    shift: int,
+    state: Words,
+    tail: Bytes,
+    memo: Numbers,
 ) -> bool:
-    for place in range(begin, end):
+    """Looks up a host and the domains above it, from the last label on; each of them is digested once, if possible."""
+    code = np.uint64(0)
+    for place in range(end - 1, begin - 1, -1):
+        code = (code ^ np.uint64(data[place])) * _MULTIPLIER
         if place == begin or data[place - 1] == ord("."):
-            _digest(data, place, end, state, tail)
-            if _is_listed(state, starts, digests, shift):
+            slot = np.int64(code >> np.uint64(_NUMBER_BITS - _MEMO_BITS))
+            if not _is_same(data, place, end, memo[slot, 0], memo[slot, 1]):
+                _digest(data, place, end, state, tail)
+                memo[slot, 0], memo[slot, 1] = place, end
+                memo[slot, 2] = _is_listed(state, starts, digests, shift)
+            if memo[slot, 2]:
                 return True
     return False
 
@@ -227,6 +262,7 @@ def _find_listed(
     shift: int,
     work: Words,
     tail: Bytes,
+    memo: Numbers,
     found: Marks,
 ) -> None:
     state = work[:_STATE_WORDS]
@@ -236,11 +272,8 @@ def _find_listed(
             continue
         if what == PREFIXES:
             found[row] = _has_listed_prefix(data, begin, end, starts, digests, shift, work, tail)
-        elif what == DOMAINS:
-            found[row] = _has_listed_domain(data, begin, end, starts, digests, shift, state, tail)
         else:
-            _digest(data, begin, end, state, tail)
-            found[row] = _is_listed(state, starts, digests, shift)
+            found[row] = _has_listed_domain(data, begin, end, starts, digests, shift, state, tail, memo)
 
 
 @kernel(_find_listed)
@@ -252,17 +285,57 @@ def find_listed_kernel() -> Any:
 
         - data, uint8[m],
         - begins and ends, int64[n], of the keys in it, or of their hosts; a key that begins below 0 is left out,
-        - what of them is looked up, one of `WHOLE`, `PREFIXES` and `DOMAINS`,
+        - what of them is looked up, `PREFIXES` or `DOMAINS`,
         - starts, uint32, and digests, uint64[2 k], of `DigestTable`, and how far the first word of a digest is shifted
           to the right to become its place in starts,
         - room, uint32[2 * _STATE_WORDS] and uint8[_TAIL_BYTES],
+        - memo, int64[2^_MEMO_BITS, 3], where domains begin and end and whether they are listed; ends are -1 at first,
         - found, bool[n], to be set where a digest is there.
     """
     content = types.Array(types.uint8, 1, "C", readonly=True)
     table = types.Array(types.uint32, 1, "C", readonly=True), types.Array(types.uint64, 1, "C", readonly=True)
     places = types.int64[::1], types.int64[::1]
     room = types.uint32[::1], types.uint8[::1]
-    return types.void(content, *places, types.int64, *table, types.int64, *room, types.boolean[::1])
+    memo = types.int64[:, ::1]
+    return types.void(content, *places, types.int64, *table, types.int64, *room, memo, types.boolean[::1])
+
+
+def _digest_keys(data: Bytes, begins: Numbers, ends: Numbers, state: Words, tail: Bytes, digests: Digests) -> None:
+    for row in range(begins.size):
+        if begins[row] >= 0:
+            _digest(data, begins[row], ends[row], state, tail)
+            digests[2 * row], digests[2 * row + 1] = _long_word(state, 0), _long_word(state, 2)
+
+
+def _look_up(keys: Digests, starts: Words, digests: Digests, shift: int, found: Marks) -> None:
+    for row in range(found.size):
+        found[row] = _has(starts, digests, shift, keys[2 * row], keys[2 * row + 1])
+
+
+@kernel(_look_up)
+def look_up_kernel() -> Any:
+    """Gives numba's signature of the compiled loop.
+
+    Returns:
+        That of a function of the digests of n keys, uint64[2 n], the table as `find_listed_kernel` takes it, and found,
+        bool[n], to be set.
+    """
+    table = types.Array(types.uint32, 1, "C", readonly=True), types.Array(types.uint64, 1, "C", readonly=True)
+    return types.void(types.uint64[::1], *table, types.int64, types.boolean[::1])
+
+
+@kernel(_digest_keys)
+def digest_keys_kernel() -> Any:
+    """Gives numba's signature of the compiled loop.
+
+    Returns:
+        That of a function of data, uint8[m], begins and ends, int64[n], of the keys in it, room,
+        uint32[_STATE_WORDS] and uint8[_TAIL_BYTES], and digests, uint64[2 n], of which those of keys that begin below
+        0 are left as they are.
+    """
+    content = types.Array(types.uint8, 1, "C", readonly=True)
+    room = types.uint32[::1], types.uint8[::1]
+    return types.void(content, types.int64[::1], types.int64[::1], *room, types.uint64[::1])
 
 
 @part_of_kernel
@@ -389,6 +462,29 @@ def find_listed(
         bool[n], what was found.
     """
     found = np.zeros(spans[0].size, np.bool_)
+    if what == WHOLE:
+        # In a loop of its own the processor waits for several digests of a large table at once.
+        look_up_kernel()(digest_keys(data, *spans), starts, digests, shift, found)
+        found[spans[0] < 0] = False
+        return found
     work, tail = np.empty(2 * _STATE_WORDS, np.uint32), np.empty(_TAIL_BYTES, np.uint8)
-    find_listed_kernel()(data, *spans, what, starts, digests, shift, work, tail, found)
+    memo = np.full((1 << _MEMO_BITS if what == DOMAINS else 0, 3), -1, np.int64)
+    find_listed_kernel()(data, *spans, what, starts, digests, shift, work, tail, memo, found)
     return found
+
+
+def digest_keys(data: Bytes, begins: Numbers, ends: Numbers) -> Digests:
+    """Digests n keys.
+
+    Args:
+        data: uint8[m], what the keys are parts of.
+        begins: int64[n], where they begin, below 0 where there is none.
+        ends: int64[n], where they end.
+
+    Returns:
+        uint64[2 n], the first 16 bytes of each digest as `DigestTable` has them; zeros where there is no key.
+    """
+    digests = np.zeros(2 * begins.size, np.uint64)
+    state, tail = np.empty(_STATE_WORDS, np.uint32), np.empty(_TAIL_BYTES, np.uint8)
+    digest_keys_kernel()(data, begins, ends, state, tail, digests)
+    return digests

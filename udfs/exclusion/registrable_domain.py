@@ -1,7 +1,7 @@
 """Registrable domains and public suffixes, by the list that tldextract brings."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 import pyarrow as pa
@@ -22,6 +22,35 @@ def _extract() -> TLDExtract:
 def is_public_suffix(domain: str) -> bool:
     """Tells whether anyone can register a name below a domain, in lower case and ASCII, such as co.uk or github.io."""
     return _extract().extract_str(domain).suffix == domain
+
+
+@cache
+def _suffixes() -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """Gives the public suffixes in ASCII, and the domains of which each one right below may be a suffix."""
+    rules = [rule.removeprefix("!") for rule in _extract().tlds]
+    named = {domain_key(rule.removeprefix("*.")) or "" for rule in rules}
+    above = {domain_key(rule.removeprefix("*.")) or "" for rule in rules if rule.startswith("*.")}
+    return frozenset(map(str.encode, named)), frozenset(map(str.encode, above))
+
+
+def may_be_public_suffix(domains: Sequence[bytes]) -> list[int]:
+    """Finds domains, in lower case and ASCII, that a rule of the list names; each public suffix is among them.
+
+    Args:
+        domains: n domains.
+
+    Returns:
+        Their places, rising.
+    """
+    named, above = _suffixes()
+    parents = [domain[domain.find(b".") + 1 :] for domain in domains]
+    if named.isdisjoint(domains) and above.isdisjoint(parents):
+        return []
+    return [
+        place
+        for place, (domain, parent) in enumerate(zip(domains, parents, strict=True))
+        if domain in named or parent in above
+    ]
 
 
 def registrable_domain(host: str) -> str:

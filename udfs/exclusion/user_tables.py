@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from hashlib import sha256
 
 import numpy as np
 import pyarrow as pa
@@ -10,11 +9,10 @@ import pyarrow.parquet as pq
 
 from udfs.exclusion.digest_table import DIGEST_BYTES
 from udfs.exclusion.key_arrays import url_keys
-from udfs.schemas import URL_DIGEST
+from udfs.exclusion.key_kernel import digest_keys
 from udfs.sources import ArchiveStream
 
 _ROWS_PER_BATCH = 8192
-_NO_DIGEST = bytes(DIGEST_BYTES)
 
 
 def read_parts(
@@ -59,19 +57,6 @@ def _column(rows: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:
     return column if column.type == kind else column.cast(kind)
 
 
-def add_url_digests(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Appends the digest of each URL's key.
-
-    Args:
-        batches: Batches with a column `image_url`.
-
-    Yields:
-        The same batches with a column `URL_DIGEST`, null where the URL is.
-    """
-    for batch in batches:
-        yield batch.append_column(URL_DIGEST, url_digests(batch.column("image_url")))
-
-
 def url_digests(urls: pa.Array) -> pa.Array:
     """Gives the digests of n URLs' keys, by which two URLs of one image are alike.
 
@@ -82,13 +67,8 @@ def url_digests(urls: pa.Array) -> pa.Array:
         binary[n], `DIGEST_BYTES` each; null where the URL is.
     """
     keys = url_keys(urls)
-    data = keys.data.data
-    digests = b"".join(
-        sha256(data[begin:end]).digest()[:DIGEST_BYTES] if begin >= 0 else _NO_DIGEST
-        for begin, end in zip(keys.begins.tolist(), keys.ends.tolist(), strict=True)
-    )
+    digests = digest_keys(keys.data, keys.begins, keys.ends).astype(">u8")
     ends = np.arange(len(urls) + 1, dtype=np.int32) * DIGEST_BYTES
     validity = np.packbits(keys.begins >= 0, bitorder="little")
-    return pa.Array.from_buffers(
-        pa.binary(), len(urls), [pa.py_buffer(validity), pa.py_buffer(ends), pa.py_buffer(digests)]
-    )
+    buffers = [pa.py_buffer(array) for array in (validity, ends, digests)]
+    return pa.Array.from_buffers(pa.binary(), len(urls), buffers)

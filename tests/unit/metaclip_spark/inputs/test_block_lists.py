@@ -2,24 +2,28 @@
 
 import gzip
 import json
-import logging
+import re
 import socket
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from metaclip_spark.errors import InputError
+from metaclip_spark.errors import InputError, brief
 from metaclip_spark.inputs import block_lists
 from metaclip_spark.inputs.block_lists import BlockList, digest_of, read_block_list, tables_of
 from udfs.exclusion.digest_table import make_table, short_digest
+from udfs.exclusion.kinds import KINDS
 from udfs.exclusion.registrable_domain import is_public_suffix
 
 
-def read(path: Path | list[Path], kind: str = "url", **options: bool) -> BlockList:
+def read(path: Path | list[Path], kind: str = "url", **options: Any) -> BlockList:
     return read_block_list(
         "--block", kind, [str(each) for each in (path if isinstance(path, list) else [path])], **options
     )
@@ -35,9 +39,9 @@ def write(folder: Path, content: str | bytes, name: str = "list.txt") -> Path:
     return path
 
 
-def refusal(path: Path, kind: str = "url") -> str:
+def refusal(path: Path, kind: str = "url", **options: Any) -> str:
     with pytest.raises(InputError) as error:
-        read(path, kind)
+        read(path, kind, **options)
     return str(error.value).replace(f"{path.parent}/", "")
 
 
@@ -87,6 +91,8 @@ def test_parquet_and_several_files_and_folders(tmp_path: Path) -> None:
         ("pair", "ABCDEF0123456789ABCDEF0123456789", ["abcdef0123456789abcdef0123456789"]),
         ("image", f"{'A' * 32}\n{'b' * 64}\n{'c' * 128}", ["a" * 32, "b" * 64, "c" * 128]),
         ("text", "a dog # 1\n  Ein Hund\n# a comment\na\tb", ["a dog # 1", "Ein Hund", "a\tb"]),
+        ("image", f"sha256:{'B' * 64}", ["b" * 64]),
+        ("pair", f"sha256:{sha256(b'0' * 32).hexdigest()}", ["0" * 32]),
         ("text", f"sha256:{sha256(b'a dog').hexdigest()}", ["a dog"]),
     ],
 )  # fmt: skip
@@ -161,6 +167,7 @@ def test_lines_of_megabytes_and_bytes_that_are_no_text(tmp_path: Path, caplog: p
         ("pair", "abc", "32"),
         ("image", "a" * 40, "32 or 64 or 128"),
         ("url", "sha256:abc", "64"),
+        ("image", f"sha256:{'a' * 32}", "64"),
         ("pair", "z" * 32, "32"),
     ],
 )
@@ -244,7 +251,95 @@ def test_lists_of_one_kind_are_one(tmp_path: Path) -> None:
     assert digest_of(tables) != digest_of(tables_of([read(first), text]))
 
 
-def test_a_great_list_of_random_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
-    lines = [f"http://{sha256(bytes(number % 251)).hexdigest()[:8]}.org/{number}" for number in range(20_000)]
-    assert read(write(tmp_path, "\n".join(lines))).table.size == 20_000
+def test_hashes_of_another_kind_than_the_download_has(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    md5s = write(tmp_path, "\n".join(f"{number:032x}" for number in range(3)))
+    assert read(md5s, "image", image_hash="md5").table.size == 3
+    what = "is no sha256 of 64 digits, as --downloaded tells"
+    told = "; ".join(f"line {number + 1} of list.txt {what}: {brief(f'{number:032x}')}" for number in range(3))
+    advice = "give hashes of that kind, or have img2dataset write those of the list (--compute_hash)"
+    assert refusal(md5s, "image", image_hash="sha256") == (
+        f"--block list.txt: none of 3 values can be used: {told}; {advice}"
+    )
+    both = write(tmp_path, f"{'a' * 32}\n{'b' * 64}\nsha256:{'c' * 64}")
+    found = read(both, "image", image_hash="sha256")
+    assert has(found, "b" * 64, "c" * 64)
+    assert warnings(caplog, both) == [
+        "--block list.txt: 1 of 3 values cannot be used, and are left out: "
+        f"line 1 of list.txt {what}: {brief('a' * 32)}; {advice}"
+    ]
+
+
+def test_the_hash_of_an_image_in_a_table(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"value_sha256": ["A" * 64]}), tmp_path / "list.parquet")
+    assert has(read(tmp_path / "list.parquet", "image", image_hash="sha256"), "a" * 64)
+    assert refusal(write(tmp_path, f'{{"value_sha256": "{"a" * 64}"}}', "list.jsonl"), "image", image_hash="md5")
+
+
+@pytest.mark.parametrize("kind", ["url", "prefix", "image_domain", "page_domain", "page"])
+def test_values_are_the_same_many_at_once_and_one_by_one(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    random, is_domains = Random(kind), kind.endswith("domain")
+    odd = [
+        "",
+        "# a comment",
+        "  a.org \r",
+        "0.0.0.0 b.org c.org # d",
+        "A.org",
+        "bücher.org",
+        "a b",
+        "a..org",
+        ".a.org",
+        "a\0b",
+    ]
+    odd += [
+        "http://a.org/b#c",
+        "http://a.org:80/",
+        "http://a.org/%7e/",
+        "ftp://a.org/",
+        "a.org:80",
+        "https://a.org/ b/",
+    ]
+    names = [f"{random.choice(['', 'www.'])}n{random.randrange(500)}.com" for _ in range(2_000)]
+    plain = names if is_domains else [f"https://{name}/{random.choice(['', 'a/', 'b/', 'a.jpg'])}" for name in names]
+    lines = [line for line in plain for line in (line, *random.choices(odd, k=random.random() < 0.3))]
+    path = write(tmp_path, "\n".join(lines))
+    many = read(path, kind)
+    told = warnings(caplog, path)
+    caplog.clear()
+    monkeypatch.setattr(block_lists, "PLAIN_KINDS", ())
+    one_by_one = read(path, kind)
+    assert many.table.digests.tolist() == one_by_one.table.digests.tolist()
+    assert (many.unusable, told) == (one_by_one.unusable, warnings(caplog, path))
+    assert 0 < many.unusable < len(lines) / 2
+    assert many.table.size > 400
+
+
+def hostile_lines(number: int, random: Random) -> Iterator[bytes]:
+    """Yields lines of random bytes, URLs among them, and now and then one of a megabyte."""
+    for place in range(number):
+        if place % 3 == 0:
+            yield b"https://%x.org/%d" % (random.getrandbits(40), place)
+        elif place % 10_007 == 1:
+            yield bytes([random.randrange(11, 256)]) * (1 << 20) + b"\0"
+        elif place % 3 == 1:
+            yield random.randbytes(random.randrange(40)).replace(b"\n", b"")
+        else:
+            yield b"http://a.org/%d" % place
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_great_list_of_random_lines(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "list.txt"
+    with path.open("wb") as file:
+        file.writelines(line + b"\n" for line in hostile_lines(20_000, Random(0)))
+    if kind in {"url", "page", "text"}:
+        found = read(path, kind)
+        assert found.table.size > 13_000
+        assert 1_000 < found.unusable < 7_000
+        assert "values cannot be used, and are left out: line 2 of" in caplog.text
+    elif kind in {"pair", "image"}:
+        assert refusal(path, kind).startswith("--block list.txt, line 1: 'https://")
+    else:
+        told = refusal(path, kind, allow_public_suffix=True)
+        assert re.search(r"(none of \S+ values can|more than half, cannot) be used: line 1 of list\.txt is no", told)

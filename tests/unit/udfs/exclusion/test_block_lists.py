@@ -121,6 +121,22 @@ def test_a_domain_is_listed_with_all_below_it(url: str | None, is_listed: bool) 
     ]
 
 
+def test_hosts_that_come_again_among_more_than_are_remembered() -> None:
+    random = Random(3)
+    names = [f"{random.choice('ab')}{number}.{number % 7}.{number % 40_000}.org" for number in range(40_000)]
+    listed = {*random.sample(names, 300), "3.77.org", "12345.org", "6.org"}
+    hosts = random.choices(names, k=60_000)
+    found = reasons({"image_domain": sorted(listed)}, image_url=[f"https://{host}/" for host in hosts])
+    expected = [any(host == name or host.endswith(f".{name}") for name in _tails(host) & listed) for host in hosts]
+    assert [reason is not None for reason in found] == expected
+    assert 100 < sum(expected) < 10_000
+
+
+def _tails(host: str) -> set[str]:
+    labels = host.split(".")
+    return {".".join(labels[place:]) for place in range(len(labels))}
+
+
 @pytest.mark.parametrize(
     ("prefix", "url", "is_listed"),
     [

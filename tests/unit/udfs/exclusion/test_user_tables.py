@@ -6,8 +6,8 @@ import pytest
 
 from udfs.exclusion.digest_table import short_digest
 from udfs.exclusion.url_key import url_key
-from udfs.exclusion.user_tables import add_url_digests, read_parts, url_digests
-from udfs.schemas import FILE_PARTS, URL_DIGEST
+from udfs.exclusion.user_tables import read_parts, url_digests
+from udfs.schemas import FILE_PARTS
 from udfs.sources import open_archive
 
 SCHEMA = pa.schema([("a", pa.string()), ("b", pa.float64()), ("none", pa.int32())])
@@ -56,7 +56,3 @@ def test_urls_have_the_digests_of_their_keys():
     assert url_digests(whole).to_pylist() == expected
     assert url_digests(whole.slice(1, 4)).to_pylist() == expected[1:5]
     assert url_digests(whole.slice(0, 0)).to_pylist() == []
-    batch = pa.RecordBatch.from_arrays([pa.array(range(6)), whole], ["n", "image_url"])
-    (found,) = add_url_digests(iter([batch]))
-    assert found.schema.names == ["n", "image_url", URL_DIGEST]
-    assert found.column(URL_DIGEST).to_pylist() == expected
