@@ -1,5 +1,6 @@
 """Scores of the user's as a rule: pairs leave for which a condition is not true."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -12,17 +13,34 @@ from pyspark.sql.types import BooleanType
 from metaclip_spark.errors import ConfigError, InputError, brief
 from metaclip_spark.inputs.downloads import HASH_COLUMNS, URL_COLUMNS
 from metaclip_spark.inputs.scores import OPTION, KeepRule, Scores
+from metaclip_spark.steps.exclusion.user_tables import with_url_digest
 from metaclip_spark.steps.schemas import spark_schema
+from udfs.schemas import URL_DIGEST
 
 SCORE_REASON = "score_reason"
+
+_KEY = "scored_key"
 
 _LONGEST_PROBLEM = 200
 
 _NOT_OF_A_ROW = (
     "Current", "Now", "LocalTimestamp", "InputFile", "SparkPartitionID", "MonotonicallyIncreasingID", "SparkVersion",
-    "Exists", "InSubquery", "ScalarSubquery", "Python", "Scala", "CallMethodViaReflection",
+    "Exists", "InSubquery", "ScalarSubquery", "Python", "Scala", "Hive", "CallMethodViaReflection", "AesEncrypt",
+    "VariableReference",
 )  # fmt: skip
 """How the names of Spark's expressions begin whose values depend on more than a row, or which run code of others."""
+
+
+_CLOCK_WORDS = ("now", "today", "tomorrow", "yesterday")
+"""Texts that Spark takes for a time of the clock, where it makes a date or a time of a text that is no column's."""
+
+_GAP = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+_TIME_LITERAL = re.compile(
+    rf"""\b(?:date|timestamp(?:_ltz|_ntz)?|time){_GAP}r?(?P<quote>['"])(?P<value>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)
+    |'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`[^`]*`|--[^\n]*|/\*.*?\*/""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+"""A date or a time as SQL writes it, with what stands in its quotes; or a text, a name or a comment without a value."""
 
 
 class ScoreTally(NamedTuple):
@@ -63,7 +81,7 @@ def columns_of_rules(spark: SparkSession, scores: Scores, rules: Sequence[KeepRu
         if not isinstance(kind, BooleanType):
             raise ConfigError(f"{rule.shown} is {kind.simpleString()}: give a condition, such as 'safe: nsfw < 0.2'")
         analyzed = plan._jdf.queryExecution().analyzed()
-        _check_row_by_row(analyzed, rule)
+        _check_row_by_row(spark, analyzed, rule)
         needed |= {str(column.name()) for column in _items(analyzed.references().toSeq())}
     return [name for name in scores.table.schema.names if name in needed]
 
@@ -89,14 +107,17 @@ def _first_line(error: Exception) -> str:
     return line.partition(" SQLSTATE")[0][:_LONGEST_PROBLEM]
 
 
-def _check_row_by_row(plan: Any, rule: KeepRule) -> None:
+def _check_row_by_row(spark: SparkSession, plan: Any, rule: KeepRule) -> None:
     """Refuses an expression that more than the row of scores decides.
 
     Raises:
         ConfigError: If it is one.
     """
-    roots = _items(plan.expressions())
-    strange = next((name for name in _names(roots) if name.startswith(_NOT_OF_A_ROW)), None)
+    # Such as to_date, which is a cast of a text.
+    replaced = _jvm(spark).org.apache.spark.sql.catalyst.optimizer.ReplaceExpressions.apply(plan)
+    roots = [*_items(plan.expressions()), *_items(replaced.expressions())]
+    strange = next((name for name in map(_name, _all_of(roots)) if name.startswith(_NOT_OF_A_ROW)), None)
+    strange = strange or _clock_word(rule.expression, roots)
     if strange is None and not all(root.deterministic() for root in roots):
         strange = "a random number or the like"
     if strange is not None:
@@ -109,16 +130,38 @@ def _check_row_by_row(plan: Any, rule: KeepRule) -> None:
         raise ConfigError(f"{rule.shown} is not a condition of one row: leave out sums and the like over several rows")
 
 
+def _jvm(spark: SparkSession) -> Any:
+    return spark._jvm
+
+
 def _items(sequence: Any) -> list[Any]:
     """Gives the items of a Scala sequence."""
     return [sequence.apply(place) for place in range(sequence.size())]
 
 
-def _names(expressions: Iterable[Any]) -> Iterator[str]:
-    """Yields the names of expressions' classes, of those within them, too."""
+def _all_of(expressions: Iterable[Any]) -> Iterator[Any]:
+    """Yields expressions, and those within them."""
     for each in expressions:
-        yield str(each.getClass().getSimpleName())
-        yield from _names(_items(each.children()))
+        yield each
+        yield from _all_of(_items(each.children()))
+
+
+def _name(expression: Any) -> str:
+    return str(expression.getClass().getSimpleName())
+
+
+def _clock_word(text: str, roots: Sequence[Any]) -> str | None:
+    """Finds a text that Spark takes for a time of the clock: a date as SQL writes it, or a constant made one."""
+    written = [found["value"] for found in _TIME_LITERAL.finditer(text) if found["value"] is not None]
+    # The parser has put the time in their place: a plain date or time begins with a digit or a sign.
+    words = [f"'{value.strip()}'" for value in written if not re.match(r"\s*(?:epoch|[\d+-])", value, re.IGNORECASE)]
+    casts = [each for each in _all_of(roots) if _name(each) in {"Cast", "AnsiCast"}]
+    for cast in casts:
+        given, made = (str(each.dataType().typeName()) for each in (cast.child(), cast))
+        if given.startswith("string") and made.startswith(("date", "timestamp")) and cast.child().foldable():
+            value = str(cast.child().eval(None)).strip().lower()
+            words += [f"'{value}'"] if value.startswith(_CLOCK_WORDS) else []
+    return words[0] if words else None
 
 
 def tally_scores(table: DataFrame, key: str, rules: Sequence[KeepRule]) -> ScoreTally:
@@ -137,7 +180,8 @@ def tally_scores(table: DataFrame, key: str, rules: Sequence[KeepRule]) -> Score
         ConfigError: If a rule fails on a row, such as by a division by zero.
     """
     kept = [F.sum(_is_true(rule).cast("long")).alias(f"kept_{rule.name}") for rule in rules]
-    of_key = _with_equal_hashes(table, key).groupBy(key).agg(F.count(F.lit(1)).alias("rows"), *kept)
+    alike = table.withColumn(key, F.lower(key)) if key in HASH_COLUMNS else table
+    of_key = alike.groupBy(key).agg(F.count(F.lit(1)).alias("rows"), *kept)
     has_key = F.col(key).isNotNull()
     sums = [F.sum(F.when(has_key, F.col(f"kept_{rule.name}"))).alias(f"kept_{rule.name}") for rule in rules]
     total = of_key.agg(
@@ -164,35 +208,36 @@ def score_reasons(
     """Adds the first rule by which each pair's scores exclude it.
 
     Args:
-        pairs: Columns of `udfs.schemas.MATCHED`, and `image_hash` where that is the key.
-        table: The key, each once, and the columns of the rules.
-        key: The column that says whose scores they are: pair_id, the image's URL as it stands, or its hash.
+        pairs: Columns `pair_id`, `image_url` and `image_hash`, of which that of the key counts, and any others.
+        table: The key, and the columns of the rules.
+        key: The column that says whose scores they are: pair_id, the image's URL or its hash. URLs are compared by
+            their keys, as those of downloads are, so that one image may have several rows; each of them must be good.
         rules: The rules, at least one; the first that is not true counts, and null is not true.
         keep_unscored: Whether pairs without scores stay; else they leave by the first rule.
 
     Returns:
         The same rows, with `score_reason`: `filter.<name>`, or null.
     """
-    first = F.coalesce(*(F.when(~_is_true(rule), F.lit(rule.reason)) for rule in rules))
-    judged = (
-        _with_equal_hashes(table, key)
-        .where(F.col(key).isNotNull())
-        .select(
-            F.col(key).alias("scored_key"),
-            first.alias("scored_reason"),
-            F.expr("true").alias("is_scored"),
-        )
+    own = "pair_id" if key == "pair_id" else URL_DIGEST if key in URL_COLUMNS else "image_hash"
+    keyed = with_url_digest(pairs) if own == URL_DIGEST else pairs
+    failed = F.coalesce(*(F.when(~_is_true(rule), F.lit(place)) for place, rule in enumerate(rules)))
+    scored = (
+        _by_key(table, key)
+        .where(F.col(_KEY).isNotNull())
+        .groupBy(_KEY)
+        .agg(F.coalesce(F.min(failed), F.lit(len(rules))).alias("failed"))
     )
-    own = "pair_id" if key == "pair_id" else "image_url" if key in URL_COLUMNS else "image_hash"
-    unscored = F.lit(None).cast("string") if keep_unscored else F.lit(rules[0].reason)
-    reason = F.when(F.col("is_scored").isNull(), unscored).otherwise(F.col("scored_reason"))
-    joined = pairs.join(judged, F.col(own) == F.col("scored_key"), "left")
-    return joined.select(*map(F.col, pairs.columns), reason.alias(SCORE_REASON))
+    reasons = [F.when(F.col("failed") == place, F.lit(rule.reason)) for place, rule in enumerate(rules)]
+    unscored = [] if keep_unscored else [F.when(F.col("failed").isNull(), F.lit(rules[0].reason))]
+    joined = keyed.join(scored, F.col(own) == F.col(_KEY), "left")
+    return joined.select(*map(F.col, pairs.columns), F.coalesce(*unscored, *reasons).alias(SCORE_REASON))
 
 
-def _with_equal_hashes(table: DataFrame, key: str) -> DataFrame:
-    """Writes hashes as those of downloads are written."""
-    return table.withColumn(key, F.lower(key)) if key in HASH_COLUMNS else table
+def _by_key(table: DataFrame, key: str) -> DataFrame:
+    """Adds what pairs are known by to scores, written as pairs and downloads have it."""
+    if key in URL_COLUMNS:
+        return with_url_digest(table, key).withColumnRenamed(URL_DIGEST, _KEY)
+    return table.withColumn(_KEY, F.lower(key) if key in HASH_COLUMNS else F.col(key))
 
 
 def _is_true(rule: KeepRule) -> Column:

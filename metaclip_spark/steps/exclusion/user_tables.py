@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StructField, StructType
 
 from metaclip_spark.inputs.parquet_files import ParquetFile, UserTable
+from metaclip_spark.steps.arrow_udf import make_arrow_udf
 from metaclip_spark.steps.schemas import spark_schema
 from udfs.schemas import FILE_PARTS, URL_DIGEST
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive
@@ -93,12 +94,21 @@ def _halves(number: Column) -> tuple[Column, Column]:
     return number.bitwiseAND(F.lit(_LOW_BITS)), F.shiftrightunsigned(number, _HALF)
 
 
-def with_url_digest(table: DataFrame) -> DataFrame:
-    """Adds the digest of the key of each row's `image_url`, which URLs of one image have in common."""
+def with_url_digest(table: DataFrame, column: str = "image_url") -> DataFrame:
+    """Adds the digest of the key of each row's URL, which URLs of one image have in common."""
+
+    def digests(urls: pa.Array) -> pa.Array:
+        from udfs.exclusion.user_tables import url_digests
+
+        return url_digests(urls)
 
     def add(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from udfs.exclusion.user_tables import add_url_digests
+        from udfs.exclusion.user_tables import url_digests
 
-        return add_url_digests(iter(batches))
+        for batch in batches:
+            yield batch.append_column(URL_DIGEST, url_digests(batch.column(column)))
 
+    find = make_arrow_udf(digests, BinaryType())
+    if find is not None:
+        return table.withColumn(URL_DIGEST, find(column))
     return table.mapInArrow(add, StructType([*table.schema, StructField(URL_DIGEST, BinaryType())]))
