@@ -7,15 +7,16 @@ import json
 import shutil
 import signal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pyspark
 import pytest
 
 from metaclip_spark.commits.entries import Reset, decode
 from tests.end_to_end import paused_driver
-from tests.end_to_end.pauses import Driver, Second, Settings, driver, pause_at
+from tests.end_to_end.pauses import Driver, Second, Settings, driver, finish_in_its_place, pause_at
 from tests.end_to_end.processes import send_to_all
-from tests.support.jobs import call, content, state_of
+from tests.support.jobs import call, content, rows, state_of, written
 
 pytestmark = pytest.mark.usefixtures("spark")
 
@@ -113,3 +114,19 @@ def test_the_next_attempt_of_an_application_goes_on_at_once(second, finished, tm
     second.check(output)
     entries = [decode(path.read_bytes(), path.name) for path in sorted((output / "commits").iterdir())]
     assert sum(isinstance(entry, Reset) for entry in entries[before.number :]) == 1
+
+
+# The last of its kind: it ends the driver that these tests share.
+def test_a_driver_that_is_killed_while_it_excludes_pairs_loses_nothing(paused, second, finished, tmp_path):
+    (tmp_path / "domains.txt").write_text(f"{urlsplit(rows(finished, 'matched')[0]['image_url']).hostname}\n")
+    given = (*second.options, "--block-domains", tmp_path / "domains.txt")
+    expected, output = (shutil.copytree(finished, tmp_path / name / "out") for name in ("expected", "killed"))
+    assert call("curate", *given, "--output", expected, "--resume") == 0
+    paused.begin("curate", *given, "--output", output, "--resume", moment="during write eligible")
+    paused.wait_until_stopped()
+    paused.kill()
+    assert not written(output, "eligible")
+    finish_in_its_place(output, given)
+    Second(given, content(expected)).check(output)
+    for table in ("eligible", "excluded"):
+        assert sorted(map(str, rows(output, table))) == sorted(map(str, rows(expected, table))) != []

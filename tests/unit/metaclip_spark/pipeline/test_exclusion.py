@@ -9,7 +9,7 @@ import pytest
 from metaclip_spark import open_run
 from metaclip_spark.stores.storage import Storage
 from tests.support.archive_files import http_response, warc_record
-from tests.support.jobs import call, content, manifest_of, report_of, rows, run_json, state_of
+from tests.support.jobs import call, content, manifest_of, report_of, rows, run_json, state_of, written
 from udfs.preferences import PREFERENCES
 
 TEXTS = ("a dog", "a cat", "a dog and a cat", "a house", "nothing of these")
@@ -120,7 +120,7 @@ def test_pairs_leave_for_what_is_listed_before_what_their_pages_declare(options,
     assert state_of(output).begins["exclude"][0] < state_of(output).finish_number
 
 
-def test_a_list_of_pages_is_compared_with_every_page_of_a_pair(tmp_path):
+def test_a_list_of_pages_is_compared_with_every_page_of_a_pair(tmp_path, capsys):
     pages = {"a": "https://first.org/a.html", "b": "https://second.org/b.html"}
     image = http_response(b'<img src="https://example.org/1.jpg" alt="a dog">')
     for name, url in pages.items():
@@ -135,6 +135,64 @@ def test_a_list_of_pages_is_compared_with_every_page_of_a_pair(tmp_path):
     assert [row["page_url"] for row in rows(output, "matched")] == [pages["a"]]
     assert call("curate", *inputs, *lists, "--page-rule", "surviving", "--resume", "--output", output) == 0
     assert rows(output, "excluded") == []
+    shutil.rmtree(output / written(output, "extracted")[0].folder)
+    capsys.readouterr()
+    assert call("exclude_pairs", *lists, "--overwrite", "--output", output) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(
+        f"error: lists of pages are compared with every page of a pair, of which {output}/extracted/ "
+    )
+    assert told.endswith(": restore them, or give --page-rule surviving")
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Files of a download without hashes, of one with MD5, and of scores by SHA-256."""
+    few = {"pair_id": ["0" * 32], "status": ["success"]}
+    pq.write_table(pa.table(few), tmp_path / "plain.parquet")
+    pq.write_table(pa.table({**few, "md5": ["0" * 32]}), tmp_path / "md5.parquet")
+    pq.write_table(pa.table({"sha256": ["0" * 64], "nsfw": [0.1]}), tmp_path / "scores.parquet")
+    (tmp_path / "images.txt").write_text("a" * 64)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            "--block-images images.txt --downloaded plain.parquet",
+            "--block-images needs hashes of images, and the files of --downloaded have none of sha256, sha512 and md5: "
+            "run img2dataset with --compute_hash",
+        ),
+        ("--deduplicate-images text --downloaded plain.parquet", "--deduplicate-images needs hashes of images, and"),
+        (
+            "--block-images images.txt --downloaded md5.parquet",
+            "images.txt: none of 1 value can be used: line 1 of TABLES/images.txt is no md5 of 32 digits, as "
+            "--downloaded tells: ",
+        ),
+        (
+            "--scores scores.parquet --keep-where a:nsfw<1 --downloaded md5.parquet",
+            "--scores go by sha256, but --downloaded tells md5: give scores by pair_id or image_url, or that hash",
+        ),
+    ],
+)
+def test_hashes_that_nothing_tells_are_refused(plain, tables, given, told, capsys):
+    options = [tables / word if word.endswith((".txt", ".parquet")) else word for word in given.split()]
+    assert call("exclude_pairs", "--output", plain, *options) == 2
+    assert told.replace("TABLES", str(tables)) in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_condition_that_is_never_true_is_told(plain, tmp_path, capsys):
+    output = shutil.copytree(plain, tmp_path / "run")
+    scores = [{"pair_id": row["pair_id"], "nsfw": 0.5} for row in rows(output, "matched")]
+    pq.write_table(pa.Table.from_pylist(scores), tmp_path / "scores.parquet")
+    rule = ("--scores", tmp_path / "scores.parquet", "--keep-where", "safe: nsfw < 0.2")
+    capsys.readouterr()
+    assert call("exclude_pairs", *rule, "--output", output) == 0
+    told = capsys.readouterr().err
+    assert f"--keep-where safe is true for none of {len(scores)} rows of --scores" in told
+    assert {row["reason"] for row in rows(output, "excluded")} == {"filter.safe"}
+    assert rows(output, "eligible") == []
 
 
 def test_what_was_downloaded_and_scored_decides_in_the_order_of_the_rules(options, plain, tmp_path):
@@ -237,6 +295,7 @@ def test_preferences_that_were_not_read_want_a_decision(tmp_path, capsys):
         (("--page-rule", "surviving"), "--page-rule needs --block-pages or --block-page-domains"),
         (("--allow-public-suffix",), "--allow-public-suffix needs --block-domains or --block-page-domains"),
         (("--block-urls", "nowhere.txt"), "--block-urls nowhere.txt: no such file or folder"),
+        (("--block-images", "a.txt"), "--block-images needs --downloaded, which tells the hashes of images"),
         (("--deduplicate-images", "text"), "--deduplicate-images needs --downloaded, which tells the hashes of images"),
         (("--keep-where", "safe: x < 1"), "--scores and --keep-where need each other: give both, or neither"),
         (("--unscored", "keep"), "--unscored needs --scores"),
