@@ -122,7 +122,7 @@ def test_a_driver_that_is_killed_while_it_excludes_pairs_loses_nothing(paused, s
     given = (*second.options, "--block-domains", tmp_path / "domains.txt")
     expected, output = (shutil.copytree(finished, tmp_path / name / "out") for name in ("expected", "killed"))
     assert call("curate", *given, "--output", expected, "--resume") == 0
-    paused.begin("curate", *given, "--output", output, "--resume", moment="during write eligible")
+    paused.begin("curate", *given, "--output", output, "--resume", moment="during write eligible/bucket=000")
     paused.wait_until_stopped()
     paused.kill()
     assert not written(output, "eligible")
