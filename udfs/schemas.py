@@ -94,6 +94,13 @@ downloaded, null where every pair was attempted."""
 EXCLUDED = pa.schema([("pair_id", pa.string()), ("reason", pa.string())])
 """Matched pairs that a rule excludes, with the first reason that holds."""
 
+REMOVALS = pa.schema([("kind", pa.string()), ("value_sha256", pa.string()), ("value", pa.string())])
+"""What is to be removed: its kind, the SHA-256 of its key in hexadecimal digits, and the key itself where the operator
+wants it to be legible, else null."""
+
+REMOVED_PAIRS = pa.schema([*EXCLUDED, ("is_curated", pa.bool_())])
+"""The matched pairs that a removal names, and whether they were curated then."""
+
 FILE_PARTS = pa.schema(
     [
         ("path", pa.string()),

@@ -66,7 +66,7 @@ def curate(
     run, report = curate_run(
         output, extract, match, language, exclude, sample, export, metadata, requirements=require.requirements
     )
-    _show_finished(run, report)
+    show_finished(run, report)
     return EXIT_DONE
 
 
@@ -161,7 +161,7 @@ def rebalance_run(
     from metaclip_spark.library import whole_run
 
     run, report = whole_run.rebalance_run(output, rebalance, exclude, redraw, export, requirements=require.requirements)
-    _show_finished(run, report, _refill_lines(run, rebalance.from_run))
+    show_finished(run, report, _refill_lines(run, rebalance.from_run))
     return EXIT_DONE
 
 
@@ -185,7 +185,7 @@ def report_curation(output: ReportedConfig, report: ReportConfig, require: Requi
     requirements = require.requirements
     listed = report.summary_domains
     run, finished = reuse_or_do(output, opened, lambda run: finish_or_reuse(run, report.against, requirements, listed))
-    _show_finished(run, finished)
+    show_finished(run, finished)
 
 
 def _index_runs(folder: str) -> None:
@@ -201,7 +201,7 @@ def _index_runs(folder: str) -> None:
     show([f"{counted(len(rows), 'run')}: {told}", f"Index: {path}"], runs=len(rows), statuses=counts, index=path)
 
 
-def _show_finished(run: "Run", report: "Report", more: Sequence[str] = ()) -> None:
+def show_finished(run: "Run", report: "Report", more: Sequence[str] = ()) -> None:
     """Shows a finished run's summary, where its report is, and more lines; a suspect size is an error behind it."""
     from metaclip_spark.reports.checks import check_requirements, failed_lines
     from metaclip_spark.reports.report import check_plausible, status_of

@@ -20,6 +20,7 @@ from metaclip_spark.commands.curation import (
 )
 from metaclip_spark.commands.inspection import explain_pair, plan_threshold, table_path
 from metaclip_spark.commands.metadata import build_metadata, diff_metadata, lint_metadata
+from metaclip_spark.commands.removal import purge_removed, remove_pairs
 from metaclip_spark.commands.show import show
 from metaclip_spark.config.job import EXIT_DONE, Job, log_format_in, run_job
 from metaclip_spark.config.signals import leave_at_once_from_now_on
@@ -34,6 +35,8 @@ VERBS: dict[str, Job] = {
     "count": count_entries,
     "sample": sample_pairs,
     "rebalance": rebalance_run,
+    "remove": remove_pairs,
+    "purge": purge_removed,
     "report": report_curation,
     "plan": plan_threshold,
     "explain": explain_pair,

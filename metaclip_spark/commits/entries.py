@@ -139,12 +139,14 @@ class Wave(Entry, frozen=True, kw_only=True):
         written: Its rows.
         archives: What each archive gave.
         reference_records: Records that the reference reader has read, by reason; empty where an earlier version wrote.
+        replaces: The folder of the wave whose rows these are, without those that were purged; empty for a new wave.
     """
 
     wave: int
     written: Written
     archives: tuple[ArchiveSummary, ...]
     reference_records: dict[str, int] = {}
+    replaces: str = ""
 
 
 class Table(Entry, frozen=True, kw_only=True):
@@ -222,11 +224,65 @@ class Import(Entry, frozen=True, kw_only=True):
     entries: "tuple[Begin | Wave | Drop | Table | Sample | Finish, ...]"
 
 
+class Removal(Entry, frozen=True, kw_only=True):
+    """What is listed is removed from all that the folder will ever hold: nothing ends a removal, not even a `Reset`.
+
+    Attributes:
+        tables: Table to what was written: what is listed, and the matched pairs that it names.
+        reason: Why, in the operator's words.
+        by: Who asks for it, in the operator's words; empty where nobody is named.
+        values: Kind of what is listed to how many values it has.
+        without_pairs: Kind to how many values name no matched pair.
+        matched: Kind to how many matched pairs it names; a pair is told of under its first kind alone.
+        curated: Kind to how many pairs of the curated set it names.
+        input: The digest of the matched pairs; empty where there were none.
+        sample: The folder of that curated set; empty where there was none.
+        settings: All options of each step by which the curated set was made.
+    """
+
+    tables: dict[str, Written]
+    reason: str
+    by: str = ""
+    values: dict[str, int]
+    without_pairs: dict[str, int]
+    matched: dict[str, int]
+    curated: dict[str, int]
+    input: str = ""
+    sample: str = ""
+    settings: dict[str, JsonObject]
+
+
+class Removed(Entry, frozen=True, kw_only=True):
+    """The curated set holds nothing of a removal any more.
+
+    Attributes:
+        removal: The number of the removal.
+        mode: How it was taken out: by balancing what is left (rebalance), or without (drop).
+        pairs: The curated pairs that are left.
+        entered: How many of them were not curated before; None where the curated set before is gone.
+    """
+
+    removal: int
+    mode: str
+    pairs: int
+    entered: int | None = None
+
+
+class Purge(Entry, frozen=True, kw_only=True):
+    """What was removed is to be taken out of every table, and the steps are done again with these options.
+
+    Attributes:
+        settings: All options of each step.
+    """
+
+    settings: dict[str, JsonObject]
+
+
 class End(Entry, frozen=True, kw_only=True):
     """The driver leaves the folder."""
 
 
-AnyEntry = Open | Begin | Wave | Table | Sample | Finish | Drop | Reset | Import | End
+AnyEntry = Open | Begin | Wave | Table | Sample | Finish | Drop | Reset | Import | Removal | Removed | Purge | End
 
 _decoder = msgspec.json.Decoder(AnyEntry)
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, DataFrameWriter, Observation
 from pyspark.sql import functions as F
 
@@ -94,6 +95,15 @@ def write_rows(owner: Owner, rows: pa.Table, place: str) -> Written:
     owner.storage.put_table(f"{folder}/{name}", rows)
     size = owner.storage.data_files(folder).get(f"{folder}/{name}", 0)
     return Written(folder, (FileWritten(name, size, rows.num_rows),))
+
+
+def read_rows(storage: Storage, written: Written | None, schema: pa.Schema) -> pa.Table:
+    """Reads a table that fits on the driver, file by file; empty where there is no file."""
+    files = [pa.BufferReader(storage.read_bytes(name)) for name in (written.sizes if written else ())]
+    # pq.read_table, cast and empty_table would import pandas.
+    tables = [pq.ParquetFile(file).read(columns=schema.names) for file in files]
+    cast = [rows if rows.schema.equals(schema) else rows.cast(schema) for rows in tables]
+    return pa.concat_tables(cast) if cast else schema.empty_table()
 
 
 def lost_files(storage: Storage, entry: Table | Sample) -> list[str]:

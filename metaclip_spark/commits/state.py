@@ -10,6 +10,9 @@ from metaclip_spark.commits.entries import (
     Finish,
     Import,
     Open,
+    Purge,
+    Removal,
+    Removed,
     Reset,
     Sample,
     Table,
@@ -47,6 +50,10 @@ class State:
         named: Every folder that the log has ever named.
         changed: Whether any driver has done more than open and leave.
         imported: Whether what counts began with what a run of layout 1 held.
+        removals: The number of each removal, and the removal.
+        concluded: The number of a removal to what became of the curated set by it.
+        pending: The numbers of those that the curated set may still hold pairs of.
+        purge: The purge that has not come to its end.
         drivers: The `Open` of each driver that has done more since the last `Reset` than to write a report.
         made_at: When the last of that was done; empty where an earlier version did it.
     """
@@ -66,6 +73,10 @@ class State:
     named: set[str] = field(default_factory=set)
     changed: bool = False
     imported: bool = False
+    removals: dict[int, Removal] = field(default_factory=dict)
+    concluded: dict[int, Removed] = field(default_factory=dict)
+    pending: set[int] = field(default_factory=set)
+    purge: Purge | None = None
     drivers: list[Open] = field(default_factory=list)
     made_at: str = ""
 
@@ -98,11 +109,12 @@ class State:
             return
         self.finished = None
         if isinstance(entry, Finish):
-            self.finished, self.finish_number = entry, number
+            self.finished, self.finish_number, self.purge = entry, number, None
             self.named.add(entry.report)
         elif isinstance(entry, Wave):
-            self.waves[entry.written.folder] = entry
-            self.named.add(entry.written.folder)
+            self._add_wave(entry)
+        elif isinstance(entry, Removal | Removed | Purge):
+            self._add_removal(number, entry)
         elif isinstance(entry, Table | Sample):
             self._add_table(number, entry)
         else:
@@ -121,6 +133,28 @@ class State:
             self.samples.append(entry)
         elif entry.step not in STEPS_IN_ROUNDS or self._is_of_this_round(entry, number):
             self.tables[entry.step, entry.bucket] = entry
+
+    def _add_wave(self, entry: Wave) -> None:
+        self.named.add(entry.written.folder)
+        if entry.replaces not in self.waves:
+            self.waves[entry.written.folder] = entry
+            return
+        # It also has the other's place in the order: of several attempts at an archive the first counts.
+        waves = [entry if folder == entry.replaces else wave for folder, wave in self.waves.items()]
+        self.waves = {wave.written.folder: wave for wave in waves}
+        self.tables.pop(("extract", None), None)
+        self._end_rounds("deduplicate")
+
+    def _add_removal(self, number: int, entry: Removal | Removed | Purge) -> None:
+        if isinstance(entry, Removal):
+            self.removals[number] = entry
+            self.pending.add(number)
+            self.named.update(written.folder for written in entry.tables.values())
+        elif isinstance(entry, Removed):
+            self.pending.discard(entry.removal)
+            self.concluded[entry.removal] = entry
+        else:
+            self.purge = entry
 
     def _take_away(self, number: int, entry: AnyEntry) -> None:
         if isinstance(entry, Begin):
@@ -147,11 +181,15 @@ class State:
     def _clear(self) -> None:
         self._end_rounds("extract")
         self.waves, self.dropped, self.samples, self.imported = {}, set(), [], False
-        self.drivers, self.made_at = [], ""
+        self.drivers, self.made_at, self.purge = [], "", None
+        # A set that is made anew holds nothing of them from the beginning.
+        self.pending = set()
 
     def counting_folders(self, *, samples: int = 1) -> set[str]:
         """Gives the folders that count; of curated sets the last `samples`."""
-        kept: list[Table | Sample] = [*self.tables.values(), *self.samples[-samples:]]
+        kept: list[Table | Sample | Removal] = [
+            *self.tables.values(), *self.samples[-samples:], *self.removals.values()
+        ]  # fmt: skip
         folders = {written.folder for entry in kept for written in entry.tables.values()}
         folders.update(folder for folder, wave in self.waves.items() if self._counts(folder, wave))
         if self.finished:

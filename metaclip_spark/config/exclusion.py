@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from metaclip_spark.config.curation import SampleConfig
-from metaclip_spark.config.fields import OPERATIONAL, PATH, Seed, check_types
+from metaclip_spark.config.fields import OPERATIONAL, PATH, Seed, check_types, option_of
 from metaclip_spark.errors import ConfigError, brief, meant_by
 from udfs.preferences import PREFERENCES
 
@@ -143,6 +143,102 @@ class RedrawConfig(SampleConfig):
 
     seed: Seed | None = None  # type: ignore[assignment]  # not given is another thing than 0
     refill_plan: bool = field(default=False, metadata=OPERATIONAL)
+
+
+REMOVALS = {
+    "pair": "pairs",
+    "url": "urls",
+    "prefix": "prefixes",
+    "image_domain": "domains",
+    "page_domain": "page_domains",
+    "page": "pages",
+    "text": "texts",
+    "image": "images",
+}
+"""Kind of `udfs.exclusion.kinds.KINDS` -> the field that names what is to be removed."""
+
+
+@dataclass(frozen=True)
+class RemovalConfig:
+    """What is removed from a run for ever, and what becomes of its curated set.
+
+    Lists are files, folders, globs or URLs, as those of `ExcludeConfig`. Of what they hold only hashes are kept.
+
+    Attributes:
+        reason: Why, such as the number of a ticket.
+        urls: Lists of images' URLs.
+        prefixes: Lists of beginnings of images' URLs, up to a slash.
+        domains: Lists of domains of images, with all below them; also in the form of hosts files.
+        page_domains: Lists of domains of pages, with all below them.
+        pages: Lists of pages' URLs; a pair that was found on one of them is removed wherever else it was found.
+        pairs: Lists of pair_ids.
+        texts: Lists of alternative texts.
+        images: Lists of images' hashes (MD5, SHA-256 or SHA-512), of the kind that the run's --downloaded tells.
+        by: Who asks for it.
+        mode: rebalance counts and samples what is left; drop takes the pairs out of the curated set at once, and the
+            next command that samples balances what is left.
+        store_values: Keep what is listed legible beside the hashes.
+        allow_public_suffix: Take domains such as co.uk or github.io, below which anyone can register a name.
+        dry_run: Write nothing: say which pairs would be removed.
+
+    Example:
+        >>> from metaclip_spark.config.exclusion import RemovalConfig
+        >>> RemovalConfig("ticket 123", urls=("removed.txt",)).mode
+        'rebalance'
+    """
+
+    reason: str
+    urls: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    prefixes: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    domains: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    page_domains: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    pages: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    pairs: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    texts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    images: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
+    by: str = ""
+    mode: Literal["rebalance", "drop"] = "rebalance"
+    store_values: bool = False
+    allow_public_suffix: bool = field(default=False, metadata=OPERATIONAL)
+    dry_run: bool = field(default=False, metadata=OPERATIONAL)
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
+        if not self.reason.strip():
+            raise ConfigError("--reason is empty: say why, such as the number of a ticket")
+        if not self.lists:
+            raise ConfigError(f"nothing is listed: give one of {', '.join(map(option_of, REMOVALS.values()))}")
+        if self.allow_public_suffix and not (self.domains or self.page_domains):
+            raise ConfigError("--allow-public-suffix needs --domains or --page-domains")
+
+    @property
+    def lists(self) -> dict[str, tuple[str, ...]]:
+        """What names lists, by the kind of `udfs.exclusion.kinds.KINDS` that each holds."""
+        named = {kind: getattr(self, name) for kind, name in REMOVALS.items()}
+        return {kind: paths for kind, paths in named.items() if paths}
+
+
+@dataclass(frozen=True)
+class PurgeConfig:
+    """Whether what was removed is taken out of every table of a run.
+
+    Attributes:
+        yes: Begin; without it the command only says how much it would write anew.
+        metadata: The metadata list, where it no longer lies where the run read it.
+
+    Example:
+        >>> from metaclip_spark.config.exclusion import PurgeConfig
+        >>> PurgeConfig().yes
+        False
+    """
+
+    yes: bool = field(default=False, metadata=OPERATIONAL)
+    metadata: str | None = field(default=None, metadata=OPERATIONAL | PATH)
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
 
 
 def _preferences(given: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,14 +8,14 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from numbers import Real
 from os import PathLike, fspath
 from pathlib import Path
 from reprlib import Repr
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from jsonargparse import typing as checked
 from jsonargparse.typing import restricted_number_type, restricted_string_type
@@ -23,6 +23,8 @@ from jsonargparse.typing import restricted_number_type, restricted_string_type
 from metaclip_spark.errors import ConfigError, CurationError, OutputExistsError, brief, wrong_type
 from metaclip_spark.thresholds import LARGEST_COUNT
 from udfs.sources.credentials import without_credentials
+
+Config = TypeVar("Config")
 
 OPERATIONAL = {"operational": True}
 """Marks a field that changes how a run goes but not its result: it stays out of the configuration's digest."""
@@ -187,6 +189,12 @@ def option_of(name: str) -> str:
 def as_dict(config: Any) -> dict[str, Any]:
     """A configuration as JSON-ready values: infinity as "inf", URLs without the credentials that they may hold."""
     return {name: _json_ready(value) for name, value in dataclasses.asdict(config).items()}
+
+
+def from_saved(kind: type[Config], saved: Mapping[str, Any], *, without: Collection[str] = ()) -> Config:
+    """A configuration again from what `as_dict` gave of it, perhaps beside other values, without some of its fields."""
+    names = {item.name for item in dataclasses.fields(kind)}.difference(without)  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in saved.items() if name in names})
 
 
 def result_fields(config: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 
 from metaclip_spark.errors import InputError, brief, counted, said_of
 from metaclip_spark.inputs.files import resolve_files
@@ -60,13 +61,28 @@ class BlockList:
     """Values that were left out, since they can be no value of this kind."""
 
 
+@dataclass(frozen=True)
+class Values:
+    """A list whose values are kept.
+
+    Attributes:
+        kind: One of `udfs.exclusion.kinds.KINDS`.
+        hashes: The SHA-256 of each value's key, in hexadecimal digits, each once, sorted.
+        keys: The keys in the order of `hashes`, None where only the hash was given.
+    """
+
+    kind: str
+    hashes: list[str]
+    keys: list[str | None]
+
+
 @dataclass
 class _Reading:
     """What was read of a list so far."""
 
     kind: str
     allow_public_suffix: bool
-    image_hash: str | None
+    image_hash: str | None = None
     digests: bytearray = field(default_factory=bytearray)
     unusable: int = 0
     examples: list[str] = field(default_factory=list)
@@ -75,6 +91,34 @@ class _Reading:
     def usable(self) -> int:
         """Values with a key."""
         return len(self.digests) // DIGEST_BYTES
+
+    def take_key(self, key: str) -> None:
+        """Takes a value by its key."""
+        self.digests += short_digest(key)
+
+    def take_hash(self, digits: str) -> None:
+        """Takes a value by the SHA-256 of its key."""
+        self.digests += bytes.fromhex(digits)[:DIGEST_BYTES]
+
+
+@dataclass
+class _KeptReading(_Reading):
+    """A list whose values are kept: the hash of each key to the key."""
+
+    kept: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> int:
+        """Values with a key."""
+        return len(self.kept)
+
+    def take_key(self, key: str) -> None:
+        """Takes a value by its key."""
+        self.kept[sha256(key.encode()).hexdigest()] = key
+
+    def take_hash(self, digits: str) -> None:
+        """Takes a value by the SHA-256 of its key."""
+        self.kept.setdefault(digits, None)
 
 
 def read_block_list(
@@ -100,17 +144,37 @@ def read_block_list(
         InputError: If a file is missing or damaged; if a hash has the wrong length, a row other columns or a domain is
             a public suffix; if more than half of the values cannot be used, or there are more than `MOST_VALUES`.
     """
+    reading = _Reading(kind, allow_public_suffix, image_hash)
+    _read(reading, option, named, options)
+    return BlockList(kind, make_table(reading.digests), reading.unusable)
+
+
+def read_values(
+    option: str,
+    kind: str,
+    named: Sequence[str],
+    *,
+    options: FetchOptions = DEFAULT_OPTIONS,
+    allow_public_suffix: bool = False,
+) -> Values:
+    """Reads a list as `read_block_list` does, and keeps its values."""
+    reading = _KeptReading(kind, allow_public_suffix)
+    _read(reading, option, named, options)
+    hashes = sorted(reading.kept)
+    return Values(kind, hashes, [reading.kept[each] for each in hashes])
+
+
+def _read(reading: _Reading, option: str, named: Sequence[str], options: FetchOptions) -> None:
     with said_of(option):
         # Files of one name in several folders are several files: a list has no names in the results.
         paths = list(dict.fromkeys(path for item in named for _, path in resolve_files([item], options)))
-        reading = _Reading(kind, allow_public_suffix, image_hash)
+        # What keeps its values looks at each.
+        take = partial(_take_plain, reading) if reading.kind in PLAIN_KINDS and not isinstance(reading, _KeptReading) else None
         for path in paths:
             shown = without_credentials(path)
-            take = partial(_take_plain, reading) if kind in PLAIN_KINDS else None
-            for listed in read_listed(path, options, is_domains=kind in DOMAIN_KINDS, take=take):
+            for listed in read_listed(path, options, is_domains=reading.kind in DOMAIN_KINDS, take=take):
                 _add(reading, listed, shown)
         _check(reading, ", ".join(without_credentials(item) for item in named), option)
-    return BlockList(kind, make_table(reading.digests), reading.unusable)
 
 
 def tables_of(lists: Sequence[BlockList]) -> dict[str, DigestTable]:
@@ -150,14 +214,14 @@ def _add(reading: _Reading, listed: Listed, shown: str) -> None:
         raise InputError(f"{where}: more than {MOST_VALUES:,} values: the greatest list has so many; shorten it")
     problem = listed.problem
     if not problem and reading.kind != "image" and listed.value.startswith(HASH_PREFIX):
-        reading.digests += _digest_of_hash(listed.value.removeprefix(HASH_PREFIX), where)
+        reading.take_hash(_checked_hash(listed.value.removeprefix(HASH_PREFIX), (_SHA256_DIGITS,), where))
         return
     if not problem and reading.kind != "text" and _CONTROL.search(listed.value):
         problem = "holds a control character"
     if not problem:
         key = _key(reading, listed.value, where)
         if key is not None:
-            reading.digests += short_digest(key)
+            reading.take_key(key)
             return
         problem = _NO_VALUE.get(reading.kind) or f"is no {_of_kind(reading.image_hash)}, as --downloaded tells"
     reading.unusable += 1
@@ -210,10 +274,6 @@ def _check_suffix(domain: str, where: str) -> None:
             f"{where}: {domain} is a public suffix, below which anyone can register a name: name the domains that are "
             "meant, or add --allow-public-suffix"
         )
-
-
-def _digest_of_hash(text: str, where: str) -> bytes:
-    return bytes.fromhex(_checked_hash(text, (_SHA256_DIGITS,), where))[:DIGEST_BYTES]
 
 
 def _checked_hash(text: str, lengths: tuple[int, ...], where: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from metaclip_spark.cluster_check import Verdict, check_cluster
+from metaclip_spark.commits.entries import Removal
 from metaclip_spark.config.curation import (
     ExportConfig,
     ExtractConfig,
@@ -12,9 +13,10 @@ from metaclip_spark.config.curation import (
     OutputConfig,
     SampleConfig,
 )
-from metaclip_spark.config.exclusion import ExcludeConfig, RebalanceConfig, RedrawConfig
+from metaclip_spark.config.exclusion import ExcludeConfig, PurgeConfig, RebalanceConfig, RedrawConfig, RemovalConfig
 from metaclip_spark.config.requirements import Requirement
 from metaclip_spark.entries import Metadata
+from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.pipeline import (
     begin_with,
@@ -31,12 +33,16 @@ from metaclip_spark.pipeline import (
     run_match,
     run_sample,
 )
+from metaclip_spark.pipeline.again import again
+from metaclip_spark.pipeline.purge import PurgePlan, plan_purge, purge
+from metaclip_spark.pipeline.remove import conclude, drop_removed, find_pairs, read_listed, register, registered
 from metaclip_spark.reports.public.export import check_export, export_curated
 from metaclip_spark.reports.records import Report
 from metaclip_spark.reuse import finish_or_reuse, reuse_or_do
-from metaclip_spark.runs.open import begin_run, try_output
+from metaclip_spark.runs.open import begin_run, continue_run, open_run, tidy_all, try_output
 from metaclip_spark.runs.paths import counts_files, find_inputs
 from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.step import MATCH
 
 
 def curate_run(
@@ -92,6 +98,93 @@ def rebalance_run(
 
     inputs = [*rules.paths, *counts_files(redraw.entry_counts)]
     return reuse_or_do(output, partial(begin_run, output, "rebalance", inputs), work)
+
+
+def remove_from_run(output: OutputConfig, removal: RemovalConfig) -> tuple[Run, Removal, int, Report | None]:
+    """Registers a removal, and takes what it names out of the curated set.
+
+    Returns:
+        The run, the removal, its number in the run's log, and the report of what is left; None where the run has no
+        curated set yet.
+
+    Raises:
+        ConfigError: If the run would be overwritten, or its rules have changed since.
+        InputError: If a list, or a file of the rules, cannot be read.
+    """
+    if output.overwrite:
+        raise ConfigError("--overwrite: what was removed stays removed; leave the option out")
+    listed = read_listed(removal)
+    with continue_run(output, None, listed.paths, name="remove") as run:
+        made = again(run)
+        number = registered(run, listed)
+        is_sampled = run.state.sample is not None
+        if is_sampled and removal.mode == "rebalance":
+            made.check_same_rules()
+            metadata = made.metadata()
+        if number is None:
+            number = register(
+                run, made.judging(with_rules=listed.has_images) if run.entry(MATCH, 0) else None, listed, made.options
+            )
+        found = run.state.removals[number]
+        if not is_sampled:
+            return run, found, number, None
+        if removal.mode == "rebalance":
+            made.balance(metadata)
+        else:
+            drop_removed(run)
+        conclude(run, number, removal.mode)
+        return run, found, number, finish_or_reuse(run)
+
+
+def name_removed(output: OutputConfig, removal: RemovalConfig) -> Removal:
+    """Finds what a removal would name; nothing is written."""
+    listed = read_listed(removal)
+    run = open_run(output.output, name="remove")
+    named = find_pairs(again(run).judging(with_rules=listed.has_images), listed)
+    matched, curated = named.counts(named.pairs)
+    without_pairs = named.without_pairs()
+    named.release()
+    return Removal(
+        owner="",
+        tables={},
+        reason=removal.reason,
+        values=listed.numbers,
+        without_pairs=without_pairs,
+        matched=matched,
+        curated=curated,
+        settings={},
+    )
+
+
+def purge_run(output: OutputConfig, config: PurgeConfig) -> tuple[Run, PurgePlan, Report | None]:
+    """Takes what was removed out of every table of a run, where `config.yes` says so.
+
+    Returns:
+        The run, what holds something removed, and the report after it; None where nothing was written.
+
+    Raises:
+        ConfigError: If the run would be overwritten, or its rules have changed since.
+        InputError: If nothing was removed, the run has no curated set, or files of it are gone.
+    """
+    if output.overwrite:
+        raise ConfigError("--overwrite: a purge changes what it must and keeps the rest; leave the option out")
+    with continue_run(output, None, [config.metadata] if config.metadata else [], name="purge") as run:
+        if not run.state.removals:
+            raise InputError(f"{run.storage.root} has no removals: register one with remove")
+        made = again(run)
+        if run.state.sample is None:
+            raise InputError(f"{run.storage.root} has no curated set: finish it first with curate --resume")
+        made.check_same_rules()
+        metadata = made.metadata(config.metadata)
+        plan = plan_purge(run, made)
+        if not config.yes:
+            return run, plan, None
+        purge(run, made, plan, metadata)
+        for number in sorted(run.state.pending):
+            conclude(run, number, "rebalance")
+        report = finish_or_reuse(run)
+        tidy_all(run.owned)
+        return run, plan, report
 
 
 def _finish(run: Run, export: ExportConfig, requirements: Sequence[Requirement]) -> Report:

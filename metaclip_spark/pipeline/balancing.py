@@ -20,6 +20,7 @@ from metaclip_spark.pipeline.first_run import begun_by_rebalance
 from metaclip_spark.pipeline.images import write_images
 from metaclip_spark.pipeline.refill import Refill
 from metaclip_spark.reports.profile import read_estimates
+from metaclip_spark.pipeline.removals import check_removals_excluded
 from metaclip_spark.runs.paths import counts_in_run
 from metaclip_spark.runs.records import (
     CountManifest,
@@ -261,7 +262,9 @@ def _eligible_manifest(run: Run, language: LanguageConfig, metadata_digest: str)
         raise MetadataError(
             "--languages needs the languages of the matched pairs: run match again with --identify-language"
         )
-    return run.manifest(EXCLUDE) if EXCLUDE.name in run.state.begins else matched
+    eligible = run.manifest(EXCLUDE) if EXCLUDE.name in run.state.begins else matched
+    check_removals_excluded(run, eligible)
+    return eligible
 
 
 def _check_counts_fit(counted: CountManifest, eligible: MatchManifest | ExcludeManifest, gate: Gate) -> None:

@@ -1,7 +1,8 @@
 """Exclusion: which matched pairs are eligible to be counted and drawn, bucket by bucket."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import msgspec
@@ -9,10 +10,13 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from metaclip_spark.commits.entries import Table
+from metaclip_spark.commits.removals import read_registers, removed_tables
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.errors import ConfigError, InputError, counted
 from metaclip_spark.inputs.downloads import DownloadTally, check_tally
 from metaclip_spark.pipeline.first_run import FirstRun, check_own_pairs
+from metaclip_spark.pipeline.removals import untouched_buckets
 from metaclip_spark.pipeline.rules import Rules
 from metaclip_spark.runs.buckets import is_in_bucket
 from metaclip_spark.runs.ledger import ledger_of, lost_attempts
@@ -20,7 +24,7 @@ from metaclip_spark.runs.records import ExcludeManifest, ExcludeNumbers, Exclude
 from metaclip_spark.runs.run import Run, check_number
 from metaclip_spark.runs.step import EXCLUDE, MATCH, Attempt
 from metaclip_spark.runs.waves import read_pairs
-from metaclip_spark.steps.exclusion.downloaded import duplicate_images, pair_downloads, tally_downloads
+from metaclip_spark.steps.exclusion.downloaded import IMAGE_HASH, duplicate_images, pair_downloads, tally_downloads
 from metaclip_spark.steps.exclusion.exclude import (
     REASON,
     Evidence,
@@ -39,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 def run_exclude(run: Run, rules: Rules, first: FirstRun | None = None) -> MatchManifest | ExcludeManifest:
-    """Excludes matched pairs by the rules; a run that never had one goes without this step.
+    """Excludes matched pairs by the rules and the run's removals; a run that never had any goes without this step.
 
     Args:
         run: The run.
@@ -57,7 +61,7 @@ def run_exclude(run: Run, rules: Rules, first: FirstRun | None = None) -> MatchM
     if first is None:
         check_own_pairs(run)
     matched = run.manifest(MATCH)
-    judging = _Judging(run, first, rules)
+    judging = Judging(run, first, with_removals(rules, run, first))
     try:
         return _exclude(run, judging, matched)
     finally:
@@ -76,24 +80,34 @@ def without_listed(run: Run, first: FirstRun, rules: Rules, matched: DataFrame) 
     Returns:
         Columns of `udfs.schemas.MATCHED`.
     """
-    before = _Judging(run, first, rules.before_download)
+    before = Judging(run, first, with_removals(rules.before_download, run, first))
     if not before.rules.settings.has_rules:
         return matched
     judged = before_duplicates(matched, before.rules.config, before.evidence(None))
     return judged.where(F.col(REASON).isNull()).select(*MATCHED.names)
 
 
-def _exclude(run: Run, judging: "_Judging", matched: MatchManifest) -> MatchManifest | ExcludeManifest:
+def with_removals(rules: Rules, run: Run, first: FirstRun | None) -> Rules:
+    """Adds what was removed for ever from the run, and from the one that it begins with."""
+    before = {} if first is None else removed_tables(read_registers(first.run.storage, first.run.state))
+    return replace(rules, removed=removed_tables(read_registers(run.storage, run.state)), removed_before=before)
+
+
+def _exclude(run: Run, judging: "Judging", matched: MatchManifest) -> MatchManifest | ExcludeManifest:
     settings = judging.settings
     if not settings.has_rules and EXCLUDE.name not in run.state.begins:
         return matched
+    unchanged: dict[int, Table] = {}
     if not run.is_done(EXCLUDE, settings, matched.digest):
         run.check_open_for_work()
         judging.check_preferences_known()
         judging.check_pages_known()
         judging.check_tables()
+        unchanged = untouched_buckets(run, settings, judging.options, matched)
     begin = run.begin(EXCLUDE, settings, matched.digest)
     for bucket in range(run.buckets):
+        if bucket in unchanged and run.entry(EXCLUDE, bucket) is None:
+            run.owned.commit(msgspec.structs.replace(unchanged[bucket], owner=run.owned.nonce, begin=begin))
         run.do(
             EXCLUDE,
             config=settings,
@@ -107,7 +121,7 @@ def _exclude(run: Run, judging: "_Judging", matched: MatchManifest) -> MatchMani
 
 
 @dataclass(frozen=True)
-class _Judging:
+class Judging:
     """The pairs of a run, or of the first run that it begins with, before the rules."""
 
     run: Run
@@ -185,15 +199,21 @@ class _Judging:
         Raises:
             InputError: If they are.
         """
-        if not self.rules.compares_all_pages:
-            return
+        if self.rules.compares_all_pages:
+            self.check_raw_pairs("restore them, or give --page-rule surviving")
+
+    def check_raw_pairs(self, advice: str) -> None:
+        """Refuses to go by all pages of a pair where the raw pairs are gone.
+
+        Raises:
+            InputError: If they are.
+        """
         source = self.source
         lost = lost_attempts(source.storage, ledger_of(source.state))
         if lost:
             raise InputError(
                 f"lists of pages are compared with every page of a pair, of which {source.storage.root}/extracted/ "
-                f"tells, and files of it are gone, such as {lost[0].folder}: restore them, or give "
-                "--page-rule surviving"
+                f"tells, and files of it are gone, such as {lost[0].folder}: {advice}"
             )
 
     def pass_all(self, bucket: int, _attempt: Attempt) -> ExcludeNumbers:
@@ -296,5 +316,18 @@ class _Judging:
         """Finds the pairs of a bucket with a raw occurrence on a listed page, where that is wanted."""
         if lists is None or not self.rules.compares_all_pages:
             return None
+        return pairs_of_pages(self.raw_pairs(bucket), lists)
+
+    def raw_pairs(self, bucket: int | None = None) -> DataFrame:
+        """Gives the raw pairs that the pool was made of, of a bucket or all."""
         source, part = self.source, bucket if self.source.buckets > 1 else None
-        return pairs_of_pages(read_pairs(source.spark, source.storage, ledger_of(source.state), part), lists)
+        return read_pairs(source.spark, source.storage, ledger_of(source.state), part)
+
+    def known_pairs(self, columns: Collection[str]) -> DataFrame:
+        """Gives the pairs of all buckets before the rules, with the hash of their images where it is wanted."""
+        pairs = self.pairs()
+        if IMAGE_HASH not in columns:
+            return pairs
+        if self._downloaded is None:
+            return pairs.withColumn(IMAGE_HASH, F.lit(None).cast("string"))
+        return pairs.join(self._downloaded.select("pair_id", IMAGE_HASH), "pair_id", "left")

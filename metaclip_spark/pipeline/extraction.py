@@ -58,6 +58,16 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[ArchivePath]) -> De
     extract = finish_extraction(run, config, seconds)
     ledger = ledger_of(run.state)
     check_losses(ledger, extract.numbers, config, [archive for archive, _ in paths], partial(_example_of, run))
+    return deduplicate(run, extract)
+
+
+def deduplicate(run: Run, extract: ExtractManifest) -> DeduplicateManifest:
+    """Deduplicates the raw pairs that count.
+
+    Raises:
+        InputError: If rows of the extraction were lost.
+    """
+    ledger = ledger_of(run.state)
     begin = run.begin(DEDUPLICATE, NoSettings(), extract.digest)
     is_new = any(run.entry(DEDUPLICATE, bucket) is None for bucket in range(run.buckets))
     if is_new and (lost := lost_attempts(run.storage, ledger)):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
 from metaclip_spark.commits.entries import Begin, Table
+from metaclip_spark.commits.removals import read_registers, removals_digest
 from metaclip_spark.config.curation import LanguageConfig, SampleConfig
 from metaclip_spark.config.exclusion import RebalanceConfig, RedrawConfig
 from metaclip_spark.entries import Metadata
@@ -134,6 +135,7 @@ def _read_first_run(run: Run, config: RebalanceConfig) -> FirstRun:
         gated_out=numbers.gated_out,
         not_drawn=numbers.not_drawn,
         pairs=numbers.pairs,
+        removed=removals_digest(read_registers(run.storage, run.state)) or msgspec.UNSET,
     )
     return FirstRun(run, config, draw, run.log.state.number)
 

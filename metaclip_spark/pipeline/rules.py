@@ -1,13 +1,13 @@
 """The rules of an exclusion, read and checked before Spark starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from metaclip_spark.config.exclusion import BLOCK_LISTS, ExcludeConfig
 from metaclip_spark.config.fields import option_of
 from metaclip_spark.errors import ConfigError, joined
-from metaclip_spark.inputs.block_lists import digest_of, read_block_list, tables_of
+from metaclip_spark.inputs.block_lists import BlockList, digest_of, read_block_list, tables_of
 from metaclip_spark.inputs.downloads import HASH_COLUMNS, Downloads, find_downloads
 from metaclip_spark.inputs.files import resolve_files
 from metaclip_spark.inputs.scores import KeepRule, Scores, find_scores, parse_keep_rules
@@ -23,24 +23,36 @@ class Rules:
 
     Attributes:
         config: What the user configured.
-        tables: What is listed, by the kind of list.
+        blocked: What the user's lists hold, by the kind of list.
         downloads: Files that tell what was downloaded.
         scores: Files with scores.
         keep: Conditions on the scores.
+        removed: What the run's removals list, by the kind of list.
+        removed_before: What those of the run list that it begins with.
     """
 
     config: ExcludeConfig
-    tables: Mapping[str, DigestTable]
+    blocked: Mapping[str, DigestTable]
     downloads: Downloads | None = None
     scores: Scores | None = None
     keep: tuple[KeepRule, ...] = ()
+    removed: Mapping[str, DigestTable] = field(default_factory=dict)
+    removed_before: Mapping[str, DigestTable] = field(default_factory=dict)
+
+    @cached_property
+    def tables(self) -> dict[str, DigestTable]:
+        """What is listed in all, by the kind of list."""
+        sources = (self.blocked, self.removed, self.removed_before)
+        return tables_of([BlockList(kind, table) for source in sources for kind, table in source.items()])
 
     @cached_property
     def settings(self) -> ExcludeSettings:
         """What the result depends on, but for the content of tables: the content of lists, not where it stands."""
         settings = ExcludeSettings()
-        if self.tables:
-            settings.lists = digest_of(self.tables)
+        if self.blocked:
+            settings.lists = digest_of(self.blocked)
+        if self.removed:
+            settings.removed = digest_of(self.removed)
         if self.has_page_lists:
             settings.page_rule = self.config.page_rule
         if self.config.deduplicate_images != "off":
@@ -76,7 +88,7 @@ class Rules:
             keep_where=(),
             unscored="drop",
         )
-        return Rules(config, {kind: table for kind, table in self.tables.items() if kind != "image"})
+        return Rules(config, {kind: table for kind, table in self.blocked.items() if kind != "image"})
 
     @property
     def paths(self) -> list[str]:

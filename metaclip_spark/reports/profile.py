@@ -228,7 +228,7 @@ def side_by_side(matched: DataFrame, curated: DataFrame, *keys: Column) -> DataF
 
 def _before_rules(run: Run, gate: Gate) -> list[Row]:
     """Counts the matched pairs by preferences where rules exclude some of them; empty where there is no rule."""
-    if run.state.written("eligible", 0) is None:
+    if not run.has_table("eligible"):
         return []
     matched = run.read_buckets("matched", MATCHED)
     least = float(gate.min_language_probability)

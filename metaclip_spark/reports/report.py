@@ -271,6 +271,8 @@ def _funnel(manifests: Manifests) -> list[FunnelLine]:
     count, sample = manifests.count.numbers, manifests.sample.numbers
     passed = sample.pairs_in - sample.gated_out
     gated, drawn = {"language_gate": count.gated_out}, {"not_drawn": sample.not_drawn}
+    if sample.dropped:
+        drawn["removed.since_balance"] = sample.dropped
     # Where nothing can leave a stage, it says nothing.
     is_gated = bool(manifests.sample.config.gate.languages)
     excluded = manifests.exclude if manifests.exclude and manifests.exclude.config.has_rules else None

@@ -14,6 +14,8 @@
     refill/<attempt>/                           what else to download, where --refill-plan asked for it
     expected_kept/<attempt>/                    how many pairs of each entry the draw was expected to keep
     balance_counts/<attempt>/                   the counts that --entry-counts gave, where it did
+    removals/<attempt>/                         what is to be removed for ever, by hash
+    removed_pairs/<attempt>/                    the matched pairs that a removal names
     report/<attempt>/                           the report
     run.json                                    tells people that the run is finished
     output.json lock.json                       say that the folder holds a run, and keep versions without a log out
@@ -44,6 +46,8 @@ EXTRACTED = "extracted"
 CURATED = "curated"
 CURATED_IMAGES = "curated_images"
 REFILL = "refill"
+REMOVALS = "removals"
+REMOVED_PAIRS = "removed_pairs"
 REPORT = "report"
 REPORT_JSON = "report.json"
 TABLES = (
@@ -61,6 +65,8 @@ TABLES = (
     REFILL,
     "expected_kept",
 )
+REGISTERS = (REMOVALS, REMOVED_PAIRS)
+"""What stays whatever becomes of the tables."""
 LOCK = "lock.json"
 MARKER = "output.json"
 
@@ -69,7 +75,7 @@ _ENCRYPTED = {"abfss": "abfs", "wasbs": "wasb"}
 """Schemes that reach the same files by TLS."""
 
 _WAVE = f"{EXTRACTED}/wave="
-_OURS = {*TABLES, COMMITS, BEATS, REPORT, RUN, MARKER, LOCK, "ledger", "manifests"}
+_OURS = {*TABLES, *REGISTERS, COMMITS, BEATS, REPORT, RUN, MARKER, LOCK, "ledger", "manifests"}
 
 
 def place_of(table: str, bucket: int | None = None) -> str:

@@ -75,14 +75,15 @@ def begin_run(output: OutputConfig, name: str = "curate", inputs: Sequence[str] 
 
 
 def continue_run(
-    output: OutputConfig, step: str | None = None, inputs: Sequence[str] = ()
+    output: OutputConfig, step: str | None = None, inputs: Sequence[str] = (), *, name: str = "report"
 ) -> AbstractContextManager[Run]:
     """Opens a run to do one of its steps.
 
     Args:
         output: Where, and what to do about the step if it was done before.
-        step: One of `STEPS`; None for the report, which is written anew each time.
+        step: One of `STEPS`; None for what is done anew each time, such as the report.
         inputs: Paths of all that the job reads, but for the run itself.
+        name: The job, where it does no one step.
 
     Returns:
         A context with the run, which this driver owns meanwhile.
@@ -93,7 +94,7 @@ def continue_run(
             written to or is in use by another driver.
         ConfigError: If an input lies where the step writes.
     """
-    return _own(output, step or "report", inputs, step=step, begins=False)
+    return _own(output, step or name, inputs, step=step, begins=False)
 
 
 @contextmanager
@@ -353,7 +354,7 @@ def _take_over(run: Run, *, begins: bool) -> None:
             return
         owner.commit(Reset(owner=owner.nonce))
         delete_layout_1(storage)
-        _tidy_all(owner)
+        tidy_all(owner)
     elif is_of_layout_1(storage):
         if not owner.state.changed:
             owner.commit(Import(owner=owner.nonce, entries=read_layout_1(storage, owner.nonce)))
@@ -365,7 +366,8 @@ def _take_over(run: Run, *, begins: bool) -> None:
         owner.commit(Reset(owner=owner.nonce))
 
 
-def _tidy_all(owner: Owner) -> None:
+def tidy_all(owner: Owner) -> None:
+    """Deletes all that does not count any more, earlier curated sets too."""
     tidy(owner, wave_place())
     for table in (*TABLES, REPORT):
         tidy(owner, place_of(table))

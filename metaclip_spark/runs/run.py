@@ -14,12 +14,11 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.commits.entries import Begin, Sample, Table, Written
-from metaclip_spark.commits.files import garbage_of, lost_files, lost_of, readable_paths, tidy
+from metaclip_spark.commits.files import garbage_of, lost_files, lost_of, read_rows, readable_paths, tidy
 from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Owner
 from metaclip_spark.commits.state import State
@@ -193,15 +192,25 @@ class Run:
         if lost:
             raise InputError(self.explain_loss(folders[0].folder.partition("/")[0], lost))
 
+    @property
+    def _every(self) -> range:
+        return range(self.buckets)
+
+    def has_table(self, table: str) -> bool:
+        """Tells whether a table that lies by bucket was written for any of them."""
+        return any(self.state.written(table, bucket) for bucket in self._every)
+
     def matched(self) -> DataFrame:
         """Reads the matched pairs; of a run that began with another's pairs, the eligible ones."""
-        has_own = self.state.written("matched", 0) is not None
-        return self.read_buckets("matched", MATCHED) if has_own else self.eligible()
+        return self.read_buckets("matched", MATCHED) if self.has_table("matched") else self.eligible()
 
     def eligible(self) -> DataFrame:
         """Reads the matched pairs that no rule excludes: columns of `ELIGIBLE`, of `MATCHED` where there is no rule."""
-        has_rules = self.state.written("eligible", 0) is not None
-        return self.read_buckets("eligible", ELIGIBLE) if has_rules else self.read_buckets("matched", MATCHED)
+        if not self.has_table("eligible"):
+            return self.read_buckets("matched", MATCHED)
+        # In a bucket of which nothing was excluded the matched pairs are the eligible ones.
+        folders = [self.state.written("eligible", each) or self.state.written("matched", each) for each in self._every]
+        return self.read_written(folders, ELIGIBLE)
 
     def passed_pairs(self, gate: Gate) -> DataFrame:
         """Reads the eligible pairs that pass the language filter: what count and sample work with."""
@@ -211,13 +220,7 @@ class Run:
 
     def read_rows(self, table: str, schema: pa.Schema) -> pa.Table:
         """Reads a table that fits on the driver, file by file; empty where the step wrote no file."""
-        written = self.state.written(table)
-        names = written.sizes if written else ()
-        files = [pa.BufferReader(self.storage.read_bytes(name)) for name in names]
-        # pq.read_table, cast and empty_table would import pandas.
-        tables = [pq.ParquetFile(file).read(columns=schema.names) for file in files]
-        cast = [rows if rows.schema.equals(schema) else rows.cast(schema) for rows in tables]
-        return pa.concat_tables(cast) if cast else schema.empty_table()
+        return read_rows(self.storage, self.state.written(table), schema)
 
     def partitions(self, rows: int) -> int:
         """Chooses into how many partitions a table of at most this many rows is shuffled.

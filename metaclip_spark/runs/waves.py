@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -86,7 +86,7 @@ def extract_wave(owner: Owner, wave: int, names: list[str], extracted: DataFrame
     written = write_to(owner, layout.place(extracted), wave_place(), layout.settings)
     archives, by_reference = _read_summaries(extracted.sparkSession, owner.storage, f"{written.folder}/kind=archive")
     _check_complete(archives, names)
-    _check_pairs(archives, written)
+    check_pairs(archives, written)
     entry = Wave(
         owner=owner.nonce, wave=wave, written=written, archives=tuple(archives), reference_records=by_reference
     )
@@ -208,6 +208,25 @@ def recorded_pairs(ledger: Ledger, bucket: int | None = None) -> int | None:
     """Gives how many raw pairs were written, of one bucket; None where not all that was written counts."""
     rows = [rows for _, rows in ledger.written("pair", bucket)]
     return None if ledger.superseded(ledger.accepted()) or min(rows, default=0) < 0 else sum(rows)
+
+
+def read_folders(spark: SparkSession, storage: Storage, folders: Sequence[Written], kind: str = "") -> DataFrame:
+    """Reads all rows in folders of waves, whether they count or not, of one of `udfs.schemas.KINDS` or of all.
+
+    Returns:
+        Columns of `EXTRACTED`, and `wave`, the folder's name.
+    """
+    files = [
+        storage.location(f"{written.folder}/{file.name}")
+        for written in folders
+        for file in written.files
+        if f"/kind={kind}" in f"/{file.name}"
+    ]
+    columns = spark_schema(EXTRACTED)
+    if not files:
+        return spark.createDataFrame([], columns.add("wave", "string"))
+    based = spark.read.schema(columns).option("basePath", storage.location(EXTRACTED_FOLDER)).parquet(*files)
+    return based.select(*EXTRACTED.names, F.col("wave").cast("string"))
 
 
 def read_rejects(spark: SparkSession, storage: Storage, ledger: Ledger) -> DataFrame:
@@ -373,7 +392,12 @@ def _check_complete(archives: list[ArchiveSummary], names: list[str]) -> None:
         )
 
 
-def _check_pairs(archives: list[ArchiveSummary], written: Written) -> None:
+def check_pairs(archives: Sequence[ArchiveSummary], written: Written) -> None:
+    """Refuses a wave that does not hold the pairs that its archives tell of.
+
+    Raises:
+        RuntimeError: If it does not.
+    """
     told = sum(summary.pairs for summary in archives)
     rows = sum(file.rows for file in written.files if file.name.startswith("kind=pair/"))
     if rows != told:

@@ -96,7 +96,7 @@ def _languages(run: Run, condition: Column) -> dict[str, tuple[str | None, float
 
 def _excluded(run: Run, condition: Column) -> dict[str, str]:
     """Gives the reasons of those pairs that a rule excludes."""
-    if not run.state.written("excluded", 0):
+    if not run.has_table("excluded"):
         return {}
     return {row.pair_id: row.reason for row in run.read_buckets("excluded", EXCLUDED).where(condition).collect()}
 

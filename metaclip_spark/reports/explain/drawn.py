@@ -24,7 +24,7 @@ def drawn_pairs(run: Run, curation: Curation, condition: Column | None = None) -
     chosen = matched if condition is None else matched.where(condition)
     drawn = draw_pairs(chosen, curation.probabilities, seed=curation.seed)
     excluded = F.lit(None).cast("string")
-    if run.state.written("excluded", 0):
+    if run.has_table("excluded"):
         rules = run.read_buckets("excluded", EXCLUDED).withColumnRenamed("reason", "excluded")
         drawn, excluded = drawn.join(rules, "pair_id", "left"), F.col("excluded")
     passes = passes_filter(curation.gate.languages, curation.gate.min_language_probability)

@@ -137,8 +137,9 @@ class RefillNumbers(Record):
 class SampleNumbers(StepNumbers):
     """Eligible pairs, those that were drawn, and the figures of the balance.
 
-    Of the survivors of a first draw, `capped` are those that were attempted with a smaller chance than this draw gives
-    them; `threshold_without_caps` is the threshold of the first draw that leaves none.
+    `pairs_in` is the sum of `gated_out`, `not_drawn`, `dropped_since_balance` where it is given, and `pairs`. Of the
+    survivors of a first draw, `capped` are those that were attempted with a smaller chance than this draw gives them;
+    `threshold_without_caps` is the threshold of the first draw that leaves none.
     """
 
     pairs_in: int
@@ -156,6 +157,12 @@ class SampleNumbers(StepNumbers):
     threshold_without_caps: int | UnsetType = UNSET
     images: int | UnsetType = UNSET
     refill: RefillNumbers | UnsetType = UNSET
+    dropped_since_balance: int | UnsetType = UNSET
+
+    @property
+    def dropped(self) -> int:
+        """How many pairs of the draw were removed from it since."""
+        return self.dropped_since_balance if isinstance(self.dropped_since_balance, int) else 0
 
     def in_words(self) -> str:
         """For the log."""
@@ -212,6 +219,7 @@ class FirstDraw(Record):
         gated_out: Those that its language filter removed.
         not_drawn: Those that its draw thinned out.
         pairs: Its curated pairs.
+        removed: Digest of what its removals list.
     """
 
     digest: str
@@ -222,6 +230,7 @@ class FirstDraw(Record):
     gated_out: int
     not_drawn: int
     pairs: int
+    removed: str | UnsetType = UNSET
 
 
 class ExcludeSettings(Record):
@@ -229,6 +238,7 @@ class ExcludeSettings(Record):
 
     Attributes:
         lists: Digest of what is listed.
+        removed: Digest of what removals list.
         page_rule: Whether lists of pages are compared with any page of a pair, or with the surviving one.
         downloaded: Digest of what is told of the images.
         deduplicate_images: Whether pairs with one image are duplicates, with equal texts or with any.
@@ -241,6 +251,7 @@ class ExcludeSettings(Record):
     """
 
     lists: str | UnsetType = UNSET
+    removed: str | UnsetType = UNSET
     page_rule: str | UnsetType = UNSET
     downloaded: str | UnsetType = UNSET
     deduplicate_images: str | UnsetType = UNSET

@@ -19,6 +19,7 @@ from udfs.exclusion.digest_table import DigestTable, content_digest, write_table
 from udfs.exclusion.kinds import COLUMNS, PAGE_KINDS, REASONS, reason_of
 
 _LISTED = StructType([StructField("pair_id", StringType()), StructField("reason", StringType())])
+_NAMED = StructType([StructField(name, StringType()) for name in ("pair_id", "kind", "digest")])
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,28 @@ def pairs_of_pages(extracted: DataFrame, lists: SharedLists) -> DataFrame:
     domain, page = map(reason_of, PAGE_KINDS)
     is_domain = F.max(F.col("reason") == domain)
     return found.groupBy("pair_id").agg(F.when(is_domain, domain).otherwise(page).alias("reason"))
+
+
+def find_named(pairs: DataFrame, lists: SharedLists) -> DataFrame:
+    """Finds all listed values that name each pair, where `list_reason` gives the first reason.
+
+    Args:
+        pairs: `pair_id` and the columns that the lists' kinds need: `udfs.exclusion.kinds.COLUMNS`.
+        lists: The lists.
+
+    Returns:
+        Columns of `udfs.exclusion.named_values.NAMED`, of the pairs that are named.
+    """
+    file_name, digest = lists.file_name, lists.digest
+
+    def find(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from udfs.exclusion.block_lists import open_lists
+        from udfs.exclusion.named_values import named_values
+
+        return named_values(iter(batches), open_lists(SparkFiles.get(file_name), digest))
+
+    columns = dict.fromkeys(["pair_id", *(COLUMNS[kind] for kind in lists.kinds)])
+    return pairs.select(*columns).mapInArrow(find, _NAMED)
 
 
 def _reasons(lists: SharedLists, names: list[str]) -> Callable[..., pa.Array]:

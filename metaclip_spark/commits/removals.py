@@ -1,0 +1,92 @@
+"""The registers of removals, which a folder's log names: what is to be removed for ever, by hash."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from metaclip_spark.commits.entries import Removal
+from metaclip_spark.commits.files import read_rows
+from metaclip_spark.commits.state import State
+from metaclip_spark.stores.storage import Storage
+from udfs.exclusion.digest_table import DIGEST_BYTES, DigestTable, content_digest, make_table
+from udfs.exclusion.kinds import KINDS
+from udfs.exclusion.named_values import keys_of
+from udfs.schemas import REMOVALS
+
+REGISTER = "removals"
+"""The table of a removal that tells what is listed."""
+
+NAMED_PAIRS = "removed_pairs"
+"""The table of a removal that tells which matched pairs it names."""
+
+
+@dataclass(frozen=True)
+class Register:
+    """One removal.
+
+    Attributes:
+        number: The number of its entry in the log.
+        removal: The entry.
+        rows: What is listed: columns of `udfs.schemas.REMOVALS`.
+    """
+
+    number: int
+    removal: Removal
+    rows: pa.Table
+
+
+def read_registers(storage: Storage, state: State) -> list[Register]:
+    """Reads all removals of a folder, in the order of its log.
+
+    Raises:
+        InputError: If a file of theirs is gone.
+    """
+    return [
+        Register(number, removal, read_rows(storage, removal.tables.get(REGISTER), REMOVALS))
+        for number, removal in sorted(state.removals.items())
+    ]
+
+
+def removed_tables(registers: Sequence[Register]) -> dict[str, DigestTable]:
+    """Gives what removals list, by kind in the order of `KINDS`."""
+    rows = pa.concat_tables([register.rows for register in registers]) if registers else REMOVALS.empty_table()
+    return tables_of_rows(rows)
+
+
+def tables_of_rows(rows: pa.Table) -> dict[str, DigestTable]:
+    """Gives what rows of `udfs.schemas.REMOVALS` list, by kind in the order of `KINDS`."""
+    tables = {}
+    for kind in KINDS:
+        hashes = rows.filter(pc.equal(rows["kind"], kind))["value_sha256"].to_pylist()
+        if hashes:
+            tables[kind] = make_table(bytes.fromhex("".join(each[: 2 * DIGEST_BYTES] for each in hashes)))
+    return tables
+
+
+def removals_digest(registers: Sequence[Register]) -> str | None:
+    """Digests what removals list, whatever order they came in; None where nothing was removed."""
+    tables = removed_tables(registers)
+    return content_digest(tables) if tables else None
+
+
+def removals_naming(registers: Sequence[Register], values: Mapping[str, str]) -> list[tuple[Register, str]]:
+    """Finds the removals that name what a user asks about, each with the first kind under which it does.
+
+    Args:
+        registers: The removals.
+        values: Kind of `KINDS` to what the pair would have in that kind's column.
+    """
+    hashes = {
+        kind: {sha256(key.encode()).hexdigest() for key in keys_of(kind, values[kind])}
+        for kind in KINDS
+        if kind in values
+    }
+    found = []
+    for register in registers:
+        listed = set(zip(register.rows["kind"].to_pylist(), register.rows["value_sha256"].to_pylist(), strict=True))
+        kinds = [kind for kind, keys in hashes.items() if any((kind, key) in listed for key in keys)]
+        found += [(register, kind) for kind in kinds[:1]]
+    return found

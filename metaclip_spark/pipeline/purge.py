@@ -1,0 +1,190 @@
+"""Purge: what was removed leaves the raw pairs, too, and with them every table that is made of them."""
+
+from dataclasses import dataclass
+
+import msgspec
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from metaclip_spark.commits.entries import ArchiveSummary, Purge, Wave, Written
+from metaclip_spark.commits.files import tidy, write_to
+from metaclip_spark.commits.removals import NAMED_PAIRS, read_registers, removed_tables
+from metaclip_spark.config.curation import ExtractConfig
+from metaclip_spark.config.fields import from_saved
+from metaclip_spark.entries import Metadata
+from metaclip_spark.pipeline.again import Again
+from metaclip_spark.pipeline.extraction import deduplicate
+from metaclip_spark.pipeline.matching import run_match
+from metaclip_spark.runs.extraction import finish_extraction
+from metaclip_spark.runs.layout import wave_name, wave_place
+from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.waves import WaveLayout, check_pairs, read_folders
+from metaclip_spark.steps.exclusion.lists import SharedLists, find_named, list_reason, share_lists
+from udfs.exclusion.kinds import reason_of
+from udfs.schemas import EXCLUDED, EXTRACTED, REMOVED_PAIRS
+
+PURGED = "text.purged"
+"""The reason of raw pairs that are gone since they were removed."""
+
+_AS_EXAMPLES = ("image_url", "page_url", "alt_text")
+"""What the example of a reject may be."""
+
+
+@dataclass(frozen=True)
+class PurgePlan:
+    """What a purge writes anew.
+
+    Attributes:
+        ids: The removed pair_ids, each once, kept on the executors' disks; None where nothing was ever removed.
+        lists: What is removed, on the executors; None where nothing can be looked up in raw rows.
+        rows: Folder of a wave to archive to how many raw pairs of it are removed.
+        folders: The folders of the waves that hold something removed.
+        bytes_written: Bytes of all files that are made anew.
+    """
+
+    ids: DataFrame | None
+    lists: SharedLists | None
+    rows: dict[str, dict[str, int]]
+    folders: list[str]
+    bytes_written: int
+
+    @property
+    def pairs(self) -> int:
+        """How many raw pairs leave."""
+        return sum(number for of_archives in self.rows.values() for number in of_archives.values())
+
+
+def plan_purge(run: Run, again: Again) -> PurgePlan:
+    """Finds the raw rows that hold something removed."""
+    tables = removed_tables(read_registers(run.storage, run.state))
+    if not tables:
+        return PurgePlan(None, None, {}, [], 0)
+    of_rows = {kind: table for kind, table in tables.items() if kind != "image"}
+    lists = share_lists(run.spark, of_rows) if of_rows else None
+    waves = [wave.written for wave in run.state.waves.values()]
+    raw = read_folders(run.spark, run.storage, waves, "pair")
+    # Of what is excluded for its image, nothing tells whether a removal or the user's own list names it.
+    by_image = "image" in tables and not again.exclude.block_images
+    ids = _removed_ids(run, raw, lists, by_image=by_image).persist(StorageLevel.DISK_ONLY)
+    counted = raw.join(ids, "pair_id", "left_semi").groupBy("wave", "archive").count().collect()
+    names = {wave_name(written.folder): written.folder for written in waves}
+    rows: dict[str, dict[str, int]] = {}
+    for row in counted:
+        rows.setdefault(names[row.wave], {})[row.archive] = row["count"]
+    in_examples: set[str] = set()
+    if lists is not None:
+        rejects = read_folders(run.spark, run.storage, waves, "reject")
+        found = _with_reason(rejects, lists).where(F.col("reason_to_leave").isNotNull()).select("wave").distinct()
+        in_examples = {names[row.wave] for row in found.collect()}
+    folders = [written.folder for written in waves if written.folder in rows or written.folder in in_examples]
+    return PurgePlan(ids, lists, rows, folders, _bytes(run, folders))
+
+
+def purge(run: Run, again: Again, plan: PurgePlan, metadata: Metadata) -> None:
+    """Writes what holds something removed anew, and does the steps again up to the curated set.
+
+    Args:
+        run: The run.
+        again: How it was made.
+        plan: What `plan_purge` has found.
+        metadata: Its metadata list.
+
+    Raises:
+        InputError: If files of the extraction are gone.
+    """
+    run.owned.commit(Purge(owner=run.owned.nonce, settings=again.options))
+    for folder in plan.folders:
+        _purge_wave(run, folder, plan)
+    tidy(run.owned, wave_place())
+    if run.state.waves:
+        extract = finish_extraction(run, from_saved(ExtractConfig, again.options["extract"]), 0.0)
+        deduplicate(run, extract)
+        run_match(run, again.match, again.language_of_match, metadata)
+    again.balance(metadata)
+
+
+def _removed_ids(run: Run, raw: DataFrame, lists: SharedLists | None, *, by_image: bool) -> DataFrame:
+    """Finds the pairs to leave: of which a raw row is named, or that a removal has named by their image."""
+    known = [removal.tables.get(NAMED_PAIRS) for removal in run.state.removals.values()]
+    ids = run.read_written(known, REMOVED_PAIRS).select("pair_id")
+    if lists is not None:
+        ids = ids.unionByName(find_named(raw, lists).select("pair_id"))
+    if by_image and run.has_table("excluded"):
+        excluded = run.read_buckets("excluded", EXCLUDED).where(F.col("reason") == reason_of("image"))
+        ids = ids.unionByName(excluded.select("pair_id"))
+    return ids.distinct()
+
+
+def _with_reason(rejects: DataFrame, lists: SharedLists) -> DataFrame:
+    """Adds to rejects why they leave, null where they stay: their example may be a URL or a text that was removed."""
+    examples = rejects.withColumnRenamed("reason", "reason_of_reject").withColumns(
+        {**{name: F.col("example") for name in _AS_EXAMPLES}, "pair_id": F.lit("")}
+    )
+    judged = list_reason(examples, lists).withColumnRenamed("reason", "reason_to_leave")
+    return judged.withColumnRenamed("reason_of_reject", "reason")
+
+
+def _purge_wave(run: Run, folder: str, plan: PurgePlan) -> None:
+    """Writes a wave without what was removed, and makes that count in the place of the wave."""
+    before, dropped = run.state.waves[folder], {each[1] for each in run.state.dropped if each[0] == folder}
+    gone = plan.rows.get(folder, {})
+    archives = tuple(
+        _without(summary, gone.get(summary.archive, 0)) for summary in before.archives if summary.archive not in dropped
+    )
+    layout = WaveLayout(run.output.rows_per_file, run.buckets)
+    rows = _rows_left(run, before.written, plan, archives)
+    written = write_to(run.owned, layout.place(rows), wave_place(), layout.settings)
+    check_pairs(archives, written)
+    run.owned.commit(
+        Wave(
+            owner=run.owned.nonce,
+            wave=before.wave,
+            written=written,
+            archives=archives,
+            reference_records=before.reference_records,
+            replaces=folder,
+        )
+    )
+
+
+def _without(summary: ArchiveSummary, pairs: int) -> ArchiveSummary:
+    """Tells of an archive that so many of its pairs were purged."""
+    if not pairs:
+        return summary
+    purged = summary.rejected.get(PURGED, 0) + pairs
+    rejected = dict(sorted({**summary.rejected, PURGED: purged}.items()))
+    return msgspec.structs.replace(summary, pairs=summary.pairs - pairs, rejected=rejected)
+
+
+def _rows_left(run: Run, written: Written, plan: PurgePlan, archives: tuple[ArchiveSummary, ...]) -> DataFrame:
+    kinds = {kind: read_folders(run.spark, run.storage, [written], kind) for kind in ("pair", "reject", "archive")}
+    pairs, rejects = kinds["pair"], kinds["reject"]
+    if plan.ids is not None:
+        pairs = pairs.join(plan.ids, "pair_id", "left_anti")
+    if plan.lists is not None:
+        columns = [F.col(name) for name in EXTRACTED.names if name not in {*_AS_EXAMPLES, "pair_id"}]
+        none = [F.lit(None).cast("string").alias(name) for name in (*_AS_EXAMPLES, "pair_id")]
+        left = _with_reason(rejects, plan.lists).where(F.col("reason_to_leave").isNull())
+        rejects = left.select(*columns, *none)
+    told = [(each.archive, each.pairs, each.rejected) for each in archives]
+    now = run.spark.createDataFrame(told, "archive string, pairs_left long, rejected_now map<string, long>")
+    summaries = (
+        kinds["archive"]
+        .join(now, "archive")
+        .withColumns({"pairs": F.col("pairs_left"), "rejected": F.col("rejected_now")})
+    )
+    counting = F.col("archive").isin([each.archive for each in archives])
+    parts = [part.select(*EXTRACTED.names) for part in (pairs, rejects, summaries)]
+    return parts[0].unionByName(parts[1]).unionByName(parts[2]).where(counting)
+
+
+def _bytes(run: Run, folders: list[str]) -> int:
+    """Adds up what a purge of these waves makes anew: the waves, and all tables after them."""
+    if not folders:
+        return 0
+    waves = [run.state.waves[folder].written for folder in folders]
+    tables = [written for entry in run.state.tables.values() for written in entry.tables.values()]
+    sample = run.state.sample
+    tables += list(sample.tables.values()) if sample else []
+    return sum(size for written in (*waves, *tables) for size in written.sizes.values())

@@ -1,0 +1,91 @@
+"""Which buckets of an exclusion a removal leaves as they are, and whether what was removed is excluded."""
+
+from collections.abc import Sequence
+
+import msgspec
+from pyspark.sql import functions as F
+
+from metaclip_spark.commits.entries import Table, Written
+from metaclip_spark.commits.files import lost_files
+from metaclip_spark.commits.removals import NAMED_PAIRS, Register, read_registers, removals_digest
+from metaclip_spark.errors import InputError
+from metaclip_spark.runs.buckets import bucket_of
+from metaclip_spark.runs.records import ExcludeManifest, ExcludeNumbers, ExcludeSettings, Manifest, MatchManifest
+from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.step import EXCLUDE, MATCH
+from metaclip_spark.stores.storage import JsonObject
+from udfs.schemas import REMOVED_PAIRS
+
+
+def check_removals_excluded(run: Run, eligible: MatchManifest | ExcludeManifest) -> None:
+    """Refuses to count or draw pairs before what was removed from the run is excluded.
+
+    Raises:
+        InputError: If it is not.
+    """
+    removed = eligible.config.removed if isinstance(eligible.config, ExcludeSettings) else msgspec.UNSET
+    if (removals_digest(read_registers(run.storage, run.state)) or msgspec.UNSET) != removed:
+        raise InputError(
+            f"{run.storage.root} has removals, and its matched pairs still hold what they name: run curate, exclude or "
+            "rebalance again with --resume and its rules"
+        )
+
+
+def untouched_buckets(
+    run: Run, settings: ExcludeSettings, saved: JsonObject, matched: MatchManifest
+) -> dict[int, Table]:
+    """Finds the buckets of which new removals name no pair, so that what was excluded of them stays as it is.
+
+    Args:
+        run: The run.
+        settings: What the exclusion depends on now.
+        saved: All of its options.
+        matched: The manifest of the matched pairs.
+
+    Returns:
+        Bucket to the entry that counts for it, with the new settings; it lacks its round. Empty where more has changed
+        than that something was removed, and where pairs of one bucket decide on those of another.
+    """
+    begun = run.state.begins.get(EXCLUDE.name)
+    removals = _since(read_registers(run.storage, run.state), begun[1].config.get("removed") if begun else None)
+    compared = {register.removal.input for register in removals}
+    if compared != {matched.digest} or settings.deduplicate_images is not msgspec.UNSET:
+        return {}
+    before = ExcludeSettings() if begun is None else msgspec.convert(begun[1].config, ExcludeSettings)
+    if msgspec.structs.replace(settings, removed=before.removed) != before:
+        return {}
+    folders = [removal.removal.tables.get(NAMED_PAIRS) for removal in removals]
+    named = run.read_written(folders, REMOVED_PAIRS).select(bucket_of(F.col("pair_id"), run.buckets).alias("bucket"))
+    touched = {row.bucket for row in named.distinct().collect()}
+    told = {bucket: _as_before(run, bucket, matched) for bucket in range(run.buckets) if bucket not in touched}
+    return {bucket: _entry(bucket, settings, saved, *made) for bucket, made in told.items() if made is not None}
+
+
+def _since(registers: Sequence[Register], known: str | None) -> Sequence[Register]:
+    """Gives the removals that came after those with this digest; none where no beginning of them has it."""
+    for number in range(len(registers) + 1):
+        if removals_digest(registers[:number]) == known:
+            return registers[number:]
+    return []
+
+
+def _as_before(run: Run, bucket: int, matched: MatchManifest) -> tuple[dict[str, Written], ExcludeManifest] | None:
+    """Gives what counts for a bucket; None where files of it are gone, or it was made of other pairs."""
+    if EXCLUDE.name not in run.state.begins:
+        pairs = run.manifest(MATCH, bucket).numbers.pairs
+        numbers = ExcludeNumbers(pairs_in=pairs, reasons={}, pairs=pairs)
+        none = ExcludeSettings()
+        return {}, Manifest(
+            step=EXCLUDE.name, config=none, input=matched.digest, numbers=numbers, settings={}, seconds=0.0
+        )
+    entry, made = run.entry(EXCLUDE, bucket), run.manifest_if_done(EXCLUDE, bucket)
+    if entry is None or made is None or made.input != matched.digest or lost_files(run.storage, entry):
+        return None
+    return dict(entry.tables), made
+
+
+def _entry(
+    bucket: int, settings: ExcludeSettings, saved: JsonObject, tables: dict[str, Written], made: ExcludeManifest
+) -> Table:
+    manifest = msgspec.structs.replace(made, config=settings, settings=saved)
+    return Table(owner="", step=EXCLUDE.name, bucket=bucket, tables=tables, manifest=msgspec.to_builtins(manifest))

@@ -1,0 +1,277 @@
+"""Removals: what an operator lists is registered for ever, and leaves the curated set."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import msgspec
+import pyarrow as pa
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from metaclip_spark.commits.entries import Removal, Removed, Sample, Written
+from metaclip_spark.commits.files import lost_of, tidy, write_rows, write_to
+from metaclip_spark.commits.removals import NAMED_PAIRS, REGISTER, read_registers, tables_of_rows
+from metaclip_spark.config.exclusion import REMOVALS as OPTIONS
+from metaclip_spark.config.exclusion import RemovalConfig
+from metaclip_spark.config.fields import option_of
+from metaclip_spark.errors import counted
+from metaclip_spark.inputs.block_lists import Values, read_values
+from metaclip_spark.inputs.files import resolve_files
+from metaclip_spark.pipeline.exclusion import Judging
+from metaclip_spark.pipeline.images import write_images
+from metaclip_spark.runs.layout import place_of
+from metaclip_spark.runs.records import SampleManifest
+from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.step import MATCH, SAMPLE, Attempt
+from metaclip_spark.steps.exclusion.lists import find_named, share_lists
+from udfs.exclusion.digest_table import DigestTable
+from udfs.exclusion.kinds import COLUMNS, KINDS, PAGE_KINDS, reason_of
+from udfs.schemas import CURATED, REMOVALS, REMOVED_PAIRS
+from udfs.sources import environment_options
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What is to be removed, read and checked before Spark starts.
+
+    Attributes:
+        config: What the user configured.
+        values: The lists.
+    """
+
+    config: RemovalConfig
+    values: tuple[Values, ...]
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """What is listed: columns of `udfs.schemas.REMOVALS`, sorted."""
+        rows = [
+            (values.kind, each, key if self.config.store_values else None)
+            for values in self.values
+            for each, key in zip(values.hashes, values.keys, strict=True)
+        ]
+        columns = zip(*sorted(rows, key=lambda row: row[:2]), strict=True) if rows else ([], [], [])
+        return pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], schema=REMOVALS)
+
+    @cached_property
+    def tables(self) -> dict[str, DigestTable]:
+        """What is listed, by kind."""
+        return tables_of_rows(self.rows)
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Kind to its number of values."""
+        return {values.kind: len(values.hashes) for values in self.values}
+
+    @property
+    def has_images(self) -> bool:
+        """Whether hashes of images are listed, which only the run's rules can tell of pairs."""
+        return "image" in self.numbers
+
+    @property
+    def paths(self) -> list[str]:
+        """Where it was read."""
+        options = environment_options()
+        return [path for named in self.config.lists.values() for _, path in resolve_files(list(named), options)]
+
+
+def read_listed(config: RemovalConfig) -> Listed:
+    """Reads what is to be removed.
+
+    Raises:
+        InputError: If a list is missing, damaged, or holds what it cannot hold.
+    """
+    options = environment_options()
+    values = [
+        read_values(
+            option_of(OPTIONS[kind]), kind, named, options=options, allow_public_suffix=config.allow_public_suffix
+        )
+        for kind, named in config.lists.items()
+    ]
+    return Listed(config, tuple(sorted(values, key=lambda each: KINDS.index(each.kind))))
+
+
+@dataclass(frozen=True)
+class Named:
+    """The matched pairs of a run that a removal names, found by Spark.
+
+    Attributes:
+        run: The run.
+        listed: What is listed.
+        values: Columns of `udfs.exclusion.named_values.NAMED`, kept on the executors' disks.
+    """
+
+    run: Run
+    listed: Listed
+    values: DataFrame
+
+    @property
+    def pairs(self) -> DataFrame:
+        """Each pair once: columns of `udfs.schemas.REMOVED_PAIRS`."""
+        places = F.create_map(*(F.lit(each) for place, kind in enumerate(KINDS) for each in (kind, place)))
+        names = F.array(*(F.lit(reason_of(kind)) for kind in KINDS))
+        first = self.values.groupBy("pair_id").agg(F.min(places[F.col("kind")]).alias("place"))
+        named = first.select("pair_id", names[F.col("place")].alias("reason"))
+        curated = self.run.read("curated", CURATED).select("pair_id", F.lit(True).alias("is_curated"))  # noqa: FBT003
+        return named.join(curated, "pair_id", "left").select(
+            "pair_id",
+            "reason",
+            F.coalesce("is_curated", F.lit(False)).alias("is_curated"),  # noqa: FBT003
+        )
+
+    def without_pairs(self) -> dict[str, int]:
+        """Counts the values that name no pair, by kind."""
+        rows = self.values.select("kind", "digest").distinct().groupBy("kind").count().collect()
+        found = {row.kind: row["count"] for row in rows}
+        return {kind: number - found.get(kind, 0) for kind, number in self.listed.numbers.items()}
+
+    def counts(self, pairs: DataFrame) -> tuple[dict[str, int], dict[str, int]]:
+        """Counts the pairs, and the curated ones, by the kind that names them first."""
+        rows = pairs.groupBy("reason").agg(F.count("*").alias("all"), F.count_if("is_curated").alias("kept")).collect()
+        by_reason = {row.reason: row for row in rows}
+        named = [(kind, by_reason.get(reason_of(kind))) for kind in self.listed.numbers]
+        return ({kind: row["all"] if row else 0 for kind, row in named},
+                {kind: row["kept"] if row else 0 for kind, row in named})  # fmt: skip
+
+    def release(self) -> None:
+        """Lets go of what was kept."""
+        self.values.unpersist()
+
+
+def find_pairs(judging: Judging, listed: Listed) -> Named:
+    """Finds the pairs that are named, among those that the run had before any rule.
+
+    Raises:
+        InputError: If pages are listed and the raw pairs, which tell of all pages, are gone.
+    """
+    run, tables = judging.run, listed.tables
+    of_pages = {kind: table for kind, table in tables.items() if kind in PAGE_KINDS}
+    of_pairs = {kind: table for kind, table in tables.items() if kind not in PAGE_KINDS}
+    found: list[DataFrame] = []
+    if of_pairs:
+        wanted = [COLUMNS[kind] for kind in of_pairs]
+        found.append(find_named(judging.known_pairs(wanted), share_lists(run.spark, of_pairs)))
+    if of_pages:
+        judging.check_raw_pairs("restore them")
+        matched = judging.pairs().select("pair_id")
+        named = find_named(judging.raw_pairs(), share_lists(run.spark, of_pages))
+        found.append(named.join(matched, "pair_id", "left_semi"))
+    values = found[0] if len(found) == 1 else found[0].unionByName(found[1])
+    return Named(run, listed, values.persist(StorageLevel.DISK_ONLY))
+
+
+def register(run: Run, judging: Judging | None, listed: Listed, settings: Mapping[str, dict[str, object]]) -> int:
+    """Makes a removal count: from now on nothing that it names is counted or drawn.
+
+    Args:
+        run: The run.
+        judging: Gives its matched pairs; None where it has none yet.
+        listed: What is listed.
+        settings: All options of each step so far.
+
+    Returns:
+        The number of the removal.
+
+    Raises:
+        InputError: If pages are listed and the raw pairs are gone.
+    """
+    nothing = dict.fromkeys(listed.numbers, 0)
+    tables: dict[str, Written] = {}
+    without_pairs, matched, curated = dict(listed.numbers), nothing, nothing
+    if judging is not None:
+        named = find_pairs(judging, listed)
+        tables[NAMED_PAIRS] = write_to(
+            run.owned, named.pairs.coalesce(1).sortWithinPartitions("pair_id"), NAMED_PAIRS, lambda writer: writer
+        )
+        without_pairs = named.without_pairs()
+        matched, curated = named.counts(run.read_written([tables[NAMED_PAIRS]], REMOVED_PAIRS))
+        named.release()
+    tables[REGISTER] = write_rows(run.owned, listed.rows, REGISTER)
+    sample = run.state.written("curated")
+    return run.owned.commit(
+        Removal(
+            owner=run.owned.nonce,
+            tables=tables,
+            reason=listed.config.reason,
+            by=listed.config.by,
+            values=listed.numbers,
+            without_pairs=without_pairs,
+            matched=matched,
+            curated=curated,
+            input="" if judging is None else run.manifest(MATCH).digest,
+            sample=sample.folder if sample else "",
+            settings={step: dict(options) for step, options in settings.items()},
+        )
+    )
+
+
+def registered(run: Run, listed: Listed) -> int | None:
+    """Finds the same removal, where an earlier command has registered it and has not come to its end."""
+    for register in read_registers(run.storage, run.state):
+        same = register.removal.reason == listed.config.reason and register.removal.by == listed.config.by
+        if same and register.number in run.state.pending and register.rows.equals(listed.rows):
+            return register.number
+    return None
+
+
+def drop_removed(run: Run) -> SampleManifest:
+    """Takes what was removed out of the curated set; who is in it otherwise stays as the draw has left it."""
+    made, tables = run.manifest(SAMPLE), run.state.samples[-1].tables
+    folders = [removal.tables.get(NAMED_PAIRS) for removal in run.state.removals.values()]
+    named = run.read_written(folders, REMOVED_PAIRS).select("pair_id")
+    curated = run.read("curated", CURATED)
+    attempt = Attempt(run, tables=dict(tables))
+    left = curated.join(named, "pair_id", "left_anti").select(*CURATED.names)
+    kept = attempt.write(left.sortWithinPartitions("pair_id"), "curated")
+    dropped = made.numbers.pairs - kept
+    if not dropped:
+        return made
+    numbers = msgspec.structs.replace(made.numbers, pairs=kept, dropped_since_balance=made.numbers.dropped + dropped)
+    if "curated_images" in tables:
+        numbers.images = write_images(run, attempt)
+    manifest: SampleManifest = msgspec.structs.replace(made, numbers=numbers)
+    run.commit(SAMPLE, manifest, attempt)
+    return manifest
+
+
+def conclude(run: Run, number: int, mode: str) -> Removed:
+    """Notes what has become of the curated set by a removal, and deletes the sets before it."""
+    removal, sample = run.state.removals[number], run.state.sample
+    pairs = sample.tables["curated"].rows if sample else 0
+    done = Removed(owner=run.owned.nonce, removal=number, mode=mode, pairs=pairs, entered=_entered(run, removal))
+    run.owned.commit(done)
+    # Also where earlier sets are to stay: they hold what was removed.
+    for table in SAMPLE.tables:
+        tidy(run.owned, place_of(table))
+    return done
+
+
+def _entered(run: Run, removal: Removal) -> int | None:
+    """Counts the curated pairs that were not curated when a removal was registered; None where that set is gone."""
+    now = run.state.written("curated")
+    if now is None or now.folder == removal.sample:
+        return 0
+    before = next((_curated(each) for each in run.state.samples if _curated(each).folder == removal.sample), None)
+    if before is None or lost_of(run.storage, before):
+        return None
+    ids = [run.read_written([written], CURATED).select("pair_id") for written in (now, before)]
+    return ids[0].join(ids[1], "pair_id", "left_anti").count()
+
+
+def _curated(sample: Sample) -> Written:
+    return sample.tables["curated"]
+
+
+def removal_lines(title: str, removal: Removal) -> list[str]:
+    """Says what a removal names, by kind."""
+    told = [
+        f"  {option_of(OPTIONS[kind])[2:]}: {counted(values, 'value')} ({removal.without_pairs[kind]:,} name no pair), "
+        f"{counted(removal.matched[kind], 'matched pair')}, {removal.curated[kind]:,} of them curated"
+        for kind, values in removal.values.items()
+    ]
+    return [f"{title} ({removal.reason}):", *told]

@@ -1,0 +1,171 @@
+"""Removals: what is listed leaves the run for ever, by balancing anew or at once, and by a purge from every file."""
+
+import gzip
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support.jobs import METADATA, SAMPLE, call, manifest_of, report_of, rows, run_json, state_of
+from udfs.exclusion.url_key import url_key
+
+pytestmark = pytest.mark.usefixtures("spark")
+CURATE = ("--archives", SAMPLE / "*-0000[01].warc.gz", "--metadata", METADATA, "--threshold-t", 10, "--buckets", 4)
+WHY = ("--reason", "ticket 123")
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """A finished run."""
+    output = tmp_path_factory.mktemp("before") / "run"
+    assert call("curate", *CURATE, "--output", output) == 0
+    return output
+
+
+@pytest.fixture
+def output(before, tmp_path):
+    """A copy of it."""
+    import shutil
+
+    return Path(shutil.copytree(before, tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def urls(before):
+    """Every seventh URL of the curated pairs, and one that is nowhere."""
+    return [*sorted({row["image_url"] for row in rows(before, "curated")})[::7], "https://nowhere.example/a.jpg"]
+
+
+@pytest.fixture(scope="module")
+def listed(urls, tmp_path_factory):
+    """A list of them."""
+    return write_list(tmp_path_factory.mktemp("listed"), urls)
+
+
+@pytest.fixture(scope="module")
+def blocked(listed, tmp_path_factory):
+    """A run that is made with the same list blocked, which counts and draws what a removal has to leave."""
+    output = tmp_path_factory.mktemp("blocked") / "run"
+    assert call("curate", *CURATE, "--block-urls", listed, "--output", output) == 0
+    return output
+
+
+def write_list(folder, values, name="list.txt"):
+    path = folder / name
+    path.write_text("".join(f"{value}\n" for value in values))
+    return path
+
+
+def removed(output):
+    return [entry for _, entry in sorted(state_of(output).removals.items())]
+
+
+def keys(urls):
+    return {url_key(url).text for url in urls}
+
+
+def left_of(table, urls):
+    return [row for row in table if url_key(row["image_url"]).text not in keys(urls)]
+
+
+def test_what_is_removed_is_neither_counted_nor_drawn_again(before, blocked, output, urls, listed, capsys):
+    assert call("remove_pairs", *WHY, "--urls", listed, "--output", output) == 0
+    told = capsys.readouterr().out
+    named = [row for row in rows(before, "matched") if url_key(row["image_url"]).text in keys(urls)]
+    curated = [row for row in rows(before, "curated") if url_key(row["image_url"]).text in keys(urls)]
+    assert f"urls: {len(urls)} values (1 name no pair), {len(named):,} matched pairs, {len(curated):,} of them" in told
+    assert rows(output, "matched") == rows(before, "matched")
+    assert {row["pair_id"]: row["reason"] for row in rows(output, "excluded")} == {
+        row["pair_id"]: "removed.url" for row in named
+    }
+    for table in ("entry_counts", "curated"):
+        assert rows(output, table) == rows(blocked, table)
+    [removal] = removed(output)
+    assert (removal.values, removal.without_pairs) == ({"url": len(urls)}, {"url": 1})
+    assert (removal.matched, removal.curated) == ({"url": len(named)}, {"url": len(curated)})
+    register = pq.read_table(output / removal.tables["removals"].folder).to_pylist()
+    assert {row["value"] for row in register} == {None}
+    assert {row["value_sha256"] for row in register} == {sha256(key.encode()).hexdigest() for key in keys(urls)}
+    [done] = state_of(output).concluded.values()
+    ids = {row["pair_id"] for row in rows(before, "curated")}
+    assert done.entered == sum(row["pair_id"] not in ids for row in rows(output, "curated"))
+    assert f"({done.entered:,} of them entered instead)" in told
+
+
+def test_dropping_takes_pairs_out_of_the_curated_set_alone(before, blocked, output, urls, listed, capsys):
+    assert call("remove_pairs", *WHY, "--mode", "drop", "--urls", listed, "--output", output) == 0
+    assert rows(output, "curated") == left_of(rows(before, "curated"), urls)
+    assert rows(output, "entry_counts") == rows(before, "entry_counts")
+    gone = len(rows(before, "curated")) - len(rows(output, "curated"))
+    assert run_json(output)["steps"]["sample"]["numbers"]["dropped_since_balance"] == gone
+    for line in report_of(output)["funnel"]:
+        assert line["in_number"] == line["out_number"] + sum(line["reasons"].values())
+    capsys.readouterr()
+    again = ("--metadata", METADATA, "--output", output, "--resume")
+    assert call("count_entries", *again) == 2
+    assert "its matched pairs still hold what they name" in capsys.readouterr().err
+    # Then balanced: as if it had been balanced at once.
+    assert call("curate", *CURATE, "--output", output, "--resume") == 0
+    assert rows(output, "curated") == rows(blocked, "curated")
+
+
+def test_what_was_removed_stays_removed_when_archives_are_added_and_all_is_made_anew(output, urls, listed):
+    assert call("remove_pairs", *WHY, "--urls", listed, "--output", output) == 0
+    assert call("curate", *CURATE, "--output", output, "--overwrite") == 0
+    assert not keys(urls) & keys(row["image_url"] for row in rows(output, "curated"))
+
+
+def test_buckets_without_a_removed_pair_stay_as_they_are(before, output, tmp_path):
+    pairs = [row["pair_id"] for row in rows(before, "curated") if row["pair_id"] < "4"][:2]
+    assert call("remove_pairs", *WHY, "--pairs", write_list(tmp_path, pairs), "--output", output) == 0
+    tables = {bucket: table.tables for (step, bucket), table in state_of(output).tables.items() if step == "exclude"}
+    assert [sorted(tables[bucket]) for bucket in range(4)] == [["eligible", "excluded"], [], [], []]
+    assert len(rows(output, "matched")) == manifest_of(output, "exclude", 0)["numbers"]["pairs_in"] + sum(
+        manifest_of(output, "exclude", bucket)["numbers"]["pairs"] for bucket in (1, 2, 3)
+    )
+    more = [row["pair_id"] for row in rows(before, "curated") if row["pair_id"] >= "c"][:2]
+    assert call("remove_pairs", *WHY, "--pairs", write_list(tmp_path, more), "--output", output) == 0
+    later = {bucket: table.tables for (step, bucket), table in state_of(output).tables.items() if step == "exclude"}
+    assert [later[bucket] == tables[bucket] for bucket in range(4)] == [True, True, True, False]
+    assert {row["pair_id"] for row in rows(output, "excluded")} == {*pairs, *more}
+    assert not {*pairs, *more} & {row["pair_id"] for row in rows(output, "curated")}
+
+
+def every_text(folder):
+    """Yields the content of each file as a reader would see it: tables decoded, other files unpacked."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix == ".parquet":
+            yield path, json.dumps(pq.read_table(path, partitioning=None).to_pylist(), default=str, ensure_ascii=False)
+        elif path.is_file():
+            raw = path.read_bytes()
+            yield path, (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8", "replace")
+
+
+def test_a_purge_leaves_nothing_of_what_was_removed_in_any_file(before, blocked, output, urls, listed, capsys):
+    wanted = [url for url in urls if any(json.dumps(url)[1:-1] in text for _, text in every_text(before))]
+    assert wanted
+    assert call("remove_pairs", *WHY, "--urls", listed, "--output", output) == 0
+    assert call("purge_removed", "--output", output) == 0
+    assert "nothing was written" in capsys.readouterr().out
+    assert call("purge_removed", "--yes", "--output", output) == 0
+    found = [(path, url) for path, text in every_text(output) for url in wanted if json.dumps(url)[1:-1] in text]
+    assert not found
+    raw = [row for row in rows(before, "pool") if url_key(row["image_url"]).text in keys(urls)]
+    assert len(rows(output, "pool")) == len(rows(before, "pool")) - len(raw)
+    assert rows(output, "pool") == left_of(rows(before, "pool"), urls)
+    for archive in rows(output, "archives"):
+        reasons = dict(archive["rejected"])
+        assert archive["texts"] == archive["pairs"] + sum(n for reason, n in reasons.items() if reason[:5] == "text.")
+    purged = sum(dict(archive["rejected"]).get("text.purged", 0) for archive in rows(output, "archives"))
+    assert purged >= len(raw)
+    for table in ("entry_counts", "curated"):
+        assert rows(output, table) == rows(blocked, table)
+    # A second purge finds nothing to do, and archives that were read are not read again.
+    waves = list(state_of(output).waves)
+    assert call("curate", *CURATE, "--output", output, "--resume") == 0
+    assert list(state_of(output).waves) == waves
+    capsys.readouterr()
+    assert call("purge_removed", "--output", output) == 0
+    assert "0 raw pairs in 0 waves" in capsys.readouterr().out
