@@ -17,6 +17,7 @@ class Explanation(records.Explanation):
         entry: What became of an entry's pairs, where one was asked about: curated, and dropped by reason.
         text: What the text matches, and what it all but matches, where a text was asked about.
         rejected: What extraction left out, where the pool has no such pair.
+        removed_by: The removals that name the URL, text or pair_id, also where it was purged.
         threshold_t: The threshold of the run.
 
     Example:

@@ -27,6 +27,9 @@ from udfs.schemas import EXCLUDED, EXTRACTED, REMOVED_PAIRS
 PURGED = "text.purged"
 """The reason of raw pairs that are gone since they were removed."""
 
+LEAVES = "reason_to_leave"
+"""Why a reject leaves."""
+
 _AS_EXAMPLES = ("image_url", "page_url", "alt_text")
 """What the example of a reject may be."""
 
@@ -75,7 +78,7 @@ def plan_purge(run: Run, again: Again) -> PurgePlan:
     in_examples: set[str] = set()
     if lists is not None:
         rejects = read_folders(run.spark, run.storage, waves, "reject")
-        found = _with_reason(rejects, lists).where(F.col("reason_to_leave").isNotNull()).select("wave").distinct()
+        found = _with_reason(rejects, lists).where(F.col(LEAVES).isNotNull()).select("wave").distinct()
         in_examples = {names[row.wave] for row in found.collect()}
     folders = [written.folder for written in waves if written.folder in rows or written.folder in in_examples]
     return PurgePlan(ids, lists, rows, folders, _bytes(run, folders))
@@ -117,12 +120,14 @@ def _removed_ids(run: Run, raw: DataFrame, lists: SharedLists | None, *, by_imag
 
 
 def _with_reason(rejects: DataFrame, lists: SharedLists) -> DataFrame:
-    """Adds to rejects why they leave, null where they stay: their example may be a URL or a text that was removed."""
-    examples = rejects.withColumnRenamed("reason", "reason_of_reject").withColumns(
-        {**{name: F.col("example") for name in _AS_EXAMPLES}, "pair_id": F.lit("")}
-    )
-    judged = list_reason(examples, lists).withColumnRenamed("reason", "reason_to_leave")
-    return judged.withColumnRenamed("reason_of_reject", "reason")
+    """Adds to rejects why they leave, null where they stay: their example may be, or begin with, what was removed."""
+    judged = rejects.withColumnRenamed("reason", "reason_of_reject").withColumn("pair_id", F.lit(""))
+    reasons = []
+    for place, example in enumerate((F.col("example"), F.substring_index("example", " ", 1))):
+        judged = list_reason(judged.withColumns(dict.fromkeys(_AS_EXAMPLES, example)), lists)
+        judged = judged.withColumnRenamed("reason", f"reason_{place}")
+        reasons.append(f"reason_{place}")
+    return judged.withColumn(LEAVES, F.coalesce(*reasons)).withColumnRenamed("reason_of_reject", "reason")
 
 
 def _purge_wave(run: Run, folder: str, plan: PurgePlan) -> None:
@@ -165,7 +170,7 @@ def _rows_left(run: Run, written: Written, plan: PurgePlan, archives: tuple[Arch
     if plan.lists is not None:
         columns = [F.col(name) for name in EXTRACTED.names if name not in {*_AS_EXAMPLES, "pair_id"}]
         none = [F.lit(None).cast("string").alias(name) for name in (*_AS_EXAMPLES, "pair_id")]
-        left = _with_reason(rejects, plan.lists).where(F.col("reason_to_leave").isNull())
+        left = _with_reason(rejects, plan.lists).where(F.col(LEAVES).isNull())
         rejects = left.select(*columns, *none)
     told = [(each.archive, each.pairs, each.rejected) for each in archives]
     now = run.spark.createDataFrame(told, "archive string, pairs_left long, rejected_now map<string, long>")

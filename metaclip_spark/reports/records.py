@@ -219,6 +219,24 @@ class Sources(Record):
     last: str = ""
 
 
+class RemovalFigures(Record):
+    """A removal in numbers: neither what was removed, nor why, nor who asked for it.
+
+    Attributes:
+        number: The number of its entry in the run's log.
+        at: When it was registered.
+        values: How many values were listed.
+        matched: How many matched pairs they named.
+        curated: How many of these were curated.
+    """
+
+    number: int
+    at: str
+    values: int
+    matched: int
+    curated: int
+
+
 class Check(Record):
     """What a finished run must fulfil, as `--require` says, and whether it does.
 
@@ -273,6 +291,7 @@ class Report(Record, kw_only=True):
     commands: list[Command] = msgspec.field(default_factory=list)
     checks: list[Check] = msgspec.field(default_factory=list)
     sources: Sources | None = None
+    removals: list[RemovalFigures] = msgspec.field(default_factory=list)
     summary_domains: str = ""
     """Which domains the public summary lists, one of `--summary-domains`."""
 

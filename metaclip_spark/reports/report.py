@@ -18,7 +18,7 @@ import pyspark
 from msgspec import UnsetType
 
 from metaclip_spark import __version__
-from metaclip_spark.commits.entries import LAYOUT, Finish, Open
+from metaclip_spark.commits.entries import LAYOUT, Finish, Open, Removal
 from metaclip_spark.commits.files import tidy
 from metaclip_spark.commits.run_file import RUN, publish_run_file
 from metaclip_spark.config.curation import OutputConfig, SummaryDomains
@@ -27,9 +27,10 @@ from metaclip_spark.config.requirements import Requirement
 from metaclip_spark.errors import InputError, SuspectSampleError, counted
 from metaclip_spark.reports.checks import judge, status_word
 from metaclip_spark.reports.compare import compare_with
+from metaclip_spark.reports.explain.drawn import SINCE_BALANCE
 from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
 from metaclip_spark.reports.public.sources import read_sources
-from metaclip_spark.reports.records import Command, FunnelLine, HeadEntry, Profile, Report
+from metaclip_spark.reports.records import Command, FunnelLine, HeadEntry, Profile, RemovalFigures, Report
 from metaclip_spark.reports.remarks import deviations_of, warnings_of
 from metaclip_spark.runs.layout import CURATED, REPORT, REPORT_JSON
 from metaclip_spark.runs.layout_1 import delete_report_1
@@ -256,7 +257,13 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
         ended=run.state.made_at,
         commands=_commands(run.state.drivers),
         sources=read_sources(run),
+        removals=[_removal_figures(number, each) for number, each in sorted(run.state.removals.items())],
     )
+
+
+def _removal_figures(number: int, removal: Removal) -> RemovalFigures:
+    values, matched, curated = (sum(each.values()) for each in (removal.values, removal.matched, removal.curated))
+    return RemovalFigures(number=number, at=removal.at, values=values, matched=matched, curated=curated)
 
 
 def _commands(drivers: Sequence[Open]) -> list[Command]:
@@ -272,7 +279,7 @@ def _funnel(manifests: Manifests) -> list[FunnelLine]:
     passed = sample.pairs_in - sample.gated_out
     gated, drawn = {"language_gate": count.gated_out}, {"not_drawn": sample.not_drawn}
     if sample.dropped:
-        drawn["removed.since_balance"] = sample.dropped
+        drawn[SINCE_BALANCE] = sample.dropped
     # Where nothing can leave a stage, it says nothing.
     is_gated = bool(manifests.sample.config.gate.languages)
     excluded = manifests.exclude if manifests.exclude and manifests.exclude.config.has_rules else None

@@ -3,13 +3,23 @@
 from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
+from metaclip_spark.commits.removals import read_registers, removals_naming
 from metaclip_spark.config.inspection import ExplainConfig
 from metaclip_spark.reports.explain.curation import Curation, read_curation
-from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN, drawn_pairs
+from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN, drawn_pairs, removed_since_balance
 from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
-from metaclip_spark.reports.explain.records import EntryOutcome, ExplainedPair, Explanation, Rejected, RejectExample
+from metaclip_spark.reports.explain.records import (
+    EntryOutcome,
+    ExplainedPair,
+    Explanation,
+    Rejected,
+    RejectExample,
+    RemovedBy,
+)
 from metaclip_spark.runs.progress import described
 from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.step import SAMPLE
+from udfs.exclusion.kinds import COLUMNS
 from udfs.pairs.rules import clean_text
 from udfs.schemas import ARCHIVES, EXCLUDED, MATCHED, PAIRS, REJECTS
 
@@ -45,7 +55,24 @@ def _explain_pairs(run: Run, config: ExplainConfig, curation: Curation) -> Expla
         entry=None,
         text=explain_text(config.text, curation) if config.text is not None else None,
         rejected=None if pairs or is_text_alone else _rejected(run, config),
+        removed_by=_removals(run, config, pairs[0] if pairs else None),
     )
+
+
+def _removals(run: Run, config: ExplainConfig, pair: Row | None) -> list[RemovedBy]:
+    """Finds the removals that name what is asked about, by hash; of a pair that is there also what else it has."""
+    url, text = config.url or "", config.text and clean_text(config.text)
+    asked = {
+        **(dict.fromkeys(("url", "prefix", "image_domain", "page_domain", "page"), url) if url else {}),
+        **({"text": text} if text else {}),
+        **({"pair": config.pair_id} if config.pair_id else {}),
+    }
+    known = {} if pair is None else {kind: pair[column] for kind, column in COLUMNS.items() if column in pair}
+    values = {kind: value for kind, value in {**asked, **known}.items() if value}
+    return [
+        RemovedBy(number=register.number, at=register.removal.at, kind=kind, reason=register.removal.reason)
+        for register, kind in removals_naming(read_registers(run.storage, run.state), values)
+    ]
 
 
 def _explain_entry(run: Run, config: ExplainConfig, curation: Curation) -> Explanation:
@@ -72,6 +99,7 @@ def _explain_entry(run: Run, config: ExplainConfig, curation: Curation) -> Expla
         entry=outcome,
         text=None,
         rejected=None,
+        removed_by=[],
     )
 
 
@@ -95,10 +123,13 @@ def _languages(run: Run, condition: Column) -> dict[str, tuple[str | None, float
 
 
 def _excluded(run: Run, condition: Column) -> dict[str, str]:
-    """Gives the reasons of those pairs that a rule excludes."""
-    if not run.has_table("excluded"):
-        return {}
-    return {row.pair_id: row.reason for row in run.read_buckets("excluded", EXCLUDED).where(condition).collect()}
+    """Gives the reasons of those pairs that a rule excludes, or that were removed since the set was balanced."""
+    found: dict[str, str] = {}
+    if run.manifest(SAMPLE).numbers.dropped:
+        found = {row.pair_id: row.removed for row in removed_since_balance(run).where(condition).collect()}
+    if run.has_table("excluded"):
+        found |= {row.pair_id: row.reason for row in run.read_buckets("excluded", EXCLUDED).where(condition).collect()}
+    return found
 
 
 def _rejected(run: Run, config: ExplainConfig) -> Rejected:

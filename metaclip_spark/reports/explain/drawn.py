@@ -3,14 +3,17 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from metaclip_spark.commits.removals import NAMED_PAIRS
 from metaclip_spark.reports.explain.curation import Curation
 from metaclip_spark.runs.run import Run
+from metaclip_spark.runs.step import SAMPLE
 from metaclip_spark.steps.language_filter import passes_filter
 from metaclip_spark.steps.sample import draw_pairs
-from udfs.schemas import DRAWN, EXCLUDED
+from udfs.schemas import DRAWN, EXCLUDED, REMOVED_PAIRS
 
 LANGUAGE_GATE = "language_gate"
 NOT_DRAWN = "not_drawn"
+SINCE_BALANCE = "removed.since_balance"
 
 
 def drawn_pairs(run: Run, curation: Curation, condition: Column | None = None) -> DataFrame:
@@ -30,8 +33,19 @@ def drawn_pairs(run: Run, curation: Curation, condition: Column | None = None) -
     passes = passes_filter(curation.gate.languages, curation.gate.min_language_probability)
     before_draw = F.coalesce(excluded, F.when(~passes, LANGUAGE_GATE))
     decided = {name: F.when(before_draw.isNull(), F.col(name)) for name in ("keep_probability", "draw")}
-    reason = F.coalesce(before_draw, F.when(F.col("draw") >= F.col("keep_probability"), NOT_DRAWN))
+    not_drawn = F.when(F.col("draw") >= F.col("keep_probability"), NOT_DRAWN)
+    reason = F.coalesce(before_draw, not_drawn)
+    if run.manifest(SAMPLE).numbers.dropped:
+        drawn = drawn.join(removed_since_balance(run), "pair_id", "left")
+        reason = F.coalesce(reason, "removed")
     return drawn.withColumns({**decided, "reason": reason}).select(*DRAWN.names, "reason")
+
+
+def removed_since_balance(run: Run) -> DataFrame:
+    """Gives the pairs that removals name, each once, and as `removed` the reason of those that the draw had kept."""
+    named = [removal.tables.get(NAMED_PAIRS) for removal in run.state.removals.values()]
+    pairs = run.read_written(named, REMOVED_PAIRS).select("pair_id").distinct()
+    return pairs.withColumn("removed", F.lit(SINCE_BALANCE))
 
 
 def dropped_pairs(run: Run, curation: Curation) -> DataFrame:

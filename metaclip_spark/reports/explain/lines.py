@@ -3,7 +3,14 @@
 from metaclip_spark.errors import counted
 from metaclip_spark.reports.explain.curation import shown
 from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN
-from metaclip_spark.reports.explain.records import EntryOutcome, ExplainedPair, ExplainedText, Explanation, Rejected
+from metaclip_spark.reports.explain.records import (
+    EntryOutcome,
+    ExplainedPair,
+    ExplainedText,
+    Explanation,
+    Rejected,
+    RemovedBy,
+)
 from udfs.preferences import PREFERENCES
 
 _BY = {LANGUAGE_GATE: "the language filter", NOT_DRAWN: "the draw"}
@@ -33,7 +40,12 @@ def explain_lines(explained: Explanation, threshold: int | str) -> list[str]:
             lines.append("the pool has no pair with this text")
     if explained.rejected is not None:
         lines += _rejected_lines(explained.rejected)
-    return lines
+    return [*lines, *map(_removed_line, explained.removed_by)]
+
+
+def _removed_line(removed: RemovedBy) -> str:
+    kind = removed.kind.replace("_", " ")
+    return f"removed by removal {removed.number} of {removed.at[:10]}, which lists its {kind}: {shown(removed.reason)}"
 
 
 def _declared_lines(pair: ExplainedPair) -> list[str]:

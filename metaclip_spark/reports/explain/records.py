@@ -106,6 +106,22 @@ class EntryOutcome(Record):
     dropped: dict[str, int]
 
 
+class RemovedBy(Record):
+    """A removal that names what was asked about.
+
+    Attributes:
+        number: The number of its entry in the run's log.
+        at: When it was registered.
+        kind: Under which kind it is listed.
+        reason: Why it was removed, in the operator's words.
+    """
+
+    number: int
+    at: str
+    kind: str
+    reason: str
+
+
 class Explanation(Record):
     """The answer to a question about pairs.
 
@@ -115,6 +131,7 @@ class Explanation(Record):
         entry: What became of the given entry's pairs, where an entry was given.
         text: What the given text matches, where a text was given.
         rejected: What extraction left out, where the pool has no such pair.
+        removed_by: The removals that name the URL, text or pair_id, also where it was purged.
     """
 
     pairs: list[ExplainedPair]
@@ -122,3 +139,4 @@ class Explanation(Record):
     entry: EntryOutcome | None
     text: ExplainedText | None
     rejected: Rejected | None
+    removed_by: list[RemovedBy]

@@ -18,6 +18,9 @@ from metaclip_spark.commits.entries import (
     Import,
     Open,
     Process,
+    Purge,
+    Removal,
+    Removed,
     Reset,
     Sample,
     Table,
@@ -63,6 +66,16 @@ ENTRIES = st.one_of(
     st.builds(Drop, owner=TEXT, attempts=st.lists(st.builds(Attempt, TEXT, TEXT), max_size=2).map(tuple), reason=TEXT),
     st.builds(Reset, owner=TEXT),
     st.builds(Import, owner=TEXT, entries=st.lists(BEGIN | SAMPLE, max_size=2).map(tuple)),
+    st.builds(
+        Removal,
+        owner=TEXT,
+        tables=TABLES,
+        **dict.fromkeys(("reason", "by", "input", "sample"), TEXT),
+        **dict.fromkeys(("values", "without_pairs", "matched", "curated"), st.dictionaries(TEXT, NUMBER, max_size=2)),
+        settings=st.dictionaries(TEXT, JSON, max_size=2),
+    ),
+    st.builds(Removed, owner=TEXT, removal=NUMBER, mode=TEXT, pairs=NUMBER, entered=st.none() | NUMBER),
+    st.builds(Purge, owner=TEXT, settings=st.dictionaries(TEXT, JSON, max_size=2)),
     st.builds(End, owner=TEXT),
 )
 

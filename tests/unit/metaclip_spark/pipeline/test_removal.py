@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from metaclip_spark import open_run
 from tests.support.jobs import METADATA, SAMPLE, call, manifest_of, report_of, rows, run_json, state_of
 from udfs.exclusion.url_key import url_key
 
@@ -102,6 +103,10 @@ def test_dropping_takes_pairs_out_of_the_curated_set_alone(before, blocked, outp
     assert run_json(output)["steps"]["sample"]["numbers"]["dropped_since_balance"] == gone
     for line in report_of(output)["funnel"]:
         assert line["in_number"] == line["out_number"] + sum(line["reasons"].values())
+    run = open_run(str(output))
+    reasons = {row.reason: row["count"] for row in run.dropped.groupBy("reason").count().collect()}
+    assert reasons["removed.since_balance"] == gone
+    assert run.matched.count() == run.curated.count() + run.dropped.count()
     capsys.readouterr()
     again = ("--metadata", METADATA, "--output", output, "--resume")
     assert call("count_entries", *again) == 2
@@ -162,6 +167,15 @@ def test_a_purge_leaves_nothing_of_what_was_removed_in_any_file(before, blocked,
     assert purged >= len(raw)
     for table in ("entry_counts", "curated"):
         assert rows(output, table) == rows(blocked, table)
+    explained = open_run(str(output)).explain(url=wanted[0].replace("https://", "http://"))
+    assert explained.pairs_in_all == 0
+    assert [(each.number, each.kind, each.reason) for each in explained.removed_by] == [
+        (number, "url", "ticket 123") for number in state_of(output).removals
+    ]
+    assert "which lists its url: 'ticket 123'" in str(explained)
+    assert report_of(output)["removals"][0]["values"] == len(urls)
+    summary = (output / state_of(output).finished.report / "TRAINING_CONTENT.md").read_text()
+    assert f"Removal requests: 1, of {len(urls)} values" in summary
     # A second purge finds nothing to do, and archives that were read are not read again.
     waves = list(state_of(output).waves)
     assert call("curate", *CURATE, "--output", output, "--resume") == 0
