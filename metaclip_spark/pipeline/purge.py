@@ -1,5 +1,6 @@
 """Purge: what was removed leaves the raw pairs, too, and with them every table that is made of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,10 +18,12 @@ from metaclip_spark.pipeline.again import Again
 from metaclip_spark.pipeline.extraction import deduplicate
 from metaclip_spark.pipeline.matching import run_match
 from metaclip_spark.runs.extraction import finish_extraction
+from metaclip_spark.runs.layout import EXTRACTED as EXTRACTED_FOLDER
 from metaclip_spark.runs.layout import wave_name, wave_place
 from metaclip_spark.runs.run import Run
-from metaclip_spark.runs.waves import WaveLayout, check_pairs, read_folders
+from metaclip_spark.runs.waves import WaveLayout, check_pairs
 from metaclip_spark.steps.exclusion.lists import SharedLists, find_named, list_reason, share_lists
+from metaclip_spark.steps.schemas import spark_schema
 from udfs.exclusion.kinds import reason_of
 from udfs.schemas import EXCLUDED, EXTRACTED, REMOVED_PAIRS
 
@@ -66,7 +69,7 @@ def plan_purge(run: Run, again: Again) -> PurgePlan:
     of_rows = {kind: table for kind, table in tables.items() if kind != "image"}
     lists = share_lists(run.spark, of_rows) if of_rows else None
     waves = [wave.written for wave in run.state.waves.values()]
-    raw = read_folders(run.spark, run.storage, waves, "pair")
+    raw = _read_folders(run, waves, "pair")
     # Of what is excluded for its image, nothing tells whether a removal or the user's own list names it.
     by_image = "image" in tables and not again.exclude.block_images
     ids = _removed_ids(run, raw, lists, by_image=by_image).persist(StorageLevel.DISK_ONLY)
@@ -77,7 +80,7 @@ def plan_purge(run: Run, again: Again) -> PurgePlan:
         rows.setdefault(names[row.wave], {})[row.archive] = row["count"]
     in_examples: set[str] = set()
     if lists is not None:
-        rejects = read_folders(run.spark, run.storage, waves, "reject")
+        rejects = _read_folders(run, waves, "reject")
         found = _with_reason(rejects, lists).where(F.col(LEAVES).isNotNull()).select("wave").distinct()
         in_examples = {names[row.wave] for row in found.collect()}
     folders = [written.folder for written in waves if written.folder in rows or written.folder in in_examples]
@@ -105,6 +108,25 @@ def purge(run: Run, again: Again, plan: PurgePlan, metadata: Metadata) -> None:
         deduplicate(run, extract)
         run_match(run, again.match, again.language_of_match, metadata)
     again.balance(metadata)
+
+
+def _read_folders(run: Run, folders: Sequence[Written], kind: str) -> DataFrame:
+    """Reads all rows in folders of waves, whether they count or not, of one of `udfs.schemas.KINDS`.
+
+    Returns:
+        Columns of `EXTRACTED`, and `wave`, the folder's name.
+    """
+    files = [
+        run.storage.location(f"{written.folder}/{file.name}")
+        for written in folders
+        for file in written.files
+        if f"/kind={kind}" in f"/{file.name}"
+    ]
+    columns = spark_schema(EXTRACTED)
+    if not files:
+        return run.spark.createDataFrame([], columns.add("wave", "string"))
+    based = run.spark.read.schema(columns).option("basePath", run.storage.location(EXTRACTED_FOLDER)).parquet(*files)
+    return based.select(*EXTRACTED.names, F.col("wave").cast("string"))
 
 
 def _removed_ids(run: Run, raw: DataFrame, lists: SharedLists | None, *, by_image: bool) -> DataFrame:
@@ -163,7 +185,7 @@ def _without(summary: ArchiveSummary, pairs: int) -> ArchiveSummary:
 
 
 def _rows_left(run: Run, written: Written, plan: PurgePlan, archives: tuple[ArchiveSummary, ...]) -> DataFrame:
-    kinds = {kind: read_folders(run.spark, run.storage, [written], kind) for kind in ("pair", "reject", "archive")}
+    kinds = {kind: _read_folders(run, [written], kind) for kind in ("pair", "reject", "archive")}
     pairs, rejects = kinds["pair"], kinds["reject"]
     if plan.ids is not None:
         pairs = pairs.join(plan.ids, "pair_id", "left_anti")

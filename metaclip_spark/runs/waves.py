@@ -210,25 +210,6 @@ def recorded_pairs(ledger: Ledger, bucket: int | None = None) -> int | None:
     return None if ledger.superseded(ledger.accepted()) or min(rows, default=0) < 0 else sum(rows)
 
 
-def read_folders(spark: SparkSession, storage: Storage, folders: Sequence[Written], kind: str = "") -> DataFrame:
-    """Reads all rows in folders of waves, whether they count or not, of one of `udfs.schemas.KINDS` or of all.
-
-    Returns:
-        Columns of `EXTRACTED`, and `wave`, the folder's name.
-    """
-    files = [
-        storage.location(f"{written.folder}/{file.name}")
-        for written in folders
-        for file in written.files
-        if f"/kind={kind}" in f"/{file.name}"
-    ]
-    columns = spark_schema(EXTRACTED)
-    if not files:
-        return spark.createDataFrame([], columns.add("wave", "string"))
-    based = spark.read.schema(columns).option("basePath", storage.location(EXTRACTED_FOLDER)).parquet(*files)
-    return based.select(*EXTRACTED.names, F.col("wave").cast("string"))
-
-
 def read_rejects(spark: SparkSession, storage: Storage, ledger: Ledger) -> DataFrame:
     """Reads the rejects of each archive's accepted attempt or, where all failed, of its last one."""
     return _read_rows(spark, storage, ledger, [file for file, _ in ledger.written("reject")], REJECTS)
