@@ -19,8 +19,8 @@ from metaclip_spark.errors import counted as number_of
 from metaclip_spark.pipeline.first_run import begun_by_rebalance
 from metaclip_spark.pipeline.images import write_images
 from metaclip_spark.pipeline.refill import Refill
-from metaclip_spark.reports.profile import read_estimates
 from metaclip_spark.pipeline.removals import check_removals_excluded
+from metaclip_spark.reports.profile import read_estimates
 from metaclip_spark.runs.paths import counts_in_run
 from metaclip_spark.runs.records import (
     CountManifest,
