@@ -14,8 +14,9 @@ import pytest
 
 from metaclip_spark.commits.entries import Reset, decode
 from tests.end_to_end import paused_driver
-from tests.end_to_end.pauses import Driver, Second, Settings, driver, finish_in_its_place, pause_at
+from tests.end_to_end.pauses import Driver, Second, Settings, driver, finish_in_its_place, impatience, pause_at
 from tests.end_to_end.processes import send_to_all
+from tests.end_to_end.stored import attempts_in, check_whole
 from tests.support.jobs import call, content, rows, state_of, written
 
 pytestmark = pytest.mark.usefixtures("spark")
@@ -114,6 +115,62 @@ def test_the_next_attempt_of_an_application_goes_on_at_once(second, finished, tm
     second.check(output)
     entries = [decode(path.read_bytes(), path.name) for path in sorted((output / "commits").iterdir())]
     assert sum(isinstance(entry, Reset) for entry in entries[before.number :]) == 1
+
+
+@pytest.fixture(scope="module")
+def removing(finished, tmp_path_factory):
+    """A removal, and the tables of the run that it leaves where nothing disturbs it, before and after a purge."""
+    listed = tmp_path_factory.mktemp("listed") / "urls.txt"
+    urls = sorted({row["image_url"] for row in rows(finished, "matched")})[::5]
+    listed.write_text("".join(f"{url}\n" for url in urls))
+    options = ("--urls", listed, "--reason", "ticket 123")
+    output = shutil.copytree(finished, tmp_path_factory.mktemp("removed") / "out")
+    assert call("remove_pairs", *options, "--output", output) == 0
+    removed = shutil.copytree(output, tmp_path_factory.mktemp("purged") / "out")
+    assert call("purge_removed", "--yes", "--output", removed) == 0
+    return options, output, removed
+
+
+def go_on(job, paused, output, options, moment):
+    """Stops a driver at a moment, goes on in its place with the same command, and wakes it up."""
+    paused.begin(job, *options, "--output", output, moment=moment)
+    paused.wait_until_stopped()
+    with impatience():
+        assert call(job, *options, "--output", output, "--resume") == 0
+    state = check_whole(output)
+    paused.go_on().check_lost()
+    assert check_whole(output).number == state.number
+    return state
+
+
+def test_a_removal_that_was_stopped_goes_on_and_is_registered_once(paused, finished, removing, tmp_path):
+    options, expected, _ = removing
+    output = shutil.copytree(finished, tmp_path / "out")
+    state = go_on("remove_pairs", paused, output, options, "after create removal")
+    assert content(output) == content(expected)
+    assert len(state.removals) == len(state.concluded) == 1
+    assert not state.pending
+
+
+def test_a_purge_that_was_stopped_goes_on(paused, removing, tmp_path):
+    _, removed, expected = removing
+    output = shutil.copytree(removed, tmp_path / "out")
+    state = go_on("purge_removed", paused, output, ("--yes",), "after create wave")
+    assert content(output) == content(expected)
+    assert len(state.waves) == 2
+    assert attempts_in(output) == state.counting_folders()
+
+
+def test_of_two_removals_at_once_one_is_registered(paused, finished, removing, tmp_path):
+    options, expected, _ = removing
+    output = shutil.copytree(finished, tmp_path / "out")
+    paused.begin("remove_pairs", *options, "--output", output, moment="before create removal")
+    paused.wait_until_stopped()
+    assert call("remove_pairs", *options, "--output", output) == 2
+    ended = paused.go_on()
+    assert ended.code == 0, ended.words
+    assert content(output) == content(expected)
+    assert len(state_of(output).removals) == 1
 
 
 # The last of its kind: it ends the driver that these tests share.

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,7 +29,6 @@ def before(tmp_path_factory):
 @pytest.fixture
 def output(before, tmp_path):
     """A copy of it."""
-    import shutil
 
     return Path(shutil.copytree(before, tmp_path / "run"))
 
@@ -183,3 +183,77 @@ def test_a_purge_leaves_nothing_of_what_was_removed_in_any_file(before, blocked,
     capsys.readouterr()
     assert call("purge_removed", "--output", output) == 0
     assert "0 raw pairs in 0 waves" in capsys.readouterr().out
+
+
+def test_every_kind_of_list_names_the_pairs_that_a_block_list_would(before, output, tmp_path, capsys):
+    matched = rows(before, "matched")
+    pages = sorted({row["page_url"] for row in matched if row["page_url"]})
+    lists = {
+        "domains": [matched[0]["image_url"].split("/")[2]],
+        "prefixes": [matched[7]["image_url"].rpartition("/")[0] + "/"],
+        "pages": [pages[0], pages[-1]],
+        "page-domains": [pages[len(pages) // 2].split("/")[2]],
+        "texts": [matched[3]["alt_text"], "no such text"],
+        "pairs": [matched[11]["pair_id"], "0" * 32],
+    }
+    paths = {name: write_list(tmp_path, values, f"{name}.txt") for name, values in lists.items()}
+    removing = [part for name, path in paths.items() for part in (f"--{name}", path)]
+    assert call("remove_pairs", *WHY, "--dry-run", *removing, "--output", output) == 0
+    told = capsys.readouterr().out
+    assert "nothing was written" in told
+    assert not state_of(output).removals
+    assert call("remove_pairs", *WHY, *removing, "--output", output) == 0
+    assert told.splitlines()[1:-1] == capsys.readouterr().out.splitlines()[1 : len(told.splitlines()) - 1]
+    blocking = [part for name, path in paths.items() for part in (f"--block-{name}", path)]
+
+    blocked = shutil.copytree(before, tmp_path / "blocked")
+    assert call("exclude_pairs", *blocking, "--output", blocked) == 0
+    assert rows(output, "excluded") == rows(blocked, "excluded")
+    [removal] = removed(output)
+    reasons = [row["reason"] for row in rows(output, "excluded")]
+    assert removal.matched == {kind: reasons.count(f"removed.{kind}") for kind in removal.values}
+    assert removal.without_pairs == {kind: int(kind in {"text", "pair"}) for kind in removal.values}
+
+
+@pytest.mark.parametrize(
+    ("job", "options", "told"),
+    [
+        ("remove_pairs", (), "--reason must be given"),
+        ("remove_pairs", ("--reason", " ", "--urls", "{list}"), "--reason is empty: say why"),
+        ("remove_pairs", WHY, "nothing is listed: give one of --pairs, --urls"),
+        ("remove_pairs", (*WHY, "--urls", "missing.txt"), "--urls missing.txt: no such file"),
+        ("remove_pairs", (*WHY, "--domains", "{suffix}"), "co.uk is a public suffix"),
+        ("remove_pairs", (*WHY, "--urls", "{list}", "--overwrite"), "--overwrite: what was removed stays removed"),
+        ("remove_pairs", (*WHY, "--urls", "{list}", "--output", "{empty}"), "holds no run"),
+        ("remove_pairs", (*WHY, "--allow-public-suffix", "--urls", "{list}"), "--allow-public-suffix needs --domains"),
+        ("purge_removed", (), "has no removals: register one with remove"),
+        ("purge_removed", ("--overwrite",), "--overwrite: a purge changes what it must"),
+    ],
+)
+def test_what_cannot_be_removed_is_one_line(before, job, options, told, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    places = {
+        "list": write_list(tmp_path, ["https://example.org/a.jpg"]),
+        "suffix": write_list(tmp_path, ["co.uk"], "suffix.txt"),
+        "empty": tmp_path / "empty",
+    }
+    given = [str(option).format(**places) for option in options]
+    number = state_of(before).number
+    assert call(job, "--output", before, *given) == 2
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert told in line
+    assert not state_of(before).removals
+    assert state_of(before).number <= number + 2
+
+
+def test_a_run_without_a_curated_set_excludes_what_was_removed_when_it_goes_on(urls, listed, tmp_path, capsys):
+    output = tmp_path / "run"
+    archives = CURATE[: CURATE.index("--metadata")]
+    assert call("extract_pool", *archives, "--output", output) == 0
+    assert call("remove_pairs", *WHY, "--urls", listed, "--output", output) == 0
+    assert "has no curated set yet" in capsys.readouterr().out
+    assert call("match_pool", "--metadata", METADATA, "--output", output) == 0
+    assert call("count_entries", "--metadata", METADATA, "--output", output) == 2
+    assert call("exclude_pairs", "--output", output) == 0
+    assert rows(output, "excluded")
+    assert not keys(urls) & keys(row["image_url"] for row in rows(output, "eligible"))
