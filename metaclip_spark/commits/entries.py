@@ -233,11 +233,13 @@ class Removal(Entry, frozen=True, kw_only=True):
         by: Who asks for it, in the operator's words; empty where nobody is named.
         values: Kind of what is listed to how many values it has.
         without_pairs: Kind to how many values name no matched pair.
-        matched: Kind to how many matched pairs it names; a pair is told of under its first kind alone.
+        matched: Kind to how many matched pairs it names; a pair is told of under its first kind alone. Empty where only
+            curated pairs were looked at.
         curated: Kind to how many pairs of the curated set it names.
-        input: The digest of the matched pairs; empty where there were none.
+        input: The digest of the matched pairs; empty where they were not looked at.
         sample: The folder of that curated set; empty where there was none.
         settings: All options of each step by which the curated set was made.
+        rules: What its exclusion depended on; empty where it had none.
     """
 
     tables: dict[str, Written]
@@ -250,6 +252,7 @@ class Removal(Entry, frozen=True, kw_only=True):
     input: str = ""
     sample: str = ""
     settings: dict[str, JsonObject]
+    rules: JsonObject = {}
 
 
 class Removed(Entry, frozen=True, kw_only=True):
@@ -272,10 +275,14 @@ class Purge(Entry, frozen=True, kw_only=True):
     """What was removed is to be taken out of every table, and the steps are done again with these options.
 
     Attributes:
+        pairs: How many raw pairs leave.
         settings: All options of each step.
+        rules: What the exclusion depended on; empty where there was none.
     """
 
+    pairs: int
     settings: dict[str, JsonObject]
+    rules: JsonObject = {}
 
 
 class End(Entry, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,6 +12,7 @@ from metaclip_spark.commits.entries import Removal
 from metaclip_spark.commits.files import read_rows
 from metaclip_spark.commits.state import State
 from metaclip_spark.stores.storage import Storage
+from udfs.arrow import string_bytes
 from udfs.exclusion.digest_table import DIGEST_BYTES, DigestTable, content_digest, make_table
 from udfs.exclusion.kinds import KINDS
 from udfs.exclusion.named_values import keys_of
@@ -60,9 +62,11 @@ def tables_of_rows(rows: pa.Table) -> dict[str, DigestTable]:
     """Gives what rows of `udfs.schemas.REMOVALS` list, by kind in the order of `KINDS`."""
     tables = {}
     for kind in KINDS:
-        hashes = rows.filter(pc.equal(rows["kind"], kind))["value_sha256"].to_pylist()
-        if hashes:
-            tables[kind] = make_table(bytes.fromhex("".join(each[: 2 * DIGEST_BYTES] for each in hashes)))
+        hashes = rows.filter(pc.equal(rows["kind"], kind))["value_sha256"].combine_chunks()
+        if len(hashes):
+            digits, offsets = string_bytes(hashes)
+            whole = np.frombuffer(bytes.fromhex(bytes(digits[offsets[0] : offsets[-1]]).decode()), np.uint8)
+            tables[kind] = make_table(whole.reshape(len(hashes), -1)[:, :DIGEST_BYTES].tobytes())
     return tables
 
 
@@ -80,13 +84,13 @@ def removals_naming(registers: Sequence[Register], values: Mapping[str, str]) ->
         values: Kind of `KINDS` to what the pair would have in that kind's column.
     """
     hashes = {
-        kind: {sha256(key.encode()).hexdigest() for key in keys_of(kind, values[kind])}
+        kind: pa.array([sha256(key.encode()).hexdigest() for key in keys_of(kind, values[kind])], pa.string())
         for kind in KINDS
         if kind in values
     }
     found = []
     for register in registers:
-        listed = set(zip(register.rows["kind"].to_pylist(), register.rows["value_sha256"].to_pylist(), strict=True))
-        kinds = [kind for kind, keys in hashes.items() if any((kind, key) in listed for key in keys)]
+        of_kind = {kind: register.rows.filter(pc.equal(register.rows["kind"], kind)) for kind in hashes}
+        kinds = [kind for kind, keys in hashes.items() if pc.any(pc.is_in(of_kind[kind]["value_sha256"], keys)).as_py()]
         found += [(register, kind) for kind in kinds[:1]]
     return found

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from metaclip_spark.config.curation import SampleConfig
-from metaclip_spark.config.fields import OPERATIONAL, PATH, Seed, check_types, option_of
+from metaclip_spark.config.fields import OPERATIONAL, PATH, PRIVATE, Seed, check_types, option_of
 from metaclip_spark.errors import ConfigError, brief, meant_by
 from udfs.preferences import PREFERENCES
 
@@ -165,7 +165,7 @@ class RemovalConfig:
     Lists are files, folders, globs or URLs, as those of `ExcludeConfig`. Of what they hold only hashes are kept.
 
     Attributes:
-        reason: Why, such as the number of a ticket.
+        reason: Why, such as the number of a ticket; it is kept in the run's log alone.
         urls: Lists of images' URLs.
         prefixes: Lists of beginnings of images' URLs, up to a slash.
         domains: Lists of domains of images, with all below them; also in the form of hosts files.
@@ -187,7 +187,7 @@ class RemovalConfig:
         'rebalance'
     """
 
-    reason: str
+    reason: str = field(metadata=PRIVATE)
     urls: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
     prefixes: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
     domains: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
@@ -196,7 +196,7 @@ class RemovalConfig:
     pairs: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
     texts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
     images: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
-    by: str = ""
+    by: str = field(default="", metadata=PRIVATE)
     mode: Literal["rebalance", "drop"] = "rebalance"
     store_values: bool = False
     allow_public_suffix: bool = field(default=False, metadata=OPERATIONAL)
@@ -207,6 +207,9 @@ class RemovalConfig:
         check_types(self)
         if not self.reason.strip():
             raise ConfigError("--reason is empty: say why, such as the number of a ticket")
+        for name in ("reason", "by"):
+            if "://" in getattr(self, name):
+                raise ConfigError(f"{option_of(name)} holds a URL, which would outlast a purge: give a ticket's number")
         if not self.lists:
             raise ConfigError(f"nothing is listed: give one of {', '.join(map(option_of, REMOVALS.values()))}")
         if self.allow_public_suffix and not (self.domains or self.page_domains):

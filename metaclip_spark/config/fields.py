@@ -32,6 +32,9 @@ OPERATIONAL = {"operational": True}
 PATH = {"path": True}
 """Marks a field of paths or URLs: "~" is the home folder, and on the command line an empty one is refused."""
 
+PRIVATE = {"private": True}
+"""Marks a field whose value stays out of the command that reports show."""
+
 POSITIONAL = {"positional": True}
 """Marks a field that is given by its place on the command line, without its name."""
 

@@ -8,13 +8,14 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 from metaclip_spark.config.command_line import one_line, parse_configs
 from metaclip_spark.config.curation import LogConfig
+from metaclip_spark.config.fields import option_of
 from metaclip_spark.config.signals import (
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
@@ -93,7 +94,8 @@ class Job:
         *configs, log = parsed
         run = run_of(configs)
         work = partial(self._work, configs, log, run)
-        token = _COMMAND.set(as_typed(program or f"python jobs/{self.work.__name__}.py", arguments))
+        shown = without_private(arguments, self.configs)
+        token = _COMMAND.set(as_typed(program or f"python jobs/{self.work.__name__}.py", shown))
         try:
             return run_job(
                 work, resumes=self.resumes, log_format=log.log_format, run=run, tells_end=True, tell_end=tell_end
@@ -123,6 +125,19 @@ def typed_options() -> list[str]:
     """The options of the command that runs, as far as they are kept whole."""
     typed = typed_command()
     return shlex.split(typed[typed.find(" --") :]) if " --" in typed and len(typed) <= LONGEST_COMMAND else []
+
+
+def without_private(arguments: Sequence[str], configs: Sequence[type]) -> list[str]:
+    """The arguments of a command with "..." for the values of private options."""
+    names = {option_of(field.name) for config in configs for field in fields(config) if field.metadata.get("private")}
+    shown = list(arguments)
+    for place, argument in enumerate(arguments):
+        option, is_given, _ = argument.partition("=")
+        if option in names and is_given:
+            shown[place] = f"{option}=..."
+        elif option in names and place + 1 < len(shown):
+            shown[place + 1] = "..."
+    return shown
 
 
 def as_typed(program: str, arguments: Sequence[str]) -> str:

@@ -22,6 +22,9 @@ from udfs.sources.credentials import without_credentials
 MOST_VALUES = 2 * 10**8
 """Values of one list: so many are 3.2 GB in memory."""
 
+MOST_KEPT_VALUES = 10**7
+"""Values of one list that are kept: so many are some 2 GB of the driver's memory while they are read."""
+
 SHOWN_VALUES = 5
 
 DOMAIN_KINDS = ("image_domain", "page_domain")
@@ -67,13 +70,12 @@ class Values:
 
     Attributes:
         kind: One of `udfs.exclusion.kinds.KINDS`.
-        hashes: The SHA-256 of each value's key, in hexadecimal digits, each once, sorted.
-        keys: The keys in the order of `hashes`, None where only the hash was given.
+        keys: The SHA-256 of each value's key to the key, or to None where it is not to be kept or only the hash was
+            given; sorted.
     """
 
     kind: str
-    hashes: list[str]
-    keys: list[str | None]
+    keys: dict[bytes, str | None]
 
 
 @dataclass
@@ -83,6 +85,7 @@ class _Reading:
     kind: str
     allow_public_suffix: bool
     image_hash: str | None = None
+    most: int = MOST_VALUES
     digests: bytearray = field(default_factory=bytearray)
     unusable: int = 0
     examples: list[str] = field(default_factory=list)
@@ -103,9 +106,10 @@ class _Reading:
 
 @dataclass
 class _KeptReading(_Reading):
-    """A list whose values are kept: the hash of each key to the key."""
+    """A list whose values are kept: the hash of each key to the key where that is wanted."""
 
-    kept: dict[str, str | None] = field(default_factory=dict)
+    legible: bool = False
+    kept: dict[bytes, str | None] = field(default_factory=dict)
 
     @property
     def usable(self) -> int:
@@ -114,11 +118,11 @@ class _KeptReading(_Reading):
 
     def take_key(self, key: str) -> None:
         """Takes a value by its key."""
-        self.kept[sha256(key.encode()).hexdigest()] = key
+        self.kept[sha256(key.encode()).digest()] = key if self.legible else None
 
     def take_hash(self, digits: str) -> None:
         """Takes a value by the SHA-256 of its key."""
-        self.kept.setdefault(digits, None)
+        self.kept.setdefault(bytes.fromhex(digits), None)
 
 
 def read_block_list(
@@ -156,12 +160,20 @@ def read_values(
     *,
     options: FetchOptions = DEFAULT_OPTIONS,
     allow_public_suffix: bool = False,
+    legible: bool = False,
 ) -> Values:
-    """Reads a list as `read_block_list` does, and keeps its values."""
-    reading = _KeptReading(kind, allow_public_suffix)
+    """Reads a list as `read_block_list` does, and keeps its values: their hashes, and the keys where `legible`.
+
+    Raises:
+        InputError: As `read_block_list` does, and if there are more than `MOST_KEPT_VALUES` or none.
+    """
+    reading = _KeptReading(kind, allow_public_suffix, most=MOST_KEPT_VALUES, legible=legible)
     _read(reading, option, named, options)
-    hashes = sorted(reading.kept)
-    return Values(kind, hashes, [reading.kept[each] for each in hashes])
+    if not reading.kept:
+        raise InputError(
+            f"{option} {', '.join(map(without_credentials, named))} lists nothing: give at least one value"
+        )
+    return Values(kind, dict(sorted(reading.kept.items())))
 
 
 def _read(reading: _Reading, option: str, named: Sequence[str], options: FetchOptions) -> None:
@@ -210,8 +222,8 @@ def _add(reading: _Reading, listed: Listed, shown: str) -> None:
         InputError: If it must be corrected.
     """
     where = f"{shown}, line {listed.line:,}"
-    if reading.usable == MOST_VALUES:
-        raise InputError(f"{where}: more than {MOST_VALUES:,} values: the greatest list has so many; shorten it")
+    if reading.usable == reading.most:
+        raise InputError(f"{where}: more than {reading.most:,} values: the greatest list has so many; shorten it")
     problem = listed.problem
     if not problem and reading.kind != "image" and listed.value.startswith(HASH_PREFIX):
         reading.take_hash(_checked_hash(listed.value.removeprefix(HASH_PREFIX), (_SHA256_DIGITS,), where))

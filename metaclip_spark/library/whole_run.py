@@ -33,16 +33,24 @@ from metaclip_spark.pipeline import (
     run_match,
     run_sample,
 )
-from metaclip_spark.pipeline.again import again
+from metaclip_spark.pipeline.again import Again, again
 from metaclip_spark.pipeline.purge import PurgePlan, plan_purge, purge
-from metaclip_spark.pipeline.remove import conclude, drop_removed, find_pairs, read_listed, register, registered
+from metaclip_spark.pipeline.remove import (
+    conclude,
+    drawn_pairs,
+    drop_removed,
+    find_pairs,
+    judging_for,
+    read_listed,
+    register,
+    registered,
+)
 from metaclip_spark.reports.public.export import check_export, export_curated
 from metaclip_spark.reports.records import Report
 from metaclip_spark.reuse import finish_or_reuse, reuse_or_do
 from metaclip_spark.runs.open import begin_run, continue_run, open_run, tidy_all, try_output
 from metaclip_spark.runs.paths import counts_files, find_inputs
 from metaclip_spark.runs.run import Run
-from metaclip_spark.runs.step import MATCH
 
 
 def curate_run(
@@ -115,33 +123,44 @@ def remove_from_run(output: OutputConfig, removal: RemovalConfig) -> tuple[Run, 
         raise ConfigError("--overwrite: what was removed stays removed; leave the option out")
     listed = read_listed(removal)
     with continue_run(output, None, listed.paths, name="remove") as run:
-        made = again(run)
-        number = registered(run, listed)
-        is_sampled = run.state.sample is not None
-        if is_sampled and removal.mode == "rebalance":
+        made, is_sampled = again(run), run.state.sample is not None
+        balances = is_sampled and removal.mode == "rebalance"
+        if balances:
             made.check_same_rules()
             metadata = made.metadata()
+        judging = judging_for(made, listed)
+        number = registered(run, listed)
         if number is None:
-            number = register(
-                run, made.judging(with_rules=listed.has_images) if run.entry(MATCH, 0) else None, listed, made.options
-            )
+            number = register(run, judging, listed, made)
         found = run.state.removals[number]
         if not is_sampled:
             return run, found, number, None
-        if removal.mode == "rebalance":
-            made.balance(metadata)
+        if balances:
+            _balance_what_is_left(made, metadata, number)
         else:
             drop_removed(run)
         conclude(run, number, removal.mode)
         return run, found, number, finish_or_reuse(run)
 
 
+def _balance_what_is_left(made: Again, metadata: Metadata, number: int) -> None:
+    try:
+        made.balance(metadata)
+    except ConfigError as error:
+        raise ConfigError(
+            f"removal {number} is registered, but what is left cannot be balanced as before ({error}): remove the same "
+            "with --mode drop, or run sample with another size"
+        ) from None
+
+
 def name_removed(output: OutputConfig, removal: RemovalConfig) -> Removal:
     """Finds what a removal would name; nothing is written."""
     listed = read_listed(removal)
     run = open_run(output.output, name="remove")
-    named = find_pairs(again(run).judging(with_rules=listed.has_images), listed)
+    judging = judging_for(again(run), listed)
+    named = find_pairs(judging, listed, drawn_pairs(run) if removal.mode == "drop" else judging.pairs())
     matched, curated = named.counts(named.pairs)
+    matched = {} if removal.mode == "drop" else matched
     without_pairs = named.without_pairs()
     named.release()
     return Removal(

@@ -1,10 +1,12 @@
 """The steps after matching done again, with the options that they were done with."""
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
 
+from metaclip_spark.commits.entries import Purge, Removal
 from metaclip_spark.config.curation import LanguageConfig, MatchConfig, SampleConfig
 from metaclip_spark.config.exclusion import ExcludeConfig, RebalanceConfig
 from metaclip_spark.config.fields import from_saved
@@ -14,10 +16,13 @@ from metaclip_spark.pipeline.balancing import run_count, run_sample
 from metaclip_spark.pipeline.exclusion import Judging, run_exclude, with_removals
 from metaclip_spark.pipeline.first_run import FirstRun, metadata_of, open_first_run
 from metaclip_spark.pipeline.rules import Rules, read_rules
+from metaclip_spark.runs.layout import REFILL
 from metaclip_spark.runs.records import ExcludeSettings
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import COUNT, EXCLUDE, STEPS
 from metaclip_spark.stores.storage import JsonObject
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,12 @@ class Again:
     Attributes:
         run: The run.
         options: All options of each step that was done, by the step's name.
+        before: What its exclusion depended on; None where it had none.
     """
 
     run: Run
     options: dict[str, JsonObject]
+    before: JsonObject | None = None
 
     @cached_property
     def exclude(self) -> ExcludeConfig:
@@ -82,10 +89,10 @@ class Again:
                 "them, or remove with --mode drop and run the rest with --resume and the rules that are wanted"
             ) from None
 
-    def judging(self, *, with_rules: bool) -> Judging:
-        """Gives the pairs before any rule, and what the rules tell of their images where that is wanted."""
+    def judging(self, *, with_rules: bool, with_first: bool) -> Judging:
+        """Gives the pairs before any rule, where wanted those of the first run, and what rules tell of their images."""
         rules = self.rules if with_rules else Rules(ExcludeConfig(), {})
-        return Judging(self.run, self.first, rules)
+        return Judging(self.run, self.first if with_first else None, rules)
 
     def metadata(self, path: str | None = None) -> Metadata:
         """Gives the metadata list: as the counts tell it, else from the file that it was read from, or from `path`.
@@ -101,15 +108,24 @@ class Again:
         """Refuses to go on with rules that say something else than they did.
 
         Raises:
-            ConfigError: If they do.
+            ConfigError: If they do, or the run that this one begins with has another curated set.
+            InputError: If a step is not done, so that nothing tells how it was.
         """
-        begun = self.run.state.begins.get(EXCLUDE.name)
-        if begun is None:
-            return
-        before = msgspec.convert(begun[1].config, ExcludeSettings)
+        missing = [step for step in ("extract", "match", "count", "sample") if step not in self.options]
+        if missing:
+            raise InputError(
+                f"{self.run.storage.root} is in the middle of other work: finish it with curate --resume, then do this "
+                "again"
+            )
+        before = msgspec.convert(self.before or {}, ExcludeSettings)
         judging = Judging(self.run, self.first, with_removals(self.rules, self.run, self.first))
         now = judging.settings
         judging.release()
+        if now.first_draw != before.first_draw:
+            raise ConfigError(
+                f"the run that {self.run.storage.root} began with has another curated set since: run rebalance with "
+                "--resume, or remove with --mode drop"
+            )
         if msgspec.structs.replace(now, removed=before.removed) != before:
             raise ConfigError(
                 f"the rules that {self.run.storage.root} was made with have changed since: run curate, exclude or "
@@ -118,6 +134,8 @@ class Again:
 
     def balance(self, metadata: Metadata) -> None:
         """Excludes, counts and samples again, as far as what is done is not what would come of it."""
+        if self.run.state.written(REFILL):
+            log.warning("refill/ is not planned anew: for that run rebalance with --refill-plan and --resume")
         run_exclude(self.run, self.rules, self.first)
         run_count(self.run, self.language, metadata, self.first.counts if self.first else None)
         run_sample(self.run, self.sample, self.language)
@@ -126,11 +144,14 @@ class Again:
 def again(run: Run) -> Again:
     """Gives how a run was made; of steps that no longer count, as a removal or a purge has noted it."""
     state = run.state
-    noted = [state.removals[number].settings for number in sorted(state.pending)]
-    noted += [state.purge.settings] if state.purge else []
-    options = {step: saved for each in noted for step, saved in each.items()}
+    noted: list[Removal | Purge] = [state.removals[number] for number in sorted(state.pending)]
+    noted += [state.purge] if state.purge else []
+    options = {step: saved for each in noted for step, saved in each.settings.items()}
+    before = next((each.rules for each in reversed(noted)), None)
+    if EXCLUDE.name in state.begins:
+        before = state.begins[EXCLUDE.name][1].config
     for step in STEPS.values():
         made = run.manifest_if_done(step, step.parts(run.buckets)[0])
         if made is not None:
             options[step.name] = made.settings
-    return Again(run, options)
+    return Again(run, options, before)

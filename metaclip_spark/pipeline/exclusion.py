@@ -1,7 +1,6 @@
 """Exclusion: which matched pairs are eligible to be counted and drawn, bucket by bucket."""
 
 import logging
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -11,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from metaclip_spark.commits.entries import Table
-from metaclip_spark.commits.removals import read_registers, removed_tables
+from metaclip_spark.commits.removals import NAMED_PAIRS, read_registers, removed_tables
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.errors import ConfigError, InputError, counted
 from metaclip_spark.inputs.downloads import DownloadTally, check_tally
@@ -32,14 +31,18 @@ from metaclip_spark.steps.exclusion.exclude import (
     eligible_pairs,
     excluded_pairs,
 )
-from metaclip_spark.steps.exclusion.lists import SharedLists, pairs_of_pages, share_lists
+from metaclip_spark.steps.exclusion.lists import first_reasons, pairs_of_pages, share_lists
 from metaclip_spark.steps.exclusion.scores import columns_of_rules, tally_scores
 from metaclip_spark.steps.exclusion.user_tables import read_user_table, rows_digest
 from metaclip_spark.stores.storage import JsonObject
-from udfs.schemas import MATCHED
+from udfs.exclusion.kinds import PAGE_KINDS, reason_of
+from udfs.schemas import MATCHED, REMOVED_PAIRS
 from udfs.sources import environment_options
 
 log = logging.getLogger(__name__)
+
+_ELSEWHERE = (*PAGE_KINDS, "image")
+"""Kinds of lists that name a pair by more than its own columns."""
 
 
 def run_exclude(run: Run, rules: Rules, first: FirstRun | None = None) -> MatchManifest | ExcludeManifest:
@@ -199,8 +202,9 @@ class Judging:
         Raises:
             InputError: If they are.
         """
-        if self.rules.compares_all_pages:
-            self.check_raw_pairs("restore them, or give --page-rule surviving")
+        if self._compares_raw_pairs:
+            of_lists = any(kind in self.rules.blocked for kind in PAGE_KINDS)
+            self.check_raw_pairs(f"restore them{', or give --page-rule surviving' if of_lists else ''}")
 
     def check_raw_pairs(self, advice: str) -> None:
         """Refuses to go by all pages of a pair where the raw pairs are gone.
@@ -305,29 +309,58 @@ class Judging:
         scores = self.rules.scores
         return Evidence(
             lists=lists,
-            listed_pages=self._listed_pages(lists, bucket),
+            listed_elsewhere=self._listed_elsewhere(bucket),
             downloaded=self._downloaded_in(bucket),
             scores=self.scores,
             score_key="" if scores is None else scores.key,
             keep=self.rules.keep,
         )
 
-    def _listed_pages(self, lists: SharedLists | None, bucket: int | None) -> DataFrame | None:
-        """Finds the pairs of a bucket with a raw occurrence on a listed page, where that is wanted."""
-        if lists is None or not self.rules.compares_all_pages:
-            return None
-        return pairs_of_pages(self.raw_pairs(bucket), lists)
+    @property
+    def _runs(self) -> list[Run]:
+        """The runs whose removals count."""
+        return [self.run] if self.first is None else [self.run, self.first.run]
+
+    @property
+    def _compares_raw_pairs(self) -> bool:
+        """Whether every page of a pair is to be looked at: not where removals have named all pairs that there are."""
+        if not self.rules.every_page:
+            return False
+        if self.rules.config.page_rule == "any" and any(kind in self.rules.blocked for kind in PAGE_KINDS):
+            return True
+        matched = self.source.manifest(MATCH).digest
+        removals = [removal for run in self._runs for removal in run.state.removals.values()]
+        return any(
+            removal.input != matched and not removal.values.keys().isdisjoint(PAGE_KINDS) for removal in removals
+        )
+
+    def _listed_elsewhere(self, bucket: int | None) -> DataFrame | None:
+        """Finds the pairs of a bucket that are listed by what they are not told of: raw pages, or images of a download.
+
+        What a removal has named once stays named, also where that can no longer be seen.
+        """
+        found = []
+        if self._compares_raw_pairs:
+            found.append(pairs_of_pages(self.raw_pairs(bucket), share_lists(self.run.spark, self.rules.every_page)))
+        folders = [
+            (run, removal.tables[NAMED_PAIRS])
+            for run in self._runs
+            for removal in run.state.removals.values()
+            if NAMED_PAIRS in removal.tables and not removal.values.keys().isdisjoint(_ELSEWHERE)
+        ]
+        for run, written in folders:
+            named = run.read_written([written], REMOVED_PAIRS).select("pair_id", "reason")
+            of_bucket = named if bucket is None else named.where(is_in_bucket(bucket, self.run.buckets))
+            found.append(of_bucket.where(F.col("reason").isin([reason_of(kind) for kind in _ELSEWHERE])))
+        return first_reasons(found) if found else None
 
     def raw_pairs(self, bucket: int | None = None) -> DataFrame:
         """Gives the raw pairs that the pool was made of, of a bucket or all."""
         source, part = self.source, bucket if self.source.buckets > 1 else None
         return read_pairs(source.spark, source.storage, ledger_of(source.state), part)
 
-    def known_pairs(self, columns: Collection[str]) -> DataFrame:
-        """Gives the pairs of all buckets before the rules, with the hash of their images where it is wanted."""
-        pairs = self.pairs()
-        if IMAGE_HASH not in columns:
-            return pairs
+    def with_hashes(self, pairs: DataFrame) -> DataFrame:
+        """Adds the hash of their images to pairs, null where it is not known."""
         if self._downloaded is None:
             return pairs.withColumn(IMAGE_HASH, F.lit(None).cast("string"))
         return pairs.join(self._downloaded.select("pair_id", IMAGE_HASH), "pair_id", "left")

@@ -136,6 +136,8 @@ def _read_first_run(run: Run, config: RebalanceConfig) -> FirstRun:
         not_drawn=numbers.not_drawn,
         pairs=numbers.pairs,
         removed=removals_digest(read_registers(run.storage, run.state)) or msgspec.UNSET,
+        dropped=numbers.dropped or msgspec.UNSET,
+        reasons=(run.manifest(EXCLUDE).numbers.reasons if EXCLUDE.name in run.state.begins else {}) or msgspec.UNSET,
     )
     return FirstRun(run, config, draw, run.log.state.number)
 

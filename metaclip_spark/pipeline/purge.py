@@ -14,27 +14,23 @@ from metaclip_spark.commits.removals import NAMED_PAIRS, read_registers, removed
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.config.fields import from_saved
 from metaclip_spark.entries import Metadata
+from metaclip_spark.errors import InputError
 from metaclip_spark.pipeline.again import Again
 from metaclip_spark.pipeline.extraction import deduplicate
 from metaclip_spark.pipeline.matching import run_match
 from metaclip_spark.runs.extraction import finish_extraction
 from metaclip_spark.runs.layout import EXTRACTED as EXTRACTED_FOLDER
 from metaclip_spark.runs.layout import wave_name, wave_place
+from metaclip_spark.runs.ledger import ledger_of, lost_attempts
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.waves import WaveLayout, check_pairs
-from metaclip_spark.steps.exclusion.lists import SharedLists, find_named, list_reason, share_lists
+from metaclip_spark.steps.exclusion.lists import SharedLists, blank_examples, find_named, share_lists
 from metaclip_spark.steps.schemas import spark_schema
 from udfs.exclusion.kinds import reason_of
 from udfs.schemas import EXCLUDED, EXTRACTED, REMOVED_PAIRS
 
 PURGED = "text.purged"
 """The reason of raw pairs that are gone since they were removed."""
-
-LEAVES = "reason_to_leave"
-"""Why a reject leaves."""
-
-_AS_EXAMPLES = ("image_url", "page_url", "alt_text")
-"""What the example of a reject may be."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +58,25 @@ class PurgePlan:
 
 
 def plan_purge(run: Run, again: Again) -> PurgePlan:
-    """Finds the raw rows that hold something removed."""
+    """Finds the raw rows that hold something removed.
+
+    Raises:
+        InputError: If raw rows are gone.
+    """
     tables = removed_tables(read_registers(run.storage, run.state))
     if not tables:
         return PurgePlan(None, None, {}, [], 0)
     of_rows = {kind: table for kind, table in tables.items() if kind != "image"}
     lists = share_lists(run.spark, of_rows) if of_rows else None
-    waves = [wave.written for wave in run.state.waves.values()]
+    ledger = ledger_of(run.state)
+    if lost := lost_attempts(run.storage, ledger):
+        raise InputError(
+            f"raw pairs of {run.storage.root} are gone, such as {lost[0].folder}, so that the tables cannot be made "
+            "without what was removed: restore them, or extract the archives again with curate --resume"
+        )
+    # A wave of which nothing counts any more may be deleted by now.
+    counting = {folder for folder, _ in ledger.attempts()}
+    waves = [wave.written for folder, wave in ledger.waves.items() if folder in counting]
     raw = _read_folders(run, waves, "pair")
     # Of what is excluded for its image, nothing tells whether a removal or the user's own list names it.
     by_image = "image" in tables and not again.exclude.block_images
@@ -80,8 +88,8 @@ def plan_purge(run: Run, again: Again) -> PurgePlan:
         rows.setdefault(names[row.wave], {})[row.archive] = row["count"]
     in_examples: set[str] = set()
     if lists is not None:
-        rejects = _read_folders(run, waves, "reject")
-        found = _with_reason(rejects, lists).where(F.col(LEAVES).isNotNull()).select("wave").distinct()
+        examples = _read_folders(run, waves, "reject").where(F.col("example").isNotNull()).select("wave", "example")
+        found = blank_examples(examples, lists).where(F.col("example").isNull()).select("wave").distinct()
         in_examples = {names[row.wave] for row in found.collect()}
     folders = [written.folder for written in waves if written.folder in rows or written.folder in in_examples]
     return PurgePlan(ids, lists, rows, folders, _bytes(run, folders))
@@ -99,7 +107,8 @@ def purge(run: Run, again: Again, plan: PurgePlan, metadata: Metadata) -> None:
     Raises:
         InputError: If files of the extraction are gone.
     """
-    run.owned.commit(Purge(owner=run.owned.nonce, settings=again.options))
+    noted = Purge(owner=run.owned.nonce, pairs=plan.pairs, settings=again.options, rules=again.before or {})
+    run.owned.commit(noted)
     for folder in plan.folders:
         _purge_wave(run, folder, plan)
     tidy(run.owned, wave_place())
@@ -141,17 +150,6 @@ def _removed_ids(run: Run, raw: DataFrame, lists: SharedLists | None, *, by_imag
     return ids.distinct()
 
 
-def _with_reason(rejects: DataFrame, lists: SharedLists) -> DataFrame:
-    """Adds to rejects why they leave, null where they stay: their example may be, or begin with, what was removed."""
-    judged = rejects.withColumnRenamed("reason", "reason_of_reject").withColumn("pair_id", F.lit(""))
-    reasons = []
-    for place, example in enumerate((F.col("example"), F.substring_index("example", " ", 1))):
-        judged = list_reason(judged.withColumns(dict.fromkeys(_AS_EXAMPLES, example)), lists)
-        judged = judged.withColumnRenamed("reason", f"reason_{place}")
-        reasons.append(f"reason_{place}")
-    return judged.withColumn(LEAVES, F.coalesce(*reasons)).withColumnRenamed("reason_of_reject", "reason")
-
-
 def _purge_wave(run: Run, folder: str, plan: PurgePlan) -> None:
     """Writes a wave without what was removed, and makes that count in the place of the wave."""
     before, dropped = run.state.waves[folder], {each[1] for each in run.state.dropped if each[0] == folder}
@@ -190,10 +188,7 @@ def _rows_left(run: Run, written: Written, plan: PurgePlan, archives: tuple[Arch
     if plan.ids is not None:
         pairs = pairs.join(plan.ids, "pair_id", "left_anti")
     if plan.lists is not None:
-        columns = [F.col(name) for name in EXTRACTED.names if name not in {*_AS_EXAMPLES, "pair_id"}]
-        none = [F.lit(None).cast("string").alias(name) for name in (*_AS_EXAMPLES, "pair_id")]
-        left = _with_reason(rejects, plan.lists).where(F.col(LEAVES).isNull())
-        rejects = left.select(*columns, *none)
+        rejects = blank_examples(rejects, plan.lists)
     told = [(each.archive, each.pairs, each.rejected) for each in archives]
     now = run.spark.createDataFrame(told, "archive string, pairs_left long, rejected_now map<string, long>")
     summaries = (

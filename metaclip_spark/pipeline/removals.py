@@ -63,7 +63,8 @@ def untouched_buckets(
 
 def _since(registers: Sequence[Register], known: str | None) -> Sequence[Register]:
     """Gives the removals that came after those with this digest; none where no beginning of them has it."""
-    for number in range(len(registers) + 1):
+    # From the end: as a rule only the last ones are new.
+    for number in reversed(range(len(registers) + 1)):
         if removals_digest(registers[:number]) == known:
             return registers[number:]
     return []

@@ -1,7 +1,6 @@
 """Removals: what an operator lists is registered for ever, and leaves the curated set."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,22 +16,26 @@ from metaclip_spark.commits.removals import NAMED_PAIRS, REGISTER, read_register
 from metaclip_spark.config.exclusion import REMOVALS as OPTIONS
 from metaclip_spark.config.exclusion import RemovalConfig
 from metaclip_spark.config.fields import option_of
-from metaclip_spark.errors import counted
+from metaclip_spark.errors import ConfigError, counted
 from metaclip_spark.inputs.block_lists import Values, read_values
 from metaclip_spark.inputs.files import resolve_files
+from metaclip_spark.pipeline.again import Again
 from metaclip_spark.pipeline.exclusion import Judging
 from metaclip_spark.pipeline.images import write_images
 from metaclip_spark.runs.layout import place_of
-from metaclip_spark.runs.records import SampleManifest
+from metaclip_spark.runs.records import RefillNumbers
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import MATCH, SAMPLE, Attempt
-from metaclip_spark.steps.exclusion.lists import find_named, share_lists
+from metaclip_spark.steps.exclusion.lists import find_named, first_reasons, share_lists
 from udfs.exclusion.digest_table import DigestTable
-from udfs.exclusion.kinds import COLUMNS, KINDS, PAGE_KINDS, reason_of
+from udfs.exclusion.kinds import KINDS, PAGE_KINDS, reason_of
 from udfs.schemas import CURATED, REMOVALS, REMOVED_PAIRS
 from udfs.sources import environment_options
 
 log = logging.getLogger(__name__)
+
+_DRAWN = ("curated", "refill")
+"""The tables of drawn pairs."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,18 @@ class Listed:
     @cached_property
     def rows(self) -> pa.Table:
         """What is listed: columns of `udfs.schemas.REMOVALS`, sorted."""
-        rows = [
-            (values.kind, each, key if self.config.store_values else None)
+        parts = [
+            pa.Table.from_arrays(
+                [
+                    pa.repeat(values.kind, len(values.keys)),
+                    pa.array([each.hex() for each in values.keys], pa.string()),
+                    pa.array(list(values.keys.values()), pa.string()),
+                ],
+                schema=REMOVALS,
+            )
             for values in self.values
-            for each, key in zip(values.hashes, values.keys, strict=True)
         ]
-        columns = zip(*sorted(rows, key=lambda row: row[:2]), strict=True) if rows else ([], [], [])
-        return pa.Table.from_arrays([pa.array(column, pa.string()) for column in columns], schema=REMOVALS)
+        return pa.concat_tables(parts)
 
     @cached_property
     def tables(self) -> dict[str, DigestTable]:
@@ -66,7 +74,7 @@ class Listed:
     @property
     def numbers(self) -> dict[str, int]:
         """Kind to its number of values."""
-        return {values.kind: len(values.hashes) for values in self.values}
+        return {values.kind: len(values.keys) for values in self.values}
 
     @property
     def has_images(self) -> bool:
@@ -84,12 +92,17 @@ def read_listed(config: RemovalConfig) -> Listed:
     """Reads what is to be removed.
 
     Raises:
-        InputError: If a list is missing, damaged, or holds what it cannot hold.
+        InputError: If a list is missing, damaged or empty, or holds what it cannot hold.
     """
     options = environment_options()
     values = [
         read_values(
-            option_of(OPTIONS[kind]), kind, named, options=options, allow_public_suffix=config.allow_public_suffix
+            option_of(OPTIONS[kind]),
+            kind,
+            named,
+            options=options,
+            allow_public_suffix=config.allow_public_suffix,
+            legible=config.store_values,
         )
         for kind, named in config.lists.items()
     ]
@@ -113,10 +126,8 @@ class Named:
     @property
     def pairs(self) -> DataFrame:
         """Each pair once: columns of `udfs.schemas.REMOVED_PAIRS`."""
-        places = F.create_map(*(F.lit(each) for place, kind in enumerate(KINDS) for each in (kind, place)))
-        names = F.array(*(F.lit(reason_of(kind)) for kind in KINDS))
-        first = self.values.groupBy("pair_id").agg(F.min(places[F.col("kind")]).alias("place"))
-        named = first.select("pair_id", names[F.col("place")].alias("reason"))
+        kinds = F.create_map(*(F.lit(each) for kind in KINDS for each in (kind, reason_of(kind))))
+        named = first_reasons([self.values.select("pair_id", kinds[F.col("kind")].alias("reason"))])
         curated = self.run.read("curated", CURATED).select("pair_id", F.lit(True).alias("is_curated"))  # noqa: FBT003
         return named.join(curated, "pair_id", "left").select(
             "pair_id",
@@ -143,36 +154,60 @@ class Named:
         self.values.unpersist()
 
 
-def find_pairs(judging: Judging, listed: Listed) -> Named:
-    """Finds the pairs that are named, among those that the run had before any rule.
+def judging_for(made: Again, listed: Listed) -> Judging:
+    """Gives what tells of a run's pairs, as far as lists ask for it.
+
+    Raises:
+        ConfigError: If hashes of images are listed and the run was made without any.
+    """
+    if listed.has_images:
+        told = made.rules.downloads.hash_name if made.rules.downloads else None
+        if told is None:
+            raise ConfigError(
+                f"--images needs hashes of images, and {made.run.storage.root} was made without --downloaded that "
+                "tells one: list URLs or pair_ids"
+            )
+    from_first = listed.config.mode == "rebalance" or not listed.numbers.keys().isdisjoint(PAGE_KINDS)
+    return made.judging(with_rules=listed.has_images, with_first=from_first)
+
+
+def find_pairs(judging: Judging, listed: Listed, pairs: DataFrame) -> Named:
+    """Finds the pairs that are named.
+
+    Args:
+        judging: Tells of the pairs' images and pages.
+        listed: What is listed.
+        pairs: Where to look: columns of `udfs.schemas.PAIRS`.
 
     Raises:
         InputError: If pages are listed and the raw pairs, which tell of all pages, are gone.
+        ConfigError: If hashes of images are listed and the run's rules tell of none.
     """
     run, tables = judging.run, listed.tables
     of_pages = {kind: table for kind, table in tables.items() if kind in PAGE_KINDS}
     of_pairs = {kind: table for kind, table in tables.items() if kind not in PAGE_KINDS}
     found: list[DataFrame] = []
     if of_pairs:
-        wanted = [COLUMNS[kind] for kind in of_pairs]
-        found.append(find_named(judging.known_pairs(wanted), share_lists(run.spark, of_pairs)))
+        known = judging.with_hashes(pairs) if listed.has_images else pairs
+        found.append(find_named(known, share_lists(run.spark, of_pairs)))
     if of_pages:
         judging.check_raw_pairs("restore them")
-        matched = judging.pairs().select("pair_id")
         named = find_named(judging.raw_pairs(), share_lists(run.spark, of_pages))
-        found.append(named.join(matched, "pair_id", "left_semi"))
+        found.append(named.join(pairs.select("pair_id"), "pair_id", "left_semi"))
     values = found[0] if len(found) == 1 else found[0].unionByName(found[1])
     return Named(run, listed, values.persist(StorageLevel.DISK_ONLY))
 
 
-def register(run: Run, judging: Judging | None, listed: Listed, settings: Mapping[str, dict[str, object]]) -> int:
+def register(run: Run, judging: Judging, listed: Listed, made: Again) -> int:
     """Makes a removal count: from now on nothing that it names is counted or drawn.
+
+    Where the set is only to be rid of them, no other pairs are looked at.
 
     Args:
         run: The run.
-        judging: Gives its matched pairs; None where it has none yet.
+        judging: Tells of its pairs.
         listed: What is listed.
-        settings: All options of each step so far.
+        made: How the run was made.
 
     Returns:
         The number of the removal.
@@ -180,14 +215,17 @@ def register(run: Run, judging: Judging | None, listed: Listed, settings: Mappin
     Raises:
         InputError: If pages are listed and the raw pairs are gone.
     """
-    nothing = dict.fromkeys(listed.numbers, 0)
+    for table in (REGISTER, NAMED_PAIRS):
+        tidy(run.owned, table)
+    only_curated, is_matched = listed.config.mode == "drop", run.entry(MATCH, 0) is not None
     tables: dict[str, Written] = {}
-    without_pairs, matched, curated = dict(listed.numbers), nothing, nothing
-    if judging is not None:
-        named = find_pairs(judging, listed)
-        tables[NAMED_PAIRS] = write_to(
-            run.owned, named.pairs.coalesce(1).sortWithinPartitions("pair_id"), NAMED_PAIRS, lambda writer: writer
-        )
+    without_pairs, matched = dict(listed.numbers), dict.fromkeys(listed.numbers, 0)
+    curated = dict(matched)
+    pairs = drawn_pairs(run) if only_curated else judging.pairs() if is_matched else None
+    if pairs is not None:
+        named = find_pairs(judging, listed, pairs)
+        one_file = named.pairs.repartition(1).sortWithinPartitions("pair_id")
+        tables[NAMED_PAIRS] = write_to(run.owned, one_file, NAMED_PAIRS, lambda writer: writer)
         without_pairs = named.without_pairs()
         matched, curated = named.counts(run.read_written([tables[NAMED_PAIRS]], REMOVED_PAIRS))
         named.release()
@@ -201,42 +239,52 @@ def register(run: Run, judging: Judging | None, listed: Listed, settings: Mappin
             by=listed.config.by,
             values=listed.numbers,
             without_pairs=without_pairs,
-            matched=matched,
+            matched={} if only_curated else matched,
             curated=curated,
-            input="" if judging is None else run.manifest(MATCH).digest,
+            input=run.manifest(MATCH).digest if is_matched and not only_curated else "",
             sample=sample.folder if sample else "",
-            settings={step: dict(options) for step, options in settings.items()},
+            settings=made.options,
+            rules=made.before or {},
         )
     )
 
 
+def drawn_pairs(run: Run) -> DataFrame:
+    """Gives the curated pairs, and those that a plan for what else to download lists."""
+    pairs = [run.read(table, CURATED) for table in _DRAWN if run.state.written(table)]
+    return pairs[0] if len(pairs) == 1 else pairs[0].unionByName(pairs[1])
+
+
 def registered(run: Run, listed: Listed) -> int | None:
-    """Finds the same removal, where an earlier command has registered it and has not come to its end."""
-    for register in read_registers(run.storage, run.state):
-        same = register.removal.reason == listed.config.reason and register.removal.by == listed.config.by
-        if same and register.number in run.state.pending and register.rows.equals(listed.rows):
-            return register.number
+    """Finds a removal of the same values that has not come to its end: an earlier command was stopped."""
+    for each in read_registers(run.storage, run.state):
+        is_open = each.number in run.state.pending or (
+            run.state.finished is None and each.number == max(run.state.removals)
+        )
+        if is_open and each.rows.select(["kind", "value_sha256"]).equals(listed.rows.select(["kind", "value_sha256"])):
+            return each.number
     return None
 
 
-def drop_removed(run: Run) -> SampleManifest:
+def drop_removed(run: Run) -> None:
     """Takes what was removed out of the curated set; who is in it otherwise stays as the draw has left it."""
     made, tables = run.manifest(SAMPLE), run.state.samples[-1].tables
     folders = [removal.tables.get(NAMED_PAIRS) for removal in run.state.removals.values()]
     named = run.read_written(folders, REMOVED_PAIRS).select("pair_id")
-    curated = run.read("curated", CURATED)
+    if named.isEmpty():
+        return
     attempt = Attempt(run, tables=dict(tables))
-    left = curated.join(named, "pair_id", "left_anti").select(*CURATED.names)
-    kept = attempt.write(left.sortWithinPartitions("pair_id"), "curated")
-    dropped = made.numbers.pairs - kept
-    if not dropped:
-        return made
-    numbers = msgspec.structs.replace(made.numbers, pairs=kept, dropped_since_balance=made.numbers.dropped + dropped)
+    for table in (table for table in _DRAWN if table in tables):
+        left = run.read(table, CURATED).join(named, "pair_id", "left_anti").select(*CURATED.names)
+        attempt.write(left.sortWithinPartitions("pair_id"), table)
+    kept = attempt.tables["curated"].rows
+    dropped = made.numbers.dropped + made.numbers.pairs - kept
+    numbers = msgspec.structs.replace(made.numbers, pairs=kept, dropped_since_balance=dropped)
     if "curated_images" in tables:
         numbers.images = write_images(run, attempt)
-    manifest: SampleManifest = msgspec.structs.replace(made, numbers=numbers)
-    run.commit(SAMPLE, manifest, attempt)
-    return manifest
+    if isinstance(numbers.refill, RefillNumbers):
+        numbers.refill = msgspec.structs.replace(numbers.refill, pairs=attempt.tables["refill"].rows)
+    run.commit(SAMPLE, msgspec.structs.replace(made, numbers=numbers), attempt)
 
 
 def conclude(run: Run, number: int, mode: str) -> Removed:
@@ -271,7 +319,11 @@ def removal_lines(title: str, removal: Removal) -> list[str]:
     """Says what a removal names, by kind."""
     told = [
         f"  {option_of(OPTIONS[kind])[2:]}: {counted(values, 'value')} ({removal.without_pairs[kind]:,} name no pair), "
-        f"{counted(removal.matched[kind], 'matched pair')}, {removal.curated[kind]:,} of them curated"
+        + (
+            f"{counted(removal.matched[kind], 'matched pair')}, {removal.curated[kind]:,} of them curated"
+            if removal.matched
+            else counted(removal.curated.get(kind, 0), "curated pair")
+        )
         for kind, values in removal.values.items()
     ]
     return [f"{title} ({removal.reason}):", *told]

@@ -53,7 +53,7 @@ class Rules:
             settings.lists = digest_of(self.blocked)
         if self.removed:
             settings.removed = digest_of(self.removed)
-        if self.has_page_lists:
+        if any(kind in self.blocked for kind in PAGE_KINDS):
             settings.page_rule = self.config.page_rule
         if self.config.deduplicate_images != "off":
             settings.deduplicate_images = self.config.deduplicate_images
@@ -67,14 +67,11 @@ class Rules:
         return settings
 
     @property
-    def has_page_lists(self) -> bool:
-        """Whether pages or their domains are listed."""
-        return any(kind in self.tables for kind in PAGE_KINDS)
-
-    @property
-    def compares_all_pages(self) -> bool:
-        """Whether lists of pages are compared with every page that a pair was found on."""
-        return self.has_page_lists and self.config.page_rule == "any"
+    def every_page(self) -> dict[str, DigestTable]:
+        """What is compared with every page that a pair was found on: removals, and lists by `--page-rule any`."""
+        sources = [self.removed, self.removed_before, *([self.blocked] if self.config.page_rule == "any" else [])]
+        found = tables_of([BlockList(kind, table) for source in sources for kind, table in source.items()])
+        return {kind: table for kind, table in found.items() if kind in PAGE_KINDS}
 
     @property
     def before_download(self) -> "Rules":

@@ -303,7 +303,10 @@ def _exclusion_lines(excluded: ExcludeManifest | None) -> list[FunnelLine]:
     numbers, first = excluded.numbers, excluded.config.first_draw
     if not isinstance(first, FirstDraw) or not excluded.config.is_estimated:
         return [_funnel_line("matched", numbers.pairs_in, "eligible", numbers.pairs, numbers.reasons)]
-    lost = {"language_gate": first.gated_out} if first.gated_out else {}
+    lost = dict(first.reasons) if isinstance(first.reasons, dict) else {}
+    lost |= {"language_gate": first.gated_out} if first.gated_out else {}
+    if isinstance(first.dropped, int):
+        lost[SINCE_BALANCE] = first.dropped
     return [
         _funnel_line("matched", first.matched, "first draw", first.pairs, lost | {"not_drawn": first.not_drawn}),
         _funnel_line("first draw", numbers.pairs_in, "eligible", numbers.pairs, numbers.reasons),

@@ -17,6 +17,7 @@ from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.config.job import typed_command
 from metaclip_spark.errors import InputError, OutputExistsError, counted
 from metaclip_spark.runs.layout import (
+    REGISTERS,
     REPORT,
     TABLES,
     check_apart,
@@ -369,7 +370,7 @@ def _take_over(run: Run, *, begins: bool) -> None:
 def tidy_all(owner: Owner) -> None:
     """Deletes all that does not count any more, earlier curated sets too."""
     tidy(owner, wave_place())
-    for table in (*TABLES, REPORT):
+    for table in (*TABLES, *REGISTERS, REPORT):
         tidy(owner, place_of(table))
         for name in owner.storage.names(table):
             if name.startswith("bucket="):

@@ -220,6 +220,8 @@ class FirstDraw(Record):
         not_drawn: Those that its draw thinned out.
         pairs: Its curated pairs.
         removed: Digest of what its removals list.
+        dropped: Those that were removed from its curated pairs since.
+        reasons: Those that its rules excluded, by reason.
     """
 
     digest: str
@@ -231,6 +233,8 @@ class FirstDraw(Record):
     not_drawn: int
     pairs: int
     removed: str | UnsetType = UNSET
+    dropped: int | UnsetType = UNSET
+    reasons: dict[str, int] | UnsetType = UNSET
 
 
 class ExcludeSettings(Record):

@@ -32,7 +32,7 @@ class Evidence:
 
     Attributes:
         lists: What is listed, where something is.
-        listed_pages: What `pairs_of_pages` gives, where any page of a pair is compared with lists.
+        listed_elsewhere: `pair_id` and `reason` of pairs that are listed by more than their own columns.
         downloaded: What `pair_downloads` gives, where the download is known.
         scores: The key, each once, and the columns of the conditions.
         score_key: The column that says whose scores a row has.
@@ -40,7 +40,7 @@ class Evidence:
     """
 
     lists: SharedLists | None = None
-    listed_pages: DataFrame | None = None
+    listed_elsewhere: DataFrame | None = None
     downloaded: DataFrame | None = None
     scores: DataFrame | None = None
     score_key: str = ""
@@ -66,7 +66,7 @@ def before_duplicates(matched: DataFrame, config: ExcludeConfig, evidence: Evide
     listed = (
         pairs.withColumn(REASON, F.lit(None).cast("string"))
         if evidence.lists is None
-        else list_reason(pairs, evidence.lists, evidence.listed_pages)
+        else list_reason(pairs, evidence.lists, evidence.listed_elsewhere)
     )
     preference = preference_reason(config.respect_preferences, drop_unknown=config.unknown_preferences == "drop")
     return listed.withColumn(REASON, F.coalesce(REASON, preference, DOWNLOAD_REASON)).drop(DOWNLOAD_REASON)

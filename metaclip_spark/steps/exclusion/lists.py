@@ -3,8 +3,9 @@
 import atexit
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from threading import Lock
 
@@ -65,14 +66,14 @@ def share_lists(spark: SparkSession, tables: Mapping[str, DigestTable]) -> Share
         return _shared[key]
 
 
-def list_reason(matched: DataFrame, lists: SharedLists, listed_pages: DataFrame | None = None) -> DataFrame:
+def list_reason(matched: DataFrame, lists: SharedLists, listed_elsewhere: DataFrame | None = None) -> DataFrame:
     """Adds the first reason for which each pair is listed.
 
     Args:
         matched: Columns of `udfs.schemas.MATCHED`; for lists of images a column `image_hash`, too.
         lists: The lists.
-        listed_pages: What `pairs_of_pages` gives, where rules of pages act on any raw occurrence of a pair; without it
-            they act on the occurrence that was kept.
+        listed_elsewhere: `pair_id`, each once, and `reason` of pairs that are listed by more than their own columns:
+            what `pairs_of_pages` gives, where rules of pages act on any raw occurrence of a pair.
 
     Returns:
         The same rows, with a column `reason`: one of `udfs.exclusion.kinds.REASONS`, or null.
@@ -82,7 +83,7 @@ def list_reason(matched: DataFrame, lists: SharedLists, listed_pages: DataFrame 
         return matched.withColumn("reason", F.lit(None).cast(StringType()))
     find = make_arrow_udf(_reasons(lists, wanted), StringType())
     listed = _with_reason(matched, lists, wanted) if find is None else matched.withColumn("reason", find(*wanted))
-    return listed if listed_pages is None else _first_of_both(listed, listed_pages)
+    return listed if listed_elsewhere is None else _first_of_both(listed, listed_elsewhere)
 
 
 def pairs_of_pages(extracted: DataFrame, lists: SharedLists) -> DataFrame:
@@ -130,6 +131,22 @@ def find_named(pairs: DataFrame, lists: SharedLists) -> DataFrame:
     return pairs.select(*columns).mapInArrow(find, _NAMED)
 
 
+def blank_examples(rejects: DataFrame, lists: SharedLists) -> DataFrame:
+    """Takes the example out of rejects where it, or a word of it, is listed; the rows stay."""
+    file_name, digest = lists.file_name, lists.digest
+
+    def blank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from udfs.exclusion.block_lists import open_lists
+        from udfs.exclusion.named_values import without_named
+
+        tables = open_lists(SparkFiles.get(file_name), digest)
+        for batch in batches:
+            place = batch.schema.get_field_index("example")
+            yield batch.set_column(place, batch.schema.field(place), without_named(batch.column(place), tables))
+
+    return rejects.mapInArrow(blank, rejects.schema)
+
+
 def _reasons(lists: SharedLists, names: list[str]) -> Callable[..., pa.Array]:
     """Makes the function of columns that runs in the workers."""
     # Strings: an object of the driver's class would make each worker import the driver's modules.
@@ -158,9 +175,17 @@ def _with_reason(matched: DataFrame, lists: SharedLists, columns: list[str]) -> 
     return matched.mapInArrow(add, StructType([*matched.schema, StructField("reason", StringType())]))
 
 
-def _first_of_both(listed: DataFrame, listed_pages: DataFrame) -> DataFrame:
-    """Puts the reasons of all occurrences of a pair beside its own; the first in the order of `REASONS` counts."""
-    of_pages = listed_pages.withColumnRenamed("reason", "page_reason")
-    has = [(F.col("reason") == reason) | (F.col("page_reason") == reason) for reason in REASONS]
+def first_reasons(found: Sequence[DataFrame]) -> DataFrame:
+    """Gives each pair once, with the reason that comes first in the order of `REASONS`, of several tables of both."""
+    rows = reduce(DataFrame.unionByName, found)
+    places = F.create_map(*(F.lit(each) for place, reason in enumerate(REASONS) for each in (reason, place)))
+    first = rows.groupBy("pair_id").agg(F.min(places[F.col("reason")]).alias("place"))
+    return first.select("pair_id", F.array(*map(F.lit, REASONS))[F.col("place")].alias("reason"))
+
+
+def _first_of_both(listed: DataFrame, listed_elsewhere: DataFrame) -> DataFrame:
+    """Adds reasons that were found elsewhere; the first in the order of `REASONS` counts."""
+    others = listed_elsewhere.withColumnRenamed("reason", "other_reason")
+    has = [(F.col("reason") == reason) | (F.col("other_reason") == reason) for reason in REASONS]
     first = F.coalesce(*(F.when(condition, reason) for condition, reason in zip(has, REASONS, strict=True)))
-    return listed.join(of_pages, "pair_id", "left").withColumn("reason", first).select(*listed.columns)
+    return listed.join(others, "pair_id", "left").withColumn("reason", first).select(*listed.columns)

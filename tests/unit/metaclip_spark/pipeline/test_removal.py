@@ -93,6 +93,39 @@ def test_what_is_removed_is_neither_counted_nor_drawn_again(before, blocked, out
     ids = {row["pair_id"] for row in rows(before, "curated")}
     assert done.entered == sum(row["pair_id"] not in ids for row in rows(output, "curated"))
     assert f"({done.entered:,} of them entered instead)" in told
+    [*_, command] = report_of(output)["commands"]
+    assert "--reason ..." in command["command"]
+    assert "ticket" not in json.dumps([run_json(output), report_of(output)])
+
+
+def test_a_set_that_was_balanced_anew_can_be_rid_of_what_its_first_run_no_longer_has(before, urls, listed, tmp_path):
+    first = shutil.copytree(before, tmp_path / "first")
+    output = tmp_path / "run"
+    assert call("rebalance_run", "--from-run", first, "--threshold-t", 8, "--output", output) == 0
+    assert left_of(rows(output, "curated"), urls) != rows(output, "curated")
+    expected = left_of(rows(output, "curated"), urls)
+    assert call("remove_pairs", *WHY, "--urls", listed, "--output", first) == 0
+    assert call("remove_pairs", *WHY, "--mode", "drop", "--urls", listed, "--output", output) == 0
+    assert rows(output, "curated") == expected
+    # A run that begins with what was dropped from tells so.
+    later = tmp_path / "later"
+    assert (
+        call(
+            "remove_pairs",
+            *WHY,
+            "--mode",
+            "drop",
+            "--pairs",
+            write_list(tmp_path, [rows(first, "curated")[0]["pair_id"]]),
+            "--output",
+            first,
+        )
+        == 0
+    )
+    assert call("rebalance_run", "--from-run", first, "--threshold-t", 8, "--output", later) == 0
+    for line in report_of(later)["funnel"]:
+        assert line["in_number"] == line["out_number"] + sum(line["reasons"].values())
+    assert not keys(urls) & keys(row["image_url"] for row in rows(later, "curated"))
 
 
 def test_dropping_takes_pairs_out_of_the_curated_set_alone(before, blocked, output, urls, listed, capsys):
@@ -223,6 +256,9 @@ def test_every_kind_of_list_names_the_pairs_that_a_block_list_would(before, outp
         ("remove_pairs", WHY, "nothing is listed: give one of --pairs, --urls"),
         ("remove_pairs", (*WHY, "--urls", "missing.txt"), "--urls missing.txt: no such file"),
         ("remove_pairs", (*WHY, "--domains", "{suffix}"), "co.uk is a public suffix"),
+        ("remove_pairs", (*WHY, "--urls", "{nothing}"), "nothing.txt lists nothing: give at least one value"),
+        ("remove_pairs", (*WHY, "--images", "{hash}"), "--images needs hashes of images, and"),
+        ("remove_pairs", ("--reason", "https://x.example/", "--urls", "{list}"), "--reason holds a URL"),
         ("remove_pairs", (*WHY, "--urls", "{list}", "--overwrite"), "--overwrite: what was removed stays removed"),
         ("remove_pairs", (*WHY, "--urls", "{list}", "--output", "{empty}"), "holds no run"),
         ("remove_pairs", (*WHY, "--allow-public-suffix", "--urls", "{list}"), "--allow-public-suffix needs --domains"),
@@ -234,6 +270,8 @@ def test_what_cannot_be_removed_is_one_line(before, job, options, told, tmp_path
     (tmp_path / "empty").mkdir()
     places = {
         "list": write_list(tmp_path, ["https://example.org/a.jpg"]),
+        "nothing": write_list(tmp_path, ["# nothing"], "nothing.txt"),
+        "hash": write_list(tmp_path, ["0" * 64], "hash.txt"),
         "suffix": write_list(tmp_path, ["co.uk"], "suffix.txt"),
         "empty": tmp_path / "empty",
     }
