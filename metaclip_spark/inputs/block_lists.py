@@ -32,7 +32,7 @@ DOMAIN_KINDS = ("image_domain", "page_domain")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HEXADECIMAL = re.compile("[0-9a-f]+")
 _PAIR_DIGITS, _SHA256_DIGITS = 32, 64
-_IMAGE_DIGITS = {"md5": 32, "sha256": _SHA256_DIGITS, "sha512": 128}
+IMAGE_DIGITS = {"md5": 32, "sha256": _SHA256_DIGITS, "sha512": 128}
 """Digits of images' hashes, by the names that img2dataset has for them."""
 
 _NO_VALUE = {
@@ -72,10 +72,12 @@ class Values:
         kind: One of `udfs.exclusion.kinds.KINDS`.
         keys: The SHA-256 of each value's key to the key, or to None where it is not to be kept or only the hash was
             given; sorted.
+        digits: Of hashes of images, how many digits they have.
     """
 
     kind: str
     keys: dict[bytes, str | None]
+    digits: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -110,6 +112,7 @@ class _KeptReading(_Reading):
 
     legible: bool = False
     kept: dict[bytes, str | None] = field(default_factory=dict)
+    digits: set[int] = field(default_factory=set)
 
     @property
     def usable(self) -> int:
@@ -119,6 +122,8 @@ class _KeptReading(_Reading):
     def take_key(self, key: str) -> None:
         """Takes a value by its key."""
         self.kept[sha256(key.encode()).digest()] = key if self.legible else None
+        if self.kind == "image":
+            self.digits.add(len(key))
 
     def take_hash(self, digits: str) -> None:
         """Takes a value by the SHA-256 of its key."""
@@ -173,7 +178,7 @@ def read_values(
         raise InputError(
             f"{option} {', '.join(map(without_credentials, named))} lists nothing: give at least one value"
         )
-    return Values(kind, dict(sorted(reading.kept.items())))
+    return Values(kind, dict(sorted(reading.kept.items())), frozenset(reading.digits))
 
 
 def _read(reading: _Reading, option: str, named: Sequence[str], options: FetchOptions) -> None:
@@ -181,7 +186,11 @@ def _read(reading: _Reading, option: str, named: Sequence[str], options: FetchOp
         # Files of one name in several folders are several files: a list has no names in the results.
         paths = list(dict.fromkeys(path for item in named for _, path in resolve_files([item], options)))
         # What keeps its values looks at each.
-        take = partial(_take_plain, reading) if reading.kind in PLAIN_KINDS and not isinstance(reading, _KeptReading) else None
+        take = (
+            partial(_take_plain, reading)
+            if reading.kind in PLAIN_KINDS and not isinstance(reading, _KeptReading)
+            else None
+        )
         for path in paths:
             shown = without_credentials(path)
             for listed in read_listed(path, options, is_domains=reading.kind in DOMAIN_KINDS, take=take):
@@ -271,13 +280,13 @@ def _image_key(value: str, image_hash: str | None, where: str) -> str | None:
     Raises:
         InputError: If it is none, or of the wrong length.
     """
-    lengths = (_SHA256_DIGITS,) if value.startswith(HASH_PREFIX) else tuple(_IMAGE_DIGITS.values())
+    lengths = (_SHA256_DIGITS,) if value.startswith(HASH_PREFIX) else tuple(IMAGE_DIGITS.values())
     digits = _checked_hash(value.removeprefix(HASH_PREFIX), lengths, where)
-    return digits if image_hash is None or len(digits) == _IMAGE_DIGITS[image_hash] else None
+    return digits if image_hash is None or len(digits) == IMAGE_DIGITS[image_hash] else None
 
 
 def _of_kind(image_hash: str | None) -> str:
-    return "hash" if image_hash is None else f"{image_hash} of {_IMAGE_DIGITS[image_hash]} digits"
+    return "hash" if image_hash is None else f"{image_hash} of {IMAGE_DIGITS[image_hash]} digits"
 
 
 def _check_suffix(domain: str, where: str) -> None:

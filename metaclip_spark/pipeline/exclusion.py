@@ -255,9 +255,13 @@ class Judging:
         before = pairs.count() if is_thinned else self.run.manifest(MATCH, bucket).numbers.pairs
         excluded = excluded_pairs(pairs, self.rules.config, self.evidence(bucket), self._duplicates)
         left = attempt.write(excluded.sortWithinPartitions("pair_id"), "excluded")
-        # Few pairs are excluded as a rule: to leave them out costs less than to judge whole rows.
-        eligible = eligible_pairs(pairs, attempt.read("excluded"))
-        kept = attempt.write(eligible.sortWithinPartitions("pair_id"), "eligible")
+        if left or self.first is not None:
+            # Few pairs are excluded as a rule: to leave them out costs less than to judge whole rows.
+            eligible = eligible_pairs(pairs, attempt.read("excluded"))
+            kept = attempt.write(eligible.sortWithinPartitions("pair_id"), "eligible")
+        else:
+            # Without a table of its own, matched is read in its place.
+            kept = before
         check_number(kept + left, before, "pairs before the rules")
         if self.first is not None:
             self.first.check_unchanged()

@@ -16,8 +16,8 @@ from metaclip_spark.commits.removals import NAMED_PAIRS, REGISTER, read_register
 from metaclip_spark.config.exclusion import REMOVALS as OPTIONS
 from metaclip_spark.config.exclusion import RemovalConfig
 from metaclip_spark.config.fields import option_of
-from metaclip_spark.errors import ConfigError, counted
-from metaclip_spark.inputs.block_lists import Values, read_values
+from metaclip_spark.errors import ConfigError, counted, joined
+from metaclip_spark.inputs.block_lists import IMAGE_DIGITS, Values, read_values
 from metaclip_spark.inputs.files import resolve_files
 from metaclip_spark.pipeline.again import Again
 from metaclip_spark.pipeline.exclusion import Judging
@@ -160,12 +160,18 @@ def judging_for(made: Again, listed: Listed) -> Judging:
     Raises:
         ConfigError: If hashes of images are listed and the run was made without any.
     """
+    [digits] = [values.digits for values in listed.values if values.kind == "image"] or [frozenset[int]()]
     if listed.has_images:
         told = made.rules.downloads.hash_name if made.rules.downloads else None
         if told is None:
             raise ConfigError(
                 f"--images needs hashes of images, and {made.run.storage.root} was made without --downloaded that "
                 "tells one: list URLs or pair_ids"
+            )
+        if digits != {IMAGE_DIGITS[told]}:
+            raise ConfigError(
+                f"--images lists hashes of {joined(sorted(map(str, digits)), 'and')} digits, and images of "
+                f"{made.run.storage.root} are known by their {told} of {IMAGE_DIGITS[told]}: give hashes of that kind"
             )
     from_first = listed.config.mode == "rebalance" or not listed.numbers.keys().isdisjoint(PAGE_KINDS)
     return made.judging(with_rules=listed.has_images, with_first=from_first)
