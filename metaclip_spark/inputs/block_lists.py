@@ -87,7 +87,7 @@ class _Reading:
     kind: str
     allow_public_suffix: bool
     image_hash: str | None = None
-    most: int = MOST_VALUES
+    most: int | None = None
     digests: bytearray = field(default_factory=bytearray)
     unusable: int = 0
     examples: list[str] = field(default_factory=list)
@@ -231,8 +231,9 @@ def _add(reading: _Reading, listed: Listed, shown: str) -> None:
         InputError: If it must be corrected.
     """
     where = f"{shown}, line {listed.line:,}"
-    if reading.usable == reading.most:
-        raise InputError(f"{where}: more than {reading.most:,} values: the greatest list has so many; shorten it")
+    most = reading.most or MOST_VALUES
+    if reading.usable == most:
+        raise InputError(f"{where}: more than {most:,} values: the greatest list has so many; shorten it")
     problem = listed.problem
     if not problem and reading.kind != "image" and listed.value.startswith(HASH_PREFIX):
         reading.take_hash(_checked_hash(listed.value.removeprefix(HASH_PREFIX), (_SHA256_DIGITS,), where))
