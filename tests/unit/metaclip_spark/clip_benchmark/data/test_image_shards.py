@@ -4,7 +4,6 @@ import io
 import itertools
 import json
 import math
-import tarfile
 from collections import Counter
 
 import pyarrow as pa
@@ -19,6 +18,7 @@ from metaclip_spark.clip_benchmark.settings.data_config import ShardsConfig
 from metaclip_spark.errors import ConfigError
 from tests.support.jobs import call
 from tests.support.paths import CHECKOUT
+from tests.support.unpacked import samples_of
 from udfs.pairs.rules import pair_id
 
 TEXTS = {
@@ -58,17 +58,6 @@ def made(tmp_path):
         str(tmp_path / "pairs.parquet"), str(images), str(tmp_path / "shards"), one_sample_per_image=True
     )
     return tmp_path / "shards", make_shards(config)
-
-
-def samples_of(folder):
-    """Reads the tars by webdataset's rule alone: members with one key are a sample."""
-    samples = {}
-    for path in sorted(folder.glob("*.tar")):
-        with tarfile.open(path) as tar:
-            for member in tar:
-                key, _, extension = member.name.partition(".")
-                samples.setdefault((path.name, key), {})[extension] = tar.extractfile(member).read()
-    return list(samples.values())
 
 
 def caption_in_order(meta, fields):
