@@ -300,6 +300,7 @@ def _next_lines(output: str, report: "Report", curated: str, images: str | None)
     """Gives the three commands that a finished run is most often followed by."""
     thinned = [entry.entry_text for entry in report.profile.most_cut if entry.kept < entry.entry_count]
     entries = thinned or [entry.entry_text for entry in report.head_entries]
+    is_downloaded = bool(report.settings.get("exclude", {}).get("downloaded"))
     # What acts on a terminal is not shown there.
     which = entry_option(next((entry for entry in entries if entry.isprintable()), "a"))
     return [
@@ -308,9 +309,17 @@ def _next_lines(output: str, report: "Report", curated: str, images: str | None)
         f"  {next_command('explain', '--run', output, *which, *(['--dropped'] if thinned else []))}",
         "to see which size another threshold would give:",
         f"  {next_command('plan', '--run', output)}",
-        "to download the images:",
-        *(img2dataset_lines(curated) if images is None else img2dataset_lines(images, by_image=True)),
+        *(_shards_lines(output) if is_downloaded else ["to download the images:", *_download_lines(curated, images)]),
     ]
+
+
+def _download_lines(curated: str, images: str | None) -> list[str]:
+    return img2dataset_lines(curated) if images is None else img2dataset_lines(images, by_image=True)
+
+
+def _shards_lines(output: str) -> list[str]:
+    options = ("--pairs", output, "--images", "images", "--output", "shards", "--one-sample-per-image")
+    return ["to write shards of the images that were downloaded:", f"  {next_command('make-shards', *options)}"]
 
 
 def img2dataset_lines(folder: str, *, by_image: bool = False, images: str = "images") -> list[str]:

@@ -92,8 +92,13 @@ class ExcludeNumbers(StepNumbers):
 
     def in_words(self) -> str:
         """For the log."""
-        told = ", ".join(f"{number:,} {reason}" for reason, number in self.reasons.items())
-        return f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')} ({told or 'none excluded'})"
+        told = _listed(self.reasons) or "none excluded"
+        errors = f"; no image: {_listed(self.download_errors)}" if self.download_errors else ""
+        return f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')} ({told}{errors})"
+
+
+def _listed(numbers: dict[str, int]) -> str:
+    return ", ".join(f"{number:,} {name}" for name, number in numbers.items())
 
 
 class CountNumbers(StepNumbers):

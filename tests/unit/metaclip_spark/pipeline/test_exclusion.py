@@ -195,7 +195,7 @@ def test_a_condition_that_is_never_true_is_told(plain, tmp_path, capsys):
     assert rows(output, "eligible") == []
 
 
-def test_what_was_downloaded_and_scored_decides_in_the_order_of_the_rules(options, plain, tmp_path):
+def test_what_was_downloaded_and_scored_decides_in_the_order_of_the_rules(options, plain, tmp_path, capsys):
     output = shutil.copytree(plain, tmp_path / "run")
     pairs = sorted(rows(output, "matched"), key=lambda row: row["pair_id"])
     ids = [row["pair_id"] for row in pairs]
@@ -225,7 +225,9 @@ def test_what_was_downloaded_and_scored_decides_in_the_order_of_the_rules(option
     assert {row["pair_id"]: row["reason"] for row in rows(output, "excluded")} == expected
     assert {row["pair_id"] for row in rows(output, "eligible")} == set(ids) - expected.keys()
     numbers = manifest_of(output, "exclude", 0)["numbers"]
-    assert numbers["download_errors"] == {"http_404": list(kinds.values()).count("failed")}
+    failed = list(kinds.values()).count("failed")
+    assert numbers["download_errors"] == {"http_404": failed}
+    assert f"; no image: {failed} http_404), " in capsys.readouterr().err
     assert (numbers["download_rows"], numbers["download_unknown"]) == (len(download), 0)
     assert manifest_of(output, "exclude", 1)["numbers"]["download_rows"] == 0
 

@@ -217,6 +217,7 @@ def test_a_refill_ends_where_one_download_of_all_of_it_would(first, tmp_path, ca
     assert told["refill"] == {"target": PLANNED, "threshold_t": larger, "pairs": len(refill)}
     folder = folder_of(output, "refill")
     assert f"Refill: {folder}\n{len(refill):,} pairs that {run} draws with t = {larger:,}; " in shown
+    assert f"\n  metaclip-spark make-shards --pairs {output} --images images " in shown
     assert call("table_path", output, "refill") == 0
     assert capsys.readouterr().out.strip() == str(folder)
     assert open_run(str(output)).refill.count() == len(refill)
