@@ -122,7 +122,7 @@ test-versitygw: $(VENV)/installed-tests $(SPARK35)/installed-spark ## what the t
 
 test-download: $(VENV)/installed-tests $(IMG2DATASET)/installed ## a real img2dataset asks a server on this machine, which answers badly, too
 	@$(WITH_SPARK) METACLIP_IMG2DATASET="$(CURDIR)/$(IMG2DATASET)/bin/img2dataset" $(VENV)/bin/python -m pytest \
-		--durations=0 --durations-min=1 tests/end_to_end/test_img2dataset.py
+		--durations=0 --durations-min=1 tests/end_to_end/test_img2dataset.py tests/end_to_end/test_balance_last.py
 
 test-kills: $(VENV)/installed-tests ## twenty kills -9 on the pseudo-cluster, the long form; STORES='local s3 hdfs'
 	@$(WITH_SPARK) && for store in $(STORES); do \

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 SECONDS_OF_SLOW = 15
 """How long the slow answer takes; a downloader is to give up sooner."""
 
 KINDS = ("good", "missing", "slow", "opted-out", "page")
-"""What the first part of a path asks for; the rest tells good images apart."""
+"""What the first part of a path asks for; the rest tells good images apart, as does any other first part."""
 
 
 def png(shade: int, side: int = 8) -> bytes:
@@ -29,7 +30,7 @@ def png(shade: int, side: int = 8) -> bytes:
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        kind = self.path.split("/")[1]
+        kind = urlsplit(self.path).path.split("/")[1]
         self.server.requests[kind] += 1
         if kind == "slow":
             time.sleep(SECONDS_OF_SLOW)
@@ -56,9 +57,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class ImageServer(ThreadingHTTPServer):
-    """The server; `requests` counts what was asked for, by kind."""
+    """The server; `requests` counts what was asked for, by kind. As a proxy it has the images of all hosts."""
 
     daemon_threads = True
+    # As many as img2dataset's threads may ask at once.
+    request_queue_size = 256
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
