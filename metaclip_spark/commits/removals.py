@@ -15,7 +15,7 @@ from metaclip_spark.stores.storage import Storage
 from udfs.arrow import string_bytes
 from udfs.exclusion.digest_table import DIGEST_BYTES, DigestTable, content_digest, make_table
 from udfs.exclusion.kinds import KINDS
-from udfs.exclusion.named_values import keys_of
+from udfs.exclusion.url_key import keys_of
 from udfs.schemas import REMOVALS
 
 REGISTER = "removals"
@@ -54,8 +54,8 @@ def read_registers(storage: Storage, state: State) -> list[Register]:
 
 def removed_tables(registers: Sequence[Register]) -> dict[str, DigestTable]:
     """Gives what removals list, by kind in the order of `KINDS`."""
-    rows = pa.concat_tables([register.rows for register in registers]) if registers else REMOVALS.empty_table()
-    return tables_of_rows(rows)
+    # An empty table would import pandas.
+    return tables_of_rows(pa.concat_tables([register.rows for register in registers])) if registers else {}
 
 
 def tables_of_rows(rows: pa.Table) -> dict[str, DigestTable]:

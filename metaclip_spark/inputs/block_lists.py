@@ -12,8 +12,7 @@ from metaclip_spark.inputs.files import resolve_files
 from metaclip_spark.inputs.list_files import HASH_PREFIX, Listed, read_listed
 from udfs.arrow import replace_lone_surrogates
 from udfs.exclusion.digest_table import DIGEST_BYTES, DigestTable, content_digest, make_table, short_digest
-from udfs.exclusion.kinds import KINDS
-from udfs.exclusion.plain_values import PLAIN_KINDS, plain_values
+from udfs.exclusion.kinds import KINDS, PLAIN_KINDS
 from udfs.exclusion.registrable_domain import is_public_suffix
 from udfs.exclusion.url_key import domain_key, url_key
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions
@@ -219,6 +218,8 @@ def _take_plain(reading: _Reading, values: list[bytes]) -> Sequence[int]:
     """Adds what can be added without a look at each value; gives the places of the others."""
     if reading.usable + len(values) > MOST_VALUES:
         return range(len(values))
+    from udfs.exclusion.plain_values import plain_values
+
     found = plain_values(reading.kind, values, allow_public_suffix=reading.allow_public_suffix)
     reading.digests += found.digests
     return found.others

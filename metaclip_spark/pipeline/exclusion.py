@@ -20,7 +20,7 @@ from metaclip_spark.pipeline.rules import Rules
 from metaclip_spark.runs.buckets import is_in_bucket
 from metaclip_spark.runs.ledger import ledger_of, lost_attempts
 from metaclip_spark.runs.records import ExcludeManifest, ExcludeNumbers, ExcludeSettings, MatchManifest
-from metaclip_spark.runs.run import Run, check_number
+from metaclip_spark.runs.run import SMALLEST_PARTITION_ROWS, Run, check_number
 from metaclip_spark.runs.step import EXCLUDE, MATCH, Attempt
 from metaclip_spark.runs.waves import read_pairs
 from metaclip_spark.steps.exclusion.downloaded import IMAGE_HASH, duplicate_images, pair_downloads, tally_downloads
@@ -285,7 +285,7 @@ class Judging:
             return None
         judged = before_duplicates(self.pairs(), self.rules.config, self.evidence(None))
         stay = judged.where(F.col(REASON).isNull())
-        return duplicate_images(stay, alike).persist(StorageLevel.DISK_ONLY)
+        return self._kept(duplicate_images(stay, alike))
 
     @cached_property
     def _downloaded(self) -> DataFrame | None:
@@ -293,7 +293,12 @@ class Judging:
         found = self.rules.downloads
         if found is None or self.downloads is None:
             return None
-        return pair_downloads(self.pairs(), self.downloads, found.key).persist(StorageLevel.DISK_ONLY)
+        return self._kept(pair_downloads(self.pairs(), self.downloads, found.key))
+
+    def _kept(self, rows: DataFrame) -> DataFrame:
+        """Keeps rows of pairs on the executors' disks, in no more parts than so many pairs are worth."""
+        pairs = self.source.manifest(MATCH).numbers.pairs
+        return rows.coalesce(max(1, -(-pairs // SMALLEST_PARTITION_ROWS))).persist(StorageLevel.DISK_ONLY)
 
     def release(self) -> None:
         """Lets go of what was kept on the executors' disks."""

@@ -324,6 +324,13 @@ class Run:
         log.info(words, extra=done)
         return manifest
 
+    @property
+    def _excludes_removals(self) -> bool:
+        """Whether something was removed for ever, from this run or from the one that it began with."""
+        begun = self.state.begins.get("exclude")
+        first_draw = begun[1].config.get("first_draw") if begun else None
+        return bool(self.state.removals or (first_draw and first_draw.get("removed")))
+
     def commit(self, step: Step[Any, Any], manifest: Manifest[Any, Any], attempt: Attempt, begin: int = 0) -> None:
         """Creates the entry that makes a step's tables count, once they are written and checked."""
         told: JsonObject = msgspec.to_builtins(manifest)
@@ -333,6 +340,10 @@ class Run:
             # A folder of layout 1 that readers would take for the curated set goes at once.
             if CURATED in garbage_of(self.owned, [CURATED], samples=self.output.keep_samples):
                 self.storage.delete(CURATED)
+            if self._excludes_removals:
+                # Sets before this one may hold what was removed since.
+                for table in step.tables:
+                    tidy(self.owned, place_of(table))
             return
         self.owned.commit(
             Table(owner=nonce, step=step.name, bucket=attempt.bucket, begin=begin, tables=attempt.tables, manifest=told)

@@ -5,6 +5,9 @@ KINDS = ("pair", "url", "prefix", "image_domain", "page_domain", "page", "text",
 
 PAGE_KINDS = ("page_domain", "page")
 
+PLAIN_KINDS = ("url", "prefix", "image_domain", "page_domain", "page")
+"""The kinds whose values can be plainly their own keys: `udfs.exclusion.plain_values`."""
+
 COLUMNS = {
     "pair": "pair_id",
     "url": "image_url",

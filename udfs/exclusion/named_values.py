@@ -9,34 +9,10 @@ import pyarrow.compute as pc
 from udfs.exclusion.block_lists import listed_reasons
 from udfs.exclusion.digest_table import DigestTable, short_digest
 from udfs.exclusion.kinds import COLUMNS
-from udfs.exclusion.url_key import LONGEST_HOST, url_key
+from udfs.exclusion.url_key import keys_of
 
 NAMED = pa.schema([("pair_id", pa.string()), ("kind", pa.string()), ("digest", pa.string())])
 """A pair, and the digest of a listed value that names it, in hexadecimal digits."""
-
-
-def keys_of(kind: str, value: str) -> list[str]:
-    """Lists the keys by which a value of a pair can be listed.
-
-    Args:
-        kind: One of `udfs.exclusion.kinds.KINDS`.
-        value: What the pair has in that kind's column.
-
-    Returns:
-        Of a domain its host and all domains above it, of a prefix all beginnings of the key that end with a slash, of
-        any other kind the key alone.
-    """
-    if kind not in {"url", "page", "prefix", "image_domain", "page_domain"}:
-        return [value]
-    key = url_key(value)
-    if kind in {"url", "page"}:
-        return [key.text]
-    if not 0 < key.host_length <= LONGEST_HOST:
-        return []
-    if kind == "prefix":
-        return [key.text[: end + 1] for end in range(key.host_length, len(key.text)) if key.text[end] == "/"]
-    labels = key.text[: key.host_length].split(".")
-    return [".".join(labels[first:]) for first in range(len(labels))]
 
 
 def is_listed(table: DigestTable, digest: bytes) -> bool:

@@ -9,9 +9,6 @@ import numpy.typing as npt
 from udfs.exclusion.key_kernel import Bytes, Numbers, digest_keys, plain_keys
 from udfs.exclusion.registrable_domain import may_be_public_suffix
 
-PLAIN_KINDS = ("url", "prefix", "image_domain", "page_domain", "page")
-"""The kinds of `udfs.exclusion.kinds.KINDS` whose values can be plain."""
-
 _DOMAIN_KINDS = ("image_domain", "page_domain")
 _SCHEME = b"https://"
 _DOT, _SLASH = b"./"
@@ -33,7 +30,7 @@ def plain_values(kind: str, values: Sequence[bytes], *, allow_public_suffix: boo
     """Digests the values that are plainly their own keys.
 
     Args:
-        kind: One of `PLAIN_KINDS`.
+        kind: One of `udfs.exclusion.kinds.PLAIN_KINDS`.
         values: n values without spaces around them.
         allow_public_suffix: Whether a public suffix is a plain domain; else each that may be one is not.
 

@@ -65,6 +65,30 @@ def domain_key(domain: str) -> str | None:
     return host if is_domain and len(host) <= LONGEST_HOST and "" not in host.split(".") else None
 
 
+def keys_of(kind: str, value: str) -> list[str]:
+    """Lists the keys by which a value of a pair can be listed.
+
+    Args:
+        kind: One of `udfs.exclusion.kinds.KINDS`.
+        value: What the pair has in that kind's column.
+
+    Returns:
+        Of a domain its host and all domains above it, of a prefix all beginnings of the key that end with a slash, of
+        any other kind the key alone.
+    """
+    if kind not in {"url", "page", "prefix", "image_domain", "page_domain"}:
+        return [value]
+    key = url_key(value)
+    if kind in {"url", "page"}:
+        return [key.text]
+    if not 0 < key.host_length <= LONGEST_HOST:
+        return []
+    if kind == "prefix":
+        return [key.text[: end + 1] for end in range(key.host_length, len(key.text)) if key.text[end] == "/"]
+    labels = key.text[: key.host_length].split(".")
+    return [".".join(labels[first:]) for first in range(len(labels))]
+
+
 def _host(parts: SplitResult) -> str:
     """Gives a URL's host as keys have it; empty where there is none.
 

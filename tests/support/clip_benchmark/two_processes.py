@@ -4,6 +4,7 @@ import os
 import pickle
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,24 @@ from metaclip_spark.clip_benchmark.training.train import train
 
 def start_two(function: Callable[..., None], *arguments: Any) -> None:
     """Calls a function in two processes, with the number of each and the arguments, and waits for both."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    try:
-        # Forks of a server that imports torch once, and not of this process, which has threads.
-        torch.multiprocessing.set_forkserver_preload([__name__])
-        torch.multiprocessing.start_processes(_ranked, (function, arguments), nprocs=2, start_method="forkserver")
-    finally:
-        for name in ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE"):
-            del os.environ[name]
+    # Forks of a server that imports torch once, and not of this process, which has threads. The server keeps the
+    # environment that it was started with, so the processes are told of theirs.
+    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": "2"}
+    torch.multiprocessing.set_forkserver_preload([__name__])
+    torch.multiprocessing.start_processes(_ranked, (function, arguments, told), nprocs=2, start_method="forkserver")
 
 
-def _ranked(number: int, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number)}
+def _free_port() -> int:
+    """Finds a port that the system gives to nobody who asks for any, as many tests beside this one do."""
+    least = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in range(least - 1 - os.getpid() % 5000, 1024, -1):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError("no port is free")
+
+
+def _ranked(number: int, function: Callable[..., None], arguments: tuple[Any, ...], told: dict[str, str]) -> None:
+    os.environ |= {**told, "RANK": str(number), "LOCAL_RANK": str(number)}
     torch.set_num_threads(1)
     function(number, *arguments)
 

@@ -5,7 +5,8 @@ from random import Random
 import pytest
 
 from udfs.exclusion.digest_table import DIGEST_BYTES, short_digest
-from udfs.exclusion.plain_values import PLAIN_KINDS, plain_values
+from udfs.exclusion.kinds import PLAIN_KINDS
+from udfs.exclusion.plain_values import plain_values
 from udfs.exclusion.registrable_domain import _extract, is_public_suffix, may_be_public_suffix
 from udfs.exclusion.url_key import domain_key, url_key
 
