@@ -340,8 +340,8 @@ class Run:
             # A folder of layout 1 that readers would take for the curated set goes at once.
             if CURATED in garbage_of(self.owned, [CURATED], samples=self.output.keep_samples):
                 self.storage.delete(CURATED)
-            if self._excludes_removals:
-                # Sets before this one may hold what was removed since.
+            if self._excludes_removals and not self.state.pending:
+                # Sets before this one may hold what was removed; what removes it compares the two before.
                 for table in step.tables:
                     tidy(self.owned, place_of(table))
             return
