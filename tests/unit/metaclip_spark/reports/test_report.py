@@ -329,7 +329,9 @@ def test_what_pages_ask_for_is_told_by_name():
     pair = {**dict.fromkeys(PAIRS.names, ""), "pair_id": pair_id("", ""), "page_language": "yue", "record_offset": 0}
     for preferences, told in ((None, []), (0, []), (1 | 32, ["  pages ask for    noai, train-ai=n"])):
         explained = explain_pair({**pair, "page_preferences": preferences}, (None, None), curation)
-        lines = explain_lines(Explanation(pairs=[explained], pairs_in_all=1, entry=None, text=None, rejected=None), 1)
+        lines = explain_lines(
+            Explanation(pairs=[explained], pairs_in_all=1, entry=None, text=None, rejected=None, removed_by=[]), 1
+        )
         assert [line for line in lines if "page" in line] == ["  page's language  yue", *told]
 
 

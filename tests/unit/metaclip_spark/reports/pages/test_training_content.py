@@ -71,7 +71,7 @@ def test_preferences_are_counted_and_said_to_be_respected_or_not():
     page = render_training_content(respected, [])
     assert ["noai", "3", "2", "1,234"] in rows_of(page, "### 3.1 Reservations of rights")
     assert "Respected: noai, noimageai." in page
-    assert "5 pairs were left out" in page
+    assert "left 5 matched pairs out" in page
 
 
 def test_sources_are_named_where_the_archives_tell():
