@@ -11,6 +11,12 @@ LAYOUT = 2
 COMMITS = "commits"
 """The folder of the log."""
 
+REGISTER = "removals"
+"""The table of a removal that tells what is listed."""
+
+NAMED_PAIRS = "removed_pairs"
+"""The table of a removal that tells which pairs it names."""
+
 UNKNOWN = -1
 """In place of a file's size or rows, which layout 1 did not tell."""
 

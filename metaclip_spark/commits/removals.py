@@ -1,6 +1,6 @@
 """The registers of removals, which a folder's log names: what is to be removed for ever, by hash."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_spark.commits.entries import Removal
+from metaclip_spark.commits.entries import NAMED_PAIRS, REGISTER, Removal, Written
 from metaclip_spark.commits.files import read_rows
 from metaclip_spark.commits.state import State
 from metaclip_spark.stores.storage import Storage
@@ -17,12 +17,6 @@ from udfs.exclusion.digest_table import DIGEST_BYTES, DigestTable, content_diges
 from udfs.exclusion.kinds import KINDS
 from udfs.exclusion.url_key import keys_of
 from udfs.schemas import REMOVALS
-
-REGISTER = "removals"
-"""The table of a removal that tells what is listed."""
-
-NAMED_PAIRS = "removed_pairs"
-"""The table of a removal that tells which matched pairs it names."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +44,11 @@ def read_registers(storage: Storage, state: State) -> list[Register]:
         Register(number, removal, read_rows(storage, removal.tables.get(REGISTER), REMOVALS))
         for number, removal in sorted(state.removals.items())
     ]
+
+
+def named_folders(removals: Iterable[Removal]) -> list[Written | None]:
+    """Gives where the pairs stand that removals name: None for one that has looked at no pairs."""
+    return [removal.tables.get(NAMED_PAIRS) for removal in removals]
 
 
 def removed_tables(registers: Sequence[Register]) -> dict[str, DigestTable]:

@@ -100,8 +100,7 @@ class ExcludeConfig:
     @property
     def block_lists(self) -> dict[str, tuple[str, ...]]:
         """What names lists, by the kind of `udfs.exclusion.kinds.KINDS` that each holds."""
-        named = {kind: getattr(self, name) for kind, name in BLOCK_LISTS.items()}
-        return {kind: paths for kind, paths in named.items() if paths}
+        return _lists_in(self, BLOCK_LISTS)
 
 
 @dataclass(frozen=True)
@@ -145,16 +144,7 @@ class RedrawConfig(SampleConfig):
     refill_plan: bool = field(default=False, metadata=OPERATIONAL)
 
 
-REMOVALS = {
-    "pair": "pairs",
-    "url": "urls",
-    "prefix": "prefixes",
-    "image_domain": "domains",
-    "page_domain": "page_domains",
-    "page": "pages",
-    "text": "texts",
-    "image": "images",
-}
+REMOVALS = {kind: name.removeprefix("block_") for kind, name in BLOCK_LISTS.items()}
 """Kind of `udfs.exclusion.kinds.KINDS` -> the field that names what is to be removed."""
 
 
@@ -218,8 +208,7 @@ class RemovalConfig:
     @property
     def lists(self) -> dict[str, tuple[str, ...]]:
         """What names lists, by the kind of `udfs.exclusion.kinds.KINDS` that each holds."""
-        named = {kind: getattr(self, name) for kind, name in REMOVALS.items()}
-        return {kind: paths for kind, paths in named.items() if paths}
+        return _lists_in(self, REMOVALS)
 
 
 @dataclass(frozen=True)
@@ -242,6 +231,11 @@ class PurgeConfig:
     def __post_init__(self) -> None:
         """Checks the values."""
         check_types(self)
+
+
+def _lists_in(config: ExcludeConfig | RemovalConfig, names: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    named = {kind: getattr(config, name) for kind, name in names.items()}
+    return {kind: paths for kind, paths in named.items() if paths}
 
 
 def _preferences(given: tuple[str, ...]) -> tuple[str, ...]:

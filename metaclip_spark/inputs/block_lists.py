@@ -15,7 +15,7 @@ from udfs.exclusion.digest_table import DIGEST_BYTES, DigestTable, content_diges
 from udfs.exclusion.kinds import KINDS, PLAIN_KINDS
 from udfs.exclusion.registrable_domain import is_public_suffix
 from udfs.exclusion.url_key import domain_key, url_key
-from udfs.sources import DEFAULT_OPTIONS, FetchOptions
+from udfs.sources import DEFAULT_OPTIONS, FetchOptions, environment_options
 from udfs.sources.credentials import without_credentials
 
 MOST_VALUES = 2 * 10**8
@@ -195,6 +195,12 @@ def _read(reading: _Reading, option: str, named: Sequence[str], options: FetchOp
             for listed in read_listed(path, options, is_domains=reading.kind in DOMAIN_KINDS, take=take):
                 _add(reading, listed, shown)
         _check(reading, ", ".join(without_credentials(item) for item in named), option)
+
+
+def paths_of(lists: Mapping[str, Sequence[str]]) -> list[str]:
+    """Lists all files of lists that are named, by kind."""
+    options = environment_options()
+    return [path for named in lists.values() for _, path in resolve_files(list(named), options)]
 
 
 def tables_of(lists: Sequence[BlockList]) -> dict[str, DigestTable]:

@@ -9,8 +9,8 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from metaclip_spark.commits.entries import Table
-from metaclip_spark.commits.removals import NAMED_PAIRS, read_registers, removed_tables
+from metaclip_spark.commits.entries import NAMED_PAIRS, Table
+from metaclip_spark.commits.removals import read_registers, removed_tables
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.errors import ConfigError, InputError, counted
 from metaclip_spark.inputs.downloads import DownloadTally, check_tally

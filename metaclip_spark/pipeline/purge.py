@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from metaclip_spark.commits.entries import ArchiveSummary, Purge, Wave, Written
 from metaclip_spark.commits.files import tidy, write_to
-from metaclip_spark.commits.removals import NAMED_PAIRS, read_registers, removed_tables
+from metaclip_spark.commits.removals import named_folders, read_registers, removed_tables
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.config.fields import from_saved
 from metaclip_spark.entries import Metadata
@@ -140,8 +140,7 @@ def _read_folders(run: Run, folders: Sequence[Written], kind: str) -> DataFrame:
 
 def _removed_ids(run: Run, raw: DataFrame, lists: SharedLists | None, *, by_image: bool) -> DataFrame:
     """Finds the pairs to leave: of which a raw row is named, or that a removal has named by their image."""
-    known = [removal.tables.get(NAMED_PAIRS) for removal in run.state.removals.values()]
-    ids = run.read_written(known, REMOVED_PAIRS).select("pair_id")
+    ids = run.read_written(named_folders(run.state.removals.values()), REMOVED_PAIRS).select("pair_id")
     if lists is not None:
         ids = ids.unionByName(find_named(raw, lists).select("pair_id"))
     if by_image and run.has_table("excluded"):

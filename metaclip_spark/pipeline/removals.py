@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from metaclip_spark.commits.entries import Table, Written
 from metaclip_spark.commits.files import lost_files
-from metaclip_spark.commits.removals import NAMED_PAIRS, Register, read_registers, removals_digest
+from metaclip_spark.commits.removals import Register, named_folders, read_registers, removals_digest
 from metaclip_spark.errors import InputError
 from metaclip_spark.runs.buckets import bucket_of
 from metaclip_spark.runs.records import ExcludeManifest, ExcludeNumbers, ExcludeSettings, Manifest, MatchManifest
@@ -54,7 +54,7 @@ def untouched_buckets(
     before = ExcludeSettings() if begun is None else msgspec.convert(begun[1].config, ExcludeSettings)
     if msgspec.structs.replace(settings, removed=before.removed) != before:
         return {}
-    folders = [removal.removal.tables.get(NAMED_PAIRS) for removal in removals]
+    folders = named_folders(register.removal for register in removals)
     named = run.read_written(folders, REMOVED_PAIRS).select(bucket_of(F.col("pair_id"), run.buckets).alias("bucket"))
     touched = {row.bucket for row in named.distinct().collect()}
     told = {bucket: _as_before(run, bucket, matched) for bucket in range(run.buckets) if bucket not in touched}

@@ -1,6 +1,5 @@
 """Removals: what an operator lists is registered for ever, and leaves the curated set."""
 
-import logging
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,19 +9,18 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from metaclip_spark.commits.entries import Removal, Removed, Sample, Written
+from metaclip_spark.commits.entries import NAMED_PAIRS, REGISTER, Removal, Removed, Sample, Written
 from metaclip_spark.commits.files import lost_of, tidy, write_rows, write_to
-from metaclip_spark.commits.removals import NAMED_PAIRS, REGISTER, read_registers, tables_of_rows
+from metaclip_spark.commits.removals import named_folders, read_registers, tables_of_rows
 from metaclip_spark.config.exclusion import REMOVALS as OPTIONS
 from metaclip_spark.config.exclusion import RemovalConfig
 from metaclip_spark.config.fields import option_of
 from metaclip_spark.errors import ConfigError, counted, joined
-from metaclip_spark.inputs.block_lists import IMAGE_DIGITS, Values, read_values
-from metaclip_spark.inputs.files import resolve_files
+from metaclip_spark.inputs.block_lists import IMAGE_DIGITS, Values, paths_of, read_values
 from metaclip_spark.pipeline.again import Again
 from metaclip_spark.pipeline.exclusion import Judging
 from metaclip_spark.pipeline.images import write_images
-from metaclip_spark.runs.layout import place_of
+from metaclip_spark.runs.layout import REGISTERS, place_of
 from metaclip_spark.runs.records import RefillNumbers
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import MATCH, SAMPLE, Attempt
@@ -31,8 +29,6 @@ from udfs.exclusion.digest_table import DigestTable
 from udfs.exclusion.kinds import KINDS, PAGE_KINDS, reason_of
 from udfs.schemas import CURATED, REMOVALS, REMOVED_PAIRS
 from udfs.sources import environment_options
-
-log = logging.getLogger(__name__)
 
 _DRAWN = ("curated", "refill")
 """The tables of drawn pairs."""
@@ -84,8 +80,7 @@ class Listed:
     @property
     def paths(self) -> list[str]:
         """Where it was read."""
-        options = environment_options()
-        return [path for named in self.config.lists.values() for _, path in resolve_files(list(named), options)]
+        return paths_of(self.config.lists)
 
 
 def read_listed(config: RemovalConfig) -> Listed:
@@ -221,7 +216,7 @@ def register(run: Run, judging: Judging, listed: Listed, made: Again) -> int:
     Raises:
         InputError: If pages are listed and the raw pairs are gone.
     """
-    for table in (REGISTER, NAMED_PAIRS):
+    for table in REGISTERS:
         tidy(run.owned, table)
     only_curated, is_matched = listed.config.mode == "drop", run.entry(MATCH, 0) is not None
     tables: dict[str, Written] = {}
@@ -275,8 +270,7 @@ def registered(run: Run, listed: Listed) -> int | None:
 def drop_removed(run: Run) -> None:
     """Takes what was removed out of the curated set; who is in it otherwise stays as the draw has left it."""
     made, tables = run.manifest(SAMPLE), run.state.samples[-1].tables
-    folders = [removal.tables.get(NAMED_PAIRS) for removal in run.state.removals.values()]
-    named = run.read_written(folders, REMOVED_PAIRS).select("pair_id")
+    named = run.read_written(named_folders(run.state.removals.values()), REMOVED_PAIRS).select("pair_id")
     if named.isEmpty():
         return
     attempt = Attempt(run, tables=dict(tables))

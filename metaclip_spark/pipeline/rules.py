@@ -7,9 +7,8 @@ from functools import cached_property
 from metaclip_spark.config.exclusion import BLOCK_LISTS, ExcludeConfig
 from metaclip_spark.config.fields import option_of
 from metaclip_spark.errors import ConfigError, joined
-from metaclip_spark.inputs.block_lists import BlockList, digest_of, read_block_list, tables_of
+from metaclip_spark.inputs.block_lists import BlockList, digest_of, paths_of, read_block_list, tables_of
 from metaclip_spark.inputs.downloads import HASH_COLUMNS, Downloads, find_downloads
-from metaclip_spark.inputs.files import resolve_files
 from metaclip_spark.inputs.scores import KeepRule, Scores, find_scores, parse_keep_rules
 from metaclip_spark.runs.records import ExcludeSettings
 from udfs.exclusion.digest_table import DigestTable
@@ -90,10 +89,8 @@ class Rules:
     @property
     def paths(self) -> list[str]:
         """Where all that was read stands."""
-        options = environment_options()
-        lists = [path for named in self.config.block_lists.values() for _, path in resolve_files(list(named), options)]
         tables = [found.table for found in (self.downloads, self.scores) if found is not None]
-        return [*lists, *(file.path for table in tables for file in table.files)]
+        return [*paths_of(self.config.block_lists), *(file.path for table in tables for file in table.files)]
 
 
 def read_rules(config: ExcludeConfig) -> Rules:

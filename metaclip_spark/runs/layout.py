@@ -28,7 +28,7 @@ import posixpath
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from metaclip_spark.commits.entries import COMMITS, LAYOUT
+from metaclip_spark.commits.entries import COMMITS, LAYOUT, NAMED_PAIRS, REGISTER
 from metaclip_spark.commits.log import has_log
 from metaclip_spark.commits.owner import BEATS
 from metaclip_spark.commits.run_file import RUN
@@ -46,8 +46,6 @@ EXTRACTED = "extracted"
 CURATED = "curated"
 CURATED_IMAGES = "curated_images"
 REFILL = "refill"
-REMOVALS = "removals"
-REMOVED_PAIRS = "removed_pairs"
 REPORT = "report"
 REPORT_JSON = "report.json"
 TABLES = (
@@ -65,7 +63,7 @@ TABLES = (
     REFILL,
     "expected_kept",
 )
-REGISTERS = (REMOVALS, REMOVED_PAIRS)
+REGISTERS = (REGISTER, NAMED_PAIRS)
 """What stays whatever becomes of the tables."""
 LOCK = "lock.json"
 MARKER = "output.json"

@@ -3,7 +3,7 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from metaclip_spark.commits.removals import NAMED_PAIRS
+from metaclip_spark.commits.removals import named_folders
 from metaclip_spark.reports.explain.curation import Curation
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import SAMPLE
@@ -43,8 +43,7 @@ def drawn_pairs(run: Run, curation: Curation, condition: Column | None = None) -
 
 def removed_since_balance(run: Run) -> DataFrame:
     """Gives the pairs that removals name, each once, and as `removed` the reason of those that the draw had kept."""
-    named = [removal.tables.get(NAMED_PAIRS) for removal in run.state.removals.values()]
-    pairs = run.read_written(named, REMOVED_PAIRS).select("pair_id").distinct()
+    pairs = run.read_written(named_folders(run.state.removals.values()), REMOVED_PAIRS).select("pair_id").distinct()
     return pairs.withColumn("removed", F.lit(SINCE_BALANCE))
 
 

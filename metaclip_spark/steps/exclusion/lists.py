@@ -17,7 +17,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from metaclip_spark.steps.arrow_udf import make_arrow_udf
 from udfs.exclusion.digest_table import DigestTable, content_digest, write_tables
-from udfs.exclusion.kinds import COLUMNS, PAGE_KINDS, REASONS, reason_of
+from udfs.exclusion.kinds import COLUMNS, REASONS
 
 _LISTED = StructType([StructField("pair_id", StringType()), StructField("reason", StringType())])
 _NAMED = StructType([StructField(name, StringType()) for name in ("pair_id", "kind", "digest")])
@@ -104,9 +104,7 @@ def pairs_of_pages(extracted: DataFrame, lists: SharedLists) -> DataFrame:
         return page_occurrences(iter(batches), open_lists(SparkFiles.get(file_name), digest))
 
     found = extracted.select("pair_id", "page_url").where(F.col("page_url").isNotNull()).mapInArrow(find, _LISTED)
-    domain, page = map(reason_of, PAGE_KINDS)
-    is_domain = F.max(F.col("reason") == domain)
-    return found.groupBy("pair_id").agg(F.when(is_domain, domain).otherwise(page).alias("reason"))
+    return first_reasons([found])
 
 
 def find_named(pairs: DataFrame, lists: SharedLists) -> DataFrame:

@@ -1,6 +1,5 @@
 """Removals: what is listed leaves the run for ever, by balancing anew or at once, and by a purge from every file."""
 
-import gzip
 import json
 import shutil
 from hashlib import sha256
@@ -11,6 +10,7 @@ import pytest
 
 from metaclip_spark import open_run
 from tests.support.jobs import METADATA, SAMPLE, call, manifest_of, report_of, rows, run_json, state_of
+from tests.support.unpacked import every_text
 from udfs.exclusion.url_key import url_key
 
 pytestmark = pytest.mark.usefixtures("spark")
@@ -169,16 +169,6 @@ def test_buckets_without_a_removed_pair_stay_as_they_are(before, output, tmp_pat
     assert [later[bucket] == tables[bucket] for bucket in range(4)] == [True, True, True, False]
     assert {row["pair_id"] for row in rows(output, "excluded")} == {*pairs, *more}
     assert not {*pairs, *more} & {row["pair_id"] for row in rows(output, "curated")}
-
-
-def every_text(folder):
-    """Yields the content of each file as a reader would see it: tables decoded, other files unpacked."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix == ".parquet":
-            yield path, json.dumps(pq.read_table(path, partitioning=None).to_pylist(), default=str, ensure_ascii=False)
-        elif path.is_file():
-            raw = path.read_bytes()
-            yield path, (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8", "replace")
 
 
 def test_a_purge_leaves_nothing_of_what_was_removed_in_any_file(before, blocked, output, urls, listed, capsys):
