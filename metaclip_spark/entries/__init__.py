@@ -7,13 +7,23 @@ from metaclip_spark.entries.counts import (
     load_entry_counts,
     load_summed_counts,
 )
+from metaclip_spark.entries.lists import OTHER
 from metaclip_spark.entries.matchable import check_matchable, load_to_match
-from metaclip_spark.entries.metadata import Metadata, as_metadata, check_entries, load_metadata, read_unchecked_entries
+from metaclip_spark.entries.metadata import (
+    Metadata,
+    MetadataList,
+    as_metadata,
+    check_entries,
+    load_metadata,
+    read_unchecked_entries,
+)
 
 __all__ = [
     "DIGEST_KEY",
+    "OTHER",
     "CountSource",
     "Metadata",
+    "MetadataList",
     "as_metadata",
     "check_entries",
     "check_matchable",

@@ -1,22 +1,25 @@
-"""The metadata list: read in any accepted form, checked, and known by its digest.
+"""The metadata list, or one per language: read in any accepted form, checked, and known by a digest.
 
 A metadata entry's id is its place in the list, so ids mean nothing without the exact list: the digest goes with
-everything that holds ids.
+everything that holds ids. Of several lists the ids go on from one list to the next.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.entries.files import PARQUET_START, JsonObject, decode, open_parquet, parse_json, read_file
+from metaclip_spark.entries.lists import ListsFile, digest_of_lists, names_lists, read_lists_file
 from metaclip_spark.entries.messages import MOST_SHOWN, brief
-from metaclip_spark.errors import MetadataError, counted, wrong_type
+from metaclip_spark.errors import MetadataError, counted, said_of, wrong_type
 from udfs.matching.entries import entries_as_json
 from udfs.sources.credentials import bare_url, without_credentials
 
@@ -24,9 +27,35 @@ IN_MEMORY = "the metadata list in memory"
 """How messages name a list that is not a file."""
 
 
+SPACES = "spaces"
+"""The word borders of the paper: an entry begins and ends at a space."""
+
+SCRIPT = "script"
+"""The word borders where lists are by language: also where a script without spaces begins or goes on."""
+
+_MOST_ENTRIES = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class MetadataList:
+    """One of several lists: the entries of a language."""
+
+    code: str
+    """Its metadata language, such as `ja`, `zh_yue` or `other`."""
+
+    first_id: int
+    """The id of its first entry; the others go on from it."""
+
+    size: int
+    """Its number of entries."""
+
+    digest: str
+    """The digest that it has as a list of its own."""
+
+
 @dataclass(frozen=True)
 class Metadata:
-    """A metadata list: the paper's 500,000 query strings, or your own.
+    """A metadata list: the paper's 500,000 query strings, or your own; or one list per language.
 
     An entry's id is its position in the list, so ids mean nothing without the exact list; `digest` identifies it.
 
@@ -45,26 +74,48 @@ class Metadata:
     """The entries, in the order of their ids: distinct, none empty."""
 
     digest: str
-    """sha256 of the entries as a compact JSON list in UTF-8: the same in whatever form the file has."""
+    """sha256 of the entries as a compact JSON list in UTF-8: the same in whatever form the file has. With several
+    lists, or other word borders than spaces, sha256 of compact JSON of their codes and digests, the labels and the
+    borders."""
+
+    lists: tuple[MetadataList, ...] = ()
+    """The lists by language, in the order of their codes and ids; empty where there is one list for all languages."""
+
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The label of language identification -> the code of the list that its texts are matched against."""
+
+    anchor: str | None = None
+    """The code of the list whose threshold is given, and whose tail share all others take."""
+
+    word_borders: str = SPACES
+    """Where an entry may begin and end: spaces, script or metaclip2 (`udfs.matching.borders`)."""
+
+    @property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """The first id of each list and, last, the number of entries: shape (lists + 1,), (2,) for a single list."""
+        return np.array([*(each.first_id for each in self.lists or (_FIRST,)), len(self.entries)], np.int64)
 
     @staticmethod
-    def load(path: str | PathLike[str]) -> "Metadata":
-        """Reads a metadata list from a file.
+    def load(path: str | PathLike[str], *, word_borders: str | None = None) -> "Metadata":
+        """Reads a metadata list from a file, or a folder of lists.
 
         Args:
-            path: A file on this machine or in a store (s3://, https:// ...): a JSON list of strings, a JSON object (its
-                keys, in their order), plain text (one entry per line; a file named .txt, or not named .json whose text
-                starts with neither [ nor {), or Parquet (a column `entry_text`, ordered by `entry_id` where that column
-                exists); plain or compressed with gzip or zstd.
+            path: A folder with `languages.json` and one file per language, or a file, on this machine or in a store
+                (s3://, https:// ...): a JSON list of strings, a JSON object (its keys, in their order), plain text (one
+                entry per line; a file named .txt, or not named .json whose text starts with neither [ nor {), or
+                Parquet (a column `entry_text`, ordered by `entry_id` where that column exists); plain or compressed
+                with gzip or zstd. A folder in a store ends with a slash.
+            word_borders: spaces, script or metaclip2; script for a folder and spaces for a file where it is None.
 
         Returns:
-            The list.
+            The list, or the lists.
 
         Raises:
             MetadataError: If the file is missing or has another form, the list is empty, or entries are not strings,
-                empty, white space only, repeated, or not valid Unicode; the message names their ids.
+                empty, white space only, repeated, or not valid Unicode; the message names their ids. Of a folder, also
+                if its languages.json is missing, or names what is not there.
         """
-        return load_metadata(path_text(path))
+        return load_metadata(path_text(path), word_borders)
 
     @staticmethod
     def from_entries(entries: Iterable[str]) -> "Metadata":
@@ -95,6 +146,9 @@ class Metadata:
         return f"Metadata({counted(len(self), 'entry', 'entries')}, digest='{self.digest[:12]}...')"
 
 
+_FIRST = MetadataList("", 0, 0, "")
+
+
 def as_metadata(metadata: object) -> Metadata:
     """The metadata list that an argument of the library stands for: a list, its file, or its entries.
 
@@ -114,9 +168,53 @@ def _of_values(name: str, entries: object, wanted: str) -> Metadata:
     return check_entries(listed(name, entries, wanted, MetadataError), IN_MEMORY)
 
 
-def load_metadata(path: str) -> Metadata:
+def load_metadata(path: str, word_borders: str | None = None) -> Metadata:
     """Reads a metadata list in any form that `Metadata.load` accepts."""
-    return check_entries(read_unchecked_entries(path), without_credentials(path))
+    if names_lists(path):
+        return load_lists(path, word_borders)
+    return with_borders(check_entries(read_unchecked_entries(path), without_credentials(path)), word_borders or SPACES)
+
+
+def load_lists(folder: str, word_borders: str | None = None) -> Metadata:
+    """Reads a folder of metadata lists, one per language.
+
+    Args:
+        folder: The folder, with `languages.json`.
+        word_borders: Where entries may begin and end; None for script.
+
+    Raises:
+        MetadataError: If `languages.json` or a list cannot be used, or there are 2^31 entries or more.
+    """
+    found = read_lists_file(folder)
+    read = ((code, load_list_of(code, path)) for code, path in found.files.items())
+    return join_lists(read, found, word_borders or SCRIPT)
+
+
+def load_list_of(code: str, path: str) -> Metadata:
+    """Reads the list of one language; messages name the language."""
+    with said_of(f"the list {code}"):
+        return load_metadata(path)
+
+
+def join_lists(read: Iterable[tuple[str, Metadata]], found: ListsFile, word_borders: str) -> Metadata:
+    """Puts lists one after the other, in the order of their codes."""
+    entries: list[str] = []
+    lists: list[MetadataList] = []
+    for code, each in read:
+        lists.append(MetadataList(code, len(entries), len(each), each.digest))
+        entries += each.entries
+        if len(entries) > _MOST_ENTRIES:
+            raise MetadataError(f"the lists up to {code} have {len(entries):,} entries: at most 2^31 - 1 have ids")
+    digest = digest_of_lists(((each.code, each.digest) for each in lists), found.labels, word_borders)
+    return Metadata(tuple(entries), digest, tuple(lists), found.labels, found.anchor, word_borders)
+
+
+def with_borders(metadata: Metadata, word_borders: str) -> Metadata:
+    """Gives a single list with other word borders: another digest, since other texts match."""
+    if word_borders == SPACES:
+        return metadata
+    digest = digest_of_lists([("", metadata.digest)], {}, word_borders)
+    return replace(metadata, digest=digest, word_borders=word_borders)
 
 
 def read_unchecked_entries(path: str) -> list[Any]:
