@@ -31,6 +31,9 @@ a bit for each of `udfs.preferences.PREFERENCES` that the page declares; of dupl
 OPTIONAL_COLUMNS = ("page_language", "page_preferences")
 """Columns that are null where they were not read: tables of earlier versions lack them, and a user's pool may."""
 
+LATER_COLUMNS = (*OPTIONAL_COLUMNS, "metadata_language")
+"""Columns that tables of earlier versions lack; they are null there."""
+
 SOURCES = ("alt", "title", "data-image-title")
 """Where an alternative text was found, in the order in which duplicates prefer them (smallest first)."""
 
@@ -83,9 +86,16 @@ they depend on the machine, the result does not.
 """
 
 MATCHED = pa.schema(
-    [*PAIRS, ("language", pa.string()), ("language_probability", pa.float32()), ("entry_ids", pa.list_(pa.int32()))]
+    [
+        *PAIRS,
+        ("language", pa.string()),
+        ("language_probability", pa.float32()),
+        ("metadata_language", pa.string()),
+        ("entry_ids", pa.list_(pa.int32())),
+    ]
 )
-"""Pairs of the pool with at least one matched entry. `entry_ids` are sorted and distinct."""
+"""Pairs of the pool with at least one matched entry. `entry_ids` are sorted and distinct. `metadata_language` is the
+code of the list that they are of, null where there is one list for all languages."""
 
 ELIGIBLE = pa.schema([*MATCHED, ("first_keep_probability", pa.float64())])
 """Matched pairs that no rule excludes. `first_keep_probability` is the keep probability of the draw that chose what was

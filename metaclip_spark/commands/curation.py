@@ -59,7 +59,7 @@ def curate(
     from metaclip_spark.entries import load_to_match
     from metaclip_spark.library.whole_run import curate_run, try_run
 
-    metadata = load_to_match(match.metadata)
+    metadata = load_to_match(match)
     if trial.dry_run:
         verdict = try_run(output, extract, match, exclude, sample, export, metadata, writes=False)
         return _show_verdict(verdict, "nothing was written; a run should work here")
@@ -92,7 +92,7 @@ def match_pool(output: OutputConfig, match: MatchConfig, language: LanguageConfi
     from metaclip_spark.reuse import reuse_or_do
     from metaclip_spark.runs.open import continue_run
 
-    metadata = load_to_match(match.metadata)
+    metadata = load_to_match(match)
     opened = partial(continue_run, output, "match", [match.metadata])
     reuse_or_do(output, opened, lambda run: run_match(run, match, language, metadata))
     show([f"Next: {next_command('count', '--metadata', match.metadata, '--output', output.output)}"])
@@ -119,7 +119,7 @@ def count_entries(output: OutputConfig, match: MatchConfig, language: LanguageCo
     from metaclip_spark.reuse import reuse_or_do
     from metaclip_spark.runs.open import continue_run
 
-    metadata = load_to_match(match.metadata)
+    metadata = load_to_match(match)
     opened = partial(continue_run, output, "count", [match.metadata])
     reuse_or_do(output, opened, lambda run: run_count(run, language, metadata))
     show([f"Next: {next_command('sample', '--threshold-t', 'T', '--output', output.output)}"])
@@ -282,7 +282,7 @@ def check_cluster(
     from metaclip_spark.entries import load_to_match
     from metaclip_spark.library.whole_run import try_run
 
-    metadata = load_to_match(match.metadata)
+    metadata = load_to_match(match)
     return _show_verdict(try_run(output, extract, match, exclude, sample, export, metadata, writes=True))
 
 

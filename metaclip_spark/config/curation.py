@@ -18,6 +18,7 @@ from metaclip_spark.config.fields import (
     S3Access,
     Seed,
     check_types,
+    option_of,
 )
 from metaclip_spark.config.languages import LANGUAGES, suggestion_for
 from metaclip_spark.errors import ConfigError, brief
@@ -103,6 +104,7 @@ class ExtractConfig:
             other runs (their folders).
         url_column: Column of the image's URL in the files of --pool.
         text_column: Column of the alternative text in the files of --pool.
+        language_column: Column of the text's language in the files of --pool, for --language-from column.
         archives_per_wave: Archives that are committed together: at most this many are redone after a kill.
         waves_at_once: Waves that are extracted side by side: more than one hides the slowest archives of a wave.
         max_rejects: Largest share of bad records (of pages and bad records together) that a run accepts.
@@ -133,6 +135,7 @@ class ExtractConfig:
     pool: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
     url_column: str = "url"
     text_column: str = "text"
+    language_column: str | None = None
     archives_per_wave: PositiveInt = field(default=1000, metadata=OPERATIONAL)
     waves_at_once: PositiveInt = field(default=1, metadata=OPERATIONAL)
     max_rejects: ClosedUnitInterval = field(default=0.05, metadata=OPERATIONAL)
@@ -157,6 +160,8 @@ class ExtractConfig:
             raise ConfigError(f"{option} holds an empty name: is a variable in the command unset?")
         if [bool(self.archives), bool(self.pool), bool(self.crawl)].count(True) != 1:
             raise ConfigError("give exactly one of --archives, --pool and --crawl")
+        if self.language_column is not None and not self.pool:
+            raise ConfigError("--language-column is for --pool: give --pool, or leave it out")
         if (self.limit or self.offset) and not self.crawl:
             raise ConfigError("--limit and --offset are for --crawl: give --crawl, or leave them out")
 
@@ -221,8 +226,19 @@ class MatchConfig:
     """What texts are matched against, and how.
 
     Attributes:
-        metadata: Metadata list: JSON list or object, plain text (one entry a line) or Parquet; plain, .gz or .zst.
+        metadata: Metadata list: JSON list or object, plain text (one entry a line) or Parquet; plain, .gz or .zst. Or
+            a folder with one list per language and a languages.json; in a store its name ends with a slash.
         engine: token (compiled) or pyahocorasick (the reference); both give the same ids.
+        word_borders: Where an entry begins and ends: at spaces, at spaces and borders of scripts without spaces
+            (script), or by the published rule of MetaCLIP 2 (metaclip2, with --engine pyahocorasick). Without it,
+            script for a folder of lists, spaces for a single list.
+        language_from: With a folder of lists, what says which list a text is matched against: text (its likeliest
+            language), page (the language that its page declares, where that is likely enough), or column (that of
+            --language-column).
+        page_language_probability: For --language-from page, how likely the page's language must be for the text.
+        min_list_probability: With a folder of lists, match texts whose language is less likely against the list other.
+        language_model: With a folder of lists, a model of fastText in place of the bundled lid.176; its labels must be
+            those of languages.json.
 
     Example:
         >>> from metaclip_spark import MatchConfig
@@ -235,10 +251,32 @@ class MatchConfig:
 
     metadata: str = field(metadata=OPERATIONAL | PATH)
     engine: Engine = field(default="token", metadata=OPERATIONAL)
+    word_borders: Literal["spaces", "script", "metaclip2"] | None = None
+    language_from: Literal["text", "page", "column"] = "text"
+    page_language_probability: ClosedUnitInterval = 0.1
+    min_list_probability: ClosedUnitInterval = 0.0
+    language_model: str | None = field(default=None, metadata=OPERATIONAL | PATH)
 
     def __post_init__(self) -> None:
         """Checks the values."""
         check_types(self)
+        if self.word_borders == "metaclip2" and self.engine != "pyahocorasick":
+            raise ConfigError(
+                f"--word-borders metaclip2 is for comparison, and --engine {self.engine} does not have it: give "
+                "--engine pyahocorasick, or --word-borders script"
+            )
+        if self.language_model and self.language_from == "column":
+            raise ConfigError("--language-model has no use with --language-from column: give one of them")
+
+    @property
+    def for_lists(self) -> list[str]:
+        """The options that were given and that only a folder of metadata lists has a use for."""
+        given = {
+            "language_from": self.language_from != "text",
+            "min_list_probability": self.min_list_probability > 0,
+            "language_model": self.language_model is not None,
+        }
+        return [option_of(name) for name, is_given in given.items() if is_given]
 
 
 @dataclass(frozen=True)

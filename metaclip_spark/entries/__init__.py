@@ -10,6 +10,7 @@ from metaclip_spark.entries.counts import (
 from metaclip_spark.entries.lists import OTHER
 from metaclip_spark.entries.matchable import check_matchable, load_to_match
 from metaclip_spark.entries.metadata import (
+    SPACES,
     Metadata,
     MetadataList,
     as_metadata,
@@ -21,6 +22,7 @@ from metaclip_spark.entries.metadata import (
 __all__ = [
     "DIGEST_KEY",
     "OTHER",
+    "SPACES",
     "CountSource",
     "Metadata",
     "MetadataList",

@@ -3,10 +3,12 @@
 import logging
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
+from metaclip_spark.config.curation import MatchConfig
 from metaclip_spark.entries.messages import MOST_SHOWN, brief
 from metaclip_spark.entries.metadata import Metadata, load_metadata
-from metaclip_spark.errors import MetadataError, counted, said_of
+from metaclip_spark.errors import ConfigError, MetadataError, counted, said_of
 from udfs.matching.spacing import SEPARATOR_MARKS, matches_entry, spacing
 from udfs.pairs.rules import clean_text
 from udfs.sources.credentials import without_credentials
@@ -34,15 +36,23 @@ def can_match(entry: str) -> bool:
     return matches_entry(spacing(clean_text(witness)), entry)
 
 
-def load_to_match(path: str) -> Metadata:
-    """Reads the list that --metadata names, and refuses one that cannot match.
+def load_to_match(match: MatchConfig) -> Metadata:
+    """Reads the list that --metadata names, or the lists, and refuses what cannot match.
 
     Raises:
         MetadataError: If it cannot be read or used, or most of its entries can never match.
+        ConfigError: If it is a single list, and an option says which of several ones a text is matched against.
     """
     with said_of("--metadata"):
-        metadata = load_metadata(path)
-        check_matchable(metadata, without_credentials(path))
+        metadata = load_metadata(match.metadata, match.word_borders)
+        check_matchable(metadata, without_credentials(match.metadata))
+    if match.for_lists and not metadata.lists:
+        raise ConfigError(
+            f"{match.for_lists[0]} is for one list per language, and --metadata {without_credentials(match.metadata)} "
+            "is a single list: give a folder of lists, or leave the option out"
+        )
+    if match.language_model is not None and not Path(match.language_model).is_file():
+        raise ConfigError(f"--language-model {brief(match.language_model)[1:-1]}: no such file on this machine")
     return metadata
 
 

@@ -87,7 +87,12 @@ def resolve_pool(
 
 
 def check_pool_files(
-    paths: list[ArchivePath], *, url_column: str, text_column: str, options: FetchOptions = DEFAULT_OPTIONS
+    paths: list[ArchivePath],
+    *,
+    url_column: str,
+    text_column: str,
+    language_column: str | None = None,
+    options: FetchOptions = DEFAULT_OPTIONS,
 ) -> None:
     """Checks the footers of all Parquet files before work starts.
 
@@ -95,17 +100,20 @@ def check_pool_files(
         paths: (archive, path) from `resolve_pool`.
         url_column: The column that must hold the image's URL.
         text_column: The column that must hold the alternative text.
+        language_column: The column that must hold the text's language, where one is named.
         options: How remote stores are reached.
 
     Raises:
         SchemaMismatchError: If files lack a column, have it with a type that is no string, or have no footer; or if
             they have one of `udfs.schemas.OPTIONAL_COLUMNS` with another type.
     """
+    named = {"--url-column": url_column, "--text-column": text_column}
+    named |= {"--language-column": language_column} if language_column else {}
     tables = [path for _, path in paths if has_ending(path, (".parquet",))]
     # A store that does not answer is asked with patience by the worker, which fails the file by name.
     hasty = replace(options, attempts=min(options.attempts, _ATTEMPTS_AT_FOOTER))
     with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
-        problems = pool.map(partial(_problem_of_footer, columns=(url_column, text_column), options=hasty), tables)
+        problems = pool.map(partial(_problem_of_footer, columns=tuple(named.values()), options=hasty), tables)
         wrong = [
             f"{without_credentials(path)} ({problem})"
             for path, problem in zip(tables, problems, strict=True)
@@ -116,11 +124,11 @@ def check_pool_files(
         raise SchemaMismatchError(
             f"--pool: {len(wrong):,} of {counted(len(paths), 'file')} cannot be used: "
             f"{'; '.join(wrong[:NAMED_FILES])}{more}. "
-            "Name the columns with --url-column and --text-column, or leave those files out"
+            f"Name the columns with {joined(list(named), 'and')}, or leave those files out"
         )
 
 
-def _problem_of_footer(path: str, columns: tuple[str, str], options: FetchOptions) -> str | None:
+def _problem_of_footer(path: str, columns: tuple[str, ...], options: FetchOptions) -> str | None:
     try:
         with open_archive(path, options) as stream:
             schema = pq.read_schema(pa.PythonFile(stream, mode="r"))
@@ -129,7 +137,7 @@ def _problem_of_footer(path: str, columns: tuple[str, str], options: FetchOption
     except (OSError, ValueError) as error:
         is_unreachable = scheme_of(path) != "file" and not isinstance(error, pa.ArrowInvalid)
         return None if is_unreachable else "no Parquet footer: empty or half-written"
-    optional = [name for name in OPTIONAL_COLUMNS if name in schema.names]
+    optional = [name for name in OPTIONAL_COLUMNS if name in schema.names and name not in columns]
     twice = [name for name in (*columns, *optional) if schema.names.count(name) > 1]
     if twice:
         return f"two columns {', '.join(twice)}"

@@ -125,7 +125,7 @@ def curate(
 def _curate(given: dict[str, Any], metadata: Metadata | None, spark: SparkSession | None) -> None:
     output, extract, match, language, exclude, sample, export, require = configurations("curate", given, *_CURATION)
     if metadata is None:
-        known = load_to_match(match.metadata)
+        known = load_to_match(match)
     else:
         check_matchable(metadata, "metadata")
         known = metadata

@@ -1,7 +1,7 @@
 """The steps after matching done again, with the options that they were done with."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import msgspec
@@ -102,7 +102,7 @@ class Again:
         """
         if path is None and self.run.manifest_if_done(COUNT) is not None:
             return metadata_of(self.run)
-        return load_to_match(path or self.match.metadata)
+        return load_to_match(replace(self.match, metadata=path or self.match.metadata))
 
     def check_same_rules(self) -> None:
         """Refuses to go on with rules that say something else than they did.

@@ -1,14 +1,22 @@
 """Matching: the pool against the metadata list, bucket by bucket."""
 
+import hashlib
+from pathlib import Path
+
 import msgspec
+from msgspec import UNSET
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
 
 from metaclip_spark.config.curation import LanguageConfig, MatchConfig
 from metaclip_spark.config.fields import as_dict
-from metaclip_spark.entries import Metadata
+from metaclip_spark.entries import SPACES, Metadata
+from metaclip_spark.errors import ConfigError
 from metaclip_spark.runs.records import MatchManifest, MatchNumbers, MatchSettings
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import DEDUPLICATE, MATCH, Attempt
-from metaclip_spark.steps.match import match_pairs
+from metaclip_spark.steps.match import match_lists, match_pairs, routing_of
+from udfs.matching.routing import COLUMN, PAGE, TEXT
 from udfs.schemas import PAIRS
 
 
@@ -19,9 +27,9 @@ def run_match(run: Run, config: MatchConfig, language: LanguageConfig, metadata:
         InputError: If there is no pool.
     """
     pool = run.manifest(DEDUPLICATE)
-    made_with = MatchSettings(
-        metadata_digest=metadata.digest, entries=len(metadata.entries), language_identified=language.identifies
-    )
+    made_with = match_settings(config, metadata, identified=language.identifies)
+    if config.language_from != TEXT and not run.is_done(MATCH, made_with, pool.digest):
+        _check_languages_known(run, config)
     with_languages = msgspec.structs.replace(made_with, language_identified=True)
     begun = run.state.begins.get(MATCH.name)
     # Pairs that were matched with languages serve a run that asks for none.
@@ -32,16 +40,79 @@ def run_match(run: Run, config: MatchConfig, language: LanguageConfig, metadata:
     return run.manifest(MATCH)
 
 
+def match_settings(config: MatchConfig, metadata: Metadata, *, identified: bool) -> MatchSettings:
+    """Gives what the result of matching depends on; of a single list with the paper's borders no more than ever."""
+    settings = MatchSettings(
+        metadata_digest=metadata.digest,
+        entries=len(metadata),
+        language_identified=identified or bool(metadata.lists),
+        word_borders=UNSET if metadata.word_borders == SPACES else metadata.word_borders,
+    )
+    if metadata.lists:
+        settings.lists = len(metadata.lists)
+        settings.language_from = config.language_from
+        settings.min_list_probability = config.min_list_probability
+        if config.language_from == PAGE:
+            settings.page_language_probability = config.page_language_probability
+        if config.language_model is not None:
+            settings.language_model = _file_digest(config.language_model)
+    return settings
+
+
+def _file_digest(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_languages_known(run: Run, config: MatchConfig) -> None:
+    """Refuses to go by the languages of pages, or of a column, where no pair of the pool has one.
+
+    Raises:
+        ConfigError: If none has.
+    """
+    if run.read_buckets("pool", PAIRS).where(F.col("page_language").isNotNull()).isEmpty():
+        advice = (
+            "name the column by --language-column when the pool is read"
+            if config.language_from == COLUMN
+            else "its archives, or the files of --pool, tell of none"
+        )
+        raise ConfigError(
+            f"--language-from {config.language_from}: no pair of the pool of {run.storage.root} has a language: "
+            f"{advice}, or give --language-from text"
+        )
+
+
+def _match_lists(
+    attempt: Attempt, pairs: DataFrame, config: MatchConfig, metadata: Metadata, before: int
+) -> MatchNumbers:
+    """Matches the pairs of a bucket against the list of their language."""
+    routing = routing_of(
+        metadata,
+        language_from=config.language_from,
+        page_language_probability=config.page_language_probability,
+        min_list_probability=config.min_list_probability,
+        model_file=config.language_model,
+    )
+    # Counted while they pass: to look for them again would identify every language twice.
+    seen, has_list = Observation(), F.col("metadata_language").isNotNull()
+    rows = match_lists(pairs, metadata, routing, engine=config.engine)
+    rows = rows.observe(seen, F.count_if(~has_list).alias("without_list"))
+    kept = attempt.write(rows.where(has_list).sortWithinPartitions("pair_id"), "matched")
+    without_list = seen.get["without_list"]
+    return MatchNumbers(pairs_in=before, unmatched=before - kept - without_list, pairs=kept, without_list=without_list)
+
+
 def _match_bucket(
     run: Run, config: MatchConfig, settings: MatchSettings, metadata: Metadata, bucket: int, begin: int
 ) -> None:
     pool = run.manifest(DEDUPLICATE, bucket)
 
     def work(attempt: Attempt) -> MatchNumbers:
-        pairs = run.read("pool", PAIRS, bucket)
+        pairs, before = run.read("pool", PAIRS, bucket), pool.numbers.pairs
+        if metadata.lists:
+            return _match_lists(attempt, pairs, config, metadata, before)
         matched = match_pairs(pairs, metadata, engine=config.engine, identify_language=settings.language_identified)
         kept = attempt.write(matched.sortWithinPartitions("pair_id"), "matched")
-        before = pool.numbers.pairs
         return MatchNumbers(pairs_in=before, unmatched=before - kept, pairs=kept)
 
     run.do(

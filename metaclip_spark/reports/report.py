@@ -289,7 +289,7 @@ def _funnel(manifests: Manifests) -> list[FunnelLine]:
         _funnel_line("images", extract.images, "images kept", extract.images_kept, _reasons(extract, "image.")),
         _funnel_line("texts", extract.texts, "pairs", extract.pairs, _reasons(extract, "text.")),
         _funnel_line("pairs", distinct.pairs_in, "pool", distinct.pairs, {"duplicate": distinct.duplicates}),
-        _funnel_line("pool", match.pairs_in, "matched", match.pairs, {"no_entry": match.unmatched}),
+        _funnel_line("pool", match.pairs_in, "matched", match.pairs, match.reasons),
         *_exclusion_lines(excluded),
         *([_funnel_line(left, count.pairs_in, "counted", count.pairs, gated)] if is_gated else []),
         _funnel_line("counted" if is_gated else left, passed, "curated", sample.pairs, drawn),

@@ -83,8 +83,13 @@ def extractor(run: Run, config: ExtractConfig) -> Callable[[list[ArchivePath]], 
     def extract(paths: list[ArchivePath]) -> DataFrame:
         placed = archive_paths(run.spark, paths, config.max_parallel_archives)
         if config.pool:
-            columns = {"url_column": config.url_column, "text_column": config.text_column}
-            return read_pool_files(placed, **columns, fetch_options=options)
+            return read_pool_files(
+                placed,
+                url_column=config.url_column,
+                text_column=config.text_column,
+                language_column=config.language_column,
+                fetch_options=options,
+            )
         return extract_archives(placed, limits, options)
 
     return extract

@@ -170,7 +170,13 @@ def find_inputs(config: ExtractConfig) -> list[ArchivePath]:
         paths = resolve_pool(config.pool, options, stored)
     known = {file.path for files in stored.values() for file in files}
     check_named((path for _, path in paths if path not in known), options)
-    check_pool_files(paths, url_column=config.url_column, text_column=config.text_column, options=options)
+    check_pool_files(
+        paths,
+        url_column=config.url_column,
+        text_column=config.text_column,
+        language_column=config.language_column,
+        options=options,
+    )
     return paths
 
 

@@ -54,6 +54,12 @@ def broadcast_automaton(spark: SparkSession, metadata: Metadata, engine: str = "
         return _broadcast[key]
 
 
+def share_file(spark: SparkSession, path: str) -> str:
+    """Sends a file of the driver to the executors, and gives its name for `SparkFiles.get`."""
+    spark.sparkContext.addFile(path)
+    return Path(path).name
+
+
 def _write_automaton(metadata: Metadata, engine: str) -> Path:
     """Writes an engine's file to a folder that lives as long as this process."""
     from udfs.matching.token_automaton import build_token_tables, write_token_tables

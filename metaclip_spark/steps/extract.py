@@ -64,12 +64,17 @@ def extract_archives(
 
 
 def read_pool_files(
-    paths: DataFrame, *, url_column: str, text_column: str, fetch_options: FetchOptions = DEFAULT_OPTIONS
+    paths: DataFrame,
+    *,
+    url_column: str,
+    text_column: str,
+    language_column: str | None = None,
+    fetch_options: FetchOptions = DEFAULT_OPTIONS,
 ) -> DataFrame:
     """Reads Parquet or JSONL files of pairs, whose texts are cleaned as an archive's are, to columns of `EXTRACTED`."""
     rows = require_columns(paths, ARCHIVE_PATHS)
     opened = partial(open_archive, options=fetch_options)
-    columns = {"url_column": url_column, "text_column": text_column}
+    columns = {"url_column": url_column, "text_column": text_column, "language_column": language_column}
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         from udfs.pairs.tables import read_pool_batches

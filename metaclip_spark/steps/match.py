@@ -1,6 +1,7 @@
 """The match step: the pool against the metadata automaton."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -10,17 +11,27 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from metaclip_spark.config.fields import check_engine
-from metaclip_spark.entries import Metadata, as_metadata
+from metaclip_spark.entries import OTHER, Metadata, as_metadata
+from metaclip_spark.errors import MetadataError
 from metaclip_spark.steps.arrow_udf import make_arrow_udf
-from metaclip_spark.steps.automaton import AutomatonFile, broadcast_automaton
+from metaclip_spark.steps.automaton import AutomatonFile, broadcast_automaton, share_file
 from metaclip_spark.steps.schemas import require_columns, spark_schema
+from udfs.matching.routing import TEXT, Routing
 from udfs.schemas import MATCHED, PAIRS
+
+_UNKNOWN = ("language", "language_probability", "metadata_language")
+"""What is null with a single list, where no language is identified."""
 
 _TYPES = {field.name: field.dataType for field in spark_schema(MATCHED)}
 
 
 def match_pairs(
-    pool: DataFrame, metadata: Metadata, *, engine: str = "token", identify_language: bool = False
+    pool: DataFrame,
+    metadata: Metadata,
+    *,
+    engine: str = "token",
+    identify_language: bool = False,
+    routing: Routing | None = None,
 ) -> DataFrame:
     """Finds the metadata entries in each alternative text and keeps the pairs that have one (the paper, section 3.1).
 
@@ -30,7 +41,9 @@ def match_pairs(
         pool: Distinct pairs, columns of `udfs.schemas.PAIRS`.
         metadata: The metadata list.
         engine: token or pyahocorasick; both find the same entries.
-        identify_language: Whether to fill the language columns, which are null otherwise.
+        identify_language: Whether to fill the language columns, which are null otherwise; with one list per language
+            they are always filled.
+        routing: With one list per language, which one each text is matched against; None for that of its language.
 
     Returns:
         Columns of `udfs.schemas.MATCHED`; `entry_ids` are sorted and distinct.
@@ -38,14 +51,64 @@ def match_pairs(
     Raises:
         SchemaMismatchError: If `pool` lacks a column.
     """
+    if metadata.lists:
+        routed = match_lists(pool, metadata, routing or routing_of(metadata), engine=engine)
+        return routed.where(F.col("metadata_language").isNotNull())
     pairs = require_columns(pool, PAIRS)
     automaton = broadcast_automaton(pool.sparkSession, metadata, engine)
     entry_ids = None if identify_language else make_arrow_udf(_entry_ids(automaton), _TYPES["entry_ids"])
     if entry_ids is None:
         return _match_rows(pairs, automaton, identify_language=identify_language)
     matched = pairs.withColumn("entry_ids", entry_ids("alt_text")).where(F.size("entry_ids") > 0)
-    unknown = {name: F.lit(None).cast(_TYPES[name]) for name in ("language", "language_probability")}
+    unknown = {name: F.lit(None).cast(_TYPES[name]) for name in _UNKNOWN}
     return matched.withColumns(unknown).select(MATCHED.names)
+
+
+def routing_of(
+    metadata: Metadata,
+    *,
+    language_from: str = TEXT,
+    page_language_probability: float = 0.0,
+    min_list_probability: float = 0.0,
+    model_file: str | None = None,
+) -> Routing:
+    """Says how texts find one of several lists; arguments as `udfs.matching.routing.Routing` has them."""
+    codes = {each.code for each in metadata.lists}
+    lists = {label: code for label, code in metadata.labels.items() if code in codes}
+    other = OTHER if OTHER in codes else None
+    return Routing(lists, other, language_from, page_language_probability, min_list_probability, model_file)
+
+
+def match_lists(pool: DataFrame, metadata: Metadata, routing: Routing, *, engine: str = "token") -> DataFrame:
+    """Finds in each alternative text the metadata entries of its language's list.
+
+    Args:
+        pool: Distinct pairs, columns of `udfs.schemas.PAIRS`.
+        metadata: Several lists.
+        routing: Which one each text is matched against; its model is a file of the driver.
+        engine: token or pyahocorasick; both find the same entries.
+
+    Returns:
+        Columns of `udfs.schemas.MATCHED`: pairs with an entry, and those whose language has no list, whose
+        `metadata_language` is null and which have no entry.
+
+    Raises:
+        SchemaMismatchError: If `pool` lacks a column.
+    """
+    pairs = require_columns(pool, PAIRS)
+    automaton = broadcast_automaton(pool.sparkSession, metadata, engine)
+    file_name, digest = automaton.file_name, automaton.metadata_digest
+    model = routing.model_file and share_file(pool.sparkSession, routing.model_file)
+
+    def match(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from udfs.matching.match import match_list_batches
+
+        here = replace(routing, model_file=model and SparkFiles.get(model))
+        return match_list_batches(
+            iter(batches), engine=engine, path=SparkFiles.get(file_name), metadata_digest=digest, routing=here
+        )
+
+    return pairs.mapInArrow(match, spark_schema(MATCHED))
 
 
 def entry_ids_udf(
@@ -78,7 +141,10 @@ def entry_ids_udf(
         [[0, 1], []]
     """
     check_engine(engine)
-    find = _entry_ids(broadcast_automaton(SparkSession.active(), as_metadata(metadata), engine))
+    known = as_metadata(metadata)
+    if known.lists:
+        raise MetadataError("entry_ids_udf takes a single list: match_pairs knows which list a text's language has")
+    find = _entry_ids(broadcast_automaton(SparkSession.active(), known, engine))
     return make_arrow_udf(find, _TYPES["entry_ids"]) or _pandas_udf(find)
 
 

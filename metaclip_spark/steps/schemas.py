@@ -9,7 +9,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from metaclip_spark.errors import SchemaMismatchError
-from udfs.schemas import ELIGIBLE, MATCHED, OPTIONAL_COLUMNS
+from udfs.schemas import ELIGIBLE, LATER_COLUMNS, MATCHED
 
 
 def spark_schema(schema: pa.Schema) -> StructType:
@@ -34,7 +34,7 @@ def matched_columns(table: DataFrame) -> DataFrame:
 def require_columns(table: DataFrame, schema: pa.Schema) -> DataFrame:
     """Selects a schema's columns in its order (`mapInArrow` takes columns by position) and drops all others.
 
-    A missing one of `udfs.schemas.OPTIONAL_COLUMNS` is null.
+    A missing one of `udfs.schemas.LATER_COLUMNS` is null.
 
     Raises:
         SchemaMismatchError: If another column is missing, or a column has another type.
@@ -45,7 +45,7 @@ def require_columns(table: DataFrame, schema: pa.Schema) -> DataFrame:
     wrong = [
         f"{field.name} {field.dataType.simpleString()}"
         for field in wanted
-        if (field.name in missing and field.name not in OPTIONAL_COLUMNS)
+        if (field.name in missing and field.name not in LATER_COLUMNS)
         or (field.name in present and present[field.name].simpleString() != field.dataType.simpleString())
     ]
     if wrong:

@@ -1,12 +1,15 @@
 """The match step in the workers: pairs in, the pairs with at least one metadata entry out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from udfs.matching.engine import MatchEngine, load_engine
-from udfs.matching.language import identify_languages
+from udfs.arrow import arrow_numbers, numpy_numbers
+from udfs.matching.engine import MatchEngine, load_engine, load_list_engines
+from udfs.matching.language import identify_languages, route
+from udfs.matching.routing import Routing
 from udfs.schemas import MATCHED, PAIRS
 
 
@@ -36,6 +39,61 @@ def match_batches(
             yield matched
 
 
+def match_list_batches(
+    batches: Iterator[pa.RecordBatch], *, engine: str, path: str, metadata_digest: str, routing: Routing
+) -> Iterator[pa.RecordBatch]:
+    """Matches each text of batches of pairs against the metadata list of its language.
+
+    Args:
+        batches: Batches of schema `PAIRS`.
+        engine: One of `udfs.matching.engine.ENGINES`.
+        path: The file of the lists on this executor.
+        metadata_digest: The digest of all lists together.
+        routing: Which list each text is matched against.
+
+    Yields:
+        Batches of schema `MATCHED`: pairs with an entry, and those without a list, whose `metadata_language` is null
+        and which have no entries; never an empty batch.
+
+    Raises:
+        ValueError: If there is no such engine, its file holds other lists, or the language model's file is none.
+        OSError: If its file or the language model cannot be read.
+    """
+    engines = load_list_engines(engine, path, metadata_digest)
+    for batch in batches:
+        texts = batch.column("alt_text")
+        routed = route(texts, batch.column("page_language"), routing)
+        entry_ids = _match_by_list(texts, routed.codes, engines)
+        pairs = [batch.column(name) for name in PAIRS.names]
+        columns = [*pairs, routed.languages, routed.probabilities, routed.codes, entry_ids]
+        is_kept = pc.or_(pc.greater(pc.list_value_length(entry_ids), 0), routed.codes.is_null())
+        matched = pa.RecordBatch.from_arrays(columns, schema=MATCHED).filter(is_kept)
+        if matched.num_rows:
+            yield matched
+
+
+def _match_by_list(texts: pa.Array, codes: pa.Array, engines: Mapping[str, MatchEngine]) -> pa.ListArray:
+    """Matches n texts against the lists of n codes, in their order; a text without a code has no entry."""
+    by_code = codes.dictionary_encode()
+    lists = by_code.dictionary.to_pylist()
+    places = numpy_numbers(by_code.indices.fill_null(len(lists)))
+    # Texts of one list stand together, and then go back to where they came from.
+    order = np.argsort(places, kind="stable")
+    sizes = np.bincount(places, minlength=len(lists) + 1)
+    grouped = texts.take(arrow_numbers(order))
+    found = []
+    for code, end, size in zip([*lists, None], np.cumsum(sizes).tolist(), sizes.tolist(), strict=True):
+        its_texts = grouped.slice(end - size, size)
+        found.append(_no_entries(size) if code is None else engines[code].match(its_texts))
+    back = np.empty_like(order)
+    back[order] = np.arange(order.size)
+    return pa.concat_arrays(found).take(arrow_numbers(back))
+
+
+def _no_entries(texts: int) -> pa.ListArray:
+    return pa.ListArray.from_arrays(arrow_numbers(np.zeros(texts + 1, np.int32)), arrow_numbers(np.zeros(0, np.int32)))
+
+
 def match_texts(texts: pa.Array, *, engine: str, path: str, metadata_digest: str) -> pa.Array:
     """Matches texts against the metadata entries, without the rows that they stand in.
 
@@ -62,7 +120,9 @@ def _match_batch(batch: pa.RecordBatch, engine: MatchEngine, *, identify_languag
     matched = with_ids.filter(pc.greater(pc.list_value_length(entry_ids), 0))
     language, probability = _languages(matched.column("alt_text"), identify_language=identify_language)
     pairs = [matched.column(name) for name in PAIRS.names]
-    return pa.RecordBatch.from_arrays([*pairs, language, probability, matched.column("entry_ids")], schema=MATCHED)
+    no_list = pa.nulls(matched.num_rows, MATCHED.field("metadata_language").type)
+    columns = [*pairs, language, probability, no_list, matched.column("entry_ids")]
+    return pa.RecordBatch.from_arrays(columns, schema=MATCHED)
 
 
 def _languages(texts: pa.Array, *, identify_language: bool) -> tuple[pa.Array, pa.Array]:

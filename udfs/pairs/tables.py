@@ -76,11 +76,26 @@ class Rows(NamedTuple):
 Item = Row | Rows | Damage
 
 
+class _Columns(NamedTuple):
+    """Columns of a file, or keys of its JSON objects."""
+
+    url: str
+    text: str
+    language: str
+    preferences: str = "page_preferences"
+
+    @property
+    def optional(self) -> dict[str, str]:
+        """Those that a file may lack -> their names in `PAIRS`, in the order of `schemas.OPTIONAL_COLUMNS`."""
+        return dict(zip((self.language, self.preferences), OPTIONAL_COLUMNS, strict=True))
+
+
 def read_pool_batches(
     batches: Iterator[pa.RecordBatch],
     *,
     url_column: str,
     text_column: str,
+    language_column: str | None = None,
     open_archive: OpenArchive = fetch.open_archive,
 ) -> Iterator[pa.RecordBatch]:
     """Reads files with pairs into pairs, rejects and one closing row each.
@@ -89,17 +104,20 @@ def read_pool_batches(
         batches: Rows of `schemas.ARCHIVE_PATHS`.
         url_column: The column, or JSON key, of the image's URL.
         text_column: The column, or JSON key, of the alternative text; it is cleaned as an archive's texts are.
+        language_column: The column, or JSON key, whose language tag takes the place of a page's; None for the column
+            `page_language`, where a file has it.
         open_archive: Opens a path; an error of it fails that file only.
 
     Yields:
         Batches of `schemas.EXTRACTED`, as `udfs.pairs.extract.extract_batches`.
     """
+    columns = _Columns(url_column, text_column, language_column or "page_language")
     for batch in batches:
         for row in batch.to_pylist():
             rows, path = ArchiveRows(row["archive"]), row["path"]
             read_rows = _parquet_rows if has_ending(path, (".parquet",)) else _json_rows
             with rows.failures_counted(), rows.opened(path, open_archive) as stream:
-                for item in _in_runs(read_rows(stream, url_column, text_column)):
+                for item in _in_runs(read_rows(stream, columns)):
                     _add_row(rows, item)
                     yield from rows.full_batches()
             yield from rows.closing_batches()
@@ -152,15 +170,14 @@ def _image_of(row: Row) -> ImageValues | Loss:
     return ImageValues(row.url, [] if row.text is None else [("alt", row.text)])
 
 
-def _parquet_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row | Rows]:
+def _parquet_rows(stream: fetch.ArchiveStream, columns: _Columns) -> Iterator[Row | Rows]:
     number = 0
     try:
         with pq.ParquetFile(pa.PythonFile(stream, mode="r")) as file:
-            found = [name for name in OPTIONAL_COLUMNS if name in file.schema_arrow.names]
-            names = list(dict.fromkeys([url_column, text_column, *found]))
+            names = [name for name in dict.fromkeys(columns) if name in file.schema_arrow.names]
             for batch in file.iter_batches(_ROWS_PER_BATCH, columns=names):
-                urls, texts = batch.column(url_column), batch.column(text_column)
-                optional = [_optional_column(batch, name) for name in OPTIONAL_COLUMNS]
+                urls, texts = batch.column(columns.url), batch.column(columns.text)
+                optional = [_optional_column(batch, *each) for each in columns.optional.items()]
                 images, declared = _images_of(urls, texts), _declared_by_record(*optional)
                 if images is not None and declared is not None:
                     yield Rows(number, images, declared)
@@ -190,11 +207,11 @@ def _images_of(urls: pa.Array, texts: pa.Array) -> PageImages | None:
     return PageImages("", "", content, rows)
 
 
-def _optional_column(batch: pa.RecordBatch, name: str) -> pa.Array:
+def _optional_column(batch: pa.RecordBatch, column: str, name: str) -> pa.Array:
     """Gives a column; one that is not there, or has no type since all is null, as nulls of its type in `PAIRS`."""
-    column = batch.column(name) if name in batch.schema.names else None
-    is_null = column is None or pa.types.is_null(column.type)
-    return pa.nulls(len(batch), PAIRS.field(name).type) if is_null else column
+    found = batch.column(column) if column in batch.schema.names else None
+    is_null = found is None or pa.types.is_null(found.type)
+    return pa.nulls(len(batch), PAIRS.field(name).type) if is_null else found
 
 
 def _declared_by_record(languages: pa.Array, preferences: pa.Array) -> DeclaredByRecord | None:
@@ -234,7 +251,7 @@ def _as_strings(column: pa.Array) -> pa.Array | None:
     return strings
 
 
-def _json_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -> Iterator[Row | Damage]:
+def _json_rows(stream: fetch.ArchiveStream, columns: _Columns) -> Iterator[Row | Damage]:
     damages: list[Damage] = []
     first = 0
     for lines in cut_lines(_content(stream, damages), MAX_LINE_BYTES):
@@ -242,7 +259,7 @@ def _json_rows(stream: fetch.ArchiveStream, url_column: str, text_column: str) -
         for number, line in enumerate(lines, first) if any(lines) else ():
             content = line.removeprefix(BYTE_ORDER_MARK) if number == 0 else line
             if content.strip():
-                yield _json_row(number, content, url_column, text_column)
+                yield _json_row(number, content, columns)
         first += len(lines)
     yield from damages
 
@@ -257,7 +274,7 @@ def _content(stream: fetch.ArchiveStream, damages: list[Damage]) -> Iterator[byt
         yield part
 
 
-def _json_row(number: int, line: bytes, url_column: str, text_column: str) -> Row:
+def _json_row(number: int, line: bytes, columns: _Columns) -> Row:
     if len(line) > MAX_LINE_BYTES:
         return Row(number, lost=Loss("record.line_too_long", f"line {number + 1} exceeds {MAX_LINE_BYTES} bytes"))
     try:
@@ -266,16 +283,16 @@ def _json_row(number: int, line: bytes, url_column: str, text_column: str) -> Ro
         return Row(number, lost=Loss("record.invalid_json", f"line {number + 1}: {error}"))
     if not isinstance(value, dict):
         return Row(number, lost=Loss("record.not_an_object", f"line {number + 1}: {line[:100]!r}"))
-    if url_column not in value:
+    if columns.url not in value:
         return Row(number, lost=Loss("record.no_url_key", f"line {number + 1}: {sorted(value)}"))
-    if text_column not in value:
+    if columns.text not in value:
         return Row(number, lost=Loss("record.no_text_key", f"line {number + 1}: {sorted(value)}"))
     return _row(
         number,
         f"line {number + 1}",
-        value[url_column],
-        value[text_column],
-        *(value.get(name) for name in OPTIONAL_COLUMNS),
+        value[columns.url],
+        value[columns.text],
+        *map(value.get, columns.optional),
     )
 
 

@@ -51,6 +51,7 @@ REASONS = {
 STEP_REASONS = {
     "duplicate": "the same URL and text again",
     "no_entry": "no metadata entry in the text",
+    "no_list": "no metadata list for the language of the text",
     "removed.pair": "its pair_id is on a list of `--block-pairs` or of a removal",
     "removed.url": "the image's URL is on a list of `--block-urls` or of a removal",
     "removed.prefix": "the image's URL begins as one of `--block-prefixes` or of a removal does",

@@ -65,15 +65,27 @@ class DeduplicateNumbers(StepNumbers):
 
 
 class MatchNumbers(StepNumbers):
-    """Pairs of the pool, and those with an entry; sums over buckets."""
+    """Pairs of the pool, and those with an entry; sums over buckets.
+
+    With one metadata list per language, `without_list` are those whose language has none.
+    """
 
     pairs_in: int
     unmatched: int
     pairs: int
+    without_list: int | UnsetType = UNSET
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why pairs were not matched."""
+        of_lists = {"no_list": self.without_list} if isinstance(self.without_list, int) else {}
+        return {"no_entry": self.unmatched} | of_lists
 
     def in_words(self) -> str:
         """For the log."""
-        return f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')} ({self.unmatched:,} without an entry)"
+        of_lists = f", {self.without_list:,} without a list" if self.without_list else ""
+        kept = f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')}"
+        return f"{kept} ({self.unmatched:,} without an entry{of_lists})"
 
 
 class ExcludeNumbers(StepNumbers):
@@ -189,15 +201,34 @@ class ExtractionSettings(Record):
     input: str
     url_column: str | UnsetType = UNSET
     text_column: str | UnsetType = UNSET
+    language_column: str | UnsetType = UNSET
     max_page_bytes: int | UnsetType = UNSET
 
 
 class MatchSettings(Record):
-    """What matching depends on."""
+    """What matching depends on.
+
+    Attributes:
+        metadata_digest: Digest of the metadata list, or of the lists with their labels and word borders.
+        entries: The number of their entries.
+        language_identified: Whether the languages of the texts are known.
+        word_borders: Where entries begin and end, where it is not at spaces.
+        lists: With one list per language, their number.
+        language_from: What says the language of a text there.
+        page_language_probability: There, for the languages of pages, the least probability that counts.
+        min_list_probability: There, the least probability of a language whose list is used.
+        language_model: There, the digest of the model where it is not the bundled one.
+    """
 
     metadata_digest: str
     entries: int
     language_identified: bool
+    word_borders: str | UnsetType = UNSET
+    lists: int | UnsetType = UNSET
+    language_from: str | UnsetType = UNSET
+    page_language_probability: Number | UnsetType = UNSET
+    min_list_probability: Number | UnsetType = UNSET
+    language_model: str | UnsetType = UNSET
 
 
 class Gate(Record):
