@@ -10,11 +10,13 @@ from udfs.compilation import Kernel
 from udfs.exclusion.key_kernel import digest_keys_kernel, find_listed_kernel, look_up_kernel, plain_keys_kernel
 from udfs.kernel_cache import find_kept, shipped_folder
 from udfs.matching.token_kernel import fill_filter, insert_entries, insert_tokens, scan_texts
+from udfs.matching.unit_kernel import units_kernel
 from udfs.pairs.loop import KERNELS
 
 WORKER_KERNELS = (
     *KERNELS.kernels,
     scan_texts,
+    units_kernel,
     expected_sizes_kernel,
     plain_keys_kernel,
     find_listed_kernel,

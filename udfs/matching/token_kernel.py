@@ -8,8 +8,11 @@ Layout (all arrays flat, so that a file of them can be mapped):
   the link. So a match is never a matter of chance.
 - A link has the entry that ends here, plus one, in its lower half, and the state that goes on from here in its upper
   half (0: none).
-- Edge slots, two numbers each: (state, address of the next token's slot) as a key, then a link.
+- Edge slots, two numbers each: (state, address of the next token's slot, whether it is glued) as a key, then a link.
 - The edge filter: a bit per hashed edge, small enough for the second-level cache, which answers most misses.
+
+A token is glued where no space but only `BORDER_BYTE` is between it and the one before: entries and texts that were cut
+into units (`udfs.matching.unit_kernel`) have that byte, others do not. An entry's first token may be glued in the text.
 
 What takes time is waiting for memory, so texts are cut in blocks: all slots of a block are asked for before the first
 is looked at. From each token the trie is walked as far as it goes: tokens times the deepest entry at worst.
@@ -26,8 +29,11 @@ from udfs.compilation import kernel, part_of_kernel
 from udfs.matching.spacing import SEPARATOR_MARKS
 from udfs.numba_intrinsics import bits_of, load_word, prefetch_word, trailing_zeros, types
 
-separator_bits = bits_of(f"\t\n\r {SEPARATOR_MARKS}".encode())
-"""Finds what `spacing` turns into a space or sets apart, and spaces."""
+BORDER_BYTE = 0xFF
+"""Is between two units of one chunk; no text has it, since UTF-8 does not."""
+
+separator_bits = bits_of(f"\t\n\r {SEPARATOR_MARKS}".encode() + bytes([BORDER_BYTE]))
+"""Finds what `spacing` turns into a space or sets apart, spaces, and borders between units."""
 
 PADDING = 80
 """Bytes that must follow the last byte of a scanned array, since words and blocks are read whole."""
@@ -43,6 +49,9 @@ _U0, _U1, _U6, _U8, _U32, _U63 = (np.uint64(number) for number in (0, 1, 6, 8, 3
 _LOWER_HALF = np.uint64(0xFFFFFFFF)
 _ALL_BITS = np.uint64(0xFFFFFFFFFFFFFFFF)
 _HUGE = np.uint64(0xFF << 56)
+_GLUED = np.uint64(1 << 31)
+"""Is part of the key of an edge by a token that is glued; addresses are smaller."""
+
 _PLACE_BITS = np.uint64((1 << 56) - 1)
 _SECOND_FACTOR = np.uint64(0xD6E8FEB86659FD93)
 _WORD, _TWO_WORDS, _BLOCK = 8, 16, 64
@@ -80,6 +89,7 @@ class Scratch(NamedTuple):
     addresses: Places
     starts: Places
     lengths: Places
+    glues: Words
     entries: Places
     pending_tokens: Places
     pending_states: Words
@@ -114,10 +124,11 @@ def make_scratch(deepest: int) -> Scratch:
         Uninitialised arrays.
     """
     room = max(_FEWEST_TOKENS, 4 * deepest) + 2
-    firsts, seconds, states = (np.empty(room, np.uint64) for _ in range(3))
+    firsts, seconds, glues, states = (np.empty(room, np.uint64) for _ in range(4))
     addresses, starts, lengths, entries, pending = (np.empty(room, np.int64) for _ in range(5))
     token_ends, pending_ends = (np.zeros(BLOCK_TEXTS + 1, np.int64) for _ in range(2))
-    return Scratch(firsts, seconds, addresses, starts, lengths, entries, pending, states, token_ends, pending_ends)
+    tokens = (firsts, seconds, addresses, starts, lengths, glues, entries)
+    return Scratch(*tokens, pending, states, token_ends, pending_ends)
 
 
 @part_of_kernel
@@ -208,9 +219,9 @@ def _find_token(tables: Any, address: int, first: Any, second: Any, data: Any, s
 
 
 @part_of_kernel
-def _edge_key(state: Any, address: int) -> Any:
-    """Names the edge from a state by a token."""
-    return (state << _U32) | np.uint64(address + 1)
+def _edge_key(state: Any, address: int, glue: Any) -> Any:
+    """Names the edge from a state by a token, whose glue is `_GLUED` or 0."""
+    return (state << _U32) | np.uint64(address + 1) | glue
 
 
 @part_of_kernel
@@ -239,8 +250,8 @@ def _filter_bit(hashed: Any, tables: Any) -> Any:
 
 @part_of_kernel
 def _token_end(data: Any, position: int, end: int) -> int:
-    """Gives the end of an entry's token that starts at a position: the next space, or the entry's end."""
-    while position < end and data[position] != _SPACE:
+    """Gives the end of an entry's token that starts at a position: the next space or border, or the entry's end."""
+    while position < end and data[position] != _SPACE and data[position] != BORDER_BYTE:
         position += 1
     return position
 
@@ -283,12 +294,12 @@ def _insert_tokens(data: Any, offsets: Any, tables: Any) -> tuple[int, int, int]
 
 
 @part_of_kernel
-def _edge_from(tables: Any, table: Any, link: int, address: int, counts: Any) -> Any:
+def _edge_from(tables: Any, table: Any, link: int, address: int, glue: Any, counts: Any) -> Any:
     """Gives the slot of the edge from a link by a token; makes the state and the edge where they are new."""
     if table[link] >> _U32 == _U0:
         counts[1] += 1
         table[link] |= np.uint64(counts[1]) << _U32
-    edge = _edge_key(table[link] >> _U32, address)
+    edge = _edge_key(table[link] >> _U32, address, glue)
     slot = _find_edge(tables, edge)
     if slot < 0:
         slot = -1 - slot
@@ -310,7 +321,8 @@ def _insert_entries(data: Any, offsets: Any, tables: Any, counts: Any) -> int:
             if depth == 0:
                 link = address + 1 if second == _U0 else address + 2
             else:
-                link = 2 * _edge_from(tables, table, link, address, counts) + 1
+                glue = _GLUED if data[start - 1] == BORDER_BYTE else _U0
+                link = 2 * _edge_from(tables, table, link, address, glue, counts) + 1
                 table = tables.edges
             depth += 1
             start = end + 1
@@ -378,6 +390,7 @@ def _heap_sort(values: Any, first: int, number: int) -> None:
 def _cut_text(data: Any, position: int, end: int, tables: Any, scratch: Any, number: int) -> tuple[int, int]:
     """Cuts a text into tokens, added to the block; gives their number, and where the text goes on or -1."""
     start = position
+    glue = _U0
     while True:
         bits = separator_bits(data, position)
         left = end - position
@@ -394,13 +407,18 @@ def _cut_text(data: Any, position: int, end: int, tables: Any, scratch: Any, num
             scratch.addresses[number] = address
             scratch.starts[number] = start
             scratch.lengths[number] = separator - start
+            scratch.glues[number] = glue
             number += 1
-            if data[separator] > _SPACE and separator < end:
+            glue = _U0
+            if data[separator] == BORDER_BYTE:
+                glue = _GLUED
+            elif data[separator] > _SPACE and separator < end:
                 first = np.uint64(data[separator]) | _FIRST_LENGTH[1]
                 scratch.firsts[number] = first
                 scratch.seconds[number] = _U0
                 scratch.addresses[number] = _home(first, _U0, tables)
                 scratch.starts[number] = _NO_WORD
+                scratch.glues[number] = _U0
                 number += 1
             start = separator + 1
             if number >= scratch.firsts.size - 2 and separator < end:
@@ -413,7 +431,7 @@ def _cut_text(data: Any, position: int, end: int, tables: Any, scratch: Any, num
 @part_of_kernel
 def _list_edge(tables: Any, scratch: Any, token: int, state: Any, waiting: int) -> int:
     """Lists an edge that the filter does not rule out, and asks for its slot; gives the new length of the list."""
-    hashed = _edge_hash(_edge_key(state, scratch.addresses[token]), tables)
+    hashed = _edge_hash(_edge_key(state, scratch.addresses[token], scratch.glues[token]), tables)
     bit = _filter_bit(hashed, tables)
     if (tables.edge_filter[np.int64(bit >> _U6)] >> (bit & _U63)) & _U1 != _U0:
         prefetch_word(tables.edges, 2 * np.int64(hashed >> tables.edge_shift))
@@ -458,7 +476,7 @@ def _walk(pending: int, end: int, tables: Any, scratch: Any, values: Any, used: 
     token = scratch.pending_tokens[pending]
     state = scratch.pending_states[pending]
     while state != _U0 and token < end and scratch.addresses[token] >= 0:
-        slot = _find_edge(tables, _edge_key(state, scratch.addresses[token]))
+        slot = _find_edge(tables, _edge_key(state, scratch.addresses[token], scratch.glues[token]))
         if slot < 0:
             break
         link = tables.edges[2 * slot + 1]
@@ -590,7 +608,7 @@ def fill_filter() -> Any:
 def scan_texts() -> Any:
     """Gives numba's signature of the compiled loop that matches texts."""
     words, places = types.uint64[::1], types.int64[::1]
-    scratch = types.NamedTuple([words, words, places, places, places, places, places, words, places, places], Scratch)
+    scratch = types.NamedTuple([words, words, *[places] * 3, words, *[places] * 2, words, *[places] * 2], Scratch)
     output = types.UniTuple(types.int32[::1], 2)
     tables = _tables_type(readonly=True)
     return types.int64(_BYTES, _OFFSETS, types.int64, tables, types.int64, scratch, output)
