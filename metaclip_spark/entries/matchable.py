@@ -52,7 +52,7 @@ def load_to_match(match: MatchConfig) -> Metadata:
             "is a single list: give a folder of lists, or leave the option out"
         )
     if match.language_model is not None and not Path(match.language_model).is_file():
-        raise ConfigError(f"--language-model {brief(match.language_model)[1:-1]}: no such file on this machine")
+        raise ConfigError(f"--language-model {match.language_model}: no such file on this machine")
     return metadata
 
 

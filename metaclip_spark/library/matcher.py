@@ -6,8 +6,8 @@ from os import PathLike
 import pyarrow as pa
 
 from metaclip_spark.config.fields import check_engine, listed
-from metaclip_spark.entries import Metadata, as_metadata
-from metaclip_spark.errors import ConfigError, SchemaMismatchError, wrong_type
+from metaclip_spark.entries import SPACES, Metadata, as_metadata
+from metaclip_spark.errors import ConfigError, MetadataError, SchemaMismatchError, wrong_type
 from udfs.matching.aho_corasick import CharacterAutomaton
 from udfs.matching.engine import MatchEngine
 from udfs.matching.token_automaton import TokenAutomaton, build_token_tables
@@ -46,6 +46,11 @@ class Matcher:
         """
         check_engine(engine)
         self.metadata = as_metadata(metadata)
+        if self.metadata.lists or self.metadata.word_borders != SPACES:
+            raise MetadataError(
+                "a Matcher takes a single list with entries between spaces: load one list of the folder, or use "
+                "match_pairs"
+            )
         self._engine: MatchEngine = (
             TokenAutomaton(build_token_tables(self.metadata.entries, self.metadata.digest))
             if engine == "token"

@@ -49,6 +49,10 @@ class SourceDifference:
 def load_sourced_list(path: str) -> SourcedList:
     """Reads a list with its sources, from its own columns or from a metadata.parquet of the same list beside it."""
     metadata = load_metadata(path)
+    if metadata.lists:
+        raise MetadataError(
+            f"{path} is a folder of lists: compare two lists, such as {path.rstrip('/')}/en/metadata.json"
+        )
     file = Path(path)
     beside = file if file.suffix == ".parquet" else file.with_name("metadata.parquet")
     sources: dict[str, str] = {}

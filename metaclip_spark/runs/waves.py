@@ -192,8 +192,8 @@ def _all_failed(entry: Wave) -> bool:
 def extraction_settings(config: ExtractConfig) -> ExtractionSettings:
     """Gives what an extraction's result depends on, besides the archives."""
     if config.pool:
-        columns = {"url_column": config.url_column, "text_column": config.text_column}
-        return ExtractionSettings(input="pool", **columns, language_column=config.language_column or UNSET)
+        pool = ExtractionSettings(input="pool", url_column=config.url_column, text_column=config.text_column)
+        return msgspec.structs.replace(pool, language_column=config.language_column or UNSET)
     return ExtractionSettings(input="archives", max_page_bytes=config.max_page_bytes)
 
 

@@ -74,11 +74,16 @@ def read_pool_files(
     """Reads Parquet or JSONL files of pairs, whose texts are cleaned as an archive's are, to columns of `EXTRACTED`."""
     rows = require_columns(paths, ARCHIVE_PATHS)
     opened = partial(open_archive, options=fetch_options)
-    columns = {"url_column": url_column, "text_column": text_column, "language_column": language_column}
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         from udfs.pairs.tables import read_pool_batches
 
-        return read_pool_batches(iter(batches), **columns, open_archive=opened)
+        return read_pool_batches(
+            iter(batches),
+            url_column=url_column,
+            text_column=text_column,
+            language_column=language_column,
+            open_archive=opened,
+        )
 
     return rows.mapInArrow(read, spark_schema(EXTRACTED))
