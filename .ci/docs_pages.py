@@ -173,6 +173,7 @@ COLUMNS = {
     "kept": "pairs with this entry in the curated set",
     "language": "top-1 label of fastText's lid.176; null where languages were not identified",
     "language_probability": "probability of that label",
+    "metadata_language": "the metadata list that the entries are of, by its language; null where there is one list",
     "matched": "pairs of the domain before the draw",
     "page_language": "language that the page declares; null where it declares none, and where it was not read",
     "first_entry_count": "the count that the other run balanced with, over all pairs that it had matched",

@@ -237,6 +237,27 @@ class RemovalFigures(Record):
     curated: int
 
 
+class FailedDownloads(Record):
+    """Matched pairs without an image, by what went wrong."""
+
+    error: str
+    pairs: int
+
+
+class DownloadFigures(Record):
+    """What a download has to do with the run.
+
+    Attributes:
+        rows: Its rows.
+        unknown: Those without a matched pair.
+        failed: Matched pairs that have a row and no success; the most frequent error first.
+    """
+
+    rows: int
+    unknown: int
+    failed: list[FailedDownloads]
+
+
 class Check(Record):
     """What a finished run must fulfil, as `--require` says, and whether it does.
 
@@ -296,6 +317,7 @@ class Report(Record, kw_only=True):
     """Which domains the public summary lists, one of `--summary-domains`."""
 
     images: int | None = None
+    downloads: DownloadFigures | None = None
     layout: int = REPORT_LAYOUT
 
 

@@ -30,7 +30,16 @@ from metaclip_spark.reports.compare import compare_with
 from metaclip_spark.reports.explain.drawn import SINCE_BALANCE
 from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
 from metaclip_spark.reports.public.sources import read_sources
-from metaclip_spark.reports.records import Command, FunnelLine, HeadEntry, Profile, RemovalFigures, Report
+from metaclip_spark.reports.records import (
+    Command,
+    DownloadFigures,
+    FailedDownloads,
+    FunnelLine,
+    HeadEntry,
+    Profile,
+    RemovalFigures,
+    Report,
+)
 from metaclip_spark.reports.remarks import deviations_of, warnings_of
 from metaclip_spark.runs.layout import CURATED, REPORT, REPORT_JSON
 from metaclip_spark.runs.layout_1 import delete_report_1
@@ -257,6 +266,7 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
         ended=run.state.made_at,
         commands=_commands(run.state.drivers),
         sources=read_sources(run),
+        downloads=_download_figures(manifests.exclude),
         removals=[_removal_figures(number, each) for number, each in sorted(run.state.removals.items())],
     )
 
@@ -264,6 +274,14 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
 def _removal_figures(number: int, removal: Removal) -> RemovalFigures:
     values, matched, curated = (sum(each.values()) for each in (removal.values, removal.matched, removal.curated))
     return RemovalFigures(number=number, at=removal.at, values=values, matched=matched, curated=curated)
+
+
+def _download_figures(excluded: ExcludeManifest | None) -> DownloadFigures | None:
+    if excluded is None or not excluded.numbers.download_rows:
+        return None
+    numbers = excluded.numbers
+    failed = [FailedDownloads(error=error, pairs=pairs) for error, pairs in numbers.download_errors.items()]
+    return DownloadFigures(rows=numbers.download_rows, unknown=numbers.download_unknown, failed=failed)
 
 
 def _commands(drivers: Sequence[Open]) -> list[Command]:

@@ -24,6 +24,7 @@ COLUMNS = {
     "8 noimageindex, 16 tdm-reservation, 32 train-ai=n; null where they were not read",
     "language": "language of the text by fastText lid.176; null where it was not identified",
     "language_probability": "probability of that language",
+    "metadata_language": "the metadata list that the entries are of, by its language; null where there is one list",
     "entry_ids": "ids of the metadata entries that occur in the text",
     "keep_probability": "chance that the pair had of being kept",
 }

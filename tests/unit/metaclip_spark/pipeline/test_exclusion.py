@@ -230,6 +230,11 @@ def test_what_was_downloaded_and_scored_decides_in_the_order_of_the_rules(option
     assert f"; no image: {failed} http_404), " in capsys.readouterr().err
     assert (numbers["download_rows"], numbers["download_unknown"]) == (len(download), 0)
     assert manifest_of(output, "exclude", 1)["numbers"]["download_rows"] == 0
+    told = {"rows": len(download), "unknown": 0, "failed": [{"error": "http_404", "pairs": failed}]}
+    assert report_of(output)["downloads"] == told
+    page = (report_folder(output) / "report.html").read_text()
+    assert "Why images were not downloaded" in page
+    assert "http_404" in page.partition("Why images were not downloaded")[2]
 
 
 def test_without_a_rule_there_is_no_step_and_no_table(plain):
