@@ -134,14 +134,16 @@ def _probe(
     warms: bool,
 ) -> list[WorkerFindings]:
     automaton = broadcast_automaton(run.spark, metadata, match.engine)
+    has_lists = bool(metadata.lists)
     first = [path for _, path in paths[:_PATHS_PER_PROBE]]
     options = fetch_options(extract)
 
     def probe(_partition: Iterable[int]) -> Iterable[WorkerFindings]:
         from udfs.kernels import warm
-        from udfs.matching.engine import load_engine
+        from udfs.matching.engine import load_engine, load_list_engines
 
-        load = partial(load_engine, automaton.engine, SparkFiles.get(automaton.file_name), automaton.metadata_digest)
+        path, digest = SparkFiles.get(automaton.file_name), automaton.metadata_digest
+        load = partial(load_list_engines if has_lists else load_engine, automaton.engine, path, digest)
         # Slow enough that every core of every executor gets one.
         time.sleep(1.0)
         yield probe_worker(load, first, options, *([warm] if warms else []))

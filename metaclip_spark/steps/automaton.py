@@ -3,6 +3,7 @@
 import atexit
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -10,6 +11,7 @@ from threading import Lock
 from pyspark.sql import SparkSession
 
 from metaclip_spark.entries import Metadata
+from metaclip_spark.entries.metadata import SPACES
 from udfs.matching.entries import write_entries
 
 
@@ -24,7 +26,7 @@ class AutomatonFile:
     """Its name for `SparkFiles.get`."""
 
     metadata_digest: str
-    """Digest of the metadata list, which workers compare with the one in the file."""
+    """Digest of the metadata, which workers compare with the one in the file."""
 
 
 _broadcast: dict[tuple[str, str, str], AutomatonFile] = {}
@@ -41,9 +43,13 @@ def broadcast_automaton(spark: SparkSession, metadata: Metadata, engine: str = "
         spark: The session.
         metadata: The metadata list.
         engine: token (the driver builds the tables) or pyahocorasick (the file is the list, and each worker builds).
+            Of several lists each has its part of the file.
 
     Returns:
         The file; the same one for the same list and engine, so that calling again costs nothing.
+
+    Raises:
+        ValueError: If the engine does not have the word borders of the list.
     """
     key = (str(spark.sparkContext.applicationId), engine, metadata.digest)
     with _one_at_a_time:
@@ -62,14 +68,26 @@ def share_file(spark: SparkSession, path: str) -> str:
 
 def _write_automaton(metadata: Metadata, engine: str) -> Path:
     """Writes an engine's file to a folder that lives as long as this process."""
+    from udfs.matching.list_file import write_list_tables
     from udfs.matching.token_automaton import build_token_tables, write_token_tables
 
     folder = Path(tempfile.mkdtemp(prefix="metaclip-spark-"))
     # Executors fetch the file from the driver for as long as the session lives.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / f"metadata-{metadata.digest[:16]}.{engine}"
-    if engine == "token":
+    if metadata.lists or metadata.word_borders != SPACES:
+        lists, borders = entries_by_list(metadata), metadata.word_borders
+        write_list_tables(lists, str(path), engine=engine, metadata_digest=metadata.digest, word_borders=borders)
+    elif engine == "token":
         write_token_tables(build_token_tables(metadata.entries, metadata.digest), str(path))
     else:
         write_entries(metadata.entries, metadata.digest, str(path))
     return path
+
+
+def entries_by_list(metadata: Metadata) -> Iterator[tuple[str, Sequence[str]]]:
+    """Gives the code of each list and its entries; an empty code and all entries of a single list."""
+    if not metadata.lists:
+        yield "", metadata.entries
+    for each in metadata.lists:
+        yield each.code, metadata.entries[each.first_id : each.first_id + each.size]

@@ -49,14 +49,17 @@ def load_engine(engine: str, path: str, metadata_digest: str) -> MatchEngine:
         metadata_digest: The digest of the list that the job works with.
 
     Raises:
-        ValueError: If there is no such engine, or the file holds another list.
+        ValueError: If there is no such engine, or the file holds another list or several.
         OSError: If the file cannot be read.
     """
     key = _key(engine, metadata_digest)
     if key not in _loaded:
         _loaded.clear()
         if is_list_file(path):
-            (_loaded[key],) = load_list_engines(engine, path, metadata_digest).values()
+            engines = load_list_engines(engine, path, metadata_digest)
+            if len(engines) != 1:
+                raise ValueError(f"{path} has {len(engines)} lists, of which each text needs one; load them as lists")
+            _loaded[key] = next(iter(engines.values()))
         elif engine == "token":
             _loaded[key] = TokenAutomaton(open_token_tables(path, metadata_digest))
         else:

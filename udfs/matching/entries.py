@@ -34,15 +34,7 @@ def read_entries(path: str, metadata_digest: str) -> list[str]:
         ValueError: If the file holds another list.
         OSError: If the file cannot be read.
     """
-    return checked_entries(Path(path).read_bytes(), metadata_digest, path)
-
-
-def checked_entries(content: bytes, metadata_digest: str, path: str) -> list[str]:
-    """Gives the entries that `entries_as_json` made bytes of.
-
-    Raises:
-        ValueError: If they are of another list.
-    """
+    content = Path(path).read_bytes()
     _check_digest(content, metadata_digest, path)
     entries: list[str] = json.loads(content)
     return entries

@@ -8,14 +8,14 @@ import json
 import mmap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import pyarrow as pa
 
 from udfs.matching.aho_corasick import CharacterAutomaton
 from udfs.matching.borders import check_word_borders
-from udfs.matching.entries import checked_entries, entries_as_json
+from udfs.matching.entries import entries_as_json
 from udfs.matching.token_automaton import (
     ALIGNMENT,
     TokenAutomaton,
@@ -33,19 +33,10 @@ _VERSION = 1
 _LENGTH_BYTES = 8
 
 
-class ListEntries(NamedTuple):
-    """A metadata list to be written."""
-
-    code: str
-    digest: str
-    entries: Sequence[str] | pa.Array
-
-
 class _ListPlace(msgspec.Struct, kw_only=True):
     """Where a list is in the file."""
 
     code: str
-    digest: str
     first_id: int
     start: int
     end: int
@@ -63,14 +54,20 @@ class _Index(msgspec.Struct, kw_only=True):
 
 
 def write_list_tables(
-    lists: Iterable[ListEntries], path: str, *, engine: str, metadata_digest: str, word_borders: str
+    lists: Iterable[tuple[str, Sequence[str] | pa.Array]],
+    path: str,
+    *,
+    engine: str,
+    metadata_digest: str,
+    word_borders: str,
 ) -> None:
     """Writes what an engine needs to match texts against several lists.
 
     Lists are taken, built and written one by one, so that memory holds one of them at a time.
 
     Args:
-        lists: The lists, in the order of their ids: each one's first entry follows the last one of the list before.
+        lists: The code and the entries of each list, in the order of their ids: the first entry of each follows the
+            last one of the list before. A single list for all languages has an empty code.
         path: The file.
         engine: token or pyahocorasick.
         metadata_digest: The digest of all lists together, which workers compare.
@@ -87,19 +84,19 @@ def write_list_tables(
     first_id = 0
     with part.open("wb") as file:
         file.write(_MAGIC)
-        for code, digest, entries in lists:
+        for code, entries in lists:
             file.write(b"\0" * (-file.tell() % ALIGNMENT))
             start = file.tell()
             try:
                 if engine == "token":
-                    tables = build_token_tables(entries, digest, word_borders=word_borders)
+                    tables = build_token_tables(entries, metadata_digest, word_borders=word_borders)
                     append_token_tables(tables, file)
                     index.deepest = max(index.deepest, tables.deepest)
                 else:
                     file.write(entries_as_json(entries.to_pylist() if isinstance(entries, pa.Array) else entries))
             except ValueError as error:
-                raise ValueError(f"list {code}: {error}") from error
-            index.lists.append(_ListPlace(code=code, digest=digest, first_id=first_id, start=start, end=file.tell()))
+                raise ValueError(f"list {code}: {error}" if code else str(error)) from error
+            index.lists.append(_ListPlace(code=code, first_id=first_id, start=start, end=file.tell()))
             first_id += len(entries)
         written = json.dumps(msgspec.to_builtins(index)).encode()
         file.write(written + len(written).to_bytes(_LENGTH_BYTES, "little"))
@@ -160,10 +157,10 @@ class ListEngines(Mapping[str, "MatchEngine"]):
 
     def _make_engine(self, place: _ListPlace) -> "MatchEngine":
         if self._index.engine == "token":
-            tables = mapped_token_tables(self._content, place.start, place.digest, self._path)
+            tables = mapped_token_tables(self._content, place.start, self._index.metadata_digest, self._path)
             self._scratch = self._scratch or make_scratch(self._index.deepest)
             return TokenAutomaton(tables, first_id=place.first_id, scratch=self._scratch)
-        entries = checked_entries(self._content[place.start : place.end], place.digest, self._path)
+        entries: list[str] = json.loads(self._content[place.start : place.end])
         return CharacterAutomaton(entries, word_borders=self.word_borders, first_id=place.first_id)
 
     def _read_index(self) -> _Index:

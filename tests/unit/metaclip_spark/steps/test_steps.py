@@ -1,14 +1,17 @@
 """The Spark functions of each step, on small tables."""
 
 import hashlib
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyspark import SparkFiles
 from pyspark.sql import functions as F
 
 from metaclip_spark import balance
-from metaclip_spark.entries import Metadata
+from metaclip_spark.entries import Metadata, MetadataList
 from metaclip_spark.errors import SchemaMismatchError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.steps import extract
@@ -21,6 +24,7 @@ from metaclip_spark.steps.sample import draw_pairs, expect, group_by_image, samp
 from metaclip_spark.steps.schemas import require_columns, spark_schema
 from tests.support.counting import count_entries_in_sql
 from udfs.balancing.entry_blocks import BLOCK_SIZE
+from udfs.matching.engine import ENGINES, load_list_engines
 from udfs.matching.entries import entries_as_json
 from udfs.matching.spacing import matches_entry, spacing
 from udfs.pairs.rules import pair_id
@@ -225,6 +229,25 @@ def test_a_list_is_sent_to_the_executors_once(spark, pool, monkeypatch):
         assert broadcast_automaton(spark, other) == broadcast_automaton(spark, other, "token")
     match_pairs(pool, other, engine="pyahocorasick")
     assert [path.rpartition(".")[2] for path in sent] == ["token", "pyahocorasick"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_word_borders_of_a_script_without_spaces(spark, engine):
+    japanese = Metadata(("東京", "京", "SONY"), f"borders-{engine}", word_borders="script")
+    texts = spark.createDataFrame([("東京のSONY",), ("京都、SONYの",), ("a dog",)], ["text"])
+    ids = entry_ids_udf(japanese, engine=engine)
+    assert [row.ids for row in texts.select(ids("text").alias("ids")).collect()] == [[0, 1, 2], [1, 2], []]
+    with pytest.raises(ValueError, match="token does not have the word borders metaclip2"):
+        entry_ids_udf(replace(japanese, digest="other", word_borders="metaclip2"))
+
+
+def test_lists_are_sent_with_the_ids_of_all_together(spark):
+    lists = (MetadataList("de", 0, 1, "a"), MetadataList("en", 1, 2, "b"))
+    metadata = Metadata(("Hund", "dog", "Hund"), "borders-lists", lists, word_borders="script")
+    file = broadcast_automaton(spark, metadata)
+    engines = load_list_engines("token", SparkFiles.get(file.file_name), file.metadata_digest)
+    found = {code: engine.match(pa.array(["Hund dog"])).to_pylist() for code, engine in engines.items()}
+    assert found == {"de": [[0]], "en": [[1, 2]]}
 
 
 def test_language_is_of_matched_pairs_only_and_filters_alike(pool):
