@@ -53,7 +53,7 @@ def matched(batches, engine, *, identify_language=False):
 
 def test_only_pairs_with_entries_leave_with_all_their_columns(engine):
     expected = [
-        row | {"language": None, "language_probability": None, "entry_ids": ids}
+        row | {"language": None, "language_probability": None, "metadata_language": None, "entry_ids": ids}
         for row, ids in zip(pairs(TEXTS).to_pylist(), naive_ids(TEXTS, ENTRIES), strict=True)
         if ids
     ]
