@@ -97,6 +97,10 @@ MATCHED = pa.schema(
 """Pairs of the pool with at least one matched entry. `entry_ids` are sorted and distinct. `metadata_language` is the
 code of the list that they are of, null where there is one list for all languages."""
 
+LIST_MATCHES = pa.schema([*MATCHED, ("texts", pa.int64())])
+"""What matching against several lists yields: matched pairs, and for each partition and list one row that has nothing
+but `metadata_language`, null for no list, and `texts`: how many texts were matched against it."""
+
 ELIGIBLE = pa.schema([*MATCHED, ("first_keep_probability", pa.float64())])
 """Matched pairs that no rule excludes. `first_keep_probability` is the keep probability of the draw that chose what was
 downloaded, null where every pair was attempted."""

@@ -107,13 +107,13 @@ def check_pool_files(
         SchemaMismatchError: If files lack a column, have it with a type that is no string, or have no footer; or if
             they have one of `udfs.schemas.OPTIONAL_COLUMNS` with another type.
     """
-    named = {"--url-column": url_column, "--text-column": text_column}
-    named |= {"--language-column": language_column} if language_column else {}
+    columns = (url_column, text_column, *([language_column] if language_column else []))
+    of_language = " and --language-column" if language_column else ""
     tables = [path for _, path in paths if has_ending(path, (".parquet",))]
     # A store that does not answer is asked with patience by the worker, which fails the file by name.
     hasty = replace(options, attempts=min(options.attempts, _ATTEMPTS_AT_FOOTER))
     with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
-        problems = pool.map(partial(_problem_of_footer, columns=tuple(named.values()), options=hasty), tables)
+        problems = pool.map(partial(_problem_of_footer, columns=columns, options=hasty), tables)
         wrong = [
             f"{without_credentials(path)} ({problem})"
             for path, problem in zip(tables, problems, strict=True)
@@ -124,7 +124,7 @@ def check_pool_files(
         raise SchemaMismatchError(
             f"--pool: {len(wrong):,} of {counted(len(paths), 'file')} cannot be used: "
             f"{'; '.join(wrong[:NAMED_FILES])}{more}. "
-            f"Name the columns with {joined(list(named), 'and')}, or leave those files out"
+            f"Name the columns with --url-column and --text-column{of_language}, or leave those files out"
         )
 
 

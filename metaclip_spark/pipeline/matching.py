@@ -1,6 +1,7 @@
 """Matching: the pool against the metadata list, bucket by bucket."""
 
 import hashlib
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,7 @@ from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import DEDUPLICATE, MATCH, Attempt
 from metaclip_spark.steps.match import match_lists, match_pairs, routing_of
 from udfs.matching.routing import COLUMN, PAGE, TEXT
-from udfs.schemas import PAIRS
+from udfs.schemas import MATCHED, PAIRS
 
 
 def run_match(run: Run, config: MatchConfig, language: LanguageConfig, metadata: Metadata) -> MatchManifest:
@@ -93,13 +94,24 @@ def _match_lists(
         min_list_probability=config.min_list_probability,
         model_file=config.language_model,
     )
-    # Counted while they pass: to look for them again would identify every language twice.
-    seen, has_list = Observation(), F.col("metadata_language").isNotNull()
-    rows = match_lists(pairs, metadata, routing, engine=config.engine)
-    rows = rows.observe(seen, F.count_if(~has_list).alias("without_list"))
-    kept = attempt.write(rows.where(has_list).sortWithinPartitions("pair_id"), "matched")
-    without_list = seen.get["without_list"]
-    return MatchNumbers(pairs_in=before, unmatched=before - kept - without_list, pairs=kept, without_list=without_list)
+    # Taken up while pairs are written: to count texts by list again would identify every language twice.
+    seen, is_pair = Observation(), F.col("texts").isNull()
+    of_list = F.when(~is_pair, F.struct("metadata_language", "texts"))
+    told = match_lists(pairs, metadata, routing, engine=config.engine).observe(
+        seen, F.collect_list(of_list).alias("it")
+    )
+    kept = attempt.write(told.where(is_pair).select(MATCHED.names).sortWithinPartitions("pair_id"), "matched")
+    texts: Counter[str | None] = Counter()
+    for code, number in seen.get["texts"]:
+        texts[code] += number
+    without_list = texts.pop(None, 0)
+    return MatchNumbers(
+        pairs_in=before,
+        unmatched=before - kept - without_list,
+        pairs=kept,
+        without_list=without_list,
+        texts={code: texts[code] for code in sorted(filter(None, texts))},
+    )
 
 
 def _match_bucket(

@@ -17,7 +17,7 @@ from metaclip_spark.steps.arrow_udf import make_arrow_udf
 from metaclip_spark.steps.automaton import AutomatonFile, broadcast_automaton, share_file
 from metaclip_spark.steps.schemas import require_columns, spark_schema
 from udfs.matching.routing import TEXT, Routing
-from udfs.schemas import MATCHED, PAIRS
+from udfs.schemas import LIST_MATCHES, MATCHED, PAIRS
 
 _UNKNOWN = ("language", "language_probability", "metadata_language")
 """What is null with a single list, where no language is identified."""
@@ -53,7 +53,7 @@ def match_pairs(
     """
     if metadata.lists:
         routed = match_lists(pool, metadata, routing or routing_of(metadata), engine=engine)
-        return routed.where(F.col("metadata_language").isNotNull())
+        return routed.where(F.col("texts").isNull()).select(MATCHED.names)
     pairs = require_columns(pool, PAIRS)
     automaton = broadcast_automaton(pool.sparkSession, metadata, engine)
     entry_ids = None if identify_language else make_arrow_udf(_entry_ids(automaton), _TYPES["entry_ids"])
@@ -89,8 +89,7 @@ def match_lists(pool: DataFrame, metadata: Metadata, routing: Routing, *, engine
         engine: token or pyahocorasick; both find the same entries.
 
     Returns:
-        Columns of `udfs.schemas.MATCHED`: pairs with an entry, and those whose language has no list, whose
-        `metadata_language` is null and which have no entry.
+        Columns of `udfs.schemas.LIST_MATCHES`: pairs with an entry, and rows that tell how many texts each list had.
 
     Raises:
         SchemaMismatchError: If `pool` lacks a column.
@@ -108,7 +107,7 @@ def match_lists(pool: DataFrame, metadata: Metadata, routing: Routing, *, engine
             iter(batches), engine=engine, path=SparkFiles.get(file_name), metadata_digest=digest, routing=here
         )
 
-    return pairs.mapInArrow(match, spark_schema(MATCHED))
+    return pairs.mapInArrow(match, spark_schema(LIST_MATCHES))
 
 
 def entry_ids_udf(

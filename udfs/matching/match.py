@@ -1,5 +1,6 @@
 """The match step in the workers: pairs in, the pairs with at least one metadata entry out."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -10,7 +11,7 @@ from udfs.arrow import arrow_numbers, numpy_numbers
 from udfs.matching.engine import MatchEngine, load_engine, load_list_engines
 from udfs.matching.language import identify_languages, route
 from udfs.matching.routing import Routing
-from udfs.schemas import MATCHED, PAIRS
+from udfs.schemas import LIST_MATCHES, MATCHED, PAIRS
 
 
 def match_batches(
@@ -52,24 +53,35 @@ def match_list_batches(
         routing: Which list each text is matched against.
 
     Yields:
-        Batches of schema `MATCHED`: pairs with an entry, and those without a list, whose `metadata_language` is null
-        and which have no entries; never an empty batch.
+        Batches of schema `LIST_MATCHES`: pairs with an entry, and at the end how many texts each list had; never an
+        empty batch.
 
     Raises:
         ValueError: If there is no such engine, its file holds other lists, or the language model's file is none.
         OSError: If its file or the language model cannot be read.
     """
     engines = load_list_engines(engine, path, metadata_digest)
+    texts_of: Counter[str | None] = Counter()
     for batch in batches:
         texts = batch.column("alt_text")
         routed = route(texts, batch.column("page_language"), routing)
+        texts_of.update(routed.codes.to_pylist())
         entry_ids = _match_by_list(texts, routed.codes, engines)
         pairs = [batch.column(name) for name in PAIRS.names]
-        columns = [*pairs, routed.languages, routed.probabilities, routed.codes, entry_ids]
-        is_kept = pc.or_(pc.greater(pc.list_value_length(entry_ids), 0), routed.codes.is_null())
-        matched = pa.RecordBatch.from_arrays(columns, schema=MATCHED).filter(is_kept)
+        found = [routed.languages, routed.probabilities, routed.codes, entry_ids]
+        not_told = pa.nulls(batch.num_rows, pa.int64())
+        rows = pa.RecordBatch.from_arrays([*pairs, *found, not_told], schema=LIST_MATCHES)
+        matched = rows.filter(pc.greater(pc.list_value_length(entry_ids), 0))
         if matched.num_rows:
             yield matched
+    if texts_of:
+        yield _texts_of_lists(texts_of)
+
+
+def _texts_of_lists(texts_of: Mapping[str | None, int]) -> pa.RecordBatch:
+    told = {"metadata_language": list(texts_of), "texts": list(texts_of.values())}
+    columns = [pa.array(told.get(field.name, [None] * len(texts_of)), field.type) for field in LIST_MATCHES]
+    return pa.RecordBatch.from_arrays(columns, schema=LIST_MATCHES)
 
 
 def _match_by_list(texts: pa.Array, codes: pa.Array, engines: Mapping[str, MatchEngine]) -> pa.ListArray:

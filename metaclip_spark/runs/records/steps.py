@@ -67,13 +67,15 @@ class DeduplicateNumbers(StepNumbers):
 class MatchNumbers(StepNumbers):
     """Pairs of the pool, and those with an entry; sums over buckets.
 
-    With one metadata list per language, `without_list` are those whose language has none.
+    With one metadata list per language, `without_list` are those whose language has none, and `texts` tells by the code
+    of each list how many were matched against it.
     """
 
     pairs_in: int
     unmatched: int
     pairs: int
     without_list: int | UnsetType = UNSET
+    texts: dict[str, int] | UnsetType = UNSET
 
     @property
     def reasons(self) -> dict[str, int]:

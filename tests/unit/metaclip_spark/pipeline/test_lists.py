@@ -105,7 +105,9 @@ def check(output, wanted, lists=LISTS):
             wanted[text][0],
             [(wanted[text][0], each) for each in wanted[text][1]],
         )
-    of_buckets = [Counter(manifest_of(output, "match", bucket)["numbers"]) for bucket in range(2)]
+    of_buckets = [manifest_of(output, "match", bucket)["numbers"] for bucket in range(2)]
+    texts = sum((Counter(each.pop("texts")) for each in of_buckets), Counter())
+    assert texts == Counter(of_list[0] for of_list in wanted.values() if of_list)
     numbers = {name: sum(each[name] for each in of_buckets) for name in of_buckets[0]}
     without = sum(of_list is None for of_list in wanted.values())
     assert numbers == {
