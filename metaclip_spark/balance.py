@@ -4,6 +4,7 @@ Source: "Demystifying CLIP Data", section 3.3 and Algorithm 1. numpy and Arrow o
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -39,18 +40,20 @@ def exact_sum(counts: Counts) -> int:
     return (int((counts >> _HALF_BITS).sum()) << _HALF_BITS) + int((counts & (2**_HALF_BITS - 1)).sum())
 
 
-def entry_probabilities(counts: Counts, threshold_t: float) -> npt.NDArray[np.float64]:
+def entry_probabilities(counts: Counts, threshold_t: float | Counts) -> npt.NDArray[np.float64]:
     """Computes each metadata entry's probability, min(1, t / count) ("Demystifying CLIP Data", Algorithm 1).
 
     Args:
         counts: int64, shape (entries,): in how many pairs of the whole pool each entry occurs.
-        threshold_t: The threshold t: a whole number of at least 1, or infinity.
+        threshold_t: The threshold t: a whole number of at least 1, or infinity. Or one for each entry, int64, shape
+            (entries,), where each metadata list has its own; there 2^63 - 1 stands for infinity.
 
     Returns:
         float64, shape (entries,): above 0 and up to 1; 1 where the count is at most t, never NaN.
 
     Raises:
-        ConfigError: If there are no counts, a count is negative, or the threshold is not one.
+        ConfigError: If there are no counts, a count is negative, the threshold is not one, or there is not one for each
+            entry.
 
     Example:
         >>> import numpy as np
@@ -59,19 +62,20 @@ def entry_probabilities(counts: Counts, threshold_t: float) -> npt.NDArray[np.fl
         [1.0, 1.0, 0.25]
     """
     counts = _as_counts(counts)
-    limit = _comparable(threshold_t)
+    limit = _comparable(threshold_t, counts)
     probabilities = np.ones(counts.size)
     head = counts > limit
-    probabilities[head] = limit / counts[head]
+    probabilities[head] = (limit[head] if isinstance(limit, np.ndarray) else limit) / counts[head]
     return probabilities
 
 
-def tail_share(counts: Counts, threshold_t: float) -> float:
+def tail_share(counts: Counts, threshold_t: float | Counts) -> float:
     """Computes the tail's share of all matches: the matches of entries whose count is below t.
 
     Args:
         counts: int64, shape (entries,): in how many pairs of the whole pool each entry occurs.
-        threshold_t: The threshold t: a whole number of at least 1, or infinity.
+        threshold_t: The threshold t: a whole number of at least 1, or infinity; or one for each entry, as
+            `entry_probabilities` takes them.
 
     Returns:
         A number from 0 to 1; 0 where nothing was matched. The paper's English pool has about 0.055 at t = 20,000.
@@ -86,7 +90,7 @@ def tail_share(counts: Counts, threshold_t: float) -> float:
         0.2
     """
     counts = _as_counts(counts)
-    limit = _comparable(threshold_t)
+    limit = _comparable(threshold_t, counts)
     matches = exact_sum(counts)
     return exact_sum(counts[counts < limit]) / matches if matches else 0.0
 
@@ -111,12 +115,12 @@ def threshold_without_caps(first_counts: Counts, counts: Counts, threshold_t: fl
     return max(asked, default=1)
 
 
-def head_entries_cut(counts: Counts, threshold_t: float) -> int:
+def head_entries_cut(counts: Counts, threshold_t: float | Counts) -> int:
     """Gives the number of entries whose count exceeds t, which alone are balanced.
 
     Args:
         counts: One count per metadata entry.
-        threshold_t: The threshold t.
+        threshold_t: The threshold t, or one for each entry.
 
     Returns:
         A number of entries; 0 means that every matched pair is kept.
@@ -125,7 +129,50 @@ def head_entries_cut(counts: Counts, threshold_t: float) -> int:
         ConfigError: If there are no counts, a count is negative, or the threshold is none.
     """
     counts = _as_counts(counts)
-    return int((counts > _comparable(threshold_t)).sum())
+    return int((counts > _comparable(threshold_t, counts)).sum())
+
+
+@dataclass(frozen=True)
+class TailShares:
+    """The tail shares that entry counts can give: a share grows with t, in steps just above each count that occurs.
+
+    All numbers are Python integers and fractions: products and sums may exceed 2^63.
+    """
+
+    values: list[int]
+    """The counts that occur, without zero, ascending."""
+
+    matches_up_to: list[int]
+    """One number more than `values`: the matches of the entries whose count is one of the first n values."""
+
+    @classmethod
+    def of(cls, counts: Counts) -> "TailShares":
+        """Sums counts up by value; zeros play no part."""
+        values, entries = np.unique(counts[counts > 0], return_counts=True)
+        by_value = list(zip(values.tolist(), entries.tolist(), strict=True))
+        return cls(
+            [value for value, _ in by_value],
+            list(accumulate((value * times for value, times in by_value), initial=0)),
+        )
+
+    @property
+    def matches(self) -> int:
+        """The matches of all entries."""
+        return self.matches_up_to[-1]
+
+    def share(self, threshold_t: float) -> Fraction:
+        """Gives the share of all matches that entries below t have; 0 where nothing was matched."""
+        below = self.matches_up_to[bisect_left(self.values, threshold_t)]
+        return Fraction(below, self.matches) if self.matches else Fraction(0)
+
+    def threshold(self, share: Fraction) -> int:
+        """Finds the smallest t whose share comes nearest to a wanted one; 1 where nothing was matched."""
+        wanted, parts = share.as_integer_ratio()
+        wanted *= self.matches
+        place = bisect_left(self.matches_up_to, wanted, key=lambda matches: matches * parts)
+        nearest = [place for place in (place - 1, place) if 0 <= place <= len(self.values)]
+        chosen = min(nearest, key=lambda place: abs(self.matches_up_to[place] * parts - wanted))
+        return self.values[chosen - 1] + 1 if chosen else 1
 
 
 def threshold_for_tail_share(counts: Counts, share: float) -> int:
@@ -157,17 +204,10 @@ def threshold_for_tail_share(counts: Counts, share: float) -> int:
         wanted_share = Fraction(-1)
     if not 0 <= wanted_share <= 1:
         raise ConfigError(f"tail_share must lie between 0 and 1, such as 0.06 (got {brief(share)})")
-    values, entries = np.unique(counts[counts > 0], return_counts=True)
-    if not values.size:
+    shares = TailShares.of(counts)
+    if not shares.matches:
         raise ConfigError("tail_share has nothing to choose t from: no pair matched any metadata entry")
-    # Python integers: products and sums may exceed 2^63.
-    by_value = list(zip(values.tolist(), entries.tolist(), strict=True))
-    thresholds: list[int] = [1, *(value + 1 for value, _ in by_value)]
-    matches_up_to = list(accumulate((value * times for value, times in by_value), initial=0))
-    wanted, parts = wanted_share.as_integer_ratio()
-    wanted *= matches_up_to[-1]
-    nearest = min(range(len(thresholds)), key=lambda place: abs(matches_up_to[place] * parts - wanted))
-    return thresholds[nearest]
+    return shares.threshold(wanted_share)
 
 
 def keeps_in_epoch(
@@ -268,14 +308,30 @@ def size_bound(variance: float) -> float:
     return 0.5 + logarithm / 3 + math.sqrt(logarithm**2 / 9 + 2 * variance * logarithm)
 
 
-def _comparable(threshold_t: object) -> int | float:
+def _comparable(threshold_t: object, counts: Counts) -> int | float | Counts:
     """Reads a threshold; one that no count reaches becomes infinity, which 64-bit numbers can be compared with.
 
     Raises:
-        ConfigError: If it is no threshold.
+        ConfigError: If it is no threshold, nor one for each entry.
     """
+    if isinstance(threshold_t, np.ndarray) and threshold_t.ndim:
+        return _one_each(threshold_t, counts)
     limit = check_threshold(threshold_t)
     return limit if limit <= LARGEST_COUNT else math.inf
+
+
+def _one_each(thresholds: npt.NDArray[np.int64], counts: Counts) -> Counts:
+    """Refuses thresholds that are not one whole number of at least 1 for each entry.
+
+    Raises:
+        ConfigError: If they are not.
+    """
+    if thresholds.shape != counts.shape or thresholds.dtype.kind not in "iu" or thresholds.min() < 1:
+        raise ConfigError(
+            "threshold_t must be a whole number of at least 1, inf, or one whole number of at least 1 for each of the "
+            f"{counts.size:,} entries"
+        )
+    return thresholds
 
 
 def _as_counts(counts: object) -> Counts:
