@@ -173,6 +173,27 @@ THRESHOLD_SUMS = pa.schema(
 """Parts of the expected size at one of several thresholds: pairs, and sums of q and q(1 - q) over the keep
 probabilities q, in units of 2^-32."""
 
+LIST_SUMS = pa.schema([("list", pa.int32()), *THRESHOLD_SUMS])
+"""The same of one of several metadata lists, which `list` names by its place."""
+
+THRESHOLDS = pa.schema(
+    [
+        ("metadata_language", pa.string()),
+        ("threshold_t", pa.int64()),
+        ("tail_share", pa.float64()),
+        ("matches", pa.int64()),
+        ("pairs", pa.int64()),
+        ("expected_size", pa.float64()),
+        ("standard_error", pa.float64()),
+        ("kept", pa.int64()),
+        ("entries", pa.int64()),
+        ("entries_matched", pa.int64()),
+        ("floor_applied", pa.bool_()),
+    ]
+)
+"""One row per metadata list, where there are several: its t (null for infinity, which no count reaches), the share of
+matches below it, its pairs before the draw, and what is kept of them."""
+
 EXPECTED_KEPT = pa.schema([("entry_id", pa.int32()), ("expected_kept", pa.float64())])
 """One row per metadata entry: how many of its pairs the draw is expected to keep, exact to 2^-20 per pair."""
 

@@ -46,7 +46,7 @@ def count_entries(matched: DataFrame, number_of_entries: int) -> NDArray[np.int6
     partials = matched.select("entry_ids").mapInArrow(
         partial(partial_counts, number_of_entries=number_of_entries), spark_schema(PARTIAL_COUNTS)
     )
-    return join_blocks(sum_blocks(partials), number_of_entries)
+    return join_blocks(sum_blocks(partials, number_of_entries), number_of_entries)
 
 
 def estimate_counts(eligible: DataFrame, number_of_entries: int) -> EstimatedCounts:
@@ -71,7 +71,8 @@ def estimate_counts(eligible: DataFrame, number_of_entries: int) -> EstimatedCou
     partials = eligible.select("entry_ids", "first_keep_probability").mapInArrow(
         partial(partial_estimates, number_of_entries=number_of_entries), spark_schema(PARTIAL_COUNTS)
     )
-    return EstimatedCounts(*estimates_of(join_kinds(sum_blocks(partials), LOW + 1, number_of_entries)))
+    sums = join_kinds(sum_blocks(partials, number_of_entries), LOW + 1, number_of_entries)
+    return EstimatedCounts(*estimates_of(sums))
 
 
 def estimate_pairs(eligible: DataFrame) -> int:

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from metaclip_spark.errors import ConfigError, counted, percent
+from metaclip_spark.steps.lists.entry_numbers import send_entry_numbers
 from metaclip_spark.steps.schemas import require_columns, spark_schema
 from metaclip_spark.steps.thresholds import expected_sizes, threshold_for_target_pairs
 from udfs.arrow import arrow_numbers
@@ -36,11 +37,11 @@ def asked_pairs(eligible: DataFrame, probabilities: NDArray[np.float64]) -> int:
     Returns:
         The sum of q1/q0 over the survivors, each rounded to a multiple of 2^-16, as a whole number of pairs.
     """
-    broadcast = eligible.sparkSession.sparkContext.broadcast(probabilities)
+    read = send_entry_numbers(eligible.sparkSession, probabilities).read
 
     def shares(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            keep, first = keep_probabilities(batch.column("entry_ids"), broadcast.value), column_of(batch)
+            keep, first = keep_probabilities(batch.column("entry_ids"), read()), column_of(batch)
             weights = first_keep_probabilities(first)
             asked = keep if weights is None else keep / weights
             yield pa.RecordBatch.from_arrays([arrow_numbers(asked)], schema=_ASKED_FOR)
@@ -123,10 +124,10 @@ def refill_pairs(
         SchemaMismatchError: If `matched` lacks a column.
     """
     pairs = require_columns(matched, MATCHED)
-    broadcast = matched.sparkSession.sparkContext.broadcast((attempted, wanted))
+    numbers = [send_entry_numbers(matched.sparkSession, each).read for each in (attempted, wanted)]
 
     def missing(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        before, after = broadcast.value
+        before, after = (read() for read in numbers)
         return missing_batches(iter(batches), attempted_probability=before, entry_probability=after, seed=seed)
 
     return pairs.mapInArrow(missing, spark_schema(CURATED))

@@ -12,12 +12,15 @@ from pyspark.sql.types import DoubleType
 from metaclip_spark.balance import ExpectedSize
 from metaclip_spark.steps.arrow_udf import make_arrow_udf
 from metaclip_spark.steps.entry_blocks import join_blocks, sum_blocks
+from metaclip_spark.steps.lists.entry_numbers import send_entry_numbers
 from metaclip_spark.steps.schemas import matched_columns, require_columns, spark_schema, with_first_draw
 from udfs.arrow import arrow_numbers
 from udfs.balancing.draw import pair_draws
 from udfs.balancing.expected_kept import SHARE_UNITS, SIZE_BLOCK, partial_expectations, size_sums
 from udfs.balancing.sample import chances_of_both_draws, draw_batches, kept_probabilities, sample_batches
 from udfs.schemas import CURATED, DRAWN, PARTIAL_COUNTS
+
+_NOTHING = ExpectedSize(pairs=0, expected_units=0, variance_units=0)
 
 
 def expect(matched: DataFrame, probabilities: NDArray[np.float64]) -> tuple[ExpectedSize, NDArray[np.float64]]:
@@ -32,19 +35,37 @@ def expect(matched: DataFrame, probabilities: NDArray[np.float64]) -> tuple[Expe
         The expected size with its variance, and for each entry how many of its pairs are expected to be kept, shape
         (entries,), exact to 2^-20 per pair. All sums are of integers, so partitioning cannot change them.
     """
-    broadcast = matched.sparkSession.sparkContext.broadcast(probabilities)
+    (size,), expected_kept = expect_by_list(matched, probabilities, np.array([0, probabilities.size]))
+    return size, expected_kept
+
+
+def expect_by_list(
+    matched: DataFrame, probabilities: NDArray[np.float64], list_starts: NDArray[np.int64]
+) -> tuple[list[ExpectedSize], NDArray[np.float64]]:
+    """Computes what the draw is expected to keep of each of several metadata lists.
+
+    Args:
+        matched: As for `expect`.
+        probabilities: Shape (entries,).
+        list_starts: Where each list begins among the ids, and the number of all entries: shape (lists + 1,).
+
+    Returns:
+        The expected size of each list with its variance; and as `expect` the pairs of each entry.
+    """
+    numbers = send_entry_numbers(matched.sparkSession, probabilities)
+    read = numbers.read
 
     def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return partial_expectations(iter(batches), entry_probability=broadcast.value)
+        return partial_expectations(iter(batches), entry_probability=read(), list_starts=list_starts)
 
-    blocks = sum_blocks(
-        matched.select(with_first_draw(matched, ["entry_ids"])).mapInArrow(sums, spark_schema(PARTIAL_COUNTS))
-    )
-    broadcast.unpersist()
-    sizes = blocks.pop(SIZE_BLOCK, None)
-    pairs, expected, variance, capped = (0, 0, 0, 0) if sizes is None else size_sums(sizes)
-    size = ExpectedSize(pairs=pairs, expected_units=expected, variance_units=variance, capped=capped)
-    return size, join_blocks(blocks, probabilities.size) / SHARE_UNITS
+    columns = matched.select(with_first_draw(matched, ["entry_ids"]))
+    blocks = sum_blocks(columns.mapInArrow(sums, spark_schema(PARTIAL_COUNTS)), probabilities.size)
+    numbers.release()
+    sizes = [
+        ExpectedSize(*size_sums(limbs)) if (limbs := blocks.pop(SIZE_BLOCK - place, None)) is not None else _NOTHING
+        for place in range(list_starts.size - 1)
+    ]
+    return sizes, join_blocks(blocks, probabilities.size) / SHARE_UNITS
 
 
 def sample_pairs(matched: DataFrame, probabilities: NDArray[np.float64], *, seed: int = 0) -> DataFrame:
@@ -63,10 +84,10 @@ def sample_pairs(matched: DataFrame, probabilities: NDArray[np.float64], *, seed
         SchemaMismatchError: If `matched` lacks a column.
     """
     pairs = matched_columns(matched)
-    broadcast = matched.sparkSession.sparkContext.broadcast(probabilities)
+    read = send_entry_numbers(matched.sparkSession, probabilities).read
 
     def keep_probability(pair_ids: pa.Array, entry_ids: pa.Array, *first: pa.Array) -> pa.Array:
-        return kept_probabilities(pair_ids, entry_ids, *first, entry_probability=broadcast.value, seed=seed)
+        return kept_probabilities(pair_ids, entry_ids, *first, entry_probability=read(), seed=seed)
 
     function = make_arrow_udf(keep_probability, DoubleType())
     if function is not None:
@@ -75,7 +96,7 @@ def sample_pairs(matched: DataFrame, probabilities: NDArray[np.float64], *, seed
         return drawn.where(F.col("keep_probability").isNotNull())
 
     def sample(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return sample_batches(iter(batches), entry_probability=broadcast.value, seed=seed)
+        return sample_batches(iter(batches), entry_probability=read(), seed=seed)
 
     return pairs.mapInArrow(sample, spark_schema(CURATED))
 
@@ -95,10 +116,10 @@ def draw_pairs(matched: DataFrame, probabilities: NDArray[np.float64], *, seed: 
         SchemaMismatchError: If `matched` lacks a column.
     """
     pairs = matched_columns(matched)
-    broadcast = matched.sparkSession.sparkContext.broadcast(probabilities)
+    read = send_entry_numbers(matched.sparkSession, probabilities).read
 
     def keep_probability(entry_ids: pa.Array, *first: pa.Array) -> pa.Array:
-        return arrow_numbers(chances_of_both_draws(entry_ids, *first, entry_probability=broadcast.value))
+        return arrow_numbers(chances_of_both_draws(entry_ids, *first, entry_probability=read()))
 
     def draw(pair_ids: pa.Array) -> pa.Array:
         return arrow_numbers(pair_draws(pair_ids, seed))
@@ -109,7 +130,7 @@ def draw_pairs(matched: DataFrame, probabilities: NDArray[np.float64], *, seed: 
         return pairs.withColumns({"keep_probability": chance, "draw": of_pair("pair_id")}).select(DRAWN.names)
 
     def draw_all(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return draw_batches(iter(batches), entry_probability=broadcast.value, seed=seed)
+        return draw_batches(iter(batches), entry_probability=read(), seed=seed)
 
     return pairs.mapInArrow(draw_all, spark_schema(DRAWN))
 

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from metaclip_spark.balance import ExpectedSize, threshold_for_tail_share
 from metaclip_spark.errors import ConfigError, counted
+from metaclip_spark.steps.lists.entry_numbers import send_entry_numbers
 from metaclip_spark.steps.schemas import spark_schema, with_first_draw
 from metaclip_spark.thresholds import LARGEST_COUNT
 from udfs.balancing.probability import PROBABILITY_UNITS
@@ -53,10 +54,11 @@ def expected_sizes(
     # Above the largest count all thresholds keep every pair, and the workers' numbers have 64 bits.
     fitting = {threshold: min(threshold, LARGEST_COUNT) for threshold in sorted(set(thresholds))}
     wanted = sorted(set(fitting.values()))
-    broadcast = matched.sparkSession.sparkContext.broadcast(counts)
+    numbers = send_entry_numbers(matched.sparkSession, counts)
+    read = numbers.read
 
     def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return expected_sizes_batches(iter(batches), counts=broadcast.value, thresholds=wanted)
+        return expected_sizes_batches(iter(batches), counts=read(), thresholds=wanted)
 
     partial_sums = matched.select(with_first_draw(matched, ["entry_ids"])).mapInArrow(
         sums, spark_schema(THRESHOLD_SUMS)
@@ -64,7 +66,7 @@ def expected_sizes(
     # A sum of bigint wraps around beyond 2^63, which 2^31 pairs reach in units of 2^-32.
     wide = [F.sum(F.col(name).cast("decimal(38,0)")).alias(name) for name in ("pairs", "expected", "variance")]
     rows = {row.threshold_t: row for row in partial_sums.groupBy("threshold_t").agg(*wide).collect()}
-    broadcast.unpersist()
+    numbers.release()
     return {
         threshold: ExpectedSize(
             pairs=int(row.pairs), expected_units=int(row.expected), variance_units=int(row.variance)

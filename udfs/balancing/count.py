@@ -13,7 +13,8 @@ import pyarrow as pa
 from udfs.arrow import numpy_numbers
 from udfs.balancing.entry_blocks import nonzero_blocks, partial_batch
 from udfs.balancing.first_draw import first_keep_probabilities
-from udfs.balancing.probability import list_lengths
+from udfs.balancing.probability import flat_entry_ids, list_lengths, lists_of_pairs
+from udfs.balancing.sorted_matches import LONG_LIST, SortedMatches
 
 _COUNT = np.dtype("<i8")
 _BUFFERED_IDS = 1 << 20
@@ -36,11 +37,15 @@ def partial_counts(batches: Iterator[pa.RecordBatch], *, number_of_entries: int)
         number_of_entries: The length of the metadata list.
 
     Yields:
-        One batch of schema `PARTIAL_COUNTS`, with the blocks that have a count above zero; none where no block has.
+        One batch of schema `PARTIAL_COUNTS`, with the blocks that have a count above zero; none where no block has. Of
+        a list of `LONG_LIST` entries and more, several, in which blocks may repeat.
 
     Raises:
         ValueError: If an entry id lies outside the list.
     """
+    if number_of_entries >= LONG_LIST:
+        yield from _counts_of_long_list(batches, number_of_entries)
+        return
     counts = np.zeros(number_of_entries, _COUNT)
     buffered: list[npt.NDArray[np.int32]] = []
     size = 0
@@ -70,11 +75,15 @@ def partial_estimates(batches: Iterator[pa.RecordBatch], *, number_of_entries: i
 
     Yields:
         One batch of schema `PARTIAL_COUNTS`: for each block with a sum above zero its sums of each kind, from `WHOLE`
-        to `LOW`; none where no block has one.
+        to `LOW`; none where no block has one. Of a list of `LONG_LIST` entries and more, several batches, in which
+        blocks may repeat.
 
     Raises:
         ValueError: If an entry id lies outside the list, or a `first_keep_probability` its range.
     """
+    if number_of_entries >= LONG_LIST:
+        yield from _estimates_of_long_list(batches, number_of_entries)
+        return
     sums = np.zeros((LOW + 1, number_of_entries), _COUNT)
     for batch in batches:
         ids = _entry_ids(batch, number_of_entries)
@@ -88,6 +97,27 @@ def partial_estimates(batches: Iterator[pa.RecordBatch], *, number_of_entries: i
     blocks = nonzero_blocks(sums)
     if blocks:
         yield partial_batch(blocks)
+
+
+def pairs_by_list(batches: Iterator[pa.RecordBatch], *, list_starts: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
+    """Counts, over one partition, the pairs of each metadata list.
+
+    Args:
+        batches: Batches with a column `entry_ids`.
+        list_starts: Where each list begins among the ids, and the number of all entries: shape (lists + 1,).
+
+    Yields:
+        One batch of schema `PARTIAL_COUNTS`, whose block 0 has one number for each list.
+
+    Raises:
+        ValueError: If an entry id lies outside the lists.
+    """
+    lists = list_starts.size - 1
+    pairs = np.zeros(lists, _COUNT)
+    for batch in batches:
+        ids, lengths = flat_entry_ids(batch.column("entry_ids"), int(list_starts[-1]))
+        pairs += np.bincount(lists_of_pairs(ids, lengths, list_starts), minlength=lists)
+    yield partial_batch({0: pairs})
 
 
 def estimates_of(sums: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
@@ -104,6 +134,46 @@ def estimates_of(sums: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], np
     for kind, power in _VARIANCE_PARTS.items():
         variances += np.ldexp(sums[kind].astype(np.float64), power)
     return counts, np.sqrt(variances)
+
+
+def _counts_of_long_list(batches: Iterator[pa.RecordBatch], number_of_entries: int) -> Iterator[pa.RecordBatch]:
+    """Counts where an array over all entries would be too large."""
+
+    def add(counts: npt.NDArray[np.int64], places: npt.NDArray[np.int64], _pairs: npt.NDArray[np.int64]) -> None:
+        counts[0] += np.bincount(places, minlength=counts.shape[1])
+
+    matches = SortedMatches(number_of_entries, add)
+    for batch in batches:
+        ids, lengths = _entry_ids(batch, number_of_entries), list_lengths(batch.column("entry_ids"))
+        if not matches.has_room(ids.size):
+            yield from matches.leave()
+        matches.add(ids, lengths)
+    yield from matches.leave()
+
+
+def _estimates_of_long_list(batches: Iterator[pa.RecordBatch], number_of_entries: int) -> Iterator[pa.RecordBatch]:
+    """Estimates where arrays over all entries would be too large."""
+    buffered: list[npt.NDArray[np.float64]] = []
+    whole: list[npt.NDArray[np.float64]] = []
+
+    def add(sums: npt.NDArray[np.int64], places: npt.NDArray[np.int64], pairs: npt.NDArray[np.int64]) -> None:
+        for kind, numbers in enumerate(_weights_in_parts(whole[0][pairs])):
+            np.add.at(sums[kind], places, numbers)
+
+    def leave() -> Iterator[pa.RecordBatch]:
+        whole[:] = [np.concatenate([*buffered, np.empty(0)])]
+        buffered.clear()
+        yield from matches.leave()
+
+    matches = SortedMatches(number_of_entries, add, kinds=LOW + 1)
+    for batch in batches:
+        ids, lengths = _entry_ids(batch, number_of_entries), list_lengths(batch.column("entry_ids"))
+        first = first_keep_probabilities(batch.column("first_keep_probability"))
+        if not matches.has_room(ids.size):
+            yield from leave()
+        matches.add(ids, lengths)
+        buffered.append(np.ones(lengths.size) if first is None else first.copy())
+    yield from leave()
 
 
 def _weights_in_parts(first: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int64]]:

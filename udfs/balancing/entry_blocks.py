@@ -1,6 +1,6 @@
 """Numbers per metadata entry, cut into vectors that are keyed by block, and what `reduceByKey` does with them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,14 @@ def nonzero_blocks(numbers: npt.NDArray[np.int64]) -> dict[int, npt.NDArray[np.i
     """
     cut = (numbers[..., start : start + BLOCK_SIZE] for start in range(0, numbers.shape[-1], BLOCK_SIZE))
     return {block: content.reshape(-1) for block, content in enumerate(cut) if content.any()}
+
+
+def add_blocks(partials: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    """Adds up rows of `PARTIAL_COUNTS` by block, where `reduceByKey` would hold too many."""
+    sums: dict[int, npt.NDArray[np.int64]] = {}
+    for block, counts in map(block_and_counts, partials):
+        sums[block] = add_counts(sums[block], counts) if block in sums else counts
+    yield from sums.items()
 
 
 def block_and_counts(partial: tuple[int, bytes]) -> tuple[int, npt.NDArray[np.int64]]:

@@ -39,6 +39,27 @@ def list_lengths(entry_ids: pa.ListArray) -> npt.NDArray[np.int32]:
     return lengths
 
 
+def lists_of_pairs(
+    ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32], list_starts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Finds the metadata list of each pair: that of its first entry, since all entries of a pair are of one list.
+
+    Args:
+        ids: All entry ids, pair by pair.
+        lengths: The number of entries of each pair, shape (n,).
+        list_starts: Where each list begins among the ids, and the number of all entries: shape (lists + 1,).
+
+    Returns:
+        The place of each pair's list, shape (n,); 0 where the pair has no entry.
+    """
+    places = np.zeros(lengths.size, np.int64)
+    if list_starts.size > 2:  # noqa: PLR2004 - the bounds of one list
+        matched = lengths > 0
+        first = ids[(np.cumsum(lengths) - lengths)[matched]]
+        places[matched] = np.searchsorted(list_starts, first, side="right") - 1
+    return places
+
+
 class PairFactors:
     """The places of a batch's matched entries, with which numbers per entry become products per pair."""
 
