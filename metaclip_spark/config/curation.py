@@ -293,6 +293,12 @@ class SampleConfig:
             (their folders). Several, of disjoint pools, are added up.
         one_row_per_image: Write curated_images, too: the curated pairs with one row per image, so that each image is
             downloaded once.
+        anchor_language: With a folder of metadata lists, the language whose t --threshold-t gives and --target-pairs
+            finds, and whose tail share all others take; without it the one that the folder names.
+        language_thresholds: With a folder of metadata lists, a JSON file (language to t) of languages that are not to
+            have the t that the tail share gives them.
+        min_language_pairs: With a folder of metadata lists, raise the t of each language of which fewer pairs are
+            expected until so many are, or all of its pairs.
 
     Example:
         >>> from metaclip_spark import SampleConfig
@@ -309,6 +315,9 @@ class SampleConfig:
     seed: Seed = 0
     entry_counts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
     one_row_per_image: bool = field(default=False, metadata=OPERATIONAL)
+    anchor_language: str | None = field(default=None, metadata=OPERATIONAL)
+    language_thresholds: str | None = field(default=None, metadata=OPERATIONAL | PATH)
+    min_language_pairs: NonNegativeInt = field(default=0, metadata=OPERATIONAL)
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -319,6 +328,12 @@ class SampleConfig:
             object.__setattr__(self, "threshold_t", check_threshold(self.threshold_t, "--threshold-t"))
         if self.target_pairs is not None:
             object.__setattr__(self, "target_pairs", check_target(self.target_pairs))
+
+    @property
+    def for_lists(self) -> list[str]:
+        """The options that were given and that only a folder of metadata lists has a use for."""
+        names = ("anchor_language", "language_thresholds", "min_language_pairs")
+        return [option_of(name) for name in names if getattr(self, name)]
 
 
 @dataclass(frozen=True)

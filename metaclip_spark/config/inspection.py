@@ -16,6 +16,7 @@ StoredTable = Literal[
     "entry_counts",
     "expected_kept",
     "balance_counts",
+    "thresholds",
     "refill",
     "archives",
     "rejects",

@@ -14,6 +14,7 @@
     refill/<attempt>/                           what else to download, where --refill-plan asked for it
     expected_kept/<attempt>/                    how many pairs of each entry the draw was expected to keep
     balance_counts/<attempt>/                   the counts that --entry-counts gave, where it did
+    thresholds/<attempt>/                       the t of each language, where there are several metadata lists
     removals/<attempt>/                         what is to be removed for ever, by hash
     removed_pairs/<attempt>/                    the matched pairs that a removal names
     report/<attempt>/                           the report
@@ -46,6 +47,7 @@ EXTRACTED = "extracted"
 CURATED = "curated"
 CURATED_IMAGES = "curated_images"
 REFILL = "refill"
+THRESHOLDS = "thresholds"
 REPORT = "report"
 REPORT_JSON = "report.json"
 TABLES = (
@@ -62,6 +64,7 @@ TABLES = (
     CURATED_IMAGES,
     REFILL,
     "expected_kept",
+    THRESHOLDS,
 )
 REGISTERS = (REGISTER, NAMED_PAIRS)
 """What stays whatever becomes of the tables."""

@@ -18,7 +18,17 @@ from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.inputs.files import check_pool_files, resolve_archives, resolve_pool
 from metaclip_spark.inputs.remote import fetch_options, resolve_crawl
 from metaclip_spark.runs.buckets import buckets_of
-from metaclip_spark.runs.layout import CURATED_IMAGES, MARKER, REFILL, REPORT, TABLES, is_of_run, local_name, place_of
+from metaclip_spark.runs.layout import (
+    CURATED_IMAGES,
+    MARKER,
+    REFILL,
+    REPORT,
+    TABLES,
+    THRESHOLDS,
+    is_of_run,
+    local_name,
+    place_of,
+)
 from metaclip_spark.runs.open import check_finished, read_log
 from metaclip_spark.runs.step import STEPS
 from metaclip_spark.stores.session import get_session
@@ -29,7 +39,12 @@ from udfs.sources.https import SCHEMES as WEB_SCHEMES
 
 _MAGIC = frozenset("*?[]{}\\")
 
-_ASKED_FOR = {"balance_counts": "--entry-counts", CURATED_IMAGES: "--one-row-per-image", REFILL: "--refill-plan"}
+_ASKED_FOR = {
+    "balance_counts": "--entry-counts",
+    CURATED_IMAGES: "--one-row-per-image",
+    REFILL: "--refill-plan",
+    THRESHOLDS: "--metadata with a folder of lists",
+}
 """Tables that a step writes only where an option asks for them."""
 
 

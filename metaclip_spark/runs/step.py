@@ -62,7 +62,7 @@ COUNT = Step("count", "exclude", ("entry_counts",), records.CountSettings, recor
 SAMPLE = Step(
     "sample",
     "count",
-    ("curated", "curated_images", "refill", "expected_kept", "balance_counts"),
+    ("curated", "curated_images", "refill", "expected_kept", "balance_counts", "thresholds"),
     records.SampleSettings,
     records.SampleNumbers,
 )

@@ -158,7 +158,9 @@ class SampleNumbers(StepNumbers):
 
     `pairs_in` is the sum of `gated_out`, `not_drawn`, `dropped_since_balance` where it is given, and `pairs`. Of the
     survivors of a first draw, `capped` are those that were attempted with a smaller chance than this draw gives them;
-    `threshold_without_caps` is the threshold of the first draw that leaves none.
+    `threshold_without_caps` is the threshold of the first draw that leaves none. Of several metadata lists `threshold_t`
+    is that of the list `threshold_of`, and `tail_share` the share of all matches that entries below the t of their own
+    list have; the others are sums, and the table thresholds tells of each list.
     """
 
     pairs_in: int
@@ -177,6 +179,7 @@ class SampleNumbers(StepNumbers):
     images: int | UnsetType = UNSET
     refill: RefillNumbers | UnsetType = UNSET
     dropped_since_balance: int | UnsetType = UNSET
+    threshold_of: str | UnsetType = UNSET
 
     @property
     def dropped(self) -> int:
@@ -186,6 +189,7 @@ class SampleNumbers(StepNumbers):
     def in_words(self) -> str:
         """For the log."""
         threshold = self.threshold_t if isinstance(self.threshold_t, str) else f"{self.threshold_t:,}"
+        threshold += f" for {self.threshold_of}" if isinstance(self.threshold_of, str) else ""
         removed = f"; {self.gated_out:,} removed by the language filter" if self.gated_out else ""
         thinned = counted(self.head_entries_cut, "head entry", "head entries")
         images = f"; pairs of {counted(self.images, 'image')}" if self.images is not UNSET else ""
@@ -316,10 +320,11 @@ class ExcludeSettings(Record):
 
 
 class CountSettings(Record):
-    """What counting depends on."""
+    """What counting depends on; `anchor` is the language that a folder of metadata lists names as its anchor."""
 
     gate: Gate
     metadata_digest: str
+    anchor: str | UnsetType = UNSET
 
 
 class Draw(Record):
@@ -335,7 +340,8 @@ class SampleSettings(Record):
     """What sampling depends on; `matched` is the digest of the manifest of the pairs that are drawn from.
 
     `one_row_per_image` is true where curated_images/ was asked for, and `refill_plan` where refill/ was; else they are
-    not in the file.
+    not in the file. Of several metadata lists `anchor` is the language whose t is given or found, `thresholds` the digest
+    of the t that were given for single languages, and `min_language_pairs` the floor.
     """
 
     sample: Draw
@@ -344,3 +350,6 @@ class SampleSettings(Record):
     matched: str
     one_row_per_image: bool | UnsetType = UNSET
     refill_plan: bool | UnsetType = UNSET
+    anchor: str | UnsetType = UNSET
+    thresholds: str | UnsetType = UNSET
+    min_language_pairs: int | UnsetType = UNSET
