@@ -155,7 +155,7 @@ class ListThresholds:
         )
 
     @cached_property
-    def _found(self) -> dict[Fraction, list[int]]:
+    def _found(self) -> dict[Fraction, list[Threshold]]:
         return {}
 
     def _nearest(self, share: Fraction) -> list[Threshold]:

@@ -6,7 +6,9 @@ from metaclip_spark.entries.counts import (
     entries_of_counts,
     load_entry_counts,
     load_summed_counts,
+    load_summed_list_counts,
 )
+from metaclip_spark.entries.language_thresholds import load_language_thresholds
 from metaclip_spark.entries.lists import OTHER
 from metaclip_spark.entries.matchable import check_matchable, load_to_match
 from metaclip_spark.entries.metadata import (
@@ -31,8 +33,10 @@ __all__ = [
     "check_matchable",
     "entries_of_counts",
     "load_entry_counts",
+    "load_language_thresholds",
     "load_metadata",
     "load_summed_counts",
+    "load_summed_list_counts",
     "load_to_match",
     "read_unchecked_entries",
 ]

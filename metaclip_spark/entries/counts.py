@@ -109,6 +109,78 @@ def load_summed_counts(sources: Sequence[CountSource], metadata: Metadata) -> np
     return total
 
 
+def load_summed_list_counts(
+    sources: Sequence[CountSource], texts: pa.Array, languages: pa.Array, digest: str
+) -> npt.NDArray[np.int64]:
+    """Reads entry counts of several metadata lists made over several disjoint pools, and adds them up.
+
+    Args:
+        sources: At least one: Parquet with the columns of `udfs.schemas.ENTRY_COUNTS` and `metadata_language`, as a run
+            with the same folder of lists writes it: a file, a folder of part files, or those part files.
+        texts: The entries of all lists, in the order of the ids.
+        languages: The code of each entry's list.
+        digest: That of the folder.
+
+    Returns:
+        One int64 count per entry, in the order of the ids.
+
+    Raises:
+        MetadataError: If a file is missing or has another form, holds counts of other lists, or a sum exceeds
+            `LARGEST_COUNT`.
+    """
+    total = np.zeros(len(texts), np.int64)
+    for source in sources:
+        counts = _list_counts(source, texts, languages, digest)
+        if (counts > LARGEST_COUNT - total).any():
+            raise MetadataError(
+                f"{_shown_source(source)}: with the files before it, counts add up to more than 2^63 - 1: give fewer "
+                "files"
+            )
+        total += counts
+    return total
+
+
+def _list_counts(source: CountSource, texts: pa.Array, languages: pa.Array, digest: str) -> npt.NDArray[np.int64]:
+    """Gives the counts of several lists that stand in one source.
+
+    Raises:
+        MetadataError: If they cannot be used.
+    """
+    shown = _shown_source(source)
+    columns = ["entry_id", "entry_text", "entry_count", "metadata_language"]
+    names = [source] if isinstance(source, str) and not is_folder(source) else source
+    parts = part_files(names) if isinstance(names, str) else names
+    read: list[pa.Table] = []
+    for name in parts:
+        content = read_file(name)
+        if not content.startswith(PARQUET_START):
+            raise MetadataError(
+                f"{shown} holds counts without languages: with a folder of metadata lists give runs that had it, too"
+            )
+        table = open_parquet(content, name, columns)
+        _check_digest((table.schema.metadata or {}).get(DIGEST_KEY.encode()), digest, shown)
+        read.append(table.select(columns))
+    if not read:
+        raise MetadataError(f"{shown} holds no Parquet file of entry counts")
+    whole = pa.concat_tables(read).sort_by("entry_id")
+    pairs = ((texts, "entry_text"), (languages, "metadata_language"))
+    if any(not pa.chunked_array([wanted]).equals(whole[name].cast(wanted.type)) for wanted, name in pairs):
+        raise MetadataError(f"{shown} holds counts of other metadata lists: give counts of the same folder of lists")
+    column = whole["entry_count"]
+    if column.null_count or not pa.types.is_integer(column.type) or (len(column) and pc.min(column).as_py() < 0):
+        raise MetadataError(f"{shown}: its column entry_count must hold whole numbers from 0 on, without nulls")
+    counts: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
+    return counts
+
+
+def _check_digest(stored: bytes | None, digest: str, shown: str) -> None:
+    if stored is not None and stored.decode() != digest:
+        raise MetadataError(
+            f"{shown} holds counts of other metadata lists (digest {stored.decode()[:12]}..., not {digest[:12]}...): "
+            "give counts of the same folder of lists"
+        )
+
+
 def _parquet_counts(parts: list[tuple[str, bytes]], path: str, metadata: Metadata) -> npt.NDArray[np.int64]:
     """Gives the counts that stand in part files.
 

@@ -12,15 +12,32 @@ from pyspark.sql import DataFrame
 
 from metaclip_spark import balance
 from metaclip_spark.config.curation import LanguageConfig, SampleConfig
-from metaclip_spark.config.fields import as_dict, digest, result_fields
-from metaclip_spark.entries import Metadata, load_summed_counts
+from metaclip_spark.config.fields import as_dict, result_fields
+from metaclip_spark.entries import Metadata, load_summed_counts, load_summed_list_counts
 from metaclip_spark.errors import ConfigError, MetadataError, percent, said_of
 from metaclip_spark.errors import counted as number_of
+from metaclip_spark.list_thresholds import EntryLists
 from metaclip_spark.pipeline.first_run import begun_by_rebalance
 from metaclip_spark.pipeline.images import write_images
+from metaclip_spark.pipeline.lists.thresholds import (
+    GivenThresholds,
+    choose_thresholds,
+    read_options,
+    thresholds_table,
+)
 from metaclip_spark.pipeline.refill import Refill
 from metaclip_spark.pipeline.removals import check_removals_excluded
 from metaclip_spark.reports.profile import read_estimates
+from metaclip_spark.runs.entry_tables import (
+    digest_of_counts,
+    languages_of,
+    lists_of,
+    read_counts,
+    read_lists,
+    read_texts,
+    with_lists,
+)
+from metaclip_spark.runs.layout import THRESHOLDS
 from metaclip_spark.runs.paths import counts_in_run
 from metaclip_spark.runs.records import (
     CountManifest,
@@ -36,10 +53,11 @@ from metaclip_spark.runs.records import (
     SampleNumbers,
     SampleSettings,
 )
-from metaclip_spark.runs.run import Run, check_number, entry_table, read_entry_counts
+from metaclip_spark.runs.run import Run, check_number, entry_table
 from metaclip_spark.runs.step import COUNT, EXCLUDE, MATCH, SAMPLE, Attempt
 from metaclip_spark.steps.count import count_entries, estimate_counts, estimate_pairs
-from metaclip_spark.steps.sample import expect, sample_pairs
+from metaclip_spark.steps.lists.sizes import added
+from metaclip_spark.steps.sample import expect_by_list, sample_pairs
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold
 from metaclip_spark.thresholds import check_threshold
 from udfs.arrow import numpy_numbers
@@ -49,7 +67,8 @@ log = logging.getLogger(__name__)
 
 
 def check_before_start(config: SampleConfig, metadata: Metadata) -> None:
-    """Checks the counts that the user gives, before Spark starts work."""
+    """Checks the counts and thresholds that the user gives, before Spark starts work."""
+    read_options(config, lists_of(metadata), metadata.anchor)
     if config.entry_counts:
         load_given_counts(config, metadata)
 
@@ -57,12 +76,25 @@ def check_before_start(config: SampleConfig, metadata: Metadata) -> None:
 def load_given_counts(config: SampleConfig, metadata: Metadata) -> NDArray[np.int64]:
     """Reads and adds up the counts of --entry-counts, of another run what counts there.
 
+    Args:
+        config: Names them.
+        metadata: The list that they must belong to, or the lists.
+
     Raises:
         MetadataError: If they cannot be used.
         InputError: If a path leads into a run whose log does not name it.
     """
+    lists = lists_of(metadata)
+    if lists is not None:
+        return _given_list_counts(config, pa.array(metadata.entries, pa.string()), lists, metadata.digest)
     with said_of("--entry-counts"):
         return load_summed_counts([counts_in_run(path) for path in config.entry_counts], metadata)
+
+
+def _given_list_counts(config: SampleConfig, texts: pa.Array, lists: EntryLists, digest: str) -> NDArray[np.int64]:
+    with said_of("--entry-counts"):
+        sources = [counts_in_run(path) for path in config.entry_counts]
+        return load_summed_list_counts(sources, texts, languages_of(lists), digest)
 
 
 def run_count(
@@ -88,7 +120,7 @@ def run_count(
         passed = run.passed_pairs(gate)
         table = _count_table(run, passed, metadata.entries, first_counts, is_estimated=_is_estimated(eligible))
         counts = numpy_numbers(table["entry_count"].combine_chunks())
-        attempt.write_rows(table, "entry_counts")
+        attempt.write_rows(with_lists(table, lists_of(metadata)), "entry_counts")
         before = eligible.numbers.pairs
         check_number(run.eligible().count(), before, "matched pairs")
         after = passed.count() if gate.languages else before
@@ -104,7 +136,9 @@ def run_count(
 
     return run.do(
         COUNT,
-        config=CountSettings(gate=gate, metadata_digest=metadata.digest),
+        config=CountSettings(
+            gate=gate, metadata_digest=metadata.digest, anchor=metadata.anchor if metadata.anchor else msgspec.UNSET
+        ),
         settings=as_dict(language),
         input_digest=eligible.digest,
         work=work,
@@ -152,7 +186,12 @@ def run_sample(
     eligible = _eligible_manifest(run, language, counted.config.metadata_digest)
     gate = Gate.of(language)
     _check_counts_fit(counted, eligible, gate)
-    entries, counts = _counts_to_balance_with(run, config, counted)
+    lists, named = read_lists(run), counted.config.anchor
+    options = read_options(config, lists, named if isinstance(named, str) else None)
+    if options and refill:
+        raise ConfigError("--refill-plan is for runs with one metadata list, and --from-run has several: leave it out")
+    own_counts = read_counts(run)
+    counts = _counts_to_balance_with(run, config, counted, own_counts, lists)
     if config.threshold_t is None:
         _check_pairs_left(counted.numbers, config, gate)
     target, pairs = None if config.target_pairs is None else int(config.target_pairs), counted.numbers.pairs
@@ -161,26 +200,27 @@ def run_sample(
 
     def work(attempt: Attempt) -> SampleNumbers:
         passed = run.passed_pairs(gate)
-        threshold = (
-            check_threshold(config.threshold_t)
-            if config.threshold_t is not None
-            # What is short of the target is planned for: until then all pairs stay.
-            else choose_threshold(
-                counts, passed, tail_share=config.tail_share, target_pairs=target and min(target, pairs)
-            )
-        )
+        chosen = choose_thresholds(options, config, passed, counts) if options else None
+        threshold = chosen.threshold if chosen else _choose(config, passed, counts, target and min(target, pairs))
+        limit = chosen.for_each_entry if chosen else threshold
         if config.entry_counts:
-            attempt.write_rows(entry_table(ENTRY_COUNTS, entries, counts), "balance_counts")
-        probability = balance.entry_probabilities(counts, threshold)
+            rows = entry_table(ENTRY_COUNTS, read_texts(run), counts)
+            attempt.write_rows(with_lists(rows, lists), "balance_counts")
+        probability = balance.entry_probabilities(counts, limit)
         planned = refill.plan(passed, probability, target_pairs=target, survived=pairs) if refill else None
-        expected, expected_kept = expect(passed, probability)
+        starts = lists.starts if lists else np.array([0, counts.size])
+        sizes, expected_kept = expect_by_list(passed, probability, starts)
+        expected = added(sizes)
         check_number(expected.pairs, counted.numbers.pairs, "matched pairs that pass the filter")
-        log.info(_announcement(counts, threshold, expected))
+        share, cut = balance.tail_share(counts, limit), balance.head_entries_cut(counts, limit)
+        log.info(_announcement(threshold, share, cut, expected, options))
         drawn = sample_pairs(passed, probability, seed=config.seed)
         kept = attempt.write(drawn.sortWithinPartitions("pair_id"), "curated")
         images = write_images(run, attempt) if config.one_row_per_image else msgspec.UNSET
         written = refill.write(run, attempt, planned) if refill and planned else msgspec.UNSET
-        attempt.write_rows(entry_table(EXPECTED_KEPT, expected_kept), "expected_kept")
+        attempt.write_rows(with_lists(entry_table(EXPECTED_KEPT, expected_kept), lists), "expected_kept")
+        if chosen:
+            attempt.write_rows(thresholds_table(chosen, own_counts, sizes, attempt.read("curated")), THRESHOLDS)
         before = eligible.numbers.pairs
         return SampleNumbers(
             pairs_in=before,
@@ -191,13 +231,16 @@ def run_sample(
             expected_size=expected.size,
             standard_error=expected.standard_error,
             size_bound=balance.size_bound(expected.variance),
-            tail_share=balance.tail_share(counts, threshold),
-            head_entries_cut=balance.head_entries_cut(counts, threshold),
+            tail_share=share,
+            head_entries_cut=cut,
             suspect=not expected.is_plausible(kept),
             capped=expected.capped if _is_estimated(eligible) else msgspec.UNSET,
-            threshold_without_caps=_threshold_without_caps(run, counts, threshold, expected.capped),
+            threshold_without_caps=(
+                msgspec.UNSET if chosen else _threshold_without_caps(run, counts, threshold, expected.capped)
+            ),
             images=images,
             refill=written,
+            threshold_of=options.shown if options else msgspec.UNSET,
         )
 
     return run.do(
@@ -205,10 +248,13 @@ def run_sample(
         config=SampleSettings(
             sample=msgspec.convert(result_fields(config), Draw),
             gate=gate,
-            entry_counts_digest=digest(counts.tolist()),
+            entry_counts_digest=digest_of_counts(counts),
             matched=eligible.digest,
             one_row_per_image=config.one_row_per_image or msgspec.UNSET,
             refill_plan=refill is not None or msgspec.UNSET,
+            anchor=(options.anchor if options else None) or msgspec.UNSET,
+            thresholds=(options.given_digest if options else None) or msgspec.UNSET,
+            min_language_pairs=config.min_language_pairs or msgspec.UNSET,
         ),
         settings={**as_dict(config), **as_dict(language)},
         input_digest=counted.digest,
@@ -279,20 +325,36 @@ def _check_counts_fit(counted: CountManifest, eligible: MatchManifest | ExcludeM
 
 
 def _counts_to_balance_with(
-    run: Run, config: SampleConfig, counted: CountManifest
-) -> tuple[list[str], NDArray[np.int64]]:
-    entries, counts = read_entry_counts(run)
+    run: Run,
+    config: SampleConfig,
+    counted: CountManifest,
+    own_counts: NDArray[np.int64],
+    lists: EntryLists | None,
+) -> NDArray[np.int64]:
     if not config.entry_counts:
-        return entries, counts
-    metadata = Metadata(entries=tuple(entries), digest=counted.config.metadata_digest)
-    return entries, load_given_counts(config, metadata)
+        return own_counts
+    texts, metadata_digest = read_texts(run), counted.config.metadata_digest
+    if lists is not None:
+        return _given_list_counts(config, texts, lists, metadata_digest)
+    return load_given_counts(config, Metadata(entries=tuple(texts.to_pylist()), digest=metadata_digest))
 
 
-def _announcement(counts: NDArray[np.int64], threshold: int | float, expected: balance.ExpectedSize) -> str:
-    cut = balance.head_entries_cut(counts, threshold)
+def _choose(
+    config: SampleConfig, passed: DataFrame, counts: NDArray[np.int64], target_pairs: int | None
+) -> int | float:
+    """Chooses the one t; what is short of the target is planned for: until then all pairs stay."""
+    if config.threshold_t is not None:
+        return check_threshold(config.threshold_t)
+    return choose_threshold(counts, passed, tail_share=config.tail_share, target_pairs=target_pairs)
+
+
+def _announcement(
+    threshold: int | float, share: float, cut: int, expected: balance.ExpectedSize, options: GivenThresholds | None
+) -> str:
+    of_list = f" for {options.shown}" if options else ""
     line = (
-        f"sample: t = {threshold:,}, expected size {expected.size:,.1f} ± {expected.standard_error:,.1f} pairs, "
-        f"tail share {percent(balance.tail_share(counts, threshold))}"
+        f"sample: t = {threshold:,}{of_list}, expected size {expected.size:,.1f} ± {expected.standard_error:,.1f} "
+        f"pairs, tail share {percent(share)}"
     )
     thinned = number_of(cut, "head entry", "head entries")
     return f"{line}, {thinned} thinned" if cut else f"{line} (no entry has more than t pairs, so nothing is thinned)"

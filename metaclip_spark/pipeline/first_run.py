@@ -18,9 +18,10 @@ from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import ConfigError, InputError, said_of
 from metaclip_spark.reports.profile import is_estimated, read_balance
 from metaclip_spark.runs.buckets import is_in_bucket
+from metaclip_spark.runs.entry_tables import metadata_lists, read_counts, read_lists, read_texts
 from metaclip_spark.runs.open import check_finished, open_beside, read_log
 from metaclip_spark.runs.records import FirstDraw, Gate
-from metaclip_spark.runs.run import Run, read_entry_counts
+from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXCLUDE, EXTRACT, MATCH, SAMPLE, Step
 from metaclip_spark.stores.storage import Storage
 from udfs.schemas import CURATED, ELIGIBLE, MATCHED
@@ -52,7 +53,7 @@ class FirstRun:
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """The counts that it balanced with, one per metadata entry."""
-        return read_balance(self.run, self.run.manifest(SAMPLE), read_entry_counts(self.run)[1])[0]
+        return read_balance(self.run, self.run.manifest(SAMPLE), read_counts(self.run))[0]
 
     @property
     def is_estimated(self) -> bool:
@@ -143,9 +144,11 @@ def _read_first_run(run: Run, config: RebalanceConfig) -> FirstRun:
 
 
 def metadata_of(run: Run) -> Metadata:
-    """Gives the metadata list that a run was matched with, as its counts tell it."""
-    entries, _ = read_entry_counts(run)
-    return Metadata(tuple(entries), run.manifest(COUNT).config.metadata_digest)
+    """Gives the metadata list that a run was matched with, or the lists, as its counts tell them."""
+    counted = run.manifest(COUNT).config
+    anchor = counted.anchor if isinstance(counted.anchor, str) else None
+    entries = tuple(read_texts(run).to_pylist())
+    return Metadata(entries, counted.metadata_digest, metadata_lists(read_lists(run)), anchor=anchor)
 
 
 def language_of(first: FirstRun) -> LanguageConfig:

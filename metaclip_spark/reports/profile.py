@@ -17,6 +17,8 @@ from pyspark.sql import functions as F
 from metaclip_spark import balance
 from metaclip_spark.reports.records import ANY_PREFERENCE, NOT_READ, Coverage, Group, ListedEntry, Profile
 from metaclip_spark.reports.samples import EntrySamples, sample_pairs_of, unmatched_texts
+from metaclip_spark.runs.entry_tables import read_counts, read_lists, read_thresholds
+from metaclip_spark.runs.layout import THRESHOLDS
 from metaclip_spark.runs.records import Gate, MatchManifest, SampleManifest
 from metaclip_spark.runs.run import Run, entry_table, read_entry_counts, read_expected_kept
 from metaclip_spark.runs.step import COUNT
@@ -101,8 +103,11 @@ def read_balance(
     run: Run, sampled: SampleManifest, counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Gives the counts that the sample step balanced with (the run's own or --entry-counts') and the probabilities."""
-    balanced = read_entry_counts(run, "balance_counts")[1] if sampled.settings["entry_counts"] else counts
-    threshold = check_threshold(sampled.numbers.threshold_t)
+    balanced = read_counts(run, "balance_counts") if sampled.settings["entry_counts"] else counts
+    lists = read_lists(run) if run.state.written(THRESHOLDS) else None
+    threshold = lists.for_each_entry(read_thresholds(run, lists)) if lists else None
+    if threshold is None:
+        return balanced, balance.entry_probabilities(balanced, check_threshold(sampled.numbers.threshold_t))
     return balanced, balance.entry_probabilities(balanced, threshold)
 
 

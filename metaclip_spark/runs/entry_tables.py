@@ -3,6 +3,8 @@
 There the tables have a column `metadata_language` more, so that counting and sampling need no metadata folder.
 """
 
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +19,7 @@ from metaclip_spark.runs.run import Run
 from udfs.arrow import numpy_numbers
 from udfs.schemas import ENTRY_COUNTS, THRESHOLDS
 
+_DIGESTED_AT_ONCE = 1 << 20
 _LIST = "metadata_language"
 _COUNTS = pa.schema([field for field in ENTRY_COUNTS if field.name != "entry_text"])
 
@@ -25,8 +28,7 @@ def lists_of(metadata: Metadata) -> EntryLists | None:
     """Tells where each metadata list begins; None where there is but one, without a code."""
     if not metadata.lists:
         return None
-    ends = [each.first_id + each.size for each in metadata.lists]
-    return EntryLists(tuple(each.code for each in metadata.lists), np.array([0, *ends], np.int64))
+    return EntryLists(tuple(each.code for each in metadata.lists), metadata.starts)
 
 
 def with_lists(table: pa.Table, lists: EntryLists | None) -> pa.Table:
@@ -70,6 +72,16 @@ def read_counts(run: Run, table: str = "entry_counts") -> NDArray[np.int64]:
     counts: NDArray[np.int64] = numpy_numbers(rows["entry_count"].combine_chunks())
     ids = numpy_numbers(rows["entry_id"].combine_chunks())
     return counts if (ids[1:] > ids[:-1]).all() else counts[np.argsort(ids)]
+
+
+def digest_of_counts(counts: NDArray[np.int64]) -> str:
+    """Digests counts as `config.fields.digest` does a list of them, without a list of millions of numbers."""
+    hashed = hashlib.sha256(b"[")
+    for start in range(0, counts.size, _DIGESTED_AT_ONCE):
+        text = ",".join(map(str, counts[start : start + _DIGESTED_AT_ONCE].tolist()))
+        hashed.update(f"{',' if start else ''}{text}".encode())
+    hashed.update(b"]")
+    return hashed.hexdigest()
 
 
 def read_texts(run: Run) -> pa.Array:

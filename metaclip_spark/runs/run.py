@@ -350,10 +350,10 @@ class Run:
         )
 
 
-def entry_table(schema: pa.Schema, *columns: Sequence[Any] | NDArray[Any]) -> pa.Table:
+def entry_table(schema: pa.Schema, *columns: Sequence[Any] | NDArray[Any] | pa.Array) -> pa.Table:
     """Makes a table with one row per entry: entry_id, then the given columns in the order of entry_id."""
-    ids = np.arange(len(columns[0]), dtype=np.int32)
-    arrays = [pa.array(column, field.type) for column, field in zip((ids, *columns), schema, strict=True)]
+    all_columns = zip((np.arange(len(columns[0]), dtype=np.int32), *columns), schema, strict=True)
+    arrays = [each if isinstance(each, pa.Array) else pa.array(each, field.type) for each, field in all_columns]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 

@@ -158,9 +158,9 @@ class SampleNumbers(StepNumbers):
 
     `pairs_in` is the sum of `gated_out`, `not_drawn`, `dropped_since_balance` where it is given, and `pairs`. Of the
     survivors of a first draw, `capped` are those that were attempted with a smaller chance than this draw gives them;
-    `threshold_without_caps` is the threshold of the first draw that leaves none. Of several metadata lists `threshold_t`
-    is that of the list `threshold_of`, and `tail_share` the share of all matches that entries below the t of their own
-    list have; the others are sums, and the table thresholds tells of each list.
+    `threshold_without_caps` is the threshold of the first draw that leaves none. Of several metadata lists
+    `threshold_t` is that of the list `threshold_of`, and `tail_share` the share of all matches that entries below the t
+    of their own list have; the others are sums, and the table thresholds tells of each list.
     """
 
     pairs_in: int
@@ -340,8 +340,8 @@ class SampleSettings(Record):
     """What sampling depends on; `matched` is the digest of the manifest of the pairs that are drawn from.
 
     `one_row_per_image` is true where curated_images/ was asked for, and `refill_plan` where refill/ was; else they are
-    not in the file. Of several metadata lists `anchor` is the language whose t is given or found, `thresholds` the digest
-    of the t that were given for single languages, and `min_language_pairs` the floor.
+    not in the file. Of several metadata lists `anchor` is the language whose t is given or found, `thresholds` the
+    digest of the t that were given for single languages, and `min_language_pairs` the floor.
     """
 
     sample: Draw

@@ -134,7 +134,7 @@ def smallest_thresholds(evaluate: Evaluate, largest: Sequence[int], targets: Seq
         for place, sizes in enumerate(evaluate(points)):
             units = targets[place] * PROBABILITY_UNITS
             its_points = points[place]
-            first = bisect_left(its_points, units, key=lambda t, sizes=sizes: sizes[t].expected_units)
+            first = bisect_left([sizes[point].expected_units for point in its_points], units)
             if first < len(its_points):
                 reached[place] = its_points[first]
             if first:

@@ -95,7 +95,7 @@ def test_given_thresholds_stand_whatever_the_share_and_the_floor():
 
 
 def test_an_anchor_without_matches_or_none_at_all_is_told():
-    with pytest.raises(ConfigError, match="no pair matched an entry of the anchor's list en, .* --anchor-language"):
+    with pytest.raises(ConfigError, match=r"no pair matched an entry of the anchor's list en, .* --anchor-language"):
         rule_of({"en": [0, 0], "de": [1]}).at_anchor(5)
     with pytest.raises(ConfigError, match="names no anchor"):
         rule_of({"en": [1], "de": [1]}, None).at_anchor(5)

@@ -1,0 +1,1 @@
+"""Balancing several metadata lists: a threshold for each of them."""
