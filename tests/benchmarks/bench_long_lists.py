@@ -1,7 +1,7 @@
 """Memory of count and sample with tens of millions of entries in hundreds of lists: of the driver and of its workers.
 
-Writes a run up to its matched pairs, whose entries are synthetic; then counts and samples in processes of their own, and
-looks at their memory four times a second. Of a worker it shows what is its own (`RssAnon`), besides pages of files that
+Writes a run up to its matched pairs, whose entries are synthetic; then counts and samples in processes of their own,
+and looks at their memory four times a second. Of a worker it shows what is its own (`RssAnon`), besides pages of files that
 all workers of a machine map (`RssFile`).
 """
 
@@ -44,7 +44,8 @@ def metadata_of(entries: int, lists: int) -> Metadata:
     """Makes the lists, with texts of some ten characters."""
     starts = list_starts(entries, lists).tolist()
     codes = [f"l{place:03d}" for place in range(lists)]
-    named = [MetadataList(code, first, after - first, "") for code, first, after in zip(codes, starts, starts[1:])]
+    bounds = zip(codes, starts[:-1], starts[1:], strict=True)
+    named = [MetadataList(code, first, after - first, "") for code, first, after in bounds]
     return Metadata(tuple(f"word {number:x}" for number in range(entries)), DIGEST, tuple(named), anchor=codes[0])
 
 
@@ -121,9 +122,9 @@ def kind_of(process: int, driver: int) -> str | None:
     command = command_of(process)
     if process == driver:
         return "driver_python"
-    if is_python_worker(command):
-        return "worker"
-    return "jvm" if command[:1] and command[0].endswith(b"java") else None
+    if command[:1] and command[0].endswith(b"java"):
+        return "jvm"
+    return "worker" if is_python_worker(command) else None
 
 
 def measure(step: str, folder: Path, entries: int, lists: int) -> dict[str, int]:
