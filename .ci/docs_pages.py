@@ -155,6 +155,8 @@ COLUMNS = {
     "bytes_read": "bytes read from the archive",
     "curated": "pairs of the domain in the curated set",
     "domain": "registrable domain, in ASCII; an address, or a name without one, stands as it is",
+    "entries": "entries of the metadata list",
+    "entries_matched": "those of them that some pair has",
     "entry_count": "pairs of the pool that contain the entry",
     "entry_count_error": "standard error of the estimate `entry_count`",
     "entry_id": "0-based line of the entry in the metadata list",
@@ -163,6 +165,8 @@ COLUMNS = {
     "entry_text": "the entry",
     "etag": "content tag of the archive: the store's ETag, or a digest of a local file",
     "example": "what was rejected, shortened",
+    "expected_size": "pairs that the draw is expected to keep",
+    "floor_applied": "whether `--min-language-pairs` has raised t",
     "expected_kept": "pairs with this entry that the draw is expected to keep",
     "image_index": "position of the image in its page",
     "image_url": "absolute URL of the image",
@@ -174,6 +178,7 @@ COLUMNS = {
     "language": "top-1 label of fastText's lid.176; null where languages were not identified",
     "language_probability": "probability of that label",
     "metadata_language": "the metadata list that the entries are of, by its language; null where there is one list",
+    "matches": "the counts of the list's entries, added up",
     "matched": "pairs of the domain before the draw",
     "page_language": "language that the page declares; null where it declares none, and where it was not read",
     "first_entry_count": "the count that the other run balanced with, over all pairs that it had matched",
@@ -195,8 +200,11 @@ COLUMNS = {
     "kind": "what is listed: pair, url, prefix, image_domain, page_domain, page, text or image",
     "value": "the key itself, where `--store-values` asked for it",
     "value_sha256": "SHA-256 of the value's key, in hexadecimal digits",
+    "standard_error": "standard deviation of the number of kept pairs",
     "stage": "archive, record, image or text",
     "status": "`ok`, `damaged` (read in part) or `failed`",
+    "tail_share": "share of the matches that entries below t have, by the counts that were balanced with",
+    "threshold_t": "t; null for infinity, which no count reaches",
     "strength": "count, PMI in bits, or views; null for numbers and WordNet",
     "texts": "texts of the images that were kept; in `curated_images/` the text of each of these pairs",
 }
@@ -214,6 +222,7 @@ TABLES = (
     "ENTRY_COUNTS",
     "ESTIMATED_COUNTS",
     "EXPECTED_KEPT",
+    "THRESHOLDS",
     "ENTRY_FIGURES",
     "DOMAINS",
     "ARCHIVES",
@@ -230,12 +239,22 @@ def table_schema(name: str) -> Any:
 
 def columns_table(argument: str) -> str:
     """Writes the columns of one of `TABLES`."""
+    own = OF_TABLE.get(argument, {})
     rows = [
-        (f"`{field.name}`", str(field.type).replace("element: ", ""), COLUMNS[field.name])
+        (f"`{field.name}`", str(field.type).replace("element: ", ""), (COLUMNS | own)[field.name])
         for field in table_schema(argument)
     ]
     return _table(("column", "type", "meaning"), rows)
 
+
+OF_TABLE = {
+    "THRESHOLDS": {
+        "pairs": "matched pairs that were drawn from",
+        "kept": "pairs in the curated set",
+        "metadata_language": "the metadata list, by its language",
+    }
+}
+"""Columns that mean something else in a table of their own."""
 
 PREFERENCES = {
     "noai": "the directive `noai` to robots",

@@ -64,3 +64,15 @@ def check_threshold(value: object, named: str = "threshold_t") -> int | float:
             "matched pair"
         )
     return number
+
+
+def check_target(value: object) -> int:
+    """The number of pairs that a number or text ("10M", "10_000_000", "1e6", "1.5k") says: 1 to 2^63 - 1."""
+    number = read_number(str(value))
+    if not number.is_nan() and number > LARGEST_COUNT:
+        raise ConfigError(
+            f"--target-pairs must be at most 2^63 - 1, more than any pool, such as 10M (got {brief(value)})"
+        )
+    if not (number.is_finite() and number >= 1 and number == number.to_integral_value()):
+        raise ConfigError(f"--target-pairs must be a whole number, 1 or more, such as 10M (got {brief(value)})")
+    return int(number)

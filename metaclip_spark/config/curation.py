@@ -18,11 +18,10 @@ from metaclip_spark.config.fields import (
     S3Access,
     Seed,
     check_types,
-    option_of,
 )
 from metaclip_spark.config.languages import LANGUAGES, suggestion_for
 from metaclip_spark.errors import ConfigError, brief
-from metaclip_spark.thresholds import LARGEST_COUNT, check_threshold, read_number
+from metaclip_spark.thresholds import check_target, check_threshold
 
 PRESETS = {"metaclip-english": ("en",)}
 """Preset name -> languages of its filter (top-1 label, no smallest probability)."""
@@ -329,12 +328,6 @@ class SampleConfig:
         if self.target_pairs is not None:
             object.__setattr__(self, "target_pairs", check_target(self.target_pairs))
 
-    @property
-    def for_lists(self) -> list[str]:
-        """The options that were given and that only a folder of metadata lists has a use for."""
-        names = ("anchor_language", "language_thresholds", "min_language_pairs")
-        return [option_of(name) for name in names if getattr(self, name)]
-
 
 @dataclass(frozen=True)
 class ExportConfig:
@@ -401,15 +394,3 @@ class ReportConfig:
     def __post_init__(self) -> None:
         """Checks the values."""
         check_types(self)
-
-
-def check_target(value: object) -> int:
-    """The number of pairs that a number or text ("10M", "10_000_000", "1e6", "1.5k") says: 1 to 2^63 - 1."""
-    number = read_number(str(value))
-    if not number.is_nan() and number > LARGEST_COUNT:
-        raise ConfigError(
-            f"--target-pairs must be at most 2^63 - 1, more than any pool, such as 10M (got {brief(value)})"
-        )
-    if not (number.is_finite() and number >= 1 and number == number.to_integral_value()):
-        raise ConfigError(f"--target-pairs must be a whole number, 1 or more, such as 10M (got {brief(value)})")
-    return int(number)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from metaclip_spark.config.curation import NUMBER_OF_PAIRS, check_target
+from metaclip_spark.config.curation import NUMBER_OF_PAIRS
 from metaclip_spark.config.fields import PATH, POSITIONAL, OpenUnitInterval, PairId, Shown, check_types
 from metaclip_spark.errors import ConfigError
-from metaclip_spark.thresholds import check_threshold
+from metaclip_spark.thresholds import check_target, check_threshold
 
 StoredTable = Literal[
     "curated",

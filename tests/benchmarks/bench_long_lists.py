@@ -1,8 +1,8 @@
 """Memory of count and sample with tens of millions of entries in hundreds of lists: of the driver and of its workers.
 
 Writes a run up to its matched pairs, whose entries are synthetic; then counts and samples in processes of their own,
-and looks at their memory four times a second. Of a worker it shows what is its own (`RssAnon`), besides pages of files that
-all workers of a machine map (`RssFile`).
+and looks at their memory four times a second. Of a worker it shows what is its own (`RssAnon`), besides pages of files
+that all workers of a machine map (`RssFile`).
 """
 
 import argparse

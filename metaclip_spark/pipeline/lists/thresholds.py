@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 
 from metaclip_spark.balance import ExpectedSize, exact_sum
 from metaclip_spark.config.curation import SampleConfig
-from metaclip_spark.config.fields import digest
+from metaclip_spark.config.fields import digest, option_of
 from metaclip_spark.entries import load_language_thresholds
 from metaclip_spark.errors import ConfigError, joined, said_of
 from metaclip_spark.list_thresholds import EntryLists, ListThresholds, Threshold, whole_threshold
@@ -27,6 +27,8 @@ from metaclip_spark.thresholds import LARGEST_COUNT, check_threshold
 from udfs.schemas import THRESHOLDS
 
 log = logging.getLogger(__name__)
+
+_FOR_LISTS = ("anchor_language", "language_thresholds", "min_language_pairs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +74,11 @@ def read_options(config: SampleConfig, lists: EntryLists | None, anchor: str | N
         MetadataError: If the file of --language-thresholds cannot be used.
     """
     if lists is None:
-        if config.for_lists:
-            one = len(config.for_lists) == 1
+        given_options = [option_of(name) for name in _FOR_LISTS if getattr(config, name)]
+        if given_options:
+            one = len(given_options) == 1
             raise ConfigError(
-                f"{joined(config.for_lists)} {'is' if one else 'are'} for a folder of metadata lists, but there is one "
+                f"{joined(given_options)} {'is' if one else 'are'} for a folder of metadata lists, but there is one "
                 f"list: leave {'it' if one else 'them'} out"
             )
         return None
