@@ -18,6 +18,7 @@ from metaclip_spark.config.fields import (
     S3Access,
     Seed,
     check_types,
+    option_of,
 )
 from metaclip_spark.config.languages import LANGUAGES, suggestion_for
 from metaclip_spark.errors import ConfigError, brief
