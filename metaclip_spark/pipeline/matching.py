@@ -98,7 +98,7 @@ def _match_lists(
     seen, is_pair = Observation(), F.col("texts").isNull()
     of_list = F.when(~is_pair, F.struct("metadata_language", "texts"))
     told = match_lists(pairs, metadata, routing, engine=config.engine).observe(
-        seen, F.collect_list(of_list).alias("it")
+        seen, F.collect_list(of_list).alias("texts")
     )
     kept = attempt.write(told.where(is_pair).select(MATCHED.names).sortWithinPartitions("pair_id"), "matched")
     texts: Counter[str | None] = Counter()
