@@ -1,19 +1,25 @@
 """What each threshold would give, without sampling: the table and the curve of `metaclip-spark plan`."""
 
+from functools import partial
+
 import numpy as np
+from msgspec import UnsetType
 from numpy.typing import NDArray
 
 from metaclip_spark import balance
 from metaclip_spark.config.inspection import PlanConfig
 from metaclip_spark.entries import Metadata, load_entry_counts
-from metaclip_spark.errors import InputError, MetadataError, said_of
+from metaclip_spark.errors import ConfigError, InputError, MetadataError, said_of
+from metaclip_spark.list_thresholds import EntryLists, ListThresholds
 from metaclip_spark.reports.charts import save_chart, size_chart
 from metaclip_spark.reports.records import PlanRow, ThresholdPlan
 from metaclip_spark.reports.remarks import first_run_in_words
+from metaclip_spark.runs.entry_tables import read_counts, read_lists
 from metaclip_spark.runs.open import open_beside
 from metaclip_spark.runs.paths import counts_in_run, is_run_folder
 from metaclip_spark.runs.run import Run, read_entry_counts
 from metaclip_spark.runs.step import COUNT, EXCLUDE
+from metaclip_spark.steps.lists.sizes import anchor_for_target_pairs, sizes_by_anchor, sizes_of_lists
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold, expected_sizes, spread_thresholds
 
 POINTS = 30
@@ -42,6 +48,9 @@ def plan_thresholds(run: Run, config: PlanConfig) -> ThresholdPlan:
     if config.target_pairs is not None:
         check_target_pairs(int(config.target_pairs), pairs)
     matched = run.passed_pairs(counted.config.gate)
+    lists = read_lists(run)
+    if lists is not None:
+        return _plan_of_lists(run, config, lists, counted.config.anchor)
     counts = _counts(run, config, counted.config.metadata_digest)
     chosen = None
     if config.target_pairs is not None or config.tail_share is not None:
@@ -60,6 +69,37 @@ def plan_thresholds(run: Run, config: PlanConfig) -> ThresholdPlan:
     ]
     excluded = run.manifest(EXCLUDE) if EXCLUDE.name in run.state.begins else None
     return ThresholdPlan(pairs=pairs, chosen=chosen, rows=rows, first=first_run_in_words(excluded))
+
+
+def _plan_of_lists(run: Run, config: PlanConfig, lists: EntryLists, anchor: str | UnsetType) -> ThresholdPlan:
+    """Plans with several metadata lists: thresholds are the anchor's, sizes those of all lists together.
+
+    Raises:
+        ConfigError: If an option needs one threshold for all lists, or there is no anchor.
+    """
+    for option, value in (("--tail-share", config.tail_share), ("--at-counts", config.at_counts)):
+        if value:
+            raise ConfigError(f"{option} is for runs with one metadata list, and this one has several: leave it out")
+    counted = run.manifest(COUNT)
+    matched, counts = run.passed_pairs(counted.config.gate), read_counts(run)
+    rule = ListThresholds(lists, counts, anchor if isinstance(anchor, str) else None)
+    evaluate = partial(sizes_of_lists, matched, counts, lists)
+    target = config.target_pairs
+    chosen = None if target is None else anchor_for_target_pairs(rule, evaluate, int(target))
+    wanted = {*spread_thresholds(rule.largest_anchor_threshold, POINTS), *(int(t) for t in config.thresholds)}
+    sizes = sizes_by_anchor(rule, evaluate, sorted(wanted | ({chosen} if chosen else set())))
+    rows = [
+        PlanRow(
+            threshold_t=threshold,
+            expected_size=size.size,
+            standard_error=size.standard_error,
+            tail_share=rule.tail_share(rule.anchor_place, threshold),
+            head_entries_cut=balance.head_entries_cut(counts, lists.for_each_entry(rule.at_anchor(threshold))),
+        )
+        for threshold, size in sizes.items()
+    ]
+    excluded = run.manifest(EXCLUDE) if EXCLUDE.name in run.state.begins else None
+    return ThresholdPlan(pairs=counted.numbers.pairs, chosen=chosen, rows=rows, first=first_run_in_words(excluded))
 
 
 def plan_lines(plan: ThresholdPlan) -> list[str]:

@@ -214,6 +214,17 @@ def test_another_anchor_and_counts_of_another_run_are_balanced_with(counted_run,
     assert state_of(counted_run).number > before
 
 
+def test_a_plan_gives_the_size_of_all_lists_for_thresholds_of_the_anchor(counted_run, matched, counts, capfd):
+    sizes = {t: sum(expected_of(matched, counts, by_anchor(counts, t))[0].values()) for t in (13, 100)}
+    capfd.readouterr()
+    assert call("plan_threshold", "--run", counted_run, "--thresholds", 13, 100, "--target-pairs", 150) == 0
+    shown = [line.split() for line in capfd.readouterr().out.splitlines()]
+    found = {line[0]: float(line[1]) for line in shown if line and line[0] in {"13", "100", "241"}}
+    assert found == {"13": round(sizes[13], 1), "100": round(sizes[100], 1), "241": len(matched)}
+    assert call("plan_threshold", "--run", counted_run, "--tail-share", 0.06) == 2
+    assert "--tail-share is for runs with one metadata list" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "content", "told"),
     [
