@@ -1,6 +1,6 @@
 """The rules for word borders once more, slow and independent: Unicode's properties from the package regex.
 
-Source: the description of the rules in docs/method.md; nothing of `udfs.matching.borders` is used.
+Source: the rules as docs/worldwide.md describes them; nothing of `udfs.matching.borders` is used.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """Word borders: the tables, and both engines against the rules written once more (`tests.support.word_borders`)."""
 
+import os
 import random
 from itertools import pairwise, product
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import word_borders as reference
+from tests.support.border_trials import made_trial, real_trial
 from tests.support.matching import entry_lists, naive_ids, texts
 from tests.support.word_borders import alphabet_entries, alphabet_texts, oracle_ids
 from udfs.matching.aho_corasick import CharacterAutomaton
@@ -107,6 +109,16 @@ def test_variants_of_ideographs_end_behind_their_selector():
 def test_engines_equal_the_rules(entries, alt_texts):
     for rule in ("spaces", "script", "metaclip2"):
         assert both_engines(alt_texts, entries, rule) == oracle_ids(alt_texts, entries, rule), rule
+
+
+def test_made_texts_in_the_short_form():
+    generator = random.Random(1)
+    assert sum(made_trial(generator) for _ in range(15)) > 100_000
+
+
+@pytest.mark.skipif("METACLIP_TEST_DATA" not in os.environ, reason="METACLIP_TEST_DATA names no folder")
+def test_real_texts_in_the_short_form():
+    assert real_trial(os.environ["METACLIP_TEST_DATA"], 500, random.Random(1)) > 500_000
 
 
 @settings(deadline=None, max_examples=50)
