@@ -139,6 +139,8 @@ from tests.support.page_grammar import make_base, make_image, page_of  # noqa: E
 from udfs.archives.warc_kernel import SLACK_BYTES, Inflater  # noqa: E402 - as above
 from udfs.balancing import expected_sizes_kernel  # noqa: E402 - as above
 from udfs.exclusion import key_kernel  # noqa: E402 - as above
+from udfs.matching import unit_kernel  # noqa: E402 - as above
+from udfs.matching.token_kernel import PADDING  # noqa: E402 - as above
 from udfs.pages import html_kernel, wat_kernel  # noqa: E402 - as above
 from udfs.pages.declared.kernel import DECLARED_LENGTH  # noqa: E402 - as above
 from udfs.pages.image_table import TAG_COLUMNS  # noqa: E402 - as above
@@ -338,6 +340,25 @@ def check_keys(random: Random) -> None:
         assert end < 0 or begin == start + url.index(b"//") + 2 or urls.count(url) > 1
 
 
+TEXT_PIECES = ["東", "の", "ก", "ា", "\u17d2", "a", "é", " ", ".", "\u0301", "\U00020000", "😀", "x" * 9]
+
+
+def check_units(random: Random) -> int:
+    """Cuts texts into units, some of them cut short or of random bytes, and gives the number of borders."""
+    texts = ["".join(random.choices(TEXT_PIECES, k=random.randrange(12))).encode() for _ in range(random.randint(1, 4))]
+    if is_broken := random.random() < 0.3:
+        texts = [text[: random.randrange(len(text) + 1)] + random.randbytes(random.randrange(6)) for text in texts]
+    offsets = np.cumsum([0, *map(len, texts)], dtype=np.int64)
+    data = np.frombuffer(b"".join(texts) + bytes(PADDING), np.uint8)
+    # Not a byte more than the driver of the loop has room for, padding apart.
+    cut, ends = np.zeros(2 * int(offsets[-1]), np.uint8), np.zeros_like(offsets)
+    classes = map(Checked, unit_kernel.unit_classes())
+    unit_kernel._cut_units(Checked(data), Checked(offsets), *classes, Checked(cut), Checked(ends))
+    kept = cut[: ends[-1]]
+    assert is_broken or bytes(kept[kept != 0xFF]) == b"".join(texts)
+    return int(np.count_nonzero(kept == 0xFF))
+
+
 warnings.simplefilter("ignore", RuntimeWarning)
 generator = Random(0)
 assert sum(check_pairs(generator) for _ in range(1500)) > 2000
@@ -347,4 +368,5 @@ for _ in range(1500):
     check_links(generator)
     check_plan(generator)
     check_keys(generator)
+assert sum(check_units(generator) for _ in range(1500)) > 5000
 print("checked")
