@@ -145,7 +145,7 @@ def test_match_equals_the_naive_scan(pool, engine):
         spaced = spacing(row.alt_text)
         ids = [place for place, entry in enumerate(ENTRIES) if matches_entry(spaced, entry)]
         if ids:
-            expected.append((*row, None, None, ids))
+            expected.append((*row, None, None, None, ids))
     assert rows_of(found) == sorted(expected)
     assert found.schema.simpleString() == spark_schema(MATCHED).simpleString()
 
