@@ -40,6 +40,10 @@ class EntryLists:
         """The number of lists."""
         return len(self.codes)
 
+    def code_of(self, entry: int) -> str:
+        """Gives the code of an entry's list, by its id."""
+        return self.codes[int(np.searchsorted(self.starts, entry, side="right")) - 1]
+
     def part(self, numbers: Counts, place: int) -> Counts:
         """Gives the numbers of one list's entries, a view of those of all entries."""
         return numbers[self.starts[place] : self.starts[place + 1]]

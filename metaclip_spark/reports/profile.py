@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from metaclip_spark import balance
-from metaclip_spark.reports.records import ANY_PREFERENCE, NOT_READ, Coverage, Group, ListedEntry, Profile
+from metaclip_spark.list_thresholds import EntryLists
+from metaclip_spark.reports.records import ANY_PREFERENCE, NOT_READ, Coverage, Group, HeadEntry, ListedEntry, Profile
 from metaclip_spark.reports.samples import EntrySamples, sample_pairs_of, unmatched_texts
-from metaclip_spark.runs.entry_tables import read_counts, read_lists, read_thresholds
+from metaclip_spark.runs.entry_tables import read_counts, read_lists, read_thresholds, with_lists
 from metaclip_spark.runs.layout import THRESHOLDS
 from metaclip_spark.runs.records import Gate, MatchManifest, SampleManifest
 from metaclip_spark.runs.run import Run, entry_table, read_entry_counts, read_expected_kept
@@ -72,6 +73,13 @@ class EntryFigures:
     estimates: Estimates | None = None
     """What goes with the counts, where they are estimates."""
 
+    lists: EntryLists | None = None
+    """Where each metadata list begins, where there are several."""
+
+    def language_of(self, entry: int) -> str | UnsetType:
+        """Gives the code of the list of an entry, where there are several lists."""
+        return UNSET if self.lists is None else self.lists.code_of(entry)
+
 
 def entry_figures(run: Run, sampled: SampleManifest) -> EntryFigures:
     """Computes each entry's pairs before and after the draw; triggers Spark jobs."""
@@ -79,7 +87,21 @@ def entry_figures(run: Run, sampled: SampleManifest) -> EntryFigures:
     _, probabilities = read_balance(run, sampled, counts)
     expected = read_expected_kept(run, len(texts))
     kept = count_entries(run.read("curated", CURATED), len(texts))
-    return EntryFigures(texts, counts, probabilities, expected, kept, read_estimates(run))
+    return EntryFigures(texts, counts, probabilities, expected, kept, read_estimates(run), read_lists(run))
+
+
+def head_entries(figures: EntryFigures) -> list[HeadEntry]:
+    """Gives the most frequent entries."""
+    head = np.argsort(-figures.counts, kind="stable")[:LISTED]
+    return [
+        HeadEntry(
+            entry_id=entry,
+            entry_text=figures.texts[entry],
+            entry_count=int(figures.counts[entry]),
+            metadata_language=figures.language_of(entry),
+        )
+        for entry in head.tolist()
+    ]
 
 
 def is_estimated(run: Run) -> bool:
@@ -117,7 +139,8 @@ def write_entry_figures(run: Run, figures: EntryFigures, folder: str) -> None:
     more = (estimates.errors, estimates.first_counts) if estimates else ()
     schema = ESTIMATED_FIGURES if estimates else ENTRY_FIGURES
     columns = (figures.texts, figures.counts, figures.probabilities, figures.expected, figures.kept, *more)
-    run.storage.put_table(f"{folder}/entries/part-00000.zstd.parquet", entry_table(schema, *columns))
+    table = with_lists(entry_table(schema, *columns), figures.lists)
+    run.storage.put_table(f"{folder}/entries/part-00000.zstd.parquet", table)
 
 
 def profile_run(
@@ -297,4 +320,5 @@ def _listed(figures: EntryFigures, entry: int, samples: EntrySamples) -> ListedE
         first_entry_count=int(estimates.first_counts[entry]) if estimates else UNSET,
         pairs=samples.kept,
         dropped=samples.dropped,
+        metadata_language=figures.language_of(entry),
     )

@@ -23,6 +23,7 @@ class HeadEntry(Record):
     entry_id: int
     entry_text: str
     entry_count: int
+    metadata_language: str | UnsetType = UNSET
 
 
 class RankPoints(Record):
@@ -94,6 +95,7 @@ class ListedEntry(Record):
     dropped: list[SamplePair] = msgspec.field(default_factory=list)
     entry_count_error: Number | UnsetType = UNSET
     first_entry_count: int | UnsetType = UNSET
+    metadata_language: str | UnsetType = UNSET
 
 
 class SampleText(Record):
@@ -237,6 +239,38 @@ class RemovalFigures(Record):
     curated: int
 
 
+class ListFigures(Record):
+    """Numbers of the metadata list of a language.
+
+    Attributes:
+        metadata_language: Its code.
+        texts: Texts of the pool that were matched against it.
+        pairs: Pairs with an entry of it, before the draw.
+        matches: Their entries, added up.
+        threshold_t: The threshold of the language.
+        tail_share: The share of its matches that entries below its threshold have.
+        expected_size: How many of its pairs the draw was expected to keep.
+        standard_error: The standard deviation of that number.
+        kept: How many it kept.
+        entries: The entries of the list.
+        entries_matched: Those that occur in a pair.
+        floor_applied: Whether --min-language-pairs raised its threshold.
+    """
+
+    metadata_language: str
+    texts: int
+    pairs: int
+    matches: int
+    threshold_t: int | str
+    tail_share: Number
+    expected_size: Number
+    standard_error: Number
+    kept: int
+    entries: int
+    entries_matched: int
+    floor_applied: bool
+
+
 class FailedDownloads(Record):
     """Matched pairs without an image, by what went wrong."""
 
@@ -318,6 +352,10 @@ class Report(Record, kw_only=True):
 
     images: int | None = None
     downloads: DownloadFigures | None = None
+    lists: list[ListFigures] = msgspec.field(default_factory=list)
+    """One for each metadata list, where there are several; `threshold_t` is then that of `threshold_of`."""
+
+    threshold_of: str = ""
     layout: int = REPORT_LAYOUT
 
 

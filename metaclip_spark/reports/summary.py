@@ -1,21 +1,25 @@
 """A report in plain text for the terminal, and its figures for logs."""
 
+from collections.abc import Sequence
 from textwrap import wrap
 
 import msgspec
 
 from metaclip_spark.errors import counted, percent
 from metaclip_spark.reports.checks import check_lines
-from metaclip_spark.reports.records import Report
+from metaclip_spark.reports.records import HeadEntry, ListFigures, Report
 from metaclip_spark.stores.storage import JsonObject
 
 COLUMNS = 80
 """The width of a terminal that nobody has widened."""
 
+_LISTED = 10
+
 
 def summary_lines(report: Report) -> list[str]:
     """Puts a report into plain text for the terminal."""
-    head = [f"{each.entry_text}\u00a0{each.entry_count:,}" for each in report.head_entries]
+    head = [f"{_named(each)}\u00a0{each.entry_count:,}" for each in report.head_entries]
+    of_list = f" for {report.threshold_of}" if report.threshold_of else ""
     lines = ["", "Funnel"]
     for line in report.funnel:
         lines.append(f"  {line.in_number:>14,} {line.came_in:<8} -> {line.out_number:>14,} {line.went_out}")
@@ -32,15 +36,34 @@ def summary_lines(report: Report) -> list[str]:
         *_wrapped(f"Head entries: {', '.join(head)}"),
         "",
         "Balance",
-        f"  t = {report.threshold_t}: tail share {percent(report.tail_share)}, "
+        f"  t = {report.threshold_t}{of_list}: tail share {percent(report.tail_share)}, "
         f"{counted(report.head_entries_cut, 'head entry', 'head entries')} thinned",
         f"  expected {report.expected_size:,.1f} ± {report.standard_error:,.1f} pairs, curated {report.real_size:,}",
     ]
+    if report.lists:
+        lines += ["", "Languages, by matched pairs", *_list_lines(report.lists)]
     for warning in report.warnings:
         lines += _wrapped(f"Warning: {warning}")
     if report.checks:
         lines += ["", "Checks", *(f"  {line}" for line in check_lines(report.checks))]
     return lines
+
+
+def _named(entry: HeadEntry) -> str:
+    of_list = entry.metadata_language
+    return f"{entry.entry_text}\u00a0({of_list})" if isinstance(of_list, str) else entry.entry_text
+
+
+def _list_lines(lists: Sequence[ListFigures]) -> list[str]:
+    """Tells of the largest languages one by one, and of how many others there are."""
+    width = max(len(each.metadata_language) for each in lists[:_LISTED])
+    told = [
+        f"  {each.metadata_language:<{width}} {each.pairs:>14,} matched -> {each.kept:>12,} curated, "
+        f"t = {each.threshold_t}"
+        for each in lists[:_LISTED]
+    ]
+    left = len(lists) - _LISTED
+    return [*told, f"  and {counted(left, 'more language')}: see the report"] if left > 0 else told
 
 
 def _reading(report: Report) -> str:
@@ -64,6 +87,7 @@ def summary_numbers(report: Report) -> JsonObject:
         "expected_size": report.expected_size,
         "standard_error": report.standard_error,
         "curated": report.real_size,
+        **({"lists": msgspec.to_builtins(report.lists)} if report.lists else {}),
         "checks": msgspec.to_builtins(report.checks),
     }
 
