@@ -5,31 +5,26 @@ filtered there; only those that reach the thresholds come to the driver.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Applicant, owning
 from metaclip_spark.config.fields import as_dict as config_as_dict
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
-from metaclip_spark.errors import ConfigError, MetadataError, OutputExistsError, counted
-from metaclip_spark.metadata_builder.bigram_pmi import pmi_of_ratio, reaches_pmi, score_bigrams
+from metaclip_spark.errors import MetadataError, OutputExistsError
 from metaclip_spark.metadata_builder.entry_list import (
-    BORDER_HALF,
     LIST_FILE,
     NUMBERS,
+    BuiltMetadata,
     Candidate,
-    Entry,
     SourceReport,
-    add_source,
     as_dict,
     digest_of,
     write_list,
 )
+from metaclip_spark.metadata_builder.selection import add_bigrams, add_candidates, add_counted
 from metaclip_spark.metadata_builder.wiki_dumps import (
     dropped_prefixes,
     file_name,
@@ -52,9 +47,6 @@ from udfs.sources import FetchOptions, environment_options, size_of_archive
 from udfs.wikipedia.articles import ArticleRules
 from udfs.wikipedia.page_views import HOURLY, ViewRules
 
-MOST_CANDIDATES = 5_000_000
-"""Candidates of one source that may come to the driver: ten times the paper's whole list."""
-
 WORD_COUNTS_FOLDER = "word_counts"
 LOG_FOLDER = "build_log"
 TITLE_VIEWS_FOLDER = "title_views"
@@ -63,35 +55,6 @@ TITLE_VIEWS_FOLDER = "title_views"
 _REJECTS_KEPT = 100
 _LOSSES = ("dump.", "index.", "page.unfinished", "page.broken_xml", "page.parser_", "line.unfinished", "line.too_large")
 """Reasons in the tally that the user should look at."""
-
-Strength = Callable[[float], float]
-
-
-@dataclass
-class BuiltMetadata:
-    """A built list and how it came about.
-
-    Attributes:
-        entries: The list, by text, in its order.
-        reports: One per source that was given.
-        tally: What was seen and left out, by file.
-        rejects: The first few rejected pages by reason.
-        facts: Version and number of synsets of WordNet, number of tokens.
-        inputs: Name and size of every file read.
-        notes: What the user should know.
-        warnings: What the user should look at.
-        check: Called before each change to the output; raises where another build has taken it.
-    """
-
-    entries: dict[str, Entry] = field(default_factory=dict)
-    reports: list[SourceReport] = field(default_factory=list)
-    tally: dict[str, dict[str, int]] = field(default_factory=dict)
-    rejects: list[tuple[str, str]] = field(default_factory=list)
-    facts: dict[str, str | int] = field(default_factory=dict)
-    inputs: list[dict[str, str | int]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    check: Callable[[], None] = lambda: None
 
 
 def build_metadata(
@@ -145,12 +108,12 @@ def _built(
     views = _views(spark, sources, thresholds, options, storage, built)
     if words is not None:
         unigrams = words.where("kind = 'unigram'")
-        _add_counted(unigrams, "unigram", thresholds, built)
+        add_counted(unigrams, "unigram", thresholds, built)
         if sources.articles or sources.bigram_counts:
-            _add_bigrams(words.where("kind = 'bigram'"), unigrams, thresholds, built)
+            add_bigrams(words.where("kind = 'bigram'"), unigrams, thresholds, built)
         words.unpersist()
     if views is not None:
-        _add_counted(views, "title", thresholds, built)
+        add_counted(views, "title", thresholds, built)
         views.unpersist()
     _check_not_empty(built)
     return built
@@ -272,113 +235,14 @@ def _note_inputs(built: BuiltMetadata, files: Sequence[tuple[str, str]], options
 def _add_names(
     sources: MetadataSources, thresholds: MetadataThresholds, options: FetchOptions, built: BuiltMetadata
 ) -> None:
-    _add([Candidate(number) for number in NUMBERS], SourceReport("number", seen=len(NUMBERS)), 0, thresholds, built)
+    add_candidates(
+        [Candidate(number) for number in NUMBERS], SourceReport("number", seen=len(NUMBERS)), 0, thresholds, built
+    )
     if sources.wordnet:
         wordnet = read_wordnet(sources.wordnet, sources.wordnet_names, options)
         built.facts |= {"wordnet_version": wordnet.version, "wordnet_synsets": wordnet.synsets}
         report = SourceReport("wordnet", seen=len(wordnet.names))
-        _add([Candidate(name) for name in wordnet.names], report, 0, thresholds, built)
-
-
-def _add(
-    candidates: list[Candidate], report: SourceReport, budget: int, thresholds: MetadataThresholds, built: BuiltMetadata
-) -> None:
-    room = [budget] if budget else []
-    if thresholds.max_entries:
-        room.append(max(0, thresholds.max_entries - len(built.entries)))
-    report.reached = max(report.reached, len(candidates))
-    add_source(built.entries, candidates, report, min(room) if room else None)
-    report.over_budget += report.reached - len(candidates)
-    built.reports.append(report)
-    if thresholds.max_entries and report.over_budget and report.source != "title":
-        built.warnings.append(
-            f"--max-entries {thresholds.max_entries} or a budget left out {report.over_budget} candidates of the "
-            f"source {report.source}"
-        )
-
-
-def _add_counted(
-    counts: DataFrame, source: Literal["unigram", "title"], thresholds: MetadataThresholds, built: BuiltMetadata
-) -> None:
-    """Adds unigrams by count, or titles by views."""
-    is_title = source == "title"
-    least = thresholds.min_title_views if is_title else thresholds.min_unigram_count
-    budget = thresholds.title_budget if is_title else thresholds.unigram_budget
-    table = counts.where(f"kind = '{source}'").select(F.col("word").alias("text"), F.col("count").alias("strength"))
-    report = SourceReport(source, measure="views" if is_title else "count")
-    candidates = _reached(table, F.col("strength") >= least, budget, thresholds, built, report, float)
-    _add(candidates, report, budget, thresholds, built)
-    _warn_of_nothing(report, f"--min-{'title-views' if is_title else 'unigram-count'} {least}", built)
-
-
-def _add_bigrams(bigrams: DataFrame, unigrams: DataFrame, thresholds: MetadataThresholds, built: BuiltMetadata) -> None:
-    total = int(unigrams.agg(F.sum(F.col("count").cast("decimal(38,0)"))).first()[0] or 0)  # type: ignore[index]
-    built.facts["tokens"] = total
-    scored = score_bigrams(bigrams, unigrams).withColumn("strength", F.col("ratio"))
-    report = SourceReport("bigram", measure="PMI in bits")
-    condition = reaches_pmi(thresholds.min_pmi, total) & (F.col("pair_count") >= thresholds.min_bigram_count)
-    scored = scored.persist(StorageLevel.DISK_ONLY)
-    try:
-        candidates = _reached(
-            scored, condition, thresholds.bigram_budget, thresholds, built, report, lambda x: pmi_of_ratio(x, total)
-        )
-    finally:
-        scored.unpersist()
-    given = bigrams.where("count > 0").count()
-    if given > report.seen:
-        built.warnings.append(
-            f"{given - report.seen:,} of {counted(given, 'bigram')} left out: a word of each is not a unigram, or "
-            "rarer than the bigram; give counts of one text"
-        )
-    _add(candidates, report, thresholds.bigram_budget, thresholds, built)
-    options = f"--min-pmi {thresholds.min_pmi:g} and --min-bigram-count {thresholds.min_bigram_count}"
-    _warn_of_nothing(report, options, built)
-
-
-def _reached(
-    table: DataFrame,
-    condition: Column,
-    budget: int,
-    thresholds: MetadataThresholds,
-    built: BuiltMetadata,
-    report: SourceReport,
-    strength_of: Strength,
-) -> list[Candidate]:
-    """Collects the candidates that reach the thresholds, strongest first, and fills in the report of the others."""
-    split = table.withColumn("reached", condition)
-    numbers = split.agg(F.count("*").alias("seen"), F.count_if("reached").alias("reached")).first()
-    assert numbers is not None
-    report.seen, report.reached = numbers["seen"], numbers["reached"]
-    order = (F.col("strength").desc(), F.col("text"))
-    highest = split.orderBy(*order).select("text", "strength").first()
-    report.highest = None if highest is None else (highest["text"], strength_of(highest["strength"]))
-    missed = split.where(~F.col("reached")).orderBy(*order).select("text", "strength").limit(BORDER_HALF).collect()
-    report.border = [(row["text"], strength_of(row["strength"]), False) for row in missed]
-    wanted = split.where("reached").select("text", "strength")
-    limits = [limit for limit in (budget, thresholds.max_entries) if limit]
-    # Candidates that earlier sources gave do not count against a budget.
-    most = min([min(limits) + len(built.entries)] if limits else [report.reached], default=0)
-    if min(most, report.reached) > MOST_CANDIDATES:
-        raise ConfigError(
-            f"{report.reached} candidates of the source {report.source} reach the thresholds, more than the "
-            f"{MOST_CANDIDATES} that the driver takes: raise its threshold or give a budget"
-        )
-    if limits:
-        wanted = wanted.orderBy(*order).limit(most)
-    # Through pandas, since its Arrow transfer takes a tenth of the memory that rows do.
-    collected: Any = wanted.toPandas()
-    rows = sorted(zip(collected["text"], collected["strength"], strict=True), key=lambda row: (-row[1], row[0]))
-    return [Candidate(text, strength_of(strength)) for text, strength in rows]
-
-
-def _warn_of_nothing(report: SourceReport, options: str, built: BuiltMetadata) -> None:
-    if report.reached:
-        return
-    reason = "it holds no candidate"
-    if report.highest is not None:
-        text, strength = report.highest
-        reason = f"the highest {report.measure} seen is {strength:.6g} ({text!r}); lower the threshold"
-    built.warnings.append(f"the source {report.source} gives nothing with {options}: {reason}")
+        add_candidates([Candidate(name) for name in wordnet.names], report, 0, thresholds, built)
 
 
 def _check_not_empty(built: BuiltMetadata) -> None:

@@ -72,6 +72,33 @@ class Entry:
 BORDER_HALF = 5
 
 
+@dataclass
+class BuiltMetadata:
+    """A built list and how it came about.
+
+    Attributes:
+        entries: The list, by text, in its order.
+        reports: One per source that was given.
+        tally: What was seen and left out, by file.
+        rejects: The first few rejected pages by reason.
+        facts: Version and number of synsets of WordNet, number of tokens.
+        inputs: Name and size of every file read.
+        notes: What the user should know.
+        warnings: What the user should look at.
+        check: Called before each change to the output; raises where another build has taken it.
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    reports: list[SourceReport] = field(default_factory=list)
+    tally: dict[str, dict[str, int]] = field(default_factory=dict)
+    rejects: list[tuple[str, str]] = field(default_factory=list)
+    facts: dict[str, str | int] = field(default_factory=dict)
+    inputs: list[dict[str, str | int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    check: Callable[[], None] = lambda: None
+
+
 def add_source(
     entries: dict[str, Entry], candidates: Sequence[Candidate], report: SourceReport, most: int | None
 ) -> None:

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from metaclip_spark.errors import counted
-from metaclip_spark.metadata_builder.build import BuiltMetadata
 from metaclip_spark.metadata_builder.diff import SourceDifference
-from metaclip_spark.metadata_builder.entry_list import SourceReport, digest_of
+from metaclip_spark.metadata_builder.entry_list import BuiltMetadata, SourceReport, digest_of
 from metaclip_spark.metadata_builder.lint import Finding
 
 _SHOWN_CHARACTERS = 60
