@@ -233,7 +233,7 @@ WORD_COUNTS = pa.schema(
 
 - `unigram`: a token; `next_word` is null,
 - `bigram`: two tokens in a row,
-- `title`: a title and its views; `next_word` is null,
+- `title`: a title and its views; `next_word` is null, or the wiki where those of all are counted,
 - `tally`: `word` is what was seen or why something was left out, `next_word` the file,
 - `reject`: `word` is the reason, `next_word` the file and what in it; the first few of each.
 """

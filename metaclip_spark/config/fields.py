@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from numbers import Real
 from os import PathLike, fspath
@@ -123,7 +124,8 @@ def check_types(config: Any) -> None:
 def refusal(name: str, value: object, hint: Any, shown_name: str | None = None) -> str:
     """What is said of a value that a field cannot have."""
     kind = parser_type(_element(hint) or hint)
-    wants_number = isinstance(kind, type) and issubclass(kind, int | float)
+    kinds = get_args(kind) if _has_word(kind) else (kind,)
+    wants_number = any(isinstance(each, type) and issubclass(each, int | float) for each in kinds)
     return (
         f"{shown_name or option_of(name)} is {_shown(value, wants_number=wants_number)}: it must be "
         f"{limit_of(hint) or _PLAIN[kind]}"
@@ -152,6 +154,8 @@ def _is_number(text: str) -> bool:
 def limit_of(hint: Any) -> str:
     """What a field's values must be, in words; empty where any value will do."""
     kind = parser_type(_element(hint) or hint)
+    if _has_word(kind):
+        return " or ".join(filter(None, map(limit_of, get_args(kind))))
     if get_origin(kind) is Literal:
         first, *others = get_args(kind)
         return f"one of {', '.join([first, *others])}" if others else str(first)
@@ -180,8 +184,16 @@ def parser_type(hint: Any) -> Any:
     """The type that jsonargparse checks a field with: None, which says "not given", needs no word in `--help`."""
     if get_origin(hint) in {Union, UnionType}:
         kinds = [kind for kind in get_args(hint) if kind is not NoneType]
-        return parser_type(kinds[0]) if len(kinds) == 1 else hint
+        if len(kinds) == 1:
+            return parser_type(kinds[0])
+        return Union[tuple(map(parser_type, kinds))] if _has_word(hint) else hint  # noqa: UP007 - of a tuple of types
     return get_args(hint)[1] if get_origin(hint) is Annotated else hint
+
+
+def _has_word(hint: Any) -> bool:
+    """Whether a type is one of several, among them words such as `none` in place of a number."""
+    is_union = get_origin(hint) in {Union, UnionType}
+    return is_union and any(get_origin(kind) is Literal for kind in get_args(hint))
 
 
 def option_of(name: str) -> str:
@@ -308,8 +320,16 @@ def _checked(hint: Any, value: Any) -> Any:
             raise _RefusedError(value)
         return value
     if (element := _element(hint)) is None:
-        return _checked_one(parser_type(hint), value)
+        kind = parser_type(hint)
+        return _checked_word_or_number(kind, value) if _has_word(kind) else _checked_one(kind, value)
     return tuple(_checked(element, item) for item in several(value))
+
+
+def _checked_word_or_number(kind: Any, value: Any) -> Any:
+    for each in get_args(kind):
+        with suppress(_RefusedError):
+            return _checked_one(each, value)
+    raise _RefusedError(value)
 
 
 def _checked_one(kind: Any, value: Any) -> Any:

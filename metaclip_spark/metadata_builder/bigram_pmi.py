@@ -8,6 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from metaclip_spark.errors import InputError
+from udfs.wikipedia.words import BREAK_CHARACTERS
 
 LARGEST_TOTAL = 2**43
 """Sum of all unigram counts up to which all products fit 38 digits; English Wikipedia has some 2 ** 32 words."""
@@ -34,12 +35,21 @@ def power_of_two(exponent: float) -> Fraction:
         return Fraction(int(scaled.to_integral_value(ROUND_CEILING)), 2**_FRACTION_BITS)
 
 
-def score_bigrams(bigrams: DataFrame, unigrams: DataFrame) -> DataFrame:
+def between_words(*, without_spaces: bool) -> Column:
+    """What stands between the words of a bigram: a space, or nothing where neither side is written with spaces."""
+    if not without_spaces:
+        return F.lit(" ")
+    are_joined = F.col("word").rlike(f"[{BREAK_CHARACTERS}]$") & F.col("next_word").rlike(f"^[{BREAK_CHARACTERS}]")
+    return F.when(are_joined, "").otherwise(" ")
+
+
+def score_bigrams(bigrams: DataFrame, unigrams: DataFrame, between: Column | None = None) -> DataFrame:
     """Puts the counts of its words beside each bigram's.
 
     Args:
         bigrams: Columns word, next_word, count.
         unigrams: Columns word, count.
+        between: What stands between the words; a space where it is not given.
 
     Returns:
         Columns text (the bigram), pair_count, first_count, second_count, and ratio = pair_count / (first_count x
@@ -54,7 +64,7 @@ def score_bigrams(bigrams: DataFrame, unigrams: DataFrame) -> DataFrame:
         .join(second, "next_word")
         .where("pair_count <= first_count and pair_count <= second_count")
         .select(
-            F.concat_ws(" ", "word", "next_word").alias("text"),
+            F.concat("word", F.lit(" ") if between is None else between, "next_word").alias("text"),
             "pair_count",
             "first_count",
             "second_count",

@@ -13,7 +13,7 @@ from metaclip_spark.commits.log import Log
 from metaclip_spark.commits.owner import Applicant, owning
 from metaclip_spark.config.fields import as_dict as config_as_dict
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
-from metaclip_spark.errors import MetadataError, OutputExistsError
+from metaclip_spark.errors import ConfigError, MetadataError, OutputExistsError
 from metaclip_spark.metadata_builder.entry_list import (
     LIST_FILE,
     NUMBERS,
@@ -24,11 +24,12 @@ from metaclip_spark.metadata_builder.entry_list import (
     digest_of,
     write_list,
 )
-from metaclip_spark.metadata_builder.selection import add_bigrams, add_candidates, add_counted
+from metaclip_spark.metadata_builder.selection import ListRule, add_bigrams, add_candidates, add_counted
 from metaclip_spark.metadata_builder.wiki_dumps import (
     dropped_prefixes,
     file_name,
     find_files,
+    of_one_wiki,
     page_view_format,
     plan_article_dumps,
     refuse_unreadable,
@@ -40,12 +41,15 @@ from metaclip_spark.metadata_builder.word_counts import (
     refuse_large_sums,
 )
 from metaclip_spark.metadata_builder.wordnet import read_wordnet
+from metaclip_spark.metadata_builder.wordnet_tab import OPTION as WORDNET_LEMMAS
+from metaclip_spark.metadata_builder.wordnet_tab import read_wordnet_lemmas
 from metaclip_spark.runs.layout_1 import take_lock_1
 from metaclip_spark.stores.spark_io import check_committed, prepare_compression, prepare_tables, table_writer
 from metaclip_spark.stores.storage import Storage
 from udfs.sources import FetchOptions, environment_options, size_of_archive
 from udfs.wikipedia.articles import ArticleRules
 from udfs.wikipedia.page_views import HOURLY, ViewRules
+from udfs.wikipedia.words import ICU_PACKAGE, has_icu, lacks_spaces
 
 WORD_COUNTS_FOLDER = "word_counts"
 LOG_FOLDER = "build_log"
@@ -80,6 +84,8 @@ def build_metadata(
     log = Log(place)
     log.read_all()
     applicant = Applicant("metaclip-spark build-metadata")
+    thresholds = thresholds.filled(sources.language)
+    require_icu(sources)
     with owning(log, place, applicant, wait=True, check=lambda _: take_lock_1(storage)) as owner:
         if LIST_FILE in storage.names("") and not output.overwrite:
             raise OutputExistsError(f"{storage.root} holds a metadata list: give another --output, or --overwrite")
@@ -102,21 +108,35 @@ def _built(
 ) -> BuiltMetadata:
     built = BuiltMetadata(check=check)
     options = environment_options(sources.s3_access)
-    _add_names(sources, thresholds, options, built)
+    rule = ListRule(thresholds, sources.language)
+    _add_names(sources, rule, options, built)
     _check_files(sources, options)
     words = _words(spark, sources, options, storage, built)
-    views = _views(spark, sources, thresholds, options, storage, built)
+    views = _views(spark, sources, rule, options, storage, built)
     if words is not None:
         unigrams = words.where("kind = 'unigram'")
-        add_counted(unigrams, "unigram", thresholds, built)
+        add_counted(unigrams, "unigram", rule, built)
         if sources.articles or sources.bigram_counts:
-            add_bigrams(words.where("kind = 'bigram'"), unigrams, thresholds, built)
+            add_bigrams(words.where("kind = 'bigram'"), unigrams, rule, built)
         words.unpersist()
     if views is not None:
-        add_counted(views, "title", thresholds, built)
+        add_counted(views, "title", rule, built)
         views.unpersist()
     _check_not_empty(built)
     return built
+
+
+def require_icu(sources: MetadataSources) -> None:
+    """Refuses a language whose words ICU finds, where it is not installed.
+
+    Raises:
+        ConfigError: If it is not; the message names the extra.
+    """
+    if sources.articles and lacks_spaces(sources.language) and not has_icu():
+        raise ConfigError(
+            f"--language {sources.language} needs the package {ICU_PACKAGE}, which finds words where no spaces stand "
+            "between them: pip install 'metaclip-spark[worldwide]', on the executors, too"
+        )
 
 
 def describe(built: BuiltMetadata, sources: MetadataSources, thresholds: MetadataThresholds) -> dict[str, Any]:
@@ -161,6 +181,7 @@ def _words(
         rules = ArticleRules(
             dropped_prefixes=dropped_prefixes([path for _, path in dumps], options),
             disambiguation_templates=frozenset(name.lower() for name in sources.disambiguation_templates),
+            language=sources.language,
         )
         counts = _stored(count_article_words(spark, parts, rules, options), storage, WORD_COUNTS_FOLDER, built)
         _warn_of_empty([name for name, _ in dumps], "pages", "is it an article dump (*-pages-articles*.xml)?", built)
@@ -176,13 +197,15 @@ def _words(
 def _views(
     spark: SparkSession,
     sources: MetadataSources,
-    thresholds: MetadataThresholds,
+    rule: ListRule,
     options: FetchOptions,
     storage: Storage,
     built: BuiltMetadata,
 ) -> DataFrame | None:
     if sources.title_views:
-        return read_ready_counts(spark, _ready_files("title", sources.title_views, options, built), options)
+        return read_ready_counts(
+            spark, _ready_files("title", sources.title_views, options, built, sources.wiki), options
+        )
     if not sources.pageviews:
         return None
     files = find_files("--pageviews", sources.pageviews, options)
@@ -190,16 +213,18 @@ def _views(
     rows = [(name, path, page_view_format(file_name(name))) for name, path in files]
     if any(form != HOURLY for _, _, form in rows):
         built.notes.append("--min-hourly-views does not apply to complete (monthly or daily) dumps of page views")
-    rules = ViewRules(sources.wiki_language, sources.include_mobile, thresholds.min_hourly_views)
+    rules = ViewRules(sources.wiki, sources.include_mobile, rule.least("hourly_views"))
     counts = _stored(count_title_views(spark, rows, rules, options), storage, TITLE_VIEWS_FOLDER, built)
     _warn_of_empty([name for name, _ in files], "lines", "fetch it again", built)
     return counts
 
 
 def _ready_files(
-    kind: str, items: Sequence[str], options: FetchOptions, built: BuiltMetadata
+    kind: str, items: Sequence[str], options: FetchOptions, built: BuiltMetadata, wiki: str = ""
 ) -> list[tuple[str, str, str]]:
     files = find_files("--title-views" if kind == "title" else f"--{kind}-counts", items, options)
+    if kind == "title":
+        files = of_one_wiki(files, wiki)
     _note_inputs(built, files, options)
     return [(name, path, kind) for name, path in files]
 
@@ -232,17 +257,20 @@ def _note_inputs(built: BuiltMetadata, files: Sequence[tuple[str, str]], options
     built.inputs += [{"name": name, "bytes": size_of_archive(path, options)} for name, path in files]
 
 
-def _add_names(
-    sources: MetadataSources, thresholds: MetadataThresholds, options: FetchOptions, built: BuiltMetadata
-) -> None:
-    add_candidates(
-        [Candidate(number) for number in NUMBERS], SourceReport("number", seen=len(NUMBERS)), 0, thresholds, built
-    )
+def _add_names(sources: MetadataSources, rule: ListRule, options: FetchOptions, built: BuiltMetadata) -> None:
+    add_candidates([Candidate(number) for number in NUMBERS], SourceReport("number", seen=len(NUMBERS)), rule, built)
     if sources.wordnet:
         wordnet = read_wordnet(sources.wordnet, sources.wordnet_names, options)
         built.facts |= {"wordnet_version": wordnet.version, "wordnet_synsets": wordnet.synsets}
         report = SourceReport("wordnet", seen=len(wordnet.names))
-        add_candidates([Candidate(name) for name in wordnet.names], report, 0, thresholds, built)
+        add_candidates([Candidate(name) for name in wordnet.names], report, rule, built)
+    if sources.wordnet_lemmas:
+        found = read_wordnet_lemmas(sources.wordnet_lemmas, sources.language, options)
+        _note_inputs(built, find_files(WORDNET_LEMMAS, sources.wordnet_lemmas, options), options)
+        built.facts |= {"lemmas": len(found.lemmas), "synsets_with_lemmas": found.synsets}
+        built.tally |= found.tally
+        report = SourceReport("wordnet", seen=len(found.lemmas))
+        add_candidates([Candidate(lemma) for lemma in found.lemmas], report, rule, built)
 
 
 def _check_not_empty(built: BuiltMetadata) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import string
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -18,6 +19,9 @@ EntrySource = Literal["number", "wordnet", "unigram", "bigram", "title"]
 
 LIST_FILE = "metadata.json"
 DESCRIPTION_FILE = "metadata.run.json"
+
+LONGEST_ENTRY = 256
+"""Characters of an entry of MetaCLIP 2's lists."""
 
 NUMBERS = tuple(str(number) for number in range(100))
 
@@ -38,7 +42,7 @@ class SourceReport:
         seen: Distinct candidates.
         reached: Those that reached the thresholds.
         overlap: Of these, entries of an earlier source.
-        dropped: Of these, empty ones and single ASCII punctuation marks.
+        dropped: Of these, those that are dropped by the rule: empty ones, punctuation.
         over_budget: Of these, those that a budget or `max_entries` left out.
         kept: Entries of this source.
         measure: What strength means here.
@@ -99,8 +103,22 @@ class BuiltMetadata:
     check: Callable[[], None] = lambda: None
 
 
+def is_dropped(text: str) -> bool:
+    """Tells whether a candidate cannot be an entry: white space only, or a single ASCII punctuation mark."""
+    return not text.strip() or text in set(string.punctuation)
+
+
+def is_dropped_worldwide(text: str) -> bool:
+    """Tells the same by MetaCLIP 2's rule: also punctuation and symbols only, of any script, and very long ones."""
+    return len(text) > LONGEST_ENTRY or all(sign.isspace() or unicodedata.category(sign)[0] in "PS" for sign in text)
+
+
 def add_source(
-    entries: dict[str, Entry], candidates: Sequence[Candidate], report: SourceReport, most: int | None
+    entries: dict[str, Entry],
+    candidates: Sequence[Candidate],
+    report: SourceReport,
+    most: int | None,
+    is_dropped: Callable[[str], bool] = is_dropped,
 ) -> None:
     """Puts a source's candidates (strongest first, ties by text) at the end of the list, at most `most` of them.
 
@@ -122,11 +140,6 @@ def add_source(
     if measured:
         report.lowest_kept = measured[-1]
         report.border = [(text, strength, True) for text, strength in measured[-BORDER_HALF:]] + report.border
-
-
-def is_dropped(text: str) -> bool:
-    """Tells whether a candidate cannot be an entry: white space only, or a single ASCII punctuation mark."""
-    return not text.strip() or text in set(string.punctuation)
 
 
 def digest_of(texts: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from metaclip_spark.errors import ConfigError, InputError
+from metaclip_spark.errors import ConfigError, InputError, brief, counted
 from metaclip_spark.inputs.files import resolve_files
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive, size_of_archive
 from udfs.sources.codecs import BZIP2, START_BYTES, unreadable_form
@@ -18,6 +18,7 @@ from udfs.wikipedia.wikitext import FILE_NAMESPACES
 PART_BYTES = 32 * 1024 * 1024
 """Packed bytes per task, about: some 700 tasks for English Wikipedia."""
 
+_WIKI_FOLDER = re.compile(r"(?:^|/)wiki=(?P<wiki>[^/]+)/")
 _HEAD_BYTES = 256 * 1024
 _DROPPED_NAMESPACES = (-2, 6, 14)
 _COMPLETE_NAME = re.compile(r"pageviews-\d{6}(\d\d)?-(user|spider|automated)")
@@ -41,6 +42,25 @@ def find_files(option: str, items: Sequence[str], options: FetchOptions = DEFAUL
         return resolve_files(items, options)
     except InputError as error:
         raise InputError(f"{option}: {error}") from None
+
+
+def of_one_wiki(files: Sequence[tuple[str, str]], wiki: str) -> Sequence[tuple[str, str]]:
+    """Of sums of page views that are laid out by wiki, those of one; any other files as they are.
+
+    Raises:
+        InputError: If there are none of it.
+    """
+    by_wiki = [(_WIKI_FOLDER.search(path), (name, path)) for name, path in files]
+    if not any(found for found, _ in by_wiki):
+        return files
+    chosen = [file for found, file in by_wiki if found and found["wiki"] == wiki]
+    if not chosen:
+        wikis = sorted({found["wiki"] for found, _ in by_wiki if found})
+        raise InputError(
+            f"--title-views has no sums of {wiki}, only of {counted(len(wikis), 'wiki')} ({brief(' '.join(wikis))}): "
+            "give those of --wiki-language"
+        )
+    return chosen
 
 
 def refuse_unreadable(option: str, files: Sequence[tuple[str, str]], options: FetchOptions = DEFAULT_OPTIONS) -> None:

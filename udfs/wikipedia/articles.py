@@ -15,7 +15,7 @@ from mwparserfromhell.parser import ParserError
 from udfs.pages.isolation import LostPageError, Parse, ParserNotStartedError, watched_parser
 from udfs.sources.compression import read_chunks
 from udfs.wikipedia.dumps import Opener, opened_rows, unpack
-from udfs.wikipedia.ngrams import NgramCounts, count_batches, tally_batches
+from udfs.wikipedia.ngrams import ENGLISH, NgramCounts, count_batches, tally_batches
 from udfs.wikipedia.pages import LARGEST_FRAGMENT_BYTES, WikiPage, as_utf8, page_fragments, parse_page
 from udfs.wikipedia.parse_cost import LARGEST_PARSE_COST, parse_cost
 from udfs.wikipedia.wikitext import (
@@ -39,12 +39,14 @@ class ArticleRules:
     Attributes:
         dropped_prefixes: Prefixes of links that go with their label, in lower case.
         disambiguation_templates: Templates that mark disambiguation pages, beside the English ones, in lower case.
+        language: Code of the language, which says how words are found.
         most_held: Distinct tokens and bigrams that a worker holds before it hands them on.
         page_timeout_seconds: Longest time for a page; a longer one is `page.parser_timeout`.
     """
 
     dropped_prefixes: frozenset[str] = FILE_NAMESPACES
     disambiguation_templates: frozenset[str] = frozenset()
+    language: str = ENGLISH
     most_held: int = 500_000
     page_timeout_seconds: float = 60.0
 
@@ -64,7 +66,7 @@ def count_articles(
         `WORD_COUNTS`. In the tally pages = articles + the `page.*` reasons; `dump.*` are faults of the packed file,
         `index.page_missing` counts pages that the index promises and the part lacks.
     """
-    counts = NgramCounts(rules.most_held)
+    counts = NgramCounts(rules.most_held, rules.language)
     with watched_parser(read_article, attempt, rules.page_timeout_seconds) as read:
         for part, stream in opened_rows(batches, opener):
             yield from _count_part(part, stream, partial(_surviving, read, rules=rules), counts)

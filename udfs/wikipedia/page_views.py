@@ -1,8 +1,10 @@
 """Reads dumps of page views: packed lines in, views by title out."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 import pyarrow as pa
@@ -17,6 +19,11 @@ FORMS = (HOURLY, COMPLETE)
 """`pageviews-YYYYMMDD-HH0000`: domain, title, views, bytes. `pageviews-YYYYMM-user` ("pageview complete"): wiki, title,
 page id, device, views, views by hour."""
 
+_CODE = rb"(?P<wiki>(?:[a-z]{2,3}|simple)(?:-[a-z0-9]+)*)"
+_DOMAINS = {HOURLY: re.compile(_CODE + rb"(?P<mobile>\.m)?"), COMPLETE: re.compile(_CODE + rb"\.wikipedia")}
+"""Domains of Wikipedias. Of the other projects commons.m and the like look alike, but no language is called so."""
+
+_RENAMED = {"be_x_old": "be_tarask"}
 _HOURLY_FIELDS = 4
 _COMPLETE_FIELDS = 6
 _MOST_DIGITS = 15
@@ -27,13 +34,13 @@ class ViewRules:
     """Which lines count.
 
     Attributes:
-        language: The wiki's language code, such as `en`.
+        wiki: The wiki's code, such as `en` or `zh_yue`; None counts all Wikipedias, each by itself.
         include_mobile: Whether views on mobile devices count, too.
         min_hourly_views: Least views of a line in an hourly dump; other dumps have no such limit.
         most_held: Distinct titles that a worker holds before it hands them on.
     """
 
-    language: str = "en"
+    wiki: str | None = "en"
     include_mobile: bool = False
     min_hourly_views: int = 50
     most_held: int = 500_000
@@ -48,9 +55,10 @@ def count_views(batches: Iterable[pa.RecordBatch], *, opener: Opener, rules: Vie
         rules: Which lines count.
 
     Yields:
-        `WORD_COUNTS` of kind `title`, and the tally: lines = counted + the `line.*` reasons.
+        `WORD_COUNTS` of kind `title`, with the wiki as next word where all are counted, and the tally: lines =
+        counted + the `line.*` reasons.
     """
-    views: Counter[str] = Counter()
+    views: Counter[tuple[str, str]] = Counter()
     for row, stream in opened_rows(batches, opener):
         tally: Counter[str] = Counter()
         for line in unpacked_lines(read_chunks(stream), tally):
@@ -58,13 +66,34 @@ def count_views(batches: Iterable[pa.RecordBatch], *, opener: Opener, rules: Vie
             tally["lines"] += 1
             tally[reason or "counted"] += 1
             if not reason:
-                views[title] += count
+                views[title, wiki_of(line.partition(b" ")[0], row["form"])[0]] += count
             if len(views) > rules.most_held:
-                yield from count_batches("title", views)
+                yield from _title_batches(views, rules)
                 views.clear()
         tally["lines"] += tally["line.unfinished"] + tally["line.too_large"]
         yield from tally_batches(tally, row["file"])
-    yield from count_batches("title", views)
+    yield from _title_batches(views, rules)
+
+
+def _title_batches(views: Counter[tuple[str, str]], rules: ViewRules) -> Iterator[pa.RecordBatch]:
+    if rules.wiki is None:
+        return count_batches("title", views)
+    return count_batches("title", Counter({title: count for (title, _), count in views.items()}))
+
+
+@lru_cache(maxsize=4096)
+def wiki_of(domain: bytes, form: str) -> tuple[str, bool]:
+    """Reads the first field of a line.
+
+    Returns:
+        The Wikipedia's code, such as `zh_yue`, empty for any other project; and whether it is the mobile site, where
+        the domain says so.
+    """
+    found = _DOMAINS[form].fullmatch(domain)
+    if found is None:
+        return "", False
+    code = found["wiki"].decode().replace("-", "_")
+    return _RENAMED.get(code, code), form == HOURLY and found["mobile"] is not None
 
 
 def read_line(line: bytes, form: str, rules: ViewRules) -> tuple[str, str, int]:
@@ -91,10 +120,11 @@ def read_line(line: bytes, form: str, rules: ViewRules) -> tuple[str, str, int]:
 
 
 def _is_wanted(fields: list[bytes], form: str, rules: ViewRules) -> bool:
-    language = rules.language.encode()
-    if form == HOURLY:
-        return fields[0] == language or (rules.include_mobile and fields[0] == language + b".m")
-    return fields[0] == language + b".wikipedia" and (fields[3] == b"desktop" or rules.include_mobile)
+    wiki, is_mobile = wiki_of(fields[0], form)
+    if form == COMPLETE:
+        is_mobile = fields[3] != b"desktop"
+    is_asked = bool(wiki) if rules.wiki is None else wiki == rules.wiki
+    return is_asked and (rules.include_mobile or not is_mobile)
 
 
 def read_title(field: bytes) -> tuple[str, str]:

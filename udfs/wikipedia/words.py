@@ -1,0 +1,83 @@
+"""Words of languages that are written without spaces, by ICU's dictionaries.
+
+ICU comes with the package icu4py (the extra `worldwide`); it is needed to build lists, never to match.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+ICU_PACKAGE = "icu4py"
+
+_ICU_LOCALES = {
+    "bo": "bo",
+    "dz": "dz",
+    "gan": "zh",
+    "ja": "ja",
+    "km": "km",
+    "lo": "lo",
+    "my": "my",
+    "th": "th",
+    "wuu": "zh",
+    "zh": "zh",
+    "zh_classical": "zh",
+    "zh_yue": "zh",
+}
+"""Code of a wiki -> ICU's locale. Of Tibetan and Dzongkha ICU finds the syllables."""
+
+BREAK_CHARACTERS = (
+    "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1b00-\u1b7f\u2e80-\u2fdf"
+    "\u3000-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua980-\ua9df\ua9e0-\ua9ff"
+    "\uaa60-\uaadf\uf900-\ufaff\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff9f\U00020000-\U000323af"
+)
+_BREAK = re.compile(f"[{BREAK_CHARACTERS}]")
+
+
+def lacks_spaces(language: str) -> bool:
+    """Whether a language is written without spaces between words, so that ICU finds them."""
+    return language in _ICU_LOCALES
+
+
+def has_icu() -> bool:
+    """Whether the package that carries ICU is installed."""
+    return find_spec(ICU_PACKAGE) is not None
+
+
+def words_in(chunk: str, language: str) -> Iterator[str]:
+    """Cuts a text without spaces into words, which together are the text.
+
+    ICU's boundaries count only where an entry may begin or end, so that every word can match: `C++` stays whole.
+
+    Args:
+        chunk: The text.
+        language: A language that `lacks_spaces`.
+
+    Yields:
+        The words, and the punctuation between them.
+    """
+    if not _BREAK.search(chunk):
+        yield chunk
+        return
+    word = ""
+    for piece in _breaker()(chunk, _ICU_LOCALES[language]):
+        if word and _is_border(word[-1], piece[0]):
+            yield word
+            word = ""
+        word += piece
+    if word:
+        yield word
+
+
+@cache
+def _breaker() -> Any:
+    from icu4py.breakers import WordBreaker  # noqa: PLC0415 - only the extra brings it
+
+    return WordBreaker
+
+
+def _is_border(before: str, behind: str) -> bool:
+    is_held = unicodedata.category(behind)[0] == "M" or behind in "\u17d2\u1039"
+    return not is_held and bool(_BREAK.match(before) or _BREAK.match(behind))
