@@ -19,7 +19,13 @@ from metaclip_spark.commands.curation import (
     sample_pairs,
 )
 from metaclip_spark.commands.inspection import explain_pair, plan_threshold, table_path
-from metaclip_spark.commands.metadata import build_metadata, diff_metadata, lint_metadata
+from metaclip_spark.commands.metadata import (
+    build_metadata,
+    build_worldwide,
+    count_title_views,
+    diff_metadata,
+    lint_metadata,
+)
 from metaclip_spark.commands.removal import purge_removed, remove_pairs
 from metaclip_spark.commands.show import show
 from metaclip_spark.config.job import EXIT_DONE, Job, log_format_in, run_job
@@ -42,6 +48,8 @@ VERBS: dict[str, Job] = {
     "explain": explain_pair,
     "path": table_path,
     "build-metadata": build_metadata,
+    "count-title-views": count_title_views,
+    "build-worldwide": build_worldwide,
     "lint-metadata": lint_metadata,
     "diff-metadata": diff_metadata,
     "check-cluster": check_cluster,

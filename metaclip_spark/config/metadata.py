@@ -186,11 +186,70 @@ class MetadataOutput:
 
 
 @dataclass(frozen=True)
+class TitleViewsConfig:
+    """Which page views of all Wikipedias are summed.
+
+    Attributes:
+        pageviews: Page-view dumps (pageviews-YYYYMMDD-HH0000.gz or pageviews-YYYYMM-user.bz2), folders or globs.
+        include_mobile: Count views on mobile devices, too.
+        min_hourly_views: Least views of a title in one hour for that hour to count; hourly dumps only.
+        s3_access: How files on S3 are read: signed, anonymous or requester-pays.
+    """
+
+    pageviews: tuple[str, ...] = field(default=(), metadata=PATH)
+    include_mobile: bool = False
+    min_hourly_views: Count = 1
+    s3_access: S3Access = "signed"
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
+        if not self.pageviews:
+            raise ConfigError("no page views given: give --pageviews")
+
+
+@dataclass(frozen=True)
+class TitleViewsOutput(MetadataOutput):
+    """Where the sums go.
+
+    Attributes:
+        output: Folder for titles/wiki=CODE/ (title, views) and title_views.run.json; local or a URL.
+        overwrite: Replace the sums that are there.
+    """
+
+
+@dataclass(frozen=True)
+class WorldwideConfig:
+    """Which lists are built.
+
+    Attributes:
+        plan: YAML file that names the wikis and what each of them is built from.
+    """
+
+    plan: str = field(metadata=PATH)
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
+
+
+@dataclass(frozen=True)
+class WorldwideOutput(MetadataOutput):
+    """Where the lists go.
+
+    Attributes:
+        output: Folder for languages.json and a folder for each list; local or a URL.
+        overwrite: Build lists anew that are done.
+    """
+
+
+@dataclass(frozen=True)
 class LintConfig:
     """What the linter reads and writes.
 
     Attributes:
-        metadata: The list, by this option or by its place: JSON, plain text or Parquet, plain or packed.
+        metadata: The list, by this option or by its place: JSON, plain text or Parquet, plain or packed; or a folder of
+            lists with languages.json.
         fix: Write a list without the entries of severity error here (JSON), and beside it <name>.id_map.json: for each
             old id the new one, or null.
         examples: Entries that are shown per finding.

@@ -4,13 +4,14 @@ Source: "Demystifying CLIP Data", table 1 and section 3.1. Per source: candidate
 filtered there; only those that reach the thresholds come to the driver.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.commits.log import Log
-from metaclip_spark.commits.owner import Applicant, owning
+from metaclip_spark.commits.owner import Applicant, Owner, owning
 from metaclip_spark.config.fields import as_dict as config_as_dict
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, MetadataThresholds
 from metaclip_spark.errors import ConfigError, MetadataError, OutputExistsError
@@ -79,14 +80,9 @@ def build_metadata(
         MetadataError: If no source gives an entry.
     """
     storage = Storage(output.output)
-    # Beside the list, which is no run.
-    place = Storage(f"{output.output.rstrip('/')}/{LOG_FOLDER}")
-    log = Log(place)
-    log.read_all()
-    applicant = Applicant("metaclip-spark build-metadata")
     thresholds = thresholds.filled(sources.language)
     require_icu(sources)
-    with owning(log, place, applicant, wait=True, check=lambda _: take_lock_1(storage)) as owner:
+    with taking(storage, "metaclip-spark build-metadata") as owner:
         if LIST_FILE in storage.names("") and not output.overwrite:
             raise OutputExistsError(f"{storage.root} holds a metadata list: give another --output, or --overwrite")
         if sources.articles or sources.pageviews:
@@ -97,6 +93,21 @@ def build_metadata(
         description = describe(built, sources, thresholds)
         write_list(storage, list(built.entries.values()), description, owner.check)
     return built
+
+
+@contextmanager
+def taking(storage: Storage, applicant: str) -> Iterator[Owner]:
+    """Takes a folder for one build, and waits for or refuses another one.
+
+    Raises:
+        OutputExistsError: If another build writes to it.
+    """
+    # Beside the list, which is no run.
+    place = Storage(f"{storage.root}/{LOG_FOLDER}")
+    log = Log(place)
+    log.read_all()
+    with owning(log, place, Applicant(applicant), wait=True, check=lambda _: take_lock_1(storage)) as owner:
+        yield owner
 
 
 def _built(
@@ -166,7 +177,9 @@ def _check_files(sources: MetadataSources, options: FetchOptions) -> None:
         ("--title-views", sources.title_views),
     ):
         if items:
-            refuse_unreadable(option, find_files(option, items, options), options)
+            files = find_files(option, items, options)
+            is_ready = option == "--title-views"
+            refuse_unreadable(option, of_one_wiki(files, sources.wiki) if is_ready else files, options)
 
 
 def _words(

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metaclip_spark.entries import read_unchecked_entries
+from metaclip_spark.entries.lists import OTHER, read_lists_file
 from metaclip_spark.entries.matchable import can_match
 from metaclip_spark.errors import MetadataError, said_of
 from metaclip_spark.metadata_builder.entry_list import digest_of
 from metaclip_spark.stores.local_store import LocalStore
 from udfs.matching.spacing import spacing
+from udfs.wikipedia.ngrams import ENGLISH, STOPS
+from udfs.wikipedia.words import has_break_character, is_han, lacks_spaces
+
+NO_LABEL = "no label"
+"""The finding of a list that no label of language identification leads to, so that no text reaches it."""
 
 LONGEST_USUAL_ENTRY = 80
 """Characters above which an entry is called very long."""
@@ -72,6 +78,52 @@ def lint_entries(entries: Sequence[object]) -> list[Finding]:
     return [finding for finding in findings if finding.ids]
 
 
+def lint_list(entries: Sequence[object], language: str) -> list[Finding]:
+    """Looks at every entry of the list of a language, as `lint_entries` and with what only languages tell.
+
+    Word borders where a script begins or goes on need no check of their own: what can match there can match between
+    spaces, too.
+    """
+    texts = {index: entry for index, entry in enumerate(entries) if isinstance(entry, str)}
+    is_english = language == ENGLISH
+    findings = [finding for finding in lint_entries(entries) if is_english or finding.name != "stop word"]
+    if not lacks_spaces(language) and language != OTHER:
+        findings.append(_entries_where("written without spaces", "warning", texts, has_break_character))
+    findings += [
+        Finding("equal to an earlier entry in Unicode's form NFC", "warning", _nfc_twins(texts)),
+        _entries_where("combining marks only", "warning", texts, _is_marks_only),
+        _entries_where("a stop or comma of its script inside", "info", texts, lambda text: any(map(STOPS.count, text))),
+        _entries_where("a single Han character", "info", texts, lambda text: len(text) == 1 and is_han(text)),
+    ]
+    order = ("error", "warning", "info")
+    return sorted((finding for finding in findings if finding.ids), key=lambda finding: order.index(finding.severity))
+
+
+def lint_folder(folder: str) -> dict[str, tuple[list[object], list[Finding]]]:
+    """Lints every list of a folder.
+
+    Args:
+        folder: A folder with `languages.json`.
+
+    Returns:
+        Code of each list -> its entries as they stand, and the findings. A list that no label leads to has a finding
+        without ids.
+
+    Raises:
+        MetadataError: If languages.json or a list cannot be read.
+    """
+    with said_of("--metadata"):
+        found = read_lists_file(folder)
+        linted: dict[str, tuple[list[object], list[Finding]]] = {}
+        reached = {*found.labels.values(), OTHER}
+        for code, path in found.files.items():
+            with said_of(f"the list {code}"):
+                entries: list[object] = read_unchecked_entries(path)
+            unreached = [] if code in reached else [Finding(NO_LABEL, "warning", ())]
+            linted[code] = (entries, [*lint_list(entries, code), *unreached])
+    return linted
+
+
 def clean_entries(entries: Sequence[object], findings: Sequence[Finding]) -> tuple[list[str], list[int | None]]:
     """Takes the entries of severity error away.
 
@@ -115,6 +167,15 @@ def lint_file(path: str, fix: str | None = None) -> tuple[list[object], list[Fin
 
 def _entries_where(name: str, severity: str, texts: dict[int, str], condition: Callable[[str], bool]) -> Finding:
     return Finding(name, severity, tuple(index for index, text in texts.items() if condition(text)))
+
+
+def _is_marks_only(text: str) -> bool:
+    return bool(text.strip()) and all(sign.isspace() or unicodedata.category(sign)[0] == "M" for sign in text)
+
+
+def _nfc_twins(texts: dict[int, str]) -> tuple[int, ...]:
+    pairs = _later_with_key(texts, lambda text: unicodedata.normalize("NFC", text))
+    return tuple(index for index, first in pairs.items() if texts[index] != texts[first])
 
 
 def _later_with_key(texts: dict[int, str], key: Callable[[str], str]) -> dict[int, int]:

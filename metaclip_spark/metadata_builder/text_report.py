@@ -1,11 +1,11 @@
 """What building, checking and comparing lists print."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from metaclip_spark.errors import counted
 from metaclip_spark.metadata_builder.diff import SourceDifference
 from metaclip_spark.metadata_builder.entry_list import BuiltMetadata, SourceReport, digest_of
-from metaclip_spark.metadata_builder.lint import Finding
+from metaclip_spark.metadata_builder.lint import NO_LABEL, Finding
 
 _SHOWN_CHARACTERS = 60
 _ADJECTIVES = {
@@ -26,6 +26,20 @@ _PREDICATES = {
         "have the spaced form of an earlier one",
     ),
     "not in Unicode's form NFC": ("is not in Unicode's form NFC", "are not in Unicode's form NFC"),
+    "written without spaces": (
+        "has characters of a script without spaces",
+        "have characters of a script without spaces",
+    ),
+    "equal to an earlier entry in Unicode's form NFC": (
+        "equals an earlier one in Unicode's form NFC",
+        "equal earlier ones in Unicode's form NFC",
+    ),
+    "combining marks only": ("consists of combining marks only", "consist of combining marks only"),
+    "a stop or comma of its script inside": (
+        "has a stop or comma of its script inside",
+        "have a stop or comma of its script inside",
+    ),
+    "a single Han character": ("is a single Han character", "are single Han characters"),
     "differs from an earlier entry in case only": (
         "differs from an earlier one in case only",
         "differ from an earlier one in case only",
@@ -80,6 +94,19 @@ def lint_lines(entries: Sequence[object], findings: Sequence[Finding], examples:
         yield f"{finding.severity}: {number}{said}" + (f"{joint}{shown}" if shown else "")
     errors = {index for finding in findings if finding.severity == "error" for index in finding.ids}
     yield f"{counted(len(entries), 'entry', 'entries')}, {len(errors)} with errors"
+
+
+def folder_lines(linted: Mapping[str, tuple[Sequence[object], Sequence[Finding]]], examples: int) -> Iterator[str]:
+    """Describes what the linter found in each list of a folder, then in all."""
+    errors = 0
+    for code, (entries, findings) in linted.items():
+        errors += any(finding.severity == "error" for finding in findings)
+        shown = [finding for finding in findings if finding.name != NO_LABEL]
+        if len(shown) < len(findings):
+            yield f"{code}: warning: no label leads to this list, so that no text is matched against it"
+        yield from (f"{code}: {line}" for line in lint_lines(entries, shown, examples))
+    total = counted(sum(len(entries) for entries, _ in linted.values()), "entry", "entries")
+    yield f"{counted(len(linted), 'list')}, {total}, {counted(errors, 'list')} with errors"
 
 
 def diff_lines(differences: Sequence[SourceDifference], examples: int) -> Iterator[str]:

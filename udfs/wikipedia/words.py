@@ -46,6 +46,16 @@ def has_icu() -> bool:
     return find_spec(ICU_PACKAGE) is not None
 
 
+def has_break_character(text: str) -> bool:
+    """Whether a text has a character of a script that is written without spaces."""
+    return _BREAK.search(text) is not None
+
+
+def is_han(character: str) -> bool:
+    """Whether a character is an ideograph."""
+    return unicodedata.name(character, "").startswith(("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH"))
+
+
 def words_in(chunk: str, language: str) -> Iterator[str]:
     """Cuts a text without spaces into words, which together are the text.
 
@@ -63,7 +73,7 @@ def words_in(chunk: str, language: str) -> Iterator[str]:
         return
     word = ""
     for piece in _breaker()(chunk, _ICU_LOCALES[language]):
-        if word and _is_border(word[-1], piece[0]):
+        if word and is_border(word[-1], piece[0]):
             yield word
             word = ""
         word += piece
@@ -78,6 +88,7 @@ def _breaker() -> Any:
     return WordBreaker
 
 
-def _is_border(before: str, behind: str) -> bool:
+def is_border(before: str, behind: str) -> bool:
+    """Whether an entry may end behind one character and another begin before the next one."""
     is_held = unicodedata.category(behind)[0] == "M" or behind in "\u17d2\u1039"
     return not is_held and bool(_BREAK.match(before) or _BREAK.match(behind))

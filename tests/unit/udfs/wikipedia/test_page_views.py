@@ -14,7 +14,7 @@ import zstandard
 from udfs.schemas import COUNT_FILES, VIEW_FILES
 from udfs.sources.lines import LARGEST_LINE_BYTES
 from udfs.wikipedia.count_files import read_count_files, read_count_line
-from udfs.wikipedia.page_views import COMPLETE, HOURLY, ViewRules, count_views, read_line
+from udfs.wikipedia.page_views import COMPLETE, HOURLY, ViewRules, count_views, read_line, wiki_of
 
 
 @pytest.mark.parametrize(
@@ -184,3 +184,47 @@ def test_a_good_line_is_words_and_a_count():
     assert read_count_line(b"new\tyork\t7", "bigram") == (("new", "york"), 7)
     with pytest.raises(ValueError, match="separated by tabs"):
         read_count_line(b"new\tyork\t7", "unigram")
+
+
+@pytest.mark.parametrize(
+    ("domain", "form", "wiki"),
+    [
+        (b"ja", HOURLY, ("ja", False)),
+        (b"ja.m", HOURLY, ("ja", True)),
+        (b"zh-yue", HOURLY, ("zh_yue", False)),
+        (b"zh-min-nan.m", HOURLY, ("zh_min_nan", True)),
+        (b"be-tarask", HOURLY, ("be_tarask", False)),
+        (b"be-x-old", HOURLY, ("be_tarask", False)),
+        (b"nds-nl", HOURLY, ("nds_nl", False)),
+        (b"roa-rup", HOURLY, ("roa_rup", False)),
+        (b"map-bms", HOURLY, ("map_bms", False)),
+        (b"fiu-vro", HOURLY, ("fiu_vro", False)),
+        (b"simple", HOURLY, ("simple", False)),
+        (b"commons.m", HOURLY, ("", False)),
+        (b"meta.m.m", HOURLY, ("", False)),
+        (b"en.d", HOURLY, ("", False)),
+        (b"www.wd", HOURLY, ("", False)),
+        (b"zh-yue.wikipedia", COMPLETE, ("zh_yue", False)),
+        (b"en.wiktionary", COMPLETE, ("", False)),
+        (b"commons.wikimedia", COMPLETE, ("", False)),
+        (b"en", COMPLETE, ("", False)),
+    ],
+)
+def test_a_domain_is_a_wiki_or_another_project(domain, form, wiki):
+    assert wiki_of(domain, form) == wiki
+
+
+def test_the_views_of_all_wikis_are_summed_in_one_pass():
+    content = b"en Dog 60 0\nja Dog 7 0\nja Dog 1 0\nzh-yue.m Dog 9 0\nen.d Dog 99 0\ncommons.m Dog 99 0\n"
+    for most_held in (1, 100):
+        rules = ViewRules(None, include_mobile=True, min_hourly_views=1, most_held=most_held)
+        batch = pa.RecordBatch.from_pylist([{"file": "f", "path": "f", "form": HOURLY}], schema=VIEW_FILES)
+        views, tally = Counter(), {}
+        for part in count_views([batch], opener=lambda _: io.BytesIO(content), rules=rules):
+            for row in part.to_pylist():
+                if row["kind"] == "title":
+                    views[row["next_word"], row["word"]] += row["count"]
+                else:
+                    tally[row["word"]] = row["count"]
+        assert views == {("en", "Dog"): 60, ("ja", "Dog"): 8, ("zh_yue", "Dog"): 9}
+        assert tally == {"lines": 6, "counted": 4, "line.skipped_domain": 2}
