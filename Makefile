@@ -5,6 +5,7 @@ SPARK35 := .venv-spark35
 BENCHMARK := .venv-benchmark
 IMG2DATASET := .venv-img2dataset
 OUTPUT := demo-output
+WORLDWIDE_OUTPUT := demo-worldwide-output
 SPARK_CLASSES := build/spark-classes.jsa
 BENCHMARK_TESTS := tests/unit/metaclip_spark/clip_benchmark
 STORES := local s3 hdfs
@@ -32,7 +33,7 @@ WITH_PROGRAM = @command -v $(1) > /dev/null || test -x "$$(go env GOPATH 2> /dev
 # The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices bench-first-draw clean wheel pack test-s3 test-yarn test-kills test-model test-loop test-borders test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw test-croissant \
+.PHONY: help demo demo-worldwide test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices bench-first-draw clean wheel pack test-s3 test-yarn test-kills test-model test-loop test-borders test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw test-croissant \
 	test-download unit-benchmark test-benchmark benchmark-grid grid-pages
 .DELETE_ON_ERROR:
 
@@ -44,6 +45,13 @@ demo: $(VENV)/installed-spark ## curate the sample into demo-output/ (the first 
 		--metadata tests/data/wordnet_lemmas.txt.gz --output $(OUTPUT) --threshold-t 20 --seed 0 --overwrite
 	@printf "%s\n" "" "To go on:" "  . $(VENV)/bin/activate" \
 		"  export JAVA_HOME=\"\$$(python .ci/java_home.py)\"" "  metaclip-spark plan --run $(OUTPUT)"
+
+# npm and apt bring what it is made from, some 170 MB, once; nothing of it is part of this repository.
+demo-worldwide: $(VENV)/installed-spark ## curate captions in 140 languages, each by its own list, into demo-worldwide-output/
+	@$(VENV)/bin/python tests/data/make_worldwide_pool.py --output build/worldwide
+	@$(WITH_SPARK) $(VENV)/bin/python jobs/curate.py --pool build/worldwide/pool.parquet --url-column image_url \
+		--text-column alt_text --metadata build/worldwide/lists --language-from column --language-column language \
+		--word-borders script --output $(WORLDWIDE_OUTPUT) --threshold-t 20 --seed 0 --overwrite
 
 test: $(VENV)/installed-tests ## check, then every test
 	@$(MAKE) --no-print-directory --jobs=4 checked-benchmark checked-tests
@@ -184,12 +192,12 @@ bench-first-draw: $(VENV)/installed-tests ## a second draw over survivors agains
 	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python -m tests.benchmarks.bench_first_draw $(BENCH)
 
 clean: ## delete what the other targets built, but not the environments
-	rm -rf build dist $(OUTPUT) *.egg-info spark-warehouse metastore_db derby.log
+	rm -rf build dist $(OUTPUT) $(WORLDWIDE_OUTPUT) *.egg-info spark-warehouse metastore_db derby.log
 	rm -rf udfs/__pycache__/kernels-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 constraints: ## resolve the dependencies anew, as near as possible to the versions pinned now
 	$(VENV)/bin/python -m pip install --quiet uv
-	$(RESOLVE) --extra spark --extra notebooks --group tests --group docs --output-file constraints.txt
+	$(RESOLVE) --extra spark --extra notebooks --extra worldwide --group tests --group docs --output-file constraints.txt
 	$(RESOLVE) --extra spark --extra benchmark --group benchmark-tests --constraint constraints.txt \
 		--output-file constraints-benchmark.txt
 
@@ -204,7 +212,7 @@ $(VENV)/installed-spark: $(ENVIRONMENT) | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/installed-tests: $(ENVIRONMENT) | $(VENV)/bin/python
-	.ci/install $(VENV)/bin/python --constraint constraints.txt --editable '.[spark,notebooks]' --group tests --group docs
+	.ci/install $(VENV)/bin/python --constraint constraints.txt --editable '.[spark,notebooks,worldwide]' --group tests --group docs
 	.ci/install $(VENV)/bin/python --no-deps img2dataset==1.47.0
 	@touch $@ $(VENV)/installed-spark
 

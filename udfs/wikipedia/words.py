@@ -10,6 +10,8 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+from udfs.matching.borders import BREAK_SCRIPTS, BREAK_SIGNS, border, ranges_of
+
 ICU_PACKAGE = "icu4py"
 
 _ICU_LOCALES = {
@@ -28,11 +30,10 @@ _ICU_LOCALES = {
 }
 """Code of a wiki -> ICU's locale. Of Tibetan and Dzongkha ICU finds the syllables."""
 
-BREAK_CHARACTERS = (
-    "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1b00-\u1b7f\u2e80-\u2fdf"
-    "\u3000-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua980-\ua9df\ua9e0-\ua9ff"
-    "\uaa60-\uaadf\uf900-\ufaff\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff9f\U00020000-\U000323af"
-)
+_RANGES = (ends for table in (*BREAK_SCRIPTS.values(), BREAK_SIGNS) for ends in ranges_of(table))
+BREAK_CHARACTERS = "".join(f"{chr(first)}-{chr(last)}" for first, last in _RANGES)
+"""The characters of scripts without spaces, as ranges in a class of a regular expression."""
+
 _BREAK = re.compile(f"[{BREAK_CHARACTERS}]")
 
 
@@ -73,7 +74,7 @@ def words_in(chunk: str, language: str) -> Iterator[str]:
         return
     word = ""
     for piece in _breaker()(chunk, _ICU_LOCALES[language]):
-        if word and is_border(word[-1], piece[0]):
+        if word and border(word[-1], piece[0]):
             yield word
             word = ""
         word += piece
@@ -86,9 +87,3 @@ def _breaker() -> Any:
     from icu4py.breakers import WordBreaker  # noqa: PLC0415 - only the extra brings it
 
     return WordBreaker
-
-
-def is_border(before: str, behind: str) -> bool:
-    """Whether an entry may end behind one character and another begin before the next one."""
-    is_held = unicodedata.category(behind)[0] == "M" or behind in "\u17d2\u1039"
-    return not is_held and bool(_BREAK.match(before) or _BREAK.match(behind))

@@ -90,7 +90,7 @@ def test_a_threshold_that_is_given_takes_the_place_of_the_presets(tmp_path):
     assert described(tmp_path / "list")["thresholds"]["min_pmi"] == "none"
 
 
-def test_the_english_list_keeps_the_first_papers_rule(tmp_path):
+def test_the_english_list_keeps_the_first_papers_rule():
     assert MetadataThresholds(preset="metaclip2").filled("en") == MetadataThresholds(
         "metaclip2", 100, 0, 30.0, 1, 0, 70, 50, 0
     )

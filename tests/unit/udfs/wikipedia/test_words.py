@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from udfs.matching.borders import border
 from udfs.wikipedia.ngrams import NgramCounts, neighbours, token_runs
-from udfs.wikipedia.words import is_border, lacks_spaces, words_in
+from udfs.wikipedia.words import lacks_spaces, words_in
 
 TEXTS = {
     "ja": "東京タワーの夜景写真。SONYのカメラ「かわいい」猫𠮷野家",
@@ -29,7 +30,7 @@ def test_words_together_are_the_text_and_stand_at_borders(language):
     assert "".join(words) == text
     assert len(words) > 2
     for before, behind in itertools.pairwise(words):
-        assert is_border(before[-1], behind[0])
+        assert border(before[-1], behind[0])
 
 
 @given(st.text("東京タのがカSONY猫一ก่า้ขខ្ញ𠮷x+1、。「」་།", max_size=20), st.sampled_from(sorted(TEXTS)))
