@@ -17,7 +17,7 @@ Preset = Literal["metaclip1", "metaclip2"]
 
 ENGLISH = "en"
 _CODE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-_METACLIP_1: dict[str, Any] = {
+_METACLIP_1: dict[str, int | float | str] = {
     "min_unigram_count": 100,
     "unigram_budget": 0,
     "min_pmi": 30.0,
@@ -28,7 +28,7 @@ _METACLIP_1: dict[str, Any] = {
     "title_budget": 0,
 }
 """The rule of "Demystifying CLIP Data"; 0 is no limit."""
-_METACLIP_2: dict[str, Any] = {
+_METACLIP_2: dict[str, int | float | str] = {
     "min_unigram_count": 1,
     "unigram_budget": 251_465,
     "min_pmi": "none",
@@ -161,7 +161,8 @@ class MetadataThresholds:
         """The thresholds for a language's list, with the preset's value for each that is not given."""
         published = _METACLIP_2 if self.takes_shares(language) else _METACLIP_1
         given = {item.name: getattr(self, item.name) for item in fields(self)}
-        return replace(self, **{name: value for name, value in published.items() if given[name] is None})
+        missing: Any = {name: value for name, value in published.items() if given[name] is None}
+        return replace(self, **missing)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.config.job import root_cause
-from metaclip_spark.config.metadata import MetadataOutput, WorldwideOutput
+from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, WorldwideOutput
 from metaclip_spark.entries.lists import FORMAT, LANGUAGES_FILE
 from metaclip_spark.errors import CurationError, OutputExistsError, counted
 from metaclip_spark.metadata_builder.build import build_metadata, require_icu, taking
@@ -26,7 +25,7 @@ from metaclip_spark.metadata_builder.entry_list import (
 )
 from metaclip_spark.metadata_builder.worldwide.labels import labels_of
 from metaclip_spark.metadata_builder.worldwide.plan import Plan, WikiPlan
-from metaclip_spark.stores.storage import Storage
+from metaclip_spark.stores.storage import JsonObject, Storage
 
 PARTS_FOLDER = "wikis"
 """Holds what is built from the wikis of a list that has several."""
@@ -85,7 +84,7 @@ def build_worldwide(spark: SparkSession, plan: Plan, output: WorldwideOutput, to
 
 def languages_file(plan: Plan) -> str:
     """What languages.json says of a plan whose lists are all there."""
-    content: dict[str, Any] = {"format": FORMAT}
+    content: JsonObject = {"format": FORMAT}
     if plan.anchor:
         content["anchor"] = plan.anchor
     content["lists"] = {code: {"file": f"{code}/{LIST_FILE}"} for code in sorted(plan.lists, key=str.encode)}
@@ -143,14 +142,14 @@ def _wiki(spark: SparkSession, wiki: WikiPlan, folder: str, output: WorldwideOut
     return len(build_metadata(spark, sources, wiki.thresholds, place).entries), False
 
 
-def _sources_of(wiki: WikiPlan) -> Any:
+def _sources_of(wiki: WikiPlan) -> MetadataSources:
     return replace(wiki.sources, language=wiki.code)
 
 
-def _description(storage: Storage) -> dict[str, Any]:
+def _description(storage: Storage) -> JsonObject:
     found = storage.read_json(DESCRIPTION_FILE)
     assert found is not None
-    return dict(found)
+    return found
 
 
 def _entries(storage: Storage) -> list[Entry]:
