@@ -120,6 +120,11 @@ def _built(
     built = BuiltMetadata(check=check)
     options = environment_options(sources.s3_access)
     rule = ListRule(thresholds, sources.language)
+    if rule.takes_shares:
+        least = rule.least("bigram_count")
+        built.notes.append(
+            f"--min-bigram-count {least} is no part of the published rule, whose PMI ranks words met once"
+        )
     _add_names(sources, rule, options, built)
     _check_files(sources, options)
     words = _words(spark, sources, options, storage, built)

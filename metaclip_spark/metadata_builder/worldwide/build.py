@@ -14,7 +14,7 @@ from metaclip_spark.config.fields import as_dict
 from metaclip_spark.config.job import root_cause
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, WorldwideOutput
 from metaclip_spark.entries.lists import FORMAT, LANGUAGES_FILE
-from metaclip_spark.errors import CurationError, OutputExistsError, counted
+from metaclip_spark.errors import CurationError, MetadataError, OutputExistsError, counted
 from metaclip_spark.metadata_builder.build import build_metadata, require_icu, taking
 from metaclip_spark.metadata_builder.entry_list import (
     DESCRIPTION_FILE,
@@ -32,6 +32,9 @@ PARTS_FOLDER = "wikis"
 
 _TABLE_FILE = "metadata.parquet"
 _APPLICANT = "metaclip-spark build-worldwide"
+
+_FAILURES = (CurationError, OSError, Py4JJavaError, PySparkException)
+_FAILURES_SHOWN = 3
 
 Told = Callable[[str], None]
 
@@ -72,7 +75,7 @@ def build_worldwide(spark: SparkSession, plan: Plan, output: WorldwideOutput, to
     for code, wikis in plan.lists.items():
         try:
             lists.entries[code], kept = _list(spark, code, wikis, output)
-        except (CurationError, OSError, Py4JJavaError, PySparkException) as error:
+        except _FAILURES as error:
             lists.failed.append(code)
             told(f"{code}: failed: {_why(error)}")
         else:
@@ -103,13 +106,13 @@ def _list(spark: SparkSession, code: str, wikis: Sequence[WikiPlan], output: Wor
     root = output.output.rstrip("/")
     if len(wikis) == 1:
         return _wiki(spark, wikis[0], f"{root}/{code}", output)
-    built = [_wiki(spark, wiki, f"{root}/{PARTS_FOLDER}/{wiki.code}", output) for wiki in wikis]
+    were_kept = _parts(spark, wikis, f"{root}/{PARTS_FOLDER}", output)
     parts = [Storage(f"{root}/{PARTS_FOLDER}/{wiki.code}") for wiki in wikis]
     digests = {wiki.code: _description(part)["digest"] for wiki, part in zip(wikis, parts, strict=True)}
     storage = Storage(f"{root}/{code}")
     found = storage.read_json(DESCRIPTION_FILE)
     if found and found.get("wikis") == digests:
-        return int(found["entries"]), all(kept for _, kept in built)
+        return int(found["entries"]), were_kept
     entries: dict[str, Entry] = {}
     for part in parts:
         for entry in _entries(part):
@@ -118,6 +121,26 @@ def _list(spark: SparkSession, code: str, wikis: Sequence[WikiPlan], output: Wor
     with taking(storage, _APPLICANT) as owner:
         write_list(storage, list(entries.values()), description, owner.check)
     return len(entries), False
+
+
+def _parts(spark: SparkSession, wikis: Sequence[WikiPlan], folder: str, output: WorldwideOutput) -> bool:
+    """Builds the wikis of a list, each for itself; returns whether all of them were there before.
+
+    Raises:
+        MetadataError: If some could not be built; the message names the first of them.
+    """
+    kept: list[bool] = []
+    failed: list[str] = []
+    for wiki in wikis:
+        try:
+            kept.append(_wiki(spark, wiki, f"{folder}/{wiki.code}", output)[1])
+        except _FAILURES as error:
+            failed.append(f"{wiki.code}: {_why(error)}")
+    if failed:
+        more = f" and {len(failed) - _FAILURES_SHOWN} more" if len(failed) > _FAILURES_SHOWN else ""
+        number = f"{len(failed)} of {counted(len(wikis), 'wiki')}"
+        raise MetadataError(f"{number} could not be built: {'; '.join(failed[:_FAILURES_SHOWN])}{more}")
+    return all(kept)
 
 
 def _wiki(spark: SparkSession, wiki: WikiPlan, folder: str, output: WorldwideOutput) -> tuple[int, bool]:

@@ -93,7 +93,7 @@ def test_a_list_that_fails_is_named_and_the_others_are_built(tmp_path, capsys):
     assert call("build_worldwide", "--plan", plan, "--output", tmp_path / "lists") == 1
     said = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in said] == ["en", "ja", "other", "failed"]
-    assert said[0].startswith("en: failed: --unigram-counts")
+    assert said[0].startswith("en: failed: 1 of 2 wikis could not be built: en: --unigram-counts")
     assert "ja.tsv, line 1" in said[1]
     assert said[2] == "other: 103 entries"
     assert said[3].startswith("failed: en and ja; languages.json is written once all lists are there")
