@@ -22,9 +22,9 @@ from udfs.wikipedia.words import words_in
 DATA = os.environ.get("METACLIP_TEST_DATA")
 pytestmark = pytest.mark.usefixtures("spark")
 
-WORDS = {f"слово{number}": 1000 - number for number in range(60)} | {"…": 2000, "12": 1500, "x" * 257: 1400}
+WORDS = {f"слово{number}": 1000 - number for number in range(97)} | {"…": 2000, "12": 1500, "x" * 257: 1400}
 PAIRS = {(f"слово{number}", f"слово{number + 1}"): 4 + number % 7 for number in range(59)}
-VIEWS = {f"Дума {number}": number for number in range(50)}
+VIEWS = {f"Дума {number}": number for number in range(101)}
 
 
 def sources_by_source(output):
@@ -61,16 +61,16 @@ def by_the_preset(tmp_path_factory):
 
 def test_shares_of_the_candidates_are_kept(by_the_preset):
     found = sources_by_source(by_the_preset / "list")
-    # The first 6 of 63 tokens; of these a mark, a number and a long one are no entries, or entries already.
-    top = sorted(WORDS, key=lambda word: (-WORDS[word], word))[: 63 // 10]
-    assert found["unigram"] == [word for word in top if word.startswith("слово")] == ["слово0", "слово1", "слово2"]
-    assert found["bigram"] == by_pmi()[: 3 * 40 // 100]
+    # Of the first tenth of 100 tokens a mark, a number and a long one are no entries, or entries already.
+    top = sorted(WORDS, key=lambda word: (-WORDS[word], word))[:10]
+    assert found["unigram"] == [word for word in top if word.startswith("слово")] == [f"слово{i}" for i in range(7)]
+    assert found["bigram"] == by_pmi()[:2]
     viewed = sorted((title for title in VIEWS if VIEWS[title]), key=lambda title: (-VIEWS[title], title))
-    assert found["title"] == viewed[: 49 * 76 // 100]
+    assert found["title"] == viewed[:76]
     assert found["number"] == [str(number) for number in range(100)]
     reports = {report["source"]: report for report in described(by_the_preset / "list")["reports"]}
-    assert (reports["unigram"]["reached"], reports["unigram"]["overlap"], reports["unigram"]["dropped"]) == (6, 1, 2)
-    assert reports["unigram"]["border"][-1] == ["слово7", 993, False]
+    assert (reports["unigram"]["reached"], reports["unigram"]["overlap"], reports["unigram"]["dropped"]) == (10, 1, 2)
+    assert reports["unigram"]["border"][-1] == ["слово11", 989, False]
 
 
 def test_the_same_bytes_twice(by_the_preset):
@@ -84,9 +84,8 @@ def test_a_threshold_that_is_given_takes_the_place_of_the_presets(tmp_path):
     options = ("--preset", "metaclip2", "--language", "bg", "--min-bigram-count", 10, "--title-budget", 2)
     assert build(tmp_path, tmp_path / "list", *options) == 0
     found = sources_by_source(tmp_path / "list")
-    assert found["title"] == ["Дума 49", "Дума 48"]
-    (bigram,) = found["bigram"]
-    assert PAIRS[tuple(bigram.split(" "))] >= 10
+    assert found["title"] == ["Дума 100", "Дума 99"]
+    assert [PAIRS[tuple(bigram.split(" "))] for bigram in found["bigram"]] == [10, 10]
     assert described(tmp_path / "list")["thresholds"]["min_pmi"] == "none"
 
 
