@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from metaclip_spark.config.fields import (
+    BY_ITSELF,
     OPERATIONAL,
     PATH,
     Attempts,
@@ -135,7 +136,7 @@ class ExtractConfig:
     pool: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
     url_column: str = "url"
     text_column: str = "text"
-    language_column: str | None = None
+    language_column: str | None = field(default=None, metadata=BY_ITSELF)
     archives_per_wave: PositiveInt = field(default=1000, metadata=OPERATIONAL)
     waves_at_once: PositiveInt = field(default=1, metadata=OPERATIONAL)
     max_rejects: ClosedUnitInterval = field(default=0.05, metadata=OPERATIONAL)
@@ -251,11 +252,11 @@ class MatchConfig:
 
     metadata: str = field(metadata=OPERATIONAL | PATH)
     engine: Engine = field(default="token", metadata=OPERATIONAL)
-    word_borders: Literal["spaces", "script", "metaclip2"] | None = None
-    language_from: Literal["text", "page", "column"] = "text"
-    page_language_probability: ClosedUnitInterval = 0.1
-    min_list_probability: ClosedUnitInterval = 0.0
-    language_model: str | None = field(default=None, metadata=OPERATIONAL | PATH)
+    word_borders: Literal["spaces", "script", "metaclip2"] | None = field(default=None, metadata=BY_ITSELF)
+    language_from: Literal["text", "page", "column"] = field(default="text", metadata=BY_ITSELF)
+    page_language_probability: ClosedUnitInterval = field(default=0.1, metadata=BY_ITSELF)
+    min_list_probability: ClosedUnitInterval = field(default=0.0, metadata=BY_ITSELF)
+    language_model: str | None = field(default=None, metadata=BY_ITSELF | PATH)
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -315,9 +316,9 @@ class SampleConfig:
     seed: Seed = 0
     entry_counts: tuple[str, ...] = field(default=(), metadata=OPERATIONAL | PATH)
     one_row_per_image: bool = field(default=False, metadata=OPERATIONAL)
-    anchor_language: str | None = field(default=None, metadata=OPERATIONAL)
-    language_thresholds: str | None = field(default=None, metadata=OPERATIONAL | PATH)
-    min_language_pairs: NonNegativeInt = field(default=0, metadata=OPERATIONAL)
+    anchor_language: str | None = field(default=None, metadata=BY_ITSELF)
+    language_thresholds: str | None = field(default=None, metadata=BY_ITSELF | PATH)
+    min_language_pairs: NonNegativeInt = field(default=0, metadata=BY_ITSELF)
 
     def __post_init__(self) -> None:
         """Checks the values."""

@@ -30,6 +30,10 @@ Config = TypeVar("Config")
 OPERATIONAL = {"operational": True}
 """Marks a field that changes how a run goes but not its result: it stays out of the configuration's digest."""
 
+BY_ITSELF = {"operational": True}
+"""Marks a field that a step's settings tell of by itself, and only where it says something: the digest of a
+configuration stays what it was before there was the field."""
+
 PATH = {"path": True}
 """Marks a field of paths or URLs: "~" is the home folder, and on the command line an empty one is refused."""
 
