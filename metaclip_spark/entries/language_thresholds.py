@@ -24,8 +24,9 @@ def load_language_thresholds(path: str, lists: EntryLists) -> dict[str, Threshol
         ConfigError: If a code is of no list, or a threshold is none.
     """
     shown = without_credentials(path)
+    text = decode(read_file(path), shown)
     try:
-        read = json.loads(decode(read_file(path), shown), object_pairs_hook=JsonObject)
+        read = json.loads(text, object_pairs_hook=JsonObject)
     except (ValueError, RecursionError) as error:
         raise MetadataError(f"{shown} is not valid JSON: {error}") from None
     if not isinstance(read, JsonObject) or not read:

@@ -231,7 +231,7 @@ def test_a_plan_gives_the_size_of_all_lists_for_thresholds_of_the_anchor(counted
         (("--anchor-language", "xx"), None, "--anchor-language 'xx': there is no such metadata list; there are de, en"),
         (("--target-pairs", 10**6), None, "--target-pairs 1,000,000 is more than the 373 matched pairs"),
         (("--min-language-pairs", -1), None, "--min-language-pairs is -1: it must be an integer of at least 0"),
-        ((), None, "--language-thresholds"),
+        ((), None, "given.json: no such file"),
         ((), "{", "given.json is not valid JSON"),
         ((), "[1]", "given.json must hold a JSON object of language to t"),
         ((), "{}", "given.json must hold a JSON object of language to t"),
