@@ -50,12 +50,17 @@ def explain_pair(config: ExplainConfig) -> None:
 
 def _after_explain(config: ExplainConfig, explained: "Explanation") -> str:
     """Gives the command that goes on: an entry's dropped pairs, the pairs of an entry of a text, or the thresholds."""
+    from metaclip_spark.reports.explain.entry import named_entry
+
     entry = explained.entry
     if entry is not None:
-        found, more = [entry.entry_text] if entry.dropped and not config.dropped else [], ["--dropped"]
+        named = named_entry(entry.entry_text, entry.metadata_language)
+        found, more = [named] if entry.dropped and not config.dropped else [], ["--dropped"]
     else:
         texts = [pair.text for pair in explained.pairs] or [text for text in [explained.text] if text]
-        found, more = [each.entry_text for text in texts for each in text.entries], []
+        codes = [text.choice.metadata_language if text.choice else None for text in texts]
+        both = zip(texts, codes, strict=True)
+        found, more = [named_entry(each.entry_text, code) for text, code in both for each in text.entries], []
     # What acts on a terminal is not shown there.
     shown = next((text for text in found if text.isprintable()), None)
     if shown is None:

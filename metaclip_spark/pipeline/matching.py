@@ -51,6 +51,7 @@ def match_settings(config: MatchConfig, metadata: Metadata, *, identified: bool)
     )
     if metadata.lists:
         settings.lists = len(metadata.lists)
+        settings.labels = dict(metadata.labels)
         settings.language_from = config.language_from
         settings.min_list_probability = config.min_list_probability
         if config.language_from == PAGE:

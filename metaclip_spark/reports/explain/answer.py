@@ -7,6 +7,7 @@ from metaclip_spark.commits.removals import read_registers, removals_naming
 from metaclip_spark.config.inspection import ExplainConfig
 from metaclip_spark.reports.explain.curation import Curation, read_curation
 from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN, drawn_pairs, removed_since_balance
+from metaclip_spark.reports.explain.entry import find_entry, list_of
 from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
 from metaclip_spark.reports.explain.records import (
     EntryOutcome,
@@ -43,14 +44,11 @@ def _explain_pairs(run: Run, config: ExplainConfig, curation: Curation) -> Expla
     pool = run.read_buckets("pool", PAIRS).where(condition)
     pairs = pool.orderBy("pair_id").limit(config.limit).collect()
     ids = F.col("pair_id").isin([row.pair_id for row in pairs])
-    languages = _languages(run, condition & ids) if pairs else {}
+    matched = _matched(run, condition & ids) if pairs else {}
     excluded = _excluded(run, ids) if pairs else {}
     is_text_alone = config.text is not None and config.archive is None
     return Explanation(
-        pairs=[
-            explain_pair(row.asDict(), languages.get(row.pair_id, (None, None)), curation, excluded.get(row.pair_id))
-            for row in pairs
-        ],
+        pairs=[_explain_row(row, matched.get(row.pair_id), curation, excluded.get(row.pair_id)) for row in pairs],
         pairs_in_all=len(pairs) if len(pairs) < config.limit else pool.count(),
         entry=None,
         text=explain_text(config.text, curation) if config.text is not None else None,
@@ -76,25 +74,29 @@ def _removals(run: Run, config: ExplainConfig, pair: Row | None) -> list[Removed
 
 
 def _explain_entry(run: Run, config: ExplainConfig, curation: Curation) -> Explanation:
-    entry = curation.entry_named(str(config.entry))
+    entry = find_entry(str(config.entry), curation)
+    code = list_of(entry, curation.lists.lists) if curation.lists else None
+    its_list = curation.of_list(code)
     pairs = drawn_pairs(run, curation, F.array_contains("entry_ids", entry))
     numbers = {row.reason or "": row["count"] for row in pairs.groupBy("reason").count().collect()}
     curated = numbers.pop("", 0)
     last = [reason for reason in (LANGUAGE_GATE, NOT_DRAWN) if reason in numbers]
     dropped = {reason: numbers[reason] for reason in [*sorted(set(numbers).difference(last)), *last]}
     outcome = EntryOutcome(
-        entry_text=curation.entries[entry],
+        entry_text=its_list.entries[entry - its_list.first_id],
         entry_id=entry,
         entry_count=int(curation.counts[entry]),
         entry_probability=float(curation.probabilities[entry]),
         pairs=curated + sum(dropped.values()),
         curated=curated,
         dropped=dropped,
+        metadata_language=code,
+        threshold_t=None if code is None else its_list.threshold,
     )
     chosen = pairs.where(F.col("reason").isNotNull()) if config.dropped else pairs
     rows = chosen.orderBy("pair_id").limit(config.limit).collect()
     return Explanation(
-        pairs=[_explain_row(row, curation) for row in rows],
+        pairs=[_explain_row(row, row, curation, _rule_of(row)) for row in rows],
         pairs_in_all=outcome.pairs - curated if config.dropped else outcome.pairs,
         entry=outcome,
         text=None,
@@ -103,10 +105,17 @@ def _explain_entry(run: Run, config: ExplainConfig, curation: Curation) -> Expla
     )
 
 
-def _explain_row(row: Row, curation: Curation) -> ExplainedPair:
-    """Explains a row of `drawn_pairs`."""
-    excluded = None if row.reason in {LANGUAGE_GATE, NOT_DRAWN} else row.reason
-    return explain_pair(row.asDict(), (row.language, row.language_probability), curation, excluded)
+def _explain_row(row: Row, matched: Row | None, curation: Curation, excluded: str | None) -> ExplainedPair:
+    """Explains a row of the pool, with what match stored of it, where it did."""
+    if matched is None:
+        return explain_pair(row.asDict(), (None, None), curation, excluded)
+    language = (matched.language, matched.language_probability)
+    return explain_pair(row.asDict(), language, curation, excluded, matched.metadata_language)
+
+
+def _rule_of(row: Row) -> str | None:
+    """Gives the rule that drops a row of `drawn_pairs`."""
+    return None if row.reason in {LANGUAGE_GATE, NOT_DRAWN} else row.reason
 
 
 def _condition(config: ExplainConfig) -> Column:
@@ -117,9 +126,11 @@ def _condition(config: ExplainConfig) -> Column:
     return F.col("alt_text") == clean_text(config.text or "")
 
 
-def _languages(run: Run, condition: Column) -> dict[str, tuple[str | None, float | None]]:
-    rows = run.read_buckets("matched", MATCHED).where(condition).select("pair_id", "language", "language_probability")
-    return {row.pair_id: (row.language, row.language_probability) for row in rows.collect()}
+def _matched(run: Run, condition: Column) -> dict[str, Row]:
+    columns = ("pair_id", "language", "language_probability", "metadata_language")
+    return {
+        row.pair_id: row for row in run.read_buckets("matched", MATCHED).where(condition).select(*columns).collect()
+    }
 
 
 def _excluded(run: Run, condition: Column) -> dict[str, str]:

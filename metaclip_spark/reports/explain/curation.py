@@ -1,8 +1,8 @@
 """What a run decided with, and the entries of a text, found anew."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,16 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from metaclip_spark.errors import ConfigError, joined
+from metaclip_spark.entries import SPACES
+from metaclip_spark.list_thresholds import EntryLists
+from metaclip_spark.reports.explain.choice import Router, read_router
+from metaclip_spark.reports.explain.words import most_words, words_of
 from metaclip_spark.reports.profile import read_balance
+from metaclip_spark.runs.entry_tables import read_counts, read_lists, read_texts, read_thresholds
 from metaclip_spark.runs.records import Gate
 from metaclip_spark.runs.run import Run, read_entry_counts
-from metaclip_spark.runs.step import SAMPLE
+from metaclip_spark.runs.step import MATCH, SAMPLE
 from udfs.balancing.probability import keep_probabilities
-from udfs.matching.spacing import spacing
-
-_TYPED_WRONG = 2
-"""Letters by which a mistyped entry may be longer or shorter than the one that was meant."""
 
 
 def shown(text: str | None) -> str:
@@ -27,19 +27,44 @@ def shown(text: str | None) -> str:
     return repr(text)
 
 
-@dataclass(frozen=True)
-class Curation:
-    """What a run decided with.
+@dataclass(frozen=True, eq=False)
+class CuratedLists:
+    """What a run with several metadata lists decided with.
 
     Attributes:
-        entries: The metadata list.
-        ids: Entry text to id.
+        lists: Where each of them begins.
+        texts: The entries of all, in Arrow's memory: as strings of Python they would take several times as much.
+        thresholds: The threshold of each.
+        router: How texts find theirs.
+    """
+
+    lists: EntryLists
+    texts: pa.Array
+    thresholds: Sequence[int | str]
+    router: Router
+
+    @cached_property
+    def known(self) -> "dict[str, Curation]":
+        """Those that were looked at."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Curation:
+    """What a run decided with; of several metadata lists all together, or one of them (`of_list`).
+
+    Attributes:
+        entries: The metadata list; empty for several lists together.
+        ids: Entry text to place in `entries`.
         counts: The counts that the draw balanced with, shape (entries,).
         probabilities: The entry probabilities of the draw, shape (entries,).
         seed: The seed of the draws.
         threshold: The threshold t, as run.json has it.
         gate: The language filter.
-        longest: Tokens of the longest entry.
+        longest: Ends of words in the longest entry.
+        word_borders: Where entries begin and end.
+        first_id: The id of the first entry.
+        lists: Of several lists together, what goes with each.
     """
 
     entries: Sequence[str]
@@ -50,6 +75,35 @@ class Curation:
     threshold: int | str
     gate: Gate
     longest: int
+    word_borders: str = SPACES
+    first_id: int = 0
+    lists: CuratedLists | None = None
+
+    def of_list(self, code: str | None) -> "Curation":
+        """Gives one of several lists as a list of its own, without entries where there is none of this code."""
+        if self.lists is None:
+            return self
+        if code is None:
+            return replace(self, lists=None)
+        known = self.lists.known
+        if code not in known:
+            known[code] = self._part(self.lists, self.lists.lists.codes.index(code))
+        return known[code]
+
+    def _part(self, of: CuratedLists, place: int) -> "Curation":
+        start, end = of.lists.starts[place : place + 2].tolist()
+        entries = of.texts[start:end].to_pylist()
+        return replace(
+            self,
+            entries=entries,
+            ids={entry: place for place, entry in enumerate(entries)},
+            counts=self.counts[start:end],
+            probabilities=self.probabilities[start:end],
+            threshold=of.thresholds[place],
+            longest=max((most_words(entry, self.word_borders) for entry in entries), default=0),
+            first_id=start,
+            lists=None,
+        )
 
     @cached_property
     def folded(self) -> dict[str, int]:
@@ -70,33 +124,13 @@ class Curation:
             keep[~pc.fill_null(pc.and_(wanted, likely), False).to_numpy()] = 0.0  # noqa: FBT003 - Arrow's own signature
         return keep
 
-    def entry_named(self, text: str) -> int:
-        """Finds an entry by its text.
-
-        Raises:
-            ConfigError: If the metadata list lacks it.
-        """
-        if text in self.ids:
-            return self.ids[text]
-        near = [shown(self.entries[entry]) for entry in self._near(text)]
-        asked = f"; did you mean {joined(near, 'or')}?" if near else ""
-        raise ConfigError(f"--entry {shown(text)} is not in the metadata list of the run{asked}")
-
-    def _near(self, text: str) -> list[int]:
-        folded = text.strip().casefold()
-        if folded in self.folded:
-            return [self.folded[folded]]
-        # A look at every entry of a long list takes too long.
-        alike = [
-            each for each in self.folded if each[:1] == folded[:1] and abs(len(each) - len(folded)) <= _TYPED_WRONG
-        ]
-        return [self.folded[each] for each in get_close_matches(folded, alike, n=3)]
-
 
 def read_curation(run: Run) -> Curation:
     """Reads what a run whose sample step is done decided with."""
-    sampled = run.manifest(SAMPLE)
-    entries, own_counts = read_entry_counts(run)
+    sampled, matched = run.manifest(SAMPLE), run.manifest_if_done(MATCH, 0)
+    borders = (matched and matched.config.word_borders) or SPACES
+    lists = read_lists(run)
+    entries, own_counts = read_entry_counts(run) if lists is None else ([], read_counts(run))
     counts, probabilities = read_balance(run, sampled, own_counts)
     return Curation(
         entries=entries,
@@ -106,23 +140,24 @@ def read_curation(run: Run) -> Curation:
         seed=sampled.config.sample.seed,
         threshold=sampled.numbers.threshold_t,
         gate=sampled.config.gate,
-        longest=max(entry.count(" ") + 1 for entry in entries),
+        longest=max((most_words(entry, borders) for entry in entries), default=0),
+        word_borders=borders,
+        lists=None if lists is None else _read_lists(run, lists),
     )
 
 
+def _read_lists(run: Run, lists: EntryLists) -> CuratedLists:
+    thresholds = ["inf" if threshold == math.inf else int(threshold) for threshold in read_thresholds(run, lists)]
+    return CuratedLists(lists, read_texts(run), thresholds, read_router(run, lists))
+
+
 def matched_entries(text: str, curation: Curation) -> dict[int, list[int]]:
-    """Finds the entries in a text by looking up every run of its tokens: id to places in the spaced text."""
-    tokens, starts = tokens_of(text)
+    """Finds the entries in a text by looking up every run of its words: place in the list to places in the text."""
+    words = words_of(text, curation.word_borders)
     found: dict[int, list[int]] = {}
-    for first in range(len(tokens)):
-        for after in range(first + 1, min(first + curation.longest, len(tokens)) + 1):
-            entry = curation.ids.get(" ".join(tokens[first:after]))
+    for begin in words.begins:
+        for word in words.from_place(begin, curation.longest):
+            entry = curation.ids.get(word)
             if entry is not None:
-                found.setdefault(entry, []).append(starts[first])
+                found.setdefault(entry, []).append(begin)
     return dict(sorted(found.items()))
-
-
-def tokens_of(text: str) -> tuple[list[str], list[int]]:
-    """Gives what spaces separate in the spaced text, and where each begins there."""
-    tokens = spacing(text).split(" ")[1:-1]
-    return tokens, np.cumsum([1, *(len(token) + 1 for token in tokens)]).tolist()

@@ -1,5 +1,6 @@
 """An explanation in plain text; strangers' texts are escaped."""
 
+from metaclip_spark.entries import SPACES
 from metaclip_spark.errors import counted
 from metaclip_spark.reports.explain.curation import shown
 from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN
@@ -29,7 +30,7 @@ def explain_lines(explained: Explanation, threshold: int | str) -> list[str]:
             *_declared_lines(pair),
             *_text_lines(pair.text, threshold),
         ]
-        if pair.language is not None:
+        if pair.language is not None and pair.text.choice is None:
             lines.append(f"  language         {pair.language} with probability {pair.language_probability:.3f}")
         lines += [f"  draw             {pair.draw:.6f}", f"  verdict          {pair.verdict}", ""]
     if explained.pairs_in_all > len(explained.pairs):
@@ -56,15 +57,17 @@ def _declared_lines(pair: ExplainedPair) -> list[str]:
 
 
 def _entry_lines(entry: EntryOutcome, threshold: int | str) -> list[str]:
+    of_list = f" of the list {entry.metadata_language}" if entry.metadata_language else ""
     lines = [
-        f"entry {shown(entry.entry_text)}: {counted(entry.pairs, 'matched pair')}",
+        f"entry {shown(entry.entry_text)}{of_list}: {counted(entry.pairs, 'matched pair')}",
         f"  kept             {entry.curated:,}",
     ]
     lines += [
         f"  dropped          {number:,} by {_BY.get(reason) or f'the rule {reason}'}"
         for reason, number in entry.dropped.items()
     ]
-    return [*lines, f"  probability      {_probability(entry.entry_count, entry.entry_probability, threshold)}"]
+    probability = _probability(entry.entry_count, entry.entry_probability, entry.threshold_t or threshold)
+    return [*lines, f"  probability      {probability}"]
 
 
 def _pairs_in_brief(explained: Explanation) -> list[str]:
@@ -87,6 +90,11 @@ def _more(explained: Explanation) -> str:
 
 def _text_lines(explained: ExplainedText, threshold: int | str) -> list[str]:
     lines = [f"  text, cleaned    {shown(explained.text)}", f"  text, spaced     {shown(explained.spaced)}"]
+    if explained.word_borders != SPACES:
+        lines.append(f"  word borders     {explained.word_borders}")
+    if explained.choice:
+        lines.append(f"  metadata list    {explained.choice.metadata_language or 'none'}: {explained.choice.reason}")
+        threshold = explained.choice.threshold_t or threshold
     for entry in explained.entries:
         places = ", ".join(map(str, entry.places))
         probability = _probability(entry.entry_count, entry.entry_probability, threshold)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from metaclip_spark.errors import joined
-from metaclip_spark.reports.explain.curation import Curation, shown, tokens_of
+from metaclip_spark.reports.explain.curation import Curation, shown
 from metaclip_spark.reports.explain.records import NearMiss
+from metaclip_spark.reports.explain.words import Words, words_of
 
 MOST_NEAR_MISSES = 10
 """Near misses that are told of one text."""
@@ -16,12 +17,12 @@ def near_misses(text: str, matched: Mapping[int, Sequence[int]], curation: Curat
     Args:
         text: A cleaned text.
         matched: The entries that it does match, with their places: their words need no explanation.
-        curation: The metadata list.
+        curation: The metadata list that it is matched against.
 
     Returns:
         At most `MOST_NEAR_MISSES`, in the text's order; of words within one another the longest.
     """
-    tokens, starts = tokens_of(text)
+    words = words_of(text, curation.word_borders)
     covered = {
         place
         for entry, places in matched.items()
@@ -29,22 +30,27 @@ def near_misses(text: str, matched: Mapping[int, Sequence[int]], curation: Curat
         for place in range(start, start + len(curation.entries[entry]))
     }
     found: list[NearMiss] = []
-    first = 0
-    while first < len(tokens) and len(found) < MOST_NEAR_MISSES:
-        words = () if starts[first] in covered else _runs(tokens, first, curation.longest)
-        near = next(filter(None, (_near_miss(each, starts[first], curation) for each in words)), None)
+    reached = 0
+    for begin in words.begins:
+        if len(found) == MOST_NEAR_MISSES:
+            break
+        if begin < reached or begin in covered or words.spaced[begin] == " ":
+            continue
+        near = next(filter(None, (_near_miss(each, begin, curation) for each in _runs(words, begin, curation))), None)
         if near is not None:
             found.append(near)
-        first += near.text.count(" ") + 1 if near else 1
+            reached = begin + len(near.text)
     return found
 
 
-def _runs(tokens: Sequence[str], first: int, longest: int) -> Iterator[str]:
-    """Yields the words that begin at a token, longest first, where there are letters or digits at both ends."""
-    if _inner(tokens[first]):
-        for end in range(min(first + longest, len(tokens)), first, -1):
-            if _inner(tokens[end - 1]):
-                yield " ".join(tokens[first:end])
+def _runs(words: Words, begin: int, curation: Curation) -> Iterator[str]:
+    """Yields the words that begin at a place, longest first, where there are letters or digits in both outer ones."""
+    ends = [end for end in words.ends_after(begin, curation.longest) if end > begin]
+    if ends and _has_letter(words.spaced[begin : ends[0]]):
+        for place in range(len(ends) - 1, -1, -1):
+            last = words.spaced[ends[place - 1] if place else begin : ends[place]]
+            if _has_letter(last):
+                yield words.spaced[begin : ends[place]]
 
 
 def _near_miss(words: str, place: int, curation: Curation) -> NearMiss | None:
@@ -63,5 +69,10 @@ def _near_miss(words: str, place: int, curation: Curation) -> NearMiss | None:
 
 def _inner(words: str) -> str:
     """Strips what is neither a letter nor a digit from both ends."""
-    places = [place for place, character in enumerate(words) if character.isalnum()]
-    return words[places[0] : places[-1] + 1] if places else ""
+    first = next(place for place, character in enumerate(words) if character.isalnum())
+    last = next(place for place in range(len(words) - 1, -1, -1) if words[place].isalnum())
+    return words[first : last + 1]
+
+
+def _has_letter(word: str) -> bool:
+    return any(map(str.isalnum, word))

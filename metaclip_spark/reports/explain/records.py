@@ -1,5 +1,6 @@
 """What explanations say, of pairs, texts and entries."""
 
+from metaclip_spark.entries import SPACES
 from metaclip_spark.runs.records import Record
 
 
@@ -23,14 +24,44 @@ class NearMiss(Record):
     reason: str
 
 
+class ListChoice(Record):
+    """Which of several metadata lists a text is matched against, and why.
+
+    Attributes:
+        metadata_language: The code of the list; None where there is none for its language.
+        language: The label that chose it; None where there is none.
+        probability: The probability of the label.
+        reason: In words.
+        threshold_t: The threshold of the list; None where there is no list.
+    """
+
+    metadata_language: str | None
+    language: str | None
+    probability: float
+    reason: str
+    threshold_t: int | str | None
+
+
 class ExplainedText(Record):
-    """What a text matches, in its own order, and with which chance a pair that has it stays."""
+    """What a text matches, in its own order, and with which chance a pair that has it stays.
+
+    Attributes:
+        text: The text, cleaned.
+        spaced: As matching sets it apart.
+        entries: The entries that it matches.
+        near_misses: What it all but matches.
+        keep_probability: The chance of a pair that has it.
+        word_borders: Where entries begin and end.
+        choice: The list that it is matched against, where there are several.
+    """
 
     text: str
     spaced: str
     entries: list[ExplainedEntry]
     near_misses: list[NearMiss]
     keep_probability: float
+    word_borders: str = SPACES
+    choice: ListChoice | None = None
 
 
 class ExplainedPair(Record):
@@ -89,12 +120,14 @@ class EntryOutcome(Record):
 
     Attributes:
         entry_text: The entry.
-        entry_id: Its place in the metadata list.
+        entry_id: Its place in the metadata list, or among the entries of all lists.
         entry_count: The count that the draw balanced with.
         entry_probability: min(1, t / count).
         pairs: Matched pairs that contain it.
         curated: Those that were kept.
         dropped: Reason to number of the others.
+        metadata_language: The code of its list, where there are several.
+        threshold_t: The threshold of its list, where there are several.
     """
 
     entry_text: str
@@ -104,6 +137,8 @@ class EntryOutcome(Record):
     pairs: int
     curated: int
     dropped: dict[str, int]
+    metadata_language: str | None = None
+    threshold_t: int | str | None = None
 
 
 class RemovedBy(Record):

@@ -220,6 +220,7 @@ class MatchSettings(Record):
         language_identified: Whether the languages of the texts are known.
         word_borders: Where entries begin and end, where it is not at spaces.
         lists: With one list per language, their number.
+        labels: There, the label of each language to the code of its list.
         language_from: What says the language of a text there.
         page_language_probability: There, for the languages of pages, the least probability that counts.
         min_list_probability: There, the least probability of a language whose list is used.
@@ -231,6 +232,7 @@ class MatchSettings(Record):
     language_identified: bool
     word_borders: str | UnsetType = UNSET
     lists: int | UnsetType = UNSET
+    labels: dict[str, str] | UnsetType = UNSET
     language_from: str | UnsetType = UNSET
     page_language_probability: Number | UnsetType = UNSET
     min_list_probability: Number | UnsetType = UNSET
