@@ -91,7 +91,7 @@ class Router:
         reason = f"{label} is the likeliest language of the text ({probability:.3f})"
         if self.routing.language_from == PAGE and page_language not in {None, label}:
             least = self.routing.page_language_probability
-            reason += f", for which its page's language {page_language} is less likely than {least}"
+            reason += f"; its page's language {page_language} is not among the five likeliest with {least} or more"
         return reason
 
     def _way_to_list(self, label: str | None, probability: float, code: str | None) -> str:
