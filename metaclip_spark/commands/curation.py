@@ -26,7 +26,7 @@ from metaclip_spark.errors import ConfigError, EmptyCuratedSetError, counted, jo
 
 if TYPE_CHECKING:
     from metaclip_spark.cluster_check import Verdict
-    from metaclip_spark.reports.records import Report
+    from metaclip_spark.reports.records import HeadEntry, ListedEntry, Report
     from metaclip_spark.runs.run import Run
 
 
@@ -298,8 +298,11 @@ def _show_verdict(verdict: "Verdict", ready: str = "ready: a run should work her
 
 def _next_lines(output: str, report: "Report", curated: str, images: str | None) -> list[str]:
     """Gives the three commands that a finished run is most often followed by."""
-    thinned = [entry.entry_text for entry in report.profile.most_cut if entry.kept < entry.entry_count]
-    entries = thinned or [entry.entry_text for entry in report.head_entries]
+    from metaclip_spark.reports.explain.entry import named_entry
+
+    thinned = [entry for entry in report.profile.most_cut if entry.kept < entry.entry_count]
+    listed: Sequence[ListedEntry | HeadEntry] = thinned or report.head_entries
+    entries = [named_entry(entry.entry_text, entry.metadata_language or None) for entry in listed]
     is_downloaded = bool(report.settings.get("exclude", {}).get("downloaded"))
     # What acts on a terminal is not shown there.
     which = entry_option(next((entry for entry in entries if entry.isprintable()), "a"))

@@ -85,7 +85,7 @@ class ExplainConfig:
         pair_id: A pair's 32 hex digits.
         url: An image's URL: explains every pair of it.
         text: A raw alternative text: explains what it would match, and its pairs where there are any.
-        entry: A metadata entry: shows its pairs.
+        entry: A metadata entry: shows its pairs. With a folder of lists, CODE:ENTRY names that of one list (ja:犬).
         dropped: Of --entry, only the pairs that were not kept.
         limit: Show at most this many pairs; they are sorted by pair_id, which is as good as a random order.
         archive: The archive that a pair should have come from: says what extraction left out there.

@@ -61,7 +61,7 @@ def read_lists_file(folder: str) -> ListsFile:
     labels = _labels_of(_object(found.get("labels", JsonObject()), shown, "labels"), files, shown)
     anchor = found.get("anchor")
     if anchor is not None and anchor not in files:
-        raise MetadataError(f"{shown}: the anchor {brief(anchor)} has no list: name one of {_first_of(files)}")
+        raise MetadataError(f"{shown}: the anchor {brief(anchor)} has no list: name one of {first_of(files)}")
     # As UTF-8: not as code points above U+FFFF would have it elsewhere.
     in_order = sorted(files, key=str.encode)
     return ListsFile(anchor, {code: _below(folder, files[code]) for code in in_order}, dict(sorted(labels.items())))
@@ -123,13 +123,14 @@ def _labels_of(given: Mapping[str, object], files: Mapping[str, str], path: str)
             raise MetadataError(f"{path}: the label {brief(label)} must have the code of a list")
         if code not in files and code != OTHER:
             raise MetadataError(
-                f"{path}: the label {brief(label)} has the list {brief(code)}, which is none of {_first_of(files)}"
+                f"{path}: the label {brief(label)} has the list {brief(code)}, which is none of {first_of(files)}"
             )
         labels[label] = code
     return labels
 
 
-def _first_of(files: Mapping[str, str]) -> str:
+def first_of(files: Iterable[str]) -> str:
+    """Names the first of some lists by their codes."""
     shown = 8
     codes = sorted(files)
     more = f" and {len(codes) - shown} more" if len(codes) > shown else ""

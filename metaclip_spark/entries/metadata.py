@@ -17,9 +17,10 @@ import pyarrow as pa
 
 from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.entries.files import PARQUET_START, JsonObject, decode, open_parquet, parse_json, read_file
-from metaclip_spark.entries.lists import ListsFile, digest_of_lists, names_lists, read_lists_file
+from metaclip_spark.entries.lists import ListsFile, digest_of_lists, first_of, names_lists, read_lists_file
 from metaclip_spark.entries.messages import MOST_SHOWN, brief
 from metaclip_spark.errors import MetadataError, counted, said_of, wrong_type
+from udfs.matching.borders import WORD_BORDERS
 from udfs.matching.entries import entries_as_json
 from udfs.sources.credentials import bare_url, without_credentials
 
@@ -68,6 +69,11 @@ class Metadata:
         Metadata(2 entries, digest='3863388a5ca6...')
         >>> len(Metadata.load("tests/data/wordnet_lemmas.txt.gz"))
         86654
+        >>> worldwide = Metadata.load("tests/data/languages")
+        >>> [each.code for each in worldwide.lists], worldwide.word_borders
+        (['bg', 'de', 'en', 'es', 'fr', 'ja', 'other', 'ru', 'zh'], 'script')
+        >>> list(worldwide.of("ja"))[:3]
+        ['写真', '犬', '猫']
     """
 
     entries: tuple[str, ...]
@@ -115,14 +121,15 @@ class Metadata:
                 empty, white space only, repeated, or not valid Unicode; the message names their ids. Of a folder, also
                 if its languages.json is missing, or names what is not there.
         """
-        return load_metadata(path_text(path), word_borders)
+        return load_metadata(path_text(path), _known_borders(word_borders))
 
     @staticmethod
-    def from_entries(entries: Iterable[str]) -> "Metadata":
+    def from_entries(entries: Iterable[str], *, word_borders: str = SPACES) -> "Metadata":
         """Makes a metadata list of strings in memory.
 
         Args:
             entries: The entries, in the order of their ids.
+            word_borders: Where they may begin and end: spaces, script or metaclip2.
 
         Returns:
             The list.
@@ -131,7 +138,27 @@ class Metadata:
             MetadataError: If there are no entries, or some are not strings, empty, white space only, repeated, or not
                 valid Unicode; the message names their ids.
         """
-        return _of_values("entries", entries, "a list of strings, or a path to Metadata.load")
+        made = _of_values("entries", entries, "a list of strings, or a path to Metadata.load")
+        return with_borders(made, _known_borders(word_borders) or SPACES)
+
+    def of(self, code: str) -> "Metadata":
+        """Gives the list of one language, with the same word borders; its ids begin at 0.
+
+        Args:
+            code: The code of the list, such as `ja`.
+
+        Returns:
+            The list.
+
+        Raises:
+            MetadataError: If there is no list of this code.
+        """
+        found = next((each for each in self.lists if each.code == code), None)
+        if found is None:
+            there = f"there are {first_of(each.code for each in self.lists)}" if self.lists else "this is a single list"
+            raise MetadataError(f"there is no metadata list {brief(code)}: {there}")
+        entries = self.entries[found.first_id : found.first_id + found.size]
+        return with_borders(Metadata(entries, found.digest or _digest_of(entries)), self.word_borders)
 
     def __len__(self) -> int:
         """The number of entries."""
@@ -147,6 +174,16 @@ class Metadata:
 
 
 _FIRST = MetadataList("", 0, 0, "")
+
+
+def _known_borders(word_borders: str | None) -> str | None:
+    if word_borders not in {None, *WORD_BORDERS}:
+        raise MetadataError(f"word_borders is {brief(word_borders)}: it must be one of {', '.join(WORD_BORDERS)}")
+    return word_borders
+
+
+def _digest_of(entries: Sequence[str]) -> str:
+    return hashlib.sha256(entries_as_json(entries)).hexdigest()
 
 
 def as_metadata(metadata: object) -> Metadata:
@@ -315,8 +352,7 @@ def check_entries(entries: list[Any], path: str) -> Metadata:
             entries,
             surrogates,
         )
-    digest = hashlib.sha256(entries_as_json(entries)).hexdigest()
-    return Metadata(tuple(entries), digest)
+    return Metadata(tuple(entries), _digest_of(entries))
 
 
 def _refuse(path: str, fault: tuple[str, str], entries: Sequence[Any], places: Iterable[int]) -> None:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from metaclip_spark import balance
 from metaclip_spark.config.fields import listed, path_text
-from metaclip_spark.entries import Metadata, as_metadata, load_entry_counts
+from metaclip_spark.entries import Metadata, as_metadata, load_entry_counts, load_summed_list_counts
 from metaclip_spark.errors import MetadataError, counted, wrong_type
+from metaclip_spark.runs.entry_tables import languages_of, lists_of
 from metaclip_spark.runs.paths import counts_in_run
 from metaclip_spark.thresholds import LARGEST_COUNT
 
@@ -75,7 +77,8 @@ class EntryCounts:
         Args:
             path: A JSON object (entry to count), or Parquet with the columns `entry_text` and `entry_count`: a file, or
                 a folder of part files; or a run (its folder); on this machine or in a store.
-            metadata: The list that the counts must belong to, its file, or its entries.
+            metadata: The list that the counts must belong to, its file, or its entries; with a folder of lists, counts
+                of a run with the same folder.
 
         Returns:
             The counts, in the order of the list.
@@ -85,14 +88,19 @@ class EntryCounts:
                 twice, or a count is not a non-negative integer.
             InputError: If the path leads into a run whose log does not name it.
         """
-        known = as_metadata(metadata)
-        return cls(known.entries, load_entry_counts(counts_in_run(path_text(path)), known))
+        known, source = as_metadata(metadata), counts_in_run(path_text(path))
+        lists = lists_of(known)
+        if lists is None:
+            return cls(known.entries, load_entry_counts(source, known))
+        texts = pa.array(known.entries, pa.string())
+        return cls(known.entries, load_summed_list_counts([source], texts, languages_of(lists), known.digest))
 
-    def probabilities(self, threshold_t: float) -> npt.NDArray[np.float64]:
+    def probabilities(self, threshold_t: float | npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Computes each entry's probability, min(1, t / count).
 
         Args:
-            threshold_t: The threshold t: a whole number of at least 1, or infinity.
+            threshold_t: The threshold t: a whole number of at least 1, or infinity; or one for each entry, where each
+                language has its own.
 
         Returns:
             float64, shape (entries,), above 0 and up to 1.

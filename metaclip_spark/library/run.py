@@ -18,6 +18,7 @@ from metaclip_spark.library.explanation import Explanation
 from metaclip_spark.library.plan import ThresholdPlan
 from metaclip_spark.library.report import Comparison, PaperComparison, Report
 from metaclip_spark.library.session import activate
+from metaclip_spark.pipeline.first_run import metadata_of
 from metaclip_spark.reports.compare import check_other, compare_counts, compare_with
 from metaclip_spark.reports.explain.answer import explain
 from metaclip_spark.reports.explain.curation import Curation, read_curation
@@ -25,14 +26,15 @@ from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_pairs
 from metaclip_spark.reports.plan import plan_thresholds
 from metaclip_spark.reports.public.export import check_export, export_curated
 from metaclip_spark.runs import open as stored_runs
-from metaclip_spark.runs.layout import CURATED_IMAGES, REFILL, report_file
+from metaclip_spark.runs.layout import CURATED_IMAGES, REFILL, THRESHOLDS, report_file
 from metaclip_spark.runs.paths import shown_path, table_folders
 from metaclip_spark.runs.records import read_report
 from metaclip_spark.runs.run import Run as StoredRun
 from metaclip_spark.runs.run import read_entry_counts
-from metaclip_spark.runs.step import COUNT, SAMPLE
+from metaclip_spark.runs.step import SAMPLE
 from udfs.schemas import ARCHIVES, CURATED, PAIRS, REJECTS
 from udfs.schemas import CURATED_IMAGES as IMAGE_COLUMNS
+from udfs.schemas import THRESHOLDS as THRESHOLDS_OF_LISTS
 
 
 class Run:
@@ -151,6 +153,16 @@ class Run:
         return self._stored.read(REFILL, CURATED)
 
     @property
+    def thresholds(self) -> DataFrame:
+        """With a folder of metadata lists, one row for each: its threshold, tail share, pairs, and how many were kept.
+
+        Raises:
+            InputError: If the run has a single list.
+        """
+        table_folders(self._stored.storage, self._stored.state, THRESHOLDS)
+        return self._stored.read(THRESHOLDS, THRESHOLDS_OF_LISTS)
+
+    @property
     def curated_path(self) -> str:
         """The folder of the curated pairs, for other programs: Parquet files, and nothing of earlier draws."""
         (written,) = table_folders(self._stored.storage, self._stored.state, "curated")
@@ -192,8 +204,8 @@ class Run:
 
     @property
     def metadata(self) -> Metadata:
-        """The metadata list that the pool was matched with."""
-        return Metadata(self.entry_counts.entries, self._stored.manifest(COUNT).config.metadata_digest)
+        """The metadata list that the pool was matched with; with a folder of lists all of them."""
+        return metadata_of(self._stored)
 
     @property
     def report(self) -> Report:
@@ -225,7 +237,7 @@ class Run:
             pair_id: A pair's 32 hex digits.
             url: An image's URL: explains every pair of it.
             text: An alternative text: explains what it would match, and its pairs where there are any.
-            entry: A metadata entry: explains its pairs.
+            entry: A metadata entry: explains its pairs. With a folder of lists CODE:ENTRY names that of one list.
             dropped: Of the entry's pairs, only those that are not curated.
             limit: The most pairs that are explained, from 1 to 1,000, sorted by pair_id.
             archive: The archive that a missing pair should have come from.

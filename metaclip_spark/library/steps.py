@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from metaclip_spark.balance import ExpectedSize
-from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, SampleConfig
+from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, SampleConfig
 from metaclip_spark.config.fields import check_engine, several
 from metaclip_spark.entries import Metadata, as_metadata
 from metaclip_spark.errors import ConfigError, MetadataError, brief, said_of, wrong_type
@@ -152,23 +152,34 @@ def match_pairs(
     *,
     engine: str = "token",
     identify_language: bool = False,
+    language_from: str = "text",
+    page_language_probability: float = 0.1,
+    min_list_probability: float = 0.0,
 ) -> DataFrame:
     """Finds the metadata entries in each text and keeps the pairs that have one.
 
-    The automaton is built here and distributed to the executors, each of which holds it once.
+    The automaton is built here and distributed to the executors, each of which holds it once. With a folder of lists
+    each text is matched against the list of its language.
 
     Args:
         pool: Distinct pairs, such as `deduplicate_pairs` gives.
-        metadata: The metadata list, its file, or its entries.
+        metadata: The metadata list, its file, or its entries; or a folder of lists.
         engine: "token" (compiled) or "pyahocorasick" (the published way); both find the same entries.
-        identify_language: Whether to fill the columns `language` and `language_probability`, which are null otherwise.
+        identify_language: Whether to fill the columns `language` and `language_probability`, which are null otherwise;
+            with a folder of lists they are always filled.
+        language_from: With a folder of lists, what says the language of a text: "text" (its likeliest language), "page"
+            (the column `page_language`, where that is likely enough for the text) or "column" (that column alone).
+        page_language_probability: For "page", how likely the page's language must be for the text.
+        min_list_probability: With a folder of lists, match texts whose language is less likely against the list other.
 
     Returns:
-        The columns of the pool, `language`, `language_probability`, and `entry_ids`: sorted and distinct ids.
+        The columns of the pool, `language`, `language_probability`, `metadata_language` (the code of the text's list;
+        null with a single list), and `entry_ids`: sorted and distinct ids, of all lists together.
 
     Raises:
         SchemaMismatchError: If `pool` is not a DataFrame of Spark, lacks a column, or has it with another type.
-        ConfigError: If there is no such engine.
+        ConfigError: If there is no such engine, it does not have the word borders of the list, an argument is out of
+            range, or one that is for a folder of lists is given with a single list.
         MetadataError: If `metadata` is not a metadata list, or the list cannot be used.
 
     Example:
@@ -177,10 +188,34 @@ def match_pairs(
         >>> matched = match_pairs(open_run("demo-output").pool, metadata)
         >>> matched.count()
         271
+        >>> worldwide = match_pairs(open_run("demo-output").pool, "tests/data/languages", min_list_probability=0.5)
+        >>> worldwide.where("metadata_language = 'ja'").count()
+        313
     """
     check_table("pool", pool)
     check_engine(engine)
-    return match.match_pairs(pool, as_metadata(metadata), engine=engine, identify_language=identify_language)
+    known = as_metadata(metadata)
+    given = {
+        "metadata": "",
+        "engine": engine,
+        "word_borders": known.word_borders,
+        "language_from": language_from,
+        "page_language_probability": page_language_probability,
+        "min_list_probability": min_list_probability,
+    }
+    with arguments_named(MatchConfig):
+        (config,) = configurations("match_pairs", given, MatchConfig)
+    if not known.lists:
+        if config.for_lists:
+            raise ConfigError(f"{config.for_lists[0][2:].replace('-', '_')} is for a folder of lists: leave it out")
+        return match.match_pairs(pool, known, engine=engine, identify_language=identify_language)
+    routing = match.routing_of(
+        known,
+        language_from=config.language_from,
+        page_language_probability=config.page_language_probability,
+        min_list_probability=config.min_list_probability,
+    )
+    return match.match_pairs(pool, known, engine=engine, routing=routing)
 
 
 def filter_languages(

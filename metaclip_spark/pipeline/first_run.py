@@ -14,7 +14,7 @@ from metaclip_spark.commits.entries import Begin, Table
 from metaclip_spark.commits.removals import read_registers, removals_digest
 from metaclip_spark.config.curation import LanguageConfig, SampleConfig
 from metaclip_spark.config.exclusion import RebalanceConfig, RedrawConfig
-from metaclip_spark.entries import Metadata
+from metaclip_spark.entries import SPACES, Metadata
 from metaclip_spark.errors import ConfigError, InputError, said_of
 from metaclip_spark.reports.profile import is_estimated, read_balance
 from metaclip_spark.runs.buckets import is_in_bucket
@@ -144,11 +144,16 @@ def _read_first_run(run: Run, config: RebalanceConfig) -> FirstRun:
 
 
 def metadata_of(run: Run) -> Metadata:
-    """Gives the metadata list that a run was matched with, or the lists, as its counts tell them."""
-    counted = run.manifest(COUNT).config
-    anchor = counted.anchor if isinstance(counted.anchor, str) else None
-    entries = tuple(read_texts(run).to_pylist())
-    return Metadata(entries, counted.metadata_digest, metadata_lists(read_lists(run)), anchor=anchor)
+    """Gives the metadata list that a run was matched with, or the lists, as its tables and settings tell them."""
+    counted, matched = run.manifest(COUNT).config, run.manifest_if_done(MATCH, 0)
+    return Metadata(
+        entries=tuple(read_texts(run).to_pylist()),
+        digest=counted.metadata_digest,
+        lists=metadata_lists(read_lists(run)),
+        labels=(matched and matched.config.labels) or {},
+        anchor=counted.anchor or None,
+        word_borders=(matched and matched.config.word_borders) or SPACES,
+    )
 
 
 def language_of(first: FirstRun) -> LanguageConfig:

@@ -12,6 +12,7 @@ from metaclip_spark.errors import ConfigError
 from metaclip_spark.pipeline.exclusion import without_listed
 from metaclip_spark.pipeline.first_run import FirstRun
 from metaclip_spark.pipeline.rules import Rules
+from metaclip_spark.runs.entry_tables import read_lists
 from metaclip_spark.runs.layout import REFILL
 from metaclip_spark.runs.records import RefillNumbers
 from metaclip_spark.runs.run import Run
@@ -98,6 +99,10 @@ def refill_of(config: RedrawConfig, first: FirstRun, rules: Rules) -> Refill | N
         raise ConfigError(
             "--refill-plan with --attempted matched: all pairs were attempted, so none is missing: leave out one of "
             "both options"
+        )
+    if read_lists(first.run) is not None:
+        raise ConfigError(
+            f"--refill-plan is for runs with one metadata list, and {first.run.storage.root} has several: leave it out"
         )
     if first.is_estimated:
         raise ConfigError(

@@ -13,6 +13,7 @@ from metaclip_spark.config.fields import differing
 from metaclip_spark.entries import entries_of_counts, load_entry_counts
 from metaclip_spark.errors import counted, said_of
 from metaclip_spark.reports.records import ComparedFigure, Comparison, MissingEntries, Move, Overlap, Report
+from metaclip_spark.runs.entry_tables import languages_of, read_lists
 from metaclip_spark.runs.layout import CURATED as CURATED_TABLE
 from metaclip_spark.runs.layout import report_file
 from metaclip_spark.runs.open import check_finished, open_beside, read_log
@@ -75,11 +76,25 @@ def compare_with(run: Run, report: Report, path: str, texts: Sequence[str], coun
         return compare_counts(texts, counts, *read_count_file(path), name=without_credentials(path))
     other = open_beside(run, path)
     other_report = read_report(other.storage, report_file(other.state), Report)
+    other_texts, other_counts = read_entry_counts(other)
     comparison = compare_counts(
-        texts, counts, *read_entry_counts(other), name=path, runs=_figures(report, other_report) if other_report else ()
+        _named(run, texts),
+        counts,
+        _named(other, other_texts),
+        other_counts,
+        name=path,
+        runs=_figures(report, other_report) if other_report else (),
     )
     settings = _differing_settings(report.settings, other_report.settings) if other_report else []
     return msgspec.structs.replace(comparison, settings=settings, curated=_overlap(run, other))
+
+
+def _named(run: Run, texts: Sequence[str]) -> Sequence[str]:
+    """Names entries by the code of their list, too, where there are several: more than one may have the same text."""
+    lists = read_lists(run)
+    if lists is None:
+        return texts
+    return [f"{code}:{text}" for code, text in zip(languages_of(lists).to_pylist(), texts, strict=True)]
 
 
 def _figures(report: Report, other: Report) -> list[ComparedFigure]:
@@ -143,13 +158,16 @@ def compare_counts(
         name: What the other counts are called.
         runs: Figures of two runs.
 
+    The text of an entry may stand in several metadata lists: then the same lists are compared place by place.
+
     Returns:
         Entries in both, Spearman's rank correlation of their counts, entries that one lacks, and the entries whose
         share of all matches differs most.
     """
     there = {text: place for place, text in enumerate(other_texts)}
     here = set(texts)
-    shared = [(place, there[text]) for place, text in enumerate(texts) if text in there]
+    is_same = list(texts) == list(other_texts)
+    shared = [(place, place if is_same else there[text]) for place, text in enumerate(texts) if text in there]
     ours = counts[[place for place, _ in shared]] if shared else np.empty(0, np.int64)
     theirs = other_counts[[place for _, place in shared]] if shared else np.empty(0, np.int64)
     only_here = [place for place, text in enumerate(texts) if text not in there]

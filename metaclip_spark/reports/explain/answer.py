@@ -7,7 +7,7 @@ from metaclip_spark.commits.removals import read_registers, removals_naming
 from metaclip_spark.config.inspection import ExplainConfig
 from metaclip_spark.reports.explain.curation import Curation, read_curation
 from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN, drawn_pairs, removed_since_balance
-from metaclip_spark.reports.explain.entry import find_entry, list_of
+from metaclip_spark.reports.explain.entry import find_entry
 from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
 from metaclip_spark.reports.explain.records import (
     EntryOutcome,
@@ -75,7 +75,7 @@ def _removals(run: Run, config: ExplainConfig, pair: Row | None) -> list[Removed
 
 def _explain_entry(run: Run, config: ExplainConfig, curation: Curation) -> Explanation:
     entry = find_entry(str(config.entry), curation)
-    code = list_of(entry, curation.lists.lists) if curation.lists else None
+    code = curation.lists.lists.code_of(entry) if curation.lists else None
     its_list = curation.of_list(code)
     pairs = drawn_pairs(run, curation, F.array_contains("entry_ids", entry))
     numbers = {row.reason or "": row["count"] for row in pairs.groupBy("reason").count().collect()}

@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_spark.errors import ConfigError, joined
-from metaclip_spark.list_thresholds import EntryLists
 from metaclip_spark.reports.explain.curation import Curation, shown
 
 _TYPED_WRONG = 2
@@ -38,9 +36,9 @@ def find_entry(text: str, curation: Curation) -> int:
         return int(found[0])
     if not found:
         near = _alike(text, curation.lists.texts)
-        named = [named_entry(curation.lists.texts[entry].as_py(), list_of(entry, lists)) for entry in near]
+        named = [named_entry(curation.lists.texts[entry].as_py(), lists.code_of(entry)) for entry in near]
         raise ConfigError(_not_there(text, "in any metadata list of the run", named))
-    codes = [list_of(entry, lists) for entry in found]
+    codes = [lists.code_of(entry) for entry in found]
     more = len(codes) - _MOST_LISTS
     first = joined([*codes[:_MOST_LISTS], f"{more} more"] if more > 0 else codes)
     raise ConfigError(
@@ -52,11 +50,6 @@ def find_entry(text: str, curation: Curation) -> int:
 def named_entry(text: str, code: str | None) -> str:
     """Names an entry as `find_entry` takes it."""
     return text if code is None else f"{code}:{text}"
-
-
-def list_of(entry: int, lists: EntryLists) -> str:
-    """Gives the code of an entry's list."""
-    return lists.codes[int(np.searchsorted(lists.starts, entry, side="right")) - 1]
 
 
 def _find(asked: str, text: str, where: str, curation: Curation, before: str = "") -> int:

@@ -2,8 +2,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from metaclip_spark import ConfigError, Matcher, Metadata, SchemaMismatchError
+from metaclip_spark import ConfigError, Matcher, Metadata, MetadataError, SchemaMismatchError
 from tests.support.matching import entry_lists, naive_ids, texts
+from tests.support.paths import CHECKOUT
+from tests.support.word_borders import oracle_ids
 from udfs.pairs.rules import clean_text
 
 ENTRIES = ["dog", "New York", "york", "!", " padded"]
@@ -55,3 +57,38 @@ def test_a_column_without_strings_is_refused(matcher):
 def test_an_unknown_engine_is_refused():
     with pytest.raises(ConfigError, match="engine is 'regex': it must be one of token, pyahocorasick"):
         Matcher(Metadata.from_entries(ENTRIES), engine="regex")
+
+
+WORLDWIDE = CHECKOUT / "tests" / "data" / "languages"
+JAPANESE = "白い犬と東京の写真, SONY"
+
+
+@pytest.mark.parametrize("engine", ["token", "pyahocorasick"])
+def test_one_list_of_a_folder_is_matched_with_its_word_borders(engine):
+    folder = Metadata.load(WORLDWIDE)
+    matcher = Matcher(folder.of("ja"), engine=engine)
+    assert matcher.match([JAPANESE]) == [["写真", "犬", "白い"]]
+    assert matcher.ids(pa.array([JAPANESE])).to_pylist() == oracle_ids([JAPANESE], folder.of("ja").entries, "script")
+    between_spaces = Metadata.load(WORLDWIDE, word_borders="spaces").of("ja")
+    assert between_spaces == Metadata.load(WORLDWIDE / "ja.txt")
+    assert Matcher(between_spaces, engine=engine).match([JAPANESE]) == [[]]
+
+
+def test_the_borders_of_metaclip2_need_the_other_engine():
+    metadata = Metadata.from_entries(["犬", "C++"], word_borders="metaclip2")
+    assert Matcher(metadata, engine="pyahocorasick").match(["犬 C++11"]) == [["犬", "C++"]]
+    with pytest.raises(ConfigError, match="the engine token does not have the word borders metaclip2"):
+        Matcher(metadata)
+
+
+def test_what_is_no_single_list_is_refused():
+    folder = Metadata.load(WORLDWIDE)
+    with pytest.raises(MetadataError, match=r"a Matcher takes a single list: give Metadata\.of\('bg'\)"):
+        Matcher(folder)
+    with pytest.raises(MetadataError, match="there is no metadata list 'xx': there are 'bg', 'de'"):
+        folder.of("xx")
+    with pytest.raises(MetadataError, match="there is no metadata list 'ja': this is a single list"):
+        folder.of("ja").of("ja")
+    for make in (Metadata.from_entries, Metadata.load):
+        with pytest.raises(MetadataError, match="word_borders is 'words': it must be one of spaces, script, metaclip2"):
+            make(WORLDWIDE if make is Metadata.load else ["a"], word_borders="words")
