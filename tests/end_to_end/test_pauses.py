@@ -17,7 +17,8 @@ from tests.end_to_end import paused_driver
 from tests.end_to_end.pauses import Driver, Second, Settings, driver, finish_in_its_place, impatience, pause_at
 from tests.end_to_end.processes import send_to_all
 from tests.end_to_end.stored import attempts_in, check_whole
-from tests.support.jobs import call, content, rows, state_of, written
+from tests.support.jobs import call, content, manifest_of, rows, state_of, written
+from tests.support.list_folders import write_lists, write_texts
 
 pytestmark = pytest.mark.usefixtures("spark")
 
@@ -171,6 +172,22 @@ def test_of_two_removals_at_once_one_is_registered(paused, finished, removing, t
     assert ended.code == 0, ended.words
     assert content(output) == content(expected)
     assert len(state_of(output).removals) == 1
+
+
+def test_matching_against_several_lists_that_was_stopped_goes_on(paused, tmp_path):
+    pool = write_texts(tmp_path / "pool.parquet")
+    expected = tmp_path / "expected" / "out"
+    assert call("extract_pool", "--pool", pool, "--buckets", 2, "--output", expected) == 0
+    output = shutil.copytree(expected, tmp_path / "stopped" / "out")
+    options = ("--metadata", write_lists(tmp_path / "lists"), "--min-list-probability", 0.5)
+    assert call("match_pool", *options, "--output", expected) == 0
+    state = go_on("match_pool", paused, output, options, "during write matched/bucket=001")
+    assert rows(output, "matched") == rows(expected, "matched") != []
+    numbers = [[manifest_of(run, "match", bucket)["numbers"] for bucket in range(2)] for run in (output, expected)]
+    assert numbers[0] == numbers[1]
+    assert {"de", "en", "ja", "other"} == {code for each in numbers[0] for code in each["texts"]}
+    # The bucket that was done before stayed as it was.
+    assert state.tables["match", 0].owner != state.tables["match", 1].owner
 
 
 # The last of its kind: it ends the driver that these tests share.
