@@ -1,6 +1,6 @@
 """The rules for word borders once more, slow and independent: Unicode's properties from the package regex.
 
-Source: the rules as docs/worldwide.md describes them; nothing of `udfs.matching.borders` is used.
+Source: the rules as docs/worldwide.md describes them; nothing of `udfs.matching` is used.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from functools import cache
 import regex
 from hypothesis import strategies as st
 
-from udfs.matching.spacing import spacing
+from tests.support.oracle import spaced as spaced_text
 
 SCRIPTS = ("Han", "Hiragana", "Katakana", "Bopomofo", "Yi", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Tai_Le")
 SCRIPTS += ("New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Javanese", "Balinese")
@@ -37,26 +37,35 @@ def border(a: str, b: str) -> bool:
     return bool(either) and not MARK.match(b) and a not in {"\u17d2", "\u1039"}
 
 
-def borders_allow(spaced: str, start: int, end: int, word_borders: str) -> bool:
-    """Tells whether an entry that is `spaced[start:end]` matches there."""
-    if start < 1 or end >= len(spaced):
+def begins(spaced: str, start: int, word_borders: str) -> bool:
+    """Tells whether an entry may begin at a place of a spaced text."""
+    if start < 1:
         return False
-    before, first, last, after = spaced[start - 1], spaced[start], spaced[end - 1], spaced[end]
-    left, right = before == " ", after == " "
+    before, first = spaced[start - 1], spaced[start]
+    if before == " ":
+        return True
     if word_borders == "script":
-        left = left or (first != " " and border(before, first))
-        right = right or (last != " " and border(last, after))
-    elif word_borders == "metaclip2":
-        left = left or bool(NEEDS_NO_SPACE.match(first))
-        right = right or bool(NEEDS_NO_SPACE.match(last))
-    return left and right
+        return first != " " and border(before, first)
+    return word_borders == "metaclip2" and bool(NEEDS_NO_SPACE.match(first))
+
+
+def ends(spaced: str, end: int, word_borders: str) -> bool:
+    """Tells whether an entry may end before a place of a spaced text."""
+    if end >= len(spaced):
+        return False
+    last, after = spaced[end - 1], spaced[end]
+    if after == " ":
+        return True
+    if word_borders == "script":
+        return last != " " and border(last, after)
+    return word_borders == "metaclip2" and bool(NEEDS_NO_SPACE.match(last))
 
 
 def occurs(spaced: str, entry: str, word_borders: str) -> bool:
     """Tells whether an entry matches anywhere in a spaced text."""
     start = spaced.find(entry)
     while start >= 0:
-        if borders_allow(spaced, start, start + len(entry), word_borders):
+        if begins(spaced, start, word_borders) and ends(spaced, start + len(entry), word_borders):
             return True
         start = spaced.find(entry, start + 1)
     return False
@@ -66,7 +75,7 @@ def oracle_ids(alt_texts: Sequence[str | None], entries: Sequence[str], word_bor
     """Scans each text for each entry."""
     found = []
     for text in alt_texts:
-        spaced = "" if text is None else spacing(text)
+        spaced = "" if text is None else spaced_text(text)
         found.append([entry_id for entry_id, entry in enumerate(entries) if occurs(spaced, entry, word_borders)])
     return found
 
