@@ -24,8 +24,9 @@ PAIRS = pa.schema(
 )
 """Raw pairs and the pool. `source` is one of `SOURCES`; `page_url` is null for pairs that come from `--pool`.
 
-`page_language` is the code of the language that the page declares, null where it declares none. `page_preferences` has
-a bit for each of `udfs.preferences.PREFERENCES` that the page declares; of duplicates the pool has the bits of all.
+`page_language` is the code of the language that the page declares, null where it declares none, or the label in the
+column of --language-column. `page_preferences` has a bit for each of `udfs.preferences.PREFERENCES` that the page
+declares; of duplicates the pool has the bits of all.
 """
 
 OPTIONAL_COLUMNS = ("page_language", "page_preferences")

@@ -105,7 +105,8 @@ class ExtractConfig:
             other runs (their folders).
         url_column: Column of the image's URL in the files of --pool.
         text_column: Column of the alternative text in the files of --pool.
-        language_column: Column of the text's language in the files of --pool, for --language-from column.
+        language_column: Column of the text's language in the files of --pool, for --language-from column: a label as
+            languages.json has them, or a language tag.
         archives_per_wave: Archives that are committed together: at most this many are redone after a kill.
         waves_at_once: Waves that are extracted side by side: more than one hides the slowest archives of a wave.
         max_rejects: Largest share of bad records (of pages and bad records together) that a run accepts.

@@ -74,7 +74,7 @@ def routing_of(
 ) -> Routing:
     """Says how texts find one of several lists; arguments as `udfs.matching.routing.Routing` has them."""
     codes = {each.code for each in metadata.lists}
-    lists = {label: code for label, code in metadata.labels.items() if code in codes}
+    lists = {label: code if code in codes else None for label, code in metadata.labels.items()}
     other = OTHER if OTHER in codes else None
     return Routing(lists, other, language_from, page_language_probability, min_list_probability, model_file)
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from udfs.matching.routing import COLUMN, PAGE, Routing
+from udfs.pages.declared.language import page_language
 
 _LABELS_LOOKED_AT = 5
 """A page's language counts for a text only where it is among so many labels of the text."""
@@ -90,7 +91,8 @@ class Routed:
     """Where n texts go.
 
     Attributes:
-        languages: Their labels, null where a column has none.
+        languages: Their labels, null where a column has none; of a column's label that leads to no list, such as
+            `de-AT`, the language.
         probabilities: The probabilities of the labels; 1 for those of a column.
         codes: The codes of their lists, null where there is none.
     """
@@ -114,7 +116,8 @@ def route(texts: pa.Array, page_languages: pa.Array, routing: Routing) -> Routed
     """
     given: list[str | None] = page_languages.to_pylist()
     if routing.language_from == COLUMN:
-        labels, probabilities = given, [1.0] * len(given)
+        labels = [label if label in routing.lists else page_language(label) for label in given]
+        probabilities = [1.0] * len(given)
     else:
         most = _LABELS_LOOKED_AT if routing.language_from == PAGE else 1
         found = likeliest_languages(texts.to_pylist(), most, routing.model_file)
@@ -131,4 +134,6 @@ def _chosen(found: list[tuple[str, float]], page: str | None, least: float | Non
     """Gives the language of a text: that of its page, where it is likely enough for the text."""
     if page is None or least is None:
         return found[0]
-    return next(((label, sure) for label, sure in found if label == page and sure >= least), found[0])
+    # The pool's column may hold a label of any form.
+    names = {page, page_language(page)}
+    return next(((label, sure) for label, sure in found if label in names and sure >= least), found[0])

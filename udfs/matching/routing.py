@@ -15,7 +15,7 @@ class Routing:
     """How texts find their list.
 
     Attributes:
-        lists: Each label with a list -> the list's code.
+        lists: Each known label -> the code of its list; None where that is `other`, and there is none.
         other: The code of the list for all others; None where there is none.
         language_from: `TEXT`, `PAGE` or `COLUMN`.
         page_language_probability: The least probability, as a label of the text, of a page's language that counts.
@@ -23,7 +23,7 @@ class Routing:
         model_file: A model of fastText; None for the bundled one.
     """
 
-    lists: Mapping[str, str]
+    lists: Mapping[str, str | None]
     other: str | None
     language_from: str = TEXT
     page_language_probability: float = 0.0

@@ -62,11 +62,11 @@ class DeclaredByRecord(NamedTuple):
     """What records of one image each declare.
 
     Attributes:
-        languages: Shape (records,): codes as `declared.language.pack_language` makes them numbers, 0 for none.
+        languages: Shape (records,): strings of any length, null for none.
         preferences: Shape (records,): bits of `preferences.PREFERENCES`, `NOT_READ` for null.
     """
 
-    languages: npt.NDArray[np.int64]
+    languages: pa.StringArray
     preferences: npt.NDArray[np.int64]
 
 
@@ -222,18 +222,19 @@ class PairColumns:
     def _declared(self, pages: npt.NDArray[np.int64]) -> dict[str, pa.Array]:
         """Makes the columns of what pages declare, from the place of each row's page."""
         languages, preferences = self._pages[: self._state[PAGES_USED], [PAGE_LANGUAGE, PAGE_PREFERENCES]].T
-        if self._records:
-            languages, preferences = languages[pages], preferences[pages]
-            for page, records in self._records.items():
-                rows = np.flatnonzero(pages == page)
-                images = self._rows[rows, IMAGE_INDEX]
-                languages[rows], preferences[rows] = records.languages[images], records.preferences[images]
-            pages = np.arange(len(pages))
         codes, places = np.unique(languages, return_inverse=True)
         names = pa.array([unpack_language(int(code)) for code in codes], pa.string())
+        parts, rest = [], names.take(arrow_numbers(places[pages]))
         found = preferences[pages].astype(np.int32)
+        done = 0
+        for page, records in self._records.items():
+            begin, end = np.searchsorted(pages, [page, page + 1])
+            images = self._rows[begin:end, IMAGE_INDEX].copy()
+            found[begin:end] = records.preferences[images]
+            parts += [rest[done:begin], records.languages.take(arrow_numbers(images))]
+            done = end
         return {
-            "page_language": names.take(arrow_numbers(places[pages])),
+            "page_language": pa.concat_arrays([*parts, rest[done:]]),
             "page_preferences": arrow_numbers(found, valid=found != NOT_READ),
         }
 

@@ -5,7 +5,7 @@ What the page declared is read from columns of the same names as here, where a f
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from udfs.archives import ArchiveReadError, Damage
 from udfs.arrow import numpy_numbers, string_bytes
-from udfs.pages.declared.language import pack_language, page_language
+from udfs.pages.declared.language import page_language
 from udfs.pages.image_table import (
     FIRST_TEXT,
     IS_PLAIN,
@@ -82,6 +82,7 @@ class _Columns(NamedTuple):
     url: str
     text: str
     language: str
+    language_of: Callable[[str | None], str | None]
     preferences: str = "page_preferences"
 
     @property
@@ -104,14 +105,15 @@ def read_pool_batches(
         batches: Rows of `schemas.ARCHIVE_PATHS`.
         url_column: The column, or JSON key, of the image's URL.
         text_column: The column, or JSON key, of the alternative text; it is cleaned as an archive's texts are.
-        language_column: The column, or JSON key, whose language tag takes the place of a page's; None for the column
-            `page_language`, where a file has it.
+        language_column: The column, or JSON key, whose label takes the place of the page's language, as it is; None for
+            the column `page_language`, where a file has it, whose language tags are read as those of pages.
         open_archive: Opens a path; an error of it fails that file only.
 
     Yields:
         Batches of `schemas.EXTRACTED`, as `udfs.pairs.extract.extract_batches`.
     """
-    columns = _Columns(url_column, text_column, language_column or "page_language")
+    of_pages = _Columns(url_column, text_column, "page_language", page_language)
+    columns = of_pages._replace(language=language_column, language_of=_label) if language_column else of_pages
     for batch in batches:
         for row in batch.to_pylist():
             rows, path = ArchiveRows(row["archive"]), row["path"]
@@ -149,10 +151,13 @@ def _joined(run: Sequence[Row]) -> Rows:
     urls, texts = (pa.array(values, pa.string()) for values in zip(*((row.url, row.text) for row in run), strict=True))
     images = _images_of(urls, texts)
     assert images is not None, "decoded JSON holds valid strings"
-    codes, preferences = zip(*(row.declared for row in run), strict=True)
-    languages = np.array([pack_language(code) for code in codes])
+    return Rows(run[0].number, images, _declared_of(run))
+
+
+def _declared_of(run: Sequence[Row]) -> DeclaredByRecord:
+    languages, preferences = zip(*(row.declared for row in run), strict=True)
     bits = np.array([NOT_READ if each is None else each for each in preferences])
-    return Rows(run[0].number, images, DeclaredByRecord(languages, bits))
+    return DeclaredByRecord(pa.array(languages, pa.string()), bits)
 
 
 def _add_row(rows: ArchiveRows, row: Item) -> None:
@@ -160,8 +165,10 @@ def _add_row(rows: ArchiveRows, row: Item) -> None:
         rows.damage(row.reason, f"nothing can be read after byte {row.start}", row.start)
     elif isinstance(row, Rows):
         rows.add_records(row.first, row.images, row.declared)
+    elif row.lost is not None:
+        rows.add_record(row.number, row.lost)
     else:
-        rows.add_record(row.number, row.lost or decoded_images("", "", [_image_of(row)], row.declared))
+        rows.add_records(row.number, decoded_images("", "", [_image_of(row)], Declared()), _declared_of([row]))
 
 
 def _image_of(row: Row) -> ImageValues | Loss:
@@ -174,17 +181,18 @@ def _parquet_rows(stream: fetch.ArchiveStream, columns: _Columns) -> Iterator[Ro
     number = 0
     try:
         with pq.ParquetFile(pa.PythonFile(stream, mode="r")) as file:
-            names = [name for name in dict.fromkeys(columns) if name in file.schema_arrow.names]
+            wanted = dict.fromkeys((columns.url, columns.text, *columns.optional))
+            names = [name for name in wanted if name in file.schema_arrow.names]
             for batch in file.iter_batches(_ROWS_PER_BATCH, columns=names):
                 urls, texts = batch.column(columns.url), batch.column(columns.text)
                 optional = [_optional_column(batch, *each) for each in columns.optional.items()]
-                images, declared = _images_of(urls, texts), _declared_by_record(*optional)
+                images, declared = _images_of(urls, texts), _declared_by_record(columns, *optional)
                 if images is not None and declared is not None:
                     yield Rows(number, images, declared)
                     number += len(batch)
                 else:
                     for values in zip(*(column.to_pylist() for column in (urls, texts, *optional)), strict=True):
-                        yield _row(number, f"row {number + 1}", *values)
+                        yield _row(number, f"row {number + 1}", columns, *values)
                         number += 1
     except (OSError, ValueError) as error:
         raise ArchiveReadError(f"row {number}: {error}") from None
@@ -214,7 +222,7 @@ def _optional_column(batch: pa.RecordBatch, column: str, name: str) -> pa.Array:
     return pa.nulls(len(batch), PAIRS.field(name).type) if is_null else found
 
 
-def _declared_by_record(languages: pa.Array, preferences: pa.Array) -> DeclaredByRecord | None:
+def _declared_by_record(columns: _Columns, languages: pa.Array, preferences: pa.Array) -> DeclaredByRecord | None:
     """Reads the columns of `schemas.OPTIONAL_COLUMNS`; None for other types, and where a row must be refused."""
     strings = _as_strings(languages)
     if strings is None or preferences.type != PAIRS.field("page_preferences").type:
@@ -223,19 +231,26 @@ def _declared_by_record(languages: pa.Array, preferences: pa.Array) -> DeclaredB
     if ((bits < 0) & ~np.asarray(preferences.is_null())).any():
         return None
     tags = pc.dictionary_encode(strings, null_encoding="encode")
-    codes = np.array([pack_language(page_language(tag)) for tag in tags.dictionary.to_pylist()], np.int64)
-    return DeclaredByRecord(codes[numpy_numbers(tags.indices)], bits)
+    read = pa.array(map(columns.language_of, tags.dictionary.to_pylist()), pa.string())
+    return DeclaredByRecord(read.take(tags.indices), bits)
 
 
-def _row(number: int, place: str, url: object, text: object, tag: object, preferences: object) -> Row:
+def _label(column_value: str | None) -> str | None:
+    """Reads the label of a text's language."""
+    return (column_value or "").strip() or None
+
+
+def _row(
+    number: int, place: str, columns: _Columns, url: object, text: object, tag: object, preferences: object
+) -> Row:
     """Makes a row of values of any type."""
     if not (tag is None or isinstance(tag, str)):
         return Row(number, lost=Loss("record.bad_page_language", f"{place}: {tag!r} is no string"))
     if preferences is None:
-        return Row(number, url, text, declared=Declared(page_language(tag)))
+        return Row(number, url, text, declared=Declared(columns.language_of(tag)))
     if not isinstance(preferences, int) or isinstance(preferences, bool) or not 0 <= preferences < 1 << 31:
         return Row(number, lost=Loss("record.bad_page_preferences", f"{place}: {preferences!r} is no sum of bits"))
-    return Row(number, url, text, declared=Declared(page_language(tag), preferences))
+    return Row(number, url, text, declared=Declared(columns.language_of(tag), preferences))
 
 
 def _as_strings(column: pa.Array) -> pa.Array | None:
@@ -290,6 +305,7 @@ def _json_row(number: int, line: bytes, columns: _Columns) -> Row:
     return _row(
         number,
         f"line {number + 1}",
+        columns,
         value[columns.url],
         value[columns.text],
         *map(value.get, columns.optional),

@@ -16,9 +16,9 @@ from udfs.schemas import ARCHIVE_PATHS, EXTRACTED
 GOOD = [("https://example.org/a.jpg", " a dog\n"), ("http://example.org/b.jpg", "東京 tower")]
 
 
-def read(path) -> tuple[list[dict], dict]:
+def read(path, **more) -> tuple[list[dict], dict]:
     task = pa.RecordBatch.from_pylist([{"archive": path.name, "path": str(path)}], schema=ARCHIVE_PATHS)
-    batches = list(read_pool_batches(iter([task]), url_column="url", text_column="text"))
+    batches = list(read_pool_batches(iter([task]), url_column="url", text_column="text", **more))
     assert all(batch.schema == EXTRACTED for batch in batches)
     rows = [row for batch in batches for row in batch.to_pylist()]
     archives = [row for row in rows if row["kind"] == "archive"]
@@ -240,6 +240,26 @@ def test_what_pages_declared_is_read_where_a_file_has_it(tmp_path, form):
         (row["page_language"], row["page_preferences"]) for row in sorted(pairs, key=lambda row: row["record_offset"])
     ] == [(CODES[n % 6], row["page_preferences"]) for n, row in enumerate(rows) if form != "row.parquet" or n < 9_999]
     assert archive["rejected"] == ({"record.bad_page_preferences": 1} if form == "row.parquet" else {})
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_labels_of_a_named_column_stay_as_they_are(tmp_path, form):
+    """Whether the compiled loop reads a row, or, since its text has two white spaces around it, Python does."""
+    labels = ["zh-Hant-HK", "en", None, " sr_Latn ", "", "x" * 1000]
+    rows = [
+        {"url": f"https://h.org/{n}.jpg", "text": "\xa0a\xa0" if n % 7 == 3 else "a", "label": labels[n % 6]}
+        | {"page_language": "de"}
+        for n in range(10_000)
+    ]
+    path = tmp_path / f"a.{form}"
+    if form == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"url": 1, "text": "a"}\n')
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    pairs, archive = read(path, language_column="label")
+    found = [row["page_language"] for row in sorted(pairs, key=lambda row: row["record_offset"])]
+    assert found == [["zh-Hant-HK", "en", None, "sr_Latn", None, "x" * 1000][n % 6] for n in range(10_000)]
+    assert archive["rejected"] == ({"image.not_a_string": 1} if form == "jsonl" else {})
 
 
 def test_a_row_whose_page_declared_something_else_is_counted(tmp_path):
