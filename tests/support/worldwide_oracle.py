@@ -196,9 +196,7 @@ def _thresholds(
     matched: Mapping[str, oracle.Row], counts: Sequence[int], lists: Lists, choice: Choice
 ) -> dict[str, Language]:
     """Chooses the threshold of each list, and computes what follows from it."""
-    of_lists = {
-        code: counts[first : first + len(lists.entries[code])] for code, first in lists.first_ids.items()
-    }
+    of_lists = {code: counts[first : first + len(lists.entries[code])] for code, first in lists.first_ids.items()}
     pairs: dict[str, list[list[int]]] = {code: [] for code in lists.entries}
     for row in matched.values():
         pairs[row["code"]].append(row["entry_ids"])
