@@ -192,7 +192,7 @@ bench-first-draw: $(VENV)/installed-tests ## a second draw over survivors agains
 	@$(WITH_SPARK) PYTHONPATH="$(CURDIR)" $(VENV)/bin/python -m tests.benchmarks.bench_first_draw $(BENCH)
 
 clean: ## delete what the other targets built, but not the environments
-	rm -rf build dist $(OUTPUT) $(WORLDWIDE_OUTPUT) *.egg-info spark-warehouse metastore_db derby.log
+	rm -rf build dist $(OUTPUT) $(WORLDWIDE_OUTPUT) demo-languages-output *.egg-info spark-warehouse metastore_db derby.log
 	rm -rf udfs/__pycache__/kernels-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 constraints: ## resolve the dependencies anew, as near as possible to the versions pinned now

@@ -188,8 +188,6 @@ def run_sample(
     _check_counts_fit(counted, eligible, gate)
     lists, named = read_lists(run), counted.config.anchor
     options = read_options(config, lists, named if isinstance(named, str) else None)
-    if options and refill:
-        raise ConfigError("--refill-plan is for runs with one metadata list, and --from-run has several: leave it out")
     own_counts = read_counts(run)
     counts = _counts_to_balance_with(run, config, counted, own_counts, lists)
     if config.threshold_t is None:

@@ -102,7 +102,8 @@ def refill_of(config: RedrawConfig, first: FirstRun, rules: Rules) -> Refill | N
         )
     if read_lists(first.run) is not None:
         raise ConfigError(
-            f"--refill-plan is for runs with one metadata list, and {first.run.storage.root} has several: leave it out"
+            f"--refill-plan is for runs with one metadata list, and --from-run {first.run.storage.root} has several: "
+            "leave it out"
         )
     if first.is_estimated:
         raise ConfigError(

@@ -31,11 +31,10 @@ def warnings_of(extract: ExtractNumbers, sample: SampleNumbers) -> list[str]:
     warnings += _archive_warnings(extract)
     if isinstance(sample.capped, int) and sample.capped:
         enough = sample.threshold_without_caps
-        advice = f": sample the first run again with t >= {enough:,}, and download what is new"
-        warnings.append(
-            f"t = {sample.threshold_t} asks for pairs that were never downloaded ({sample.capped:,} capped)"
-            f"{advice if isinstance(enough, int) else ''}"
-        )
+        told = f"t = {sample.threshold_t} asks for pairs that were never downloaded ({sample.capped:,} capped)"
+        if isinstance(enough, int):
+            told += f": sample the first run again with t >= {enough:,}, and download what is new"
+        warnings.append(told)
     if sample.suspect:
         warnings.append(
             f"the curated set has {counted(sample.pairs, 'pair')} where {sample.expected_size:,.1f} are expected, "

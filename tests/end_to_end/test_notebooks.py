@@ -15,7 +15,8 @@ import metaclip_spark
 from tests.support.paths import CHECKOUT
 
 NOTEBOOKS = CHECKOUT / "notebooks"
-NAMES = ("explore_pool", "choose_threshold", "inspect_curated", "against_the_paper", "curated_in_pandas")
+NAMES = ("explore_pool", "choose_threshold", "inspect_curated", "against_the_paper", "languages", "curated_in_pandas")
+MAKE_RUNS = {"explore_pool", "languages"}
 SPARK = "import sys; print('Spark:', 'pyspark' in sys.modules)"
 
 
@@ -67,6 +68,7 @@ def test_the_notebook_runs(run_folder, kernel, name):
         "against_the_paper": (
             "Not comparable: the list has 86,654 entries (paper: 500,000) and texts were not filtered to English."
         ),
+        "languages": "ja: ja is the likeliest language of the text",
         "curated_in_pandas": "curated pairs stand for",
     }
     assert told[name] in shown
@@ -99,7 +101,7 @@ def test_every_notebook_begins_with_a_run():
     for name in NAMES:
         first = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells[0]
         assert ("run = Path(" if name == "curated_in_pandas" else "run = open_run(") in first.source
-        assert ("run = curate(" in first.source) == (name == "explore_pool")
+        assert ("run = curate(" in first.source) == (name in MAKE_RUNS)
 
 
 @pytest.mark.parametrize("name", NAMES)

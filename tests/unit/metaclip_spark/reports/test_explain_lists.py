@@ -1,6 +1,5 @@
 """Explaining pairs, texts and entries of a run with several metadata lists, or with other word borders."""
 
-import json
 import random
 import re
 
@@ -20,14 +19,13 @@ from metaclip_spark.runs.open import begin_run, open_run
 from metaclip_spark.runs.paths import find_inputs
 from metaclip_spark.runs.records import Gate
 from tests.support.jobs import call, rows
-from tests.support.list_folders import LABELS, LISTS, TEXTS, write_lists, write_texts
+from tests.support.list_folders import LABELS, LISTS, TEXTS, write_texts
 from tests.support.word_borders import ALPHABET, oracle_ids
 from udfs.matching.borders import WORD_BORDERS
 from udfs.matching.routing import COLUMN, PAGE, TEXT, Routing
 
 ENGLISH = "the red dog in front of the house"
 GERMAN = "das rote Haus"
-POOL = (*TEXTS, "red shop", "das rote Haus shop")
 IN_ORDER = [(code, entry) for code in sorted(LISTS) for entry in LISTS[code]]
 
 
@@ -110,19 +108,8 @@ def test_what_match_has_stored_stands_where_the_model_is_gone():
 
 
 @pytest.fixture(scope="module")
-def output(request, tmp_path_factory):
-    """A run whose lists are named by the languages of pages, where they are likely enough."""
-    request.getfixturevalue("spark")
-    folder = tmp_path_factory.mktemp("explained")
-    lists = write_lists(folder / "lists")
-    languages = ["pt" if "shop" in text else None for text in POOL]
-    pool = write_texts(folder / "pool.parquet", POOL, languages)
-    options = ("--pool", pool, "--language-column", "tag", "--metadata", lists, "--language-from", "page")
-    (folder / "thresholds.json").write_text(json.dumps({"ja": 2, "de": "inf"}))
-    options += ("--page-language-probability", 0.01, "--threshold-t", 5, "--seed", 3, "--output", folder / "run")
-    options += ("--language-thresholds", folder / "thresholds.json")
-    assert call("curate", *options) == 0
-    return folder / "run"
+def output(run_of_lists):
+    return run_of_lists
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +186,7 @@ def test_an_entry_of_several_lists_is_named_with_one_of_them(output, capsys):
 @pytest.mark.usefixtures("spark")
 def test_a_single_list_with_borders_of_scripts(tmp_path):
     metadata = with_borders(Metadata.from_entries(["犬", "東京", "the"]), "script")
-    extract = ExtractConfig(pool=(str(write_texts(tmp_path / "pool.parquet", POOL)),))
+    extract = ExtractConfig(pool=(str(write_texts(tmp_path / "pool.parquet", TEXTS)),))
     with begin_run(OutputConfig(str(tmp_path / "run")), "single") as run:
         run_extract(run, extract, find_inputs(extract))
         run_match(run, MatchConfig("single"), LanguageConfig(), metadata)
