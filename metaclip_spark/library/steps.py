@@ -207,7 +207,8 @@ def match_pairs(
         (config,) = configurations("match_pairs", given, MatchConfig)
     if not known.lists:
         if config.for_lists:
-            raise ConfigError(f"{config.for_lists[0][2:].replace('-', '_')} is for a folder of lists: leave it out")
+            name = config.for_lists[0].removeprefix("--").replace("-", "_")
+            raise ConfigError(f"{name} is for a folder of lists, and metadata is a single list: leave it out")
         return match.match_pairs(pool, known, engine=engine, identify_language=identify_language)
     routing = match.routing_of(
         known,

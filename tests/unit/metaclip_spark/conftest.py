@@ -41,7 +41,7 @@ def run_of_lists(request, tmp_path_factory):
     request.getfixturevalue("spark")
     folder = tmp_path_factory.mktemp("lists")
     lists = write_lists(folder / "lists")
-    languages = ["pt" if "Laden" in text else None for text in TEXTS]
+    languages = ["pt" if text == "das rote Haus" else None for text in TEXTS]
     pool = write_texts(folder / "pool.parquet", TEXTS, languages)
     thresholds = folder / "thresholds.json"
     thresholds.write_text(json.dumps({"ja": 2, "de": "inf"}))

@@ -31,7 +31,7 @@ def test_the_second_draw_of_each_language_is_nested_in_the_first(run_of_lists, t
     survivors = {row["pair_id"]: row for row in rows(run_of_lists, "curated")}
     gone = sorted(survivors)[::4]
     (tmp_path / "lost.txt").write_text("\n".join(gone))
-    again = ("--from-run", run_of_lists, "--threshold-t", 4, "--block-pairs", tmp_path / "lost.txt")
+    again = ("--from-run", run_of_lists, "--threshold-t", 2, "--block-pairs", tmp_path / "lost.txt")
     assert call("rebalance_run", *again, "--output", tmp_path / "run") == 0
     first = {pair: row["keep_probability"] for pair, row in survivors.items() if pair not in gone}
     weights = np.zeros(len(OF_ENTRY))
@@ -45,8 +45,8 @@ def test_the_second_draw_of_each_language_is_nested_in_the_first(run_of_lists, t
     assert [row["first_entry_count"] for row in stored] == [row["entry_count"] for row in before]
 
     of_list = {code: counts[[each == code for each in OF_ENTRY]] for code in LISTS}
-    share = tail_share(of_list["en"], 4)
-    thresholds = {code: threshold_for_tail_share(each, share) for code, each in of_list.items()} | {"en": 4}
+    share = tail_share(of_list["en"], 2)
+    thresholds = {code: threshold_for_tail_share(each, share) for code, each in of_list.items()} | {"en": 2}
     table = {row["metadata_language"]: row for row in rows(tmp_path / "run", "thresholds")}
     assert {code: row["threshold_t"] for code, row in table.items()} == thresholds
     probability = np.minimum(1, np.array([thresholds[code] for code in OF_ENTRY]) / np.maximum(counts, 1))
