@@ -33,7 +33,7 @@ WITH_PROGRAM = @command -v $(1) > /dev/null || test -x "$$(go env GOPATH 2> /dev
 # The tests of a file share what they made, so that a file stays with one process; the long ones of whole jobs come first.
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo demo-worldwide test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices bench-first-draw clean wheel pack test-s3 test-yarn test-kills test-model test-loop test-borders test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw test-croissant \
+.PHONY: help demo demo-worldwide test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices bench-first-draw clean wheel pack test-s3 test-yarn test-kills test-model test-loop test-borders test-worldwide test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw test-croissant \
 	test-download unit-benchmark test-benchmark benchmark-grid grid-pages
 .DELETE_ON_ERROR:
 
@@ -148,6 +148,11 @@ test-loop: $(VENV)/installed-tests ## 60,000 made records, many of them broken, 
 
 test-borders: $(VENV)/installed-tests ## 40 million decisions on word borders, by both engines and by the rules written once more
 	$(VENV)/bin/python -m tests.support.border_trials 1000
+
+# npm and apt bring the pool, as for demo-worldwide.
+test-worldwide: $(VENV)/installed-tests ## the worldwide demo's pool by column and by text, against a curation in plain Python
+	@$(VENV)/bin/python tests/data/make_worldwide_pool.py --output build/worldwide
+	@$(WITH_SPARK) $(VENV)/bin/python -m tests.support.worldwide_runs build/worldwide
 
 test-pauses: $(VENV)/installed-tests ## a driver that falls asleep at every moment of a run while another one finishes it
 	@$(WITH_SPARK) $(VENV)/bin/python -m tests.end_to_end.pauses

@@ -196,52 +196,54 @@ def _thresholds(
     matched: Mapping[str, oracle.Row], counts: Sequence[int], lists: Lists, choice: Choice
 ) -> dict[str, Language]:
     """Chooses the threshold of each list, and computes what follows from it."""
-    of_lists = {code: counts[first : first + len(lists.entries[code])] for code, first in lists.first_ids.items()}
     pairs: dict[str, list[list[int]]] = {code: [] for code in lists.entries}
     for row in matched.values():
         pairs[row["code"]].append(row["entry_ids"])
-
-    def size(code: str, threshold: float) -> tuple[float, float]:
-        chances = [oracle.keep_probability(ids, counts, threshold) for ids in pairs[code]]
-        return math.fsum(chances), math.fsum(chance * (1 - chance) for chance in chances)
-
-    def at(anchor_t: float | None) -> dict[str, Language]:
-        if anchor_t is None:
-            share = Fraction(choice.tail_share or "0")
-        else:
-            share = tail_share(of_lists[lists.anchor], anchor_t)
-        found = {}
-        for code, its_counts in of_lists.items():
-            threshold: float = nearest_threshold(its_counts, share)
-            if anchor_t is not None and (code == lists.anchor or anchor_t == math.inf):
-                threshold = anchor_t
-            floor_applied = False
-            if code in choice.given:
-                threshold = choice.given[code]
-            elif choice.min_pairs:
-                wanted = min(choice.min_pairs, len(pairs[code]))
-                while size(code, threshold)[0] < wanted:
-                    threshold, floor_applied = threshold + 1, True
-            expected, variance = size(code, threshold)
-            found[code] = Language(
-                pairs=len(pairs[code]),
-                matches=sum(its_counts),
-                entries=len(its_counts),
-                entries_matched=sum(count > 0 for count in its_counts),
-                threshold_t=threshold,
-                tail_share=tail_share(its_counts, threshold),
-                expected_size=expected,
-                variance=variance,
-                floor_applied=floor_applied,
-            )
-        return found
-
     if choice.target_pairs is None:
-        return at(choice.anchor_t)
+        return _languages(pairs, counts, lists, choice, choice.anchor_t)
     anchor_t = 1
-    while math.fsum(each.expected_size for each in at(anchor_t).values()) < choice.target_pairs:
+    while True:
+        found = _languages(pairs, counts, lists, choice, anchor_t)
+        if math.fsum(each.expected_size for each in found.values()) >= choice.target_pairs:
+            return found
         anchor_t += 1
-    return at(anchor_t)
+
+
+def _languages(
+    pairs: Mapping[str, list[list[int]]], counts: Sequence[int], lists: Lists, choice: Choice, anchor_t: float | None
+) -> dict[str, Language]:
+    """Computes all lists at a threshold of the anchor, or at a tail share where that is None."""
+    of_lists = {code: counts[first : first + len(lists.entries[code])] for code, first in lists.first_ids.items()}
+    share = Fraction(choice.tail_share or "0") if anchor_t is None else tail_share(of_lists[lists.anchor], anchor_t)
+    found = {}
+    for code, its_counts in of_lists.items():
+        threshold: float = nearest_threshold(its_counts, share)
+        if anchor_t is not None and (code == lists.anchor or anchor_t == math.inf):
+            threshold = anchor_t
+        without_floor = threshold = choice.given.get(code, threshold)
+        wanted = 0 if code in choice.given else min(choice.min_pairs, len(pairs[code]))
+        expected, variance = _size(pairs[code], counts, threshold)
+        while expected < wanted:
+            threshold += 1
+            expected, variance = _size(pairs[code], counts, threshold)
+        found[code] = Language(
+            pairs=len(pairs[code]),
+            matches=sum(its_counts),
+            entries=len(its_counts),
+            entries_matched=sum(count > 0 for count in its_counts),
+            threshold_t=threshold,
+            tail_share=tail_share(its_counts, threshold),
+            expected_size=expected,
+            variance=variance,
+            floor_applied=threshold > without_floor,
+        )
+    return found
+
+
+def _size(pairs: Iterable[list[int]], counts: Sequence[int], threshold_t: float) -> tuple[float, float]:
+    """Computes how many pairs are expected to be kept, and the variance."""
+    chances = [oracle.keep_probability(entry_ids, counts, threshold_t) for entry_ids in pairs]
+    return math.fsum(chances), math.fsum(chance * (1 - chance) for chance in chances)
 
 
 def tail_share(counts: Sequence[int], threshold_t: float) -> Fraction:

