@@ -12,13 +12,13 @@ class Explanation(records.Explanation):
     Attributes:
         pairs: The pairs, sorted by pair_id, at most as many as asked for: of each its entries with counts and
             probabilities, its keep probability, draw, stage (where it left: match, count or sample; or curated) and
-            verdict.
+            verdict. With several metadata lists the `text` of each has a `choice`: the list, its threshold, and why.
         pairs_in_all: Number of pairs in all.
         entry: What became of an entry's pairs, where one was asked about: curated, and dropped by reason.
         text: What the text matches, and what it all but matches, where a text was asked about.
         rejected: What extraction left out, where the pool has no such pair.
         removed_by: The removals that name the URL, text or pair_id, also where it was purged.
-        threshold_t: The threshold of the run.
+        threshold_t: The threshold of the run; with several lists that of one of them.
 
     Example:
         >>> from metaclip_spark import open_run

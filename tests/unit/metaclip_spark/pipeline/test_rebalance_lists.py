@@ -46,7 +46,8 @@ def test_the_second_draw_of_each_language_is_nested_in_the_first(run_of_lists, t
 
     of_list = {code: counts[[each == code for each in OF_ENTRY]] for code in LISTS}
     share = tail_share(of_list["en"], 2)
-    thresholds = {code: threshold_for_tail_share(each, share) for code, each in of_list.items()} | {"en": 2}
+    nearest = {code: threshold_for_tail_share(each, share) if each.any() else 1 for code, each in of_list.items()}
+    thresholds = nearest | {"en": 2}
     table = {row["metadata_language"]: row for row in rows(tmp_path / "run", "thresholds")}
     assert {code: row["threshold_t"] for code, row in table.items()} == thresholds
     probability = np.minimum(1, np.array([thresholds[code] for code in OF_ENTRY]) / np.maximum(counts, 1))
