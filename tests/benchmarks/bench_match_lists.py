@@ -56,7 +56,8 @@ def make_input(folder: Path, lists: int, entries: int, texts: int) -> None:
     codes = sorted(LANGUAGES)[:lists]
     write_list(folder / "single.json", single)
     for code in codes:
-        places = generator.choice(len(single), entries // lists, replace=False)
+        # The frequent words stand first: half of the most frequent are in a list, so that most texts match.
+        places = generator.choice(min(len(single), 2 * (entries // lists)), entries // lists, replace=False)
         write_list(folder / "lists" / code / "metadata.json", [single[place] for place in places])
     files = {code: {"file": f"{code}/metadata.json"} for code in codes}
     content = {"format": 1, "anchor": codes[0], "lists": files, "labels": {code: code for code in codes}}
