@@ -1,6 +1,7 @@
 """Matching: the pool against the metadata list, bucket by bucket."""
 
 import hashlib
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -98,13 +99,14 @@ def _match_lists(
     # Taken up while pairs are written: to count texts by list again would identify every language twice.
     seen, is_pair = Observation(), F.col("texts").isNull()
     of_list = F.when(~is_pair, F.struct("metadata_language", "texts"))
+    # As text: Spark 3.5 gives an array that was observed as an object of Java.
     told = match_lists(pairs, metadata, routing, engine=config.engine).observe(
-        seen, F.collect_list(of_list).alias("texts")
+        seen, F.to_json(F.collect_list(of_list)).alias("texts")
     )
     kept = attempt.write(told.where(is_pair).select(MATCHED.names).sortWithinPartitions("pair_id"), "matched")
     texts: Counter[str | None] = Counter()
-    for code, number in seen.get["texts"]:
-        texts[code] += number
+    for row in json.loads(seen.get["texts"]):
+        texts[row.get("metadata_language")] += row["texts"]
     without_list = texts.pop(None, 0)
     return MatchNumbers(
         pairs_in=before,

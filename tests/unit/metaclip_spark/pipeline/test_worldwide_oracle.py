@@ -1,14 +1,16 @@
 """Whole runs with one metadata list per language against an independent curation, number by number."""
 
 import json
-import math
+import os
 import random
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.jobs import call
+from tests.support.jobs import CHECKOUT, call
 from tests.support.worldwide_oracle import Choice, curate, read_lists, read_rows
 from tests.support.worldwide_runs import compare, label_by_model
 
@@ -104,28 +106,24 @@ def test_a_run_by_the_languages_of_a_column(by_column, raw, lists):
     assert numbers > 2_700
 
 
-@pytest.mark.parametrize(
-    ("options", "choice"),
-    [
-        (
-            ("--tail-share", "0.06", "--language-thresholds", "{folder}/t.json", "--min-language-pairs", 40),
-            Choice(tail_share="0.06", given={"ja": 3}, min_pairs=40),
-        ),
-        (("--target-pairs", 1_100), Choice(target_pairs=1_100)),
-    ],
-)
-def test_each_way_to_choose_thresholds(by_column, folder, raw, lists, options, choice):
+def test_a_tail_share_with_a_floor_and_a_threshold_that_is_given(by_column, folder, raw, lists):
     (folder / "t.json").write_text('{"ja": 3}')
-    options = (str(option).format(folder=folder) for option in options)
+    options = ("--tail-share", "0.06", "--language-thresholds", folder / "t.json", "--min-language-pairs", 40)
     assert call("curate", *given(folder, by_column, "--language-from", "column", "--resume", *options)) == 0
+    choice = Choice(tail_share="0.06", given={"ja": 3}, min_pairs=40)
     wanted = curate(raw, lists, choice, label_of=column_label)
-    assert any(language.floor_applied for language in wanted.languages.values()) == bool(choice.min_pairs)
+    assert any(language.floor_applied for language in wanted.languages.values())
     assert not compare(by_column, wanted)[1]
 
 
-def test_a_run_by_the_languages_of_texts_in_buckets(folder, raw, lists):
-    output = folder / "by-text"
-    assert call("curate", *given(folder, output, "--threshold-t", "inf", "--buckets", 3)) == 0
-    wanted = curate(raw, lists, Choice(anchor_t=math.inf), label_of=label_by_model)
+def test_a_run_by_the_languages_of_texts_in_buckets_and_on_the_second_spark_line(folder, raw, lists):
+    """On the line of the tests themselves where there is no other."""
+    python = os.environ.get("METACLIP_SPARK35_PYTHON", sys.executable)
+    options = given(folder, folder / "by-text", "--target-pairs", 900, "--buckets", 3)
+    environment = os.environ | {"PYSPARK_PYTHON": python, "PYSPARK_DRIVER_PYTHON": python, "PYTHONPATH": str(CHECKOUT)}
+    command = [python, CHECKOUT / "jobs" / "curate.py", *map(str, options)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    wanted = curate(raw, lists, Choice(target_pairs=900), label_of=label_by_model)
     assert sum(language.texts > 0 for language in wanted.languages.values()) == len(WORDS)
-    assert not compare(output, wanted)[1]
+    assert not compare(folder / "by-text", wanted)[1]
