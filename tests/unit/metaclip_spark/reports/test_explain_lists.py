@@ -105,6 +105,8 @@ def test_what_match_has_stored_stands_where_the_model_is_gone():
     assert chosen.reason == "as match has stored it"
     with pytest.raises(InputError, match=r"^gone\.bin, the model that the run was matched with, is gone"):
         gone.choose(GERMAN, None)
+    assert router().choose(GERMAN, None, StoredChoice("en", "en", 0.75)).reason == "as match has stored it"
+    assert router().choose(GERMAN, None, StoredChoice("de", "de", 0.95)).reason.startswith("de is the likeliest")
 
 
 @pytest.fixture(scope="module")
