@@ -195,7 +195,7 @@ def profile_run(
             run.read_buckets("pool", PAIRS),
             run.read_buckets("matched", MATCHED),
             matched.numbers.pairs_in,
-            matched.numbers.unmatched,
+            sum(matched.numbers.reasons.values()),
         ),
         preferences=_preferences(_before_rules(run, sampled.config.gate) or others, others),
     )
