@@ -95,7 +95,8 @@ def match_pool(output: OutputConfig, match: MatchConfig, language: LanguageConfi
     metadata = load_to_match(match)
     opened = partial(continue_run, output, "match", [match.metadata])
     reuse_or_do(output, opened, lambda run: run_match(run, match, language, metadata))
-    show([f"Next: {next_command('count', '--metadata', match.metadata, '--output', output.output)}"])
+    borders = ("--word-borders", match.word_borders) if match.word_borders else ()
+    show([f"Next: {next_command('count', '--metadata', match.metadata, *borders, '--output', output.output)}"])
 
 
 @job(OutputConfig, ExcludeConfig)

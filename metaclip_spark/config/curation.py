@@ -29,6 +29,7 @@ PRESETS = {"metaclip-english": ("en",)}
 """Preset name -> languages of its filter (top-1 label, no smallest probability)."""
 
 
+_PAGE_LANGUAGE_PROBABILITY = 0.1
 _THRESHOLD = {"values": "an integer of at least 1, such as 20k, or inf"}
 SummaryDomains = Literal["top-10%", "top-5%-or-1000"]
 NUMBER_OF_PAIRS = {"values": "an integer of at least 1, or such as 10M"}
@@ -255,7 +256,7 @@ class MatchConfig:
     engine: Engine = field(default="token", metadata=OPERATIONAL)
     word_borders: Literal["spaces", "script", "metaclip2"] | None = field(default=None, metadata=BY_ITSELF)
     language_from: Literal["text", "page", "column"] = field(default="text", metadata=BY_ITSELF)
-    page_language_probability: ClosedUnitInterval = field(default=0.1, metadata=BY_ITSELF)
+    page_language_probability: ClosedUnitInterval = field(default=_PAGE_LANGUAGE_PROBABILITY, metadata=BY_ITSELF)
     min_list_probability: ClosedUnitInterval = field(default=0.0, metadata=BY_ITSELF)
     language_model: str | None = field(default=None, metadata=BY_ITSELF | PATH)
 
@@ -267,6 +268,8 @@ class MatchConfig:
                 f"--word-borders metaclip2 is for comparison, and --engine {self.engine} does not have it: give "
                 "--engine pyahocorasick, or --word-borders script"
             )
+        if self.page_language_probability != _PAGE_LANGUAGE_PROBABILITY and self.language_from != "page":
+            raise ConfigError("--page-language-probability is for --language-from page: give it, or leave it out")
         if self.language_model and self.language_from == "column":
             raise ConfigError("--language-model has no use with --language-from column: give one of them")
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ FORMAT = 1
 OTHER = "other"
 """The code of the list for texts whose language has none."""
 
+_CODE = re.compile("[A-Za-z0-9_-]+")
+_LABEL = re.compile("[^\\s\\x00-\\x1f\\x7f\\ud800-\\udfff]+")
 _KEYS = {"format": int, "anchor": str, "lists": JsonObject, "labels": JsonObject}
 
 
@@ -55,10 +58,13 @@ def read_lists_file(folder: str) -> ListsFile:
         raise MetadataError(f"{error}: a folder of metadata lists has one, which names its lists") from None
     found = _object(parse_json(decode(content, shown), shown), shown, "the file")
     _check_keys(found, shown)
+    _check_texts(found["lists"], shown)
     files = {code: _file_of(code, value, shown) for code, value in _object(found["lists"], shown, "lists").items()}
     if not files:
         raise MetadataError(f"{shown}: lists is empty: name one file for each language")
     labels = _labels_of(_object(found.get("labels", JsonObject()), shown, "labels"), files, shown)
+    if not any(code in files and code != OTHER for code in labels.values()) and set(files) != {OTHER}:
+        raise MetadataError(f"{shown}: labels leads to none of its lists: name the list of each label, such as en")
     anchor = found.get("anchor")
     if anchor is not None and anchor not in files:
         raise MetadataError(f"{shown}: the anchor {brief(anchor)} has no list: name one of {first_of(files)}")
@@ -96,10 +102,20 @@ def _check_keys(found: Mapping[str, object], path: str) -> None:
     for key in ("format", "lists"):
         if key not in found:
             raise MetadataError(f"{path} has no key {key}: its keys are {', '.join(_KEYS)}")
-    if found["format"] != FORMAT or isinstance(found["format"], bool):
+    if found["format"] != FORMAT or type(found["format"]) is not int:
         raise MetadataError(f"{path}: format is {brief(found['format'])}: this version reads {FORMAT}")
     if not isinstance(found.get("anchor"), str | None):
         raise MetadataError(f"{path}: anchor must be the code of a list, such as en")
+
+
+def _check_texts(lists: object, path: str) -> None:
+    """Refuses codes that a command line, a table or a page could not name."""
+    codes = [code for code, _ in lists] if isinstance(lists, JsonObject) else []
+    wrong = next((code for code in codes if not _CODE.fullmatch(code)), None)
+    if wrong is not None:
+        raise MetadataError(
+            f"{path}: the code {brief(wrong)} of a list must be of letters, digits, - and _ only, such as zh_yue"
+        )
 
 
 def _file_of(code: str, value: object, path: str) -> str:
@@ -109,8 +125,6 @@ def _file_of(code: str, value: object, path: str) -> str:
         raise MetadataError(
             f'{path}: the list {brief(code)} must name its file, and nothing else: {{"file": "ja/metadata.json"}}'
         )
-    if not code.strip():
-        raise MetadataError(f"{path}: the code of a list is empty: name its language, such as ja")
     if file.startswith("/") or ".." in file.split("/") or "://" in file:
         raise MetadataError(f"{path}: the file {brief(file)} of the list {brief(code)} must lie below the folder")
     return file
@@ -119,6 +133,8 @@ def _file_of(code: str, value: object, path: str) -> str:
 def _labels_of(given: Mapping[str, object], files: Mapping[str, str], path: str) -> dict[str, str]:
     labels: dict[str, str] = {}
     for label, code in given.items():
+        if not _LABEL.fullmatch(label):
+            raise MetadataError(f"{path}: the label {brief(label)} must be printable, without spaces")
         if not isinstance(code, str):
             raise MetadataError(f"{path}: the label {brief(label)} must have the code of a list")
         if code not in files and code != OTHER:

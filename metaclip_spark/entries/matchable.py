@@ -2,10 +2,12 @@
 
 import logging
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 
 from metaclip_spark.config.curation import MatchConfig
+from metaclip_spark.entries.lists import OTHER
 from metaclip_spark.entries.messages import MOST_SHOWN, brief
 from metaclip_spark.entries.metadata import Metadata, load_metadata
 from metaclip_spark.errors import ConfigError, MetadataError, counted, said_of
@@ -14,6 +16,9 @@ from udfs.pairs.rules import clean_text
 from udfs.sources.credentials import without_credentials
 
 log = logging.getLogger(__name__)
+
+_MODEL_START = (793_712_314).to_bytes(4, "little")
+"""What a file of fastText begins with."""
 
 _MARKS = re.escape(SEPARATOR_MARKS)
 _MARK_AND_NEIGHBOURS = re.compile(f" ?([{_MARKS}]) ?")
@@ -46,14 +51,36 @@ def load_to_match(match: MatchConfig) -> Metadata:
     with said_of("--metadata"):
         metadata = load_metadata(match.metadata, match.word_borders)
         check_matchable(metadata, without_credentials(match.metadata))
+        _warn_of_unreached(metadata, without_credentials(match.metadata))
     if match.for_lists and not metadata.lists:
         raise ConfigError(
             f"{match.for_lists[0]} is for one list per language, and --metadata {without_credentials(match.metadata)} "
             "is a single list: give a folder of lists, or leave the option out"
         )
-    if match.language_model is not None and not Path(match.language_model).is_file():
-        raise ConfigError(f"--language-model {match.language_model}: no such file on this machine")
+    if match.language_model is not None:
+        _check_model(match.language_model)
     return metadata
+
+
+def _check_model(path: str) -> None:
+    """Refuses a language model that workers could not load, by the first bytes of its file."""
+    if not Path(path).is_file():
+        raise ConfigError(f"--language-model {path}: no such file on this machine")
+    with Path(path).open("rb") as file:
+        if file.read(len(_MODEL_START)) != _MODEL_START:
+            raise ConfigError(f"--language-model {path} is no model of fastText (.bin or .ftz)")
+
+
+def _warn_of_unreached(metadata: Metadata, named: str) -> None:
+    """Warns of lists that no label of language identification leads to."""
+    reached = {*metadata.labels.values(), OTHER}
+    left = [each.code for each in metadata.lists if each.code not in reached]
+    if left:
+        more = f" and {len(left) - MOST_SHOWN:,} more" if len(left) > MOST_SHOWN else ""
+        log.warning(
+            f"{named}: no label of languages.json leads to {counted(len(left), 'list')}, {', '.join(left[:MOST_SHOWN])}"
+            f"{more}: no text is matched against {'it' if len(left) == 1 else 'them'}"
+        )
 
 
 def check_matchable(metadata: Metadata, named: str) -> None:
@@ -70,11 +97,23 @@ def check_matchable(metadata: Metadata, named: str) -> None:
     never = [place for place, entry in enumerate(entries) if not can_match(entry)]
     if not never:
         return
+    for code, start, end in _spans(metadata):
+        its_never = bisect_left(never, end) - bisect_left(never, start)
+        if 2 * its_never > end - start:
+            share = f"{its_never:,} of {counted(end - start, 'entry', 'entries')} can never match"
+            of_list = f"the list {code} " if code else ""
+            kind = _kind_of(entries[start:end], share)
+            raise MetadataError(f"{named}: {of_list}{kind}; give a list with one entry a line")
     share = f"{len(never):,} of {counted(len(entries), 'entry', 'entries')} can never match"
-    if 2 * len(never) > len(entries):
-        raise MetadataError(f"{named}: {_kind_of(entries, share)}; give a list with one entry a line")
     first = ", ".join(f"#{place} {brief(entries[place])}" for place in never[:MOST_SHOWN])
     log.warning(f"{named}: {share}, such as {first}; metaclip-spark lint-metadata names them all")
+
+
+def _spans(metadata: Metadata) -> list[tuple[str, int, int]]:
+    """Gives each list by its code, its first id and the id behind its last one; a single list without a code."""
+    if not metadata.lists:
+        return [("", 0, len(metadata))]
+    return [(each.code, each.first_id, each.first_id + each.size) for each in metadata.lists]
 
 
 def _kind_of(entries: Sequence[str], share: str) -> str:

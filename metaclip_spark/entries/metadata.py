@@ -22,6 +22,7 @@ from metaclip_spark.entries.messages import MOST_SHOWN, brief
 from metaclip_spark.errors import MetadataError, counted, said_of, wrong_type
 from udfs.matching.borders import WORD_BORDERS
 from udfs.matching.entries import entries_as_json
+from udfs.sources import scheme_of
 from udfs.sources.credentials import bare_url, without_credentials
 
 IN_MEMORY = "the metadata list in memory"
@@ -209,7 +210,17 @@ def load_metadata(path: str, word_borders: str | None = None) -> Metadata:
     """Reads a metadata list in any form that `Metadata.load` accepts."""
     if names_lists(path):
         return load_lists(path, word_borders)
-    return with_borders(check_entries(read_unchecked_entries(path), without_credentials(path)), word_borders or SPACES)
+    try:
+        single = _load_single(path)
+    except MetadataError as error:
+        if scheme_of(path) == "file" or not str(error).endswith("no such file"):
+            raise
+        raise MetadataError(f"{error}; the name of a folder of lists ends with a slash") from None
+    return with_borders(single, word_borders or SPACES)
+
+
+def _load_single(path: str) -> Metadata:
+    return check_entries(read_unchecked_entries(path), without_credentials(path))
 
 
 def load_lists(folder: str, word_borders: str | None = None) -> Metadata:
@@ -230,7 +241,7 @@ def load_lists(folder: str, word_borders: str | None = None) -> Metadata:
 def load_list_of(code: str, path: str) -> Metadata:
     """Reads the list of one language; messages name the language."""
     with said_of(f"the list {code}"):
-        return load_metadata(path)
+        return _load_single(path)
 
 
 def join_lists(read: Iterable[tuple[str, Metadata]], found: ListsFile, word_borders: str) -> Metadata:
@@ -277,7 +288,12 @@ def _text_entries(content: bytes, path: str) -> list[Any]:
         return [line.removesuffix("\r") for line in lines]
     parsed = parse_json(text, path)
     if isinstance(parsed, JsonObject):
-        return [entry for entry, _ in parsed]
+        keys = [key for key, _ in parsed]
+        if {"format", "lists"} <= set(keys):
+            raise MetadataError(
+                f"{path} names the lists of a folder: give the folder, {path.rpartition('/')[0] or '.'}/"
+            )
+        return list(keys)
     if not isinstance(parsed, list):
         raise MetadataError(f"{path} holds neither a JSON list nor a JSON object")
     return parsed

@@ -300,7 +300,7 @@ def _eligible_manifest(run: Run, language: LanguageConfig, metadata_digest: str)
     if stored != metadata_digest:
         raise MetadataError(
             f"--metadata is another list than {run.storage.root} was matched with (digest {metadata_digest[:12]}..., "
-            f"not {stored[:12]}...): give the same list, or run match again"
+            f"not {stored[:12]}...): give the same list and --word-borders, or run match again"
         )
     if language.languages and not matched.config.language_identified:
         raise MetadataError(

@@ -16,7 +16,7 @@ from metaclip_spark.entries import SPACES, Metadata
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.runs.records import MatchManifest, MatchNumbers, MatchSettings
 from metaclip_spark.runs.run import Run
-from metaclip_spark.runs.step import DEDUPLICATE, MATCH, Attempt
+from metaclip_spark.runs.step import DEDUPLICATE, EXTRACT, MATCH, Attempt
 from metaclip_spark.steps.match import match_lists, match_pairs, routing_of
 from udfs.matching.routing import COLUMN, PAGE, TEXT
 from udfs.schemas import MATCHED, PAIRS
@@ -73,6 +73,12 @@ def _check_languages_known(run: Run, config: MatchConfig) -> None:
     Raises:
         ConfigError: If none has.
     """
+    extracted = run.manifest(EXTRACT).config
+    if config.language_from == COLUMN and not isinstance(extracted.language_column, str):
+        raise ConfigError(
+            f"--language-from column: the pool of {run.storage.root} was read without --language-column, so that its "
+            "languages are those of pages: name the column when the pool is read, or give --language-from page or text"
+        )
     if run.read_buckets("pool", PAIRS).where(F.col("page_language").isNotNull()).isEmpty():
         advice = (
             "name the column by --language-column when the pool is read"

@@ -1,6 +1,7 @@
 """The metadata automaton on the executors: one file, built on the driver, which the Python workers map into memory."""
 
 import atexit
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,8 @@ from pyspark.sql import SparkSession
 
 from metaclip_spark.entries import Metadata
 from metaclip_spark.entries.metadata import SPACES
+from metaclip_spark.errors import ConfigError
+from udfs.matching.borders import check_word_borders
 from udfs.matching.entries import write_entries
 
 
@@ -30,6 +33,7 @@ class AutomatonFile:
 
 
 _broadcast: dict[tuple[str, str, str], AutomatonFile] = {}
+_shared: set[tuple[str, str]] = set()
 _one_at_a_time = Lock()
 
 
@@ -49,8 +53,12 @@ def broadcast_automaton(spark: SparkSession, metadata: Metadata, engine: str = "
         The file; the same one for the same list and engine, so that calling again costs nothing.
 
     Raises:
-        ValueError: If the engine does not have the word borders of the list.
+        ConfigError: If the engine does not have the word borders of the list.
     """
+    try:
+        check_word_borders(metadata.word_borders, engine)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     key = (str(spark.sparkContext.applicationId), engine, metadata.digest)
     with _one_at_a_time:
         if key not in _broadcast:
@@ -61,9 +69,18 @@ def broadcast_automaton(spark: SparkSession, metadata: Metadata, engine: str = "
 
 
 def share_file(spark: SparkSession, path: str) -> str:
-    """Sends a file of the driver to the executors, and gives its name for `SparkFiles.get`."""
-    spark.sparkContext.addFile(path)
-    return Path(path).name
+    """Sends a file of the driver to the executors, and gives its name for `SparkFiles.get`: by its content."""
+    with Path(path).open("rb") as file:
+        name = f"shared-{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+    key = (str(spark.sparkContext.applicationId), name)
+    with _one_at_a_time:
+        if key not in _shared:
+            folder = Path(tempfile.mkdtemp(prefix="metaclip-spark-"))
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            shutil.copyfile(path, folder / name)
+            spark.sparkContext.addFile(str(folder / name))
+            _shared.add(key)
+    return name
 
 
 def _write_automaton(metadata: Metadata, engine: str) -> Path:
