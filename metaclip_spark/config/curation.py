@@ -276,12 +276,8 @@ class MatchConfig:
     @property
     def for_lists(self) -> list[str]:
         """The options that were given and that only a folder of metadata lists has a use for."""
-        given = {
-            "language_from": self.language_from != "text",
-            "min_list_probability": self.min_list_probability > 0,
-            "language_model": self.language_model is not None,
-        }
-        return [option_of(name) for name, is_given in given.items() if is_given]
+        defaults = {"language_from": "text", "min_list_probability": 0, "language_model": None}
+        return [option_of(name) for name, default in defaults.items() if getattr(self, name) != default]
 
 
 @dataclass(frozen=True)
