@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.inputs.files import resolve_files
-from metaclip_spark.metadata_builder.wordnet_files import DATA_FILES
+from metaclip_spark.metadata_builder.wordnet_files import DATA_FILES, lines_of
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive
 
 _VERSION = re.compile(r"WordNet (\d+\.\d+)")
@@ -53,7 +53,7 @@ def read_wordnet(path: str, form: str = "published", options: FetchOptions = DEF
     """
     version, synsets, names = "unknown", 0, set()
     for file, content in _data_files(path, options):
-        for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), start=1):
+        for number, line in enumerate(lines_of(content.decode("utf-8", "replace")), start=1):
             if line.startswith("  "):
                 found = _VERSION.search(line)
                 version = found[1] if found else version

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from metaclip_spark.errors import InputError, joined
 from metaclip_spark.metadata_builder.wiki_dumps import find_files
+from metaclip_spark.metadata_builder.wordnet_files import lines_of
 from udfs.sources import DEFAULT_OPTIONS, FetchOptions, open_archive
 from udfs.sources.compression import decompress_whole
 
@@ -155,7 +156,7 @@ def lemma_of(field: str) -> str:
 def _lines(name: str, path: str, options: FetchOptions) -> list[str]:
     try:
         with open_archive(path, options) as stream:
-            return decompress_whole(stream.read()).decode("utf-8-sig").splitlines()
+            return lines_of(decompress_whole(stream.read()).decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(f"{OPTION} {name} is not UTF-8 at byte {error.start}: convert it to UTF-8") from None
     except (ValueError, EOFError) as error:

@@ -56,6 +56,12 @@ def test_a_tar_gives_what_its_folder_gives(tmp_path):
     assert (found.version, found.synsets) == ("3.0", 4)
 
 
+def test_a_synset_ends_at_its_line_feed_alone(tmp_path):
+    folder = small_wordnet(tmp_path)
+    (folder / "data.noun").write_bytes("00001740 03 n 01 dog 0 000 | a\u2028gloss\x85of\x0bsigns\r\n".encode())
+    assert read_wordnet(str(folder)).names == ("dog", "galore", "run", "u")
+
+
 def test_what_is_no_wordnet_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="no such file or folder"):
         read_wordnet(str(tmp_path / "nothing"))

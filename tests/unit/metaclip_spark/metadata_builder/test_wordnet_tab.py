@@ -44,6 +44,15 @@ def test_case_is_kept_and_plus_signs_are_taken_out(tab):
     assert read_wordnet_lemmas(tab(content), "id").lemmas == ("Jakarta",)
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x0b", "\x1c"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_line_ends_at_its_line_feed_alone(tab, sign, end):
+    content = f"1-n\tarb:lemma\ta{sign}b{end}2-n\tarb:lemma\tc{end}"
+    found = read_wordnet_lemmas(tab(content), "ar")
+    assert found.lemmas == (f"a{sign}b", "c")
+    assert found.tally == {"wn-data-arb.tab": {"lines": 2, "counted": 2}}
+
+
 def test_codes_are_those_of_wikipedias():
     wanted = {"als": "sq", "fas": "fa", "qcn": "zh", "cmn": "zh", "arb": "ar", "zsm": "ms", "nob": "no"}
     assert {code: CODES[code] for code in wanted} == wanted
