@@ -19,6 +19,9 @@ WIKI = "{wiki}"
 
 _KEYS = ("anchor", "defaults", "wikis", "merged", "labels")
 _FLAGS = frozenset({"include_mobile"})
+_DEEPEST = 4
+"""Keys, wikis, options and lists of values: aliases in deeper ones could multiply without end."""
+
 _FALSE, _TRUE = ("false", "no", "off"), ("true", "yes", "on")
 
 Value = str | list[str]
@@ -78,13 +81,13 @@ def read_plan(file: str) -> Plan:
     ordered = sorted(lists, key=lambda code: (code == OTHER, code.encode()))
     by_list = {code: tuple(sorted(lists[code], key=lambda wiki: wiki.code != code)) for code in ordered}
     anchor = found.get("anchor", ENGLISH if ENGLISH in by_list else None)
-    if anchor is not None and anchor not in by_list:
+    if anchor is not None and anchor not in [*by_list]:
         raise ConfigError(f"{shown}: the anchor {anchor!r} is none of its lists {joined(list(by_list))}")
     return Plan(str(anchor) if anchor else None, by_list, labels)
 
 
 def _wikis_of(given: object, defaults: Mapping[str, Value], shown: str) -> Iterator[WikiPlan]:
-    if isinstance(given, list):
+    if isinstance(given, list) and all(isinstance(code, str) for code in given):
         given = dict.fromkeys(given, "")
     if not isinstance(given, dict):
         raise ConfigError(f"{shown}: wikis must be a list of codes, or codes with options")
@@ -111,7 +114,7 @@ def _arguments(options: Mapping[str, Value], place: str) -> list[str]:
     arguments: list[str] = []
     for name, value in options.items():
         if name in _FLAGS:
-            if value not in {*_TRUE, *_FALSE}:
+            if value not in (*_TRUE, *_FALSE):
                 raise ConfigError(f"{place}: {name} is {value!r}: it must be true or false")
             arguments += [option_of(name)] if value in _TRUE else []
         elif isinstance(value, list):
@@ -161,16 +164,21 @@ def _read(file: str, shown: str) -> dict[str, object]:
     return found
 
 
-def _value(node: yaml.Node, shown: str) -> object:
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(each, shown) for each in node.value]
-    if not isinstance(node, yaml.MappingNode):
+def _value(node: yaml.Node, shown: str, within: tuple[yaml.Node, ...] = ()) -> object:
+    if isinstance(node, yaml.ScalarNode):
         return node.value
+    if node in within:
+        raise ConfigError(f"{shown}, line {node.start_mark.line + 1}: this holds an alias of itself: write it out")
+    if len(within) == _DEEPEST:
+        raise ConfigError(f"{shown}, line {node.start_mark.line + 1}: a plan has no lists or keys so deep")
+    inside = (*within, node)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(each, shown, inside) for each in node.value]
     values: dict[str, object] = {}
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise ConfigError(f"{shown}, line {key.start_mark.line + 1}: a key must be a word")
         if key.value in values:
             raise ConfigError(f"{shown}, line {key.start_mark.line + 1}: {key.value} is there already: give it once")
-        values[key.value] = _value(value, shown)
+        values[key.value] = _value(value, shown, inside)
     return values

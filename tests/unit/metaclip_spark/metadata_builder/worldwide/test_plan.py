@@ -87,6 +87,12 @@ def test_the_default_labels_are_those_of_the_model():
         ("wikis: {ja: {wordnet: {a: b}}}", "wiki ja: wordnet must be a value or a list of values"),
         ("wikis: {ja: {wordnet: w}}\nanchor: en", "the anchor 'en' is none of its lists ja"),
         ("wikis: {ja: {wordnet: w}}\nlabels: [ja]", "labels must be codes with the code of a list each"),
+        ("wikis: &a [*a]", "line 1: this holds an alias of itself: write it out"),
+        ("defaults: &a\n  articles: *a\n", "line 1: this holds an alias of itself"),
+        ("wikis: {ja: [[[[x]]]]}", "line 1: a plan has no lists or keys so deep"),
+        ("wikis: [[ja]]", "wikis must be a list of codes"),
+        ("wikis: {ja: {include_mobile: [true], wordnet: w}}", "include_mobile is ['true']: it must be true or false"),
+        ("wikis: {ja: {wordnet: w}}\nanchor: [ja]", "the anchor ['ja'] is none of its lists ja"),
         ("wikis: {ja: {wordnet: w}}\ndefaults: 3", "defaults must be options of build-metadata"),
     ],
 )
