@@ -13,8 +13,8 @@ from pyspark.sql import SparkSession
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.config.job import root_cause
 from metaclip_spark.config.metadata import MetadataOutput, MetadataSources, WorldwideOutput
-from metaclip_spark.entries.lists import FORMAT, LANGUAGES_FILE
-from metaclip_spark.errors import CurationError, MetadataError, OutputExistsError, counted
+from metaclip_spark.entries.lists import FORMAT, LANGUAGES_FILE, OTHER
+from metaclip_spark.errors import CurationError, MetadataError, OutputExistsError, counted, joined
 from metaclip_spark.metadata_builder.build import build_metadata, require_icu, taking
 from metaclip_spark.metadata_builder.entry_list import (
     DESCRIPTION_FILE,
@@ -70,6 +70,9 @@ def build_worldwide(spark: SparkSession, plan: Plan, output: WorldwideOutput, to
     for wikis in plan.lists.values():
         for wiki in wikis:
             require_icu(_sources_of(wiki))
+    if OTHER in plan.lists:
+        wikis_of_other = [wiki.code for wiki in plan.lists[OTHER]]
+        told(f"{OTHER} is the list of {joined(wikis_of_other)}: the plan gives them none of their own")
     storage = Storage(output.output)
     lists = WorldwideLists()
     for code, wikis in plan.lists.items():

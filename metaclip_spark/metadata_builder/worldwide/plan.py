@@ -1,6 +1,6 @@
 """The plan of a folder of lists: a YAML file that names the wikis and what each of them is built from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import yaml  # type: ignore[import-untyped, unused-ignore]
 from metaclip_spark.config.command_line import parse_configs
 from metaclip_spark.config.fields import option_of
 from metaclip_spark.config.metadata import ENGLISH, MetadataSources, MetadataThresholds, check_code
-from metaclip_spark.entries.lists import OTHER
+from metaclip_spark.entries.lists import OTHER, first_of
 from metaclip_spark.errors import ConfigError, joined, meant_by
 from metaclip_spark.metadata_builder.worldwide.labels import LABELS, MERGED, list_of
 
@@ -60,7 +60,7 @@ def read_plan(file: str) -> Plan:
             (label: list), which add to those that the builder knows.
 
     Raises:
-        ConfigError: If it cannot be read, has an unknown key or option, or a value that cannot be used.
+        ConfigError: If it cannot be read, has an unknown key, option, wiki or list, or a value that cannot be used.
     """
     shown = f"{OPTION} {file}"
     found = _read(file, shown)
@@ -70,20 +70,42 @@ def read_plan(file: str) -> Plan:
             advice = f"did you mean {near}?" if near else f"its keys are {', '.join(_KEYS)}"
             raise ConfigError(f"{shown} has no key {key!r}: {advice}")
     defaults = _options_of(found.get("defaults", {}), f"{shown}, defaults")
-    labels = LABELS | _texts_of(found.get("labels", {}), f"{shown}, labels")
-    merged = MERGED | _texts_of(found.get("merged", {}), f"{shown}, merged")
+    own_labels = _texts_of(found.get("labels", {}), f"{shown}, labels")
+    own_merged = _texts_of(found.get("merged", {}), f"{shown}, merged")
+    labels, merged = LABELS | own_labels, MERGED | own_merged
     wikis = {wiki.code: wiki for wiki in _wikis_of(found.get("wikis", {}), defaults, shown)}
     if not wikis:
         raise ConfigError(f"{shown} names no wikis: write each under wikis, such as ja, with its options")
+    of_themselves = {list_of(code, MERGED, labels) for code in wikis}
+    _refuse_unknown(own_merged, wikis, wikis, f"{shown}, merged", "no wiki of the plan")
+    led_to = of_themselves | {*own_labels.values(), OTHER}
+    _refuse_unknown(own_merged.values(), led_to, wikis, f"{shown}, merged", "no list of the plan")
     lists: dict[str, list[WikiPlan]] = {}
     for code in sorted(wikis):
         lists.setdefault(list_of(code, merged, labels), []).append(wikis[code])
     ordered = sorted(lists, key=lambda code: (code == OTHER, code.encode()))
     by_list = {code: tuple(sorted(lists[code], key=lambda wiki: wiki.code != code)) for code in ordered}
+    _refuse_unknown(own_labels.values(), {*by_list, OTHER}, wikis, f"{shown}, labels", "no list of the plan")
     anchor = found.get("anchor", ENGLISH if ENGLISH in by_list else None)
     if anchor is not None and anchor not in [*by_list]:
         raise ConfigError(f"{shown}: the anchor {anchor!r} is none of its lists {joined(list(by_list))}")
     return Plan(str(anchor) if anchor else None, by_list, labels)
+
+
+def _refuse_unknown(
+    codes: Iterable[str], known: Collection[str], wikis: Collection[str], place: str, fault: str
+) -> None:
+    """Refuses a code that is not known: a misspelt one would send texts or entries to the list other.
+
+    Raises:
+        ConfigError: If there is one; the message names the code that may have been meant.
+    """
+    for code in codes:
+        if code not in known:
+            # A wiki whose own label is misspelt has no list, but is meant all the same.
+            near = meant_by(code, sorted({*known, *wikis} - {code}))
+            advice = f"did you mean {near}?" if near else f"there are {first_of(known)}"
+            raise ConfigError(f"{place}: {code!r} is {fault}: {advice}")
 
 
 def _wikis_of(given: object, defaults: Mapping[str, Value], shown: str) -> Iterator[WikiPlan]:

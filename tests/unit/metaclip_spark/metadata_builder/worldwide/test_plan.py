@@ -58,6 +58,28 @@ def test_labels_lead_to_the_lists_that_are_there(plan):
     assert [wiki.code for wiki in changed.lists["zh"]] == ["ab", "zh_classical"]
 
 
+def test_wikis_may_make_a_list_that_has_the_name_of_none(plan):
+    found = plan(f"{PLAN}labels: {{'no': nb, nn: nb}}\nmerged: {{'no': nb, simple: other}}\n")
+    assert [wiki.code for wiki in found.lists["nb"]] == ["no"]
+    assert [wiki.code for wiki in found.lists["other"]] == ["ab", "simple"]
+    assert labels_of(found.lists, found.labels)["nn"] == "nb"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("merged: {simple: enn}", "merged: 'enn' is no list of the plan: did you mean en?"),
+        ("merged: {ab: ace}", "merged: 'ace' is no list of the plan: there are 'en', 'no', 'other', 'zh', 'zh_yue'"),
+        ("merged: {simpel: en}", "merged: 'simpel' is no wiki of the plan: did you mean simple?"),
+        ("labels: {yue: zh_yeu}", "labels: 'zh_yeu' is no list of the plan: did you mean zh_yue?"),
+    ],
+)
+def test_a_misspelt_code_is_no_way_to_the_list_other(plan, text, message):
+    with pytest.raises(ConfigError) as error:
+        plan(PLAN + text)
+    assert message in str(error.value)
+
+
 def test_the_default_labels_are_those_of_the_model():
     asked = ["hello", "привет", "東京", "ab cd", "a"]
     assert set(identify_languages(asked)[0]) <= LABELS.keys()

@@ -74,7 +74,8 @@ def test_what_is_done_is_kept_and_other_settings_are_told(worldwide, capsys):
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in lists.rglob("metadata.*")}
     assert call("build_worldwide", "--plan", write_plan(worldwide), "--output", lists) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[:3] == [
+    assert said[:4] == [
+        "other is the list of ab and ace: the plan gives them none of their own",
         "en: 103 entries, as built before",
         "ja: 102 entries, as built before",
         "other: 103 entries, as built before",
@@ -91,7 +92,7 @@ def test_a_list_that_fails_is_named_and_the_others_are_built(tmp_path, capsys):
     (tmp_path / "counts" / "ja.tsv").write_text("猫 3\n")
     (tmp_path / "counts" / "en.tsv").unlink()
     assert call("build_worldwide", "--plan", plan, "--output", tmp_path / "lists") == 1
-    said = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr().out.splitlines()[1:]
     assert [line.partition(":")[0] for line in said] == ["en", "ja", "other", "failed"]
     assert said[0].startswith("en: failed: 1 of 2 wikis could not be built: en: --unigram-counts")
     assert "ja.tsv, line 1" in said[1]
