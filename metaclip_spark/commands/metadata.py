@@ -65,6 +65,7 @@ def count_title_views(config: TitleViewsConfig, output: TitleViewsOutput) -> Non
 @job(WorldwideConfig, WorldwideOutput, resumes=False)
 def build_worldwide(config: WorldwideConfig, output: WorldwideOutput) -> int:
     """Build one metadata list per language from a plan; lists that are done are kept."""
+    from metaclip_spark.entries.lists import LANGUAGES_FILE
     from metaclip_spark.metadata_builder.worldwide.build import build_worldwide as build
     from metaclip_spark.metadata_builder.worldwide.plan import read_plan
 
@@ -74,10 +75,13 @@ def build_worldwide(config: WorldwideConfig, output: WorldwideOutput) -> int:
         show([f"failed: {joined(lists.failed)}; languages.json is written once all lists are there: run it again"])
         return EXIT_FAILED
     total = counted(sum(lists.entries.values()), "entry", "entries")
+    wrote = f"wrote {output.output}/{lists.written}"
+    if lists.written != LANGUAGES_FILE:
+        wrote = f"kept {LANGUAGES_FILE}, which is not that of the plan; {wrote}: put it in its place to take it"
     show(
         [
             f"{counted(len(lists.entries), 'list')}, {total}",
-            f"wrote {output.output}/languages.json",
+            wrote,
             f"Next: {next_command('lint-metadata', output.output)}",
         ]
     )

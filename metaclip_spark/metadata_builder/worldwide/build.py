@@ -30,7 +30,11 @@ from metaclip_spark.stores.storage import JsonObject, Storage
 PARTS_FOLDER = "wikis"
 """Holds what is built from the wikis of a list that has several."""
 
+PLANNED_FILE = "languages.plan.json"
+"""What languages.json would say by the plan, where it says something else and is kept."""
+
 _TABLE_FILE = "metadata.parquet"
+_ANEW = "delete that folder to build it anew, or use --overwrite for all lists"
 _APPLICANT = "metaclip-spark build-worldwide"
 
 _FAILURES = (CurationError, OSError, Py4JJavaError, PySparkException)
@@ -46,10 +50,13 @@ class WorldwideLists:
     Attributes:
         entries: Code of each list that is there -> its number of entries.
         failed: The codes of those that could not be built.
+        written: The name of the file that names the lists: `PLANNED_FILE` where another languages.json was kept; empty
+            where lists failed.
     """
 
     entries: dict[str, int] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    written: str = ""
 
 
 def build_worldwide(spark: SparkSession, plan: Plan, output: WorldwideOutput, told: Told) -> WorldwideLists:
@@ -84,7 +91,7 @@ def build_worldwide(spark: SparkSession, plan: Plan, output: WorldwideOutput, to
         else:
             told(f"{code}: {counted(lists.entries[code], 'entry', 'entries')}{', as built before' if kept else ''}")
     if not lists.failed:
-        storage.put_text(LANGUAGES_FILE, languages_file(plan))
+        lists.written = _put_languages(storage, plan, overwrite=output.overwrite)
     return lists
 
 
@@ -98,6 +105,17 @@ def languages_file(plan: Plan) -> str:
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
+def _put_languages(storage: Storage, plan: Plan, *, overwrite: bool) -> str:
+    """Writes languages.json, or another file beside one that a user may have edited; returns its name."""
+    content = languages_file(plan)
+    if not overwrite and storage.read_object(LANGUAGES_FILE) not in (None, content.encode()):
+        storage.put_text(PLANNED_FILE, content)
+        return PLANNED_FILE
+    storage.put_text(LANGUAGES_FILE, content)
+    storage.delete(PLANNED_FILE)
+    return LANGUAGES_FILE
+
+
 def _why(error: Exception) -> str:
     if isinstance(error, CurationError | OSError):
         return " ".join(str(error).split())
@@ -109,12 +127,18 @@ def _list(spark: SparkSession, code: str, wikis: Sequence[WikiPlan], output: Wor
     root = output.output.rstrip("/")
     if len(wikis) == 1:
         return _wiki(spark, wikis[0], f"{root}/{code}", output)
+    storage = Storage(f"{root}/{code}")
+    found = None if output.overwrite else storage.read_json(DESCRIPTION_FILE)
+    if found:
+        # Before the wikis are counted, which may take hours.
+        _check_wikis(found, wikis, str(storage.root))
     were_kept = _parts(spark, wikis, f"{root}/{PARTS_FOLDER}", output)
     parts = [Storage(f"{root}/{PARTS_FOLDER}/{wiki.code}") for wiki in wikis]
     digests = {wiki.code: _description(part)["digest"] for wiki, part in zip(wikis, parts, strict=True)}
-    storage = Storage(f"{root}/{code}")
-    found = storage.read_json(DESCRIPTION_FILE)
-    if found and found.get("wikis") == digests:
+    if found:
+        changed = [wiki for wiki, digest in digests.items() if found["wikis"][wiki] != digest]
+        if changed:
+            raise OutputExistsError(f"{storage.root} has other entries of {joined(changed)}: {_ANEW}")
         return int(found["entries"]), were_kept
     entries: dict[str, Entry] = {}
     for part in parts:
@@ -124,6 +148,18 @@ def _list(spark: SparkSession, code: str, wikis: Sequence[WikiPlan], output: Wor
     with taking(storage, _APPLICANT) as owner:
         write_list(storage, list(entries.values()), description, owner.check)
     return len(entries), False
+
+
+def _check_wikis(found: JsonObject, wikis: Sequence[WikiPlan], shown: str) -> None:
+    """Refuses to write over a list of other wikis.
+
+    Raises:
+        OutputExistsError: If the list that was found has others.
+    """
+    before = found.get("wikis") or [found["sources"]["language"]]
+    if set(before) != {wiki.code for wiki in wikis}:
+        now = joined([wiki.code for wiki in wikis])
+        raise OutputExistsError(f"{shown} was built from {joined(sorted(before))}, not {now}: {_ANEW}")
 
 
 def _parts(spark: SparkSession, wikis: Sequence[WikiPlan], folder: str, output: WorldwideOutput) -> bool:
@@ -157,7 +193,7 @@ def _wiki(spark: SparkSession, wiki: WikiPlan, folder: str, output: WorldwideOut
     found = Storage(folder).read_json(DESCRIPTION_FILE)
     if found and not output.overwrite:
         if any(found.get(name) != value for name, value in wanted.items()):
-            raise OutputExistsError(f"{folder} was built with other settings: --overwrite builds it anew")
+            raise OutputExistsError(f"{folder} was built with other settings: {_ANEW}")
         return int(found["entries"]), True
     place = MetadataOutput(
         folder,

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
@@ -84,7 +85,58 @@ def test_what_is_done_is_kept_and_other_settings_are_told(worldwide, capsys):
     changed = write_plan(worldwide, wikis={"ja": {"min_unigram_count": "3"}})
     assert call("build_worldwide", "--plan", changed, "--output", lists) == 1
     assert "ja: failed: " in (said := capsys.readouterr().out)
-    assert "was built with other settings: --overwrite builds it anew" in said
+    assert "was built with other settings: delete that folder to build it anew, or use --overwrite" in said
+
+
+def test_an_edited_languages_file_is_kept_until_it_may_be_overwritten(tmp_path, capsys):
+    wikis = dict.fromkeys(["en", "ab"], "")
+    plan, lists = write_plan(tmp_path, wikis=wikis), tmp_path / "lists"
+    assert call("build_worldwide", "--plan", plan, "--output", lists) == 0
+    written = (lists / "languages.json").read_text()
+    assert call("build_worldwide", "--plan", plan, "--output", lists) == 0
+    assert f"wrote {lists}/languages.json" in capsys.readouterr().out
+    assert not (lists / "languages.plan.json").exists()
+    edited = written.replace('"lrc": "other"', '"lrc": "en"')
+    (lists / "languages.json").write_text(edited)
+    assert call("build_worldwide", "--plan", plan, "--output", lists) == 0
+    said = capsys.readouterr().out
+    assert f"kept languages.json, which is not that of the plan; wrote {lists}/languages.plan.json: put it in" in said
+    assert (lists / "languages.json").read_text() == edited != written
+    assert (lists / "languages.plan.json").read_text() == written
+    assert call("build_worldwide", "--plan", plan, "--output", lists, "--overwrite") == 0
+    assert (lists / "languages.json").read_text() == written
+    assert not (lists / "languages.plan.json").exists()
+
+
+def test_a_list_of_other_wikis_is_not_written_over(tmp_path, capsys):
+    lists = tmp_path / "lists"
+
+    def build(*wikis, **others):
+        plan = write_plan(tmp_path, wikis=dict.fromkeys(wikis, ""), **others)
+        code = call("build_worldwide", "--plan", plan, "--output", lists)
+        return code, capsys.readouterr().out
+
+    assert build("en", "ab")[0] == 0
+    before = (lists / "en" / "metadata.json").read_bytes()
+    code, said = build("en", "simple", "ab")
+    assert code == 1
+    assert f"en: failed: {lists}/en was built from en, not en and simple: delete that folder" in said
+    assert (lists / "en" / "metadata.json").read_bytes() == before
+    assert not (lists / "wikis").exists()
+    code, said = build("en", "ab", "ace")
+    assert f"other: failed: {lists}/other was built from ab, not ab and ace: delete that folder" in said
+    shutil.rmtree(lists / "en")
+    assert build("en", "simple", "ab")[0] == 0
+    before = (lists / "en" / "metadata.json").read_bytes()
+    # A part of a list that is built anew, from other counts.
+    shutil.rmtree(lists / "wikis" / "simple")
+    write_plan(tmp_path)
+    (tmp_path / "counts" / "simple.tsv").write_text("wolf\t200\n")
+    assert call("build_worldwide", "--plan", tmp_path / "plan.yaml", "--output", lists) == 1
+    assert f"en: failed: {lists}/en has other entries of simple: delete that folder" in capsys.readouterr().out
+    assert (lists / "en" / "metadata.json").read_bytes() == before
+    code, said = build("en", "ab")
+    assert f"en: failed: {lists}/en was built with other settings: delete that folder" in said
 
 
 def test_a_list_that_fails_is_named_and_the_others_are_built(tmp_path, capsys):
