@@ -3,10 +3,10 @@
 from metaclip_spark.entries.counts import (
     DIGEST_KEY,
     CountSource,
-    entries_of_counts,
     load_entry_counts,
     load_summed_counts,
     load_summed_list_counts,
+    read_any_counts,
 )
 from metaclip_spark.entries.language_thresholds import load_language_thresholds
 from metaclip_spark.entries.lists import OTHER
@@ -31,12 +31,12 @@ __all__ = [
     "as_metadata",
     "check_entries",
     "check_matchable",
-    "entries_of_counts",
     "load_entry_counts",
     "load_language_thresholds",
     "load_metadata",
     "load_summed_counts",
     "load_summed_list_counts",
     "load_to_match",
+    "read_any_counts",
     "read_unchecked_entries",
 ]

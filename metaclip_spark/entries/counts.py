@@ -31,6 +31,10 @@ DIGEST_KEY = "metadata_digest"
 CountSource = str | Sequence[str]
 """A file or folder of entry counts, or the part files of one table."""
 
+_LIST = "metadata_language"
+_KINDS = {"entry_id": pa.int64(), "entry_text": pa.string(), "entry_count": pa.int64(), _LIST: pa.string()}
+"""What the columns are read as; their own types may be wider or narrower, and differ between part files."""
+
 
 def load_entry_counts(source: CountSource, metadata: Metadata) -> npt.NDArray[np.int64]:
     """Reads entry counts made over another pool, to balance with them or to add to them.
@@ -48,36 +52,98 @@ def load_entry_counts(source: CountSource, metadata: Metadata) -> npt.NDArray[np
             or by the texts), lacks an entry or has it twice, or a count is negative or no whole number.
     """
     shown = _shown_source(source)
-    if not isinstance(source, str) or is_folder(source):
-        parts = part_files(source) if isinstance(source, str) else source
-        if not parts:
-            raise MetadataError(f"{shown} holds no Parquet file of entry counts")
-        return _parquet_counts([(part, read_file(part)) for part in parts], shown, metadata)
-    content = read_file(source)
-    if content.startswith(PARQUET_START):
-        return _parquet_counts([(shown, content)], shown, metadata)
+    parts = _contents(source)
+    if not _is_one_json(parts):
+        return _parquet_counts(parts, shown, metadata)
+    content = parts[0][1]
     counts = parse_json(decode(content, shown), shown)
     if not isinstance(counts, JsonObject):
         raise MetadataError(f"{shown} holds neither a JSON object of entry to count nor Parquet")
     return _arranged([entry for entry, _ in counts], [count for _, count in counts], shown, metadata)
 
 
-def entries_of_counts(source: CountSource) -> Metadata:
-    """Reads the entries that counts are of.
+def read_any_counts(source: CountSource) -> tuple[list[str], list[str] | None, npt.NDArray[np.int64]]:
+    """Reads entry counts of any metadata list, or of several.
+
+    Args:
+        source: As for `load_entry_counts`, or `load_summed_list_counts`.
+
+    Returns:
+        The entries in the order of their ids, the code of each entry's list where there are several lists, and one
+        int64 count per entry.
 
     Raises:
         MetadataError: If a file is missing or has another form, or the entries are no metadata list.
     """
-    if isinstance(source, str):
-        return load_metadata(source)
     shown = _shown_source(source)
-    parts = [open_parquet(read_file(part), part, ["entry_id", "entry_text"]) for part in source]
-    whole = pa.concat_tables([part.select(["entry_id", "entry_text"]) for part in parts])
-    return check_entries(in_order(whole, shown), shown)
+    parts = _contents(source)
+    if _is_one_json(parts):
+        metadata = load_metadata(parts[0][0])
+        return list(metadata.entries), None, load_entry_counts(source, metadata)
+    required = ["entry_text", "entry_count"]
+    tables = [(name, open_parquet(content, without_credentials(name), required)) for name, content in parts]
+    columns = [column for column in _KINDS if all(column in table.column_names for _, table in tables)]
+    if _LIST in columns:
+        if "entry_id" not in columns:
+            raise MetadataError(f"{shown} has no column entry_id, which tells the order of the entries")
+        whole = pa.concat_tables([_read_as(table, name, list(_KINDS)) for name, table in tables])
+        return in_order(whole, shown), in_order(whole, shown, _LIST), _numbers(whole.sort_by("entry_id"), shown)
+    in_file = [column for column in columns if column != "entry_count"]
+    whole = pa.concat_tables([_read_as(table, name, in_file) for name, table in tables])
+    entries = in_order(whole, shown) if "entry_id" in in_file else whole["entry_text"].to_pylist()
+    metadata = check_entries(entries, shown)
+    return entries, None, _parquet_counts(parts, shown, metadata)
 
 
 def _shown_source(source: CountSource) -> str:
     return without_credentials(source if isinstance(source, str) else next(iter(source), "").rpartition("/")[0])
+
+
+def _contents(source: CountSource) -> list[tuple[str, bytes]]:
+    """Reads a file, or the files of a folder, each with its name.
+
+    Raises:
+        MetadataError: If one is missing or damaged, or there is none.
+    """
+    if isinstance(source, str) and not is_folder(source):
+        return [(source, read_file(source))]
+    parts = part_files(source) if isinstance(source, str) else source
+    if not parts:
+        raise MetadataError(f"{_shown_source(source)} holds no Parquet file of entry counts")
+    return [(part, read_file(part)) for part in parts]
+
+
+def _is_one_json(parts: Sequence[tuple[str, bytes]]) -> bool:
+    name, content = parts[0]
+    return len(parts) == 1 and not content.startswith(PARQUET_START) and not name.endswith(".parquet")
+
+
+def _read_as(table: pa.Table, name: str, columns: Sequence[str]) -> pa.Table:
+    """Gives columns of a part file with the types that all parts are read as.
+
+    Raises:
+        MetadataError: If one has another type, or holds numbers beyond 64 bits or nulls.
+    """
+    shown = without_credentials(name)
+    cast = {}
+    for column in columns:
+        found, kind = table[column], _KINDS[column]
+        is_number = pa.types.is_integer(kind)
+        wanted = "whole numbers from 0 to 2^63 - 1" if is_number else "texts"
+        try:
+            cast[column] = found.cast(kind)
+        except pa.ArrowException:
+            raise MetadataError(f"{shown}: its column {column} is {found.type}: it must hold {wanted}") from None
+        if found.null_count or is_number != pa.types.is_integer(found.type):
+            raise MetadataError(f"{shown}: its column {column} must hold {wanted}, without nulls")
+    return pa.table(cast)
+
+
+def _numbers(table: pa.Table, shown: str) -> npt.NDArray[np.int64]:
+    counts: npt.NDArray[np.int64] = table["entry_count"].to_numpy()
+    if counts.size and counts.min() < 0:
+        raise MetadataError(f"{shown}: its column entry_count must hold whole numbers from 0 on, without nulls")
+    return counts
 
 
 def load_summed_counts(sources: Sequence[CountSource], metadata: Metadata) -> npt.NDArray[np.int64]:
@@ -147,30 +213,21 @@ def _list_counts(source: CountSource, texts: pa.Array, languages: pa.Array, dige
         MetadataError: If they cannot be used.
     """
     shown = _shown_source(source)
-    columns = ["entry_id", "entry_text", "entry_count", "metadata_language"]
-    names = [source] if isinstance(source, str) and not is_folder(source) else source
-    parts = part_files(names) if isinstance(names, str) else names
+    columns = list(_KINDS)
     read: list[pa.Table] = []
-    for name in parts:
-        content = read_file(name)
+    for name, content in _contents(source):
         if not content.startswith(PARQUET_START):
             raise MetadataError(
                 f"{shown} holds counts without languages: with a folder of metadata lists give runs that had it, too"
             )
-        table = open_parquet(content, name, columns)
+        table = open_parquet(content, without_credentials(name), columns)
         _check_digest((table.schema.metadata or {}).get(DIGEST_KEY.encode()), digest, shown)
-        read.append(table.select(columns))
-    if not read:
-        raise MetadataError(f"{shown} holds no Parquet file of entry counts")
+        read.append(_read_as(table, name, columns))
     whole = pa.concat_tables(read).sort_by("entry_id")
-    pairs = ((texts, "entry_text"), (languages, "metadata_language"))
+    pairs = ((texts, "entry_text"), (languages, _LIST))
     if any(not pa.chunked_array([wanted]).equals(whole[name].cast(wanted.type)) for wanted, name in pairs):
         raise MetadataError(f"{shown} holds counts of other metadata lists: give counts of the same folder of lists")
-    column = whole["entry_count"]
-    if column.null_count or not pa.types.is_integer(column.type) or (len(column) and pc.min(column).as_py() < 0):
-        raise MetadataError(f"{shown}: its column entry_count must hold whole numbers from 0 on, without nulls")
-    counts: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
-    return counts
+    return _numbers(whole, shown)
 
 
 def _check_digest(stored: bytes | None, digest: str, shown: str) -> None:
@@ -190,7 +247,9 @@ def _parquet_counts(parts: list[tuple[str, bytes]], path: str, metadata: Metadat
     texts: list[Any] = []
     counts: list[Any] = []
     for name, content in parts:
-        table = open_parquet(content, name, ["entry_text", "entry_count"])
+        table = open_parquet(content, without_credentials(name), ["entry_text", "entry_count"])
+        if _LIST in table.column_names:
+            raise MetadataError(f"{path} holds counts of several metadata lists: give counts of this single list")
         digest = (table.schema.metadata or {}).get(DIGEST_KEY.encode(), metadata.digest.encode()).decode()
         if digest != metadata.digest:
             raise MetadataError(
@@ -199,7 +258,7 @@ def _parquet_counts(parts: list[tuple[str, bytes]], path: str, metadata: Metadat
             )
         if pc.any(pc.is_null(table["entry_count"])).as_py() or not pa.types.is_integer(table["entry_count"].type):
             raise MetadataError(f"{name}: its column entry_count must hold whole numbers, without nulls")
-        texts += table["entry_text"].to_pylist()
+        texts += _read_as(table, name, ["entry_text"])["entry_text"].to_pylist()
         counts += table["entry_count"].to_pylist()
     return _arranged(texts, counts, path, metadata)
 

@@ -312,17 +312,21 @@ def _parquet_entries(content: bytes, path: str) -> list[Any]:
     return entries
 
 
-def in_order(table: pa.Table, path: str) -> list[Any]:
-    """Gives the entries in the order of their ids.
+def in_order(table: pa.Table, path: str, column: str = "entry_text") -> list[Any]:
+    """Gives the entries, or another column, in the order of the entries' ids.
 
     Raises:
         MetadataError: If the ids are not 0 to n - 1, each once.
     """
-    table = table.sort_by("entry_id")
+    fault = f"{path}: its column entry_id must hold each number from 0 to {table.num_rows - 1} once"
+    try:
+        table = table.sort_by("entry_id")
+    except pa.ArrowException:
+        raise MetadataError(fault) from None
     if table["entry_id"].to_pylist() != list(range(table.num_rows)):
-        raise MetadataError(f"{path}: its column entry_id must hold each number from 0 to {table.num_rows - 1} once")
-    entries: list[Any] = table["entry_text"].to_pylist()
-    return entries
+        raise MetadataError(fault)
+    values: list[Any] = table[column].to_pylist()
+    return values
 
 
 def check_entries(entries: list[Any], path: str) -> Metadata:

@@ -1,7 +1,7 @@
 """Two runs, or a run and a file of entry counts, side by side."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from metaclip_spark.balance import exact_sum
 from metaclip_spark.config.fields import differing
-from metaclip_spark.entries import entries_of_counts, load_entry_counts
+from metaclip_spark.entries import read_any_counts
 from metaclip_spark.errors import counted, said_of
 from metaclip_spark.reports.records import ComparedFigure, Comparison, MissingEntries, Move, Overlap, Report
 from metaclip_spark.runs.entry_tables import languages_of, read_lists
@@ -41,16 +41,23 @@ _FIGURES = {
 Counts = NDArray[np.int64]
 
 
-def read_count_file(path: str) -> tuple[list[str], Counts]:
-    """Reads a file of entry counts of any metadata list, or a table of them in a run.
+class NamedCounts(NamedTuple):
+    """Entry counts with the name of each entry: its text, after the code of its list where there are several lists."""
+
+    names: Sequence[str]
+    counts: Counts
+    has_lists: bool
+
+
+def read_count_file(path: str) -> NamedCounts:
+    """Reads a file of entry counts of any metadata list or lists, or a table of them in a run.
 
     Raises:
         MetadataError: If it is missing, has another form, or its counts are no whole numbers.
         InputError: If it lies in a run whose log does not name it.
     """
-    source = counts_in_run(path)
-    metadata = entries_of_counts(source)
-    return list(metadata.entries), load_entry_counts(source, metadata)
+    texts, codes, counts = read_any_counts(counts_in_run(path))
+    return NamedCounts(texts if codes is None else _with_codes(codes, texts), counts, codes is not None)
 
 
 def check_other(path: str) -> None:
@@ -72,29 +79,39 @@ def check_other(path: str) -> None:
 
 def compare_with(run: Run, report: Report, path: str, texts: Sequence[str], counts: Counts) -> Comparison:
     """Compares a run with another one (its folder), or with a file of entry counts."""
+    ours = _named(run, texts, counts)
     if not is_run_folder(path):
-        return compare_counts(texts, counts, *read_count_file(path), name=without_credentials(path))
+        return compare_named(ours, read_count_file(path), without_credentials(path))
     other = open_beside(run, path)
     other_report = read_report(other.storage, report_file(other.state), Report)
-    other_texts, other_counts = read_entry_counts(other)
-    comparison = compare_counts(
-        _named(run, texts),
-        counts,
-        _named(other, other_texts),
-        other_counts,
-        name=path,
-        runs=_figures(report, other_report) if other_report else (),
-    )
+    theirs = _named(other, *read_entry_counts(other))
+    comparison = compare_named(ours, theirs, path, _figures(report, other_report) if other_report else ())
     settings = _differing_settings(report.settings, other_report.settings) if other_report else []
     return msgspec.structs.replace(comparison, settings=settings, curated=_overlap(run, other))
 
 
-def _named(run: Run, texts: Sequence[str]) -> Sequence[str]:
-    """Names entries by the code of their list, too, where there are several: more than one may have the same text."""
+def _named(run: Run, texts: Sequence[str], counts: Counts) -> NamedCounts:
     lists = read_lists(run)
     if lists is None:
-        return texts
-    return [f"{code}:{text}" for code, text in zip(languages_of(lists).to_pylist(), texts, strict=True)]
+        return NamedCounts(texts, counts, has_lists=False)
+    return NamedCounts(_with_codes(languages_of(lists).to_pylist(), texts), counts, has_lists=True)
+
+
+def _with_codes(codes: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Names entries by the code of their list, too: more than one list may have the same text."""
+    return [f"{code}:{text}" for code, text in zip(codes, texts, strict=True)]
+
+
+def compare_named(ours: NamedCounts, theirs: NamedCounts, name: str, runs: Sequence[ComparedFigure] = ()) -> Comparison:
+    """Compares counts of two sides, which may have several metadata lists; one sentence says if one alone has."""
+    compared = compare_counts(ours.names, ours.counts, theirs.names, theirs.counts, name=name, runs=runs)
+    if ours.has_lists == theirs.has_lists:
+        return compared
+    one_sided = (
+        f"Only {'this run' if ours.has_lists else 'the other'} has several metadata lists, so entries cannot be "
+        "compared: give a run or counts of the same kind."
+    )
+    return msgspec.structs.replace(compared, sentence=one_sided)
 
 
 def _figures(report: Report, other: Report) -> list[ComparedFigure]:

@@ -3,18 +3,19 @@
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 from msgspec import UnsetType
 from numpy.typing import NDArray
 
 from metaclip_spark import balance
 from metaclip_spark.config.inspection import PlanConfig
-from metaclip_spark.entries import Metadata, load_entry_counts
+from metaclip_spark.entries import Metadata, load_entry_counts, load_summed_list_counts
 from metaclip_spark.errors import ConfigError, InputError, MetadataError, said_of
 from metaclip_spark.list_thresholds import EntryLists, ListThresholds
 from metaclip_spark.reports.charts import save_chart, size_chart
 from metaclip_spark.reports.records import PlanRow, ThresholdPlan
 from metaclip_spark.reports.remarks import first_run_in_words
-from metaclip_spark.runs.entry_tables import read_counts, read_lists
+from metaclip_spark.runs.entry_tables import languages_of, read_counts, read_lists
 from metaclip_spark.runs.open import open_beside
 from metaclip_spark.runs.paths import counts_in_run, is_run_folder
 from metaclip_spark.runs.run import Run, read_entry_counts
@@ -130,10 +131,14 @@ def _counts(run: Run, config: PlanConfig, metadata_digest: str) -> NDArray[np.in
     entries, counts = read_entry_counts(run)
     if not config.at_counts:
         return counts
-    metadata = Metadata(entries=tuple(entries), digest=metadata_digest)
     if not is_run_folder(config.at_counts):
+        lists = read_lists(run)
         with said_of("--at-counts"):
-            return load_entry_counts(counts_in_run(config.at_counts), metadata)
+            source = counts_in_run(config.at_counts)
+            if lists is None:
+                return load_entry_counts(source, Metadata(tuple(entries), metadata_digest))
+            texts = pa.array(entries, pa.string())
+            return load_summed_list_counts([source], texts, languages_of(lists), metadata_digest)
     other = open_beside(run, config.at_counts)
     stored = other.manifest(COUNT).config.metadata_digest
     if stored != metadata_digest:

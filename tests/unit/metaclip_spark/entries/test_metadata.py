@@ -84,6 +84,7 @@ def test_unreadable_files_are_refused(tmp_path):
         (parquet_bytes(pa.table({"text": ["a"]})), "has no column entry_text; its columns are text"),
         (parquet_bytes(pa.table({"entry_text": ["a", None]})), r"is not a string: id 1 \(None\)"),
         (parquet_bytes(pa.table({"entry_text": ["a", "b"], "entry_id": [0, 2]})), "from 0 to 1 once"),
+        (parquet_bytes(pa.table({"entry_text": ["a", "b"], "entry_id": [[0], [1]]})), "from 0 to 1 once"),
     ):
         path = tmp_path / "file"
         path.write_bytes(content)

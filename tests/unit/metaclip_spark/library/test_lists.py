@@ -1,5 +1,7 @@
 """A folder of metadata lists in the library: the run's own tables come again."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,13 @@ def test_the_entries_of_lists_are_compared_with_those_of_the_same_list(run):
     for other in (run, run.entry_counts):
         compared = run.compare(other)
         assert (compared.shared, compared.rank_correlation, compared.moves) == (len(run.metadata), 1.0, [])
+
+
+def test_a_table_of_the_counts_of_lists_is_compared_by_list_and_text(run, tmp_path):
+    compared = run.compare(f"{run.path}/entry_counts")
+    assert (compared.shared, compared.rank_correlation, compared.sentence) == (len(run.metadata), 1.0, "")
+    counts = dict.fromkeys(run.metadata.entries, 1)
+    (tmp_path / "single.json").write_text(json.dumps(counts))
+    compared = run.compare(tmp_path / "single.json")
+    assert compared.shared == 0
+    assert compared.sentence.startswith("Only this run has several metadata lists, so entries cannot be compared")

@@ -1,9 +1,13 @@
+from itertools import product
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaclip_spark.reports.compare import compare_counts, rank_correlation
+from metaclip_spark.reports.compare import NamedCounts, compare_counts, compare_named, rank_correlation, read_count_file
 from metaclip_spark.reports.records import MissingEntries
 
 TEXTS = ["a", "dog", "cat", "house"]
@@ -58,3 +62,18 @@ def test_shares_of_counts_that_add_up_beyond_64_bits():
 def test_counts_of_nothing_are_compared():
     told = compare_counts(TEXTS, np.zeros(4, np.int64), TEXTS, np.zeros(4, np.int64))
     assert (told.rank_correlation, told.moves) == (None, [])
+
+
+def test_counts_of_several_lists_are_named_by_list_and_text(tmp_path):
+    counts = {"entry_id": [0, 1, 2], "entry_text": ["dog", "dog", "cat"], "entry_count": [1, 2, 3]}
+    pq.write_table(pa.table({**counts, "metadata_language": ["de", "en", "en"]}), tmp_path / "counts.parquet")
+    found = read_count_file(str(tmp_path / "counts.parquet"))
+    assert (found.names, found.counts.tolist(), found.has_lists) == (["de:dog", "en:dog", "en:cat"], [1, 2, 3], True)
+
+
+def test_it_is_said_where_only_one_side_has_several_lists():
+    for ours, theirs in product((True, False), repeat=2):
+        sides = [NamedCounts(TEXTS, COUNTS, has_lists) for has_lists in (ours, theirs)]
+        said = compare_named(*sides, "other").sentence
+        assert said.startswith("Only this run has several metadata lists") == (ours and not theirs)
+        assert said.startswith("Only the other has several metadata lists") == (theirs and not ours)
