@@ -63,7 +63,8 @@ def _near_miss(words: str, place: int, curation: Curation) -> NearMiss | None:
             reasons = [joined([told for told, border in borders.items() if border])]
             if curation.entries[entry] != kept:
                 reasons.append("other letter case")
-            return NearMiss(words, curation.entries[entry], entry, place, ", ".join(filter(None, reasons)))
+            entry_id = curation.first_id + entry
+            return NearMiss(words, curation.entries[entry], entry_id, place, ", ".join(filter(None, reasons)))
     return None
 
 

@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,12 @@ def test_near_misses_go_by_the_borders_of_the_run():
         "spaces": [],
         "script": [("sony", "other letter case"), ("(cat)", "'(' before it and ')' after it")],
     }
+
+
+def test_entries_and_near_misses_of_a_later_list_have_the_ids_of_the_run():
+    told = explain_text("a (dog) and a cat", replace(one_list(["bird", "cat", "dog"], "spaces"), first_id=7))
+    assert [(entry.entry_text, entry.entry_id) for entry in told.entries] == [("cat", 8)]
+    assert [(near.entry_text, near.entry_id) for near in told.near_misses] == [("dog", 9)]
 
 
 @pytest.mark.parametrize(
