@@ -19,6 +19,8 @@ _MOST_LISTS = 5
 def find_entry(text: str, curation: Curation) -> int:
     """Finds an entry by its text and, with several lists, also by the code of its list before it.
 
+    What could be both is the entry of that list; the other one has the code of its own list before its text.
+
     Returns:
         Its id.
 
@@ -29,11 +31,14 @@ def find_entry(text: str, curation: Curation) -> int:
         return _find(text, text, "in the metadata list of the run", curation)
     code, colon, rest = text.partition(":")
     lists = curation.lists.lists
-    if colon and code in lists.codes:
-        return _find(text, rest, f"in the list {code}", curation.of_list(code), f"{code}:")
+    its_list = curation.of_list(code) if colon and code in lists.codes else None
+    if its_list and rest in its_list.ids:
+        return its_list.first_id + its_list.ids[rest]
     found = pc.indices_nonzero(pc.equal(curation.lists.texts, text)).to_pylist()
     if len(found) == 1:
         return int(found[0])
+    if not found and its_list:
+        return _find(text, rest, f"in the list {code}", its_list, f"{code}:")
     if not found:
         near = _alike(text, curation.lists.texts)
         named = [named_entry(curation.lists.texts[entry].as_py(), lists.code_of(entry)) for entry in near]

@@ -5,15 +5,18 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchConfig, OutputConfig, SampleConfig
 from metaclip_spark.entries import Metadata
 from metaclip_spark.entries.metadata import with_borders
-from metaclip_spark.errors import InputError
+from metaclip_spark.errors import ConfigError, InputError
+from metaclip_spark.list_thresholds import EntryLists
 from metaclip_spark.pipeline import run_count, run_extract, run_match, run_sample
 from metaclip_spark.reports.explain.choice import Router, StoredChoice
-from metaclip_spark.reports.explain.curation import Curation, read_curation
+from metaclip_spark.reports.explain.curation import CuratedLists, Curation, read_curation
+from metaclip_spark.reports.explain.entry import find_entry
 from metaclip_spark.reports.explain.pairs import explain_pair, explain_text
 from metaclip_spark.reports.explain.words import most_words
 from metaclip_spark.runs.open import begin_run, open_run
@@ -72,6 +75,24 @@ def test_entries_and_near_misses_of_a_later_list_have_the_ids_of_the_run():
     told = explain_text("a (dog) and a cat", replace(one_list(["bird", "cat", "dog"], "spaces"), first_id=7))
     assert [(entry.entry_text, entry.entry_id) for entry in told.entries] == [("cat", 8)]
     assert [(near.entry_text, near.entry_id) for near in told.near_misses] == [("dog", 9)]
+
+
+def of_lists(by_code):
+    """Several lists together, as a run has them."""
+    texts = [entry for entries in by_code.values() for entry in entries]
+    lists = EntryLists(tuple(by_code), np.cumsum([0, *map(len, by_code.values())]))
+    curated = CuratedLists(lists, pa.array(texts), [1] * len(by_code), router())
+    return replace(one_list(texts, "spaces"), entries=[], ids={}, longest=0, lists=curated)
+
+
+def test_an_entry_that_looks_like_one_of_a_list_is_found_by_its_whole_text():
+    curation = of_lists({"en": ["cat", "pro:con"], "other": ["en:dog", "en:cat"]})
+    for asked, entry in (("en:dog", 2), ("other:en:dog", 2), ("en:cat", 0), ("other:en:cat", 3), ("pro:con", 1)):
+        assert find_entry(asked, curation) == entry
+    with pytest.raises(ConfigError, match=r"^--entry 'en:dot' is not in the list en; did you mean 'en:dog'\?$"):
+        find_entry("en:dot", of_lists({"en": ["dog"], "other": ["dot"]}))
+    with pytest.raises(ConfigError, match=r"^--entry 'en:dog' is in the lists de and other: give --entry 'de:en:dog'"):
+        find_entry("en:dog", of_lists({"de": ["en:dog"], "en": ["cat"], "other": ["en:dog"]}))
 
 
 @pytest.mark.parametrize(
