@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from metaclip_spark import balance
 from metaclip_spark.config.fields import path_text
 from metaclip_spark.config.requirements import RequireConfig
-from metaclip_spark.errors import counted
+from metaclip_spark.errors import ConfigError, counted
 from metaclip_spark.library.arguments import arguments_named, configurations
 from metaclip_spark.library.entry_counts import EntryCounts
 from metaclip_spark.reports import charts, frames, records
@@ -217,7 +217,16 @@ class PaperComparison:
     """
 
     def __init__(self, report: Report, entry_counts: EntryCounts, languages: list[str]) -> None:
-        """Takes a run's report, counts and language filter."""
+        """Takes a run's report, counts and language filter.
+
+        Raises:
+            ConfigError: If the run has several metadata lists, whose entries have no common threshold.
+        """
+        if report.lists:
+            raise ConfigError(
+                f"compare_with_paper is for runs with one metadata list, as the paper's is, and this one has "
+                f"{counted(len(report.lists), 'list')}: the table thresholds tells of each"
+            )
         reasons = frames.differences_from_paper(len(entry_counts.entries), languages)
         self.is_valid = not reasons
         self.verdict = frames.paper_verdict(reasons)

@@ -348,6 +348,9 @@ class Run:
 
         Returns:
             The comparison, which says whether it is valid: it is for 500,000 entries and English texts only.
+
+        Raises:
+            ConfigError: If the run has several metadata lists.
         """
         languages = self._stored.manifest(SAMPLE).config.gate.languages
         return PaperComparison(self.report, self.entry_counts, languages)

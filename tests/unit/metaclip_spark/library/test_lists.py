@@ -76,6 +76,11 @@ def test_thresholds_and_counts_of_each_language(run, metadata):
         EntryCounts.load(run.path, CHECKOUT / "tests" / "data" / "languages")
 
 
+def test_the_papers_one_list_is_not_compared_with_several(run):
+    with pytest.raises(ConfigError, match=r"^compare_with_paper is for runs with one metadata list, .* has 4 lists: "):
+        run.compare_with_paper()
+
+
 def test_the_entries_of_lists_are_compared_with_those_of_the_same_list(run):
     for other in (run, run.entry_counts):
         compared = run.compare(other)
