@@ -126,10 +126,17 @@ class ListThresholds:
         """
         if threshold == math.inf:
             return self._with_given([math.inf] * len(self.lists))
-        anchor = self.anchor_place
-        thresholds = self._nearest(self.shares[anchor].share(threshold))
-        thresholds[anchor] = threshold
+        thresholds = self._nearest(self.anchor_share(threshold))
+        thresholds[self.anchor_place] = threshold
         return self._with_given(thresholds)
+
+    def anchor_share(self, threshold: Threshold) -> Fraction:
+        """Gives the tail share that all other lists take where the anchor has this threshold.
+
+        Raises:
+            ConfigError: If there is no anchor, or no pair matched an entry of it.
+        """
+        return self.shares[self.anchor_place].share(threshold)
 
     def at_share(self, share: float | Fraction) -> list[Threshold]:
         """Gives each list, the anchor too, the threshold whose tail share is nearest to one that is wanted."""
@@ -150,12 +157,12 @@ class ListThresholds:
 
     def empty_tail(self, threshold: Threshold) -> str | None:
         """Says that the anchor's threshold leaves no tail, so that the others' is 1; None where it leaves one."""
-        if threshold == math.inf or self.shares[self.anchor_place].share(threshold):
+        if threshold == math.inf or self.anchor_share(threshold):
             return None
         rarest = self.shares[self.anchor_place].values[0]
         return (
-            f"t = {threshold:,} leaves {self.anchor} no tail: its rarest matched entry has "
-            f"{counted(rarest, 'pair')}; so the tail share is 0, and t is 1 for every other language"
+            f"the tail share is 0: t = {threshold:,} leaves {self.anchor} no tail, whose rarest matched entry has "
+            f"{counted(rarest, 'pair')}; so t is 1 for every other language, unless it is given or raised"
         )
 
     @cached_property

@@ -239,6 +239,9 @@ def run_sample(
             images=images,
             refill=written,
             threshold_of=options.shown if options else msgspec.UNSET,
+            list_tail_share=(
+                msgspec.UNSET if chosen is None or chosen.tail_share is None else float(chosen.tail_share)
+            ),
         )
 
     return run.do(

@@ -1,8 +1,10 @@
 """The thresholds of several metadata lists, by the options of the sample step, and the table that tells of them."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -100,12 +102,14 @@ class ChosenThresholds:
         rule: What gave them.
         shown: The place of the list whose threshold stands for all.
         thresholds: One for each list.
+        tail_share: The tail share that they were to have; None where the threshold infinity was given.
         without_floor: What they would be without the floor.
     """
 
     rule: ListThresholds
     shown: int
     thresholds: list[Threshold]
+    tail_share: Fraction | None
     without_floor: list[Threshold]
 
     @property
@@ -142,8 +146,10 @@ def choose_thresholds(
     elif config.threshold_t is not None:
         anchor = check_threshold(config.threshold_t)
     if config.tail_share is not None:
+        share: Fraction | None = Fraction(str(config.tail_share))
         choose = partial(ListThresholds.at_share, share=config.tail_share)
     else:
+        share = None if anchor == math.inf else rule.anchor_share(anchor)
         choose = partial(ListThresholds.at_anchor, threshold=anchor)
         warning = rule.empty_tail(anchor)
         if warning:
@@ -152,7 +158,7 @@ def choose_thresholds(
     if config.target_pairs is None:
         rule = rule.with_floors(_floors(rule, evaluate, without_floor, options.min_pairs))
     shown = options.lists.codes.index(options.shown)
-    return ChosenThresholds(rule, shown, choose(rule), without_floor)
+    return ChosenThresholds(rule, shown, choose(rule), share, without_floor)
 
 
 def _floors(rule: ListThresholds, evaluate: Evaluate, thresholds: Sequence[Threshold], min_pairs: int) -> Sequence[int]:

@@ -28,14 +28,12 @@ def list_figures(run: Run, matched: MatchManifest) -> list[ListFigures]:
 
 
 def list_warnings(figures: Sequence[ListFigures], sampled: SampleManifest) -> list[str]:
-    """Says of which languages next to nothing is kept, and whether the anchor's threshold leaves a tail."""
+    """Says of which languages next to nothing is kept, and whether there is a tail share for them."""
     warnings = []
-    anchor = next((each for each in figures if each.metadata_language == sampled.config.anchor), None)
-    has_threshold = sampled.config.sample.tail_share is None and sampled.numbers.threshold_t != "inf"
-    if anchor is not None and has_threshold and not anchor.tail_share:
+    if sampled.numbers.list_tail_share == 0:
         warnings.append(
-            f"t = {anchor.threshold_t} leaves {anchor.metadata_language} no tail: no entry of it has fewer pairs, so "
-            "that t is 1 for every other language"
+            f"the tail share is 0: no matched entry of {sampled.config.anchor} is below the t that it is taken from; "
+            "so t is 1 for every other language, unless it is given or raised"
         )
     few = [each.metadata_language for each in figures if each.kept * _LITTLE < each.pairs]
     if few:

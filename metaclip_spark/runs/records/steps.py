@@ -159,8 +159,9 @@ class SampleNumbers(StepNumbers):
     `pairs_in` is the sum of `gated_out`, `not_drawn`, `dropped_since_balance` where it is given, and `pairs`. Of the
     survivors of a first draw, `capped` are those that were attempted with a smaller chance than this draw gives them;
     `threshold_without_caps` is the threshold of the first draw that leaves none. Of several metadata lists
-    `threshold_t` is that of the list `threshold_of`, and `tail_share` the share of all matches that entries below the t
-    of their own list have; the others are sums, and the table thresholds tells of each list.
+    `threshold_t` is that of the list `threshold_of`, `list_tail_share` the tail share that each list was to have, where
+    t is not infinite, and `tail_share` the share of all matches that entries below the t of their own list have; the
+    others are sums, and the table thresholds tells of each list.
     """
 
     pairs_in: int
@@ -180,6 +181,7 @@ class SampleNumbers(StepNumbers):
     refill: RefillNumbers | UnsetType = UNSET
     dropped_since_balance: int | UnsetType = UNSET
     threshold_of: str | UnsetType = UNSET
+    list_tail_share: Number | UnsetType = UNSET
 
     @property
     def dropped(self) -> int:

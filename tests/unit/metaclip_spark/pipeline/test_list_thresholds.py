@@ -147,8 +147,10 @@ def test_every_number_of_every_language_for_a_threshold_of_the_anchor(counted_ru
     thresholds = dict.fromkeys(CODES, math.inf) if threshold == "inf" else by_anchor(counts, threshold)
     check_table(counted_run, table, matched, counts, thresholds)
     assert not any(row["floor_applied"] for row in table.values())
-    warned = "its rarest matched entry has 4 pairs; so the tail share is 0" in capfd.readouterr().err
+    warned = "leaves en no tail, whose rarest matched entry has 4 pairs; so t is 1" in capfd.readouterr().err
     assert warned == (threshold == 1)
+    taken = None if threshold == "inf" else table["en"]["tail_share"]
+    assert manifest_of(counted_run, "sample")["numbers"].get("list_tail_share") == taken
     if threshold in {241, "inf"}:
         assert all(row["kept"] == row["pairs"] for row in table.values())
 
@@ -157,6 +159,23 @@ def test_every_number_for_a_tail_share_of_every_language(counted_run, matched, c
     table = sampled(counted_run, "--tail-share", 0.06)
     thresholds = {code: threshold_for_tail_share(np.array(of_list(code, counts)), 0.06) for code in CODES}
     check_table(counted_run, table, matched, counts, thresholds)
+    assert manifest_of(counted_run, "sample")["numbers"]["list_tail_share"] == 0.06
+
+
+def test_the_share_that_all_take_stands_where_the_anchors_own_threshold_is_given_or_raised(
+    counted_run, counts, tmp_path, capfd
+):
+    file = tmp_path / "given.json"
+    file.write_text(json.dumps({"en": 1}))
+    capfd.readouterr()
+    table = sampled(counted_run, "--threshold-t", 100, "--language-thresholds", file)
+    english = of_list("en", counts)
+    share = sum(count for count in english if count < 100) / sum(english)
+    assert 0 < share == manifest_of(counted_run, "sample")["numbers"]["list_tail_share"]
+    assert (table["en"]["tail_share"], table["de"]["threshold_t"]) == (0, by_anchor(counts, 100)["de"])
+    assert "the tail share is 0" not in capfd.readouterr().err
+    table = sampled(counted_run, "--threshold-t", 1, "--min-language-pairs", 200)
+    assert table["en"]["tail_share"] > 0 == manifest_of(counted_run, "sample")["numbers"]["list_tail_share"]
 
 
 def test_the_smallest_threshold_of_the_anchor_that_reaches_a_target(counted_run, matched, counts):
