@@ -28,7 +28,7 @@ from metaclip_spark.reports.public.export import check_export, export_curated
 from metaclip_spark.runs import open as stored_runs
 from metaclip_spark.runs.layout import CURATED_IMAGES, REFILL, THRESHOLDS, report_file
 from metaclip_spark.runs.paths import shown_path, table_folders
-from metaclip_spark.runs.records import read_report
+from metaclip_spark.runs.records import read_report, threshold_in_words
 from metaclip_spark.runs.run import Run as StoredRun
 from metaclip_spark.runs.run import read_entry_counts
 from metaclip_spark.runs.step import SAMPLE
@@ -357,7 +357,9 @@ class Run:
 
     def __repr__(self) -> str:
         """Folder and size."""
-        return f"Run({self.path!r}, {self.report.real_size:,} curated pairs at t = {self.report.threshold_t})"
+        report = self.report
+        threshold = threshold_in_words(report.threshold_t, report.threshold_of)
+        return f"Run({self.path!r}, {report.real_size:,} curated pairs at {threshold})"
 
 
 def open_run(path: str | PathLike[str], spark: SparkSession | None = None) -> Run:

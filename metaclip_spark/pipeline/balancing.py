@@ -1,6 +1,7 @@
 """Balancing: the count of the entries, then the draw of the curated set."""
 
 import logging
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -20,7 +21,6 @@ from metaclip_spark.list_thresholds import EntryLists
 from metaclip_spark.pipeline.first_run import begun_by_rebalance
 from metaclip_spark.pipeline.images import write_images
 from metaclip_spark.pipeline.lists.thresholds import (
-    GivenThresholds,
     choose_thresholds,
     read_options,
     thresholds_table,
@@ -52,6 +52,7 @@ from metaclip_spark.runs.records import (
     SampleManifest,
     SampleNumbers,
     SampleSettings,
+    threshold_in_words,
 )
 from metaclip_spark.runs.run import Run, check_number, entry_table
 from metaclip_spark.runs.step import COUNT, EXCLUDE, MATCH, SAMPLE, Attempt
@@ -199,8 +200,10 @@ def run_sample(
     def work(attempt: Attempt) -> SampleNumbers:
         passed = run.passed_pairs(gate)
         chosen = choose_thresholds(options, config, passed, counts) if options else None
-        threshold = chosen.threshold if chosen else _choose(config, passed, counts, target and min(target, pairs))
+        threshold = math.inf if chosen else _choose(config, passed, counts, target and min(target, pairs))
         limit = chosen.for_each_entry if chosen else threshold
+        shown_t = chosen.threshold_t if chosen else "inf" if threshold == math.inf else int(threshold)
+        threshold_of = (options.anchor if options else None) or msgspec.UNSET
         if config.entry_counts:
             rows = entry_table(ENTRY_COUNTS, read_texts(run), counts)
             attempt.write_rows(with_lists(rows, lists), "balance_counts")
@@ -211,7 +214,7 @@ def run_sample(
         expected = added(sizes)
         check_number(expected.pairs, counted.numbers.pairs, "matched pairs that pass the filter")
         share, cut = balance.tail_share(counts, limit), balance.head_entries_cut(counts, limit)
-        log.info(_announcement(threshold, share, cut, expected, options))
+        log.info(_announcement(threshold_in_words(shown_t, threshold_of), share, cut, expected))
         drawn = sample_pairs(passed, probability, seed=config.seed)
         kept = attempt.write(drawn.sortWithinPartitions("pair_id"), "curated")
         images = write_images(run, attempt) if config.one_row_per_image else msgspec.UNSET
@@ -225,7 +228,7 @@ def run_sample(
             gated_out=before - expected.pairs,
             not_drawn=expected.pairs - kept,
             pairs=kept,
-            threshold_t="inf" if threshold == float("inf") else int(threshold),
+            threshold_t=shown_t,
             expected_size=expected.size,
             standard_error=expected.standard_error,
             size_bound=balance.size_bound(expected.variance),
@@ -238,7 +241,7 @@ def run_sample(
             ),
             images=images,
             refill=written,
-            threshold_of=options.shown if options else msgspec.UNSET,
+            threshold_of=threshold_of,
             list_tail_share=(
                 msgspec.UNSET if chosen is None or chosen.tail_share is None else float(chosen.tail_share)
             ),
@@ -349,12 +352,9 @@ def _choose(
     return choose_threshold(counts, passed, tail_share=config.tail_share, target_pairs=target_pairs)
 
 
-def _announcement(
-    threshold: int | float, share: float, cut: int, expected: balance.ExpectedSize, options: GivenThresholds | None
-) -> str:
-    of_list = f" for {options.shown}" if options else ""
+def _announcement(threshold: str, share: float, cut: int, expected: balance.ExpectedSize) -> str:
     line = (
-        f"sample: t = {threshold:,}{of_list}, expected size {expected.size:,.1f} ± {expected.standard_error:,.1f} "
+        f"sample: {threshold}, expected size {expected.size:,.1f} ± {expected.standard_error:,.1f} "
         f"pairs, tail share {percent(share)}"
     )
     thinned = number_of(cut, "head entry", "head entries")

@@ -116,7 +116,11 @@ def compare_named(ours: NamedCounts, theirs: NamedCounts, name: str, runs: Seque
 
 def _figures(report: Report, other: Report) -> list[ComparedFigure]:
     """Puts the figures of two reports side by side, with their differences."""
-    thresholds = ComparedFigure(figure="threshold t", this=report.threshold_t, other=other.threshold_t)
+    of_both = [
+        f"{each.threshold_t} for {each.threshold_of}" if each.threshold_of else each.threshold_t
+        for each in (report, other)
+    ]
+    thresholds = ComparedFigure(figure="threshold t", this=of_both[0], other=of_both[1])
     figures = [
         ComparedFigure(
             figure=name.replace("real", "actual").replace("_", " "),

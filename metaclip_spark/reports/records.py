@@ -353,9 +353,13 @@ class Report(Record, kw_only=True):
     images: int | None = None
     downloads: DownloadFigures | None = None
     lists: list[ListFigures] = msgspec.field(default_factory=list)
-    """One for each metadata list, where there are several; `threshold_t` is then that of `threshold_of`."""
+    """One for each metadata list, where there are several; `threshold_t` is then that of `threshold_of`, or says that
+    there is no such one."""
 
     threshold_of: str = ""
+    list_tail_share: Number | None = None
+    """The tail share that each of them was to have."""
+
     layout: int = REPORT_LAYOUT
 
 

@@ -12,6 +12,7 @@ from metaclip_spark.runs.records import (
     NamedArchives,
     SampleManifest,
     SampleNumbers,
+    threshold_in_words,
 )
 from metaclip_spark.runs.waves import UNKNOWN_RECORDS
 
@@ -31,7 +32,8 @@ def warnings_of(extract: ExtractNumbers, sample: SampleNumbers) -> list[str]:
     warnings += _archive_warnings(extract)
     if isinstance(sample.capped, int) and sample.capped:
         enough = sample.threshold_without_caps
-        told = f"t = {sample.threshold_t} asks for pairs that were never downloaded ({sample.capped:,} capped)"
+        threshold = threshold_in_words(sample.threshold_t, sample.threshold_of)
+        told = f"{threshold} asks for pairs that were never downloaded ({sample.capped:,} capped)"
         if isinstance(enough, int):
             told += f": sample the first run again with t >= {enough:,}, and download what is new"
         warnings.append(told)
@@ -49,7 +51,7 @@ def first_run_in_words(excluded: ExcludeManifest | None) -> str:
     if excluded is None or not isinstance(first, FirstDraw):
         return ""
     name = excluded.settings.get("from_run", "another run")
-    return f"{name}, drawn there with t = {first.threshold_t}" if excluded.config.is_estimated else name
+    return f"{name}, drawn there with {threshold_in_words(first.threshold_t)}" if excluded.config.is_estimated else name
 
 
 def _archive_warnings(extract: ExtractNumbers) -> list[str]:

@@ -8,6 +8,7 @@ import msgspec
 from metaclip_spark.errors import counted, percent
 from metaclip_spark.reports.checks import check_lines
 from metaclip_spark.reports.records import HeadEntry, ListFigures, Report
+from metaclip_spark.runs.records import threshold_in_words
 from metaclip_spark.stores.storage import JsonObject
 
 COLUMNS = 80
@@ -19,7 +20,7 @@ _LISTED = 10
 def summary_lines(report: Report) -> list[str]:
     """Puts a report into plain text for the terminal."""
     head = [f"{_named(each)}\u00a0{each.entry_count:,}" for each in report.head_entries]
-    of_list = f" for {report.threshold_of}" if report.threshold_of else ""
+    threshold = threshold_in_words(report.threshold_t, report.threshold_of)
     lines = ["", "Funnel"]
     for line in report.funnel:
         lines.append(f"  {line.in_number:>14,} {line.came_in:<8} -> {line.out_number:>14,} {line.went_out}")
@@ -36,10 +37,12 @@ def summary_lines(report: Report) -> list[str]:
         *_wrapped(f"Head entries: {', '.join(head)}"),
         "",
         "Balance",
-        f"  t = {report.threshold_t}{of_list}: tail share {percent(report.tail_share)}, "
+        f"  {threshold}: tail share {percent(report.tail_share)}, "
         f"{counted(report.head_entries_cut, 'head entry', 'head entries')} thinned",
         f"  expected {report.expected_size:,.1f} ± {report.standard_error:,.1f} pairs, curated {report.real_size:,}",
     ]
+    if report.list_tail_share is not None:
+        lines.insert(-1, f"  tail share that each language was to have: {percent(report.list_tail_share)}")
     if report.lists:
         lines += ["", "Languages, by matched pairs", *_list_lines(report.lists)]
     for warning in report.warnings:
@@ -83,6 +86,7 @@ def summary_numbers(report: Report) -> JsonObject:
         "entries_never_matched": report.entries_never_matched,
         "threshold_t": report.threshold_t,
         "tail_share": report.tail_share,
+        **({"list_tail_share": report.list_tail_share} if report.list_tail_share is not None else {}),
         "head_entries_cut": report.head_entries_cut,
         "expected_size": report.expected_size,
         "standard_error": report.standard_error,

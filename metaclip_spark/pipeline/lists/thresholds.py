@@ -18,6 +18,7 @@ from metaclip_spark.config.fields import digest, option_of
 from metaclip_spark.entries import load_language_thresholds
 from metaclip_spark.errors import ConfigError, joined, said_of
 from metaclip_spark.list_thresholds import EntryLists, ListThresholds, Threshold, whole_threshold
+from metaclip_spark.runs.records import BY_LANGUAGE
 from metaclip_spark.steps.lists.sizes import (
     Evaluate,
     anchor_for_target_pairs,
@@ -53,11 +54,6 @@ class GivenThresholds:
     def given_digest(self) -> str | None:
         """The digest of the thresholds that were given; None where none was."""
         return digest({code: str(threshold) for code, threshold in self.given.items()}) if self.given else None
-
-    @property
-    def shown(self) -> str:
-        """The list whose threshold stands for all: the anchor, else the first one."""
-        return self.anchor or self.lists.codes[0]
 
 
 def read_options(config: SampleConfig, lists: EntryLists | None, anchor: str | None) -> GivenThresholds | None:
@@ -100,22 +96,24 @@ class ChosenThresholds:
 
     Attributes:
         rule: What gave them.
-        shown: The place of the list whose threshold stands for all.
         thresholds: One for each list.
         tail_share: The tail share that they were to have; None where the threshold infinity was given.
         without_floor: What they would be without the floor.
     """
 
     rule: ListThresholds
-    shown: int
     thresholds: list[Threshold]
     tail_share: Fraction | None
     without_floor: list[Threshold]
 
     @property
-    def threshold(self) -> Threshold:
-        """The threshold that stands for all."""
-        return self.thresholds[self.shown]
+    def threshold_t(self) -> int | str:
+        """The threshold that stands for all: the anchor's, or infinity."""
+        anchor = self.rule.anchor
+        if anchor is None:
+            return BY_LANGUAGE if self.tail_share is not None else "inf"
+        threshold = self.thresholds[self.rule.lists.codes.index(anchor)]
+        return "inf" if threshold == math.inf else int(threshold)
 
     @property
     def for_each_entry(self) -> NDArray[np.int64]:
@@ -157,8 +155,7 @@ def choose_thresholds(
     without_floor = choose(rule.without_floors())
     if config.target_pairs is None:
         rule = rule.with_floors(_floors(rule, evaluate, without_floor, options.min_pairs))
-    shown = options.lists.codes.index(options.shown)
-    return ChosenThresholds(rule, shown, choose(rule), share, without_floor)
+    return ChosenThresholds(rule, choose(rule), share, without_floor)
 
 
 def _floors(rule: ListThresholds, evaluate: Evaluate, thresholds: Sequence[Threshold], min_pairs: int) -> Sequence[int]:

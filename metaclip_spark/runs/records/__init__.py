@@ -26,6 +26,7 @@ from metaclip_spark.runs.records.manifests import (
     SampleManifest,
 )
 from metaclip_spark.runs.records.steps import (
+    BY_LANGUAGE,
     CountNumbers,
     CountSettings,
     DeduplicateNumbers,
@@ -46,9 +47,11 @@ from metaclip_spark.runs.records.steps import (
     SampleNumbers,
     SampleSettings,
     StepNumbers,
+    threshold_in_words,
 )
 
 __all__ = [
+    "BY_LANGUAGE",
     "REPORT_AGAIN",
     "REPORT_LAYOUT",
     "RESTORE",
@@ -86,4 +89,5 @@ __all__ = [
     "manifest_of",
     "put_record",
     "read_report",
+    "threshold_in_words",
 ]

@@ -11,6 +11,9 @@ from metaclip_spark.errors import counted
 Number = int | float
 """Numbers that are digested as they were written: 0 stays 0 where it is not 0.0."""
 
+BY_LANGUAGE = "by language"
+"""The threshold of several metadata lists without an anchor, none of which stands for the others."""
+
 
 class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A JSON object whose keys are known."""
@@ -159,9 +162,9 @@ class SampleNumbers(StepNumbers):
     `pairs_in` is the sum of `gated_out`, `not_drawn`, `dropped_since_balance` where it is given, and `pairs`. Of the
     survivors of a first draw, `capped` are those that were attempted with a smaller chance than this draw gives them;
     `threshold_without_caps` is the threshold of the first draw that leaves none. Of several metadata lists
-    `threshold_t` is that of the list `threshold_of`, `list_tail_share` the tail share that each list was to have, where
-    t is not infinite, and `tail_share` the share of all matches that entries below the t of their own list have; the
-    others are sums, and the table thresholds tells of each list.
+    `threshold_t` is that of the list `threshold_of`, or `BY_LANGUAGE` where there is no anchor, `list_tail_share` the
+    tail share that each list was to have, where t is not infinite, and `tail_share` the share of all matches that
+    entries below the t of their own list have; the others are sums, and the table thresholds tells of each list.
     """
 
     pairs_in: int
@@ -190,13 +193,19 @@ class SampleNumbers(StepNumbers):
 
     def in_words(self) -> str:
         """For the log."""
-        threshold = self.threshold_t if isinstance(self.threshold_t, str) else f"{self.threshold_t:,}"
-        threshold += f" for {self.threshold_of}" if isinstance(self.threshold_of, str) else ""
         removed = f"; {self.gated_out:,} removed by the language filter" if self.gated_out else ""
         thinned = counted(self.head_entries_cut, "head entry", "head entries")
         images = f"; pairs of {counted(self.images, 'image')}" if self.images is not UNSET else ""
         kept = f"kept {self.pairs:,} of {counted(self.pairs_in, 'pair')}"
-        return f"{kept} (t = {threshold}, {thinned} thinned{removed}{images})"
+        return f"{kept} ({threshold_in_words(self.threshold_t, self.threshold_of)}, {thinned} thinned{removed}{images})"
+
+
+def threshold_in_words(threshold_t: int | str, threshold_of: str | UnsetType = UNSET) -> str:
+    """Names a threshold and, of several metadata lists, the one that it is for."""
+    if threshold_t == BY_LANGUAGE:
+        return "a t for each language"
+    shown = threshold_t if isinstance(threshold_t, str) else f"{threshold_t:,}"
+    return f"t = {shown} for {threshold_of}" if threshold_of else f"t = {shown}"
 
 
 class NoSettings(Record):

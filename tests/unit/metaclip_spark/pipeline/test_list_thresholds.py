@@ -2,6 +2,8 @@
 
 import json
 import math
+import shutil
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -64,6 +66,15 @@ def counted_run(request, tmp_path_factory):
         run_match(run, MatchConfig("lists"), LanguageConfig(), Metadata(METADATA.entries, METADATA.digest))
         run_count(run, LanguageConfig(), METADATA)
     return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def without_anchor(counted_run, tmp_path_factory):
+    """The same run, with a folder of lists that names no anchor."""
+    output = shutil.copytree(counted_run, tmp_path_factory.mktemp("without_anchor") / "run")
+    with begin_run(OutputConfig(str(output), resume=True), "lists") as run:
+        run_count(run, LanguageConfig(), replace(METADATA, anchor=None))
+    return output
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +171,20 @@ def test_every_number_for_a_tail_share_of_every_language(counted_run, matched, c
     thresholds = {code: threshold_for_tail_share(np.array(of_list(code, counts)), 0.06) for code in CODES}
     check_table(counted_run, table, matched, counts, thresholds)
     assert manifest_of(counted_run, "sample")["numbers"]["list_tail_share"] == 0.06
+
+
+def test_without_an_anchor_no_list_stands_for_all(without_anchor, counts, capfd):
+    table = sampled(without_anchor, "--tail-share", 0.06)
+    told = {code: threshold_for_tail_share(np.array(of_list(code, counts)), 0.06) for code in CODES}
+    assert {code: row["threshold_t"] for code, row in table.items()} == told
+    numbers = manifest_of(without_anchor, "sample")["numbers"]
+    assert (numbers["threshold_t"], numbers["list_tail_share"]) == ("by language", 0.06)
+    assert "threshold_of" not in numbers
+    assert "sample: a t for each language, expected size " in capfd.readouterr().err
+    sampled(without_anchor, "--threshold-t", "inf")
+    numbers = manifest_of(without_anchor, "sample")["numbers"]
+    assert numbers["threshold_t"] == "inf"
+    assert not numbers.keys() & {"threshold_of", "list_tail_share"}
 
 
 def test_the_share_that_all_take_stands_where_the_anchors_own_threshold_is_given_or_raised(
