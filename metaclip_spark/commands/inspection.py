@@ -24,9 +24,10 @@ def plan_threshold(config: PlanConfig) -> None:
         run = open_run(config.run, name="plan", s3_packages=config.s3_packages, finished=False)
     run.spark.sparkContext.setJobDescription("plan")
     plan = plan_thresholds(run, config)
-    again = ["--overwrite"] if run.state.sample else []
+    more = [] if config.anchor_language is None else ["--anchor-language", config.anchor_language]
+    more += ["--overwrite"] if run.state.sample else []
     chosen = "T" if plan.chosen is None else str(plan.chosen)
-    following = next_command("sample", "--output", config.run, "--threshold-t", chosen, *again)
+    following = next_command("sample", "--output", config.run, "--threshold-t", chosen, *more)
     show([*plan_lines(plan), "", f"Next: {following}"])
     if config.curve:
         save_curve(plan, config.curve)

@@ -50,9 +50,12 @@ class PlanConfig:
     Attributes:
         run: Folder of a run whose pairs are counted; nothing is written to it.
         thresholds: Further thresholds for the table.
-        tail_share: Find and mark the t whose entries below it have this share of all matches.
+        tail_share: Find and mark the t whose entries below it have this share of all matches; with a folder of metadata
+            lists, of those of the anchor.
         target_pairs: Find and mark the smallest t whose expected size reaches this many pairs, such as 10M.
         at_counts: Balance with another run's counts (its folder) or with a file of entry counts.
+        anchor_language: With a folder of metadata lists, the language whose t the table has; without it the one that
+            the folder names.
         curve: Where to write the curve of expected size against t: a path that ends in .png or .svg.
         s3_packages: Fetch Spark's S3 jars from Maven Central; for plain python only, not for spark-submit.
     """
@@ -62,6 +65,7 @@ class PlanConfig:
     tail_share: OpenUnitInterval | None = None
     target_pairs: int | str | None = field(default=None, metadata=NUMBER_OF_PAIRS)
     at_counts: str | None = field(default=None, metadata=PATH)
+    anchor_language: str | None = None
     curve: str | None = field(default=None, metadata=PATH)
     s3_packages: bool = False
 

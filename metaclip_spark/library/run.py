@@ -280,6 +280,7 @@ class Run:
         tail_share: float | None = None,
         target_pairs: int | str | None = None,
         at_counts: str | PathLike[str] | None = None,
+        anchor_language: str | None = None,
     ) -> ThresholdPlan:
         """Computes which size each threshold t would give, without sampling; runs up to four Spark jobs.
 
@@ -288,6 +289,8 @@ class Run:
             tail_share: Find and mark the t whose tail has this share of all matches, between 0 and 1 (the paper: 0.06).
             target_pairs: Find and mark the smallest t whose expected size reaches this many pairs, such as "10M".
             at_counts: Balance with another run's counts (its folder) or with a file of entry counts.
+            anchor_language: With a folder of metadata lists, the language whose t the table has, and whose tail share
+                `tail_share` is; None for the one that the folder names.
 
         Returns:
             The plan: `chosen`, `rows`, `to_pandas()`, `plot()`.
@@ -309,6 +312,7 @@ class Run:
             "tail_share": tail_share,
             "target_pairs": target_pairs,
             "at_counts": at_counts,
+            "anchor_language": anchor_language,
         }
         with arguments_named(PlanConfig):
             (question,) = configurations("plan", given, PlanConfig)

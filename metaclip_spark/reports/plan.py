@@ -1,5 +1,6 @@
 """What each threshold would give, without sampling: the table and the curve of `metaclip-spark plan`."""
 
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -39,7 +40,7 @@ def plan_thresholds(run: Run, config: PlanConfig) -> ThresholdPlan:
 
     Raises:
         InputError: If the run is not counted yet, or no pair was matched.
-        ConfigError: If there are fewer matched pairs than wanted.
+        ConfigError: If there are fewer matched pairs than wanted, or an option does not go with the run's metadata.
         MetadataError: If the counts are of another metadata list.
     """
     counted = run.manifest(COUNT)
@@ -52,6 +53,10 @@ def plan_thresholds(run: Run, config: PlanConfig) -> ThresholdPlan:
     lists = read_lists(run)
     if lists is not None:
         return _plan_of_lists(run, config, lists, counted.config.anchor)
+    if config.anchor_language is not None:
+        raise ConfigError(
+            "--anchor-language is for runs with a folder of metadata lists, and this one has one list: leave it out"
+        )
     counts = _counts(run, config, counted.config.metadata_digest)
     chosen = None
     if config.target_pairs is not None or config.tail_share is not None:
@@ -76,17 +81,20 @@ def _plan_of_lists(run: Run, config: PlanConfig, lists: EntryLists, anchor: str 
     """Plans with several metadata lists: thresholds are the anchor's, sizes those of all lists together.
 
     Raises:
-        ConfigError: If an option needs one threshold for all lists, or there is no anchor.
+        ConfigError: If other counts are given, there is no anchor, or no pair matched an entry of it.
     """
-    for option, value in (("--tail-share", config.tail_share), ("--at-counts", config.at_counts)):
-        if value:
-            raise ConfigError(f"{option} is for runs with one metadata list, and this one has several: leave it out")
+    if config.at_counts:
+        raise ConfigError("--at-counts is for runs with one metadata list, and this one has several: leave it out")
     counted = run.manifest(COUNT)
     matched, counts = run.passed_pairs(counted.config.gate), read_counts(run)
-    rule = ListThresholds(lists, counts, anchor if isinstance(anchor, str) else None)
+    named = anchor if isinstance(anchor, str) else None
+    rule = ListThresholds(lists, counts, _anchor_of(lists, counts, config.anchor_language or named))
     evaluate = partial(sizes_of_lists, matched, counts, lists)
-    target = config.target_pairs
-    chosen = None if target is None else anchor_for_target_pairs(rule, evaluate, int(target))
+    chosen = None
+    if config.target_pairs is not None:
+        chosen = anchor_for_target_pairs(rule, evaluate, int(config.target_pairs))
+    elif config.tail_share is not None:
+        chosen = rule.shares[rule.anchor_place].threshold(Fraction(str(config.tail_share)))
     wanted = {*spread_thresholds(rule.largest_anchor_threshold, POINTS), *(int(t) for t in config.thresholds)}
     sizes = sizes_by_anchor(rule, evaluate, sorted(wanted | ({chosen} if chosen else set())))
     rows = [
@@ -101,6 +109,23 @@ def _plan_of_lists(run: Run, config: PlanConfig, lists: EntryLists, anchor: str 
     ]
     excluded = run.manifest(EXCLUDE) if EXCLUDE.name in run.state.begins else None
     return ThresholdPlan(pairs=counted.numbers.pairs, chosen=chosen, rows=rows, first=first_run_in_words(excluded))
+
+
+def _anchor_of(lists: EntryLists, counts: NDArray[np.int64], code: str | None) -> str:
+    """Refuses an anchor that has no thresholds to look at.
+
+    Raises:
+        ConfigError: If there is none, no list has its code, or no pair matched an entry of it.
+    """
+    if code is None:
+        raise ConfigError("the metadata folder of the run names no anchor, whose t is planned: give --anchor-language")
+    lists.check_code(code, "--anchor-language")
+    if not lists.part(counts, lists.codes.index(code)).any():
+        raise ConfigError(
+            f"no pair matched an entry of the anchor's list {code}, so that no t has a tail share there: give "
+            "--anchor-language with a list that has matches"
+        )
+    return code
 
 
 def plan_lines(plan: ThresholdPlan) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from dataclasses import replace
 from fractions import Fraction
@@ -16,7 +17,9 @@ from metaclip_spark.config.curation import ExtractConfig, LanguageConfig, MatchC
 from metaclip_spark.config.fields import digest
 from metaclip_spark.entries import Metadata, MetadataList
 from metaclip_spark.errors import ConfigError
+from metaclip_spark.list_thresholds import EntryLists
 from metaclip_spark.pipeline import check_before_start, run_count, run_extract, run_match
+from metaclip_spark.reports.plan import _anchor_of
 from metaclip_spark.runs.entry_tables import digest_of_counts
 from metaclip_spark.runs.open import begin_run
 from metaclip_spark.runs.paths import find_inputs
@@ -269,8 +272,32 @@ def test_a_plan_gives_the_size_of_all_lists_for_thresholds_of_the_anchor(counted
     assert call("plan_threshold", "--run", counted_run, *options) == 0
     shown = [line.split() for line in capfd.readouterr().out.splitlines()]
     assert float(next(line[1] for line in shown if line[:1] == ["13"])) == found["13"]
-    assert call("plan_threshold", "--run", counted_run, "--tail-share", 0.06) == 2
-    assert "--tail-share is for runs with one metadata list" in capfd.readouterr().err
+    assert call("plan_threshold", "--run", counted_run, "--tail-share", 0.06) == 0
+    marked = next(line for line in capfd.readouterr().out.splitlines() if "<- chosen" in line)
+    assert int(marked.split()[0]) == threshold_for_tail_share(np.array(of_list("en", counts)), 0.06)
+    assert call("plan_threshold", "--run", counted_run, "--at-counts", counted_run) == 2
+    assert "--at-counts is for runs with one metadata list" in capfd.readouterr().err
+
+
+def test_a_plan_without_an_anchor_asks_for_one_and_goes_on_with_it(without_anchor, capfd):
+    capfd.readouterr()
+    plan = ("plan_threshold", "--run", without_anchor, "--thresholds", 6)
+    assert call(*plan) == 2
+    told = capfd.readouterr().err
+    assert told.count("\n") == 1
+    assert told.endswith("names no anchor, whose t is planned: give --anchor-language\n")
+    assert call(*plan, "--anchor-language", "xx") == 2
+    assert "--anchor-language 'xx': there is no such metadata list" in capfd.readouterr().err
+    assert call(*plan, "--anchor-language", "zu") == 0
+    told = capfd.readouterr().out
+    table = sampled(without_anchor, "--threshold-t", 6, "--anchor-language", "zu")
+    (row,) = [line.split() for line in told.splitlines() if line.split()[:1] == ["6"]]
+    assert float(row[1]) == pytest.approx(sum(line["expected_size"] for line in table.values()), abs=0.05)
+    assert re.search(r"--threshold-t T --anchor-language zu( --overwrite)?\n$", told)
+    with pytest.raises(
+        ConfigError, match=r"no pair matched an entry of the anchor's list en, .*: give --anchor-l\S+ with"
+    ):
+        _anchor_of(EntryLists(("en",), np.array([0, 2])), np.array([0, 0]), "en")
 
 
 @pytest.mark.parametrize(

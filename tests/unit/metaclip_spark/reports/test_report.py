@@ -468,6 +468,8 @@ def test_the_plan_is_what_sampling_would_give(output, tables, tmp_path, capsys):
     assert f"is more than the {len(tables['passed']):,} matched pairs" in capsys.readouterr().err
     assert call("plan_threshold", "--run", output, "--curve", tmp_path / "curve.pdf") == 2
     assert "must end in one of .png, .svg" in capsys.readouterr().err
+    assert call("plan_threshold", "--run", output, "--anchor-language", "en") == 2
+    assert "--anchor-language is for runs with a folder of metadata lists, and this" in capsys.readouterr().err
 
 
 def test_the_data_card_and_the_set_load(output, tables, report, tmp_path, monkeypatch):
