@@ -52,15 +52,13 @@ def expect_by_list(
     Returns:
         The expected size of each list with its variance; and as `expect` the pairs of each entry.
     """
-    numbers = send_entry_numbers(matched.sparkSession, probabilities)
-    read = numbers.read
-
-    def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return partial_expectations(iter(batches), entry_probability=read(), list_starts=list_starts)
-
     columns = matched.select(with_first_draw(matched, ["entry_ids"]))
-    blocks = sum_blocks(columns.mapInArrow(sums, spark_schema(PARTIAL_COUNTS)), probabilities.size)
-    numbers.release()
+    with send_entry_numbers(matched.sparkSession, probabilities) as read:
+
+        def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            return partial_expectations(iter(batches), entry_probability=read(), list_starts=list_starts)
+
+        blocks = sum_blocks(columns.mapInArrow(sums, spark_schema(PARTIAL_COUNTS)), probabilities.size)
     sizes = [
         ExpectedSize(*size_sums(limbs)) if (limbs := blocks.pop(SIZE_BLOCK - place, None)) is not None else _NOTHING
         for place in range(list_starts.size - 1)

@@ -54,19 +54,16 @@ def expected_sizes(
     # Above the largest count all thresholds keep every pair, and the workers' numbers have 64 bits.
     fitting = {threshold: min(threshold, LARGEST_COUNT) for threshold in sorted(set(thresholds))}
     wanted = sorted(set(fitting.values()))
-    numbers = send_entry_numbers(matched.sparkSession, counts)
-    read = numbers.read
-
-    def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return expected_sizes_batches(iter(batches), counts=read(), thresholds=wanted)
-
-    partial_sums = matched.select(with_first_draw(matched, ["entry_ids"])).mapInArrow(
-        sums, spark_schema(THRESHOLD_SUMS)
-    )
+    columns = matched.select(with_first_draw(matched, ["entry_ids"]))
     # A sum of bigint wraps around beyond 2^63, which 2^31 pairs reach in units of 2^-32.
     wide = [F.sum(F.col(name).cast("decimal(38,0)")).alias(name) for name in ("pairs", "expected", "variance")]
-    rows = {row.threshold_t: row for row in partial_sums.groupBy("threshold_t").agg(*wide).collect()}
-    numbers.release()
+    with send_entry_numbers(matched.sparkSession, counts) as read:
+
+        def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            return expected_sizes_batches(iter(batches), counts=read(), thresholds=wanted)
+
+        partial_sums = columns.mapInArrow(sums, spark_schema(THRESHOLD_SUMS))
+        rows = {row.threshold_t: row for row in partial_sums.groupBy("threshold_t").agg(*wide).collect()}
     return {
         threshold: ExpectedSize(
             pairs=int(row.pairs), expected_units=int(row.expected), variance_units=int(row.variance)

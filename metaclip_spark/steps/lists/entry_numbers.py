@@ -4,6 +4,7 @@ import atexit
 import hashlib
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from udfs.balancing.sorted_matches import LONG_LIST
 
 @dataclass(frozen=True)
 class EntryNumbers:
-    """Numbers that workers can read.
+    """Numbers that workers can read; as a context manager it gives `read`, and ends with `release`.
 
     Attributes:
         read: Gives them in a worker. A function that closes over it must not close over this object, whose class would
@@ -30,6 +31,14 @@ class EntryNumbers:
 
     read: Callable[[], NDArray[Any]]
     release: Callable[[], None]
+
+    def __enter__(self) -> Callable[[], NDArray[Any]]:
+        """Gives what reads them."""
+        return self.read
+
+    def __exit__(self, *_: object) -> None:
+        """Frees them, also where the job has failed."""
+        self.release()
 
 
 def send_entry_numbers(spark: SparkSession, numbers: NDArray[Any]) -> EntryNumbers:
@@ -70,5 +79,8 @@ def _write(numbers: NDArray[Any]) -> Path:
     content = np.ascontiguousarray(numbers)
     path = _folders[0] / f"entries-{hashlib.sha256(content.data).hexdigest()[:32]}.numbers"
     if not path.exists():
-        content.tofile(path)
+        # The disk may be full: what has the name must be whole.
+        partial = path.with_name(f"{path.name}.{threading.get_ident()}")
+        partial.write_bytes(content.data)
+        partial.replace(path)
     return path

@@ -51,17 +51,17 @@ def sizes_of_lists(
     from udfs.balancing.expected_sizes import list_sizes_batches
 
     wanted = [sorted(set(map(whole_threshold, points))) for points in thresholds]
-    numbers = send_entry_numbers(matched.sparkSession, counts)
-    read, list_starts = numbers.read, lists.starts
-
-    def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return list_sizes_batches(iter(batches), counts=read(), list_starts=list_starts, thresholds=wanted)
-
-    partial_sums = matched.select(with_first_draw(matched, ["entry_ids"])).mapInArrow(sums, spark_schema(LIST_SUMS))
+    list_starts = lists.starts
+    columns = matched.select(with_first_draw(matched, ["entry_ids"]))
     # A sum of bigint wraps around beyond 2^63, which 2^31 pairs reach in units of 2^-32.
     wide = [F.sum(F.col(name).cast("decimal(38,0)")).alias(name) for name in ("pairs", "expected", "variance")]
-    rows = partial_sums.groupBy("list", "threshold_t").agg(*wide).collect()
-    numbers.release()
+    with send_entry_numbers(matched.sparkSession, counts) as read:
+
+        def sums(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            return list_sizes_batches(iter(batches), counts=read(), list_starts=list_starts, thresholds=wanted)
+
+        partial_sums = columns.mapInArrow(sums, spark_schema(LIST_SUMS))
+        rows = partial_sums.groupBy("list", "threshold_t").agg(*wide).collect()
     sizes: SizesOfLists = [dict.fromkeys(points, NOTHING) for points in wanted]
     for row in rows:
         sizes[row.list][row.threshold_t] = ExpectedSize(

@@ -1,10 +1,14 @@
 """The steps over several metadata lists, in any partitioning, against brute force."""
 
 import math
+import resource
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from pyspark import Broadcast
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F
 
 from metaclip_spark.balance import ExpectedSize, entry_probabilities
 from metaclip_spark.errors import ConfigError
@@ -21,6 +25,7 @@ from metaclip_spark.steps.lists.sizes import (
 )
 from metaclip_spark.steps.sample import expect, expect_by_list, sample_pairs
 from metaclip_spark.steps.schemas import spark_schema
+from metaclip_spark.steps.thresholds import expected_sizes
 from tests.unit.udfs.balancing.test_lists import batch_of
 from udfs.balancing.entry_blocks import BLOCK_SIZE
 from udfs.balancing.expected_sizes import list_sizes_batches
@@ -109,6 +114,37 @@ def test_numbers_of_long_lists_travel_as_a_file_and_change_nothing(matched, monk
     assert not sent.read().flags.writeable
     assert results() == before
     assert before[3] == COUNTS.tolist()
+
+
+def test_a_file_of_numbers_is_whole_or_not_there(spark, monkeypatch):
+    monkeypatch.setattr(entry_numbers, "LONG_LIST", 1)
+    numbers = np.arange(5_000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            entry_numbers.send_entry_numbers(spark, numbers)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (entry_numbers.send_entry_numbers(spark, numbers).read() == numbers).all()
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        lambda matched: expect_by_list(matched, entry_probabilities(COUNTS, 5), LISTS.starts),
+        lambda matched: expected_sizes(matched, COUNTS, [5]),
+        lambda matched: sizes_of_lists(matched, COUNTS, LISTS, [[5]] * 4),
+    ],
+    ids=["expect_by_list", "expected_sizes", "sizes_of_lists"],
+)
+def test_numbers_are_freed_after_a_job_that_fails(matched, monkeypatch, job):
+    freed = []
+    unpersist = Broadcast.unpersist
+    monkeypatch.setattr(Broadcast, "unpersist", lambda self: (freed.append(self), unpersist(self)))
+    with pytest.raises(PySparkException):
+        job(matched.where(F.expr("raise_error(pair_id) is null")))
+    assert len(freed) == 1
 
 
 RULES = [
