@@ -268,10 +268,6 @@ def test_a_plan_gives_the_size_of_all_lists_for_thresholds_of_the_anchor(counted
     shown = [line.split() for line in capfd.readouterr().out.splitlines()]
     found = {line[0]: float(line[1]) for line in shown if line and line[0] in {"13", "100", "241"}}
     assert found == {"13": round(sizes[13], 1), "100": round(sizes[100], 1), "241": len(matched)}
-    options = ("--thresholds", 13, "--at-counts", f"{counted_run}/entry_counts")
-    assert call("plan_threshold", "--run", counted_run, *options) == 0
-    shown = [line.split() for line in capfd.readouterr().out.splitlines()]
-    assert float(next(line[1] for line in shown if line[:1] == ["13"])) == found["13"]
     assert call("plan_threshold", "--run", counted_run, "--tail-share", 0.06) == 0
     marked = next(line for line in capfd.readouterr().out.splitlines() if "<- chosen" in line)
     assert int(marked.split()[0]) == threshold_for_tail_share(np.array(of_list("en", counts)), 0.06)
