@@ -1,5 +1,6 @@
 """The files of metadata lists and entry counts: plain or compressed, as text, JSON or Parquet."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,16 @@ _OTHER_KINDS: dict[str, tuple[bytes, ...]] = {
     "an HTML page": (b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML"),
 }
 """What people give by mistake, and the bytes that it begins with."""
+
+
+def file_digest(path: str) -> str:
+    """sha256 of a file of this machine.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_folder(path: str) -> bool:

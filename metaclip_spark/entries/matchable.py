@@ -97,23 +97,17 @@ def check_matchable(metadata: Metadata, named: str) -> None:
     never = [place for place, entry in enumerate(entries) if not can_match(entry)]
     if not never:
         return
-    for code, start, end in _spans(metadata):
+    for each in metadata.parts:
+        start, end = each.first_id, each.first_id + each.size
         its_never = bisect_left(never, end) - bisect_left(never, start)
         if 2 * its_never > end - start:
             share = f"{its_never:,} of {counted(end - start, 'entry', 'entries')} can never match"
-            of_list = f"the list {code} " if code else ""
+            of_list = f"the list {each.code} " if each.code else ""
             kind = _kind_of(entries[start:end], share)
             raise MetadataError(f"{named}: {of_list}{kind}; give a list with one entry a line")
     share = f"{len(never):,} of {counted(len(entries), 'entry', 'entries')} can never match"
     first = ", ".join(f"#{place} {brief(entries[place])}" for place in never[:MOST_SHOWN])
     log.warning(f"{named}: {share}, such as {first}; metaclip-spark lint-metadata names them all")
-
-
-def _spans(metadata: Metadata) -> list[tuple[str, int, int]]:
-    """Gives each list by its code, its first id and the id behind its last one; a single list without a code."""
-    if not metadata.lists:
-        return [("", 0, len(metadata))]
-    return [(each.code, each.first_id, each.first_id + each.size) for each in metadata.lists]
 
 
 def _kind_of(entries: Sequence[str], share: str) -> str:

@@ -100,7 +100,12 @@ class Metadata:
     @property
     def starts(self) -> npt.NDArray[np.int64]:
         """The first id of each list and, last, the number of entries: shape (lists + 1,), (2,) for a single list."""
-        return np.array([*(each.first_id for each in self.lists or (_FIRST,)), len(self.entries)], np.int64)
+        return np.array([*(each.first_id for each in self.parts), len(self.entries)], np.int64)
+
+    @property
+    def parts(self) -> tuple[MetadataList, ...]:
+        """The lists; of a single list that one, without a code."""
+        return self.lists or (MetadataList("", 0, len(self.entries), self.digest),)
 
     @staticmethod
     def load(path: str | PathLike[str], *, word_borders: str | None = None) -> "Metadata":
@@ -172,9 +177,6 @@ class Metadata:
     def __repr__(self) -> str:
         """Shows size and digest, not the entries: there may be 500,000."""
         return f"Metadata({counted(len(self), 'entry', 'entries')}, digest='{self.digest[:12]}...')"
-
-
-_FIRST = MetadataList("", 0, 0, "")
 
 
 def _known_borders(word_borders: str | None) -> str | None:

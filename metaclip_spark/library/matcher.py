@@ -8,8 +8,8 @@ import pyarrow as pa
 from metaclip_spark.config.fields import check_engine, listed
 from metaclip_spark.entries import Metadata, as_metadata
 from metaclip_spark.errors import ConfigError, MetadataError, SchemaMismatchError, wrong_type
+from metaclip_spark.steps.automaton import check_engine_has
 from udfs.matching.aho_corasick import CharacterAutomaton
-from udfs.matching.borders import check_word_borders
 from udfs.matching.engine import MatchEngine
 from udfs.matching.token_automaton import TokenAutomaton, build_token_tables
 from udfs.pairs.rules import clean_text
@@ -57,10 +57,7 @@ class Matcher:
                 "language; match_pairs finds the list of each text"
             )
         entries, borders = self.metadata.entries, self.metadata.word_borders
-        try:
-            check_word_borders(borders, engine)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        check_engine_has(borders, engine)
         self._engine: MatchEngine = (
             TokenAutomaton(build_token_tables(entries, self.metadata.digest, word_borders=borders))
             if engine == "token"

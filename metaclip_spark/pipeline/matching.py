@@ -1,9 +1,7 @@
 """Matching: the pool against the metadata list, bucket by bucket."""
 
-import hashlib
 import json
 from collections import Counter
-from pathlib import Path
 
 import msgspec
 from msgspec import UNSET
@@ -13,6 +11,7 @@ from pyspark.sql import functions as F
 from metaclip_spark.config.curation import LanguageConfig, MatchConfig
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.entries import SPACES, Metadata
+from metaclip_spark.entries.files import file_digest
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.runs.records import MatchManifest, MatchNumbers, MatchSettings
 from metaclip_spark.runs.run import Run
@@ -58,13 +57,8 @@ def match_settings(config: MatchConfig, metadata: Metadata, *, identified: bool)
         if config.language_from == PAGE:
             settings.page_language_probability = config.page_language_probability
         if config.language_model is not None:
-            settings.language_model = _file_digest(config.language_model)
+            settings.language_model = file_digest(config.language_model)
     return settings
-
-
-def _file_digest(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_languages_known(run: Run, config: MatchConfig) -> None:

@@ -22,6 +22,7 @@ from udfs.schemas import ENTRY_COUNTS, THRESHOLDS
 _DIGESTED_AT_ONCE = 1 << 20
 _LIST = "metadata_language"
 _COUNTS = pa.schema([field for field in ENTRY_COUNTS if field.name != "entry_text"])
+_TEXTS = pa.schema([field for field in ENTRY_COUNTS if field.name != "entry_count"])
 
 
 def lists_of(metadata: Metadata) -> EntryLists | None:
@@ -68,10 +69,8 @@ def read_lists(run: Run) -> EntryLists | None:
 
 def read_counts(run: Run, table: str = "entry_counts") -> NDArray[np.int64]:
     """Reads the count of each entry without the entries' texts."""
-    rows = run.read_rows(table, _COUNTS)
-    counts: NDArray[np.int64] = numpy_numbers(rows["entry_count"].combine_chunks())
-    ids = numpy_numbers(rows["entry_id"].combine_chunks())
-    return counts if (ids[1:] > ids[:-1]).all() else counts[np.argsort(ids)]
+    counts: NDArray[np.int64] = numpy_numbers(_by_id(run.read_rows(table, _COUNTS), "entry_count"))
+    return counts
 
 
 def digest_of_counts(counts: NDArray[np.int64]) -> str:
@@ -86,10 +85,14 @@ def digest_of_counts(counts: NDArray[np.int64]) -> str:
 
 def read_texts(run: Run) -> pa.Array:
     """Reads the texts of all entries."""
-    rows = run.read_rows("entry_counts", ENTRY_COUNTS.empty_table().select(["entry_id", "entry_text"]).schema)
+    return _by_id(run.read_rows("entry_counts", _TEXTS), "entry_text")
+
+
+def _by_id(rows: pa.Table, column: str) -> pa.Array:
+    """Gives a column in the order of entry_id, in which rows are as a rule."""
     ids = numpy_numbers(rows["entry_id"].combine_chunks())
-    texts = rows["entry_text"].combine_chunks()
-    return texts if (ids[1:] > ids[:-1]).all() else texts.take(pa.array(np.argsort(ids)))
+    values = rows[column].combine_chunks()
+    return values if (ids[1:] > ids[:-1]).all() else values.take(pa.array(np.argsort(ids)))
 
 
 def metadata_lists(lists: EntryLists | None) -> tuple[MetadataList, ...]:

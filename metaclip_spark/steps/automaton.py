@@ -1,7 +1,6 @@
 """The metadata automaton on the executors: one file, built on the driver, which the Python workers map into memory."""
 
 import atexit
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from threading import Lock
 from pyspark.sql import SparkSession
 
 from metaclip_spark.entries import Metadata
+from metaclip_spark.entries.files import file_digest
 from metaclip_spark.entries.metadata import SPACES
 from metaclip_spark.errors import ConfigError
 from udfs.matching.borders import check_word_borders
@@ -33,8 +33,20 @@ class AutomatonFile:
 
 
 _broadcast: dict[tuple[str, str, str], AutomatonFile] = {}
-_shared: set[tuple[str, str]] = set()
+_shared: dict[tuple[str, str, int, int], str] = {}
 _one_at_a_time = Lock()
+
+
+def check_engine_has(word_borders: str, engine: str) -> None:
+    """Refuses an engine without these word borders.
+
+    Raises:
+        ConfigError: If it does not have them.
+    """
+    try:
+        check_word_borders(word_borders, engine)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def broadcast_automaton(spark: SparkSession, metadata: Metadata, engine: str = "token") -> AutomatonFile:
@@ -55,10 +67,7 @@ def broadcast_automaton(spark: SparkSession, metadata: Metadata, engine: str = "
     Raises:
         ConfigError: If the engine does not have the word borders of the list.
     """
-    try:
-        check_word_borders(metadata.word_borders, engine)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+    check_engine_has(metadata.word_borders, engine)
     key = (str(spark.sparkContext.applicationId), engine, metadata.digest)
     with _one_at_a_time:
         if key not in _broadcast:
@@ -70,17 +79,18 @@ def broadcast_automaton(spark: SparkSession, metadata: Metadata, engine: str = "
 
 def share_file(spark: SparkSession, path: str) -> str:
     """Sends a file of the driver to the executors, and gives its name for `SparkFiles.get`: by its content."""
-    with Path(path).open("rb") as file:
-        name = f"shared-{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
-    key = (str(spark.sparkContext.applicationId), name)
+    found = Path(path).stat()
+    # Each bucket asks for it: a model of gigabytes is read once.
+    key = (str(spark.sparkContext.applicationId), path, found.st_mtime_ns, found.st_size)
     with _one_at_a_time:
         if key not in _shared:
+            name = f"shared-{file_digest(path)[:16]}"
             folder = Path(tempfile.mkdtemp(prefix="metaclip-spark-"))
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
             shutil.copyfile(path, folder / name)
             spark.sparkContext.addFile(str(folder / name))
-            _shared.add(key)
-    return name
+            _shared[key] = name
+        return _shared[key]
 
 
 def _write_automaton(metadata: Metadata, engine: str) -> Path:
@@ -104,7 +114,5 @@ def _write_automaton(metadata: Metadata, engine: str) -> Path:
 
 def entries_by_list(metadata: Metadata) -> Iterator[tuple[str, Sequence[str]]]:
     """Gives the code of each list and its entries; an empty code and all entries of a single list."""
-    if not metadata.lists:
-        yield "", metadata.entries
-    for each in metadata.lists:
+    for each in metadata.parts:
         yield each.code, metadata.entries[each.first_id : each.first_id + each.size]

@@ -1,6 +1,6 @@
 """The match step: the pool against the metadata automaton."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any
@@ -73,10 +73,14 @@ def routing_of(
     model_file: str | None = None,
 ) -> Routing:
     """Says how texts find one of several lists; arguments as `udfs.matching.routing.Routing` has them."""
-    codes = {each.code for each in metadata.lists}
-    lists = {label: code if code in codes else None for label, code in metadata.labels.items()}
-    other = OTHER if OTHER in codes else None
+    lists, other = lists_of_labels(metadata.labels, [each.code for each in metadata.lists])
     return Routing(lists, other, language_from, page_language_probability, min_list_probability, model_file)
+
+
+def lists_of_labels(labels: Mapping[str, str], codes: Collection[str]) -> tuple[dict[str, str | None], str | None]:
+    """Gives the list of each known label, None where that is `other` and there is none, and the list `other`."""
+    lists = {label: code if code in codes else None for label, code in labels.items()}
+    return lists, OTHER if OTHER in codes else None
 
 
 def match_lists(pool: DataFrame, metadata: Metadata, routing: Routing, *, engine: str = "token") -> DataFrame:

@@ -1,17 +1,17 @@
 """Which of several metadata lists a text is matched against: asked anew, with the reason in words."""
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
 from metaclip_spark.entries import OTHER
+from metaclip_spark.entries.files import file_digest
 from metaclip_spark.errors import InputError
 from metaclip_spark.list_thresholds import EntryLists
 from metaclip_spark.runs.records import MatchManifest
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import MATCH
+from metaclip_spark.steps.match import lists_of_labels
 from udfs.matching.routing import COLUMN, PAGE, Routing
 
 
@@ -113,10 +113,11 @@ def read_router(run: Run, lists: EntryLists) -> Router:
     config = matched.config
     labels = config.labels or {}
     path = matched.settings.get("language_model")
+    of_labels, other = lists_of_labels(labels, lists.codes)
     return Router(
         Routing(
-            lists={label: code for label, code in labels.items() if code in lists.codes},
-            other=OTHER if OTHER in lists.codes else None,
+            lists=of_labels,
+            other=other,
             language_from=str(config.language_from),
             page_language_probability=float(config.page_language_probability or 0),
             min_list_probability=float(config.min_list_probability or 0),
@@ -129,7 +130,6 @@ def read_router(run: Run, lists: EntryLists) -> Router:
 def _digest_of(path: str) -> str | None:
     """Digests a file; None where there is none."""
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path)
     except OSError:
         return None
