@@ -75,7 +75,7 @@ def _check_languages_known(run: Run, config: MatchConfig) -> None:
         )
     if run.read_buckets("pool", PAIRS).where(F.col("page_language").isNotNull()).isEmpty():
         advice = (
-            "name the column by --language-column when the pool is read"
+            f"the column {extracted.language_column} of --language-column is empty; name another when the pool is read"
             if config.language_from == COLUMN
             else "its archives, or the files of --pool, tell of none"
         )

@@ -1,1 +1,0 @@
-"""Balancing several metadata lists: a threshold for each of them."""
