@@ -62,7 +62,7 @@ def load_entry_counts(source: CountSource, metadata: Metadata) -> npt.NDArray[np
     return _arranged([entry for entry, _ in counts], [count for _, count in counts], shown, metadata)
 
 
-def read_any_counts(source: CountSource) -> tuple[list[str], list[str] | None, npt.NDArray[np.int64]]:
+def read_any_counts(source: CountSource) -> tuple[pa.Array, pa.Array | None, npt.NDArray[np.int64]]:
     """Reads entry counts of any metadata list, or of several.
 
     Args:
@@ -79,7 +79,7 @@ def read_any_counts(source: CountSource) -> tuple[list[str], list[str] | None, n
     parts = _contents(source)
     if _is_one_json(parts):
         metadata = load_metadata(parts[0][0])
-        return list(metadata.entries), None, load_entry_counts(source, metadata)
+        return pa.array(metadata.entries, pa.string()), None, load_entry_counts(source, metadata)
     required = ["entry_text", "entry_count"]
     tables = [(name, open_parquet(content, without_credentials(name), required)) for name, content in parts]
     columns = [column for column in _KINDS if all(column in table.column_names for _, table in tables)]
@@ -90,8 +90,8 @@ def read_any_counts(source: CountSource) -> tuple[list[str], list[str] | None, n
         return in_order(whole, shown), in_order(whole, shown, _LIST), _numbers(whole.sort_by("entry_id"), shown)
     in_file = [column for column in columns if column != "entry_count"]
     whole = pa.concat_tables([_read_as(table, name, in_file) for name, table in tables])
-    entries = in_order(whole, shown) if "entry_id" in in_file else whole["entry_text"].to_pylist()
-    metadata = check_entries(entries, shown)
+    entries = in_order(whole, shown) if "entry_id" in in_file else whole["entry_text"].combine_chunks()
+    metadata = check_entries(entries.to_pylist(), shown)
     return entries, None, _parquet_counts(parts, shown, metadata)
 
 

@@ -1,6 +1,7 @@
 """The file of --language-thresholds: the t of single languages."""
 
 import json
+import math
 
 from metaclip_spark.entries.files import JsonObject, decode, read_file
 from metaclip_spark.errors import ConfigError, MetadataError, brief
@@ -26,7 +27,7 @@ def load_language_thresholds(path: str, lists: EntryLists) -> dict[str, Threshol
     shown = without_credentials(path)
     text = decode(read_file(path), shown)
     try:
-        read = json.loads(text, object_pairs_hook=JsonObject)
+        read = json.loads(text, object_pairs_hook=JsonObject, parse_float=_number)
     except (ValueError, RecursionError) as error:
         raise MetadataError(f"{shown} is not valid JSON: {error}") from None
     if not isinstance(read, JsonObject) or not read:
@@ -42,3 +43,9 @@ def load_language_thresholds(path: str, lists: EntryLists) -> dict[str, Threshol
             )
         thresholds[code] = check_threshold(value, f"{shown}: the t of {code}")
     return dict(sorted(thresholds.items()))
+
+
+def _number(digits: str) -> float | str:
+    """Reads a number; one beyond 64-bit floats as its digits, since it is not infinity."""
+    number = float(digits)
+    return digits if math.isinf(number) else number

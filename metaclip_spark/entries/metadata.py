@@ -309,12 +309,12 @@ def _parquet_entries(content: bytes, path: str) -> list[Any]:
     """
     table = open_parquet(content, path, ["entry_text"])
     if "entry_id" in table.column_names:
-        return in_order(table, path)
+        return list(in_order(table, path).to_pylist())
     entries: list[Any] = table["entry_text"].to_pylist()
     return entries
 
 
-def in_order(table: pa.Table, path: str, column: str = "entry_text") -> list[Any]:
+def in_order(table: pa.Table, path: str, column: str = "entry_text") -> pa.Array:
     """Gives the entries, or another column, in the order of the entries' ids.
 
     Raises:
@@ -325,10 +325,9 @@ def in_order(table: pa.Table, path: str, column: str = "entry_text") -> list[Any
         table = table.sort_by("entry_id")
     except pa.ArrowException:
         raise MetadataError(fault) from None
-    if table["entry_id"].to_pylist() != list(range(table.num_rows)):
+    if not np.array_equal(table["entry_id"].to_numpy(), np.arange(table.num_rows)):
         raise MetadataError(fault)
-    values: list[Any] = table[column].to_pylist()
-    return values
+    return table[column].combine_chunks()
 
 
 def check_entries(entries: list[Any], path: str) -> Metadata:

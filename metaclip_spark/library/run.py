@@ -5,6 +5,7 @@ from functools import cached_property
 from os import PathLike
 
 import msgspec
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.config.curation import ExportConfig, OutputConfig
@@ -26,11 +27,11 @@ from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_pairs
 from metaclip_spark.reports.plan import plan_thresholds
 from metaclip_spark.reports.public.export import check_export, export_curated
 from metaclip_spark.runs import open as stored_runs
+from metaclip_spark.runs.entry_tables import read_counts, read_texts
 from metaclip_spark.runs.layout import CURATED_IMAGES, REFILL, THRESHOLDS, report_file
 from metaclip_spark.runs.paths import shown_path, table_folders
 from metaclip_spark.runs.records import read_report, threshold_in_words
 from metaclip_spark.runs.run import Run as StoredRun
-from metaclip_spark.runs.run import read_entry_counts
 from metaclip_spark.runs.step import SAMPLE
 from udfs.schemas import ARCHIVES, CURATED, PAIRS, REJECTS
 from udfs.schemas import CURATED_IMAGES as IMAGE_COLUMNS
@@ -198,8 +199,7 @@ class Run:
     def entry_counts(self) -> EntryCounts:
         """In how many matched pairs that pass the language filter each entry occurs."""
         if self._entry_counts is None:
-            entries, counts = read_entry_counts(self._stored)
-            self._entry_counts = EntryCounts(tuple(entries), counts)
+            self._entry_counts = EntryCounts(tuple(read_texts(self._stored).to_pylist()), read_counts(self._stored))
         return self._entry_counts
 
     @property
@@ -337,14 +337,15 @@ class Run:
             >>> run.compare(run).rank_correlation
             1.0
         """
-        counts = self.entry_counts
+        texts, counts = read_texts(self._stored), read_counts(self._stored)
         if isinstance(other, EntryCounts):
-            compared = compare_counts(counts.entries, counts.counts, other.entries, other.counts, name="entry counts")
+            theirs = pa.array(other.entries, pa.string())
+            compared = compare_counts(texts, counts, theirs, other.counts, name="entry counts")
         else:
             path = other.path if isinstance(other, Run) else path_text(other)
             with arguments_named(OutputConfig):
                 check_other(path)
-                compared = compare_with(self._stored, self.report, path, counts.entries, counts.counts)
+                compared = compare_with(self._stored, self.report, path, texts, counts)
         return Comparison(**msgspec.structs.asdict(compared))
 
     def compare_with_paper(self) -> PaperComparison:

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import functions as F
 
@@ -13,13 +15,13 @@ from metaclip_spark.config.fields import differing
 from metaclip_spark.entries import read_any_counts
 from metaclip_spark.errors import counted, said_of
 from metaclip_spark.reports.records import ComparedFigure, Comparison, MissingEntries, Move, Overlap, Report
-from metaclip_spark.runs.entry_tables import languages_of, read_lists
+from metaclip_spark.runs.entry_tables import languages_of, read_counts, read_lists, read_texts
 from metaclip_spark.runs.layout import CURATED as CURATED_TABLE
 from metaclip_spark.runs.layout import report_file
 from metaclip_spark.runs.open import check_finished, open_beside, read_log
 from metaclip_spark.runs.paths import counts_in_run, is_run_folder
 from metaclip_spark.runs.records import read_report
-from metaclip_spark.runs.run import Run, read_entry_counts
+from metaclip_spark.runs.run import Run
 from metaclip_spark.stores.storage import JsonObject, Storage
 from udfs.schemas import CURATED
 from udfs.sources.credentials import without_credentials
@@ -44,7 +46,7 @@ Counts = NDArray[np.int64]
 class NamedCounts(NamedTuple):
     """Entry counts with the name of each entry: its text, after the code of its list where there are several lists."""
 
-    names: Sequence[str]
+    names: pa.Array
     counts: Counts
     has_lists: bool
 
@@ -77,29 +79,29 @@ def check_other(path: str) -> None:
             read_count_file(path)
 
 
-def compare_with(run: Run, report: Report, path: str, texts: Sequence[str], counts: Counts) -> Comparison:
+def compare_with(run: Run, report: Report, path: str, texts: pa.Array, counts: Counts) -> Comparison:
     """Compares a run with another one (its folder), or with a file of entry counts."""
     ours = _named(run, texts, counts)
     if not is_run_folder(path):
         return compare_named(ours, read_count_file(path), without_credentials(path))
     other = open_beside(run, path)
     other_report = read_report(other.storage, report_file(other.state), Report)
-    theirs = _named(other, *read_entry_counts(other))
+    theirs = _named(other, read_texts(other), read_counts(other))
     comparison = compare_named(ours, theirs, path, _figures(report, other_report) if other_report else ())
     settings = _differing_settings(report.settings, other_report.settings) if other_report else []
     return msgspec.structs.replace(comparison, settings=settings, curated=_overlap(run, other))
 
 
-def _named(run: Run, texts: Sequence[str], counts: Counts) -> NamedCounts:
+def _named(run: Run, texts: pa.Array, counts: Counts) -> NamedCounts:
     lists = read_lists(run)
     if lists is None:
         return NamedCounts(texts, counts, has_lists=False)
-    return NamedCounts(_with_codes(languages_of(lists).to_pylist(), texts), counts, has_lists=True)
+    return NamedCounts(_with_codes(languages_of(lists), texts), counts, has_lists=True)
 
 
-def _with_codes(codes: Sequence[str], texts: Sequence[str]) -> list[str]:
+def _with_codes(codes: pa.Array, texts: pa.Array) -> pa.Array:
     """Names entries by the code of their list, too: more than one list may have the same text."""
-    return [f"{code}:{text}" for code, text in zip(codes, texts, strict=True)]
+    return pc.binary_join_element_wise(codes, texts, ":")
 
 
 def compare_named(ours: NamedCounts, theirs: NamedCounts, name: str, runs: Sequence[ComparedFigure] = ()) -> Comparison:
@@ -161,9 +163,9 @@ def _overlap(run: Run, other: Run) -> Overlap:
 
 
 def compare_counts(
-    texts: Sequence[str],
+    texts: pa.Array,
     counts: Counts,
-    other_texts: Sequence[str],
+    other_texts: pa.Array,
     other_counts: Counts,
     *,
     name: str = "",
@@ -172,10 +174,10 @@ def compare_counts(
     """Compares two sets of entry counts by the entries' texts.
 
     Args:
-        texts: A metadata list.
-        counts: Its counts.
-        other_texts: Another list, or the same.
-        other_counts: Its counts.
+        texts: A metadata list, strings, shape (entries,).
+        counts: Its counts, shape (entries,).
+        other_texts: Another list, or the same, strings, shape (other entries,).
+        other_counts: Its counts, shape (other entries,).
         name: What the other counts are called.
         runs: Figures of two runs.
 
@@ -185,23 +187,21 @@ def compare_counts(
         Entries in both, Spearman's rank correlation of their counts, entries that one lacks, and the entries whose
         share of all matches differs most.
     """
-    there = {text: place for place, text in enumerate(other_texts)}
-    here = set(texts)
-    is_same = list(texts) == list(other_texts)
-    shared = [(place, place if is_same else there[text]) for place, text in enumerate(texts) if text in there]
-    ours = counts[[place for place, _ in shared]] if shared else np.empty(0, np.int64)
-    theirs = other_counts[[place for _, place in shared]] if shared else np.empty(0, np.int64)
-    only_here = [place for place, text in enumerate(texts) if text not in there]
-    only_there = [place for place, text in enumerate(other_texts) if text not in here]
+    is_same = texts.equals(other_texts)
+    places = pa.array(np.arange(len(texts))) if is_same else pc.index_in(texts, value_set=other_texts)
+    is_shared = places.is_valid().to_numpy(zero_copy_only=False)
+    is_known = is_shared if is_same else pc.is_in(other_texts, value_set=texts).to_numpy(zero_copy_only=False)
+    shared = np.flatnonzero(is_shared)
+    ours, theirs = counts[shared], other_counts[places.drop_null().to_numpy()]
     return Comparison(
         name=name,
         runs=list(runs),
-        sentence=_sentence(len(shared), len(texts), len(other_texts)),
-        shared=len(shared),
+        sentence=_sentence(shared.size, len(texts), len(other_texts)),
+        shared=shared.size,
         rank_correlation=rank_correlation(ours, theirs),
-        missing_there=_missing(texts, counts, only_here),
-        missing_here=_missing(other_texts, other_counts, only_there),
-        moves=_moves([texts[place] for place, _ in shared], ours, theirs),
+        missing_there=_missing(texts, counts, np.flatnonzero(~is_shared)),
+        missing_here=_missing(other_texts, other_counts, np.flatnonzero(~is_known)),
+        moves=_moves(texts.take(pa.array(shared)), ours, theirs),
     )
 
 
@@ -236,20 +236,20 @@ def _sentence(shared: int, here: int, there: int) -> str:
     return ""
 
 
-def _missing(texts: Sequence[str], counts: Counts, places: list[int]) -> MissingEntries:
-    frequent = sorted(places, key=lambda place: (-int(counts[place]), place))[:LISTED_MISSING]
-    return MissingEntries(entries=len(places), first=[texts[place] for place in frequent])
+def _missing(texts: pa.Array, counts: Counts, places: NDArray[np.int64]) -> MissingEntries:
+    frequent = places[np.argsort(-counts[places], kind="stable")[:LISTED_MISSING]]
+    return MissingEntries(entries=places.size, first=texts.take(pa.array(frequent)).to_pylist())
 
 
-def _moves(texts: list[str], ours: Counts, theirs: Counts) -> list[Move]:
+def _moves(texts: pa.Array, ours: Counts, theirs: Counts) -> list[Move]:
     shares = [counts / float(max(1, exact_sum(counts))) for counts in (ours, theirs)]
-    if not texts:
+    if not len(texts):
         return []
     difference = np.abs(shares[0] - shares[1])
     ranks = [_mean_ranks(ours), _mean_ranks(theirs)]
     return [
         Move(
-            entry_text=texts[place],
+            entry_text=texts[place].as_py(),
             count_here=int(ours[place]),
             count_there=int(theirs[place]),
             rank_here=float(ranks[0][place]),

@@ -4,7 +4,6 @@ from fractions import Fraction
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
 from msgspec import UnsetType
 from numpy.typing import NDArray
 
@@ -16,10 +15,10 @@ from metaclip_spark.list_thresholds import EntryLists, ListThresholds
 from metaclip_spark.reports.charts import save_chart, size_chart
 from metaclip_spark.reports.records import PlanRow, ThresholdPlan
 from metaclip_spark.reports.remarks import first_run_in_words
-from metaclip_spark.runs.entry_tables import languages_of, read_counts, read_lists
+from metaclip_spark.runs.entry_tables import languages_of, read_counts, read_lists, read_texts
 from metaclip_spark.runs.open import open_beside
 from metaclip_spark.runs.paths import counts_in_run, is_run_folder
-from metaclip_spark.runs.run import Run, read_entry_counts
+from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import COUNT, EXCLUDE
 from metaclip_spark.steps.lists.sizes import anchor_for_target_pairs, sizes_by_anchor, sizes_of_lists
 from metaclip_spark.steps.thresholds import check_target_pairs, choose_threshold, expected_sizes, spread_thresholds
@@ -57,7 +56,7 @@ def plan_thresholds(run: Run, config: PlanConfig) -> ThresholdPlan:
         raise ConfigError(
             "--anchor-language is for runs with a folder of metadata lists, and this one has one list: leave it out"
         )
-    counts = _counts(run, config, counted.config.metadata_digest)
+    counts = _counts(run, config, lists)
     chosen = None
     if config.target_pairs is not None or config.tail_share is not None:
         chosen = choose_threshold(counts, matched, tail_share=config.tail_share, target_pairs=config.target_pairs)
@@ -81,12 +80,11 @@ def _plan_of_lists(run: Run, config: PlanConfig, lists: EntryLists, anchor: str 
     """Plans with several metadata lists: thresholds are the anchor's, sizes those of all lists together.
 
     Raises:
-        ConfigError: If other counts are given, there is no anchor, or no pair matched an entry of it.
+        ConfigError: If there is no anchor, or no pair matched an entry of it.
+        MetadataError: If the counts are of other metadata lists.
     """
-    if config.at_counts:
-        raise ConfigError("--at-counts is for runs with one metadata list, and this one has several: leave it out")
     counted = run.manifest(COUNT)
-    matched, counts = run.passed_pairs(counted.config.gate), read_counts(run)
+    matched, counts = run.passed_pairs(counted.config.gate), _counts(run, config, lists)
     named = anchor if isinstance(anchor, str) else None
     rule = ListThresholds(lists, counts, _anchor_of(lists, counts, config.anchor_language or named))
     evaluate = partial(sizes_of_lists, matched, counts, lists)
@@ -152,23 +150,31 @@ def save_curve(plan: ThresholdPlan, path: str) -> None:
     save_chart(size_chart(plan.rows, plan.chosen), path)
 
 
-def _counts(run: Run, config: PlanConfig, metadata_digest: str) -> NDArray[np.int64]:
-    entries, counts = read_entry_counts(run)
+def _counts(run: Run, config: PlanConfig, lists: EntryLists | None) -> NDArray[np.int64]:
+    """Gives the counts to plan with: the run's own, or those of --at-counts."""
     if not config.at_counts:
-        return counts
-    if not is_run_folder(config.at_counts):
-        lists = read_lists(run)
-        with said_of("--at-counts"):
-            source = counts_in_run(config.at_counts)
-            if lists is None:
-                return load_entry_counts(source, Metadata(tuple(entries), metadata_digest))
-            texts = pa.array(entries, pa.string())
-            return load_summed_list_counts([source], texts, languages_of(lists), metadata_digest)
-    other = open_beside(run, config.at_counts)
+        return read_counts(run)
+    digest = run.manifest(COUNT).config.metadata_digest
+    if is_run_folder(config.at_counts):
+        return _counts_beside(run, config.at_counts, digest)
+    texts, source = read_texts(run), counts_in_run(config.at_counts)
+    with said_of("--at-counts"):
+        if lists is None:
+            return load_entry_counts(source, Metadata(tuple(texts.to_pylist()), digest))
+        return load_summed_list_counts([source], texts, languages_of(lists), digest)
+
+
+def _counts_beside(run: Run, path: str, metadata_digest: str) -> NDArray[np.int64]:
+    """Reads the counts of another run.
+
+    Raises:
+        MetadataError: If it was matched with another metadata list.
+    """
+    other = open_beside(run, path)
     stored = other.manifest(COUNT).config.metadata_digest
     if stored != metadata_digest:
         raise MetadataError(
             f"--at-counts {other.storage.root} was matched with another metadata list (digest {stored[:12]}..., not "
             f"{metadata_digest[:12]}...): give counts of the same list"
         )
-    return read_entry_counts(other)[1]
+    return read_counts(other)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, Row
@@ -18,10 +19,10 @@ from metaclip_spark import balance
 from metaclip_spark.list_thresholds import EntryLists
 from metaclip_spark.reports.records import ANY_PREFERENCE, NOT_READ, Coverage, Group, HeadEntry, ListedEntry, Profile
 from metaclip_spark.reports.samples import EntrySamples, sample_pairs_of, unmatched_texts
-from metaclip_spark.runs.entry_tables import read_counts, read_lists, read_thresholds, with_lists
+from metaclip_spark.runs.entry_tables import read_counts, read_lists, read_texts, read_thresholds, with_lists
 from metaclip_spark.runs.layout import THRESHOLDS
 from metaclip_spark.runs.records import Gate, MatchManifest, SampleManifest
-from metaclip_spark.runs.run import Run, entry_table, read_entry_counts, read_expected_kept
+from metaclip_spark.runs.run import Run, entry_table, read_expected_kept
 from metaclip_spark.runs.step import COUNT
 from metaclip_spark.steps.count import count_entries
 from metaclip_spark.steps.language_filter import filter_languages
@@ -57,7 +58,9 @@ class Estimates:
 class EntryFigures:
     """Numbers per metadata entry, in the order of the ids."""
 
-    texts: list[str]
+    texts: pa.Array
+    """The entries, in Arrow's memory: as strings of Python they would take several times as much."""
+
     counts: NDArray[np.int64]
     """Pairs of the run that contain the entry."""
 
@@ -83,7 +86,7 @@ class EntryFigures:
 
 def entry_figures(run: Run, sampled: SampleManifest) -> EntryFigures:
     """Computes each entry's pairs before and after the draw; triggers Spark jobs."""
-    texts, counts = read_entry_counts(run)
+    texts, counts = read_texts(run), read_counts(run)
     _, probabilities = read_balance(run, sampled, counts)
     expected = read_expected_kept(run, len(texts))
     kept = count_entries(run.read("curated", CURATED), len(texts))
@@ -96,7 +99,7 @@ def head_entries(figures: EntryFigures) -> list[HeadEntry]:
     return [
         HeadEntry(
             entry_id=entry,
-            entry_text=figures.texts[entry],
+            entry_text=figures.texts[entry].as_py(),
             entry_count=int(figures.counts[entry]),
             metadata_language=figures.language_of(entry),
         )
@@ -311,7 +314,7 @@ def _listed(figures: EntryFigures, entry: int, samples: EntrySamples) -> ListedE
     estimates = figures.estimates
     return ListedEntry(
         entry_id=entry,
-        entry_text=figures.texts[entry],
+        entry_text=figures.texts[entry].as_py(),
         entry_count=int(figures.counts[entry]),
         entry_probability=float(figures.probabilities[entry]),
         expected_kept=float(figures.expected[entry]),

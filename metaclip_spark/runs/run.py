@@ -33,8 +33,7 @@ from metaclip_spark.runs.step import Attempt, Step, step_before
 from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.steps.schemas import spark_schema
 from metaclip_spark.stores.storage import JsonObject, Storage
-from udfs.arrow import numpy_numbers
-from udfs.schemas import ELIGIBLE, ENTRY_COUNTS, EXPECTED_KEPT, MATCHED
+from udfs.schemas import ELIGIBLE, EXPECTED_KEPT, MATCHED
 
 log = logging.getLogger(__name__)
 
@@ -355,12 +354,6 @@ def entry_table(schema: pa.Schema, *columns: Sequence[Any] | NDArray[Any] | pa.A
     all_columns = zip((np.arange(len(columns[0]), dtype=np.int32), *columns), schema, strict=True)
     arrays = [each if isinstance(each, pa.Array) else pa.array(each, field.type) for each, field in all_columns]
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def read_entry_counts(run: Run, table: str = "entry_counts") -> tuple[list[str], NDArray[np.int64]]:
-    """Reads the metadata list and its counts; `balance_counts` holds those that --entry-counts gave."""
-    rows = run.read_rows(table, ENTRY_COUNTS).sort_by("entry_id")
-    return rows["entry_text"].to_pylist(), numpy_numbers(rows["entry_count"].combine_chunks())
 
 
 def read_expected_kept(run: Run, number_of_entries: int) -> NDArray[np.float64]:

@@ -1,8 +1,10 @@
-"""A removal of 1,000 URLs that only drops pairs, beside a copy of the curated set, in one warm session in turns.
+"""A removal of 1,000 URLs, in one warm session in turns.
 
-Prints one JSON object with the medians of processor seconds (driver, JVM and workers): `copy` reads the curated pairs
-and writes them again, sorted; `register` finds the pairs that are named and writes the register; `drop` writes the set
-without them. The report that the command writes behind it is not in these figures.
+Prints one JSON object with the medians of processor seconds (driver, JVM and workers). With `--mode drop`: `copy` reads
+the curated pairs and writes them again, sorted; `register` finds the pairs that are named and writes the register;
+`drop` writes the set without them. With `--mode rebalance`: `register` as before, over all matched pairs; `exclude`
+writes the eligible pairs; `balance` counts and samples them. The report that the command writes behind it is not in
+these figures.
 """
 
 import argparse
@@ -16,6 +18,7 @@ from typing import Any
 
 from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.config.exclusion import RemovalConfig
+from metaclip_spark.pipeline import run_exclude
 from metaclip_spark.pipeline.again import again
 from metaclip_spark.pipeline.remove import conclude, drop_removed, judging_for, read_listed, register
 from metaclip_spark.runs.open import continue_run
@@ -33,6 +36,8 @@ def main() -> int:
     parser.add_argument("--entries", type=int, default=100_000)
     parser.add_argument("--urls", type=int, default=1_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--mode", choices=("drop", "rebalance"), default="drop")
+    parser.add_argument("--threshold-t", type=int, default=10**9)
     options = parser.parse_args()
     DATA.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=DATA, prefix="removal-"))
@@ -40,15 +45,16 @@ def main() -> int:
         make_pool(folder / "input", options.pairs, options.entries)
         given = ("--pool", folder / "input" / "pool", "--url-column", "image_url", "--text-column", "alt_text")
         output, metadata = folder / "run", folder / "input" / "metadata.txt"
-        if call("curate", *given, "--metadata", metadata, "--threshold-t", 10**9, "--output", output):
+        if call("curate", *given, "--metadata", metadata, "--threshold-t", options.threshold_t, "--output", output):
             return 1
+        measure = measure_drop if options.mode == "drop" else measure_rebalance
         print(json.dumps({**measure(folder, options.repeats, options.urls), **vars(options)}))
     finally:
         shutil.rmtree(folder)
     return 0
 
 
-def measure(folder: Path, repeats: int, urls: int) -> dict[str, Any]:
+def measure_drop(folder: Path, repeats: int, urls: int) -> dict[str, Any]:
     """Copies the curated set and takes pairs out of it in turns; the first round does not count."""
     rounds: dict[str, list[float]] = {"copy": [], "register": [], "drop": []}
     pairs: list[int] = []
@@ -75,9 +81,48 @@ def measure(folder: Path, repeats: int, urls: int) -> dict[str, Any]:
                 ("drop", dropped - registered),
             ):
                 rounds[name].append(seconds)
-    medians = {name: statistics.median(every[1:]) for name, every in rounds.items()}
+    medians = _medians(rounds)
     ratio = (medians["register"] + medians["drop"]) / medians["copy"]
     return {"processor": medians, "ratio": ratio, "rounds": rounds, "dropped": pairs}
+
+
+def measure_rebalance(folder: Path, repeats: int, urls: int) -> dict[str, Any]:
+    """Removes and balances again, each time in a copy of the run; the first round does not count."""
+    rounds: dict[str, list[float]] = {"register": [], "exclude": [], "balance": []}
+    pairs: list[int] = []
+    for number in range(repeats + 1):
+        output = shutil.copytree(folder / "run", folder / f"run-{number}")
+        with continue_run(OutputConfig(str(output))) as run:
+            matched = run.matched().select("image_url").limit(urls).collect()
+            listed = folder / "urls.txt"
+            listed.write_text("".join(f"{row.image_url}\n" for row in matched))
+            removal = read_listed(RemovalConfig("a benchmark", urls=(str(listed),), mode="rebalance"))
+            made = again(run)
+            metadata = made.metadata()
+            begin = processor_seconds()
+            entry = register(run, judging_for(made, removal), removal, made)
+            registered = processor_seconds()
+            run_exclude(run, made.rules, made.first)
+            excluded = processor_seconds()
+            made.balance(metadata)
+            balanced = processor_seconds()
+            conclude(run, entry, "rebalance")
+            pairs.append(run.state.removals[entry].matched["url"])
+        shutil.rmtree(output)
+        rounds["register"].append(registered - begin)
+        rounds["exclude"].append(excluded - registered)
+        rounds["balance"].append(balanced - excluded)
+    medians = _medians(rounds)
+    return {
+        "processor": medians,
+        "ratio": sum(medians.values()) / medians["balance"],
+        "rounds": rounds,
+        "removed": pairs,
+    }
+
+
+def _medians(rounds: dict[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(every[1:]) for name, every in rounds.items()}
 
 
 if __name__ == "__main__":

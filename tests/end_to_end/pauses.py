@@ -62,6 +62,9 @@ class Driver:
     def __post_init__(self) -> None:
         """Starts it."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._start()
+
+    def _start(self) -> None:
         python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable, "MASTER": "local[2]"}
         environment = {**os.environ, **python, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONPATH": str(CHECKOUT)}
         with (self.folder / "stdout").open("w") as out, (self.folder / "stderr").open("w") as err:
@@ -71,7 +74,9 @@ class Driver:
             )  # fmt: skip
 
     def begin(self, job: str, *options: object, **wanted: object) -> None:
-        """Sends a request."""
+        """Sends a request, to a new process where the one before was killed."""
+        if self.process.poll() is not None:
+            self._start()
         request = json.dumps({"job": job, "options": [str(option) for option in options], **wanted})
         self._read = {name: (self.folder / name).stat().st_size for name in self._read}
         self.process.stdin.write(f"{request}\n")

@@ -174,23 +174,33 @@ def test_of_two_removals_at_once_one_is_registered(paused, finished, removing, t
     assert len(state_of(output).removals) == 1
 
 
-def test_matching_against_several_lists_that_was_stopped_goes_on(paused, tmp_path):
+def test_matching_against_several_lists_that_was_stopped_or_killed_goes_on(paused, tmp_path):
     pool = write_texts(tmp_path / "pool.parquet")
     expected = tmp_path / "expected" / "out"
     assert call("extract_pool", "--pool", pool, "--buckets", 2, "--output", expected) == 0
-    output = shutil.copytree(expected, tmp_path / "stopped" / "out")
-    options = ("--metadata", write_lists(tmp_path / "lists"), "--min-list-probability", 0.5)
+    stopped, killed = (shutil.copytree(expected, tmp_path / name / "out") for name in ("stopped", "killed"))
+    options, moment = (
+        ("--metadata", write_lists(tmp_path / "lists"), "--min-list-probability", 0.5),
+        "during write matched/bucket=001",
+    )
     assert call("match_pool", *options, "--output", expected) == 0
-    state = go_on("match_pool", paused, output, options, "during write matched/bucket=001")
-    assert rows(output, "matched") == rows(expected, "matched") != []
-    numbers = [[manifest_of(run, "match", bucket)["numbers"] for bucket in range(2)] for run in (output, expected)]
-    assert numbers[0] == numbers[1]
+    go_on("match_pool", paused, stopped, options, moment)
+    paused.begin("match_pool", *options, "--output", killed, moment=moment)
+    paused.wait_until_stopped()
+    paused.kill()
+    with impatience():
+        assert call("match_pool", *options, "--output", killed, "--resume") == 0
+    runs = (expected, stopped, killed)
+    numbers = [[manifest_of(run, "match", bucket)["numbers"] for bucket in range(2)] for run in runs]
     assert {"de", "en", "ja", "other"} == {code for each in numbers[0] for code in each["texts"]}
-    # The bucket that was done before stayed as it was.
-    assert state.tables["match", 0].owner != state.tables["match", 1].owner
+    for run, told in zip(runs[1:], numbers[1:], strict=True):
+        assert told == numbers[0]
+        assert rows(run, "matched") == rows(expected, "matched") != []
+        # The bucket that was done before stayed as it was.
+        state = check_whole(run)
+        assert state.tables["match", 0].owner != state.tables["match", 1].owner
 
 
-# The last of its kind: it ends the driver that these tests share.
 def test_a_driver_that_is_killed_while_it_excludes_pairs_loses_nothing(paused, second, finished, tmp_path):
     (tmp_path / "domains.txt").write_text(f"{urlsplit(rows(finished, 'matched')[0]['image_url']).hostname}\n")
     given = (*second.options, "--block-domains", tmp_path / "domains.txt")

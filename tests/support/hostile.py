@@ -1,6 +1,7 @@
 """Texts that try to act on whoever looks at them, and a report that is full of them. Used by the tests."""
 
 import msgspec
+import pyarrow as pa
 
 from metaclip_spark.reports.charts import curves_of
 from metaclip_spark.reports.profile import EntryFigures, entry_coverage
@@ -44,7 +45,7 @@ def hostile_report():
     import numpy as np
 
     numbers = np.arange(len(HOSTILE)) * 7 % 23
-    figures = EntryFigures(list(HOSTILE), numbers, np.full(len(HOSTILE), 0.5), numbers / 2, numbers // 2)
+    figures = EntryFigures(pa.array(HOSTILE), numbers, np.full(len(HOSTILE), 0.5), numbers / 2, numbers // 2)
     pairs = [
         {
             "pair_id": f"{place:032x}",

@@ -17,7 +17,7 @@ from metaclip_spark.reports.explain.words import most_words, words_of
 from metaclip_spark.reports.profile import read_balance
 from metaclip_spark.runs.entry_tables import read_counts, read_lists, read_texts, read_thresholds
 from metaclip_spark.runs.records import Gate
-from metaclip_spark.runs.run import Run, read_entry_counts
+from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import MATCH, SAMPLE
 from udfs.balancing.probability import keep_probabilities
 
@@ -130,8 +130,8 @@ def read_curation(run: Run) -> Curation:
     sampled, matched = run.manifest(SAMPLE), run.manifest_if_done(MATCH, 0)
     borders = (matched and matched.config.word_borders) or SPACES
     lists = read_lists(run)
-    entries, own_counts = read_entry_counts(run) if lists is None else ([], read_counts(run))
-    counts, probabilities = read_balance(run, sampled, own_counts)
+    entries = read_texts(run).to_pylist() if lists is None else []
+    counts, probabilities = read_balance(run, sampled, read_counts(run))
     return Curation(
         entries=entries,
         ids={entry: place for place, entry in enumerate(entries)},

@@ -131,7 +131,7 @@ def test_counts_of_several_lists_may_lie_in_parts_of_other_types(tmp_path):
     pq.write_table(lists_table(**narrow)[1:], tmp_path / "part-0.parquet")
     assert load_lists(tmp_path) == [3, 0, 7, 2]
     texts, codes, counts = read_any_counts(str(tmp_path))
-    assert (texts, codes, counts.tolist()) == (TEXTS, CODES, [3, 0, 7, 2])
+    assert (texts.to_pylist(), codes.to_pylist(), counts.tolist()) == (TEXTS, CODES, [3, 0, 7, 2])
 
 
 @pytest.mark.parametrize(
@@ -187,4 +187,4 @@ def test_counts_of_any_single_list_are_read_in_every_form(tmp_path):
     pq.write_table(counts_table(("c", "a"), (2, 3)), tmp_path / "counts" / "part.parquet")
     for name in ("c.json", "c.parquet", "counts"):
         texts, codes, counts = read_any_counts(str(tmp_path / name))
-        assert (texts, codes, counts.tolist()) == (["c", "a"], None, [2, 3])
+        assert (texts.to_pylist(), codes, counts.tolist()) == (["c", "a"], None, [2, 3])

@@ -271,8 +271,20 @@ def test_a_plan_gives_the_size_of_all_lists_for_thresholds_of_the_anchor(counted
     assert call("plan_threshold", "--run", counted_run, "--tail-share", 0.06) == 0
     marked = next(line for line in capfd.readouterr().out.splitlines() if "<- chosen" in line)
     assert int(marked.split()[0]) == threshold_for_tail_share(np.array(of_list("en", counts)), 0.06)
-    assert call("plan_threshold", "--run", counted_run, "--at-counts", counted_run) == 2
-    assert "--at-counts is for runs with one metadata list" in capfd.readouterr().err
+
+
+def test_a_plan_with_several_lists_takes_other_counts(counted_run, matched, counts, tmp_path, capfd):
+    tripled = [3 * count for count in counts]
+    table = [{**row, "entry_count": 3 * row["entry_count"]} for row in rows(counted_run, "entry_counts")]
+    pq.write_table(pa.Table.from_pylist(table), tmp_path / "tripled.parquet")
+    for given, numbers in ((tmp_path / "tripled.parquet", tripled), (counted_run, counts)):
+        size = sum(expected_of(matched, numbers, by_anchor(numbers, 13))[0].values())
+        assert call("plan_threshold", "--run", counted_run, "--at-counts", given, "--thresholds", 13) == 0
+        (line,) = [line.split() for line in capfd.readouterr().out.splitlines() if line.split()[:1] == ["13"]]
+        assert line[1] == f"{size:,.1f}"
+    pq.write_table(pa.Table.from_pylist(table[1:]), tmp_path / "fewer.parquet")
+    assert call("plan_threshold", "--run", counted_run, "--at-counts", tmp_path / "fewer.parquet") == 2
+    assert f"--at-counts {tmp_path}/fewer.parquet holds counts of other metadata lists" in capfd.readouterr().err
 
 
 def test_a_plan_without_an_anchor_asks_for_one_and_goes_on_with_it(without_anchor, capfd):
@@ -309,6 +321,7 @@ def test_a_plan_without_an_anchor_asks_for_one_and_goes_on_with_it(without_ancho
         ((), '{"xx": 1}', "given.json names 'xx': there is no such metadata list; there are de, en"),
         ((), '{"de": 1, "de": 2}', "given.json names 'de' twice"),
         ((), '{"de": 0}', "given.json: the t of de must be a whole number, 1 or more, or inf (got 0)"),
+        ((), '{"de": 1e400}', "given.json: the t of de must be at most 2^63, which no count reaches (got '1e400')"),
         ((), '{"de": 1.5}', "given.json: the t of de must be a whole number"),
         ((), '{"de": null}', "given.json: the t of de must be a whole number"),
         ((), '{"de": true}', "given.json: the t of de must be a whole number"),

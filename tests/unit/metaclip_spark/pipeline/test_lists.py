@@ -25,7 +25,7 @@ TEXTS = (
     ("東京タワーの夜景と犬の写真", "ja"),
     ("un chien rouge devant la maison", "fr-CA"),
     ("la perra roja delante de la casa", "es"),
-    ("dog", "sv"),
+    ("dog", "Swedish"),
     ("Hund", None),
     ("nothing of this is listed", "en"),
 )
@@ -53,6 +53,7 @@ def folder(tmp_path_factory):
             "url": [f"https://example.org/{number}.jpg" for number in range(len(TEXTS))],
             "text": [text for text, _ in TEXTS],
             "tag": pa.array([tag for _, tag in TEXTS], pa.string()),
+            "none": pa.nulls(len(TEXTS), pa.string()),
         }
     )
     (folder / "in").mkdir()
@@ -177,10 +178,15 @@ def test_other_options_of_lists_that_cannot_be(extracted, folder, tmp_path, caps
         capsys.readouterr()
         assert call(*match, *options) == 2
         assert said in capsys.readouterr().err
-    plain = ("--pool", folder / "in", "--output", tmp_path / "plain")
-    assert call("extract_pool", *plain) == 0
-    for origin, said in (("page", "no pair of the pool"), ("column", "was read without --language-column")):
+    pools = {"plain": (), "empty": ("--language-column", "none")}
+    for name, column in pools.items():
+        assert call("extract_pool", "--pool", folder / "in", *column, "--output", tmp_path / name) == 0
+    for pool, origin, said in (
+        ("plain", "page", "no pair of the pool"),
+        ("plain", "column", "was read without --language-column"),
+        ("empty", "column", "has a language: the column none of --language-column is empty; name another"),
+    ):
         capsys.readouterr()
-        options = ("--metadata", folder / "lists", "--language-from", origin, "--output", tmp_path / "plain")
+        options = ("--metadata", folder / "lists", "--language-from", origin, "--output", tmp_path / pool)
         assert call("match_pool", *options) == 2
         assert said in capsys.readouterr().err

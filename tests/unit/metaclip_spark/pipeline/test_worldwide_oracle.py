@@ -52,9 +52,9 @@ def made_rows(number):
 
 
 def column_label(row):
-    """Gives a row's label, of one that is not among those of the lists the language."""
+    """Gives a row's label; of a language tag that is not among the lists' labels the language."""
     label = row["label"]
-    return label if label is None or label in LABELS else {"no such label": None}.get(label, label.partition("-")[0])
+    return label if label in {None, "no such label", *LABELS} else label.partition("-")[0]
 
 
 @pytest.fixture(scope="module")

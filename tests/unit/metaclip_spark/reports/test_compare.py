@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from metaclip_spark.reports.compare import NamedCounts, compare_counts, compare_named, rank_correlation, read_count_file
 from metaclip_spark.reports.records import MissingEntries
 
-TEXTS = ["a", "dog", "cat", "house"]
+TEXTS = pa.array(["a", "dog", "cat", "house"])
 COUNTS = np.array([100, 10, 5, 0])
 
 
@@ -36,7 +36,7 @@ def test_the_same_counts_have_nothing_to_tell():
 
 
 def test_another_list_is_compared_over_what_is_shared():
-    told = compare_counts(TEXTS, COUNTS, ["cat", "dog", "zebra"], np.array([90, 10, 7]))
+    told = compare_counts(TEXTS, COUNTS, pa.array(["cat", "dog", "zebra"]), np.array([90, 10, 7]))
     assert told.sentence.startswith("The metadata lists differ: 2 entries are in both, of 4 here and 3 there.")
     assert told.rank_correlation == pytest.approx(-1)
     assert told.missing_there == MissingEntries(entries=2, first=["a", "house"])
@@ -46,7 +46,7 @@ def test_another_list_is_compared_over_what_is_shared():
 
 
 def test_a_list_without_a_common_entry_is_said_to_be_another():
-    told = compare_counts(TEXTS, COUNTS, ["x"], np.array([1]))
+    told = compare_counts(TEXTS, COUNTS, pa.array(["x"]), np.array([1]))
     assert told.sentence.startswith("The two have no metadata entry in common")
     assert (told.shared, told.rank_correlation, told.moves) == (0, None, [])
 
@@ -68,7 +68,8 @@ def test_counts_of_several_lists_are_named_by_list_and_text(tmp_path):
     counts = {"entry_id": [0, 1, 2], "entry_text": ["dog", "dog", "cat"], "entry_count": [1, 2, 3]}
     pq.write_table(pa.table({**counts, "metadata_language": ["de", "en", "en"]}), tmp_path / "counts.parquet")
     found = read_count_file(str(tmp_path / "counts.parquet"))
-    assert (found.names, found.counts.tolist(), found.has_lists) == (["de:dog", "en:dog", "en:cat"], [1, 2, 3], True)
+    assert found.names.to_pylist() == ["de:dog", "en:dog", "en:cat"]
+    assert (found.counts.tolist(), found.has_lists) == ([1, 2, 3], True)
 
 
 def test_it_is_said_where_only_one_side_has_several_lists():
