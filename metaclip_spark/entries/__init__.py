@@ -20,12 +20,14 @@ from metaclip_spark.entries.metadata import (
     load_metadata,
     read_unchecked_entries,
 )
+from metaclip_spark.entries.texts import EntryTexts, texts_of
 
 __all__ = [
     "DIGEST_KEY",
     "OTHER",
     "SPACES",
     "CountSource",
+    "EntryTexts",
     "Metadata",
     "MetadataList",
     "as_metadata",
@@ -39,4 +41,5 @@ __all__ = [
     "load_to_match",
     "read_any_counts",
     "read_unchecked_entries",
+    "texts_of",
 ]

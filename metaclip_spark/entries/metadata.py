@@ -19,6 +19,7 @@ from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.entries.files import PARQUET_START, JsonObject, decode, open_parquet, parse_json, read_file
 from metaclip_spark.entries.lists import ListsFile, digest_of_lists, first_of, names_lists, read_lists_file
 from metaclip_spark.entries.messages import MOST_SHOWN, brief
+from metaclip_spark.entries.texts import join_texts
 from metaclip_spark.errors import MetadataError, counted, said_of, wrong_type
 from udfs.matching.borders import WORD_BORDERS
 from udfs.matching.entries import entries_as_json
@@ -77,8 +78,9 @@ class Metadata:
         ['写真', '犬', '猫']
     """
 
-    entries: tuple[str, ...]
-    """The entries, in the order of their ids: distinct, none empty."""
+    entries: Sequence[str]
+    """The entries, in the order of their ids: distinct, none empty. A tuple; of several lists they are in Arrow's
+    memory (`metaclip_spark.entries.texts`)."""
 
     digest: str
     """sha256 of the entries as a compact JSON list in UTF-8: the same in whatever form the file has. With several
@@ -248,15 +250,15 @@ def load_list_of(code: str, path: str) -> Metadata:
 
 def join_lists(read: Iterable[tuple[str, Metadata]], found: ListsFile, word_borders: str) -> Metadata:
     """Puts lists one after the other, in the order of their codes."""
-    entries: list[str] = []
-    lists: list[MetadataList] = []
+    texts, lists, entries = list[pa.Array](), list[MetadataList](), 0
     for code, each in read:
-        lists.append(MetadataList(code, len(entries), len(each), each.digest))
-        entries += each.entries
-        if len(entries) > _MOST_ENTRIES:
-            raise MetadataError(f"the lists up to {code} have {len(entries):,} entries: at most 2^31 - 1 have ids")
+        lists.append(MetadataList(code, entries, len(each), each.digest))
+        texts.append(pa.array(each.entries, pa.string()))
+        entries += len(each)
+        if entries > _MOST_ENTRIES:
+            raise MetadataError(f"the lists up to {code} have {entries:,} entries: at most 2^31 - 1 have ids")
     digest = digest_of_lists(((each.code, each.digest) for each in lists), found.labels, word_borders)
-    return Metadata(tuple(entries), digest, tuple(lists), found.labels, found.anchor, word_borders)
+    return Metadata(join_texts(texts), digest, tuple(lists), found.labels, found.anchor, word_borders)
 
 
 def with_borders(metadata: Metadata, word_borders: str) -> Metadata:

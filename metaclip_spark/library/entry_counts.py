@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from metaclip_spark import balance
 from metaclip_spark.config.fields import listed, path_text
-from metaclip_spark.entries import Metadata, as_metadata, load_entry_counts, load_summed_list_counts
+from metaclip_spark.entries import Metadata, as_metadata, load_entry_counts, load_summed_list_counts, texts_of
 from metaclip_spark.errors import MetadataError, counted, wrong_type
 from metaclip_spark.runs.entry_tables import languages_of, lists_of
 from metaclip_spark.runs.paths import counts_in_run
@@ -91,9 +90,9 @@ class EntryCounts:
         known, source = as_metadata(metadata), counts_in_run(path_text(path))
         lists = lists_of(known)
         if lists is None:
-            return cls(known.entries, load_entry_counts(source, known))
-        texts = pa.array(known.entries, pa.string())
-        return cls(known.entries, load_summed_list_counts([source], texts, languages_of(lists), known.digest))
+            return cls(tuple(known.entries), load_entry_counts(source, known))
+        texts = texts_of(known.entries)
+        return cls(tuple(known.entries), load_summed_list_counts([source], texts, languages_of(lists), known.digest))
 
     def probabilities(self, threshold_t: float | npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Computes each entry's probability, min(1, t / count).

@@ -14,7 +14,7 @@ from metaclip_spark.commits.entries import Begin, Table
 from metaclip_spark.commits.removals import read_registers, removals_digest
 from metaclip_spark.config.curation import LanguageConfig, SampleConfig
 from metaclip_spark.config.exclusion import RebalanceConfig, RedrawConfig
-from metaclip_spark.entries import SPACES, Metadata
+from metaclip_spark.entries import SPACES, EntryTexts, Metadata
 from metaclip_spark.errors import ConfigError, InputError, said_of
 from metaclip_spark.reports.profile import is_estimated, read_balance
 from metaclip_spark.runs.buckets import is_in_bucket
@@ -146,10 +146,11 @@ def _read_first_run(run: Run, config: RebalanceConfig) -> FirstRun:
 def metadata_of(run: Run) -> Metadata:
     """Gives the metadata list that a run was matched with, or the lists, as its tables and settings tell them."""
     counted, matched = run.manifest(COUNT).config, run.manifest_if_done(MATCH, 0)
+    texts, lists = read_texts(run), metadata_lists(read_lists(run))
     return Metadata(
-        entries=tuple(read_texts(run).to_pylist()),
+        entries=EntryTexts(texts) if lists else tuple(texts.to_pylist()),
         digest=counted.metadata_digest,
-        lists=metadata_lists(read_lists(run)),
+        lists=lists,
         labels=(matched and matched.config.labels) or {},
         anchor=counted.anchor or None,
         word_borders=(matched and matched.config.word_borders) or SPACES,

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_spark.config.curation import LanguageConfig, OutputConfig, SampleConfig
-from metaclip_spark.entries import Metadata, MetadataList
+from metaclip_spark.entries import EntryTexts, Metadata, MetadataList
 from metaclip_spark.pipeline import run_count, run_sample
 from metaclip_spark.runs import records
 from metaclip_spark.runs.open import begin_run, continue_run
@@ -46,7 +46,8 @@ def metadata_of(entries: int, lists: int) -> Metadata:
     codes = [f"l{place:03d}" for place in range(lists)]
     bounds = zip(codes, starts[:-1], starts[1:], strict=True)
     named = [MetadataList(code, first, after - first, "") for code, first, after in bounds]
-    return Metadata(tuple(f"word {number:x}" for number in range(entries)), DIGEST, tuple(named), anchor=codes[0])
+    texts = EntryTexts(pa.array([f"word {number:x}" for number in range(entries)], pa.string()))
+    return Metadata(texts, DIGEST, tuple(named), anchor=codes[0])
 
 
 def write_matched(folder: Path, pairs: int, starts: np.ndarray, files: int = 8) -> None:

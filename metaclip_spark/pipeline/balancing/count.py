@@ -1,7 +1,5 @@
 """The count of the entries."""
 
-from collections.abc import Sequence
-
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -10,7 +8,7 @@ from pyspark.sql import DataFrame
 
 from metaclip_spark.config.curation import LanguageConfig
 from metaclip_spark.config.fields import as_dict
-from metaclip_spark.entries import Metadata
+from metaclip_spark.entries import Metadata, texts_of
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.pipeline.balancing.eligible import are_survivors, eligible_manifest
 from metaclip_spark.pipeline.first_run import begun_by_rebalance
@@ -44,7 +42,8 @@ def run_count(
 
     def work(attempt: Attempt) -> CountNumbers:
         passed = run.passed_pairs(gate)
-        table = _count_table(run, passed, metadata.entries, first_counts, is_estimated=are_survivors(eligible))
+        texts, is_estimated = texts_of(metadata.entries), are_survivors(eligible)
+        table = _count_table(run, passed, texts, first_counts, is_estimated=is_estimated)
         counts = numpy_numbers(table["entry_count"].combine_chunks())
         attempt.write_rows(with_lists(table, lists_of(metadata)), "entry_counts")
         before = eligible.numbers.pairs
@@ -57,7 +56,7 @@ def run_count(
             matches=int(counts.sum()),
             entries=len(counts),
             entries_matched=int(np.count_nonzero(counts)),
-            estimated_pairs=estimate_pairs(passed) if are_survivors(eligible) else msgspec.UNSET,
+            estimated_pairs=estimate_pairs(passed) if is_estimated else msgspec.UNSET,
         )
 
     return run.do(
@@ -74,7 +73,7 @@ def run_count(
 def _count_table(
     run: Run,
     passed: DataFrame,
-    entries: Sequence[str],
+    entries: pa.Array,
     first_counts: NDArray[np.int64] | None,
     *,
     is_estimated: bool,

@@ -5,7 +5,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from metaclip_spark.config.curation import SampleConfig
-from metaclip_spark.entries import Metadata, load_summed_counts, load_summed_list_counts
+from metaclip_spark.entries import Metadata, load_summed_counts, load_summed_list_counts, texts_of
 from metaclip_spark.errors import said_of
 from metaclip_spark.list_thresholds import EntryLists
 from metaclip_spark.runs.entry_tables import languages_of, lists_of, read_texts
@@ -27,7 +27,7 @@ def load_given_counts(config: SampleConfig, metadata: Metadata) -> NDArray[np.in
     """
     lists = lists_of(metadata)
     if lists is not None:
-        return _given_list_counts(config, pa.array(metadata.entries, pa.string()), lists, metadata.digest)
+        return _given_list_counts(config, texts_of(metadata.entries), lists, metadata.digest)
     with said_of("--entry-counts"):
         return load_summed_counts([counts_in_run(path) for path in config.entry_counts], metadata)
 
