@@ -52,6 +52,9 @@ demo-worldwide: $(VENV)/installed-spark ## curate captions in 140 languages, eac
 	@$(WITH_SPARK) $(VENV)/bin/python jobs/curate.py --pool build/worldwide/pool.parquet --url-column image_url \
 		--text-column alt_text --metadata build/worldwide/lists --language-from column --language-column language \
 		--word-borders script --output $(WORLDWIDE_OUTPUT) --threshold-t 20 --seed 0 --overwrite
+	@printf "%s\n" "" "These pictures are not to be downloaded: those of emoji are SVG, and Tux Paint's have no URL but a name." \
+		"To go on:" "  . $(VENV)/bin/activate" "  export JAVA_HOME=\"\$$(python .ci/java_home.py)\"" \
+		"  metaclip-spark explain --run $(WORLDWIDE_OUTPUT) --entry ja:犬"
 
 test: $(VENV)/installed-tests ## check, then every test
 	@$(MAKE) --no-print-directory --jobs=4 checked-benchmark checked-tests
