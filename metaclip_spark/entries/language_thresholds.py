@@ -27,7 +27,7 @@ def load_language_thresholds(path: str, lists: EntryLists) -> dict[str, Threshol
     shown = without_credentials(path)
     text = decode(read_file(path), shown)
     try:
-        read = json.loads(text, object_pairs_hook=JsonObject, parse_float=_number)
+        read = json.loads(text, object_pairs_hook=JsonObject)
     except (ValueError, RecursionError) as error:
         raise MetadataError(f"{shown} is not valid JSON: {error}") from None
     if not isinstance(read, JsonObject) or not read:
@@ -41,11 +41,7 @@ def load_language_thresholds(path: str, lists: EntryLists) -> dict[str, Threshol
             raise ConfigError(
                 f"{shown}: the t of {code} must be a whole number, 1 or more, or inf (got {brief(value)})"
             )
+        if isinstance(value, float) and math.isinf(value):
+            raise ConfigError(f'{shown}: the t of {code} is beyond all numbers: for infinity give "inf"')
         thresholds[code] = check_threshold(value, f"{shown}: the t of {code}")
     return dict(sorted(thresholds.items()))
-
-
-def _number(digits: str) -> float | str:
-    """Reads a number; one beyond 64-bit floats as its digits, since it is not infinity."""
-    number = float(digits)
-    return digits if math.isinf(number) else number

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import overload
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from metaclip_spark.errors import MetadataError
 
@@ -43,6 +44,23 @@ class EntryTexts(Sequence[str]):
         for start in range(0, len(self), _DECODED_AT_ONCE):
             yield from self.texts[start : start + _DECODED_AT_ONCE].to_pylist()
 
+    def index(self, value: object, start: int = 0, stop: int | None = None) -> int:
+        """Finds the first place of an entry.
+
+        Raises:
+            ValueError: If it is not there.
+        """
+        places = range(len(self))[start:stop]
+        part = self.texts[places.start : places.stop]
+        found = pc.index(part, value).as_py() if isinstance(value, str) else -1
+        if found < 0:
+            raise ValueError(f"{value!r} is not an entry")
+        return places[found]
+
+    def __repr__(self) -> str:
+        """Shows the number of entries, not the entries: there may be millions."""
+        return f"EntryTexts({len(self):,} entries)"
+
     def __eq__(self, other: object) -> bool:
         """Compares with another sequence of this kind, or a tuple."""
         if isinstance(other, EntryTexts):
@@ -54,14 +72,16 @@ class EntryTexts(Sequence[str]):
         return hash(tuple(self))
 
 
-def join_texts(parts: Sequence[pa.Array]) -> EntryTexts:
+def join_texts(parts: Sequence[pa.Array | pa.ChunkedArray]) -> EntryTexts:
     """Puts the entries of lists one after the other.
 
     Raises:
         MetadataError: If they are more text than 32-bit offsets can reach.
     """
+    # Of more text than offsets reach Arrow makes an array in chunks.
+    chunks = [chunk for part in parts for chunk in (part.chunks if isinstance(part, pa.ChunkedArray) else [part])]
     try:
-        return EntryTexts(pa.concat_arrays(parts))
+        return EntryTexts(pa.concat_arrays(chunks))
     except pa.ArrowInvalid:
         raise MetadataError("the lists hold more than 2 GiB of text: take out long entries") from None
 

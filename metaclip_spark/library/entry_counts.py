@@ -10,7 +10,14 @@ import numpy.typing as npt
 
 from metaclip_spark import balance
 from metaclip_spark.config.fields import listed, path_text
-from metaclip_spark.entries import Metadata, as_metadata, load_entry_counts, load_summed_list_counts, texts_of
+from metaclip_spark.entries import (
+    EntryTexts,
+    Metadata,
+    as_metadata,
+    load_entry_counts,
+    load_summed_list_counts,
+    texts_of,
+)
 from metaclip_spark.errors import MetadataError, counted, wrong_type
 from metaclip_spark.runs.entry_tables import languages_of, lists_of
 from metaclip_spark.runs.paths import counts_in_run
@@ -42,7 +49,7 @@ class EntryCounts:
         ['dog', 'axolotl']
     """
 
-    entries: tuple[str, ...]
+    entries: Sequence[str]
     counts: npt.NDArray[np.int64]
 
     def __post_init__(self) -> None:
@@ -52,10 +59,7 @@ class EntryCounts:
             MetadataError: If `entries` is no list, there is not one count per entry, or counts are not non-negative
                 integers.
         """
-        entries = listed("entries", self.entries, "the metadata list or its entries", MetadataError)
-        others = [entry for entry in entries if not isinstance(entry, str)]
-        if others:
-            raise MetadataError(wrong_type("one of the entries", others[0], "strings"))
+        entries = _checked(self.entries)
         try:
             counts = np.asarray(self.counts)
         except ValueError:
@@ -66,7 +70,7 @@ class EntryCounts:
             raise MetadataError("counts must hold integers of at least 0")
         if counts.size and counts.max() > LARGEST_COUNT:
             raise MetadataError("a count must be at most 2^63 - 1")
-        object.__setattr__(self, "entries", tuple(entries))
+        object.__setattr__(self, "entries", entries)
         object.__setattr__(self, "counts", counts.astype(np.int64))
 
     @classmethod
@@ -90,9 +94,9 @@ class EntryCounts:
         known, source = as_metadata(metadata), counts_in_run(path_text(path))
         lists = lists_of(known)
         if lists is None:
-            return cls(tuple(known.entries), load_entry_counts(source, known))
+            return cls(known.entries, load_entry_counts(source, known))
         texts = texts_of(known.entries)
-        return cls(tuple(known.entries), load_summed_list_counts([source], texts, languages_of(lists), known.digest))
+        return cls(known.entries, load_summed_list_counts([source], texts, languages_of(lists), known.digest))
 
     def probabilities(self, threshold_t: float | npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Computes each entry's probability, min(1, t / count).
@@ -132,7 +136,7 @@ class EntryCounts:
         import pandas as pd  # noqa: PLC0415 - slow to import, and needed here only
 
         index = pd.RangeIndex(len(self.entries), name="entry_id")
-        return pd.DataFrame({"entry_text": self.entries, "entry_count": self.counts}, index)
+        return pd.DataFrame({"entry_text": list(self.entries), "entry_count": self.counts}, index)
 
     def __add__(self, other: "EntryCounts") -> "EntryCounts":
         """Adds the counts of another pool that has no pair in common with this one's.
@@ -158,3 +162,21 @@ class EntryCounts:
             f"EntryCounts({counted(len(self.entries), 'entry', 'entries')}, "
             f"{counted(balance.exact_sum(self.counts), 'match', 'matches')})"
         )
+
+
+def _checked(entries: object) -> Sequence[str]:
+    """Gives entries as a tuple; those that are in Arrow's memory as they are.
+
+    Raises:
+        MetadataError: If they are no list of strings, or one is not valid Unicode.
+    """
+    if isinstance(entries, EntryTexts):
+        return entries
+    found = listed("entries", entries, "the metadata list or its entries", MetadataError)
+    others = [entry for entry in found if not isinstance(entry, str)]
+    if others:
+        raise MetadataError(wrong_type("one of the entries", others[0], "strings"))
+    surrogates = next((entry for entry in found if any("\ud800" <= sign <= "\udfff" for sign in entry)), None)
+    if surrogates is not None:
+        raise MetadataError(f"the entry {surrogates!r} is not valid Unicode (a lone surrogate)")
+    return tuple(found)

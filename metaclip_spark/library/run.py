@@ -5,13 +5,12 @@ from functools import cached_property
 from os import PathLike
 
 import msgspec
-import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from metaclip_spark.config.curation import ExportConfig, OutputConfig
 from metaclip_spark.config.fields import path_text, several
 from metaclip_spark.config.inspection import ExplainConfig, PlanConfig
-from metaclip_spark.entries import Metadata
+from metaclip_spark.entries import Metadata, texts_of
 from metaclip_spark.errors import InputError
 from metaclip_spark.library.arguments import arguments_named, configurations
 from metaclip_spark.library.entry_counts import EntryCounts
@@ -20,7 +19,7 @@ from metaclip_spark.library.plan import ThresholdPlan
 from metaclip_spark.library.report import Comparison, PaperComparison, Report
 from metaclip_spark.library.session import activate
 from metaclip_spark.pipeline.first_run import metadata_of
-from metaclip_spark.reports.compare import check_other, compare_counts, compare_with
+from metaclip_spark.reports.compare import check_other, compare_with, compare_with_counts
 from metaclip_spark.reports.explain.answer import explain
 from metaclip_spark.reports.explain.curation import Curation, read_curation
 from metaclip_spark.reports.explain.drawn import drawn_pairs, dropped_pairs
@@ -199,7 +198,7 @@ class Run:
     def entry_counts(self) -> EntryCounts:
         """In how many matched pairs that pass the language filter each entry occurs."""
         if self._entry_counts is None:
-            self._entry_counts = EntryCounts(tuple(read_texts(self._stored).to_pylist()), read_counts(self._stored))
+            self._entry_counts = EntryCounts(self.metadata.entries, read_counts(self._stored))
         return self._entry_counts
 
     @property
@@ -339,8 +338,7 @@ class Run:
         """
         texts, counts = read_texts(self._stored), read_counts(self._stored)
         if isinstance(other, EntryCounts):
-            theirs = pa.array(other.entries, pa.string())
-            compared = compare_counts(texts, counts, theirs, other.counts, name="entry counts")
+            compared = compare_with_counts(self._stored, texts, counts, texts_of(other.entries), other.counts)
         else:
             path = other.path if isinstance(other, Run) else path_text(other)
             with arguments_named(OutputConfig):

@@ -272,7 +272,7 @@ def count_entries(matched: DataFrame, metadata: Metadata | str | PathLike[str] |
         [216, 58]
     """
     check_table("matched", matched)
-    entries = tuple(as_metadata(metadata).entries)
+    entries = as_metadata(metadata).entries
     pairs = require_columns(matched, MATCHED)
     return EntryCounts(entries, count.count_entries(pairs, len(entries)))
 

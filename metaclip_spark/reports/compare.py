@@ -28,6 +28,7 @@ from udfs.sources.credentials import without_credentials
 
 LISTED_MOVES = 20
 LISTED_MISSING = 10
+_LONG_TEXT = pa.large_string()
 
 _FIGURES = {
     "matches": "{:,}",
@@ -92,6 +93,16 @@ def compare_with(run: Run, report: Report, path: str, texts: pa.Array, counts: C
     return msgspec.structs.replace(comparison, settings=settings, curated=_overlap(run, other))
 
 
+def compare_with_counts(
+    run: Run, texts: pa.Array, counts: Counts, other_texts: pa.Array, other_counts: Counts
+) -> Comparison:
+    """Compares a run with counts that do not say which list an entry is of: the same lists place by place."""
+    ours = _named(run, texts, counts)
+    if texts.equals(other_texts) or not ours.has_lists:
+        return compare_counts(texts, counts, other_texts, other_counts, name="entry counts")
+    return compare_named(ours, NamedCounts(other_texts, other_counts, has_lists=False), "entry counts")
+
+
 def _named(run: Run, texts: pa.Array, counts: Counts) -> NamedCounts:
     lists = read_lists(run)
     if lists is None:
@@ -101,7 +112,9 @@ def _named(run: Run, texts: pa.Array, counts: Counts) -> NamedCounts:
 
 def _with_codes(codes: pa.Array, texts: pa.Array) -> pa.Array:
     """Names entries by the code of their list, too: more than one list may have the same text."""
-    return pc.binary_join_element_wise(codes, texts, ":")
+    # With the codes they may be more text than 32-bit offsets reach.
+    codes, texts = codes.cast(_LONG_TEXT), texts.cast(_LONG_TEXT)
+    return pc.binary_join_element_wise(codes, texts, pa.scalar(":", _LONG_TEXT))
 
 
 def compare_named(ours: NamedCounts, theirs: NamedCounts, name: str, runs: Sequence[ComparedFigure] = ()) -> Comparison:
@@ -187,22 +200,31 @@ def compare_counts(
         Entries in both, Spearman's rank correlation of their counts, entries that one lacks, and the entries whose
         share of all matches differs most.
     """
-    is_same = texts.equals(other_texts)
-    places = pa.array(np.arange(len(texts))) if is_same else pc.index_in(texts, value_set=other_texts)
-    is_shared = places.is_valid().to_numpy(zero_copy_only=False)
-    is_known = is_shared if is_same else pc.is_in(other_texts, value_set=texts).to_numpy(zero_copy_only=False)
-    shared = np.flatnonzero(is_shared)
-    ours, theirs = counts[shared], other_counts[places.drop_null().to_numpy()]
+    here, there = _shared_places(texts, other_texts)
+    ours, theirs = counts[here], other_counts[there]
     return Comparison(
         name=name,
         runs=list(runs),
-        sentence=_sentence(shared.size, len(texts), len(other_texts)),
-        shared=shared.size,
+        sentence=_sentence(ours.size, len(texts), len(other_texts)),
+        shared=ours.size,
         rank_correlation=rank_correlation(ours, theirs),
-        missing_there=_missing(texts, counts, np.flatnonzero(~is_shared)),
-        missing_here=_missing(other_texts, other_counts, np.flatnonzero(~is_known)),
-        moves=_moves(texts.take(pa.array(shared)), ours, theirs),
+        missing_there=_missing(texts, counts, here),
+        missing_here=_missing(other_texts, other_counts, there),
+        moves=_moves(texts, np.arange(len(texts))[here], ours, theirs),
     )
+
+
+_Places = NDArray[np.int64] | slice
+
+
+def _shared_places(texts: pa.Array, other_texts: pa.Array) -> tuple[_Places, _Places]:
+    """Finds where the entries that both have stand in each: everywhere where they are the same."""
+    if texts.type != other_texts.type:
+        texts, other_texts = texts.cast(_LONG_TEXT), other_texts.cast(_LONG_TEXT)
+    if texts.equals(other_texts):
+        return slice(None), slice(None)
+    there = pc.index_in(texts, value_set=other_texts)
+    return np.flatnonzero(there.is_valid().to_numpy(zero_copy_only=False)), there.drop_null().to_numpy()
 
 
 def rank_correlation(first: Counts, second: Counts) -> float | None:
@@ -236,20 +258,24 @@ def _sentence(shared: int, here: int, there: int) -> str:
     return ""
 
 
-def _missing(texts: pa.Array, counts: Counts, places: NDArray[np.int64]) -> MissingEntries:
+def _missing(texts: pa.Array, counts: Counts, shared: _Places) -> MissingEntries:
+    is_missing = np.ones(len(texts), bool)
+    is_missing[shared] = False
+    places = np.flatnonzero(is_missing)
     frequent = places[np.argsort(-counts[places], kind="stable")[:LISTED_MISSING]]
     return MissingEntries(entries=places.size, first=texts.take(pa.array(frequent)).to_pylist())
 
 
-def _moves(texts: pa.Array, ours: Counts, theirs: Counts) -> list[Move]:
+def _moves(texts: pa.Array, places: NDArray[np.int64], ours: Counts, theirs: Counts) -> list[Move]:
+    """Lists the entries at some places whose share of all matches differs most."""
     shares = [counts / float(max(1, exact_sum(counts))) for counts in (ours, theirs)]
-    if not len(texts):
+    if not places.size:
         return []
     difference = np.abs(shares[0] - shares[1])
     ranks = [_mean_ranks(ours), _mean_ranks(theirs)]
     return [
         Move(
-            entry_text=texts[place].as_py(),
+            entry_text=texts[int(places[place])].as_py(),
             count_here=int(ours[place]),
             count_there=int(theirs[place]),
             rank_here=float(ranks[0][place]),

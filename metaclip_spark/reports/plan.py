@@ -120,7 +120,7 @@ def _anchor_of(lists: EntryLists, counts: NDArray[np.int64], code: str | None) -
     lists.check_code(code, "--anchor-language")
     if not lists.part(counts, lists.codes.index(code)).any():
         raise ConfigError(
-            f"no pair matched an entry of the anchor's list {code}, so that no t has a tail share there: give "
+            f"no match of the anchor's list {code} is counted, so that no t has a tail share there: give "
             "--anchor-language with a list that has matches"
         )
     return code
@@ -157,8 +157,9 @@ def _counts(run: Run, config: PlanConfig, lists: EntryLists | None) -> NDArray[n
     digest = run.manifest(COUNT).config.metadata_digest
     if is_run_folder(config.at_counts):
         return _counts_beside(run, config.at_counts, digest)
-    texts, source = read_texts(run), counts_in_run(config.at_counts)
+    texts = read_texts(run)
     with said_of("--at-counts"):
+        source = counts_in_run(config.at_counts)
         if lists is None:
             return load_entry_counts(source, Metadata(tuple(texts.to_pylist()), digest))
         return load_summed_list_counts([source], texts, languages_of(lists), digest)

@@ -65,6 +65,7 @@ class Driver:
         self._start()
 
     def _start(self) -> None:
+        self._is_killed = False
         python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable, "MASTER": "local[2]"}
         environment = {**os.environ, **python, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONPATH": str(CHECKOUT)}
         with (self.folder / "stdout").open("w") as out, (self.folder / "stderr").open("w") as err:
@@ -75,7 +76,7 @@ class Driver:
 
     def begin(self, job: str, *options: object, **wanted: object) -> None:
         """Sends a request, to a new process where the one before was killed."""
-        if self.process.poll() is not None:
+        if self._is_killed:
             self._start()
         request = json.dumps({"job": job, "options": [str(option) for option in options], **wanted})
         self._read = {name: (self.folder / name).stat().st_size for name in self._read}
@@ -125,6 +126,7 @@ class Driver:
 
     def kill(self) -> None:
         """Ends all of its processes."""
+        self._is_killed = True
         send_to_all(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.process.stdin.close()

@@ -91,8 +91,8 @@ class Routed:
     """Where n texts go.
 
     Attributes:
-        languages: Their labels, null where a column has none; of a column's language tag that leads to no list, such
-            as `de-AT`, the language.
+        languages: Their labels, null where a column has none; of a column's label that leads to no list the language
+            of a language tag, such as `de-AT`, and null of anything else, which may be any text.
         probabilities: The probabilities of the labels; 1 for those of a column.
         codes: The codes of their lists, null where there is none.
     """
@@ -116,7 +116,7 @@ def route(texts: pa.Array, page_languages: pa.Array, routing: Routing) -> Routed
     """
     given: list[str | None] = page_languages.to_pylist()
     if routing.language_from == COLUMN:
-        labels = [label if label in routing.lists else page_language(label) or label for label in given]
+        labels = [label if label in routing.lists else page_language(label) for label in given]
         probabilities = [1.0] * len(given)
     else:
         most = _LABELS_LOOKED_AT if routing.language_from == PAGE else 1

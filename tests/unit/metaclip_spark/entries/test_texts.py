@@ -21,7 +21,13 @@ def test_they_are_what_the_tuple_is(monkeypatch):
     assert texts == EntryTexts(pa.array(ENTRIES))
     assert hash(texts) == hash(ENTRIES)
     assert texts not in (ENTRIES[:3], (*ENTRIES[:3], "cat"), EntryTexts(pa.array(ENTRIES[:3])), list(ENTRIES))
-    assert (texts.index("犬"), "cat" in texts) == (1, False)
+    assert (texts.index("犬"), texts.index("dog", 1), texts.index("dog", -1), "cat" in texts) == (1, 3, 3, False)
+    for absent in ("cat", 5, None):
+        with pytest.raises(ValueError, match="is not an entry"):
+            texts.index(absent)
+    with pytest.raises(ValueError, match="is not an entry"):
+        texts.index("dog", 1, 3)
+    assert repr(texts) == "EntryTexts(4 entries)"
     assert texts_of(texts) is texts.texts
     assert texts_of(ENTRIES).equals(texts.texts)
 
@@ -31,5 +37,6 @@ def test_more_text_than_offsets_reach_is_refused():
     # No page of it is ever touched.
     content, offsets = pa.py_buffer(mmap.mmap(-1, size)), pa.py_buffer(np.array([0, size], np.int32))
     part = pa.StringArray.from_buffers(1, offsets, content)
-    with pytest.raises(MetadataError, match="the lists hold more than 2 GiB of text"):
-        join_texts([part, part])
+    for parts in ([part, part], [pa.chunked_array([part, part])]):
+        with pytest.raises(MetadataError, match="the lists hold more than 2 GiB of text"):
+            join_texts(parts)

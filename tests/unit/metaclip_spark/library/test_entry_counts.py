@@ -55,6 +55,11 @@ def test_counts_are_read_from_a_file(counts, tmp_path):
         EntryCounts.load(path, Metadata.from_entries(["dog"]))
 
 
+def test_an_entry_that_is_no_unicode_is_named():
+    with pytest.raises(MetadataError, match=r"the entry '\\ud800' is not valid Unicode \(a lone surrogate\)"):
+        EntryCounts(("dog", "\ud800"), np.array([1, 2]))
+
+
 def test_the_representation_shows_sums():
     many = EntryCounts(tuple(map(str, range(10_000))), np.full(10_000, 3))
     assert repr(many) == "EntryCounts(10,000 entries, 30,000 matches)"

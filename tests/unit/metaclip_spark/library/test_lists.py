@@ -87,6 +87,15 @@ def test_the_entries_of_lists_are_compared_with_those_of_the_same_list(run):
         assert (compared.shared, compared.rank_correlation, compared.moves) == (len(run.metadata), 1.0, [])
 
 
+def test_counts_of_other_lists_are_not_compared_by_text_alone(run):
+    counts = run.entry_counts
+    entries = (*counts.entries, "chien")
+    assert len(set(entries)) < len(entries)
+    compared = run.compare(EntryCounts(entries, np.append(counts.counts, 1)))
+    assert (compared.shared, compared.moves) == (0, [])
+    assert compared.sentence.startswith("Only this run has several metadata lists")
+
+
 def test_a_table_of_the_counts_of_lists_is_compared_by_list_and_text(run, tmp_path):
     compared = run.compare(f"{run.path}/entry_counts")
     assert (compared.shared, compared.rank_correlation, compared.sentence) == (len(run.metadata), 1.0, "")

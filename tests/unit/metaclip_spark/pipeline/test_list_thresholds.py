@@ -285,6 +285,8 @@ def test_a_plan_with_several_lists_takes_other_counts(counted_run, matched, coun
     pq.write_table(pa.Table.from_pylist(table[1:]), tmp_path / "fewer.parquet")
     assert call("plan_threshold", "--run", counted_run, "--at-counts", tmp_path / "fewer.parquet") == 2
     assert f"--at-counts {tmp_path}/fewer.parquet holds counts of other metadata lists" in capfd.readouterr().err
+    assert call("plan_threshold", "--run", counted_run, "--at-counts", f"{counted_run}/entry_counts/none") == 2
+    assert f"error: --at-counts {counted_run}/entry_counts/none" in capfd.readouterr().err
 
 
 def test_a_plan_without_an_anchor_asks_for_one_and_goes_on_with_it(without_anchor, capfd):
@@ -302,9 +304,7 @@ def test_a_plan_without_an_anchor_asks_for_one_and_goes_on_with_it(without_ancho
     (row,) = [line.split() for line in told.splitlines() if line.split()[:1] == ["6"]]
     assert float(row[1]) == pytest.approx(sum(line["expected_size"] for line in table.values()), abs=0.05)
     assert re.search(r"--threshold-t T --anchor-language zu( --overwrite)?\n$", told)
-    with pytest.raises(
-        ConfigError, match=r"no pair matched an entry of the anchor's list en, .*: give --anchor-l\S+ with"
-    ):
+    with pytest.raises(ConfigError, match=r"no match of the anchor's list en is counted, .*: give --anchor-l\S+ with"):
         _anchor_of(EntryLists(("en",), np.array([0, 2])), np.array([0, 0]), "en")
 
 
@@ -321,7 +321,9 @@ def test_a_plan_without_an_anchor_asks_for_one_and_goes_on_with_it(without_ancho
         ((), '{"xx": 1}', "given.json names 'xx': there is no such metadata list; there are de, en"),
         ((), '{"de": 1, "de": 2}', "given.json names 'de' twice"),
         ((), '{"de": 0}', "given.json: the t of de must be a whole number, 1 or more, or inf (got 0)"),
-        ((), '{"de": 1e400}', "given.json: the t of de must be at most 2^63, which no count reaches (got '1e400')"),
+        ((), '{"de": 1e400}', 'given.json: the t of de is beyond all numbers: for infinity give "inf"'),
+        ((), '{"de": -1e1000000}', "given.json: the t of de is beyond all numbers"),
+        ((), '{"de": Infinity}', "given.json: the t of de is beyond all numbers"),
         ((), '{"de": 1.5}', "given.json: the t of de must be a whole number"),
         ((), '{"de": null}', "given.json: the t of de must be a whole number"),
         ((), '{"de": true}', "given.json: the t of de must be a whole number"),
