@@ -22,8 +22,8 @@ COLUMNS = {
     "page_language": "language that the page declares; null where it declares none or was not read",
     "page_preferences": "sum of what pages with the pair declare about its use: 1 noai, 2 noimageai, 4 noindex, "
     "8 noimageindex, 16 tdm-reservation, 32 train-ai=n; null where they were not read",
-    "language": "language of the text: by fastText lid.176, or by what the settings of match name; null where it is not "
-    "known",
+    "language": "language of the text: by fastText lid.176, or by what the settings of match name; null where it is "
+    "not known",
     "language_probability": "probability of that language",
     "metadata_language": "the metadata list that the entries are of, by its language; null where there is one list",
     "entry_ids": "ids of the metadata entries that occur in the text",
