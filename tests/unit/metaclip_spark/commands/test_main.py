@@ -14,6 +14,7 @@ from metaclip_spark import __version__
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.commands import clip_benchmark
 from metaclip_spark.commands.main import VERBS, main
+from metaclip_spark.commands.show import next_command
 from tests.support.jobs import CHECKOUT, load
 
 HEAVY = (
@@ -50,6 +51,17 @@ def test_the_help_of_every_job_loads_neither_spark_nor_numba():
     loaded = json.loads(done.stderr)
     assert "metaclip_spark.commands.curation" in loaded
     assert [name for name in HEAVY if name in loaded] == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_next_command_has_the_form_in_which_this_one_was_typed(verb, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["jobs/curate.py"])
+    python, script, option = next_command(verb, "--yes").split()
+    assert (python, option) == ("python", "--yes")
+    assert CHECKOUT / script in JOBS
+    assert VERBS[verb].work.__name__ == Path(script).stem
+    monkeypatch.setattr(sys, "argv", ["/bin/metaclip-spark"])
+    assert next_command(verb, "--yes") == f"metaclip-spark {verb} --yes"
 
 
 def test_every_job_without_the_environment_says_what_to_do():
