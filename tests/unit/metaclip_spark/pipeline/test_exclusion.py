@@ -233,6 +233,8 @@ def test_what_was_downloaded_and_scored_decides_in_the_order_of_the_rules(option
     told = {"rows": len(download), "unknown": 0, "failed": [{"error": "http_404", "pairs": failed}]}
     assert report_of(output)["downloads"] == told
     page = (report_folder(output) / "report.html").read_text()
+    assert f"<strong>{len(ids) - len(expected)}</strong><span>eligible pairs</span>" in page
+    assert "Only eligible pairs are balanced: “matched” means these from here on." in page
     assert "Why images were not downloaded" in page
     assert "http_404" in page.partition("Why images were not downloaded")[2]
 
