@@ -8,40 +8,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-SCRIPTS = {
-    "curate": "curate",
-    "extract": "extract_pool",
-    "match": "match_pool",
-    "exclude": "exclude_pairs",
-    "count": "count_entries",
-    "sample": "sample_pairs",
-    "rebalance": "rebalance_run",
-    "remove": "remove_pairs",
-    "purge": "purge_removed",
-    "report": "report_curation",
-    "plan": "plan_threshold",
-    "explain": "explain_pair",
-    "path": "table_path",
-    "build-metadata": "build_metadata",
-    "count-title-views": "count_title_views",
-    "build-worldwide": "build_worldwide",
-    "lint-metadata": "lint_metadata",
-    "diff-metadata": "diff_metadata",
-    "check-cluster": "check_cluster",
-    "make-shards": "make_shards",
-    "benchmark": "benchmark_clip",
-    "evaluate-clip": "evaluate_clip",
-    "export-clip": "export_clip",
-}
-"""Verb to the script in jobs/ that does the same."""
-
 
 def next_command(verb: str, *arguments: str) -> str:
     """A command for a shell, in the form in which this one was typed: a script of jobs/, or a verb."""
     script = Path(sys.argv[0])
-    is_script = script.parent.name == "jobs"
-    program = ["python", f"{script.with_name(SCRIPTS[verb])}.py"] if is_script else ["metaclip-spark", verb]
-    return shlex.join([*program, *arguments])
+    if script.parent.name != "jobs":
+        return shlex.join(["metaclip-spark", verb, *arguments])
+    # It imports every command, and each of them this module.
+    from metaclip_spark.commands.main import VERBS
+
+    return shlex.join(["python", f"{script.with_name(VERBS[verb].work.__name__)}.py", *arguments])
 
 
 def entry_option(entry: str) -> list[str]:

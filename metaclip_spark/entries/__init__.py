@@ -20,7 +20,7 @@ from metaclip_spark.entries.metadata import (
     load_metadata,
     read_unchecked_entries,
 )
-from metaclip_spark.entries.texts import EntryTexts, texts_of
+from metaclip_spark.entries.texts import EntryTexts, texts_of, with_surrogates
 
 __all__ = [
     "DIGEST_KEY",
@@ -42,4 +42,5 @@ __all__ = [
     "read_any_counts",
     "read_unchecked_entries",
     "texts_of",
+    "with_surrogates",
 ]

@@ -19,7 +19,7 @@ from metaclip_spark.config.fields import listed, path_text
 from metaclip_spark.entries.files import PARQUET_START, JsonObject, decode, open_parquet, parse_json, read_file
 from metaclip_spark.entries.lists import ListsFile, digest_of_lists, first_of, names_lists, read_lists_file
 from metaclip_spark.entries.messages import MOST_SHOWN, brief
-from metaclip_spark.entries.texts import join_texts
+from metaclip_spark.entries.texts import join_texts, with_surrogates
 from metaclip_spark.errors import MetadataError, counted, said_of, wrong_type
 from udfs.matching.borders import WORD_BORDERS
 from udfs.matching.entries import entries_as_json
@@ -367,14 +367,12 @@ def check_entries(entries: list[Any], path: str) -> Metadata:
             entries,
             (place for place, entry in enumerate(entries) if first.setdefault(entry, place) != place),
         )
-    surrogates = (place for place, entry in enumerate(entries) if any("\ud800" <= sign <= "\udfff" for sign in entry))
-    if not all(map(str.isascii, entries)):
-        _refuse(
-            path,
-            ("is not valid Unicode (a lone surrogate)", "are not valid Unicode (lone surrogates)"),
-            entries,
-            surrogates,
-        )
+    _refuse(
+        path,
+        ("is not valid Unicode (a lone surrogate)", "are not valid Unicode (lone surrogates)"),
+        entries,
+        with_surrogates(entries),
+    )
     return Metadata(tuple(entries), _digest_of(entries))
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_spark.errors import MetadataError
+from udfs.arrow import replace_lone_surrogates
 
 _DECODED_AT_ONCE = 65_536
 
@@ -70,6 +71,11 @@ class EntryTexts(Sequence[str]):
     def __hash__(self) -> int:
         """The hash of the tuple of entries."""
         return hash(tuple(self))
+
+
+def with_surrogates(entries: Sequence[str]) -> Iterator[int]:
+    """Gives the places of entries that are not valid Unicode: a lone surrogate is in them."""
+    return (place for place, entry in enumerate(entries) if replace_lone_surrogates(entry) != entry)
 
 
 def join_texts(parts: Sequence[pa.Array | pa.ChunkedArray]) -> EntryTexts:

@@ -17,6 +17,7 @@ from metaclip_spark.entries import (
     load_entry_counts,
     load_summed_list_counts,
     texts_of,
+    with_surrogates,
 )
 from metaclip_spark.errors import MetadataError, counted, wrong_type
 from metaclip_spark.runs.entry_tables import languages_of, lists_of
@@ -176,7 +177,7 @@ def _checked(entries: object) -> Sequence[str]:
     others = [entry for entry in found if not isinstance(entry, str)]
     if others:
         raise MetadataError(wrong_type("one of the entries", others[0], "strings"))
-    surrogates = next((entry for entry in found if any("\ud800" <= sign <= "\udfff" for sign in entry)), None)
-    if surrogates is not None:
-        raise MetadataError(f"the entry {surrogates!r} is not valid Unicode (a lone surrogate)")
+    place = next(with_surrogates(found), None)
+    if place is not None:
+        raise MetadataError(f"the entry {found[place]!r} is not valid Unicode (a lone surrogate)")
     return tuple(found)

@@ -97,9 +97,8 @@ def compare_with_counts(
     run: Run, texts: pa.Array, counts: Counts, other_texts: pa.Array, other_counts: Counts
 ) -> Comparison:
     """Compares a run with counts that do not say which list an entry is of: the same lists place by place."""
-    ours = _named(run, texts, counts)
-    if texts.equals(other_texts) or not ours.has_lists:
-        return compare_counts(texts, counts, other_texts, other_counts, name="entry counts")
+    plain = NamedCounts(texts, counts, has_lists=False)
+    ours = plain if texts.equals(other_texts) else _named(run, texts, counts)
     return compare_named(ours, NamedCounts(other_texts, other_counts, has_lists=False), "entry counts")
 
 
