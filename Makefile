@@ -180,7 +180,7 @@ test-benchmark: $(BENCHMARK)/installed-benchmark ## one training of each variant
 
 benchmark-grid: $(BENCHMARK)/installed-benchmark ## the CLIP benchmark's grid, hours; it resumes where it was stopped, here or elsewhere
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-grid --grid fractional \
-		--seeds 5 --steps 400 $(SYNONYMS) $(FINISHED_CELLS)
+		--seeds 5 --steps 400 --cells-at-once "$$(getconf _NPROCESSORS_ONLN)" $(SYNONYMS) $(FINISHED_CELLS)
 
 grid-pages: $(VENV)/installed-tests ## stores the rows of benchmark-grid, and writes README and page where it is finished
 	$(VENV)/bin/python .ci/clip_pages.py benchmark-grid

@@ -7,12 +7,15 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import torch
 from pyspark.sql import SparkSession
 
+from metaclip_spark.clip_benchmark.at_once import Workers
 from metaclip_spark.clip_benchmark.cells import check_settings, read_rows, run_cells, take_finished, unfinished
 from metaclip_spark.clip_benchmark.data.arms import arm_file, filtered_pool, make_arms
 from metaclip_spark.clip_benchmark.data.make_shards import make_shards
@@ -53,27 +56,44 @@ _POINTS = 100
 
 
 def open_pools(
-    grid: GridConfig, shapes: ShapesConfig, shape_pairs: ShapePairsConfig, drawings: DrawingsConfig
+    grid: GridConfig,
+    shapes: ShapesConfig,
+    shape_pairs: ShapePairsConfig,
+    drawings: DrawingsConfig,
+    workers: Workers,
 ) -> SeededPools:
     """Opens the pool of each seed; those of ours (shapes, shape pairs, drawings) are made where they are not there."""
-    folder = Path(grid.output) / "data"
-    seeds = range(grid.seeds)
+    folder, seeds = Path(grid.output) / "data", range(grid.seeds)
     if grid.data not in POOL_KINDS:
         return SeededPools(FOLDER, [DataFolder(Path(grid.data)) for _ in seeds])
-    folders = [folder / f"{grid.data}-seed{seed}" for seed in seeds]
-    for seed, pool in zip(seeds, folders, strict=True):
-        if grid.data == "drawings":
-            counts = make_drawings(pool, drawings, folder / "drawings", seed)
-            told = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items())
-        else:
-            made = (
-                make_shapes(pool, shapes, seed)
-                if grid.data == "shapes"
-                else make_shape_pairs(pool, shapes, shape_pairs, seed)
-            )
-            told = _told_of(made)
+    make = partial(_make_pool, grid.data, folder, shapes, shape_pairs, drawings)
+    # Pools of drawings share what they are drawn from, which the first of them brings.
+    made = [*map(make, seeds)] if grid.data == "drawings" else workers.call_each(make, seeds, "seed {}".format)
+    for seed, told in enumerate(made):
         log.info(f"{grid.data}, seed {seed}: {told}")
-    return SeededPools(grid.data, [DataFolder(pool) for pool in folders])
+    return SeededPools(grid.data, [DataFolder(_pool_folder(folder, grid.data, seed)) for seed in seeds])
+
+
+def _pool_folder(folder: Path, kind: str, seed: int) -> Path:
+    return folder / f"{kind}-seed{seed}"
+
+
+def _make_pool(
+    kind: str,
+    folder: Path,
+    shapes: ShapesConfig,
+    shape_pairs: ShapePairsConfig,
+    drawings: DrawingsConfig,
+    seed: int,
+) -> str:
+    """Makes the pool of a seed, and says what it holds."""
+    pool = _pool_folder(folder, kind, seed)
+    if kind == "shapes":
+        return _told_of(make_shapes(pool, shapes, seed))
+    if kind == "shape-pairs":
+        return _told_of(make_shape_pairs(pool, shapes, shape_pairs, seed))
+    counts = make_drawings(pool, drawings, folder / "drawings", seed)
+    return ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items())
 
 
 def _told_of(pool: DrawnPool) -> str:
@@ -97,7 +117,7 @@ class Benchmark:
         """Where everything is written."""
         return Path(self.config.output)
 
-    def run(self) -> list[dict[str, Any]]:
+    def run(self, workers: Workers) -> list[dict[str, Any]]:
         """Trains and evaluates the cells that are not done; returns the rows of all cells made with these settings."""
         cells = self.config.cells()
         log.info(f"{counted(len(cells), 'cell')}, {counted(self.config.steps, 'step')} each")
@@ -105,8 +125,12 @@ class Benchmark:
         check_settings(self.folder, settings)
         if self.config.finished_cells:
             take_finished(Path(self.config.finished_cells), self.folder, settings, cells)
-        self._prepare_arms(unfinished(cells, self.folder))
-        run_cells(cells, self.folder, settings, self._run_cell)
+        pending = unfinished(cells, self.folder)
+        self._prepare_arms(pending)
+        # Cells of the same shards must find them made.
+        one_of_each = list({self._shards(cell): cell for cell in pending}.values())
+        workers.call_each(self._make_shards, one_of_each, attrgetter("name"))
+        run_cells(cells, self.folder, settings, self._run_cell, workers)
         return read_rows(self.folder, settings)
 
     def facts(self) -> dict[str, Any]:
@@ -153,17 +177,19 @@ class Benchmark:
             started.stop()
 
     def _shards(self, cell: Cell) -> Path:
-        arms, data = self._arms_config(cell.caption_kind, cell.seed), self.data.by_seed[cell.seed]
         name = "all" if cell.arm == "all" else f"{cell.arm}-seed{cell.seed}"
-        folder = self.folder / "shards" / cell.caption_kind / self.data.label(cell.seed) / name
+        return self.folder / "shards" / cell.caption_kind / self.data.label(cell.seed) / name
+
+    def _make_shards(self, cell: Cell) -> None:
+        folder, data = self._shards(cell), self.data.by_seed[cell.seed]
         if not (folder / INDEX_FILE).exists():
+            arms = self._arms_config(cell.caption_kind, cell.seed)
             pairs = filtered_pool(arms)[0] if cell.arm == "all" else arm_file(Path(arms.output), cell.seed, cell.arm)
             # A killed run leaves shards without their index.
             shutil.rmtree(folder, ignore_errors=True)
             make_shards(ShardsConfig(str(pairs), str(data.folder), str(folder)))
         if data.protected_file.exists():
             shutil.copyfile(data.protected_file, folder / data.protected_file.name)
-        return folder
 
     def _run_cell(self, cell: Cell) -> dict[str, Any]:
         shards, test_shards = self._shards(cell), self.data.by_seed[cell.seed].test_shards

@@ -8,12 +8,15 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from metaclip_spark.clip_benchmark.at_once import Workers
 from metaclip_spark.clip_benchmark.settings.grid import Cell
 from metaclip_spark.config.fields import check_made_with, digest, in_words
 from metaclip_spark.errors import InputError, OutputExistsError, counted
@@ -31,6 +34,7 @@ def run_cells(
     folder: Path,
     settings: Mapping[str, Any],
     run: Callable[[Cell], Mapping[str, Any]],
+    workers: Workers,
 ) -> list[dict[str, Any]]:
     """Runs the cells that are not done, in the order given, and stores a row of each.
 
@@ -40,6 +44,7 @@ def run_cells(
         settings: What holds for all cells (seeds, steps, data, ...), JSON-ready. They are kept in settings.json, and
             a folder of other settings is refused, so that rows of two settings never meet.
         run: Trains and evaluates one cell; returns what its row holds besides.
+        workers: Run the cells.
 
     Returns:
         The rows of these cells.
@@ -48,17 +53,12 @@ def run_cells(
         OutputExistsError: If the folder holds results of other settings.
     """
     check_settings(folder, settings)
-    rows = []
-    for index, cell in enumerate(cells):
-        path = _path_of(cell.name, folder)
-        row = _row_of(path)
-        if row is None:
-            log.info(f"{index + 1} of {len(cells)}: {cell.name}")
-            row = {**asdict(cell), "cell": cell.name, "settings_digest": digest(dict(settings)), **run(cell)}
-            write_rows([row], path)
-        rows.append(row)
+    places = {cell: f"{number} of {len(cells)}" for number, cell in enumerate(cells, 1)}
+    pending = [cell for cell in cells if _row_of(_path_of(cell.name, folder)) is None]
+    run_cell = partial(_run_cell, places, folder, digest(dict(settings)), run)
+    workers.call_each(run_cell, pending, attrgetter("name"))
     write_rows(read_rows(folder, settings), folder / RESULTS_FILE)
-    return rows
+    return [row for cell in cells if (row := _row_of(_path_of(cell.name, folder))) is not None]
 
 
 def unfinished(cells: Sequence[Cell], folder: Path) -> list[Cell]:
@@ -173,6 +173,18 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     names = dict.fromkeys(name for row in rows for name in row)
     flat = [{name: _flat(row.get(name)) for name in names} for row in rows]
     Storage(str(path.parent)).put_table(path.name, pa.Table.from_pylist(flat))
+
+
+def _run_cell(
+    places: Mapping[Cell, str],
+    folder: Path,
+    settings_digest: str,
+    run: Callable[[Cell], Mapping[str, Any]],
+    cell: Cell,
+) -> None:
+    log.info(f"{places[cell]}: {cell.name}")
+    row = {**asdict(cell), "cell": cell.name, "settings_digest": settings_digest, **run(cell)}
+    write_rows([row], _path_of(cell.name, folder))
 
 
 def _path_of(cell: str, folder: Path) -> Path:

@@ -35,6 +35,7 @@ def benchmark_clip(
     """Train CLIP, SLIP, FILIP, DeCLIP and DeFILIP on arms of a pool, evaluate them, and write a page that compares."""
     require_extra()
     require_trackers(grid.tensorboard, grid.wandb)
+    from metaclip_spark.clip_benchmark.at_once import Workers
     from metaclip_spark.clip_benchmark.benchmark import Benchmark, open_pools
     from metaclip_spark.clip_benchmark.report.html import read_report, write_report
     from metaclip_spark.clip_benchmark.report.lines import not_learnt, summary_lines
@@ -42,8 +43,9 @@ def benchmark_clip(
 
     check_device(grid.device)
     beside = [read_report(Path(folder)) for folder in grid.beside]
-    benchmark = Benchmark(grid, open_pools(grid, shapes, shape_pairs, drawings))
-    rows = benchmark.run()
+    with Workers(grid.cells_at_once) as workers:
+        benchmark = Benchmark(grid, open_pools(grid, shapes, shape_pairs, drawings, workers))
+        rows = benchmark.run(workers)
     failed = not_learnt(rows)
     page = write_report(benchmark.folder, rows, benchmark.facts(), beside)
     options = _following_options(grid, has_learnt=not failed)

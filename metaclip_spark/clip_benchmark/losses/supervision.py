@@ -131,8 +131,8 @@ def view_contrast(
         The mean over 2 B anchors, each with 2 N - 1 candidates: its other view and all other images' views.
     """
     rows = torch.arange(len(first), device=first.device)
-    itself = torch.zeros(len(first), len(all_first), dtype=torch.bool, device=first.device)
-    itself[rows, rows + first_row] = True
+    # A mask that is written to by index waits for the device.
+    itself = (rows + first_row)[:, None] == torch.arange(len(all_first), device=first.device)
 
     def anchored(anchors: Tensor, others: Tensor, same_view: Tensor) -> Tensor:
         to_others = anchors @ others.T / temperature

@@ -27,7 +27,7 @@ from metaclip_spark.config.fields import (
     PositiveInt,
     check_types,
 )
-from metaclip_spark.errors import InputError
+from metaclip_spark.errors import ConfigError, InputError
 
 METHOD = 3
 """Raised with every change after which the same settings give other figures, so that rows of both never meet."""
@@ -67,6 +67,8 @@ class GridConfig:
             tell the classes, and paper for other pictures.
         synonyms: WordNet's folder, for edited captions; without it no word is replaced.
         arm_share: Expected size of the balanced arm, as a share of the matched pairs; the other arms get as many pairs.
+        cells_at_once: Cells that are trained at a time, each in a process of its own with its own images in memory;
+            their figures are those of one after another.
         processes: Processes of each training; more than one go through Spark's TorchDistributor.
         threads: CPU threads of each process.
         loader_workers: Processes beside each training process that prepare batches.
@@ -103,6 +105,7 @@ class GridConfig:
     view_set: ViewSet | None = None
     synonyms: str | None = field(default=None, metadata=PATH)
     arm_share: OpenUnitInterval = 0.4
+    cells_at_once: PositiveInt = 1
     processes: PositiveInt = 1
     threads: PositiveInt = 1
     loader_workers: NonNegativeInt = 0
@@ -123,6 +126,11 @@ class GridConfig:
                 object.__setattr__(self, item.name, item.default)
         check_types(self)
         check_local(self, "output", "data", "finished_cells", "synonyms")
+        if self.cells_at_once > 1 and self.processes > 1:
+            raise ConfigError(
+                f"--cells-at-once {self.cells_at_once} and --processes {self.processes}: give one of them, cells of "
+                "several processes are trained one by one"
+            )
         if self.synonyms is not None and not os.path.exists(self.synonyms):  # noqa: PTH110 - a check only
             raise InputError(f"--synonyms {self.synonyms} is not there: install wordnet-base or leave the option out")
         for cell in self.cells():

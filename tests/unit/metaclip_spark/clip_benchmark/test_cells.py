@@ -3,6 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
+from metaclip_spark.clip_benchmark.at_once import Workers
 from metaclip_spark.clip_benchmark.cells import (
     check_one_setting,
     read_results,
@@ -16,6 +17,8 @@ from metaclip_spark.clip_benchmark.settings.grid import ARMS, Cell, data_arms, e
 from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS
 from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
+
+ALONE = Workers(1)
 
 
 class KilledError(Exception):
@@ -73,10 +76,10 @@ def test_a_killed_grid_goes_on_with_what_is_missing(tmp_path):
         return {"top1": 0.5, "losses": {"itc": [4.0, 3.5]}, "classes": [1, 2]}
 
     with pytest.raises(KilledError):
-        run_cells(cells, tmp_path, {"steps": 3}, run)
+        run_cells(cells, tmp_path, {"steps": 3}, run, ALONE)
     done = ran[:2]
     (tmp_path / "cells" / ".half.parquet.partial").write_bytes(b"half a row")
-    rows = run_cells(cells, tmp_path, {"steps": 3}, run)
+    rows = run_cells(cells, tmp_path, {"steps": 3}, run, ALONE)
     assert sorted(ran) == sorted([*VARIANTS, ran[2]])
     assert [row["variant"] for row in rows] == [cell.variant for cell in cells]
     assert rows[0]["losses"] == {"itc": [4.0, 3.5]}
@@ -88,23 +91,23 @@ def test_a_killed_grid_goes_on_with_what_is_missing(tmp_path):
 
 def test_rows_of_other_settings_never_meet(tmp_path):
     cells, before = expand({"seed": (0,)}), {"steps": 3, "seeds": 1}
-    run_cells(cells, tmp_path, before, lambda _cell: {"top1": 0.5})
+    run_cells(cells, tmp_path, before, lambda _cell: {"top1": 0.5}, ALONE)
     other = tmp_path / "other"
-    run_cells([Cell(seed=1)], other, {"steps": 4, "seeds": 1}, lambda _cell: {"top1": 0.9})
+    run_cells([Cell(seed=1)], other, {"steps": 4, "seeds": 1}, lambda _cell: {"top1": 0.9}, ALONE)
     # Neither further cells nor further seeds of other settings come into the folder.
     for settings, told in (
         ({"steps": 4, "seeds": 1}, "steps was 3 and is now 4"),
         ({"steps": 3, "seeds": 2}, "seeds was 1 and is now 2"),
     ):
         with pytest.raises(OutputExistsError, match=told):
-            run_cells([Cell(seed=1)], tmp_path, settings, lambda _cell: {"top1": 0.9})
+            run_cells([Cell(seed=1)], tmp_path, settings, lambda _cell: {"top1": 0.9}, ALONE)
     assert [row["top1"] for row in read_results(tmp_path)] == [0.5]
     # Nor do rows that somebody copied, whether or not the settings' file is there.
     copied = tmp_path / "cells" / f"{Cell(seed=1).name}.parquet"
     copied.write_bytes((other / "cells" / copied.name).read_bytes())
     for _ in range(2):
         with pytest.raises(OutputExistsError, match=f"{copied.name} was made with other settings"):
-            run_cells([*cells, Cell(seed=2)], tmp_path, before, lambda _cell: pytest.fail("a cell was trained"))
+            run_cells([*cells, Cell(seed=2)], tmp_path, before, lambda _cell: pytest.fail("a cell was trained"), ALONE)
         (tmp_path / "settings.json").unlink(missing_ok=True)
     with pytest.raises(InputError, match="mixes rows of 2 settings"):
         check_one_setting([*read_results(tmp_path), *read_results(other)], "the report")
@@ -112,13 +115,13 @@ def test_rows_of_other_settings_never_meet(tmp_path):
 
 def test_damaged_results_are_told(tmp_path):
     cells, settings = expand({"seed": (0,)}), {"steps": 3}
-    run_cells(cells, tmp_path, settings, lambda _cell: {"top1": 0.5})
+    run_cells(cells, tmp_path, settings, lambda _cell: {"top1": 0.5}, ALONE)
     (tmp_path / "cells" / f"{cells[0].name}.parquet").write_bytes(b"not a row")
     with pytest.raises(InputError, match="delete it"):
-        run_cells(cells, tmp_path, settings, lambda _cell: {"top1": 0.9})
+        run_cells(cells, tmp_path, settings, lambda _cell: {"top1": 0.9}, ALONE)
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(InputError, match="is damaged"):
-        run_cells(cells, tmp_path, settings, lambda _cell: {"top1": 0.9})
+        run_cells(cells, tmp_path, settings, lambda _cell: {"top1": 0.9}, ALONE)
     (tmp_path / "results.parquet").write_bytes(b"not rows")
     with pytest.raises(InputError, match="holds no finished benchmark"):
         read_results(tmp_path)
@@ -128,8 +131,10 @@ def test_cells_finished_elsewhere_are_taken_where_the_settings_match(tmp_path, c
     source, folder, settings = tmp_path / "source", tmp_path / "folder", {"steps": 3, "seeds": 3}
     cells = expand({"variant": VARIANTS, "seed": (0,)})
     figures = {"losses": {"itc": [4.0, None]}, "classes": [1, 2], "top5": None}
-    run_cells([*cells[:3], Cell(seed=2)], source, settings, lambda cell: {"top1": len(cell.variant) / 10, **figures})
-    run_cells(cells[:1], folder, settings, lambda _cell: {"top1": 0.9})
+    run_cells(
+        [*cells[:3], Cell(seed=2)], source, settings, lambda cell: {"top1": len(cell.variant) / 10, **figures}, ALONE
+    )
+    run_cells(cells[:1], folder, settings, lambda _cell: {"top1": 0.9}, ALONE)
     # Neither over a row that is there, nor of a cell that is not asked for.
     assert take_finished(source, folder, settings, cells) == 2
     assert unfinished(cells, folder) == cells[3:]
@@ -141,7 +146,7 @@ def test_cells_finished_elsewhere_are_taken_where_the_settings_match(tmp_path, c
         name = f"cells/{cell.name}.parquet"
         assert (folder / name).read_bytes() == (source / name).read_bytes()
     ran = []
-    run_cells(cells, folder, settings, lambda cell: ran.append(cell) or {"top1": 0.1})
+    run_cells(cells, folder, settings, lambda cell: ran.append(cell) or {"top1": 0.1}, ALONE)
     assert ran == cells[3:]
     other = tmp_path / "other"
     assert take_finished(source, other, {**settings, "steps": 4}, cells) == 0
@@ -153,7 +158,7 @@ def test_finished_cells_that_are_not_of_their_settings_are_refused(tmp_path):
     settings, source = {"steps": 3}, tmp_path / "source"
     with pytest.raises(InputError, match=r"--finished-cells .*source holds no readable settings\.json"):
         take_finished(source, tmp_path, settings, [Cell()])
-    run_cells([Cell()], source, settings, lambda _cell: {"top1": 0.5})
+    run_cells([Cell()], source, settings, lambda _cell: {"top1": 0.5}, ALONE)
     write_rows([{**row, "settings_digest": "other"} for row in read_results(source)], source / "results.parquet")
     with pytest.raises(InputError, match=r"its rows are not of its settings\.json"):
         take_finished(source, tmp_path, settings, [Cell()])

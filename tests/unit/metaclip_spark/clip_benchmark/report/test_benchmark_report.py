@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import pytest
 
+from metaclip_spark.clip_benchmark.at_once import Workers
 from metaclip_spark.clip_benchmark.cells import run_cells
 from metaclip_spark.clip_benchmark.evaluation.figures import LOG_ODDS
 from metaclip_spark.clip_benchmark.evaluation.significance import comparisons, summaries
@@ -202,6 +203,7 @@ def test_another_pool_stands_beside_in_a_section_of_its_own(tmp_path, page):
         drawings,
         {"method": METHOD, "steps": 3},
         lambda cell: {name: value for name, value in found[cell.name].items() if name not in left_out},
+        Workers(1),
     )
     write_report(drawings, rows, FACTS | {"pool": "drawings"})
     beside = [read_report(drawings)]

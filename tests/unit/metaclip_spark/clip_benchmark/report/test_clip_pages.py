@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from metaclip_spark.clip_benchmark.at_once import Workers
 from metaclip_spark.clip_benchmark.cells import read_results, run_cells
 from metaclip_spark.clip_benchmark.report.build import build_report, json_ready
 from metaclip_spark.clip_benchmark.settings.grid import Cell, data_arms, fractional
@@ -29,7 +30,9 @@ def figures_of(cell, **changed):
 def finish(folder, cells, settings=SETTINGS, **changed):
     """Lets a grid of made-up figures run, as the job does."""
     given = set(made_up_row(Cell())) - {*vars(Cell()), "cell", "settings_digest"}
-    run_cells(cells, folder, settings, lambda cell: {name: figures_of(cell, **changed)[name] for name in given})
+    run_cells(
+        cells, folder, settings, lambda cell: {name: figures_of(cell, **changed)[name] for name in given}, Workers(1)
+    )
     return folder
 
 

@@ -53,9 +53,13 @@ def test_what_is_given_changes_the_settings():
         assert GridConfig(output="benchmark", **option).shared_settings() == {**left_out, **option}
 
 
+AT_ONCE = "--cells-at-once 2 and --processes 2: give one of them, cells of several processes are trained one by one"
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
+        ({"cells_at_once": 2, "processes": 2}, AT_ONCE),
         ({"batch_size": 0}, "--batch-size is 0: it must be an integer of at least 1"),
         ({"learning_rate": 0.0}, "--learning-rate is 0.0: it must be a finite number above 0"),
         ({"weight_decay": -1.0}, "--weight-decay is -1.0: it must be a finite number of at least 0"),

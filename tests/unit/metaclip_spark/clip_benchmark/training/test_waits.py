@@ -16,14 +16,19 @@ aten = torch.ops.aten
 LOOKS = {aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal, aten.is_nonzero}
 
 
+WRITES_BY_INDEX = {aten.index_put, aten.index_put_, aten._index_put_impl_}
+
+
 class NoLooks(TorchDispatchMode):
-    """Refuses what brings numbers from the device to the program, indexing by booleans included."""
+    """Refuses what brings numbers from the device to the program, indexing by booleans included, or waits for one."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         packet = func.overloadpacket
         assert packet not in LOOKS, func
-        if packet in {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_}:
+        if packet in {aten.index, *WRITES_BY_INDEX}:
             assert not any(index is not None and index.dtype == torch.bool for index in args[1]), func
+        # A number of the program is sent by itself, which waits; a tensor is there.
+        assert packet not in WRITES_BY_INDEX or args[2].dim(), func
         return func(*args, **(kwargs or {}))
 
 
