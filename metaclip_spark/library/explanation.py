@@ -18,6 +18,7 @@ class Explanation(records.Explanation):
         text: What the text matches, and what it all but matches, where a text was asked about.
         rejected: What extraction left out, where the pool has no such pair.
         removed_by: The removals that name the URL, text or pair_id, also where it was purged.
+        same_key: Whether no pair has the given URL as it was given, and these have another spelling of it.
         threshold_t: The threshold of the run; with several lists that of the anchor, or "by language".
 
     Example:

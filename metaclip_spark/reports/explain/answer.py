@@ -1,6 +1,6 @@
 """Finds the pairs that a user asks about, and explains them."""
 
-from pyspark.sql import Column, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from metaclip_spark.commits.removals import read_registers, removals_naming
@@ -20,7 +20,10 @@ from metaclip_spark.reports.explain.records import (
 from metaclip_spark.runs.progress import described
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import SAMPLE
+from metaclip_spark.steps.exclusion.lists import list_reason, share_lists
+from udfs.exclusion.digest_table import make_table, short_digest
 from udfs.exclusion.kinds import COLUMNS
+from udfs.exclusion.url_key import UrlKey, url_key
 from udfs.pairs.rules import clean_text
 from udfs.schemas import ARCHIVES, EXCLUDED, MATCHED, PAIRS, REJECTS
 
@@ -29,7 +32,8 @@ def explain(run: Run, config: ExplainConfig) -> Explanation:
     """Finds the pairs that a user asks about, and explains them; triggers Spark jobs, and writes nothing.
 
     A pair_id is found through row-group statistics, since files are sorted by it; a URL or a text by scanning one
-    column, as those of an entry are. At most `config.limit` are explained.
+    column, as those of an entry are. Where no pair has a URL as it is given, those with another spelling of it are
+    looked for. At most `config.limit` are explained.
     """
     # Spark names a column only while a session is there, so the run's comes first.
     with described(run.spark, "explain"):
@@ -40,11 +44,15 @@ def explain(run: Run, config: ExplainConfig) -> Explanation:
 
 
 def _explain_pairs(run: Run, config: ExplainConfig, curation: Curation) -> Explanation:
-    condition = _condition(config)
-    pool = run.read_buckets("pool", PAIRS).where(condition)
+    everything, condition = run.read_buckets("pool", PAIRS), _condition(config)
+    pool = everything.where(condition)
     pairs = pool.orderBy("pair_id").limit(config.limit).collect()
+    key = None if pairs or config.url is None else url_key(config.url)
+    if key is not None and key.host_length:
+        pool = _of_same_key(run, everything, key)
+        pairs = pool.orderBy("pair_id").limit(config.limit).collect()
     ids = F.col("pair_id").isin([row.pair_id for row in pairs])
-    matched = _matched(run, condition & ids) if pairs else {}
+    matched = _matched(run, condition & ids if key is None else ids) if pairs else {}
     excluded = _excluded(run, ids) if pairs else {}
     is_text_alone = config.text is not None and config.archive is None
     return Explanation(
@@ -54,7 +62,17 @@ def _explain_pairs(run: Run, config: ExplainConfig, curation: Curation) -> Expla
         text=explain_text(config.text, curation) if config.text is not None else None,
         rejected=None if pairs or is_text_alone else _rejected(run, config),
         removed_by=_removals(run, config, pairs[0] if pairs else None),
+        same_key=key is not None and bool(pairs),
     )
+
+
+def _of_same_key(run: Run, pool: DataFrame, key: UrlKey) -> DataFrame:
+    """Finds the pairs whose URL has this key, by which lists of URLs go, too."""
+    host, image_url = key.text[: key.host_length], F.col("image_url")
+    # Most URLs need no key: those of other hosts in plain letters.
+    could_be = pool.where(F.lower(image_url).contains(host) | image_url.rlike(r"[^\x00-\x7F]"))
+    lists = share_lists(run.spark, {"url": make_table(short_digest(key.text))})
+    return list_reason(could_be, lists).where(F.col("reason").isNotNull()).drop("reason")
 
 
 def _removals(run: Run, config: ExplainConfig, pair: Row | None) -> list[RemovedBy]:

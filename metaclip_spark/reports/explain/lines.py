@@ -21,7 +21,9 @@ def explain_lines(explained: Explanation, threshold: int | str) -> list[str]:
     """Puts an explanation into plain text; control characters of strangers' texts are escaped."""
     if explained.entry is not None:
         return [*_entry_lines(explained.entry, threshold), "", *_pairs_in_brief(explained)]
-    lines = []
+    lines = (
+        ["no pair has this URL as it was given; of other spellings of it there are:", ""] if explained.same_key else []
+    )
     for pair in explained.pairs:
         lines += [
             f"pair {pair.pair_id}",

@@ -167,6 +167,7 @@ class Explanation(Record):
         text: What the given text matches, where a text was given.
         rejected: What extraction left out, where the pool has no such pair.
         removed_by: The removals that name the URL, text or pair_id, also where it was purged.
+        same_key: Whether no pair has the given URL as it was given, and these have another spelling of it.
     """
 
     pairs: list[ExplainedPair]
@@ -175,3 +176,4 @@ class Explanation(Record):
     text: ExplainedText | None
     rejected: Rejected | None
     removed_by: list[RemovedBy]
+    same_key: bool = False

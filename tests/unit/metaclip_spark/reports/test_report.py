@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from collections import Counter
 from urllib.parse import urlsplit
@@ -346,6 +347,14 @@ def test_the_explain_job(output, tables, capsys):
     assert "pages ask for" not in told
     assert call("explain_pair", "--run", output, "--url", pair["image_url"]) == 0
     assert pair["pair_id"] in capsys.readouterr().out
+    other_spelling = re.sub("^https?://([^/]+)", lambda url: f"HTTP://{url[1].upper()}:80", pair["image_url"])
+    assert call("explain_pair", "--run", output, "--url", f"{other_spelling}#there") == 0
+    told = capsys.readouterr().out
+    assert told.startswith("no pair has this URL as it was given; of other spellings of it there are:\n\npair ")
+    assert pair["pair_id"] in told
+    assert "verdict          kept by the draw: 0." in told
+    assert call("explain_pair", "--run", output, "--url", f"{other_spelling}/there") == 0
+    assert "not in the pool" in capsys.readouterr().out
     assert call("explain_pair", "--run", output, "--text", f"  {pair['alt_text']}\n") == 0
     assert pair["pair_id"] in capsys.readouterr().out
     archive = rows(output, "archives")[0]
