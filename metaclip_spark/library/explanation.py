@@ -4,7 +4,7 @@ from metaclip_spark.reports.explain import records
 from metaclip_spark.reports.explain.lines import explain_lines
 
 
-class Explanation(records.Explanation):
+class Explanation(records.Explanation, kw_only=True):
     """The way of one or several pairs through a run: every number that decided.
 
     Notebooks show it, and `print` prints it, as `metaclip-spark explain` does.
