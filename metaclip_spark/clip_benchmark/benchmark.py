@@ -16,6 +16,7 @@ import torch
 from pyspark.sql import SparkSession
 
 from metaclip_spark.clip_benchmark.at_once import Workers
+from metaclip_spark.clip_benchmark.augmentation.synonyms import wordnet_digest
 from metaclip_spark.clip_benchmark.cells import check_settings, read_rows, run_cells, take_finished, unfinished
 from metaclip_spark.clip_benchmark.data.arms import arm_file, filtered_pool, make_arms
 from metaclip_spark.clip_benchmark.data.make_shards import make_shards
@@ -146,7 +147,13 @@ class Benchmark:
         }
 
     def _settings(self) -> dict[str, Any]:
-        return {**self.config.shared_settings(), "pool": self.data.kind, "data": self.data.digest}
+        folder = self.config.synonyms
+        return {
+            **self.config.shared_settings(),
+            "synonyms": None if folder is None else wordnet_digest(folder),
+            "pool": self.data.kind,
+            "data": self.data.digest,
+        }
 
     def _arms_config(self, caption_kind: CaptionKind, seed: int) -> ArmsConfig:
         data = self.data.by_seed[seed]

@@ -1,5 +1,6 @@
 """Sources of synonyms for edited captions."""
 
+import hashlib
 from collections import defaultdict
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +42,14 @@ class WordNetSynonyms:
     def of(self, word: str) -> tuple[str, ...]:
         """The synonyms of a word, in the order of the alphabet."""
         return self._synonyms.get(word, ())
+
+
+def wordnet_digest(folder: str) -> str:
+    """A sha256 over the files that `WordNetSynonyms` reads, in hex."""
+    whole = hashlib.sha256()
+    for path in _data_files(Path(folder)):
+        whole.update(hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()
 
 
 def _data_files(folder: Path) -> list[Path]:

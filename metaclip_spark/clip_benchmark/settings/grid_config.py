@@ -198,9 +198,10 @@ class GridConfig:
         )
 
     def shared_settings(self) -> dict[str, Any]:
-        """What all cells have in common and their figures depend on, JSON-ready."""
+        """What all cells have in common and their figures depend on, JSON-ready; not what files hold."""
         return {
             "method": METHOD,
+            "model_size": self.model_size,
             "seeds": self.seeds,
             "steps": self.steps,
             "batch_size": self.batch_size,
@@ -211,7 +212,6 @@ class GridConfig:
             "arm_share": self.arm_share,
             "processes": self.processes,
             "precision": self.precision,
-            "synonyms": bool(self.synonyms),
             "device": self.device,
             "view_maker": self.made_by,
         }

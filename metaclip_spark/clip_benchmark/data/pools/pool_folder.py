@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from metaclip_spark.clip_benchmark.reading.samples import PROTECTED_FILE
@@ -56,12 +57,15 @@ class DataFolder:
         """The test split."""
         return self.folder / TEST_FOLDER
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """A sha256 over pairs, list and test split, in hex."""
+        """A sha256 over the names and contents of all files but hidden ones, in hex."""
         whole = hashlib.sha256()
-        for path in (self.pairs_file, self.metadata_file, *sorted(self.test_shards.glob("[!.]*"))):
-            whole.update(hashlib.sha256(path.read_bytes()).digest())
+        names = {path: path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file()}
+        for path, name in sorted(names.items()):
+            if not any(part.startswith(".") for part in name.parts):
+                with path.open("rb") as file:
+                    whole.update(f"{name.as_posix()}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
         return whole.hexdigest()
 
 

@@ -92,6 +92,7 @@ def test_each_seed_has_a_pool_and_a_test_split_of_its_own(finished):
         assert (finished / f"shards/v1/pool{seed}/balanced-seed{seed}/shards.json").exists()
     settings = json.loads((finished / "settings.json").read_text())
     assert (settings["pool"], settings["seeds"], settings["steps"]) == ("shapes", 2, 3)
+    assert (settings["model_size"], settings["synonyms"]) == ("unit", None)
 
 
 def test_the_first_epoch_of_online_is_the_balanced_arm(finished):

@@ -14,7 +14,7 @@ from PIL import Image
 from metaclip_spark.clip_benchmark.augmentation.image import VIEWS, evaluation_view, random_box, random_view
 from metaclip_spark.clip_benchmark.augmentation.random import Purpose, generator_for
 from metaclip_spark.clip_benchmark.augmentation.sample_order import SampleOrder
-from metaclip_spark.clip_benchmark.augmentation.synonyms import NoSynonyms, WordNetSynonyms
+from metaclip_spark.clip_benchmark.augmentation.synonyms import NoSynonyms, WordNetSynonyms, wordnet_digest
 from metaclip_spark.clip_benchmark.augmentation.text import (
     IGNORE_INDEX,
     STOP_WORDS,
@@ -42,6 +42,16 @@ def wordnet(tmp_path_factory):
     for name, content in WORDNET_LINES.items():
         (folder / name).write_text(content)
     return WordNetSynonyms(str(folder))
+
+
+def test_another_wordnet_is_told_by_its_files(tmp_path):
+    folders = [tmp_path / name for name in ("one", "same", "other")]
+    for folder in folders:
+        folder.mkdir()
+        for name, content in WORDNET_LINES.items():
+            (folder / name).write_text(content + "\n" * (folder.name == "other"))
+    one, same, other = map(wordnet_digest, map(str, folders))
+    assert one == same != other
 
 
 def drawn(place, seed=0):

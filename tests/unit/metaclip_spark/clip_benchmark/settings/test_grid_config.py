@@ -49,7 +49,14 @@ def test_rows_of_two_devices_never_meet():
 
 def test_what_is_given_changes_the_settings():
     left_out = GridConfig(output="benchmark").shared_settings()
-    for option in ({"batch_size": 8}, {"learning_rate": 0.01}, {"weight_decay": 0.0}, {"arm_share": 0.5}, {"seeds": 2}):
+    for option in (
+        {"model_size": "unit"},
+        {"batch_size": 8},
+        {"learning_rate": 0.01},
+        {"weight_decay": 0.0},
+        {"arm_share": 0.5},
+        {"seeds": 2},
+    ):
         assert GridConfig(output="benchmark", **option).shared_settings() == {**left_out, **option}
 
 
