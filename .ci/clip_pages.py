@@ -52,6 +52,10 @@ FAMILIES = {
 _POINTS = "Differences are in percentage points, those of gains of two towers in log-odds"
 _BOLD = "bold only where Holm's p, corrected within the family of questions, is below 0.05"
 
+_OTHER_SIDES = (
+    "On the ResNet FILIP and DeFILIP need larger pictures for their tokens: "
+    "[Results](docs/clip-benchmark/results.md) has them, beside a CLIP of the same side."
+)
 _TO_BE_READ_WITH = (
     "Such pictures and models test the benchmark: what a large model on photos would gain they do not say, and "
     "[a part is circular by construction](docs/clip-benchmark/results.md)."
@@ -83,9 +87,11 @@ def readme(found: Mapping[str, Any]) -> str:
     arms = [asked for asked in found["comparisons"] if asked["family"] == "arms" and asked["metric"] == "top1"]
     differences = "; ".join(f"{asked['first']} − {asked['second']} {_difference(asked)}" for asked in arms)
     told = f"Top-1 of CLIP on the data arms, in points (95% interval; {_BOLD}): {differences}." if arms else ""
-    notes = " ".join([*found["order"], *found["solved_pretexts"], _TO_BE_READ_WITH])
+    own = [line for line in found["variants"] if not line["pixels"]]
+    elsewhere = [_OTHER_SIDES] if len(own) < len(found["variants"]) else []
+    notes = " ".join([*elsewhere, *found["order"], *found["solved_pretexts"], _TO_BE_READ_WITH])
     return "\n\n".join(
-        [f"{_trained(found)} {told}".strip(), *([variants_table(found)] if found["variants"] else []), notes]
+        [f"{_trained(found)} {told}".strip(), *([variants_table({**found, "variants": own})] if own else []), notes]
     )
 
 
@@ -161,7 +167,7 @@ def variants_table(found: Mapping[str, Any]) -> str:
     paper = [(each["image_tower"], each["top1_per_cent"]) for each in found["published"].values()]
     rows = [
         (
-            VARIANTS[line["variant"]],
+            VARIANTS[line["variant"]] + (f", {line['pixels']} pixels" if line["pixels"] else ""),
             *(
                 _mean(by_name[line[tower]], metric) if line[tower] else "–"
                 for tower in towers

@@ -19,6 +19,6 @@ NAMES = {**METRICS, LOG_ODDS: "zero-shot top-1, log-odds"}
 
 
 def setting_label(setting: Mapping[str, Any]) -> str:
-    """Names a setting, such as "clip, vit, all, v2, clean, tiny"; without a text depth that is the size's own."""
-    words = [f"text depth {value}" if name == "text_depth" else str(value) for name, value in setting.items() if value]
-    return ", ".join(words)
+    """Names a setting, such as "clip, vit, all, v2, clean, tiny"; without what is the size's own."""
+    said = {"text_depth": "text depth {}", "pixels": "{} pixels"}
+    return ", ".join(said.get(name, "{}").format(value) for name, value in setting.items() if value)

@@ -5,6 +5,7 @@ little. Ours: whether a curated set is worth more than as many raw pairs. Each g
 which Holm's correction makes up for asking more than once.
 """
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,8 @@ ARM_PAIRS = {
 }
 VARIANT_PAIRS = {(variant, "clip"): "supervision" for variant in ("slip", "filip", "declip", "defilip")}
 _SETTING = tuple(item.name for item in fields(Cell) if item.name != "seed")
+_SIDE = ("image_tower", "pixels")
+_OF_TOWER = {"variant", *_SIDE}
 
 
 @dataclass(frozen=True)
@@ -208,26 +211,29 @@ def _interactions(found: list[SettingSummary]) -> list[Comparison]:
     """Asks whether a supervision's gain over CLIP is another one on the other architecture.
 
     In log-odds, in which a gain is as large near the ceiling as elsewhere: in points, the tower whose CLIP is better
-    has less to gain.
+    has less to gain. Each tower has the same side of the images on both sides of its gain, not that of the other tower.
     """
     asked = []
     for variant, clip in VARIANT_PAIRS:
-        gains: dict[str, dict[tuple[Any, ...], dict[int, float]]] = {"vit": {}, "resnet": {}}
-        for first, second in _pairs_along(found, "variant", (variant, clip)):
-            rest = tuple(
-                (name, value) for name, value in first.setting.items() if name not in {"variant", "image_tower"}
+        pairs = _pairs_along(found, "variant", (variant, clip))
+        on = {tower: [pair for pair in pairs if pair[0].setting["image_tower"] == tower] for tower in ("vit", "resnet")}
+        for one, other in itertools.product(on["vit"], on["resnet"]):
+            rest, other_rest = (
+                {name: value for name, value in pair[0].setting.items() if name not in _OF_TOWER}
+                for pair in (one, other)
             )
-            one, other = first.log_odds(), second.log_odds()
-            gains[first.setting["image_tower"]][rest] = {
-                seed: one[seed] - other[seed] for seed in one.keys() & other.keys()
-            }
-        for rest in sorted(gains["vit"].keys() & gains["resnet"].keys()):
-            difference = paired_difference(gains["vit"][rest], gains["resnet"][rest])
+            difference = paired_difference(_gain(*one), _gain(*other)) if rest == other_rest else None
             if difference is not None:
-                where = setting_label(dict(rest))
+                where = setting_label(rest)
                 question = f"architecture: the gain of {variant} over {clip}"
-                asked.append(Comparison("variants", question, where, LOG_ODDS, "vit", "resnet", difference))
+                vit, resnet = (setting_label({name: pair[0].setting[name] for name in _SIDE}) for pair in (one, other))
+                asked.append(Comparison("variants", question, where, LOG_ODDS, vit, resnet, difference))
     return asked
+
+
+def _gain(first: SettingSummary, second: SettingSummary) -> dict[int, float]:
+    one, other = first.log_odds(), second.log_odds()
+    return {seed: one[seed] - other[seed] for seed in one.keys() & other.keys()}
 
 
 def _pairs_along(

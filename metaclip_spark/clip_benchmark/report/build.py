@@ -1,5 +1,6 @@
 """What the page and its JSON show, gathered from the rows of one pool."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -113,9 +114,11 @@ def build_report(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) ->
 def _order_notes(variants: list[dict[str, Any]]) -> list[str]:
     notes = []
     for tower, published in published_tables().items():
-        # A model that has not learnt has no place in an order.
+        # An order is of images of one side, and a model that has not learnt has no place in it.
         learnt = {
-            line["variant"]: cell for line in variants if (cell := line["cells"][tower]) is not None and cell.passes
+            line["variant"]: cell
+            for line in variants
+            if not line["pixels"] and (cell := line["cells"][tower]) is not None and cell.passes
         }
         measured = {variant: cell.values["top1"] for variant, cell in learnt.items()}
         note = order_note(measured, published)
@@ -124,23 +127,16 @@ def _order_notes(variants: list[dict[str, Any]]) -> list[str]:
 
 
 def _variant_table(found: list[SettingSummary]) -> list[dict[str, Any]]:
-    """A line per variant with a cell per tower, where anything else is as in the most common setting."""
+    """A line per variant and side of its images, with a cell per tower; the rest is as in the most common setting."""
     rest = {"arm": "all", "caption_kind": "v2", "text_depth": 0, "preset": "clean"}
     lines = []
-    costs = {
-        tower: summary.mean("samples_per_second")
-        for tower in ("vit", "resnet")
-        if (summary := _first_with(found, variant="clip", image_tower=tower, **rest))
-    }
-    for variant in VARIANTS:
-        cells = {tower: _first_with(found, variant=variant, image_tower=tower, **rest) for tower in ("vit", "resnet")}
+    for pixels, variant in itertools.product(sorted({summary.setting["pixels"] for summary in found}), VARIANTS):
+        cells = {
+            tower: _first_with(found, variant=variant, image_tower=tower, pixels=pixels, **rest)
+            for tower in ("vit", "resnet")
+        }
         if any(cells.values()):
-            ratios = {
-                tower: costs[tower] / cell.mean("samples_per_second")
-                for tower, cell in cells.items()
-                if cell is not None and tower in costs
-            }
-            lines.append({"variant": variant, "cells": cells, "costs": ratios})
+            lines.append({"variant": variant, "pixels": pixels, "cells": cells})
     return lines
 
 
@@ -201,6 +197,7 @@ def json_ready(report: BenchmarkReport) -> dict[str, Any]:
         "variants": [
             {
                 "variant": line["variant"],
+                "pixels": line["pixels"],
                 **{tower: cell and setting_name(cell.setting) for tower, cell in line["cells"].items()},
             }
             for line in report.variants

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
-from metaclip_spark.clip_benchmark.settings.model_sizes import ModelSizeName
-from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS, ImageTower
+from metaclip_spark.clip_benchmark.settings.model_sizes import MODEL_SIZES, ModelSizeName
+from metaclip_spark.clip_benchmark.settings.training_config import ImageTower
 from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS, PresetName, VariantName
 from metaclip_spark.config.fields import NonNegativeInt, check_types
 
@@ -14,6 +14,8 @@ Arm = Literal["random", "matched", "balanced", "online", "all"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
 CaptionKind = Literal["v1", "v2"]
 CAPTION_KINDS: tuple[CaptionKind, ...] = get_args(CaptionKind)
+_OF_TOKENS: tuple[VariantName, ...] = ("filip", "defilip")
+"""The variants that contrast image tokens."""
 
 
 @dataclass(frozen=True, order=True)
@@ -21,6 +23,7 @@ class Cell:
     """One training run.
 
     Attributes:
+        pixels: Side of the images; 0 for the model size's own.
         arm: Which pairs are trained on.
         caption_kind: v1, the pool's captions; v2, the filtered ones.
         text_depth: Layers of the text tower; 0 for the model size's own.
@@ -29,6 +32,7 @@ class Cell:
 
     variant: VariantName = "clip"
     image_tower: ImageTower = "vit"
+    pixels: NonNegativeInt = 0
     arm: Arm = "all"
     caption_kind: CaptionKind = "v2"
     text_depth: NonNegativeInt = 0
@@ -48,6 +52,7 @@ class Cell:
             (
                 self.variant,
                 self.image_tower,
+                *([f"{self.pixels}px"] if self.pixels else []),
                 self.arm,
                 self.caption_kind,
                 depth,
@@ -77,25 +82,34 @@ def by_seed(cells: Iterable[Cell]) -> list[Cell]:
     return sorted(set(cells), key=lambda cell: (cell.seed, cell))
 
 
-def data_arms(seeds: Sequence[int], model_size: str = "tiny") -> list[Cell]:
+def data_arms(seeds: Sequence[int], model_size: ModelSizeName = "tiny") -> list[Cell]:
     """The primary comparison: one learner on the data arms of the pool's own captions."""
     return expand({"arm": ARMS, "caption_kind": ("v1",), "model_size": (model_size,), "seed": seeds})
 
 
-def fractional(seeds: Sequence[int], model_size: str = "tiny", own_depth: int = 2) -> list[Cell]:
+def fractional(seeds: Sequence[int], model_size: ModelSizeName = "tiny") -> list[Cell]:
     """A grid that shows each effect without the whole product.
 
-    All variants on both towers; three variants on both kinds of captions; three depths of the text tower for two
-    variants; the two presets for FILIP; the data arms. `own_depth` is the depth of the text tower that the model size
-    has by itself, which is not asked for once more.
+    All variants on both towers, on the ResNet those that contrast tokens at the side that gives enough of them, and
+    CLIP at both; three variants on both kinds of captions; three depths of the text tower for two variants; the two
+    presets for FILIP; the data arms.
     """
-    depths = [0 if depth == own_depth else depth for depth in (1, 2, 4)]
+    size = MODEL_SIZES[model_size]
+    larger = 0 if size.resnet_token_pixels == size.resnet_pixels else size.resnet_token_pixels
+    of_images = [variant for variant in VARIANTS if variant not in _OF_TOKENS]
     base: dict[str, Iterable[Any]] = {"model_size": (model_size,), "seed": tuple(seeds)}
     parts = [
-        expand({"variant": VARIANTS, "image_tower": IMAGE_TOWERS, **base}),
+        expand({"variant": VARIANTS, **base}),
+        expand({"variant": of_images, "image_tower": ("resnet",), **base}),
+        expand({"variant": ("clip", *_OF_TOKENS), "image_tower": ("resnet",), "pixels": (larger,), **base}),
         expand({"variant": ("clip", "declip", "defilip"), "caption_kind": CAPTION_KINDS, **base}),
-        expand({"variant": ("clip", "declip"), "text_depth": depths, **base}),
+        expand({"variant": ("clip", "declip"), "text_depth": own_as_zero((1, 2, 4), size.text_layers), **base}),
         expand({"variant": ("filip",), "preset": PRESETS, **base}),
         data_arms(seeds, model_size),
     ]
     return by_seed(itertools.chain.from_iterable(parts))
+
+
+def own_as_zero(values: Iterable[int], own: int) -> list[int]:
+    """Puts 0 in place of what the model size has by itself, so that it is not asked for once more."""
+    return [0 if value == own else value for value in values]

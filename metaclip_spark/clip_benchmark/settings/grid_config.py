@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from metaclip_spark.clip_benchmark.settings.data_config import check_local
-from metaclip_spark.clip_benchmark.settings.grid import Arm, CaptionKind, Cell, data_arms, expand, fractional
+from metaclip_spark.clip_benchmark.settings.grid import (
+    Arm,
+    CaptionKind,
+    Cell,
+    by_seed,
+    data_arms,
+    expand,
+    fractional,
+    own_as_zero,
+)
 from metaclip_spark.clip_benchmark.settings.model_sizes import MODEL_SIZES, ModelSizeName
 from metaclip_spark.clip_benchmark.settings.training_config import (
     Device,
@@ -29,7 +38,7 @@ from metaclip_spark.config.fields import (
 )
 from metaclip_spark.errors import ConfigError, InputError
 
-METHOD = 3
+METHOD = 4
 """Raised with every change after which the same settings give other figures, so that rows of both never meet."""
 
 FEWEST_SEEDS = 5
@@ -52,6 +61,7 @@ class GridConfig:
         grid: arms (CLIP on the data arms), fractional (every effect once), or product (of the options below).
         variants: For product: clip, slip, filip, declip, defilip.
         image_towers: For product: vit, resnet.
+        image_pixels: For product: sides of the images; 0 for the size's own.
         arms: For product: random, matched, balanced, online, all.
         caption_kinds: For product: v1 (as they are), v2 (filtered).
         text_depths: For product: layers of the text tower; 0 for the size's own.
@@ -91,6 +101,7 @@ class GridConfig:
     grid: Literal["arms", "fractional", "product"] = "arms"
     variants: tuple[VariantName, ...] = ("clip",)
     image_towers: tuple[ImageTower, ...] = ("vit",)
+    image_pixels: tuple[NonNegativeInt, ...] = (0,)
     arms: tuple[Arm, ...] = ("all",)
     caption_kinds: tuple[CaptionKind, ...] = ("v2",)
     text_depths: tuple[NonNegativeInt, ...] = (0,)
@@ -150,22 +161,28 @@ class GridConfig:
 
     def cells(self) -> list[Cell]:
         """The cells, by seed first."""
-        seeds, own_depth = range(self.seeds), MODEL_SIZES[self.model_size].text_layers
+        seeds, size = range(self.seeds), MODEL_SIZES[self.model_size]
         if self.grid == "arms":
             return data_arms(seeds, self.model_size)
         if self.grid == "fractional":
-            return fractional(seeds, self.model_size, own_depth)
+            return fractional(seeds, self.model_size)
         values: dict[str, Iterable[Any]] = {
             "variant": self.variants,
-            "image_tower": self.image_towers,
             "arm": self.arms,
             "caption_kind": self.caption_kinds,
-            "text_depth": [0 if depth == own_depth else depth for depth in self.text_depths],
+            "text_depth": own_as_zero(self.text_depths, size.text_layers),
             "preset": self.presets,
             "model_size": (self.model_size,),
             "seed": seeds,
         }
-        return expand(values)
+        own = {"vit": size.vit_pixels, "resnet": size.resnet_pixels}
+        return by_seed(
+            cell
+            for tower in self.image_towers
+            for cell in expand(
+                {**values, "image_tower": (tower,), "pixels": own_as_zero(self.image_pixels, own[tower])}
+            )
+        )
 
     def training(self, cell: Cell, shards: Path, checkpoints: Path) -> TrainingConfig:
         """The training run of a cell."""
@@ -175,6 +192,7 @@ class GridConfig:
             output=str(checkpoints),
             image_tower=cell.image_tower,
             model_size=cell.model_size,
+            image_pixels=cell.pixels or None,
             text_depth=cell.text_depth or None,
             preset=cell.preset,
             view_set=self.views,

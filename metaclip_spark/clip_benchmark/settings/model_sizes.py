@@ -14,7 +14,8 @@ class ModelSize:
         vit_layers: Its blocks.
         vit_width: Its width.
         vit_heads: Its attention heads.
-        resnet_pixels: Side of the square image of the modified ResNet, a multiple of 32, which has a token for each 32.
+        resnet_pixels: Side of the square image of the modified ResNet, a multiple of 32.
+        resnet_token_pixels: The side at which variants that contrast its tokens are compared: each 32 pixels give one.
         resnet_layers: Blocks of its four stages.
         resnet_width: Its width; the last stage has 32 times as many channels.
         resnet_heads: Heads of its attention pooling.
@@ -40,6 +41,7 @@ class ModelSize:
     vit_width: int
     vit_heads: int
     resnet_pixels: int
+    resnet_token_pixels: int
     resnet_layers: tuple[int, int, int, int]
     resnet_width: int
     resnet_heads: int
@@ -66,7 +68,8 @@ _TABLE: dict[str, tuple[Any, ...]] = {
     "vit_layers": (1, 4, 6, 12),
     "vit_width": (32, 128, 192, 768),
     "vit_heads": (2, 4, 3, 12),
-    "resnet_pixels": (64, 96, 128, 224),
+    "resnet_pixels": (64, 64, 96, 224),
+    "resnet_token_pixels": (64, 96, 128, 224),
     "resnet_layers": ((1, 1, 1, 1), (1, 1, 1, 1), (1, 1, 1, 1), (3, 4, 6, 3)),
     "resnet_width": (8, 16, 32, 64),
     "resnet_heads": (4, 8, 16, 32),

@@ -1,5 +1,7 @@
 """The grid's cells, and what a kill leaves behind."""
 
+import itertools
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,6 +21,7 @@ from metaclip_spark.clip_benchmark.settings.variants import PRESETS, VARIANTS
 from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 
 ALONE = Workers(1)
+TOKENS = ("clip", "filip", "defilip")
 
 
 class KilledError(Exception):
@@ -44,8 +47,12 @@ def test_the_whole_product_can_be_asked_for():
 def test_the_fractional_grid_is_that_of_the_specification():
     cells = fractional(range(5))
     of_one_seed = [cell for cell in cells if cell.seed == 0]
-    on_v2 = {(c.variant, c.image_tower) for c in of_one_seed if c.caption_kind == "v2"}
-    assert on_v2 == {(variant, tower) for variant in VARIANTS for tower in IMAGE_TOWERS}
+    on_v2 = {(c.variant, c.image_tower, c.pixels) for c in of_one_seed if c.caption_kind == "v2"}
+    assert {(variant, tower) for variant, tower, _ in on_v2} == set(itertools.product(VARIANTS, IMAGE_TOWERS))
+    # Nine tokens on the ResNet in place of four, and CLIP beside them at either side.
+    on_resnet = {(variant, pixels) for variant, tower, pixels in on_v2 if tower == "resnet"}
+    assert on_resnet == {*itertools.product(("clip", "slip", "declip"), [0]), *itertools.product(TOKENS, [96])}
+    assert {pixels for _, tower, pixels in on_v2 if tower == "vit"} == {0}
     v1 = {c.variant for c in of_one_seed if (c.caption_kind, c.arm) == ("v1", "all")}
     assert v1 == {"clip", "declip", "defilip"}
     depths = {(c.variant, c.text_depth) for c in of_one_seed if c.text_depth}
@@ -53,10 +60,11 @@ def test_the_fractional_grid_is_that_of_the_specification():
     assert [(c.variant, c.image_tower) for c in of_one_seed if c.preset == "published"] == [("filip", "vit")]
     arms = {c.arm for c in of_one_seed if (c.variant, c.image_tower, c.caption_kind) == ("clip", "vit", "v1")}
     assert arms == set(ARMS)
-    # 10 of variants and towers, 3 on raw captions, 4 depths, 1 preset, 4 further arms.
-    assert len(of_one_seed) == 22
+    # 11 of variants and towers, 3 on raw captions, 4 depths, 1 preset, 4 further arms.
+    assert len(of_one_seed) == 23
     assert {cell.seed for cell in data_arms(range(5))} == set(range(5))
-    assert len(cells) == 5 * 22
+    assert len(cells) == 5 * 23
+    assert {cell.pixels for cell in fractional(range(1), "full")} == {0}
 
 
 @pytest.mark.parametrize("values", [{"variant": "blip"}, {"arm": "best"}, {"seed": -1}, {"preset": "repo"}])

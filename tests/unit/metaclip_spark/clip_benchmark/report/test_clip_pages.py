@@ -64,7 +64,7 @@ def test_one_command_takes_over_rows_figures_readme_and_page(grid, tmp_path):
     root = checkout_to_write_to(tmp_path)
     before = (root / "README.md").read_text()
     told = clip_pages.take_over(grid, root)
-    assert told[0] == "wrote 110 rows to tests/benchmarks/clip_grid/results.parquet"
+    assert told[0] == "wrote 115 rows to tests/benchmarks/clip_grid/results.parquet"
     stored = root / "tests/benchmarks"
     assert read_results(stored / "clip_grid") == read_results(grid)
     # From the stored rows come the stored figures.
@@ -99,6 +99,12 @@ def test_the_readme_has_variants_beside_both_published_columns_and_the_arms(foun
         assert question in lines
     for note in found["order"]:
         assert note in lines
+    # Of the pictures' own side only: what is compared at another one stands on the page of results.
+    assert [row[3] == "–" for row in rows] == [False, False, True, False, True]
+    assert "need larger pictures for their tokens" in lines
+    page = {row[0]: row for row in cells_of(clip_pages.results(found)) if row[0].endswith(", 96 pixels")}
+    assert set(page) == {"CLIP, 96 pixels", "FILIP, 96 pixels", "DeFILIP, 96 pixels"}
+    assert all(row[1] == "–" != row[3] for row in page.values())
 
 
 def test_a_difference_is_bold_by_holm_s_p_alone(found):
@@ -157,7 +163,7 @@ def test_sentences_follow_the_figures(tmp_path):
             row["losses"]["simclr"] = [0.2] * 100
     found = json.loads(json.dumps(json_ready(build_report(rows, {**FACTS, "seeds": 2}))))
     page, lines = clip_pages.results({**found, "beside": []}), clip_pages.readme(found)
-    assert "None of the 22 settings has learnt anything" in page
+    assert "None of the 23 settings has learnt anything" in page
     assert "Fewer than 5 seeds give no verdict" in page
     assert "too few seeds (2 of 5)" in page
     for text in (page, lines):
@@ -192,7 +198,7 @@ def test_figures_that_are_not_those_of_the_rows_are_refused(grid, tmp_path):
         clip_pages.take_over(tmp_path / "none", root)
     folder = finish(tmp_path / "part", fractional(range(5))[:3])
     (folder / "benchmark.json").write_bytes((grid / "benchmark.json").read_bytes())
-    with pytest.raises(InputError, match="is of 110 trainings, and there are rows of 3: finish the grid"):
+    with pytest.raises(InputError, match="is of 115 trainings, and there are rows of 3: finish the grid"):
         clip_pages.take_over(folder, root)
     write_figures(folder)
     with pytest.raises(InputError, match="lacks seeds of clip, "):

@@ -1,5 +1,7 @@
 """What a benchmark is asked for."""
 
+from pathlib import Path
+
 import pytest
 
 from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig
@@ -33,6 +35,16 @@ def test_the_arm_online_trains_on_what_each_epoch_keeps(tmp_path):
 def test_the_size_s_own_text_depth_is_not_trained_twice():
     grid = GridConfig(output="benchmark", grid="product", text_depths=(0, 1, 2), seeds=1)
     assert [cell.text_depth for cell in grid.cells()] == [0, 1]
+
+
+def test_the_side_of_the_images_is_an_axis_in_which_the_size_s_own_is_none():
+    towers = ("vit", "resnet")
+    grid = GridConfig(output="benchmark", grid="product", image_towers=towers, image_pixels=(64, 96), seeds=1)
+    cells = {(cell.image_tower, cell.pixels): cell for cell in grid.cells()}
+    assert set(cells) == {("vit", 64), ("vit", 96), ("resnet", 0), ("resnet", 96)}
+    trained = {key: grid.training(cell, Path("shards"), Path("run")).pixels for key, cell in cells.items()}
+    assert trained == {("vit", 64): 64, ("vit", 96): 96, ("resnet", 0): 64, ("resnet", 96): 96}
+    assert cells["resnet", 96].name == "clip-resnet-96px-all-v2-text-clean-tiny-seed0"
 
 
 def test_rows_of_two_devices_never_meet():
