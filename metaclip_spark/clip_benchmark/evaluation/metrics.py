@@ -17,6 +17,9 @@ RECALLS = (1, 5)
 _SMALL_PROBE = 2**28
 """Multiplications for the scores of all items, up to which scikit-learn's solver is quick."""
 
+_LARGEST_BLOCK = 2**25
+"""Similarities of tokens that are held at a time."""
+
 
 def images_to_texts(images: Tensor, texts: Tensor) -> Tensor:
     """Scores texts for images.
@@ -73,9 +76,10 @@ def _mean_of_best(queries: Tensor, candidates: Tensor) -> Tensor:
     """Means over a query's tokens of each candidate's best token; rows of zeros are no tokens on either side."""
     there = (queries != 0).any(dim=-1)
     absent = ~(candidates != 0).any(dim=-1)
+    at_once = max(1, _LARGEST_BLOCK // (queries.shape[1] * absent.numel()))
     rows = []
-    for query, valid in zip(queries, there, strict=True):
-        similar = torch.einsum("pd,ctd->cpt", query[valid], candidates)
-        best = similar.masked_fill(absent[:, None, :], -torch.inf).amax(dim=2)
-        rows.append(best.mean(dim=1))
-    return torch.stack(rows)
+    for part, valid in zip(queries.split(at_once), there.split(at_once), strict=True):
+        similar = torch.einsum("npd,ctd->ncpt", part, candidates)
+        best = similar.masked_fill(absent[:, None, :], -torch.inf).amax(dim=3)
+        rows.append(best.masked_fill(~valid[:, None, :], 0).sum(dim=2) / valid.sum(dim=1, keepdim=True))
+    return torch.cat(rows)

@@ -19,6 +19,7 @@ from metaclip_spark.clip_benchmark.evaluation.evaluate import (
     load_test_split,
     text_side,
 )
+from metaclip_spark.clip_benchmark.evaluation import metrics
 from metaclip_spark.clip_benchmark.evaluation.metrics import images_to_texts, linear_probe, texts_to_images
 from metaclip_spark.clip_benchmark.evaluation.streamed import score_classes
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
@@ -128,7 +129,9 @@ def test_the_published_token_wise_zero_shot_averages_prompts_position_by_positio
             assert found[number, index] == pytest.approx(score, abs=1e-5)
 
 
-def test_token_wise_retrieval_equals_the_slow_version(split):
+@pytest.mark.parametrize("largest_block", [1, 2**25])
+def test_token_wise_retrieval_equals_the_slow_version(split, monkeypatch, largest_block):
+    monkeypatch.setattr(metrics, "_LARGEST_BLOCK", largest_block)
     model = Drawn(scores_tokens=True)
     images, _ = image_side(model, split.images, "cpu")
     texts = text_side(model, split.captions, "cpu", masks_padding=True)
