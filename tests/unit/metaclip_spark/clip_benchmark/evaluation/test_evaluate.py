@@ -10,6 +10,7 @@ from torch import nn
 
 from metaclip_spark.clip_benchmark.augmentation.image import evaluation_view
 from metaclip_spark.clip_benchmark.data.pools.shapes import make_shapes
+from metaclip_spark.clip_benchmark.evaluation import metrics
 from metaclip_spark.clip_benchmark.evaluation.evaluate import (
     TestSplit,
     class_sides,
@@ -19,7 +20,6 @@ from metaclip_spark.clip_benchmark.evaluation.evaluate import (
     load_test_split,
     text_side,
 )
-from metaclip_spark.clip_benchmark.evaluation import metrics
 from metaclip_spark.clip_benchmark.evaluation.metrics import images_to_texts, linear_probe, texts_to_images
 from metaclip_spark.clip_benchmark.evaluation.streamed import score_classes
 from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
