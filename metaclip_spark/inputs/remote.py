@@ -2,7 +2,6 @@
 
 import fnmatch
 import glob
-import os
 import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -13,7 +12,7 @@ import boto3
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.errors import InputError, counted
 from metaclip_spark.inputs.archive_path import ArchivePath
-from udfs.sources import FetchOptions, environment_options, open_archive, scheme_of, stat_archive
+from udfs.sources import FetchOptions, aws_region, environment_options, open_archive, scheme_of, stat_archive
 from udfs.sources import https as fetch_https
 from udfs.sources import s3 as fetch_s3
 from udfs.sources.compression import decompress_whole
@@ -269,7 +268,7 @@ def region_warning(paths: list[ArchivePath]) -> str | None:
     Returns:
         A line, or None.
     """
-    here = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    here = aws_region()
     from_there = any(path.startswith(f"{COMMON_CRAWL_S3}/") for _, path in paths[:1])
     if not from_there or here in {None, COMMON_CRAWL_REGION}:
         return None

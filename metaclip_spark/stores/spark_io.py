@@ -6,7 +6,6 @@ so the committer's own mark is checked after each write. On EMRFS, GCS and HDFS 
 log of the run carries the truth everywhere.
 """
 
-import os
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +16,7 @@ from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from metaclip_spark.errors import ConfigError
 from metaclip_spark.stores import google_connector
 from metaclip_spark.stores.storage import Storage
-from udfs.sources import s3_endpoint
+from udfs.sources import aws_region, s3_endpoint
 
 S3A_CLASS = "org.apache.hadoop.fs.s3a.S3AFileSystem"
 PROTOCOL_CLASS = "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol"
@@ -224,7 +223,7 @@ def check_committed(storage: Storage, folder: str) -> None:
 
 def warn_of_region(storage: Storage) -> str | None:
     """Warns where the bucket's region is not this machine's: traffic between regions is slow and billed."""
-    here = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    here = aws_region()
     if storage.uploads is None or here is None:
         return None
     try:
@@ -240,7 +239,7 @@ def warn_of_region(storage: Storage) -> str | None:
 
 
 def _server_settings() -> dict[str, str]:
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    region = aws_region()
     settings = {"fs.s3a.endpoint.region": region} if region else {}
     endpoint = s3_endpoint()
     if endpoint is None:

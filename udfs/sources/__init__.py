@@ -17,7 +17,14 @@ if TYPE_CHECKING:
         tag_like,
     )
     from udfs.sources.local import local_path
-    from udfs.sources.options import DEFAULT_OPTIONS, S3_ACCESS, FetchOptions, environment_options, s3_endpoint
+    from udfs.sources.options import (
+        DEFAULT_OPTIONS,
+        S3_ACCESS,
+        FetchOptions,
+        aws_region,
+        environment_options,
+        s3_endpoint,
+    )
     from udfs.sources.resume import ArchiveChangedError
 
 __all__ = [
@@ -27,6 +34,7 @@ __all__ = [
     "ArchiveStat",
     "ArchiveStream",
     "FetchOptions",
+    "aws_region",
     "environment_options",
     "local_path",
     "open_archive",
@@ -48,7 +56,14 @@ _MODULES = {
         "tag_like",
     ),
     "udfs.sources.local": ("local_path",),
-    "udfs.sources.options": ("DEFAULT_OPTIONS", "S3_ACCESS", "FetchOptions", "environment_options", "s3_endpoint"),
+    "udfs.sources.options": (
+        "DEFAULT_OPTIONS",
+        "S3_ACCESS",
+        "FetchOptions",
+        "aws_region",
+        "environment_options",
+        "s3_endpoint",
+    ),
     "udfs.sources.resume": ("ArchiveChangedError",),
 }
 """Module -> the names that it holds."""

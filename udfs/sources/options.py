@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 S3_ACCESS = ("signed", "anonymous", "requester-pays")
 ENDPOINT_VARIABLES = ("METACLIP_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ DEFAULT_OPTIONS = FetchOptions()
 def s3_endpoint() -> str | None:
     """Returns the URL of the S3 server that the environment names; None for AWS."""
     return next((os.environ[name] for name in ENDPOINT_VARIABLES if os.environ.get(name)), None)
+
+
+def aws_region() -> str | None:
+    """Returns the region that the environment names, by the variables of the AWS SDKs; None where it names none."""
+    return next((os.environ[name] for name in REGION_VARIABLES if os.environ.get(name)), None)
 
 
 def environment_options(s3_access: str = "signed") -> FetchOptions:

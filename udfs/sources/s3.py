@@ -11,7 +11,7 @@ from botocore.config import Config
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from udfs.sources.credentials import has_credentials, without_credentials
-from udfs.sources.options import FetchOptions
+from udfs.sources.options import FetchOptions, aws_region
 from udfs.sources.resume import (
     ArchiveChangedError,
     RefusedConnectionError,
@@ -84,11 +84,15 @@ def s3_client(options: FetchOptions) -> Any:
                 **signature,
             )
             session = boto3.session.Session()
-            region = session.region_name or "us-east-1"
             _clients[options] = session.client(
-                "s3", endpoint_url=options.s3_endpoint, region_name=region, config=config
+                "s3", endpoint_url=options.s3_endpoint, region_name=region_of(session), config=config
             )
         return _clients[options]
+
+
+def region_of(session: Any) -> str:
+    """Gives the region of a boto3 session's clients; boto3 itself does not read AWS_REGION."""
+    return aws_region() or session.region_name or "us-east-1"
 
 
 def forget_client(options: FetchOptions) -> None:
