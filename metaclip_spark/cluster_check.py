@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
-from pyspark import SparkFiles
+from pyspark import SparkConf, SparkFiles
 
 from metaclip_spark.config.curation import ExtractConfig, MatchConfig
+from metaclip_spark.config.job import SCRATCH_SETTINGS
 from metaclip_spark.entries import Metadata
 from metaclip_spark.errors import counted
 from metaclip_spark.inputs.archive_path import ArchivePath
@@ -37,6 +38,8 @@ _KERNELS_IN_WORDS = {
 _MOST_LOOKS = 1000
 """Archives whose sizes are looked up, one request each; the others are taken to be alike."""
 _LOOKS_AT_ONCE = 32
+_OVERHEAD_IS_NOT_COUNTED = ("local", "spark://")
+"""How the masters begin that know no spark.executor.memoryOverhead: nobody counts what lives beside the heap."""
 
 
 @dataclass
@@ -86,7 +89,7 @@ def check_cluster(
     _check_versions(verdict, workers)
     if writes:
         _check_kernels(verdict, workers)
-    _check_memory(verdict, run, workers)
+    _check_memory(verdict, run.spark.sparkContext.getConf(), workers)
     _check_scratch(verdict, workers)
     problems = sorted({problem for worker in workers for problem in worker.problems})
     done = ledger_of(run.state).accepted()
@@ -183,17 +186,16 @@ def _check_kernels(verdict: Verdict, workers: list[WorkerFindings]) -> None:
     verdict.add("kernels", None, "; ".join(told))
 
 
-def _check_memory(verdict: Verdict, run: Run, workers: list[WorkerFindings]) -> None:
+def _check_memory(verdict: Verdict, conf: SparkConf, workers: list[WorkerFindings]) -> None:
     largest = max(max(worker.resident_bytes) for worker in workers)
     table = max(after - before for before, after in (worker.resident_bytes for worker in workers))
-    conf = run.spark.sparkContext.getConf()
     cores = int(conf.get("spark.executor.cores", "1") or 1)
     heap = _bytes_of(conf.get("spark.executor.memory", "1g") or "1g")
     stated = conf.get("spark.executor.memoryOverhead")
     overhead = _bytes_of(stated) if stated else max(384 << 20, heap // 10)
     needed = cores * largest
     fine = f"a worker holds {largest >> 20} MiB, of which {table >> 20} MiB came with the automaton"
-    if str(run.spark.sparkContext.master).startswith("local"):
+    if conf.get("spark.master", "").startswith(_OVERHEAD_IS_NOT_COUNTED):
         verdict.add("memory", None, fine)
         return
     problem = None
@@ -216,7 +218,7 @@ def _check_scratch(verdict: Verdict, workers: list[WorkerFindings]) -> None:
     free = worst.free_scratch_bytes
     problem = None
     if free < SMALLEST_SCRATCH_BYTES:
-        problem = f"{worst.host} has {free >> 20} MiB left: free it, or set spark.local.dir to a larger disk"
+        problem = f"{worst.host} has {free >> 20} MiB left: free it, or name a larger disk: {SCRATCH_SETTINGS}"
     verdict.add("scratch space", problem, f"{free >> 30} GiB at least")
 
 

@@ -41,6 +41,12 @@ EXIT_FAILED = 1
 EXIT_USER_MUST_CHANGE = 2
 EXIT_CHECK_FAILED = 3
 
+SCRATCH_SETTINGS = (
+    "yarn.nodemanager.local-dirs on YARN, EMR and Dataproc, SPARK_LOCAL_DIRS where standalone workers start, else "
+    "spark.local.dir"
+)
+"""Where Spark's scratch space is set: the first two override the last."""
+
 LONGEST_COMMAND = 2000
 """Characters of a command that are kept: a shell may have put thousands of names in a pattern's place."""
 
@@ -328,7 +334,7 @@ def root_cause(trace: str) -> str:
 
 
 _REMEDIES = {
-    "No space left on device": "a local disk is full: free it, or set spark.local.dir to a larger one",
+    "No space left on device": f"a local disk is full: free it, or name a larger one: {SCRATCH_SETTINGS}",
     "QuotaExceededException": "raise the quota, or free some of it",
     "exceeding physical memory limits": (
         "give a larger --conf spark.executor.memoryOverhead: Python works beside the heap of an executor"

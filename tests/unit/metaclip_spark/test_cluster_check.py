@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from pyspark import SparkConf
 
 from metaclip_spark import cluster_check as check_cluster
 from tests.support.jobs import SAMPLE, call
@@ -56,8 +57,25 @@ def test_too_little_scratch_space_is_found():
     verdict = check_cluster.Verdict()
     worker = WorkerFindings(host="a", free_scratch_bytes=5 << 20)
     check_cluster._check_scratch(verdict, [WorkerFindings(host="b", free_scratch_bytes=5 << 30), worker])
-    assert verdict.lines == ["FAIL scratch space: a has 5 MiB left: free it, or set spark.local.dir to a larger disk"]
+    assert verdict.lines == [
+        "FAIL scratch space: a has 5 MiB left: free it, or name a larger disk: yarn.nodemanager.local-dirs on YARN, "
+        "EMR and Dataproc, SPARK_LOCAL_DIRS where standalone workers start, else spark.local.dir"
+    ]
     assert verdict.failures == ["scratch space"]
+
+
+@pytest.mark.parametrize(
+    ("master", "problem"),
+    [("yarn", "4 workers of 220 MiB live beside the heap of an executor"), ("spark://host:7077", ""), ("local[4]", "")],
+)
+def test_the_overhead_is_asked_for_where_it_is_counted(master, problem):
+    conf = SparkConf(loadDefaults=False).setMaster(master)
+    conf.set("spark.executor.cores", "4").set("spark.executor.memory", "6g")
+    verdict = check_cluster.Verdict()
+    worker = WorkerFindings(host="a", free_scratch_bytes=0, resident_bytes=(210 << 20, 220 << 20))
+    check_cluster._check_memory(verdict, conf, [worker])
+    (line,) = verdict.lines
+    assert line.startswith(f"FAIL memory: {problem}" if problem else "ok   memory: a worker holds 220 MiB")
 
 
 def test_kernels_are_told_by_where_they_come_from():

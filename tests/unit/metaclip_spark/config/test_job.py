@@ -99,7 +99,8 @@ def test_a_full_disk_is_named_with_its_remedy(capsys):
     assert run_job(job) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
         "error: a Spark job failed: java.io.IOException: No space left on device "
-        "(a local disk is full: free it, or set spark.local.dir to a larger one); --resume goes on"
+        "(a local disk is full: free it, or name a larger one: yarn.nodemanager.local-dirs on YARN, EMR and Dataproc, "
+        "SPARK_LOCAL_DIRS where standalone workers start, else spark.local.dir); --resume goes on"
     )
 
 
