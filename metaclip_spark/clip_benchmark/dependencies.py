@@ -11,9 +11,7 @@ def require_extra() -> None:
     """Checks for what training needs."""
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise ConfigError(
-            f"the CLIP benchmark needs {', '.join(missing)}: pip install 'metaclip-spark[spark,benchmark]'"
-        )
+        raise ConfigError(f"the CLIP benchmark needs {', '.join(missing)}: pip install '.[spark,benchmark]'")
 
 
 def require_trackers(tensorboard: str | None, wandb: str | None) -> None:

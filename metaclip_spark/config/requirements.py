@@ -73,7 +73,7 @@ QUANTITIES = {
         "counted pairs among the matched ones, 1 without a language filter", "the languages in the report", "share"
     ),
     "curated_share": Quantity("curated pairs among the counted ones", _BALANCE, "share"),
-    "tail_share": Quantity("matches of entries with at most t pairs, among all", _BALANCE, "share"),
+    "tail_share": Quantity("matches of entries with fewer than t pairs, among all", _BALANCE, "share"),
     "entries_matched_share": Quantity("matched entries among those of the list", _UNMATCHED, "share"),
     "matches_per_matched_pair": Quantity("matches per counted pair", _UNMATCHED, "number"),
 }

@@ -86,7 +86,10 @@ def curate(
         ConfigError: If an argument is unknown or out of range, or contradicts another.
         InputError: If an archive that is named does not exist.
         MetadataError: If the metadata list, or counts made with another list, must be changed.
-        OutputExistsError: If the output holds a run and neither `resume` nor `overwrite` is set.
+        SchemaMismatchError: If the pool, scores or another table that is named lacks a column, or has it with another
+            type.
+        OutputExistsError: If the output holds a run and neither `resume` nor `overwrite` is set, or another driver has
+            the run.
         TooManyRejectsError: If more records or archives were lost than the limits allow; what was done stays.
         SuspectSampleError: If the curated set's size is further off the expected one than chance allows.
         RequirementError: If a check of `require` fails; the run is finished, and stays.
@@ -180,7 +183,10 @@ def rebalance(
         ConfigError: If an argument is unknown or out of range, or contradicts another or the finished run, such as
             another seed.
         InputError: If `from_run` is no finished run, or what else is named does not exist or is of another run.
-        OutputExistsError: If the output holds a run and neither `resume` nor `overwrite` is set.
+        SchemaMismatchError: If the download, scores or another table that is named lacks a column, or has it with
+            another type.
+        OutputExistsError: If the output holds a run and neither `resume` nor `overwrite` is set, or another driver has
+            the run.
         SuspectSampleError: If the curated set's size is further off the expected one than chance allows.
         RequirementError: If a check of `require` fails; the run is finished, and stays.
 

@@ -196,7 +196,10 @@ class Run:
 
     @property
     def entry_counts(self) -> EntryCounts:
-        """In how many matched pairs that pass the language filter each entry occurs."""
+        """In how many matched pairs each entry occurs, without those that rules or the language filter leave out.
+
+        After a `rebalance` that attempted only curated pairs the numbers are estimates.
+        """
         if self._entry_counts is None:
             self._entry_counts = EntryCounts(self.metadata.entries, read_counts(self._stored))
         return self._entry_counts

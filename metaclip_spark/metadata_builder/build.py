@@ -151,7 +151,7 @@ def require_icu(sources: MetadataSources) -> None:
     if sources.articles and lacks_spaces(sources.language) and not has_icu():
         raise ConfigError(
             f"--language {sources.language} needs the package {ICU_PACKAGE}, which finds words where no spaces stand "
-            "between them: pip install 'metaclip-spark[worldwide]', on the executors, too"
+            f"between them: pip install '.[worldwide]' here, and {ICU_PACKAGE} for the executors' Python"
         )
 
 

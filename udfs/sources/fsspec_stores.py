@@ -15,8 +15,8 @@ from udfs.sources.stream import ByteStream
 _HDFS = {"hdfs", "viewfs"}
 _WEB_HDFS = {"webhdfs", "swebhdfs"}
 _NEEDS_HDFS = (
-    "hdfs:// needs the package hdfs-native here and on every worker (pip install 'metaclip-spark[hdfs]'), or libhdfs "
-    "and Hadoop's CLASSPATH"
+    "hdfs:// needs the package hdfs-native here and on every worker (pip install hdfs-native, or make pack), or "
+    "libhdfs and Hadoop's CLASSPATH"
 )
 _TAGS = ("etag", "ETag", "generation", "mtime", "modification_time", "modificationTime", "md5Hash")
 """What stores call the mark of a version, the surest first; never the time of an access, which reading changes."""

@@ -144,7 +144,7 @@ def test_a_missing_icu_is_told_with_its_extra(tmp_path, monkeypatch, capsys):
     options = ("--language", "th", "--output", tmp_path / "list")
     assert call("build_metadata", "--articles", tmp_path / "dump.xml", *options) == 2
     assert "--language th needs the package icu4py" in (error := capsys.readouterr().err)
-    assert "metaclip-spark[worldwide]" in error
+    assert "pip install '.[worldwide]' here, and icu4py for the executors' Python" in error
     assert not (tmp_path / "list" / "metadata.json").exists()
 
 
