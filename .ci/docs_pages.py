@@ -118,6 +118,17 @@ EXIT_MEANINGS = {
 }
 
 
+_STEP_OF = {
+    "duplicate": "deduplicate",
+    "no_entry": "match",
+    "no_list": "match",
+    "language_gate": "count",
+    "not_drawn": "sample",
+    "removed.since_balance": "sample",
+}
+"""The steps of reasons that are not rules of the step exclude."""
+
+
 def exit_codes(_argument: str) -> str:
     """Writes the exit codes, from the constants that the jobs return."""
     module = importlib.import_module("metaclip_spark.config.job")
@@ -130,6 +141,18 @@ def reasons(argument: str) -> str:
     meanings: dict[str, str] = importlib.import_module("metaclip_spark.reports.pages.reasons").REASONS
     rows = [(f"`{name}`", meaning) for name, meaning in meanings.items() if name.startswith(f"{argument}.")]
     return _table(("reason", "meaning"), rows)
+
+
+def step_reasons(_argument: str) -> str:
+    """Writes the reasons by which pairs leave after extraction, each with its step."""
+    module = importlib.import_module("metaclip_spark.reports.pages.reasons")
+    rows = [(_STEP_OF.get(name, "exclude"), f"`{name}`", meaning) for name, meaning in module.STEP_REASONS.items()]
+    condition = (
+        "the first condition of `--keep-where` that is not true is NAME, or is the first and there are no scores"
+    )
+    filtered = [("exclude", "`filter.NAME`", condition)]
+    order = ["deduplicate", "match", "exclude", "count", "sample"]
+    return _table(("step", "reason", "meaning"), sorted([*rows, *filtered], key=lambda row: order.index(row[0])))
 
 
 def quantities(_argument: str) -> str:
@@ -248,11 +271,13 @@ def columns_table(argument: str) -> str:
 
 
 OF_TABLE = {
+    "EXCLUDED": {"reason": "the first that holds, of the step exclude [below](#after-extraction)"},
+    "REMOVED_PAIRS": {"reason": "which list names the pair: `removed.*` [below](#after-extraction)"},
     "THRESHOLDS": {
         "pairs": "matched pairs that were drawn from",
         "kept": "pairs in the curated set",
         "metadata_language": "the metadata list, by its language",
-    }
+    },
 }
 """Columns that mean something else in a table of their own."""
 
@@ -512,6 +537,7 @@ GENERATED: dict[str, Callable[[str], str]] = {
     "quantities": quantities,
     "reasons": reasons,
     "scale": scale,
+    "step-reasons": step_reasons,
 }
 """Name of a generated part -> what writes it, given what follows the name."""
 

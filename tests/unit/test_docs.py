@@ -14,7 +14,7 @@ import pytest
 
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.config.fields import option_of
-from metaclip_spark.reports.pages.reasons import REASONS
+from metaclip_spark.reports.pages.reasons import REASONS, STEP_REASONS
 from udfs.preferences import PREFERENCES
 
 ROOT = Path(__file__).parents[2]
@@ -160,10 +160,16 @@ def test_every_reason_in_the_code_is_explained():
     assert found - wikipedia - set(REASONS) == set()
 
 
+def test_every_reason_of_the_steps_is_in_the_outputs():
+    shown = docs_pages.fill_in((DOCS / "outputs.md").read_text("utf-8"))
+    for reason in (*STEP_REASONS, "filter.NAME"):
+        assert re.search(rf"^\| [a-z]+ \| `{re.escape(reason)}` \| .", shown, re.MULTILINE), reason
+
+
 def strings_of_the_code():
-    """All literal texts of the packages, with a NUL where a value stands."""
+    """All literal texts of the packages and the scripts, with a NUL where a value stands."""
     texts = []
-    for package in ("udfs", "metaclip_spark"):
+    for package in ("udfs", "metaclip_spark", "jobs"):
         for file in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text("utf-8"))):
                 if isinstance(node, ast.JoinedStr):
@@ -173,7 +179,7 @@ def strings_of_the_code():
     return "\0\0".join(texts)
 
 
-OF_OTHERS = ("ModuleNotFoundError", "No space left")
+OF_OTHERS = ("No space left",)
 """Beginnings of messages that Python, Java and the option parser write."""
 
 
