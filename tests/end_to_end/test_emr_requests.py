@@ -25,7 +25,7 @@ def test_emr_on_ec2_takes_the_request(endpoint):
     request = request_of_page("emr")
     cluster = emr.run_job_flow(**request)["JobFlowId"]
     described = emr.describe_cluster(ClusterId=cluster)["Cluster"]
-    assert described["ReleaseLabel"] == "emr-7.10.0"
+    assert described["ReleaseLabel"] == "emr-7.9.0"
     assert [app["Name"] for app in described["Applications"]] == ["Spark"]
     step = emr.list_steps(ClusterId=cluster)["Steps"][0]
     assert step["Config"]["Args"] == request["Steps"][0]["HadoopJarStep"]["Args"]
@@ -35,7 +35,9 @@ def test_emr_on_ec2_takes_the_request(endpoint):
 
 def test_emr_serverless_takes_the_request(endpoint):
     emr = boto3.client("emr-serverless", endpoint_url=endpoint, region_name="us-east-1")
-    application = emr.create_application(name="metaclip", releaseLabel="emr-7.10.0", type="SPARK")["applicationId"]
+    wanted = request_of_page("emr-serverless", place=1)
+    application = emr.create_application(**wanted)["applicationId"]
+    assert emr.get_application(applicationId=application)["application"]["releaseLabel"] == wanted["releaseLabel"]
     request = {**request_of_page("emr-serverless"), "applicationId": application}
     job = emr.start_job_run(**request)["jobRunId"]
     run = emr.get_job_run(applicationId=application, jobRunId=job)["jobRun"]
