@@ -103,7 +103,7 @@ class Run:
 
     @property
     def dropped(self) -> DataFrame:
-        """Matched pairs that are not curated, with the `reason`: of the rules' own, or `language_gate` or `not_drawn`.
+        """Matched pairs that are not curated, with the `reason`: of a rule, or `language_gate`, `not_drawn` or `removed.*`.
 
         Example:
             >>> from metaclip_spark import open_run
