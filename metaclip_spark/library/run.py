@@ -103,7 +103,7 @@ class Run:
 
     @property
     def dropped(self) -> DataFrame:
-        """Matched pairs that are not curated, with the `reason`: of a rule, or `language_gate`, `not_drawn` or `removed.*`.
+        """Matched pairs that are not curated, with the `reason`: of a rule, `language_gate`, `not_drawn` or a removal.
 
         Example:
             >>> from metaclip_spark import open_run
