@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_spark.errors import InputError, brief, joined
+from metaclip_spark.inputs.parquet_files import twice
 from udfs.sources import FetchOptions, open_archive
 from udfs.sources.compression import Fault, decompressed, read_chunks
 from udfs.sources.credentials import has_ending, without_credentials
@@ -179,6 +180,8 @@ def _values_of_parquet(stream: object, path: str) -> Iterator[Listed]:
     columns = [name for name in (VALUE_COLUMN, HASH_COLUMN) if name in schema.names]
     if not columns:
         raise InputError(f"{shown} has no column {VALUE_COLUMN} or {HASH_COLUMN}; it has {joined(schema.names)}")
+    if repeated := twice(schema, columns):
+        raise InputError(f"{shown} has {repeated}: write it with one of each name")
     for name in columns:
         kind = schema.field(name).type
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):

@@ -199,6 +199,8 @@ def test_parquet_with_other_columns(tmp_path: Path) -> None:
     assert refusal(path) == "--block list.parquet has no column value or value_sha256; it has url and b"
     pq.write_table(pa.table({"value": [1]}), path)
     assert refusal(path) == "--block list.parquet: its column value is int64: it must hold strings"
+    pq.write_table(pa.Table.from_arrays([pa.array(["a"])] * 2, ["value", "value"]), path)
+    assert refusal(path) == "--block list.parquet has two columns value: write it with one of each name"
     pq.write_table(pa.table({"value": ["//a.org", None]}), path)
     assert refusal(path) == ('--block list.parquet, row 2, has no string "value" or "value_sha256": correct the row')
     path.write_bytes(b"PAR1")
