@@ -17,10 +17,15 @@ MOST_ERRORS = 20
 """Kinds of errors that are told; the rest is `OTHER_ERRORS`."""
 
 OTHER_ERRORS = "other"
+"""What no pattern fits, too: a message may hold a URL, and the numbers by kind stay in the run's log for ever."""
 
-_LONGEST_ERROR = 60
+_NO_STATUS = "no status"
+
+_NO_MESSAGE = ("failed_to_download", "failed_to_resize", _NO_STATUS)
+"""What tells of a row without a message."""
 
 _ERRORS = (
+    ("control characters|unknown url type|no host given|nonnumeric port|ascii. codec can.t encode", "bad_url"),
     ("X-Robots-Tag", "opted_out"),
     ("timed out|timeout", "timeout"),
     ("SSL|certificate", "certificate"),
@@ -99,7 +104,7 @@ def tally_downloads(matched: DataFrame, downloads: DataFrame, key: Literal["pair
         key: As for `pair_downloads`.
 
     Returns:
-        The numbers. Errors that are not known are told by their message, cut and without what acts on a terminal.
+        The numbers. Errors are told by their kinds, never by a message.
     """
     name = "pair_id" if key == "pair_id" else URL_DIGEST
     of_run = matched.select("pair_id", "image_url")
@@ -151,9 +156,9 @@ def _by_key(downloads: DataFrame, key: Literal["pair_id", "image_url"]) -> DataF
 
 def _error() -> Column:
     """Names the kind of an error."""
-    message = F.coalesce(F.col("error_message"), F.col("status"), F.lit("no status"))
+    message = F.coalesce(F.col("error_message"), F.col("status"), F.lit(_NO_STATUS))
     code = F.regexp_extract(message, r"HTTP Error (\d{3})", 1)
     kinds = F.when(code != "", F.concat(F.lit("http_"), code))
     for pattern, name in _ERRORS:
         kinds = kinds.when(message.rlike(f"(?i){pattern}"), F.lit(name))
-    return kinds.otherwise(F.substring(F.regexp_replace(message, r"\p{C}", "?"), 1, _LONGEST_ERROR))
+    return kinds.when(message.isin(*_NO_MESSAGE), message).otherwise(OTHER_ERRORS)
