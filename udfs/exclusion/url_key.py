@@ -22,7 +22,8 @@ _AROUND = "".join(map(chr, range(33)))
 
 _REWRITTEN = re.compile("%[0-9A-Fa-f]{2}|[^\x00-\x7f]+| ")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_NOT_IN_A_DOMAIN = re.compile(r"[\x00-\x20\x7f/?#@:\[\]\\%]")
+_DOMAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+"""Underscores, and hyphens at the ends of a label, are in names that exist, though no registry has them."""
 
 
 class UrlKey(NamedTuple):
@@ -60,9 +61,7 @@ def domain_key(domain: str) -> str | None:
         host = _ascii_host(domain)
     except ValueError:
         return None
-    # A character may be mapped to one that ends a host.
-    is_domain = not (_NOT_IN_A_DOMAIN.search(domain) or _NOT_IN_A_DOMAIN.search(host))
-    return host if is_domain and len(host) <= LONGEST_HOST and "" not in host.split(".") else None
+    return host if len(host) <= LONGEST_HOST and _DOMAIN.fullmatch(host) else None
 
 
 def keys_of(kind: str, value: str) -> list[str]:

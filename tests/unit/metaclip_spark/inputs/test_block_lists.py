@@ -144,6 +144,9 @@ UNUSABLE = [
     ("image_domain", "http://a.org/", "is no domain"),
     ("page_domain", "a.org b.org", "is no domain"),
     ("image_domain", "*/a.org", "is no domain"),
+    ("image_domain", "*.a.org", "is no domain"),
+    ("page_domain", "||a.org^", "is no domain"),
+    ("image_domain", "0.0.0.0 a.org,", "is no domain"),
 ]
 
 
@@ -288,6 +291,7 @@ def test_values_are_the_same_many_at_once_and_one_by_one(
         "  a.org \r",
         "0.0.0.0 b.org c.org # d",
         "A.org",
+        "*.a.org",
         "bücher.org",
         "a b",
         "a..org",

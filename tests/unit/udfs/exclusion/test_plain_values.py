@@ -12,7 +12,7 @@ from udfs.exclusion.url_key import domain_key, url_key
 
 PIECES = (
     "a", "example", "org", "xn--p1ai", "co.uk", ".", "..", "-", "_", "/", "//", "http://", "https://", ":80", ":8080",
-    "?", "#", "%41", "%2F", "é", " ", "A", "\t", "0", "github.io", "[::1]", "@", "\x00", "~", "," * 300,
+    "?", "#", "%41", "%2F", "é", " ", "A", "\t", "0", "github.io", "[::1]", "@", "\x00", "~", "*", "," * 300,
 )  # fmt: skip
 
 
