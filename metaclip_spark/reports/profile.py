@@ -16,6 +16,7 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from metaclip_spark import balance
+from metaclip_spark.commits.removals import named_folders, read_registers, removed_tables
 from metaclip_spark.list_thresholds import EntryLists
 from metaclip_spark.reports.records import ANY_PREFERENCE, NOT_READ, Coverage, Group, HeadEntry, ListedEntry, Profile
 from metaclip_spark.reports.samples import EntrySamples, sample_pairs_of, unmatched_texts
@@ -25,11 +26,12 @@ from metaclip_spark.runs.records import Gate, MatchManifest, SampleManifest
 from metaclip_spark.runs.run import Run, entry_table, read_expected_kept
 from metaclip_spark.runs.step import COUNT
 from metaclip_spark.steps.count import count_entries
+from metaclip_spark.steps.exclusion.lists import find_named, share_lists
 from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.thresholds import check_threshold
 from udfs.arrow import numpy_numbers
 from udfs.preferences import PREFERENCES
-from udfs.schemas import CURATED, ENTRY_FIGURES, ESTIMATED_COUNTS, ESTIMATED_FIGURES, MATCHED, PAIRS
+from udfs.schemas import CURATED, ENTRY_FIGURES, ESTIMATED_COUNTS, ESTIMATED_FIGURES, MATCHED, PAIRS, REMOVED_PAIRS
 
 LISTED = 20
 """Entries, languages and domains that the report lists."""
@@ -178,7 +180,8 @@ def profile_run(
     most_cut, most_kept = _largest(figures.counts - figures.kept), _largest(figures.kept)
     sizes = (numbers.pairs_in - numbers.gated_out, numbers.pairs)
     listed = list(dict.fromkeys([*most_cut, *most_kept]))
-    samples = sample_pairs_of(passed, curated, listed, sizes, figures.probabilities)
+    not_removed = partial(_without_removed, run)
+    samples = sample_pairs_of(passed, curated, listed, sizes, figures.probabilities, not_removed)
     entries = {entry: _listed(figures, entry, samples.get(entry, EntrySamples([], []))) for entry in listed}
     return Profile(
         languages=sorted(languages, key=lambda row: (-row.matched, str(row.group)))[:LISTED],
@@ -199,6 +202,7 @@ def profile_run(
             run.read_buckets("matched", MATCHED),
             matched.numbers.pairs_in,
             sum(matched.numbers.reasons.values()),
+            not_removed,
         ),
         preferences=_preferences(_before_rules(run, sampled.config.gate) or others, others),
     )
@@ -265,6 +269,19 @@ def _before_rules(run: Run, gate: Gate) -> list[Row]:
     least = float(gate.min_language_probability)
     passed = filter_languages(matched, gate.languages, min_language_probability=least)
     return passed.groupBy("page_preferences").agg(F.count(F.lit(1)).alias("matched")).collect()
+
+
+def _without_removed(run: Run, pairs: DataFrame) -> DataFrame:
+    """Leaves out the pairs that removals name: where one has only dropped them, they are matched still."""
+    if not run.state.removals:
+        return pairs
+    removed = run.read_written(named_folders(run.state.removals.values()), REMOVED_PAIRS).select("pair_id")
+    tables = removed_tables(read_registers(run.storage, run.state))
+    # Of images only the pairs are known that were named when the removal was registered.
+    of_columns = {kind: table for kind, table in tables.items() if kind != "image"}
+    if of_columns:
+        removed = removed.unionByName(find_named(pairs, share_lists(run.spark, of_columns)).select("pair_id"))
+    return pairs.join(removed, "pair_id", "left_anti")
 
 
 def _preferences(matched: Sequence[Row], curated: Sequence[Row]) -> list[Group]:

@@ -5,7 +5,7 @@ size, a bounded number of rows is looked at.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,9 @@ _SEARCHED_AT_MOST = 200_000
 _SEARCHED_TEXTS = 10_000
 _HEX_DIGITS_COMPARED = 8
 
+Shown = Callable[[DataFrame], DataFrame]
+"""Gives those of some pairs that may be shown."""
+
 
 @dataclass(frozen=True)
 class EntrySamples:
@@ -51,6 +54,7 @@ def sample_pairs_of(
     entries: Sequence[int],
     sizes: tuple[int, int],
     probabilities: NDArray[np.float64],
+    shown_of: Shown,
 ) -> dict[int, EntrySamples]:
     """Finds pairs of some entries, kept and dropped ones, the first by pair_id; triggers a Spark job.
 
@@ -62,6 +66,7 @@ def sample_pairs_of(
         entries: Ids of the entries.
         sizes: The numbers of matched and of curated pairs.
         probabilities: Shape (metadata entries,): the probability of each entry.
+        shown_of: Gives those of some matched pairs that may be shown.
 
     Returns:
         Entry to at most `PAIRS_PER_ENTRY` pairs of each kind; an entry without any is left out.
@@ -72,9 +77,9 @@ def sample_pairs_of(
     fewest, most = (_share(wanted, matched_pairs) for wanted in (_SEARCHED_PAIRS, _SEARCHED_AT_MOST))
     bound = max(fewest, min(_share(_SEARCHED_PAIRS, curated_pairs), most))
     kept = F.broadcast(_below(curated, bound).select("pair_id", "keep_probability"))
+    searched = _below(matched, bound).where(F.arrays_overlap("entry_ids", F.array(*map(F.lit, entries))))
     exploded = (
-        _below(matched, bound)
-        .where(F.arrays_overlap("entry_ids", F.array(*map(F.lit, entries))))
+        shown_of(searched)
         .join(kept, "pair_id", "left")
         .select(F.explode("entry_ids").alias("entry_id"), _shown_pair())
         .where(F.col("entry_id").isin(list(entries)))
@@ -133,7 +138,9 @@ def _shown_pair() -> Column:
     ).alias("pair")
 
 
-def unmatched_texts(pool: DataFrame, matched: DataFrame, pairs: int, unmatched: int) -> UnmatchedTexts | None:
+def unmatched_texts(
+    pool: DataFrame, matched: DataFrame, pairs: int, unmatched: int, shown_of: Shown
+) -> UnmatchedTexts | None:
     """Looks at texts without an entry; triggers a Spark job.
 
     Args:
@@ -141,6 +148,7 @@ def unmatched_texts(pool: DataFrame, matched: DataFrame, pairs: int, unmatched: 
         matched: Those with an entry.
         pairs: How many the pool has.
         unmatched: How many of them have no entry.
+        shown_of: Gives those of some pairs that may be shown.
 
     Returns:
         The first ones by pair_id, and the words of at most some `_SEARCHED_TEXTS`; None where all have an entry.
@@ -150,7 +158,7 @@ def unmatched_texts(pool: DataFrame, matched: DataFrame, pairs: int, unmatched: 
     bound = min(_share(_SEARCHED_TEXTS, unmatched), _share(_SEARCHED_AT_MOST, pairs))
     matched_ids = F.broadcast(_below(matched, bound).select("pair_id"))
     texts = F.substring("alt_text", 1, LONGEST_SHOWN).alias("text"), F.length("alt_text").alias("characters")
-    left = _below(pool, bound).join(matched_ids, "pair_id", "left_anti").select("pair_id", *texts)
+    left = shown_of(_below(pool, bound).join(matched_ids, "pair_id", "left_anti")).select("pair_id", *texts)
     rows = sorted(left.collect(), key=lambda row: str(row.pair_id))
     first: dict[str, int] = {}
     for row in rows:

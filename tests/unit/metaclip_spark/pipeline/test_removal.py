@@ -136,6 +136,10 @@ def test_dropping_takes_pairs_out_of_the_curated_set_alone(before, blocked, outp
     assert run_json(output)["steps"]["sample"]["numbers"]["dropped_since_balance"] == gone
     for line in report_of(output)["funnel"]:
         assert line["in_number"] == line["out_number"] + sum(line["reasons"].values())
+    told = "".join(
+        (output / state_of(output).finished.report / page).read_text() for page in ("report.json", "report.html")
+    )
+    assert not [url for url in urls if url in told]
     run = open_run(str(output))
     reasons = {row.reason: row["count"] for row in run.dropped.groupBy("reason").count().collect()}
     assert reasons["removed.since_balance"] == gone

@@ -171,7 +171,10 @@ def test_a_real_download_is_read_as_it_is(spark):
 
 def test_many_kinds_of_errors_are_not_all_told(spark):
     pairs = [{"pair_id": f"{number:032x}", "image_url": "http://a/", "alt_text": "a"} for number in range(60)]
-    rows = [(pair["pair_id"], None, "failed", f"HTTP Error {400 + min(number, 40)}:", None) for number, pair in enumerate(pairs)]
+    rows = [
+        (pair["pair_id"], None, "failed", f"HTTP Error {400 + min(number, 40)}:", None)
+        for number, pair in enumerate(pairs)
+    ]
     columns = "pair_id string, image_url string, status string, error_message string, image_hash string"
     tally = tally_downloads(matched_of(spark, pairs), spark.createDataFrame(rows, columns), "pair_id")
     assert sum(tally.failed.values()) == 60
