@@ -17,6 +17,7 @@ from metaclip_spark.inputs.downloads import DownloadTally, check_tally
 from metaclip_spark.pipeline.first_run import FirstRun, check_own_pairs
 from metaclip_spark.pipeline.removals import untouched_buckets
 from metaclip_spark.pipeline.rules import Rules
+from metaclip_spark.reports.figures.preferences import named_preferences, rows_by_preferences
 from metaclip_spark.runs.buckets import is_in_bucket
 from metaclip_spark.runs.ledger import ledger_of, lost_attempts
 from metaclip_spark.runs.records import ExcludeManifest, ExcludeNumbers, ExcludeSettings, MatchManifest
@@ -251,8 +252,11 @@ class Judging:
     def judge(self, bucket: int, attempt: Attempt) -> ExcludeNumbers:
         """Writes the eligible pairs of a bucket, and the others with their reasons."""
         pairs = self.pairs(bucket)
-        is_thinned = self.first is not None and self.first.draw.attempted == "curated"
-        before = pairs.count() if is_thinned else self.run.manifest(MATCH, bucket).numbers.pairs
+        declared = None if self.first is None else rows_by_preferences(pairs)
+        if declared is not None and self.settings.is_estimated:
+            before = sum(row.pairs for row in declared)
+        else:
+            before = self.run.manifest(MATCH, bucket).numbers.pairs
         excluded = excluded_pairs(pairs, self.rules.config, self.evidence(bucket), self._duplicates)
         left = attempt.write(excluded.sortWithinPartitions("pair_id"), "excluded")
         if left or self.first is not None:
@@ -265,7 +269,12 @@ class Judging:
         check_number(kept + left, before, "pairs before the rules")
         if self.first is not None:
             self.first.check_unchanged()
-        numbers = ExcludeNumbers(pairs_in=before, reasons=attempt.reasons("excluded"), pairs=kept)
+        numbers = ExcludeNumbers(
+            pairs_in=before,
+            reasons=attempt.reasons("excluded"),
+            pairs=kept,
+            preferences=msgspec.UNSET if declared is None else named_preferences(declared, "pairs"),
+        )
         return (
             numbers
             if bucket or self.tally is None

@@ -1,16 +1,17 @@
 """Beginning a run with what another has matched or curated: to balance anew what is left of it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import UnsetType
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from metaclip_spark.commits.entries import Begin, Table
+from metaclip_spark.commits.entries import Begin, Removal, Table
 from metaclip_spark.commits.removals import read_registers, removals_digest
 from metaclip_spark.config.curation import LanguageConfig, SampleConfig
 from metaclip_spark.config.exclusion import RebalanceConfig, RedrawConfig
@@ -20,7 +21,7 @@ from metaclip_spark.reports.profile import is_estimated, read_balance
 from metaclip_spark.runs.buckets import is_in_bucket
 from metaclip_spark.runs.entry_tables import metadata_lists, read_counts, read_lists, read_texts
 from metaclip_spark.runs.open import check_finished, open_beside, read_log
-from metaclip_spark.runs.records import FirstDraw, Gate
+from metaclip_spark.runs.records import FirstDraw, Gate, RemovalNumbers
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import COUNT, DEDUPLICATE, EXCLUDE, EXTRACT, MATCH, SAMPLE, Step
 from metaclip_spark.stores.storage import Storage
@@ -128,7 +129,6 @@ def _read_first_run(run: Run, config: RebalanceConfig) -> FirstRun:
         )
     numbers = sampled.numbers
     excluded = run.manifest(EXCLUDE) if EXCLUDE.name in run.state.begins else None
-    before = excluded.config.first_draw if excluded and excluded.config.is_estimated else msgspec.UNSET
     draw = FirstDraw(
         digest=sampled.digest if config.attempted == "curated" else matched.digest,
         attempted=config.attempted,
@@ -141,9 +141,18 @@ def _read_first_run(run: Run, config: RebalanceConfig) -> FirstRun:
         removed=removals_digest(read_registers(run.storage, run.state)) or msgspec.UNSET,
         dropped=numbers.dropped or msgspec.UNSET,
         reasons=(excluded.numbers.reasons if excluded else {}) or msgspec.UNSET,
-        before=before,
+        preferences=excluded.config.preferences if excluded else msgspec.UNSET,
+        removals=_removal_numbers(run.state.removals.values()),
+        before=excluded.config.first_draw if excluded else msgspec.UNSET,
     )
     return FirstRun(run, config, draw, run.log.state.number)
+
+
+def _removal_numbers(removals: Collection[Removal]) -> RemovalNumbers | UnsetType:
+    if not removals:
+        return msgspec.UNSET
+    values, curated = (sum(sum(getattr(each, of).values()) for each in removals) for of in ("values", "curated"))
+    return RemovalNumbers(removals=len(removals), values=values, curated=curated)
 
 
 def metadata_of(run: Run) -> Metadata:

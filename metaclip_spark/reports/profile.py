@@ -4,7 +4,7 @@ Nothing here brings rows to the driver but a few hundred groups, a few dozen sam
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,19 +18,18 @@ from pyspark.sql import functions as F
 from metaclip_spark import balance
 from metaclip_spark.commits.removals import named_folders, read_registers, removed_tables
 from metaclip_spark.list_thresholds import EntryLists
-from metaclip_spark.reports.records import ANY_PREFERENCE, NOT_READ, Coverage, Group, HeadEntry, ListedEntry, Profile
+from metaclip_spark.reports.figures.preferences import preference_groups
+from metaclip_spark.reports.records import Coverage, Group, HeadEntry, ListedEntry, Profile
 from metaclip_spark.reports.samples import EntrySamples, sample_pairs_of, unmatched_texts
 from metaclip_spark.runs.entry_tables import read_counts, read_lists, read_texts, read_thresholds, with_lists
 from metaclip_spark.runs.layout import THRESHOLDS
-from metaclip_spark.runs.records import Gate, MatchManifest, SampleManifest
+from metaclip_spark.runs.records import MatchManifest, SampleManifest
 from metaclip_spark.runs.run import Run, entry_table, read_expected_kept
 from metaclip_spark.runs.step import COUNT
 from metaclip_spark.steps.count import count_entries
 from metaclip_spark.steps.exclusion.lists import find_named, share_lists
-from metaclip_spark.steps.language_filter import filter_languages
 from metaclip_spark.thresholds import check_threshold
 from udfs.arrow import numpy_numbers
-from udfs.preferences import PREFERENCES
 from udfs.schemas import CURATED, ENTRY_FIGURES, ESTIMATED_COUNTS, ESTIMATED_FIGURES, MATCHED, PAIRS, REMOVED_PAIRS
 
 LISTED = 20
@@ -204,7 +203,7 @@ def profile_run(
             sum(matched.numbers.reasons.values()),
             not_removed,
         ),
-        preferences=_preferences(_before_rules(run, sampled.config.gate) or others, others),
+        preferences=preference_groups(run, sampled.config.gate, others),
     )
 
 
@@ -261,16 +260,6 @@ def side_by_side(matched: DataFrame, curated: DataFrame, *keys: Column) -> DataF
     return both[0].unionByName(both[1])
 
 
-def _before_rules(run: Run, gate: Gate) -> list[Row]:
-    """Counts the matched pairs by preferences where rules exclude some of them; empty where there is no rule."""
-    if not run.has_table("eligible"):
-        return []
-    matched = run.read_buckets("matched", MATCHED)
-    least = float(gate.min_language_probability)
-    passed = filter_languages(matched, gate.languages, min_language_probability=least)
-    return passed.groupBy("page_preferences").agg(F.count(F.lit(1)).alias("matched")).collect()
-
-
 def _without_removed(run: Run, pairs: DataFrame) -> DataFrame:
     """Leaves out the pairs that removals name: where one has only dropped them, they are matched still."""
     if not run.state.removals:
@@ -282,27 +271,6 @@ def _without_removed(run: Run, pairs: DataFrame) -> DataFrame:
     if of_columns:
         removed = removed.unionByName(find_named(pairs, share_lists(run.spark, of_columns)).select("pair_id"))
     return pairs.join(removed, "pair_id", "left_anti")
-
-
-def _preferences(matched: Sequence[Row], curated: Sequence[Row]) -> list[Group]:
-    """Counts the pairs with each preference, with any, and those of which none was read; a pair may have several."""
-    chosen: dict[str, Callable[[int | None], bool]] = {
-        **{name: partial(_has_bit, bit) for bit, name in enumerate(PREFERENCES)},
-        ANY_PREFERENCE: bool,
-        NOT_READ: lambda bits: bits is None,
-    }
-    return [
-        Group(
-            group=name,
-            matched=sum(row.matched for row in matched if is_of(row.page_preferences)),
-            curated=sum(row.curated for row in curated if is_of(row.page_preferences)),
-        )
-        for name, is_of in chosen.items()
-    ]
-
-
-def _has_bit(bit: int, bits: int | None) -> bool:
-    return bool((bits or 0) >> bit & 1)
 
 
 def _summed(rows: Sequence[Row], name: str) -> list[Group]:

@@ -239,6 +239,22 @@ class RemovalFigures(Record):
     curated: int
 
 
+class RunsBefore(Record):
+    """What the runs that this one began with had left out before.
+
+    Attributes:
+        preferences: What pages could ask for so that their pairs were left out of the curated pairs that it began with.
+        removals: How many removals were registered there.
+        values: How many values they list.
+        curated: How many curated pairs they named.
+    """
+
+    preferences: list[str]
+    removals: int
+    values: int
+    curated: int
+
+
 class ListFigures(Record):
     """Numbers of the metadata list of a language.
 
@@ -347,6 +363,7 @@ class Report(Record, kw_only=True):
     checks: list[Check] = msgspec.field(default_factory=list)
     sources: Sources | None = None
     removals: list[RemovalFigures] = msgspec.field(default_factory=list)
+    before: RunsBefore | None = None
     summary_domains: str = ""
     """Which domains the public summary lists, one of `--summary-domains`."""
 

@@ -15,7 +15,7 @@ import pyspark
 from msgspec import UnsetType
 
 from metaclip_spark import __version__
-from metaclip_spark.commits.entries import LAYOUT, Finish, Open, Removal
+from metaclip_spark.commits.entries import LAYOUT, Finish, Open
 from metaclip_spark.commits.files import tidy
 from metaclip_spark.commits.run_file import RUN, publish_run_file
 from metaclip_spark.config.curation import OutputConfig, SummaryDomains
@@ -26,6 +26,7 @@ from metaclip_spark.reports.checks import judge, status_word
 from metaclip_spark.reports.compare import compare_with
 from metaclip_spark.reports.figures.funnel import funnel_of
 from metaclip_spark.reports.figures.manifests import Manifests, read_manifests
+from metaclip_spark.reports.figures.rules import download_figures, removal_figures, runs_before
 from metaclip_spark.reports.lists.figures import list_deviations, list_figures, list_warnings
 from metaclip_spark.reports.profile import (
     EntryFigures,
@@ -37,10 +38,7 @@ from metaclip_spark.reports.profile import (
 from metaclip_spark.reports.public.sources import read_sources
 from metaclip_spark.reports.records import (
     Command,
-    DownloadFigures,
-    FailedDownloads,
     Profile,
-    RemovalFigures,
     Report,
 )
 from metaclip_spark.reports.remarks import deviations_of, warnings_of
@@ -49,7 +47,6 @@ from metaclip_spark.runs.layout_1 import delete_report_1
 from metaclip_spark.runs.ledger import reference_records
 from metaclip_spark.runs.progress import StepProgress, watch
 from metaclip_spark.runs.records import (
-    ExcludeManifest,
     FinishedStep,
     RunSummary,
     put_record,
@@ -231,22 +228,10 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
         ended=run.state.made_at,
         commands=_commands(run.state.drivers),
         sources=read_sources(run),
-        downloads=_download_figures(manifests.exclude),
-        removals=[_removal_figures(number, each) for number, each in sorted(run.state.removals.items())],
+        downloads=download_figures(manifests.exclude),
+        removals=removal_figures(run.state.removals),
+        before=runs_before(manifests.exclude),
     )
-
-
-def _removal_figures(number: int, removal: Removal) -> RemovalFigures:
-    values, matched, curated = (sum(each.values()) for each in (removal.values, removal.matched, removal.curated))
-    return RemovalFigures(number=number, at=removal.at, values=values, matched=matched, curated=curated)
-
-
-def _download_figures(excluded: ExcludeManifest | None) -> DownloadFigures | None:
-    if excluded is None or not excluded.numbers.download_rows:
-        return None
-    numbers = excluded.numbers
-    failed = [FailedDownloads(error=error, pairs=pairs) for error, pairs in numbers.download_errors.items()]
-    return DownloadFigures(rows=numbers.download_rows, unknown=numbers.download_unknown, failed=failed)
 
 
 def _commands(drivers: Sequence[Open]) -> list[Command]:

@@ -101,9 +101,9 @@ def _sum(numbers: Sequence[Numbers]) -> Numbers:
 
 
 def _added(values: Sequence[Any]) -> Any:
-    """Adds up numbers, or numbers by reason; what none of them tells stays untold."""
-    if values[0] is msgspec.UNSET:
-        return values[0]
+    """Adds up numbers, or numbers by reason; what not all of them tell stays untold."""
+    if any(value is msgspec.UNSET for value in values):
+        return msgspec.UNSET
     if not isinstance(values[0], dict):
         return sum(values)
     reasons = dict.fromkeys(reason for value in values for reason in value)

@@ -1,6 +1,8 @@
 """The funnel: what came into each stage, what went on, and why the rest left."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from metaclip_spark.reports.explain.drawn import SINCE_BALANCE
 from metaclip_spark.reports.figures.manifests import Manifests
@@ -9,6 +11,43 @@ from metaclip_spark.runs.records import ExcludeManifest, ExtractNumbers, FirstDr
 
 MATCHED = "matched"
 ELIGIBLE = "eligible"
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The pairs that the rules of a run have judged.
+
+    Attributes:
+        stage: What the funnel calls them: matched, or the draw that the run began with.
+        reasons: Reason to how many of them left.
+        reasons_before: Reason to how many matched pairs had left before, in the runs that this one began with.
+    """
+
+    stage: str
+    reasons: Mapping[str, int]
+    reasons_before: Mapping[str, int]
+
+    @property
+    def pairs(self) -> str:
+        """What a heading calls them."""
+        return "matched pairs" if self.stage == MATCHED else f"pairs of the {self.stage}"
+
+    @property
+    def all_reasons(self) -> dict[str, int]:
+        """Reason to how many matched pairs left, here or before."""
+        return dict(Counter(self.reasons_before) + Counter(self.reasons))
+
+
+def judged_by_rules(funnel: Sequence[FunnelLine]) -> Judged:
+    """Gives what a funnel tells of the pairs before the rules of its run, and of what became of them."""
+    matched = next((place for place, line in enumerate(funnel) if line.came_in == MATCHED), 0)
+    first = next((place for place, line in enumerate(funnel) if line.went_out == ELIGIBLE), matched)
+    return Judged(funnel[first].came_in, _added(funnel[first:]), _added(funnel[matched:first]))
+
+
+def _added(funnel: Sequence[FunnelLine]) -> Counter[str]:
+    return sum((Counter(line.reasons) for line in funnel), Counter[str]())
 
 
 def funnel_of(manifests: Manifests) -> list[FunnelLine]:
@@ -56,7 +95,7 @@ def _draw_lines(draws: Sequence[FirstDraw], names: Sequence[str]) -> list[Funnel
 
 
 def _name_of_draw(number: int) -> str:
-    return "first draw" if number == 1 else f"draw {number}"
+    return f"{_ORDINALS[number - 1] if number <= len(_ORDINALS) else f'{number}th'} draw"
 
 
 def _lost_by(draw: FirstDraw) -> dict[str, int]:

@@ -5,6 +5,7 @@ import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metaclip_spark.errors import counted, percent
+from metaclip_spark.reports.figures.funnel import judged_by_rules
 from metaclip_spark.reports.pages.html import time_text
 from metaclip_spark.reports.records import Report
 from udfs.preferences import PREFERENCES
@@ -55,6 +56,7 @@ def render_data_card(report: Report) -> str:
             if value is not None and value is not False and value not in ([], "")
         ],
         respected=", ".join(respected_preferences(report)),
+        judged=judged_by_rules(report.funnel),
         languages=report.settings["sample"]["languages"],
         made=[
             ("finished", time_text(report.ended).replace("\u00a0", " ") if report.ended else ""),
@@ -65,9 +67,10 @@ def render_data_card(report: Report) -> str:
 
 
 def respected_preferences(report: Report) -> list[str]:
-    """Lists the preferences because of which pairs with them are left out, in the order of the bits."""
+    """Lists the preferences because of which pairs with them are left out, here or before, in the order of the bits."""
     respected = report.settings.get("exclude", {}).get("respect_preferences") or ()
-    return [name for name in PREFERENCES if name in respected]
+    before = report.before.preferences if report.before else ()
+    return [name for name in PREFERENCES if name in {*respected, *before}]
 
 
 def type_name(kind: pa.DataType) -> str:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from metaclip_spark.errors import counted, percent
 from metaclip_spark.reports import charts
 from metaclip_spark.reports.checks import look_at, value_shown
+from metaclip_spark.reports.figures.funnel import judged_by_rules
 from metaclip_spark.reports.pages.csv_links import csv_link
 from metaclip_spark.reports.pages.reasons import meaning_of
 from metaclip_spark.reports.profile import KEEP_CLASSES, MOST_ENTRIES_PER_PAIR, TEXT_LENGTHS
@@ -37,14 +38,9 @@ def render_html(report: Report) -> str:
             report=msgspec.to_builtins(report),
             pictures=_pictures(report),
             name=run_name(report.output),
-            left_out=left_out_of(report),
+            judged=judged_by_rules(report.funnel),
         )
     )
-
-
-def left_out_of(report: Report) -> dict[str, int]:
-    """Gives the numbers of all that left, by reason."""
-    return {reason: number for line in report.funnel for reason, number in line.reasons.items()}
 
 
 def page_environment() -> Environment:

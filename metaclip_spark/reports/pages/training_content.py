@@ -1,16 +1,18 @@
 """The public summary of training content, as the European Union's template asks for it, as far as a run knows it."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metaclip_spark.errors import counted, percent
+from metaclip_spark.reports.figures.funnel import judged_by_rules
 from metaclip_spark.reports.pages.data_card import respected_preferences
-from metaclip_spark.reports.pages.html import INVISIBLE, left_out_of
+from metaclip_spark.reports.pages.html import INVISIBLE
 from metaclip_spark.reports.public.domains import Domains
 from metaclip_spark.reports.records import NOT_READ, Group, Report
+from metaclip_spark.runs.records import RemovalNumbers
 
 SUMMARY = "TRAINING_CONTENT.md"
 """The name of the page in the report's folder."""
@@ -35,7 +37,7 @@ def render_training_content(report: Report, domains: Sequence[Domains]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"counted": counted, "percent": percent, "code": code_span, "number": "{:,}".format}
-    left_out = left_out_of(report)
+    judged = judged_by_rules(report.funnel)
     return environment.get_template("TRAINING_CONTENT.md.j2").render(
         report=msgspec.to_builtins(report),
         size=size_class(report.real_size),
@@ -43,8 +45,10 @@ def render_training_content(report: Report, domains: Sequence[Domains]) -> str:
         preferences=report.profile.preferences,
         not_read=next((row for row in report.profile.preferences if row.group == NOT_READ), None),
         respected=respected_preferences(report),
-        left_out=left_out,
-        removed=sum(number for reason, number in left_out.items() if reason.startswith("removed.")),
+        judged=judged,
+        respected_before=_beginning_with("preference.", judged.reasons_before),
+        removed=sum(_beginning_with("removed.", judged.all_reasons).values()),
+        removals=_removals(report),
         sides=[(side, listed_domains(side, report.summary_domains)) for side in domains],
     )
 
@@ -72,6 +76,20 @@ def code_span(text: object) -> str:
         for character in str(text)[:_LONGEST_SHOWN]
     )
     return f"`{shown}`"
+
+
+def _beginning_with(prefix: str, reasons: Mapping[str, int]) -> dict[str, int]:
+    return {reason.removeprefix(prefix): number for reason, number in reasons.items() if reason.startswith(prefix)}
+
+
+def _removals(report: Report) -> RemovalNumbers:
+    """Adds up what was removed from the run, and from those that it began with."""
+    before = report.before
+    return RemovalNumbers(
+        removals=len(report.removals) + (before.removals if before else 0),
+        values=sum(each.values for each in report.removals) + (before.values if before else 0),
+        curated=sum(each.curated for each in report.removals) + (before.curated if before else 0),
+    )
 
 
 def _languages(report: Report) -> list[Group]:

@@ -1,5 +1,6 @@
 """What each step depends on, and what came of it."""
 
+from itertools import takewhile
 from typing import Self
 
 import msgspec
@@ -97,7 +98,7 @@ class ExcludeNumbers(StepNumbers):
     """Matched pairs, those that a rule excludes by reason, and those that stay; sums over buckets.
 
     Of what was downloaded: its rows, those of them without a pair, and why pairs have no image. The first bucket tells
-    of all.
+    of all. Where the pairs are those of another run, `preferences` tells how many of all declare each preference.
     """
 
     pairs_in: int
@@ -106,6 +107,7 @@ class ExcludeNumbers(StepNumbers):
     download_rows: int = 0
     download_unknown: int = 0
     download_errors: dict[str, int] = {}
+    preferences: dict[str, int] | UnsetType = UNSET
 
     def in_words(self) -> str:
         """For the log."""
@@ -262,6 +264,20 @@ class Gate(Record):
         return msgspec.convert(language.gate, cls)
 
 
+class RemovalNumbers(Record):
+    """The removals of a run added up.
+
+    Attributes:
+        removals: How many were registered.
+        values: How many values they list.
+        curated: How many curated pairs they named.
+    """
+
+    removals: int
+    values: int
+    curated: int
+
+
 class FirstDraw(Record):
     """The draw of the run whose pairs are balanced anew.
 
@@ -277,7 +293,9 @@ class FirstDraw(Record):
         removed: Digest of what its removals list.
         dropped: Those that were removed from its curated pairs since.
         reasons: Those that its rules excluded, by reason.
-        before: The draw before it, where its run had begun with the curated pairs of another one.
+        preferences: What pages could ask for so that it left their pairs out.
+        removals: What was removed from its run.
+        before: The draw before it, where its run had begun with the pairs of another one.
     """
 
     digest: str
@@ -291,6 +309,8 @@ class FirstDraw(Record):
     removed: str | UnsetType = UNSET
     dropped: int | UnsetType = UNSET
     reasons: dict[str, int] | UnsetType = UNSET
+    preferences: list[str] | UnsetType = UNSET
+    removals: RemovalNumbers | UnsetType = UNSET
     before: "FirstDraw | UnsetType" = UNSET
 
 
@@ -329,14 +349,19 @@ class ExcludeSettings(Record):
         return isinstance(self.first_draw, FirstDraw) and self.first_draw.attempted == "curated"
 
     @property
+    def runs_before(self) -> list[FirstDraw]:
+        """What is told of the runs that this one began with, the last one first."""
+        runs: list[FirstDraw] = []
+        draw = self.first_draw
+        while isinstance(draw, FirstDraw):
+            runs.append(draw)
+            draw = draw.before
+        return runs
+
+    @property
     def draws_before(self) -> list[FirstDraw]:
         """The draws that have thinned the pairs before these rules, the first one first."""
-        draws: list[FirstDraw] = []
-        draw = self.first_draw if self.is_estimated else UNSET
-        while isinstance(draw, FirstDraw):
-            draws.insert(0, draw)
-            draw = draw.before
-        return draws
+        return [*takewhile(lambda draw: draw.attempted == "curated", self.runs_before)][::-1]
 
     @property
     def has_rules(self) -> bool:

@@ -1,12 +1,13 @@
 """What report, data card and public summary say of a run that began with the pairs of another one."""
 
+from collections import Counter
 from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.jobs import call, report_of, rows
+from tests.support.jobs import call, report_of, rows, state_of
 
 pytestmark = pytest.mark.usefixtures("spark")
 
@@ -76,7 +77,62 @@ def test_the_funnel_tells_each_draw_and_adds_up(first, second, third):
             assert line["in_number"] == line["out_number"] + sum(line["reasons"].values())
         for before, after in pairwise(funnel[3:]):
             assert (before["out"], before["out_number"]) == (after["in"], after["in_number"])
-    stages = ["matched", "first draw", "draw 2", "eligible", "curated"]
+    stages = ["matched", "first draw", "second draw", "eligible", "curated"]
     assert [line["out"] for line in report_of(third)["funnel"]][4:] == stages
     assert line_to(third, "first draw") == line_to(second, "first draw")
-    assert line_to(third, "draw 2")["reasons"].keys() >= {"removed.url", "not_drawn"}
+    assert line_to(third, "second draw")["reasons"].keys() >= {"removed.url", "not_drawn"}
+
+
+def row_of(output, page, name):
+    """The numbers of a row of a table of a page in Markdown."""
+    [row] = [line for line in page_of(output, page).splitlines() if line.startswith(f"| {name} |")]
+    return [cell.strip() for cell in row.strip("|").split("|")][1:]
+
+
+def page_of(output, page):
+    return (output / state_of(output).finished.report / page).read_text()
+
+
+def declared(pairs, bit):
+    return sum(row["page_preferences"] >> bit & 1 for row in pairs)
+
+
+NOAI, TDM = 0, 4
+
+
+def test_preferences_are_counted_over_the_pairs_that_the_rules_have_judged(first, second, third):
+    for output, judged in ((first, rows(first, "matched")), (second, rows(first, "curated")), (third, [])):
+        told = {row["group"]: row for row in report_of(output)["profile"]["preferences"]}
+        pairs = judged or rows(second, "curated")
+        curated = rows(output, "curated")
+        for name, bit in (("noai", NOAI), ("tdm-reservation", TDM)):
+            assert (told[name]["matched"], told[name]["curated"]) == (declared(pairs, bit), declared(curated, bit))
+            left = line_to(output, "eligible")["reasons"].get(f"preference.{name}", 0)
+            assert left <= told[name]["matched"]
+            shown = [f"{told[name]['matched']}", f"{told[name]['curated']}", f"{left or '–'}"]
+            assert row_of(output, "TRAINING_CONTENT.md", name) == shown
+            assert row_of(output, "DATA_CARD.md", name) == shown[:2]
+    assert line_to(second, "eligible")["reasons"]["preference.tdm-reservation"] > 0
+    assert "| preference | pairs of the first draw | curated pairs |" in page_of(second, "DATA_CARD.md")
+    assert "Pairs of the second draw that were found in a page" in page_of(third, "report.html")
+
+
+def test_what_the_first_runs_respected_and_removed_is_told(first, second, third):
+    noai = line_to(first, "eligible")["reasons"]["preference.noai"]
+    tdm = line_to(second, "eligible")["reasons"]["preference.tdm-reservation"]
+    assert "Respected: noai. Pairs with" in page_of(first, "TRAINING_CONTENT.md")
+    for output in (second, third):
+        assert "Respected: noai, tdm-reservation. Pairs with" in page_of(output, "TRAINING_CONTENT.md")
+        assert "noai, tdm-reservation: pairs with them were left out." in page_of(output, "DATA_CARD.md")
+    assert f"had left out {noai} matched pairs for noai; the" in page_of(second, "TRAINING_CONTENT.md")
+    assert f"had left out {noai} matched pairs for noai, {tdm} matched pairs for tdm-reservation; the" in page_of(
+        third, "TRAINING_CONTENT.md"
+    )
+    removed = Counter()
+    for line in report_of(third)["funnel"]:
+        removed.update({name: number for name, number in line["reasons"].items() if name.startswith("removed.")})
+    assert set(removed) == {"removed.url", "removed.since_balance"}
+    assert f"left {sum(removed.values())} matched pairs out" in page_of(third, "TRAINING_CONTENT.md")
+    told = "Removal requests: 1, of 2 values; they took 2 pairs out of curated sets."
+    assert f"{told}\n" in page_of(first, "TRAINING_CONTENT.md")
+    assert f"{told} 1 of them was registered in runs that this one began with." in page_of(third, "TRAINING_CONTENT.md")

@@ -196,7 +196,7 @@ def test_preferences_are_those_of_the_tables(output, tables, report):
         "not read": lambda bits: bits is None,
     }
     assert report["profile"]["preferences"] == [
-        {"group": name, "matched": pairs("passed", is_of), "curated": pairs("curated", is_of)}
+        {"group": name, "matched": pairs("matched", is_of), "curated": pairs("curated", is_of)}
         for name, is_of in expected.items()
     ]
     card = (report_folder(output) / "DATA_CARD.md").read_text()

@@ -1,0 +1,41 @@
+"""What rules, downloads and removals have to do with a run."""
+
+from collections.abc import Mapping
+
+from metaclip_spark.commits.entries import Removal
+from metaclip_spark.reports.records import DownloadFigures, FailedDownloads, RemovalFigures, RunsBefore
+from metaclip_spark.runs.records import ExcludeManifest, RemovalNumbers
+
+
+def removal_figures(removals: Mapping[int, Removal]) -> list[RemovalFigures]:
+    """Gives the numbers of each removal of a run, by its number in the log, in their order."""
+    return [_removal_figures(number, removal) for number, removal in sorted(removals.items())]
+
+
+def _removal_figures(number: int, removal: Removal) -> RemovalFigures:
+    values, matched, curated = (sum(each.values()) for each in (removal.values, removal.matched, removal.curated))
+    return RemovalFigures(number=number, at=removal.at, values=values, matched=matched, curated=curated)
+
+
+def runs_before(excluded: ExcludeManifest | None) -> RunsBefore | None:
+    """Gives what the runs that a run began with had left out before; None where its pairs are its own."""
+    if excluded is None or not excluded.config.runs_before:
+        return None
+    config = excluded.config
+    removals = [draw.removals for draw in config.runs_before if isinstance(draw.removals, RemovalNumbers)]
+    preferences = [draw.preferences for draw in config.draws_before if isinstance(draw.preferences, list)]
+    return RunsBefore(
+        preferences=list(dict.fromkeys(name for names in preferences for name in names)),
+        removals=sum(each.removals for each in removals),
+        values=sum(each.values for each in removals),
+        curated=sum(each.curated for each in removals),
+    )
+
+
+def download_figures(excluded: ExcludeManifest | None) -> DownloadFigures | None:
+    """Gives what a download has to do with a run; None where none is told."""
+    if excluded is None or not excluded.numbers.download_rows:
+        return None
+    numbers = excluded.numbers
+    failed = [FailedDownloads(error=error, pairs=pairs) for error, pairs in numbers.download_errors.items()]
+    return DownloadFigures(rows=numbers.download_rows, unknown=numbers.download_unknown, failed=failed)
