@@ -228,14 +228,14 @@ class RemovalFigures(Record):
         number: The number of its entry in the run's log.
         at: When it was registered.
         values: How many values were listed.
-        matched: How many matched pairs they named.
-        curated: How many of these were curated.
+        matched: How many matched pairs they named; None where only curated pairs, or none, were looked at.
+        curated: How many curated pairs they named.
     """
 
     number: int
     at: str
     values: int
-    matched: int
+    matched: int | None
     curated: int
 
 

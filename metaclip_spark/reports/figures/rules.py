@@ -14,7 +14,10 @@ def removal_figures(removals: Mapping[int, Removal]) -> list[RemovalFigures]:
 
 def _removal_figures(number: int, removal: Removal) -> RemovalFigures:
     values, matched, curated = (sum(each.values()) for each in (removal.values, removal.matched, removal.curated))
-    return RemovalFigures(number=number, at=removal.at, values=values, matched=matched, curated=curated)
+    is_counted = bool(removal.matched and removal.input)
+    return RemovalFigures(
+        number=number, at=removal.at, values=values, matched=matched if is_counted else None, curated=curated
+    )
 
 
 def runs_before(excluded: ExcludeManifest | None) -> RunsBefore | None:

@@ -8,6 +8,7 @@ from metaclip_spark.errors import counted, percent
 from metaclip_spark.reports.figures.funnel import judged_by_rules
 from metaclip_spark.reports.pages.html import time_text
 from metaclip_spark.reports.records import Report
+from metaclip_spark.runs.records import RemovalNumbers
 from udfs.preferences import PREFERENCES
 from udfs.schemas import CURATED
 
@@ -57,6 +58,7 @@ def render_data_card(report: Report) -> str:
         ],
         respected=", ".join(respected_preferences(report)),
         judged=judged_by_rules(report.funnel),
+        removals=all_removals(report),
         languages=report.settings["sample"]["languages"],
         made=[
             ("finished", time_text(report.ended).replace("\u00a0", " ") if report.ended else ""),
@@ -71,6 +73,16 @@ def respected_preferences(report: Report) -> list[str]:
     respected = report.settings.get("exclude", {}).get("respect_preferences") or ()
     before = report.before.preferences if report.before else ()
     return [name for name in PREFERENCES if name in {*respected, *before}]
+
+
+def all_removals(report: Report) -> RemovalNumbers:
+    """Adds up what was removed from the run, and from those that it began with."""
+    before = report.before
+    return RemovalNumbers(
+        removals=len(report.removals) + (before.removals if before else 0),
+        values=sum(each.values for each in report.removals) + (before.values if before else 0),
+        curated=sum(each.curated for each in report.removals) + (before.curated if before else 0),
+    )
 
 
 def type_name(kind: pa.DataType) -> str:

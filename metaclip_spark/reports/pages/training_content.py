@@ -8,11 +8,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metaclip_spark.errors import counted, percent
 from metaclip_spark.reports.figures.funnel import judged_by_rules
-from metaclip_spark.reports.pages.data_card import respected_preferences
+from metaclip_spark.reports.pages.data_card import all_removals, respected_preferences
 from metaclip_spark.reports.pages.html import INVISIBLE
 from metaclip_spark.reports.public.domains import Domains
 from metaclip_spark.reports.records import NOT_READ, Group, Report
-from metaclip_spark.runs.records import RemovalNumbers
 
 SUMMARY = "TRAINING_CONTENT.md"
 """The name of the page in the report's folder."""
@@ -48,7 +47,7 @@ def render_training_content(report: Report, domains: Sequence[Domains]) -> str:
         judged=judged,
         respected_before=_beginning_with("preference.", judged.reasons_before),
         removed=sum(_beginning_with("removed.", judged.all_reasons).values()),
-        removals=_removals(report),
+        removals=all_removals(report),
         sides=[(side, listed_domains(side, report.summary_domains)) for side in domains],
     )
 
@@ -80,16 +79,6 @@ def code_span(text: object) -> str:
 
 def _beginning_with(prefix: str, reasons: Mapping[str, int]) -> dict[str, int]:
     return {reason.removeprefix(prefix): number for reason, number in reasons.items() if reason.startswith(prefix)}
-
-
-def _removals(report: Report) -> RemovalNumbers:
-    """Adds up what was removed from the run, and from those that it began with."""
-    before = report.before
-    return RemovalNumbers(
-        removals=len(report.removals) + (before.removals if before else 0),
-        values=sum(each.values for each in report.removals) + (before.values if before else 0),
-        curated=sum(each.curated for each in report.removals) + (before.curated if before else 0),
-    )
 
 
 def _languages(report: Report) -> list[Group]:

@@ -136,3 +136,13 @@ def test_what_the_first_runs_respected_and_removed_is_told(first, second, third)
     told = "Removal requests: 1, of 2 values; they took 2 pairs out of curated sets."
     assert f"{told}\n" in page_of(first, "TRAINING_CONTENT.md")
     assert f"{told} 1 of them was registered in runs that this one began with." in page_of(third, "TRAINING_CONTENT.md")
+
+
+def test_where_removals_looked_at_curated_pairs_alone_no_number_of_matched_ones_is_told(first, third):
+    assert report_of(first)["removals"][0]["matched"] is None
+    told = "1 removal was registered{}, of 2 values, which named 2 curated pairs then. What was"
+    assert told.format("") in page_of(first, "DATA_CARD.md")
+    assert told.format(" here or in the runs that this one began with") in page_of(third, "DATA_CARD.md")
+    table = page_of(first, "report.html").partition("What was removed for ever")[2]
+    assert "not counted" in table.partition("</table>")[0]
+    assert "The runs that this one began with had 1 removal, of 2 values" in page_of(third, "report.html")
