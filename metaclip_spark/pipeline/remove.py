@@ -18,9 +18,11 @@ from metaclip_spark.config.fields import option_of
 from metaclip_spark.errors import ConfigError, counted, joined
 from metaclip_spark.inputs.block_lists import IMAGE_DIGITS, Values, paths_of, read_values
 from metaclip_spark.pipeline.again import Again
+from metaclip_spark.pipeline.balancing.list_thresholds import with_kept
 from metaclip_spark.pipeline.exclusion import Judging
 from metaclip_spark.pipeline.images import write_images
-from metaclip_spark.runs.layout import REGISTERS, place_of
+from metaclip_spark.runs.entry_tables import read_lists
+from metaclip_spark.runs.layout import REGISTERS, THRESHOLDS, place_of
 from metaclip_spark.runs.records import RefillNumbers
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import MATCH, SAMPLE, Attempt
@@ -28,6 +30,7 @@ from metaclip_spark.steps.exclusion.lists import find_named, first_reasons, shar
 from udfs.exclusion.digest_table import DigestTable
 from udfs.exclusion.kinds import KINDS, PAGE_KINDS, reason_of
 from udfs.schemas import CURATED, REMOVALS, REMOVED_PAIRS
+from udfs.schemas import THRESHOLDS as OF_LISTS
 from udfs.sources import environment_options
 
 _DRAWN = ("curated", "refill")
@@ -280,6 +283,10 @@ def drop_removed(run: Run) -> None:
     kept = attempt.tables["curated"].rows
     dropped = made.numbers.dropped + made.numbers.pairs - kept
     numbers = msgspec.structs.replace(made.numbers, pairs=kept, dropped_since_balance=dropped)
+    lists = read_lists(run)
+    if lists is not None and THRESHOLDS in tables:
+        rows = run.read_rows(THRESHOLDS, OF_LISTS)
+        attempt.write_rows(with_kept(rows, attempt.read("curated"), lists), THRESHOLDS)
     if "curated_images" in tables:
         numbers.images = write_images(run, attempt)
     if isinstance(numbers.refill, RefillNumbers):

@@ -186,7 +186,6 @@ def thresholds_table(
         curated: The pairs that were kept; None where there are none.
     """
     lists = chosen.rule.lists
-    kept = count_by_list(curated, lists) if curated is not None else [0] * len(lists)
     parts = [lists.part(own_counts, place) for place in range(len(lists))]
     columns = {
         "metadata_language": lists.codes,
@@ -196,9 +195,26 @@ def thresholds_table(
         "pairs": [size.pairs for size in sizes],
         "expected_size": [size.size for size in sizes],
         "standard_error": [size.standard_error for size in sizes],
-        "kept": kept,
+        "kept": _kept(curated, lists),
         "entries": [part.size for part in parts],
         "entries_matched": [int(np.count_nonzero(part)) for part in parts],
         "floor_applied": [before < now for before, now in zip(chosen.without_floor, chosen.thresholds, strict=True)],
     }
     return pa.Table.from_arrays([pa.array(columns[field.name], field.type) for field in THRESHOLDS], schema=THRESHOLDS)
+
+
+def with_kept(rows: pa.Table, curated: DataFrame | None, lists: EntryLists) -> pa.Table:
+    """Counts anew how many pairs of each metadata list are kept; triggers a Spark job over the curated pairs.
+
+    Args:
+        rows: The table of all lists.
+        curated: The pairs that are left; None where there are none.
+        lists: The lists.
+    """
+    place = THRESHOLDS.get_field_index("kept")
+    field = THRESHOLDS.field(place)
+    return rows.set_column(place, field, pa.array(_kept(curated, lists), field.type))
+
+
+def _kept(curated: DataFrame | None, lists: EntryLists) -> list[int]:
+    return count_by_list(curated, lists) if curated is not None else [0] * len(lists)

@@ -1,11 +1,14 @@
 """Balancing anew what is left of a run with several metadata lists: each language by its own counts and threshold."""
 
+import shutil
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from metaclip_spark.balance import tail_share, threshold_for_tail_share
-from tests.support.jobs import call, manifest_of, rows
+from tests.support.jobs import call, manifest_of, report_of, rows
 from tests.support.list_folders import LISTS
 from udfs.balancing.draw import pair_draws
 
@@ -25,6 +28,21 @@ def test_where_all_pairs_were_attempted_and_none_was_lost_the_same_set_comes_aga
     assert call("rebalance_run", *given, "--output", tmp_path / "run") == 0
     for table in ("curated", "thresholds"):
         assert rows(tmp_path / "run", table) == rows(run_of_lists, table)
+
+
+def test_what_is_dropped_leaves_the_numbers_of_its_language(run_of_lists, tmp_path):
+    output = shutil.copytree(run_of_lists, tmp_path / "run")
+    gone = [row["pair_id"] for row in rows(output, "curated")][::2]
+    (tmp_path / "gone.txt").write_text("\n".join(gone))
+    removing = ("--pairs", tmp_path / "gone.txt", "--mode", "drop", "--reason", "ticket 1")
+    assert call("remove_pairs", *removing, "--output", output) == 0
+    kept = Counter(OF_ENTRY[row["entry_ids"][0]] for row in rows(output, "curated"))
+    assert {row["metadata_language"]: row["kept"] for row in report_of(output)["lists"]} == {
+        code: kept[code] for code in LISTS
+    }
+    left_out = [{name: row[name] for name in row if name != "kept"} for row in rows(output, "thresholds")]
+    before = [{name: row[name] for name in row if name != "kept"} for row in rows(run_of_lists, "thresholds")]
+    assert left_out == before
 
 
 def test_the_second_draw_of_each_language_is_nested_in_the_first(run_of_lists, tmp_path, capsys):
