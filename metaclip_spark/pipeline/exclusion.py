@@ -18,6 +18,7 @@ from metaclip_spark.pipeline.first_run import FirstRun, check_own_pairs
 from metaclip_spark.pipeline.removals import untouched_buckets
 from metaclip_spark.pipeline.rules import Rules
 from metaclip_spark.reports.figures.preferences import named_preferences, rows_by_preferences
+from metaclip_spark.reports.figures.rules import why_none_eligible
 from metaclip_spark.runs.buckets import is_in_bucket
 from metaclip_spark.runs.ledger import ledger_of, lost_attempts
 from metaclip_spark.runs.records import ExcludeManifest, ExcludeNumbers, ExcludeSettings, MatchManifest
@@ -121,7 +122,10 @@ def _exclude(run: Run, judging: "Judging", matched: MatchManifest) -> MatchManif
             bucket=bucket,
             begin=begin,
         )
-    return run.manifest(EXCLUDE)
+    made = run.manifest(EXCLUDE)
+    if why := why_none_eligible(made):
+        log.warning(f"no pair is eligible: {why}")
+    return made
 
 
 @dataclass(frozen=True)

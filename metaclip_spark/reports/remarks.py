@@ -4,6 +4,7 @@ from msgspec import UnsetType
 
 from metaclip_spark.config.curation import PRESETS
 from metaclip_spark.errors import counted
+from metaclip_spark.reports.figures.rules import why_none_eligible
 from metaclip_spark.runs.records import (
     ExcludeManifest,
     ExtractManifest,
@@ -17,17 +18,10 @@ from metaclip_spark.runs.records import (
 from metaclip_spark.runs.waves import UNKNOWN_RECORDS
 
 
-def warnings_of(extract: ExtractNumbers, sample: SampleNumbers) -> list[str]:
-    """Says what whoever uses the run should look at first."""
-    warnings = []
-    passed = sample.pairs_in - sample.gated_out
-    if not extract.pairs:
-        warnings.append("No pair was extracted. See rejects/, and what --archives or --pool names.")
-    elif not sample.pairs_in:
-        warnings.append("No pair matched any metadata entry. Check that the list fits the texts.")
-    elif not passed:
-        warnings.append("No pair passed the language filter. See the languages in matched/.")
-    if passed and not sample.head_entries_cut:
+def warnings_of(extract: ExtractNumbers, excluded: ExcludeManifest | None, sample: SampleNumbers) -> list[str]:
+    """Says what whoever uses the run should look at first: where it is empty, why."""
+    warnings = [] if sample.pairs else [_why_empty(extract, excluded, sample)]
+    if sample.pairs_in > sample.gated_out and not sample.head_entries_cut:
         warnings.append("No entry has more than t pairs, so nothing is thinned.")
     warnings += _archive_warnings(extract)
     if isinstance(sample.capped, int) and sample.capped:
@@ -43,6 +37,20 @@ def warnings_of(extract: ExtractNumbers, sample: SampleNumbers) -> list[str]:
             f"further off than chance allows ({sample.size_bound:,.1f})"
         )
     return warnings
+
+
+def _why_empty(extract: ExtractNumbers, excluded: ExcludeManifest | None, sample: SampleNumbers) -> str:
+    if not extract.pairs:
+        return "No pair was extracted. See rejects/, and what --archives or --pool names."
+    if why := why_none_eligible(excluded):
+        return f"No pair is eligible: {why}."
+    if not sample.pairs_in:
+        return "No pair matched any metadata entry. Check that the list fits the texts."
+    if sample.pairs_in == sample.gated_out:
+        return "No pair passed the language filter. See the languages in matched/."
+    if sample.dropped:
+        return f"All pairs that balancing had kept were removed since ({sample.dropped:,})."
+    return "Balancing has kept no pair."
 
 
 def first_run_in_words(excluded: ExcludeManifest | None) -> str:

@@ -210,7 +210,10 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
         real_size=sampled.pairs,
         images=None if isinstance(sampled.images, UnsetType) else sampled.images,
         suspect=sampled.suspect,
-        warnings=[*warnings_of(manifests.extract.numbers, sampled), *list_warnings(lists, manifests.sample)],
+        warnings=[
+            *warnings_of(manifests.extract.numbers, manifests.exclude, sampled),
+            *list_warnings(lists, manifests.sample),
+        ],
         deviations_from_the_paper=[
             *deviations_of(manifests.extract, manifests.sample),
             *(list_deviations(manifests.match, manifests.sample) if lists else []),

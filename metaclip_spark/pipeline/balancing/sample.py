@@ -28,14 +28,15 @@ from metaclip_spark.pipeline.balancing.list_thresholds import (
 )
 from metaclip_spark.pipeline.images import write_images
 from metaclip_spark.pipeline.refill import Refill
+from metaclip_spark.reports.figures.rules import why_none_eligible
 from metaclip_spark.reports.profile import read_estimates
 from metaclip_spark.runs.entry_tables import digest_of_counts, lists_of, read_counts, read_lists, read_texts, with_lists
 from metaclip_spark.runs.layout import THRESHOLDS
 from metaclip_spark.runs.records import (
     CountManifest,
-    CountNumbers,
     Draw,
     ExcludeManifest,
+    ExcludeSettings,
     FirstDraw,
     Gate,
     MatchManifest,
@@ -92,6 +93,11 @@ class _Balance:
         return are_survivors(self.eligible)
 
     @property
+    def excluded(self) -> ExcludeManifest | None:
+        """What rules have excluded; None where there are none."""
+        return self.eligible if isinstance(self.eligible.config, ExcludeSettings) else None
+
+    @property
     def anchor(self) -> str | UnsetType:
         """The list whose threshold stands for all, where there are several."""
         return (self.options.anchor if self.options else None) or msgspec.UNSET
@@ -115,7 +121,7 @@ def run_sample(
     """
     given = _read_balance(run, config, language)
     if config.threshold_t is None:
-        _check_pairs_left(given.counted.numbers, config, given.gate)
+        _check_pairs_left(given, config)
     if given.target_pairs is not None and refill is None:
         check_target_pairs(given.target_pairs, given.counted.numbers.pairs, is_estimated=given.is_estimated)
     return run.do(
@@ -221,15 +227,18 @@ def _threshold_without_caps(run: Run, counts: NDArray[np.int64], threshold: floa
     return enough if enough > float(first.threshold_t) else msgspec.UNSET
 
 
-def _check_pairs_left(numbers: CountNumbers, config: SampleConfig, gate: Gate) -> None:
+def _check_pairs_left(given: _Balance, config: SampleConfig) -> None:
     """Refuses to choose t where there is nothing to choose it from.
 
     Raises:
-        ConfigError: If no pair was matched, or the language filter has removed all.
+        ConfigError: If no pair was matched, or rules or the language filter have removed all.
     """
+    numbers, excluded = given.counted.numbers, given.excluded
     if numbers.pairs:
         return
     option = "--target-pairs" if config.tail_share is None else "--tail-share"
+    if why := why_none_eligible(excluded):
+        raise ConfigError(f"{option} has nothing to choose t from: {why}")
     if not numbers.pairs_in:
         raise ConfigError(
             f"{option} has nothing to choose t from: no pair matched any metadata entry; check that the list fits the "
@@ -237,7 +246,8 @@ def _check_pairs_left(numbers: CountNumbers, config: SampleConfig, gate: Gate) -
         )
     raise ConfigError(
         f"{option} has nothing to choose t from: no pair is left after the language filter ({numbers.pairs_in:,} "
-        f"matched, {numbers.gated_out:,} removed by --languages {','.join(gate.languages)})"
+        f"{'eligible' if excluded else 'matched'}, {numbers.gated_out:,} removed by --languages "
+        f"{','.join(given.gate.languages)})"
     )
 
 

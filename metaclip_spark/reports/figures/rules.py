@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from metaclip_spark.commits.entries import Removal
+from metaclip_spark.errors import counted
+from metaclip_spark.reports.pages.reasons import FILTER, meaning_of
 from metaclip_spark.reports.records import DownloadFigures, FailedDownloads, RemovalFigures, RunsBefore
 from metaclip_spark.runs.records import ExcludeManifest, RemovalNumbers
 
@@ -33,6 +35,21 @@ def runs_before(excluded: ExcludeManifest | None) -> RunsBefore | None:
         values=sum(each.values for each in removals),
         curated=sum(each.curated for each in removals),
     )
+
+
+def why_none_eligible(excluded: ExcludeManifest | None) -> str:
+    """Says why rules have left no pair, naming the reason by which most left; empty where there is another cause."""
+    if excluded is None or excluded.numbers.pairs:
+        return ""
+    numbers = excluded.numbers
+    if not numbers.reasons:
+        return "the curated set of the run that it began with is empty" if excluded.config.is_estimated else ""
+    reason, number = max(numbers.reasons.items(), key=lambda each: each[1])
+    meaning = f" ({meaning_of(reason)})" if meaning_of(reason) else ""
+    told = f"rules exclude all {counted(numbers.pairs_in, 'pair')}, {number:,} by {reason}{meaning}"
+    if reason.startswith(FILTER) and excluded.config.unscored != "keep":
+        told += "; a pair without a row in --scores leaves, too: check that they are of these pairs"
+    return told
 
 
 def download_figures(excluded: ExcludeManifest | None) -> DownloadFigures | None:

@@ -77,14 +77,15 @@ STEP_REASONS = {
 """The reasons by which pairs leave after extraction."""
 
 _SKIPPED = "record.skipped_"
-_FILTER = "filter."
+FILTER = "filter."
+"""How the reasons of conditions on scores begin."""
 
 
 def meaning_of(reason: str) -> str:
     """Says what a reason means, without the marks of Markdown; empty for one that this version does not know."""
     found = {**REASONS, **STEP_REASONS}.get(reason, "").replace("`", "")
-    if not found and reason.startswith(_FILTER):
-        return f"the scores do not fulfil the condition {reason.removeprefix(_FILTER)} of --keep-where"
+    if not found and reason.startswith(FILTER):
+        return f"the scores do not fulfil the condition {reason.removeprefix(FILTER)} of --keep-where"
     if not found and reason.startswith(_SKIPPED):
         return f"not a page: a record of the type {reason.removeprefix(_SKIPPED)}"
     return found

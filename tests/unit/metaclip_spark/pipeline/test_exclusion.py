@@ -195,6 +195,26 @@ def test_a_condition_that_is_never_true_is_told(plain, tmp_path, capsys):
     assert rows(output, "eligible") == []
 
 
+def test_rules_that_exclude_every_pair_are_named_as_the_cause(options, plain, tmp_path, capsys):
+    output = shutil.copytree(plain, tmp_path / "run")
+    pairs = len(rows(output, "matched"))
+    pq.write_table(pa.table({"pair_id": ["0" * 32], "nsfw": [0.1]}), tmp_path / "scores.parquet")
+    rule = ("--scores", tmp_path / "scores.parquet", "--keep-where", "safe: nsfw < 0.2", "--resume")
+    told = (
+        f"rules exclude all {pairs} pairs, {pairs} by filter.safe (the scores do not fulfil the condition safe of "
+        "--keep-where); a pair without a row in --scores leaves, too: check that they are of these pairs"
+    )
+    capsys.readouterr()
+    size = [option if option != "--threshold-t" else "--target-pairs" for option in options]
+    assert call("curate", *size, *rule, "--output", output) == 2
+    *_, last = (lines := capsys.readouterr().err.splitlines())
+    assert last == f"error: --target-pairs has nothing to choose t from: {told}"
+    assert [line for line in lines if line.endswith(f"WARNING no pair is eligible: {told}")]
+    assert call("curate", *options, *rule, "--output", output) == 3
+    assert f"the curated set is empty: No pair is eligible: {told}." in capsys.readouterr().err
+    assert report_of(output)["warnings"][0] == f"No pair is eligible: {told}."
+
+
 def test_what_was_downloaded_and_scored_decides_in_the_order_of_the_rules(options, plain, tmp_path, capsys):
     output = shutil.copytree(plain, tmp_path / "run")
     pairs = sorted(rows(output, "matched"), key=lambda row: row["pair_id"])
