@@ -383,6 +383,15 @@ class Judging:
 
     def with_hashes(self, pairs: DataFrame) -> DataFrame:
         """Adds the hash of their images to pairs, null where it is not known."""
-        if self._downloaded is None:
-            return pairs.withColumn(IMAGE_HASH, F.lit(None).cast("string"))
-        return pairs.join(self._downloaded.select("pair_id", IMAGE_HASH), "pair_id", "left")
+        return pairs.join(self.image_hashes(pairs), "pair_id", "left")
+
+    def image_hashes(self, pairs: DataFrame) -> DataFrame:
+        """Gives `pair_id` and the hash of the image, of pairs whose image a download tells of.
+
+        Raises:
+            ConfigError: If the rules have no download.
+        """
+        found = self.rules.downloads
+        if found is None or self.downloads is None:
+            raise ConfigError("hashes of images are wanted, and no --downloaded tells any: give it")
+        return pair_downloads(pairs, self.downloads, found.key).select("pair_id", IMAGE_HASH)

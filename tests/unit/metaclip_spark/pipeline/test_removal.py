@@ -5,6 +5,7 @@ import shutil
 from hashlib import sha256
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -51,6 +52,40 @@ def blocked(listed, tmp_path_factory):
     output = tmp_path_factory.mktemp("blocked") / "run"
     assert call("curate", *CURATE, "--block-urls", listed, "--output", output) == 0
     return output
+
+
+SHARED = "ab" * 32
+"""The hash of an image that lies at two URLs."""
+
+DOGS = {f"https://images.example/{number}.jpg": f"a dog {number}" for number in range(40)}
+"""The URLs and texts of a small pool's matched pairs."""
+
+DRAWN, UNDRAWN = (f"https://images.example/{number}.jpg" for number in (0, 1))
+"""Where the image lies: of the one URL a pair is drawn, of the other none."""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A folder with a run over a small pool that knows its images by their hashes, and with all that it is made of."""
+    folder = tmp_path_factory.mktemp("small")
+    pairs = [(url, text) for url, dog in DOGS.items() for text in (dog, dog.replace("dog", "thing"))]
+    lines = [json.dumps({"url": url, "text": text}) for url, text in pairs]
+    (folder / "pool.jsonl").write_text("\n".join(lines))
+    (folder / "list.json").write_text('["dog", "cat"]')
+    hashes = [SHARED if url in {DRAWN, UNDRAWN} else sha256(url.encode()).hexdigest() for url in DOGS]
+    told = {"url": list(DOGS), "status": ["success"] * len(DOGS)}
+    pq.write_table(pa.table({**told, "sha256": hashes}), folder / "sha256.parquet")
+    pq.write_table(pa.table({**told, "md5": [each[:32] for each in hashes]}), folder / "md5.parquet")
+    write_list(folder, [SHARED], "images.txt")
+    options = ("--downloaded", folder / "sha256.parquet", "--output", folder / "run")
+    assert call("curate", *curate_small(folder), *options) == 0
+    assert {DRAWN, UNDRAWN} - {row["image_url"] for row in rows(folder / "run", "curated")} == {UNDRAWN}
+    return folder
+
+
+def curate_small(folder):
+    """Gives the options of the run over the small pool, but for its rules."""
+    return ("--pool", folder / "pool.jsonl", "--metadata", folder / "list.json", "--threshold-t", 30)
 
 
 def write_list(folder, values, name="list.txt"):
@@ -151,6 +186,19 @@ def test_dropping_takes_pairs_out_of_the_curated_set_alone(before, blocked, outp
     # Then balanced: as if it had been balanced at once.
     assert call("curate", *CURATE, "--output", output, "--resume") == 0
     assert rows(output, "curated") == rows(blocked, "curated")
+
+
+def test_an_image_leaves_a_run_that_began_with_another_ones_pairs(small, tmp_path, capsys):
+    output = tmp_path / "run"
+    again = ("--from-run", small / "run", "--downloaded", small / "sha256.parquet", "--threshold-t", 40)
+    assert call("rebalance_run", *again, "--output", output) == 0
+    drawn = rows(output, "curated")
+    removing = (*WHY, "--mode", "drop", "--images", small / "images.txt", "--output", output)
+    for options in ((*removing, "--dry-run"), removing):
+        capsys.readouterr()
+        assert call("remove_pairs", *options) == 0
+        assert "images: 1 value (0 name no pair), 1 curated pair" in capsys.readouterr().out
+    assert rows(output, "curated") == [row for row in drawn if row["image_url"] != DRAWN]
 
 
 def test_what_was_removed_stays_removed_when_archives_are_added_and_all_is_made_anew(output, urls, listed):
