@@ -8,15 +8,19 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from logging.handlers import QueueHandler, QueueListener
+from logging.handlers import QueueHandler
 from multiprocessing.queues import Queue
-from typing import Self, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 from metaclip_spark.config.logs import PACKAGE
 from metaclip_spark.errors import CurationError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Records: TypeAlias = "Queue[logging.LogRecord | None]"
+
+_LAST_RECORDS_SECONDS = 5.0
+"""How long the last records of the processes may take."""
 
 
 class Workers:
@@ -30,7 +34,7 @@ class Workers:
         self._at_once = at_once
         self._context = multiprocessing.get_context("spawn")
         self._pool: ProcessPoolExecutor | None = None
-        self._listener: QueueListener | None = None
+        self._log: _Log | None = None
 
     def __enter__(self) -> Self:
         """Begins the block."""
@@ -38,13 +42,13 @@ class Workers:
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """Ends the processes."""
-        if self._pool is None or self._listener is None:
+        if self._pool is None or self._log is None:
             return
         if error is not None:
             for process in multiprocessing.active_children():
                 process.terminate()
         self._pool.shutdown()
-        self._listener.stop()
+        self._log.end()
 
     def call_each(
         self, function: Callable[[Item], Result], items: Sequence[Item], name: Callable[[Item], str]
@@ -65,8 +69,9 @@ class Workers:
         if min(self._at_once, len(items)) < 2:  # noqa: PLR2004 - none beside another
             return [function(item) for item in items]
         pool = self._pool = self._pool or self._started()
-        calls = [pool.submit(_call, function, item, name(item)) for item in items]
         try:
+            # A process may have been killed since the calls before, too.
+            calls = [pool.submit(_call, function, item, name(item)) for item in items]
             for call in as_completed(calls):
                 call.result()
         except BrokenProcessPool:
@@ -77,18 +82,32 @@ class Workers:
         return [call.result() for call in calls]
 
     def _started(self) -> ProcessPoolExecutor:
-        records: Queue[logging.LogRecord] = self._context.Queue()
-        self._listener = QueueListener(records, _Onwards())
-        self._listener.start()
+        records: Records = self._context.Queue()
+        self._log = _Log(records)
         level = logging.getLogger(PACKAGE).getEffectiveLevel()
         return ProcessPoolExecutor(self._at_once, self._context, _begin, (records, level))
 
 
-class _Onwards(logging.Handler):
+class _Log:
     """Gives records of other processes to the loggers here."""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        logging.getLogger(record.name).handle(record)
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._thread = threading.Thread(target=self._hand_on, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Hands on what is left, and waits for it no longer than a while.
+
+        A process that was stopped while it wrote keeps the queue's lock for ever, or leaves half a record in it.
+        """
+        self._records.cancel_join_thread()
+        self._records.put(None)
+        self._thread.join(_LAST_RECORDS_SECONDS)
+
+    def _hand_on(self) -> None:
+        while (record := self._records.get()) is not None:
+            logging.getLogger(record.name).handle(record)
 
 
 class _Named(logging.Filter):
@@ -106,7 +125,7 @@ class _Named(logging.Filter):
 _NAMED = _Named()
 
 
-def _begin(records: "Queue[logging.LogRecord]", level: int) -> None:
+def _begin(records: Records, level: int) -> None:
     """Has a new process log to the one that started it, be stopped by that one alone, and end with it."""
     logger, handler = logging.getLogger(PACKAGE), QueueHandler(records)
     handler.addFilter(_NAMED)
