@@ -39,7 +39,7 @@ from metaclip_spark.clip_benchmark.settings.data_config import (
 from metaclip_spark.clip_benchmark.settings.grid import CaptionKind, Cell
 from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
-from metaclip_spark.clip_benchmark.training.checkpoints import load_model
+from metaclip_spark.clip_benchmark.training.checkpoints import delete, finish_deletions, load_model
 from metaclip_spark.clip_benchmark.training.distributed import train_distributed
 from metaclip_spark.clip_benchmark.training.processes import processor_of
 from metaclip_spark.clip_benchmark.training.result import TrainingResult
@@ -52,6 +52,7 @@ log = logging.getLogger(__name__)
 POOL_KINDS = ("shapes", "shape-pairs", "drawings")
 """Pools that are made here; `--data` names one, or a folder."""
 
+_CHECKPOINTS = "checkpoints"
 _POINTS = 100
 """Points of a loss curve that a row keeps."""
 
@@ -131,7 +132,9 @@ class Benchmark:
         # Cells of the same shards must find them made.
         one_of_each = list({self._shards(cell): cell for cell in pending}.values())
         workers.call_each(self._make_shards, one_of_each, attrgetter("name"))
-        run_cells(cells, self.folder, settings, self._run_cell, workers)
+        finish_deletions(self.folder / _CHECKPOINTS)
+        clean_up = None if self.config.keep_checkpoints else self._delete_checkpoints
+        run_cells(cells, self.folder, settings, self._run_cell, workers, clean_up)
         return read_rows(self.folder, settings)
 
     def facts(self) -> dict[str, Any]:
@@ -200,13 +203,10 @@ class Benchmark:
 
     def _run_cell(self, cell: Cell) -> dict[str, Any]:
         shards, test_shards = self._shards(cell), self.data.by_seed[cell.seed].test_shards
-        checkpoints = self.folder / "checkpoints" / cell.name
-        config = self.config.training(cell, shards, checkpoints)
+        config = self.config.training(cell, shards, self._checkpoints(cell))
         trained = self._train(config)
         model, _ = load_model(trained.checkpoint, device=config.device)
         found = evaluate(model, test_shards, config.pixels, config.recipe, device=config.device)
-        if not self.config.keep_checkpoints:
-            shutil.rmtree(checkpoints)
         log.info(
             f"zero-shot top-1 {percent(found.top1)} (lower 95% bound {percent(found.top1_lower)}; chance "
             f"{percent(found.chance)}), {trained.samples_per_second:,.0f} samples/s"
@@ -217,6 +217,12 @@ class Benchmark:
             **_scores(found),
             **_of_held_out(found.correct, test_shards),
         }
+
+    def _checkpoints(self, cell: Cell) -> Path:
+        return self.folder / _CHECKPOINTS / cell.name
+
+    def _delete_checkpoints(self, cell: Cell) -> None:
+        delete(self._checkpoints(cell))
 
     def _train(self, config: TrainingConfig) -> TrainingResult:
         if config.processes == 1:

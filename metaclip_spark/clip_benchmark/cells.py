@@ -35,6 +35,7 @@ def run_cells(
     settings: Mapping[str, Any],
     run: Callable[[Cell], Mapping[str, Any]],
     workers: Workers,
+    clean_up: Callable[[Cell], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Runs the cells that are not done, in the order given, and stores a row of each.
 
@@ -45,6 +46,7 @@ def run_cells(
             a folder of other settings is refused, so that rows of two settings never meet.
         run: Trains and evaluates one cell; returns what its row holds besides.
         workers: Run the cells.
+        clean_up: Called for a cell once its row is stored.
 
     Returns:
         The rows of these cells.
@@ -55,7 +57,7 @@ def run_cells(
     check_settings(folder, settings)
     places = {cell: f"{number} of {len(cells)}" for number, cell in enumerate(cells, 1)}
     pending = [cell for cell in cells if _row_of(_path_of(cell.name, folder)) is None]
-    run_cell = partial(_run_cell, places, folder, digest(dict(settings)), run)
+    run_cell = partial(_run_cell, places, folder, digest(dict(settings)), run, clean_up)
     workers.call_each(run_cell, pending, attrgetter("name"))
     write_rows(read_rows(folder, settings), folder / RESULTS_FILE)
     return [row for cell in cells if (row := _row_of(_path_of(cell.name, folder))) is not None]
@@ -180,11 +182,14 @@ def _run_cell(
     folder: Path,
     settings_digest: str,
     run: Callable[[Cell], Mapping[str, Any]],
+    clean_up: Callable[[Cell], None] | None,
     cell: Cell,
 ) -> None:
     log.info(f"{places[cell]}: {cell.name}")
     row = {**asdict(cell), "cell": cell.name, "settings_digest": settings_digest, **run(cell)}
     write_rows([row], _path_of(cell.name, folder))
+    if clean_up is not None:
+        clean_up(cell)
 
 
 def _path_of(cell: str, folder: Path) -> Path:

@@ -21,6 +21,7 @@ from metaclip_spark.errors import ConfigError, InputError
 
 _NAME = re.compile(r"checkpoint-(\d{8})")
 _MODEL = "model.pt"
+_DELETED = ".deleted"
 _KEPT = 2
 
 
@@ -31,8 +32,7 @@ def folder_of(output: str, step: int) -> Path:
 
 def latest(output: str) -> Path | None:
     """The folder of the newest whole checkpoint of a run, or None."""
-    whole = [path for path in Path(output).glob("checkpoint-*") if _NAME.fullmatch(path.name)]
-    return max(whole, default=None)
+    return max(filter(_is_whole, _saved_in(Path(output))), default=None)
 
 
 def save(
@@ -60,9 +60,23 @@ def save(
     wait()
     if rank == 0:
         partial.rename(target)
-        for old in sorted(path for path in target.parent.glob("checkpoint-*") if _NAME.fullmatch(path.name))[:-_KEPT]:
-            shutil.rmtree(old)
+        finish_deletions(target.parent)
+        for old in sorted(_saved_in(target.parent))[:-_KEPT]:
+            delete(old)
     return target
+
+
+def delete(folder: Path) -> None:
+    """Deletes a checkpoint or a folder of them, which a kill does not leave in part under its name."""
+    deleted = folder.with_name(f".{folder.name}{_DELETED}")
+    folder.rename(deleted)
+    shutil.rmtree(deleted)
+
+
+def finish_deletions(folder: Path) -> None:
+    """Deletes what a kill left of deletions in a folder."""
+    for deleted in folder.glob(f".*{_DELETED}"):
+        shutil.rmtree(deleted)
 
 
 def load(path: Path, rank: int, device: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -109,6 +123,14 @@ def load_model(
         told = " ".join(str(error).split())[:200]
         raise InputError(f"{path} does not fit its own configuration ({told}): train again") from None
     return model.eval(), config
+
+
+def _saved_in(output: Path) -> list[Path]:
+    return [path for path in output.glob("checkpoint-*") if _NAME.fullmatch(path.name)]
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    return all((checkpoint / name).is_file() for name in (_MODEL, _rank_file(0)))
 
 
 def _rank_file(rank: int) -> str:

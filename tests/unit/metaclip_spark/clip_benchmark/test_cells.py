@@ -97,6 +97,19 @@ def test_a_killed_grid_goes_on_with_what_is_missing(tmp_path):
     assert [row["cell"] for row in read_rows(tmp_path, {"steps": 3})] == sorted(cell.name for cell in cells)
 
 
+def test_what_a_cell_leaves_is_cleaned_up_once_its_row_is_stored(tmp_path):
+    def kill(_cell):
+        raise KilledError
+
+    cells, settings = [Cell(), Cell(seed=1)], {"steps": 3}
+    with pytest.raises(KilledError):
+        run_cells(cells, tmp_path, settings, lambda _cell: {"top1": 0.5}, ALONE, kill)
+    assert [row["seed"] for row in read_rows(tmp_path, settings)] == [0]
+    cleaned = []
+    run_cells(cells, tmp_path, settings, lambda _cell: {"top1": 0.5}, ALONE, cleaned.append)
+    assert cleaned == [Cell(seed=1)]
+
+
 def test_rows_of_other_settings_never_meet(tmp_path):
     cells, before = expand({"seed": (0,)}), {"steps": 3, "seeds": 1}
     run_cells(cells, tmp_path, before, lambda _cell: {"top1": 0.5}, ALONE)

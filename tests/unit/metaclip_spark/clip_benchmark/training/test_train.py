@@ -109,6 +109,23 @@ def test_a_finished_run_is_not_trained_again(config):
 def test_only_the_last_two_checkpoints_stay(config, tmp_path):
     train(config(steps=8, checkpoint_every_steps=2))
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint-00000006", "checkpoint-00000008"]
+    (tmp_path / "run" / "checkpoint-00000008" / "model.pt").unlink()
+    assert checkpoints.latest(str(tmp_path / "run")).name == "checkpoint-00000006"
+
+
+def test_a_killed_deletion_leaves_no_part_of_a_checkpoint_and_is_finished_later(tmp_path, monkeypatch):
+    saved = checkpoints.folder_of(str(tmp_path), 3)
+    saved.mkdir()
+    for name in ("model.pt", "rank-00000.pt"):
+        (saved / name).touch()
+    assert checkpoints.latest(str(tmp_path)) == saved
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.shutil, "rmtree", lambda folder: (folder / "model.pt").unlink() or sys.exit())
+        with pytest.raises(SystemExit):
+            checkpoints.delete(saved)
+    assert checkpoints.latest(str(tmp_path)) is None
+    checkpoints.finish_deletions(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_worker_processes_give_the_same_batches(config, tmp_path):
