@@ -145,7 +145,7 @@ def _trained(found: Mapping[str, Any]) -> str:
     conditions = [setting["conditions"] for setting in found["settings"]]
 
     def values(name: str) -> str:
-        return " and ".join(dict.fromkeys(plain(each[name]) for each in conditions))
+        return " and ".join(dict.fromkeys(plain(value) for each in conditions for value in each[name]))
 
     sizes = " and ".join(dict.fromkeys(setting["model_size"] for setting in found["settings"]))
     return (

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -172,7 +172,7 @@ def json_ready(report: BenchmarkReport) -> dict[str, Any]:
     def setting(summary: SettingSummary) -> dict[str, Any]:
         means = {name: summary.mean(name) for name in (*METRICS, "top5", "linear_probe", "samples_per_second")}
         kept = {"seeds": list(summary.seeds), "lower_bound": summary.lower_bound, "passes": summary.passes}
-        conditions = {name: summary.rows[0][name] for name in CONDITIONS}
+        conditions = {name: _distinct(row[name] for row in summary.rows) for name in CONDITIONS}
         bounds = {"chance": summary.chance, "bar": summary.bar}
         named = {"name": setting_name(summary.setting), "data_pairs": summary.mean("data_pairs")}
         intervals = {name: _interval(summary, name) for name in _BOUNDED}
@@ -212,6 +212,14 @@ def json_ready(report: BenchmarkReport) -> dict[str, Any]:
             for tower, table in published_tables().items()
         },
     }
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    """Each value once, also of those that are lists."""
+    kept: list[Any] = []
+    for value in values:
+        kept += [] if value in kept else [value]
+    return kept
 
 
 def _interval(summary: SettingSummary, metric: str) -> list[float] | None:

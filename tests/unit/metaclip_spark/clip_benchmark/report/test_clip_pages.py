@@ -161,6 +161,9 @@ def test_sentences_follow_the_figures(tmp_path):
     for row in rows:
         if row["variant"] == "slip":
             row["losses"]["simclr"] = [0.2] * 100
+    # One cell was trained elsewhere.
+    (elsewhere,) = [row for row in rows if row["cell"] == Cell(seed=1).name]
+    elsewhere |= {"processor": "a GPU", "torch": "2.11"}
     found = json.loads(json.dumps(json_ready(build_report(rows, {**FACTS, "seeds": 2}))))
     page, lines = clip_pages.results({**found, "beside": []}), clip_pages.readme(found)
     assert "None of the 23 settings has learnt anything" in page
@@ -169,6 +172,10 @@ def test_sentences_follow_the_figures(tmp_path):
     for text in (page, lines):
         assert "slip, vit, all, v2: the image self-supervision was solved by a shortcut in 2 seeds" in text
         assert not re.search(r"\*\*[+−]", text)
+        assert "(a processor and a GPU, torch 2.9.0 and 2.11)" in text
+    (conditions,) = [each["conditions"] for each in found["settings"] if each["name"] == "clip, vit, all, v2"]
+    assert conditions["processor"] == ["a processor", "a GPU"]
+    assert (conditions["steps"], conditions["image_views"]) == ([300], [["weak"]])
     # Two seeds bound nothing.
     assert cells_of(lines)[2][1] == "30.6%"
 
