@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from metaclip_spark.errors import counted, percent
 from metaclip_spark.reports.figures.funnel import judged_by_rules
 from metaclip_spark.reports.pages.html import time_text
+from metaclip_spark.reports.pages.reasons import FILTER
 from metaclip_spark.reports.records import Report
 from metaclip_spark.runs.records import RemovalNumbers
 from udfs.preferences import PREFERENCES
@@ -31,6 +32,7 @@ COLUMNS = {
     "entry_ids": "ids of the metadata entries that occur in the text",
     "keep_probability": "chance that the pair had of being kept",
 }
+_NOT_DOWNLOADED = ("image.not_attempted", "image.download_failed")
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _LARGER_SIZES = ((10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B"))
 
@@ -59,6 +61,7 @@ def render_data_card(report: Report) -> str:
         respected=", ".join(respected_preferences(report)),
         judged=judged_by_rules(report.funnel),
         removals=all_removals(report),
+        filters=filters_of(report),
         languages=report.settings["sample"]["languages"],
         made=[
             ("finished", time_text(report.ended).replace("\u00a0", " ") if report.ended else ""),
@@ -73,6 +76,20 @@ def respected_preferences(report: Report) -> list[str]:
     respected = report.settings.get("exclude", {}).get("respect_preferences") or ()
     before = report.before.preferences if report.before else ()
     return [name for name in PREFERENCES if name in {*respected, *before}]
+
+
+def filters_of(report: Report) -> list[str]:
+    """Lists what may have left out pairs by safety, personal data, image size or licence, here or before."""
+    reasons, options = judged_by_rules(report.funnel).all_reasons, report.settings.get("exclude", {})
+    conditions = [condition.partition(":")[0].strip() for condition in options.get("keep_where") or ()]
+    conditions += [reason.removeprefix(FILTER) for reason in reasons if reason.startswith(FILTER)]
+    is_downloaded = options.get("downloaded") or not reasons.keys().isdisjoint(_NOT_DOWNLOADED)
+    told = {
+        "block lists and removals": any(reason.startswith("removed.") for reason in reasons),
+        f"conditions on scores ({', '.join(dict.fromkeys(conditions))})": conditions,
+        "the download, as its options said": is_downloaded,
+    }
+    return [what for what, is_so in told.items() if is_so]
 
 
 def all_removals(report: Report) -> RemovalNumbers:
