@@ -1,6 +1,6 @@
 """What a report remarks on a run: warnings, and where it deviates from the paper."""
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from metaclip_spark.config.curation import PRESETS
 from metaclip_spark.errors import counted
@@ -31,12 +31,24 @@ def warnings_of(extract: ExtractNumbers, excluded: ExcludeManifest | None, sampl
         if isinstance(enough, int):
             told += f": sample the first run again with t >= {enough:,}, and download what is new"
         warnings.append(told)
+    if _misses_duplicates(excluded):
+        warnings.append(
+            "--deduplicate-images finds duplicates among the attempted pairs alone: a pair whose equal was not attempted "
+            "stays and counts, so that entries with such pairs are estimated too high, and thinned too much"
+        )
     if sample.suspect:
         warnings.append(
             f"the curated set has {counted(sample.pairs, 'pair')} where {sample.expected_size:,.1f} are expected, "
             f"further off than chance allows ({sample.size_bound:,.1f})"
         )
     return warnings
+
+
+def _misses_duplicates(excluded: ExcludeManifest | None) -> bool:
+    """Tells whether pairs were not attempted whose image an attempted pair may have, too."""
+    if excluded is None or excluded.config.deduplicate_images is UNSET:
+        return False
+    return any(draw.threshold_t != "inf" for draw in excluded.config.draws_before)
 
 
 def _why_empty(extract: ExtractNumbers, excluded: ExcludeManifest | None, sample: SampleNumbers) -> str:

@@ -56,7 +56,12 @@ def second(first):
     """A run that began with its curated pairs, with other rules."""
     folder = first.parent
     blocked = write_lines(folder / "pairs.txt", [row["image_url"] for row in rows(first, "curated")[:3]])
+    alive = rows(first, "curated")
+    columns = {"pair_id": [row["pair_id"] for row in alive], "status": ["success"] * len(alive)}
+    columns["sha256"] = [2 * row["pair_id"] for row in alive]
+    pq.write_table(pa.table(columns), folder / "downloaded.parquet")
     rules = ("--respect-preferences", "tdm-reservation", "--block-urls", blocked)
+    rules += ("--downloaded", folder / "downloaded.parquet", "--deduplicate-images", "image")
     again = ("--from-run", first, "--threshold-t", 6)
     assert call("rebalance_run", *again, *rules, "--output", folder / "second") == 0
     return folder / "second"
@@ -146,3 +151,9 @@ def test_where_removals_looked_at_curated_pairs_alone_no_number_of_matched_ones_
     table = page_of(first, "report.html").partition("What was removed for ever")[2]
     assert "not counted" in table.partition("</table>")[0]
     assert "The runs that this one began with had 1 removal, of 2 values" in page_of(third, "report.html")
+
+
+def test_where_equal_images_decide_over_attempted_pairs_alone_the_bias_is_told(first, second, third):
+    told = "--deduplicate-images finds duplicates among the attempted pairs alone"
+    warned = [any(line.startswith(told) for line in report_of(output)["warnings"]) for output in (first, second, third)]
+    assert warned == [False, True, False]
