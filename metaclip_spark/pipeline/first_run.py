@@ -143,6 +143,7 @@ def _read_first_run(run: Run, config: RebalanceConfig) -> FirstRun:
         reasons=(excluded.numbers.reasons if excluded else {}) or msgspec.UNSET,
         preferences=excluded.config.preferences if excluded else msgspec.UNSET,
         removals=_removal_numbers(run.state.removals.values()),
+        given_counts=bool(sampled.settings["entry_counts"]) or msgspec.UNSET,
         before=excluded.config.first_draw if excluded else msgspec.UNSET,
     )
     return FirstRun(run, config, draw, run.log.state.number)

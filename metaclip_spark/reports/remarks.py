@@ -111,7 +111,7 @@ def _names(named: NamedArchives) -> str:
     return ", ".join(shown) + (f" and {left:,} more" if left else "")
 
 
-def deviations_of(extract: ExtractManifest, sample: SampleManifest) -> list[str]:
+def deviations_of(extract: ExtractManifest, excluded: ExcludeManifest | None, sample: SampleManifest) -> list[str]:
     """Says where the run differs from the paper's English set."""
     gate = sample.config.gate
     deviations = []
@@ -126,6 +126,11 @@ def deviations_of(extract: ExtractManifest, sample: SampleManifest) -> list[str]
         deviations.append(f"language probability floor: {gate.min_language_probability} (the paper: none)")
     if sample.settings["entry_counts"]:
         deviations.append("entry counts: those of --entry-counts (the paper: of the pool that is sampled)")
+    if excluded and any(draw.given_counts is True for draw in excluded.config.draws_before):
+        deviations.append(
+            "entry counts of a draw before: those of --entry-counts, where the counts here are estimates of its own "
+            "eligible pairs (the paper: of the pool that is sampled)"
+        )
     if extract.numbers.archives_failed:
         deviations.append(f"archives left out: {extract.numbers.archives_failed} (--max-failed-archives)")
     if extract.config.input == "pool":

@@ -215,7 +215,7 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
             *list_warnings(lists, manifests.sample),
         ],
         deviations_from_the_paper=[
-            *deviations_of(manifests.extract, manifests.sample),
+            *deviations_of(manifests.extract, manifests.exclude, manifests.sample),
             *(list_deviations(manifests.match, manifests.sample) if lists else []),
         ],
         lists=lists,

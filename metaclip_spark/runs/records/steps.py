@@ -295,6 +295,7 @@ class FirstDraw(Record):
         reasons: Those that its rules excluded, by reason.
         preferences: What pages could ask for so that it left their pairs out.
         removals: What was removed from its run.
+        given_counts: Whether it balanced with counts that were given, in place of its own.
         before: The draw before it, where its run had begun with the pairs of another one.
     """
 
@@ -311,6 +312,7 @@ class FirstDraw(Record):
     reasons: dict[str, int] | UnsetType = UNSET
     preferences: list[str] | UnsetType = UNSET
     removals: RemovalNumbers | UnsetType = UNSET
+    given_counts: bool | UnsetType = UNSET
     before: "FirstDraw | UnsetType" = UNSET
 
 

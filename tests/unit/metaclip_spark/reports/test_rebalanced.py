@@ -42,7 +42,9 @@ def first(tmp_path_factory):
     (folder / "few.json").write_text('["dog", "cat", "house"]')
     blocked = write_lines(folder / "blocked.txt", [f"https://example.org/{n}.jpg" for n in (0, 4, 8)])
     rules = ("--respect-preferences", "noai", "--block-urls", blocked)
+    (folder / "counts.json").write_text('{"dog": 90, "cat": 50, "house": 50}')
     options = ("--pool", folder / "pool.parquet", "--metadata", folder / "few.json", "--threshold-t", T, "--buckets", 2)
+    options += ("--entry-counts", folder / "counts.json")
     output = folder / "run"
     assert call("curate", *options, *rules, "--output", output) == 0
     listed = write_lines(folder / "removed.txt", [row["image_url"] for row in rows(output, "curated")[:2]])
@@ -157,3 +159,10 @@ def test_where_equal_images_decide_over_attempted_pairs_alone_the_bias_is_told(f
     told = "--deduplicate-images finds duplicates among the attempted pairs alone"
     warned = [any(line.startswith(told) for line in report_of(output)["warnings"]) for output in (first, second, third)]
     assert warned == [False, True, False]
+
+
+def test_given_counts_of_a_draw_before_are_told(first, second, third):
+    told = "entry counts of a draw before: those of --entry-counts, where the counts here are estimates"
+    for output in (second, third):
+        assert [line for line in report_of(output)["deviations_from_the_paper"] if line.startswith(told)]
+    assert not [line for line in report_of(first)["deviations_from_the_paper"] if line.startswith(told)]
