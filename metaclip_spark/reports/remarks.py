@@ -33,8 +33,8 @@ def warnings_of(extract: ExtractNumbers, excluded: ExcludeManifest | None, sampl
         warnings.append(told)
     if _misses_duplicates(excluded):
         warnings.append(
-            "--deduplicate-images finds duplicates among the attempted pairs alone: a pair whose equal was not attempted "
-            "stays and counts, so that entries with such pairs are estimated too high, and thinned too much"
+            "--deduplicate-images finds duplicates among the attempted pairs alone: a pair whose equal was not "
+            "attempted stays and counts, so that entries with such pairs are estimated too high, and thinned too much"
         )
     if sample.suspect:
         warnings.append(
