@@ -268,7 +268,7 @@ class Removed(Entry, frozen=True, kw_only=True):
         removal: The number of the removal.
         mode: How it was taken out: by balancing what is left (rebalance), or without (drop).
         pairs: The curated pairs that are left.
-        entered: How many of them were not curated before; None where the curated set before is gone.
+        entered: How many of them were not curated before; None where the curated set before is gone, or there was none.
     """
 
     removal: int

@@ -35,8 +35,8 @@ from metaclip_spark.pipeline import (
 )
 from metaclip_spark.pipeline.again import Again, again
 from metaclip_spark.pipeline.purge import PurgePlan, plan_purge, purge
+from metaclip_spark.pipeline.removals import conclude
 from metaclip_spark.pipeline.remove import (
-    conclude,
     drawn_pairs,
     drop_removed,
     find_pairs,
@@ -139,7 +139,7 @@ def remove_from_run(output: OutputConfig, removal: RemovalConfig) -> tuple[Run, 
             _balance_what_is_left(made, metadata, number)
         else:
             drop_removed(run)
-        conclude(run, number, removal.mode)
+            conclude(run, [number], removal.mode)
         return run, found, number, finish_or_reuse(run)
 
 
@@ -199,8 +199,6 @@ def purge_run(output: OutputConfig, config: PurgeConfig) -> tuple[Run, PurgePlan
         if not config.yes:
             return run, plan, None
         purge(run, made, plan, metadata)
-        for number in sorted(run.state.pending):
-            conclude(run, number, "rebalance")
         report = finish_or_reuse(run)
         tidy_all(run.owned)
         return run, plan, report

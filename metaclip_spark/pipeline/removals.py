@@ -1,20 +1,21 @@
-"""Which buckets of an exclusion a removal leaves as they are, and whether what was removed is excluded."""
+"""What a removal leaves as it is, whether what was removed is excluded, and what has become of the curated set."""
 
 from collections.abc import Sequence
 
 import msgspec
 from pyspark.sql import functions as F
 
-from metaclip_spark.commits.entries import Table, Written
-from metaclip_spark.commits.files import lost_files
+from metaclip_spark.commits.entries import Removal, Removed, Sample, Table, Written
+from metaclip_spark.commits.files import lost_files, lost_of, tidy
 from metaclip_spark.commits.removals import Register, named_folders, read_registers, removals_digest
 from metaclip_spark.errors import InputError
 from metaclip_spark.runs.buckets import bucket_of
+from metaclip_spark.runs.layout import place_of
 from metaclip_spark.runs.records import ExcludeManifest, ExcludeNumbers, ExcludeSettings, Manifest, MatchManifest
 from metaclip_spark.runs.run import Run
-from metaclip_spark.runs.step import EXCLUDE, MATCH
+from metaclip_spark.runs.step import EXCLUDE, MATCH, SAMPLE
 from metaclip_spark.stores.storage import JsonObject
-from udfs.schemas import REMOVED_PAIRS
+from udfs.schemas import CURATED, REMOVED_PAIRS
 
 
 def check_removals_excluded(run: Run, eligible: MatchManifest | ExcludeManifest) -> None:
@@ -29,6 +30,40 @@ def check_removals_excluded(run: Run, eligible: MatchManifest | ExcludeManifest)
             f"{run.storage.root} has removals, and its matched pairs still hold what they name: run curate, exclude or "
             "rebalance again with --resume and its rules"
         )
+
+
+def conclude_pending(run: Run) -> None:
+    """Concludes what the curated set was just made without: removals of this command, and those that were stopped."""
+    if run.state.pending:
+        conclude(run, sorted(run.state.pending), "rebalance")
+
+
+def conclude(run: Run, numbers: Sequence[int], mode: str) -> None:
+    """Notes what has become of the curated set by removals, and deletes the sets before it."""
+    nonce, sample = run.owned.nonce, run.state.sample
+    pairs = sample.tables["curated"].rows if sample else 0
+    for number in numbers:
+        entered = _entered(run, run.state.removals[number])
+        run.owned.commit(Removed(owner=nonce, removal=number, mode=mode, pairs=pairs, entered=entered))
+    # Also where earlier sets are to stay: they hold what was removed.
+    for table in SAMPLE.tables:
+        tidy(run.owned, place_of(table))
+
+
+def _entered(run: Run, removal: Removal) -> int | None:
+    """Counts the curated pairs that were not curated when a removal was registered; None where that set is gone."""
+    now = run.state.written("curated")
+    if now is None or now.folder == removal.sample:
+        return 0
+    before = next((_curated(each) for each in run.state.samples if _curated(each).folder == removal.sample), None)
+    if before is None or lost_of(run.storage, before):
+        return None
+    ids = [run.read_written([written], CURATED).select("pair_id") for written in (now, before)]
+    return ids[0].join(ids[1], "pair_id", "left_anti").count()
+
+
+def _curated(sample: Sample) -> Written:
+    return sample.tables["curated"]
 
 
 def untouched_buckets(

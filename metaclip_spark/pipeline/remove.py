@@ -9,8 +9,8 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from metaclip_spark.commits.entries import NAMED_PAIRS, REGISTER, Removal, Removed, Sample, Written
-from metaclip_spark.commits.files import lost_of, tidy, write_rows, write_to
+from metaclip_spark.commits.entries import NAMED_PAIRS, REGISTER, Removal, Written
+from metaclip_spark.commits.files import tidy, write_rows, write_to
 from metaclip_spark.commits.removals import named_folders, read_registers, tables_of_rows
 from metaclip_spark.config.exclusion import REMOVALS as OPTIONS
 from metaclip_spark.config.exclusion import RemovalConfig
@@ -22,7 +22,7 @@ from metaclip_spark.pipeline.balancing.list_thresholds import with_kept
 from metaclip_spark.pipeline.exclusion import Judging
 from metaclip_spark.pipeline.images import write_images
 from metaclip_spark.runs.entry_tables import read_lists
-from metaclip_spark.runs.layout import REGISTERS, THRESHOLDS, place_of
+from metaclip_spark.runs.layout import REGISTERS, THRESHOLDS
 from metaclip_spark.runs.records import RefillNumbers
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import MATCH, SAMPLE, Attempt
@@ -292,34 +292,6 @@ def drop_removed(run: Run) -> None:
     if isinstance(numbers.refill, RefillNumbers):
         numbers.refill = msgspec.structs.replace(numbers.refill, pairs=attempt.tables["refill"].rows)
     run.commit(SAMPLE, msgspec.structs.replace(made, numbers=numbers), attempt)
-
-
-def conclude(run: Run, number: int, mode: str) -> Removed:
-    """Notes what has become of the curated set by a removal, and deletes the sets before it."""
-    removal, sample = run.state.removals[number], run.state.sample
-    pairs = sample.tables["curated"].rows if sample else 0
-    done = Removed(owner=run.owned.nonce, removal=number, mode=mode, pairs=pairs, entered=_entered(run, removal))
-    run.owned.commit(done)
-    # Also where earlier sets are to stay: they hold what was removed.
-    for table in SAMPLE.tables:
-        tidy(run.owned, place_of(table))
-    return done
-
-
-def _entered(run: Run, removal: Removal) -> int | None:
-    """Counts the curated pairs that were not curated when a removal was registered; None where that set is gone."""
-    now = run.state.written("curated")
-    if now is None or now.folder == removal.sample:
-        return 0
-    before = next((_curated(each) for each in run.state.samples if _curated(each).folder == removal.sample), None)
-    if before is None or lost_of(run.storage, before):
-        return None
-    ids = [run.read_written([written], CURATED).select("pair_id") for written in (now, before)]
-    return ids[0].join(ids[1], "pair_id", "left_anti").count()
-
-
-def _curated(sample: Sample) -> Written:
-    return sample.tables["curated"]
 
 
 def removal_lines(title: str, removal: Removal) -> list[str]:

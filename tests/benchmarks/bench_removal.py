@@ -20,7 +20,8 @@ from metaclip_spark.config.curation import OutputConfig
 from metaclip_spark.config.exclusion import RemovalConfig
 from metaclip_spark.pipeline import run_exclude
 from metaclip_spark.pipeline.again import again
-from metaclip_spark.pipeline.remove import conclude, drop_removed, judging_for, read_listed, register
+from metaclip_spark.pipeline.removals import conclude
+from metaclip_spark.pipeline.remove import drop_removed, judging_for, read_listed, register
 from metaclip_spark.runs.open import continue_run
 from tests.benchmarks.bench_choices import processor_seconds
 from tests.benchmarks.bench_exclusion import make_pool
@@ -73,7 +74,7 @@ def measure_drop(folder: Path, repeats: int, urls: int) -> dict[str, Any]:
             registered = processor_seconds()
             drop_removed(run)
             dropped = processor_seconds()
-            conclude(run, entry, "drop")
+            conclude(run, [entry], "drop")
             pairs.append(run.state.removals[entry].curated["url"])
             for name, seconds in (
                 ("copy", copied - begin),
@@ -106,7 +107,6 @@ def measure_rebalance(folder: Path, repeats: int, urls: int) -> dict[str, Any]:
             excluded = processor_seconds()
             made.balance(metadata)
             balanced = processor_seconds()
-            conclude(run, entry, "rebalance")
             pairs.append(run.state.removals[entry].matched["url"])
         shutil.rmtree(output)
         rounds["register"].append(registered - begin)

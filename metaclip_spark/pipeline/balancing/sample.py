@@ -28,6 +28,7 @@ from metaclip_spark.pipeline.balancing.list_thresholds import (
 )
 from metaclip_spark.pipeline.images import write_images
 from metaclip_spark.pipeline.refill import Refill
+from metaclip_spark.pipeline.removals import conclude_pending
 from metaclip_spark.reports.figures.rules import why_none_eligible
 from metaclip_spark.reports.profile import read_estimates
 from metaclip_spark.runs.entry_tables import digest_of_counts, lists_of, read_counts, read_lists, read_texts, with_lists
@@ -124,7 +125,7 @@ def run_sample(
         _check_pairs_left(given, config)
     if given.target_pairs is not None and refill is None:
         check_target_pairs(given.target_pairs, given.counted.numbers.pairs, is_estimated=given.is_estimated)
-    return run.do(
+    made = run.do(
         SAMPLE,
         config=SampleSettings(
             sample=msgspec.convert(result_fields(config), Draw),
@@ -141,6 +142,8 @@ def run_sample(
         input_digest=given.counted.digest,
         work=partial(_draw, run, config, given, refill),
     )
+    conclude_pending(run)
+    return made
 
 
 def _read_balance(run: Run, config: SampleConfig, language: LanguageConfig) -> _Balance:

@@ -10,7 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from metaclip_spark import open_run
-from tests.support.jobs import METADATA, SAMPLE, call, manifest_of, report_of, rows, run_json, state_of
+from metaclip_spark.config.curation import OutputConfig
+from metaclip_spark.config.exclusion import RemovalConfig
+from metaclip_spark.pipeline.again import again
+from metaclip_spark.pipeline.remove import judging_for, read_listed, register
+from metaclip_spark.runs.open import continue_run
+from tests.support.jobs import METADATA, SAMPLE, call, folder_of, manifest_of, report_of, rows, run_json, state_of
 from tests.support.unpacked import every_text
 from udfs.exclusion.url_key import url_key
 
@@ -326,6 +331,21 @@ def test_what_cannot_be_removed_is_one_line(before, job, options, told, tmp_path
     assert state_of(before).number <= number + 2
 
 
+def test_a_removal_that_was_stopped_is_concluded_by_the_command_that_goes_on(small, tmp_path):
+    output, listed = shutil.copytree(small / "run", tmp_path / "run"), write_list(tmp_path, [DRAWN])
+    with continue_run(OutputConfig(str(output)), name="remove") as run:
+        removal, made = read_listed(RemovalConfig("ticket 123", urls=(str(listed),))), again(run)
+        number = register(run, judging_for(made, removal), removal, made)
+    assert state_of(output).pending == {number}
+    rules = ("--downloaded", small / "sha256.parquet", "--resume", "--output", output)
+    assert call("curate", *curate_small(small), *rules) == 0
+    curated, done = rows(output, "curated"), state_of(output).concluded[number]
+    assert DRAWN not in {row["image_url"] for row in curated}
+    assert (done.mode, done.pairs, done.entered) == ("rebalance", len(curated), 0)
+    assert not state_of(output).pending
+    assert list(output.glob("curated-*")) == [folder_of(output, "curated")]
+
+
 def test_a_run_without_a_curated_set_excludes_what_was_removed_when_it_goes_on(urls, listed, tmp_path, capsys):
     output = tmp_path / "run"
     archives = CURATE[: CURATE.index("--metadata")]
@@ -337,3 +357,6 @@ def test_a_run_without_a_curated_set_excludes_what_was_removed_when_it_goes_on(u
     assert call("exclude_pairs", "--output", output) == 0
     assert rows(output, "excluded")
     assert not keys(urls) & keys(row["image_url"] for row in rows(output, "eligible"))
+    assert call("count_entries", "--metadata", METADATA, "--output", output) == 0
+    assert call("sample_pairs", "--threshold-t", 10, "--output", output) == 0
+    assert not state_of(output).pending
