@@ -242,7 +242,9 @@ class Removal(Entry, frozen=True, kw_only=True):
         matched: Kind to how many matched pairs it names; a pair is told of under its first kind alone. Empty where only
             curated pairs were looked at.
         curated: Kind to how many pairs of the curated set it names.
-        input: The digest of the matched pairs; empty where they were not looked at.
+        image_hash: The hash that its images are listed by, as img2dataset names it; empty where none is listed, or an
+            earlier version wrote.
+        input: The digest of the pairs that it was compared with; empty where those are the curated ones alone, or none.
         sample: The folder of that curated set; empty where there was none.
         settings: All options of each step by which the curated set was made.
         rules: What its exclusion depended on; empty where it had none.
@@ -255,6 +257,7 @@ class Removal(Entry, frozen=True, kw_only=True):
     without_pairs: dict[str, int]
     matched: dict[str, int]
     curated: dict[str, int]
+    image_hash: str = ""
     input: str = ""
     sample: str = ""
     settings: dict[str, JsonObject]

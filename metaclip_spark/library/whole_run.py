@@ -41,6 +41,7 @@ from metaclip_spark.pipeline.remove import (
     drop_removed,
     find_pairs,
     judging_for,
+    looks_at_drawn,
     read_listed,
     register,
     registered,
@@ -158,9 +159,10 @@ def name_removed(output: OutputConfig, removal: RemovalConfig) -> Removal:
     listed = read_listed(removal)
     run = open_run(output.output, name="remove")
     judging = judging_for(again(run), listed)
-    named = find_pairs(judging, listed, drawn_pairs(run) if removal.mode == "drop" else judging.pairs())
+    only_drawn = looks_at_drawn(run, removal)
+    named = find_pairs(judging, listed, drawn_pairs(run) if only_drawn else judging.pairs())
     matched, curated = named.counts(named.pairs)
-    matched = {} if removal.mode == "drop" else matched
+    matched = {} if only_drawn else matched
     without_pairs = named.without_pairs()
     named.release()
     return Removal(

@@ -9,13 +9,13 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from metaclip_spark.commits.entries import NAMED_PAIRS, Table
+from metaclip_spark.commits.entries import NAMED_PAIRS, Removal, Table
 from metaclip_spark.commits.removals import read_registers, removed_tables
 from metaclip_spark.config.fields import as_dict
 from metaclip_spark.errors import ConfigError, InputError, counted
 from metaclip_spark.inputs.downloads import DownloadTally, check_tally
 from metaclip_spark.pipeline.first_run import FirstRun, check_own_pairs
-from metaclip_spark.pipeline.removals import untouched_buckets
+from metaclip_spark.pipeline.removals import check_hash_told, judged_digest, untouched_buckets
 from metaclip_spark.pipeline.rules import Rules
 from metaclip_spark.reports.figures.preferences import named_preferences, rows_by_preferences
 from metaclip_spark.reports.figures.rules import why_none_eligible
@@ -73,25 +73,6 @@ def run_exclude(run: Run, rules: Rules, first: FirstRun | None = None) -> MatchM
         judging.release()
 
 
-def without_listed(run: Run, first: FirstRun, rules: Rules, matched: DataFrame) -> DataFrame:
-    """Leaves out pairs that rules exclude whatever becomes of their images: by lists, and by what their pages declare.
-
-    Args:
-        run: The run that began with the pairs of another one.
-        first: That one.
-        rules: The rules.
-        matched: Some of its matched pairs.
-
-    Returns:
-        Columns of `udfs.schemas.MATCHED`.
-    """
-    before = Judging(run, first, with_removals(rules.before_download, run, first))
-    if not before.rules.settings.has_rules:
-        return matched
-    judged = before_duplicates(matched, before.rules.config, before.evidence(None))
-    return judged.where(F.col(REASON).isNull()).select(*MATCHED.names)
-
-
 def with_removals(rules: Rules, run: Run, first: FirstRun | None) -> Rules:
     """Adds what was removed for ever from the run, and from the one that it begins with."""
     before = {} if first is None else removed_tables(read_registers(first.run.storage, first.run.state))
@@ -107,6 +88,7 @@ def _exclude(run: Run, judging: "Judging", matched: MatchManifest) -> MatchManif
         run.check_open_for_work()
         judging.check_preferences_known()
         judging.check_pages_known()
+        judging.check_images_known()
         judging.check_tables()
         unchanged = untouched_buckets(run, settings, judging.options, matched)
     begin = run.begin(EXCLUDE, settings, matched.digest)
@@ -178,6 +160,11 @@ class Judging:
         """The run that has the pairs."""
         return self.run if self.first is None else self.first.run
 
+    @property
+    def digest(self) -> str:
+        """The digest of the pairs."""
+        return self.run.manifest(MATCH).digest if self.first is None else self.first.draw.digest
+
     def pairs(self, bucket: int | None = None) -> DataFrame:
         """Gives the pairs of a bucket, or all."""
         if self.first is not None:
@@ -210,6 +197,16 @@ class Judging:
         if self._compares_raw_pairs:
             of_lists = any(kind in self.rules.blocked for kind in PAGE_KINDS)
             self.check_raw_pairs(f"restore them{', or give --page-rule surviving' if of_lists else ''}")
+
+    def check_images_known(self) -> None:
+        """Refuses pairs of which nothing tells whether they have an image that was removed.
+
+        Raises:
+            ConfigError: If there are some.
+        """
+        told = self.rules.downloads.hash_name if self.rules.downloads else None
+        for run, removals in self._compared_now:
+            check_hash_told(run, removals, told, "give")
 
     def check_raw_pairs(self, advice: str) -> None:
         """Refuses to go by all pages of a pair where the raw pairs are gone.
@@ -350,11 +347,17 @@ class Judging:
             return False
         if self.rules.config.page_rule == "any" and any(kind in self.rules.blocked for kind in PAGE_KINDS):
             return True
-        matched = self.source.manifest(MATCH).digest
-        removals = [removal for run in self._runs for removal in run.state.removals.values()]
-        return any(
-            removal.input != matched and not removal.values.keys().isdisjoint(PAGE_KINDS) for removal in removals
-        )
+        removals = [removal for _, of_run in self._compared_now for removal in of_run]
+        return any(not removal.values.keys().isdisjoint(PAGE_KINDS) for removal in removals)
+
+    @property
+    def _compared_now(self) -> list[tuple[Run, list[Removal]]]:
+        """The removals of each run that have not named all of these pairs that there are to name."""
+        compared = [(run, self.digest if run is self.run else judged_digest(run)) for run in self._runs]
+        return [
+            (run, [removal for removal in run.state.removals.values() if removal.input != digest])
+            for run, digest in compared
+        ]
 
     def _listed_elsewhere(self, bucket: int | None) -> DataFrame | None:
         """Finds the pairs of a bucket that are listed by what they are not told of: raw pages, or images of a download.

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from metaclip_spark import balance
 from metaclip_spark.config.exclusion import RedrawConfig
 from metaclip_spark.errors import ConfigError
-from metaclip_spark.pipeline.exclusion import without_listed
+from metaclip_spark.pipeline.exclusion import Judging, with_removals
 from metaclip_spark.pipeline.first_run import FirstRun
 from metaclip_spark.pipeline.rules import Rules
 from metaclip_spark.runs.entry_tables import read_lists
@@ -17,8 +18,9 @@ from metaclip_spark.runs.layout import REFILL
 from metaclip_spark.runs.records import RefillNumbers
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import SAMPLE, Attempt
+from metaclip_spark.steps.exclusion.exclude import REASON, before_duplicates
 from metaclip_spark.steps.refill import asked_pairs, most_survivors, refill_pairs, refill_threshold
-from udfs.schemas import CURATED
+from udfs.schemas import CURATED, MATCHED
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Refill:
         attempted, wanted = (
             balance.entry_probabilities(counts, float(threshold)) for threshold in (before, planned.threshold_t)
         )
-        allowed = without_listed(run, self.first, self.rules, self._matched())
+        allowed = _without_listed(run, self.first, self.rules, self._matched())
         missing = refill_pairs(allowed, attempted, wanted, seed=self.first.draw.seed)
         written = attempt.write(missing.sortWithinPartitions("pair_id"), REFILL)
         self.first.check_unchanged()
@@ -111,3 +113,22 @@ def refill_of(config: RedrawConfig, first: FirstRun, rules: Rules) -> Refill | N
             "attempted: give --from-run the run that it began with"
         )
     return Refill(first, rules)
+
+
+def _without_listed(run: Run, first: FirstRun, rules: Rules, matched: DataFrame) -> DataFrame:
+    """Leaves out pairs that rules exclude whatever becomes of their images: by lists, and by what their pages declare.
+
+    Args:
+        run: The run that began with the pairs of another one.
+        first: That one.
+        rules: The rules.
+        matched: Some of its matched pairs.
+
+    Returns:
+        Columns of `udfs.schemas.MATCHED`.
+    """
+    before = Judging(run, first, with_removals(rules.before_download, run, first))
+    if not before.rules.settings.has_rules:
+        return matched
+    judged = before_duplicates(matched, before.rules.config, before.evidence(None))
+    return judged.where(F.col(REASON).isNull()).select(*MATCHED.names)

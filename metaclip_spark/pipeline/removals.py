@@ -1,6 +1,6 @@
 """What a removal leaves as it is, whether what was removed is excluded, and what has become of the curated set."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from pyspark.sql import functions as F
@@ -8,10 +8,17 @@ from pyspark.sql import functions as F
 from metaclip_spark.commits.entries import Removal, Removed, Sample, Table, Written
 from metaclip_spark.commits.files import lost_files, lost_of, tidy
 from metaclip_spark.commits.removals import Register, named_folders, read_registers, removals_digest
-from metaclip_spark.errors import InputError
+from metaclip_spark.errors import ConfigError, InputError
 from metaclip_spark.runs.buckets import bucket_of
 from metaclip_spark.runs.layout import place_of
-from metaclip_spark.runs.records import ExcludeManifest, ExcludeNumbers, ExcludeSettings, Manifest, MatchManifest
+from metaclip_spark.runs.records import (
+    ExcludeManifest,
+    ExcludeNumbers,
+    ExcludeSettings,
+    FirstDraw,
+    Manifest,
+    MatchManifest,
+)
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import EXCLUDE, MATCH, SAMPLE
 from metaclip_spark.stores.storage import JsonObject
@@ -30,6 +37,28 @@ def check_removals_excluded(run: Run, eligible: MatchManifest | ExcludeManifest)
             f"{run.storage.root} has removals, and its matched pairs still hold what they name: run curate, exclude or "
             "rebalance again with --resume and its rules"
         )
+
+
+def check_hash_told(run: Run, removals: Iterable[Removal], told: str | None, advice: str) -> None:
+    """Refuses to look for images that were removed from a run where nothing tells the hash that they are listed by.
+
+    Args:
+        run: The run.
+        removals: Some of its removals.
+        told: The hash that a download tells of images.
+        advice: What is to be done with such a download.
+
+    Raises:
+        ConfigError: If one lists images by another hash, or nothing tells any.
+    """
+    for removal in removals:
+        if "image" in removal.values and (told is None or removal.image_hash not in {"", told}):
+            wanted = removal.image_hash or "hash"
+            given = f"--downloaded tells {told}" if told else "no --downloaded tells it"
+            raise ConfigError(
+                f"images were removed from {run.storage.root} by their {wanted}, and {given}: {advice} --downloaded "
+                f"that tells their {wanted}, so that they stay removed"
+            )
 
 
 def conclude_pending(run: Run) -> None:
@@ -66,6 +95,13 @@ def _curated(sample: Sample) -> Written:
     return sample.tables["curated"]
 
 
+def judged_digest(run: Run) -> str:
+    """Gives the digest of the pairs that a run judges: its matched ones, or those of the run that it began with."""
+    begun = run.state.begins.get(EXCLUDE.name)
+    first_draw = begun[1].config.get("first_draw") if begun else None
+    return first_draw["digest"] if first_draw else run.manifest(MATCH).digest
+
+
 def untouched_buckets(
     run: Run, settings: ExcludeSettings, saved: JsonObject, matched: MatchManifest
 ) -> dict[int, Table]:
@@ -84,7 +120,9 @@ def untouched_buckets(
     begun = run.state.begins.get(EXCLUDE.name)
     removals = _since(read_registers(run.storage, run.state), begun[1].config.get("removed") if begun else None)
     compared = {register.removal.input for register in removals}
-    if compared != {matched.digest} or settings.deduplicate_images is not msgspec.UNSET:
+    first_draw = settings.first_draw
+    judged = first_draw.digest if isinstance(first_draw, FirstDraw) else matched.digest
+    if compared != {judged} or settings.deduplicate_images is not msgspec.UNSET:
         return {}
     before = ExcludeSettings() if begun is None else msgspec.convert(begun[1].config, ExcludeSettings)
     if msgspec.structs.replace(settings, removed=before.removed) != before:

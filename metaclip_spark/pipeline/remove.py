@@ -25,7 +25,7 @@ from metaclip_spark.runs.entry_tables import read_lists
 from metaclip_spark.runs.layout import REGISTERS, THRESHOLDS
 from metaclip_spark.runs.records import RefillNumbers
 from metaclip_spark.runs.run import Run
-from metaclip_spark.runs.step import MATCH, SAMPLE, Attempt
+from metaclip_spark.runs.step import SAMPLE, Attempt
 from metaclip_spark.steps.exclusion.lists import find_named, first_reasons, share_lists
 from udfs.exclusion.digest_table import DigestTable
 from udfs.exclusion.kinds import KINDS, PAGE_KINDS, reason_of
@@ -221,7 +221,9 @@ def register(run: Run, judging: Judging, listed: Listed, made: Again) -> int:
     """
     for table in REGISTERS:
         tidy(run.owned, table)
-    only_curated, is_matched = listed.config.mode == "drop", run.entry(MATCH, 0) is not None
+    only_curated, downloads = looks_at_drawn(run, listed.config), judging.rules.downloads
+    # A run that began with another one's pairs tells of matched pairs, and has none.
+    is_matched = judging.first is not None or run.state.written("matched", 0) is not None
     tables: dict[str, Written] = {}
     without_pairs, matched = dict(listed.numbers), dict.fromkeys(listed.numbers, 0)
     curated = dict(matched)
@@ -245,12 +247,18 @@ def register(run: Run, judging: Judging, listed: Listed, made: Again) -> int:
             without_pairs=without_pairs,
             matched={} if only_curated else matched,
             curated=curated,
-            input=run.manifest(MATCH).digest if is_matched and not only_curated else "",
+            image_hash=(downloads and downloads.hash_name) or "",
+            input=judging.digest if is_matched and not only_curated else "",
             sample=sample.folder if sample else "",
             settings=made.options,
             rules=made.before or {},
         )
     )
+
+
+def looks_at_drawn(run: Run, config: RemovalConfig) -> bool:
+    """Tells whether a removal is compared with the drawn pairs alone: those that it only drops."""
+    return config.mode == "drop" and run.state.sample is not None
 
 
 def drawn_pairs(run: Run) -> DataFrame:
