@@ -1,7 +1,8 @@
 """Purge: what was removed leaves the raw pairs, too, and with them every table that is made of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import msgspec
 from pyspark import StorageLevel
@@ -18,16 +19,17 @@ from metaclip_spark.errors import InputError
 from metaclip_spark.pipeline.again import Again
 from metaclip_spark.pipeline.extraction import deduplicate
 from metaclip_spark.pipeline.matching import run_match
+from metaclip_spark.pipeline.removals import check_hash_told
 from metaclip_spark.runs.extraction import finish_extraction
 from metaclip_spark.runs.layout import EXTRACTED as EXTRACTED_FOLDER
 from metaclip_spark.runs.layout import wave_name, wave_place
 from metaclip_spark.runs.ledger import ledger_of, lost_attempts
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.waves import WaveLayout, check_pairs
-from metaclip_spark.steps.exclusion.lists import SharedLists, blank_examples, find_named, share_lists
+from metaclip_spark.steps.exclusion.lists import find_named, share_lists
 from metaclip_spark.steps.schemas import spark_schema
-from udfs.exclusion.kinds import reason_of
-from udfs.schemas import EXCLUDED, EXTRACTED, REMOVED_PAIRS
+from udfs.exclusion.digest_table import DigestTable
+from udfs.schemas import EXTRACTED, REMOVED_PAIRS
 
 PURGED = "text.purged"
 """The reason of raw pairs that are gone since they were removed."""
@@ -39,14 +41,12 @@ class PurgePlan:
 
     Attributes:
         ids: The removed pair_ids, each once, kept on the executors' disks; None where nothing was ever removed.
-        lists: What is removed, on the executors; None where nothing can be looked up in raw rows.
         rows: Folder of a wave to archive to how many raw pairs of it are removed.
-        folders: The folders of the waves that hold something removed.
+        folders: The folders of the waves that hold something removed, or may: examples of rejects may be cut from it.
         bytes_written: Bytes of all files that are made anew.
     """
 
     ids: DataFrame | None
-    lists: SharedLists | None
     rows: dict[str, dict[str, int]]
     folders: list[str]
     bytes_written: int
@@ -62,12 +62,11 @@ def plan_purge(run: Run, again: Again) -> PurgePlan:
 
     Raises:
         InputError: If raw rows are gone.
+        ConfigError: If images were removed, and the run's rules do not tell the hash that they are listed by.
     """
     tables = removed_tables(read_registers(run.storage, run.state))
     if not tables:
-        return PurgePlan(None, None, {}, [], 0)
-    of_rows = {kind: table for kind, table in tables.items() if kind != "image"}
-    lists = share_lists(run.spark, of_rows) if of_rows else None
+        return PurgePlan(None, {}, [], 0)
     ledger = ledger_of(run.state)
     if lost := lost_attempts(run.storage, ledger):
         raise InputError(
@@ -78,21 +77,16 @@ def plan_purge(run: Run, again: Again) -> PurgePlan:
     counting = {folder for folder, _ in ledger.attempts()}
     waves = [wave.written for folder, wave in ledger.waves.items() if folder in counting]
     raw = _read_folders(run, waves, "pair")
-    # Of what is excluded for its image, nothing tells whether a removal or the user's own list names it.
-    by_image = "image" in tables and not again.exclude.block_images
-    ids = _removed_ids(run, raw, lists, by_image=by_image).persist(StorageLevel.DISK_ONLY)
+    ids = _removed_ids(run, again, raw if waves else None, tables).persist(StorageLevel.DISK_ONLY)
     counted = raw.join(ids, "pair_id", "left_semi").groupBy("wave", "archive").count().collect()
     names = {wave_name(written.folder): written.folder for written in waves}
     rows: dict[str, dict[str, int]] = {}
     for row in counted:
         rows.setdefault(names[row.wave], {})[row.archive] = row["count"]
-    in_examples: set[str] = set()
-    if lists is not None:
-        examples = _read_folders(run, waves, "reject").where(F.col("example").isNotNull()).select("wave", "example")
-        found = blank_examples(examples, lists).where(F.col("example").isNull()).select("wave").distinct()
-        in_examples = {names[row.wave] for row in found.collect()}
-    folders = [written.folder for written in waves if written.folder in rows or written.folder in in_examples]
-    return PurgePlan(ids, lists, rows, folders, _bytes(run, folders))
+    examples = _read_folders(run, waves, "reject").where(F.col("example") != "").select("wave").distinct()
+    with_examples = {names[row.wave] for row in examples.collect()}
+    folders = [written.folder for written in waves if written.folder in rows or written.folder in with_examples]
+    return PurgePlan(ids, rows, folders, _bytes(run, folders))
 
 
 def purge(run: Run, again: Again, plan: PurgePlan, metadata: Metadata) -> None:
@@ -138,15 +132,23 @@ def _read_folders(run: Run, folders: Sequence[Written], kind: str) -> DataFrame:
     return based.select(*EXTRACTED.names, F.col("wave").cast("string"))
 
 
-def _removed_ids(run: Run, raw: DataFrame, lists: SharedLists | None, *, by_image: bool) -> DataFrame:
-    """Finds the pairs to leave: of which a raw row is named, or that a removal has named by their image."""
-    ids = run.read_written(named_folders(run.state.removals.values()), REMOVED_PAIRS).select("pair_id")
-    if lists is not None:
-        ids = ids.unionByName(find_named(raw, lists).select("pair_id"))
-    if by_image and run.has_table("excluded"):
-        excluded = run.read_buckets("excluded", EXCLUDED).where(F.col("reason") == reason_of("image"))
-        ids = ids.unionByName(excluded.select("pair_id"))
-    return ids.distinct()
+def _removed_ids(run: Run, again: Again, raw: DataFrame | None, tables: Mapping[str, DigestTable]) -> DataFrame:
+    """Finds the pairs to leave: what removals have named, and of raw rows what they would name now."""
+    found = [run.read_written(named_folders(run.state.removals.values()), REMOVED_PAIRS)]
+    of_rows = {kind: table for kind, table in tables.items() if kind != "image"}
+    if raw is not None and of_rows:
+        found.append(find_named(raw, share_lists(run.spark, of_rows)))
+    if raw is not None and "image" in tables:
+        # A removal that only drops has looked at drawn pairs alone.
+        found.append(find_named(_image_hashes(run, again, raw), share_lists(run.spark, {"image": tables["image"]})))
+    return reduce(DataFrame.unionByName, [each.select("pair_id") for each in found]).distinct()
+
+
+def _image_hashes(run: Run, again: Again, raw: DataFrame) -> DataFrame:
+    downloads = again.rules.downloads
+    told = downloads.hash_name if downloads else None
+    check_hash_told(run, run.state.removals.values(), told, "run curate or exclude with --resume and")
+    return again.judging(with_rules=True, with_first=False).image_hashes(raw)
 
 
 def _purge_wave(run: Run, folder: str, plan: PurgePlan) -> None:
@@ -183,11 +185,11 @@ def _without(summary: ArchiveSummary, pairs: int) -> ArchiveSummary:
 
 def _rows_left(run: Run, written: Written, plan: PurgePlan, archives: tuple[ArchiveSummary, ...]) -> DataFrame:
     kinds = {kind: _read_folders(run, [written], kind) for kind in ("pair", "reject", "archive")}
-    pairs, rejects = kinds["pair"], kinds["reject"]
+    pairs = kinds["pair"]
+    # Lists have hashes, and an example may hold a part of what is listed: none of them tells that it does not.
+    rejects = kinds["reject"].withColumn("example", F.lit(None).cast("string"))
     if plan.ids is not None:
         pairs = pairs.join(plan.ids, "pair_id", "left_anti")
-    if plan.lists is not None:
-        rejects = blank_examples(rejects, plan.lists)
     told = [(each.archive, each.pairs, each.rejected) for each in archives]
     now = run.spark.createDataFrame(told, "archive string, pairs_left long, rejected_now map<string, long>")
     summaries = (

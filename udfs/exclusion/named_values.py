@@ -51,26 +51,5 @@ def named_values(batches: Iterator[pa.RecordBatch], tables: Mapping[str, DigestT
             yield pa.RecordBatch.from_pylist(found, NAMED)
 
 
-def without_named(texts: pa.Array, tables: Mapping[str, DigestTable]) -> pa.Array:
-    """Gives n texts, with null for those that are listed as anything, whole or with one of their words.
-
-    Args:
-        texts: strings[n].
-        tables: Kind -> what is listed.
-    """
-    kept = [text if text is None or not _is_named(text, tables) else None for text in texts.to_pylist()]
-    return pa.array(kept, texts.type)
-
-
-def _is_named(text: str, tables: Mapping[str, DigestTable]) -> bool:
-    values = dict.fromkeys([text, *text.split()])
-    return any(
-        is_listed(table, digest)
-        for kind, table in tables.items()
-        for value in values
-        for digest in _digests(kind, value)
-    )
-
-
 def _digests(kind: str, value: str | None) -> list[bytes]:
     return [] if value is None else [short_digest(key) for key in keys_of(kind, value)]

@@ -129,22 +129,6 @@ def find_named(pairs: DataFrame, lists: SharedLists) -> DataFrame:
     return pairs.select(*columns).mapInArrow(find, _NAMED)
 
 
-def blank_examples(rejects: DataFrame, lists: SharedLists) -> DataFrame:
-    """Takes the example out of rejects where it, or a word of it, is listed; the rows stay."""
-    file_name, digest = lists.file_name, lists.digest
-
-    def blank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from udfs.exclusion.block_lists import open_lists
-        from udfs.exclusion.named_values import without_named
-
-        tables = open_lists(SparkFiles.get(file_name), digest)
-        for batch in batches:
-            place = batch.schema.get_field_index("example")
-            yield batch.set_column(place, batch.schema.field(place), without_named(batch.column(place), tables))
-
-    return rejects.mapInArrow(blank, rejects.schema)
-
-
 def _reasons(lists: SharedLists, names: list[str]) -> Callable[..., pa.Array]:
     """Makes the function of columns that runs in the workers."""
     # Strings: an object of the driver's class would make each worker import the driver's modules.

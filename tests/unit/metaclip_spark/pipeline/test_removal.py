@@ -68,12 +68,16 @@ DOGS = {f"https://images.example/{number}.jpg": f"a dog {number}" for number in 
 DRAWN, UNDRAWN = (f"https://images.example/{number}.jpg" for number in (0, 1))
 """Where the image lies: of the one URL a pair is drawn, of the other none."""
 
+REJECTED = ("https://images.example/with a blank.jpg", f"https://images.example/{'long' * 99}.jpg")
+"""URLs that only examples of rejects hold, one of them cut."""
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A folder with a run over a small pool that knows its images by their hashes, and with all that it is made of."""
     folder = tmp_path_factory.mktemp("small")
     pairs = [(url, text) for url, dog in DOGS.items() for text in (dog, dog.replace("dog", "thing"))]
+    pairs += [(url, "") for url in REJECTED] + [([DRAWN], "a dog")]
     lines = [json.dumps({"url": url, "text": text}) for url, text in pairs]
     (folder / "pool.jsonl").write_text("\n".join(lines))
     (folder / "list.json").write_text('["dog", "cat"]')
@@ -82,6 +86,7 @@ def small(tmp_path_factory):
     pq.write_table(pa.table({**told, "sha256": hashes}), folder / "sha256.parquet")
     pq.write_table(pa.table({**told, "md5": [each[:32] for each in hashes]}), folder / "md5.parquet")
     write_list(folder, [SHARED], "images.txt")
+    write_list(folder, REJECTED, "urls.txt")
     options = ("--downloaded", folder / "sha256.parquet", "--output", folder / "run")
     assert call("curate", *curate_small(folder), *options) == 0
     assert {DRAWN, UNDRAWN} - {row["image_url"] for row in rows(folder / "run", "curated")} == {UNDRAWN}
@@ -265,6 +270,28 @@ def test_a_purge_leaves_nothing_of_what_was_removed_in_any_file(before, blocked,
     assert "0 raw pairs in 0 waves" in capsys.readouterr().out
 
 
+def test_an_image_that_was_dropped_does_not_come_back_and_is_purged_wherever_it_lies(small, tmp_path, capsys):
+    output = shutil.copytree(small / "run", tmp_path / "run")
+    removed_urls = [DRAWN, UNDRAWN, "images.example/with", "longlong"]
+    held = "".join(text for _, text in every_text(output))
+    assert all(url in held for url in removed_urls)
+    removing = ("--images", small / "images.txt", "--urls", small / "urls.txt", "--output", output)
+    assert call("remove_pairs", *WHY, "--mode", "drop", *removing) == 0
+    refused = {
+        (): "no --downloaded tells it: give --downloaded that tells their sha256",
+        ("--downloaded", small / "md5.parquet"): "--downloaded tells md5: give --downloaded that tells their sha256",
+    }
+    for rules, told in refused.items():
+        assert call("curate", *curate_small(small), *rules, "--resume", "--output", output) == 2
+        assert f"images were removed from {output} by their sha256, and {told}, so" in capsys.readouterr().err
+    assert call("purge_removed", "--yes", "--output", output) == 0
+    assert "purged: 4 raw pairs in 1 wave" in capsys.readouterr().out
+    assert len(rows(output, "matched")) == len(DOGS) - 2
+    left = "".join(text for _, text in every_text(output))
+    assert [url for url in removed_urls if url in left] == []
+    assert {row["reason"] for row in rows(output, "rejects")} == {"text.empty", "image.not_a_string"}
+
+
 def test_every_kind_of_list_names_the_pairs_that_a_block_list_would(before, output, tmp_path, capsys):
     matched = rows(before, "matched")
     pages = sorted({row["page_url"] for row in matched if row["page_url"]})
@@ -350,7 +377,7 @@ def test_a_run_without_a_curated_set_excludes_what_was_removed_when_it_goes_on(u
     output = tmp_path / "run"
     archives = CURATE[: CURATE.index("--metadata")]
     assert call("extract_pool", *archives, "--output", output) == 0
-    assert call("remove_pairs", *WHY, "--urls", listed, "--output", output) == 0
+    assert call("remove_pairs", *WHY, "--mode", "drop", "--urls", listed, "--output", output) == 0
     assert "has no curated set yet" in capsys.readouterr().out
     assert call("match_pool", "--metadata", METADATA, "--output", output) == 0
     assert call("count_entries", "--metadata", METADATA, "--output", output) == 2
