@@ -187,7 +187,7 @@ COLUMNS = {
     "entry_probability": "min(1, t / entry_count); 1 where the count is 0",
     "entry_text": "the entry",
     "etag": "content tag of the archive: the store's ETag, or a digest of a local file",
-    "example": "what was rejected, shortened",
+    "example": "what was rejected, shortened; null since a purge",
     "expected_size": "pairs that the draw is expected to keep",
     "floor_applied": "whether `--min-language-pairs` has raised t",
     "expected_kept": "pairs with this entry that the draw is expected to keep",
