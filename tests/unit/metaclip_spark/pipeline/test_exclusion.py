@@ -213,6 +213,9 @@ def test_rules_that_exclude_every_pair_are_named_as_the_cause(options, plain, tm
     assert call("curate", *options, *rule, "--output", output) == 3
     assert f"the curated set is empty: No pair is eligible: {told}." in capsys.readouterr().err
     assert report_of(output)["warnings"][0] == f"No pair is eligible: {told}."
+    page = (report_folder(output) / "report.html").read_text()
+    assert "No pair is left to balance." in page
+    assert "No pair is left. There are no pairs to describe." in page
 
 
 def test_what_was_downloaded_and_scored_decides_in_the_order_of_the_rules(options, plain, tmp_path, capsys):
