@@ -88,7 +88,7 @@ class GridConfig:
             holds), or auto (device on cuda where the images fit).
         device_memory_share: Largest share of the device's memory that images take.
         tensorboard: Folder for TensorBoard's curves, those of each cell in a folder of its own; without it none.
-        wandb: Project of Weights & Biases for the curves; without it none.
+        wandb: Project of Weights & Biases for the curves, whose files are in the output's curves/; without it none.
         keep_checkpoints: Keep the checkpoints of finished cells.
         must_learn: End with exit code 1 where a setting's lower 95% bound of zero-shot top-1 is not above three times
             chance.
@@ -213,6 +213,7 @@ class GridConfig:
             device_memory_share=self.device_memory_share,
             tensorboard=None if self.tensorboard is None else f"{self.tensorboard.rstrip('/')}/{cell.name}",
             wandb=self.wandb,
+            wandb_folder=None if self.wandb is None else str(Path(self.output, "curves", cell.name)),
         )
 
     def shared_settings(self) -> dict[str, Any]:

@@ -84,6 +84,7 @@ class TrainingConfig:
         device_memory_share: Largest share of the device's memory that images take.
         tensorboard: Folder for TensorBoard's curves; without it none are drawn.
         wandb: Project of Weights & Biases for the curves; without it none are drawn.
+        wandb_folder: Folder for the files of Weights & Biases; without it the output.
         stop_at_step: Stop there although the schedule goes on; the next run goes on from it.
     """
 
@@ -120,6 +121,7 @@ class TrainingConfig:
     device_memory_share: OpenUnitInterval = field(default=0.5, metadata=OPERATIONAL)
     tensorboard: str | None = field(default=None, metadata=OPERATIONAL | PATH)
     wandb: str | None = field(default=None, metadata=OPERATIONAL)
+    wandb_folder: str | None = field(default=None, metadata=OPERATIONAL | PATH)
     stop_at_step: PositiveInt | None = field(default=None, metadata=OPERATIONAL)
 
     def __post_init__(self) -> None:

@@ -40,12 +40,10 @@ class _WeightsAndBiases:
     def __init__(self, project: str, config: TrainingConfig) -> None:
         import wandb  # noqa: PLC0415 - an optional package
 
-        folder = Path(config.output).absolute()
+        name, folder = Path(config.output).absolute().name, Path(config.wandb_folder or config.output).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._run: Any = wandb.init(
-                project=project, name=folder.name, group=folder.name, dir=str(folder), config=config.shown()
-            )
+            self._run: Any = wandb.init(project=project, name=name, group=name, dir=str(folder), config=config.shown())
         except wandb.errors.Error as error:
             told = str(error).rstrip(".")
             raise ConfigError(

@@ -1,6 +1,7 @@
 """The benchmark's tests run where the extra `benchmark` is installed; there a skipped test is a failure."""
 
 import importlib.util
+import sys
 
 import pytest
 
@@ -60,3 +61,14 @@ def config(shards, tmp_path):
         return TrainingConfig(variant=variant, train_shards=str(shards), **(given | options))
 
     return make
+
+
+@pytest.fixture
+def wandb_stand_in(tmp_path_factory, monkeypatch):
+    from tests.support.paths import CHECKOUT
+
+    packages = tmp_path_factory.mktemp("packages")
+    (packages / "wandb.py").symlink_to(CHECKOUT / "tests/support/clip_benchmark/wandb_stand_in.py")
+    monkeypatch.syspath_prepend(str(packages))
+    yield
+    sys.modules.pop("wandb", None)

@@ -124,44 +124,15 @@ def test_credentials_of_a_store_are_handed_on_to_nobody(config):
     assert run.shown() == {**asdict(run), "train_shards": "https://shards.example/a?..."}
 
 
-STAND_IN = """
-import json, os
-
-class errors:
-    class Error(Exception):
-        pass
-
-class _Run:
-    def __init__(self, given):
-        self.file = open(os.environ["WANDB_STAND_IN"], "w")
-        self.file.write(json.dumps(given, default=str) + "\\n")
-    def log(self, values, step):
-        self.file.write(json.dumps([step, values]) + "\\n")
-    def finish(self):
-        self.file.close()
-
-def init(**given):
-    if not given["project"]:
-        raise errors.Error("no project")
-    return _Run(given)
-"""
-
-
-@pytest.mark.usefixtures("often")
-def test_weights_and_biases_gets_each_step(config, tmp_path, monkeypatch):
-    # The package itself brings forty others; this stands in its place.
-    (tmp_path / "packages").mkdir()
-    (tmp_path / "packages" / "wandb.py").write_text(STAND_IN)
-    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
-    monkeypatch.setenv("WANDB_STAND_IN", str(tmp_path / "told"))
+@pytest.mark.usefixtures("often", "wandb_stand_in")
+def test_weights_and_biases_gets_each_step(config, tmp_path):
     result = train(config(steps=6, wandb="curves"))
-    given, *steps = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
+    given, *steps = [json.loads(line) for line in (tmp_path / "run" / "wandb" / "told").read_text().splitlines()]
     assert (given["project"], given["name"], given["config"]["variant"]) == ("curves", "run", "clip")
     assert [step for step, _ in steps] == list(range(1, 7))
     assert [values["loss/contrast"] for _, values in steps] == result.losses["contrast"]
     with pytest.raises(ConfigError, match="--wandb : no project; log in with wandb login, or set WANDB_MODE=offline"):
         train(config(steps=6, wandb="", output=str(tmp_path / "other")))
-    monkeypatch.delitem(sys.modules, "wandb")
 
 
 @pytest.mark.parametrize("package", ["tensorboard", "wandb"])
@@ -179,3 +150,4 @@ def test_each_cell_has_its_own_curves(tmp_path):
 
 def test_the_processor_is_named():
     assert processor_of("cpu").strip()
+    assert run.wandb_folder == str(tmp_path / "curves" / Cell(seed=3).name)
