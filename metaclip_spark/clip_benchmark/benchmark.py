@@ -41,7 +41,7 @@ from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.settings.training_config import TrainingConfig
 from metaclip_spark.clip_benchmark.training.checkpoints import delete, finish_deletions, load_model
 from metaclip_spark.clip_benchmark.training.distributed import train_distributed
-from metaclip_spark.clip_benchmark.training.processes import processor_of
+from metaclip_spark.clip_benchmark.training.processes import memory_told, processor_of
 from metaclip_spark.clip_benchmark.training.result import TrainingResult
 from metaclip_spark.clip_benchmark.training.train import train
 from metaclip_spark.errors import counted, percent
@@ -205,8 +205,9 @@ class Benchmark:
         shards, test_shards = self._shards(cell), self.data.by_seed[cell.seed].test_shards
         config = self.config.training(cell, shards, self._checkpoints(cell))
         trained = self._train(config)
-        model, _ = load_model(trained.checkpoint, device=config.device)
-        found = evaluate(model, test_shards, config.pixels, config.recipe, device=config.device)
+        with memory_told():
+            model, _ = load_model(trained.checkpoint, device=config.device)
+            found = evaluate(model, test_shards, config.pixels, config.recipe, device=config.device)
         log.info(
             f"zero-shot top-1 {percent(found.top1)} (lower 95% bound {percent(found.top1_lower)}; chance "
             f"{percent(found.chance)}), {trained.samples_per_second:,.0f} samples/s"

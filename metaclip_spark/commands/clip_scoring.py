@@ -16,12 +16,14 @@ def evaluate_clip(config: ScoringConfig) -> None:
     require_extra()
     from metaclip_spark.clip_benchmark.scoring.score import score
     from metaclip_spark.clip_benchmark.scoring.table import as_json, score_lines
+    from metaclip_spark.clip_benchmark.training.processes import memory_told
     from metaclip_spark.stores.local_store import LocalStore
 
     output = None if config.output is None else Path(config.output)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-    scores = score(config)
+    with memory_told("wait until no other process uses it, or give --device cpu"):
+        scores = score(config)
     figures = as_json(scores)
     if output is not None:
         whole = {"settings": asdict(config), **figures}

@@ -18,6 +18,12 @@ from metaclip_spark.errors import ConfigError, counted
 
 _PROCESSOR = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
 
+LESS_MEMORY = "give a lower --batch-size, or of a grid a lower --cells-at-once"
+"""What helps where the memory of a GPU is full."""
+
+_MEMORY_FULL = re.compile(r"out of memory|_ALLOC_FAILED")
+_TRIED = re.compile(r"tried to allocate [\d.]+ \w+", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class TrainingProcess:
@@ -56,6 +62,24 @@ def check_device(device: Device) -> None:
             f"--device is cuda, but torch {torch.__version__} finds no GPU: give cpu, or install torch for CUDA and a "
             "driver"
         )
+
+
+@contextmanager
+def memory_told(remedy: str = LESS_MEMORY) -> Iterator[None]:
+    """Tells in one line that a GPU's memory is full, and the remedy.
+
+    Raises:
+        ConfigError: If it is.
+        RuntimeError: Whatever else torch raises.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # Of allocations, of kernels and of libraries: they have no type in common.
+        if not _MEMORY_FULL.search(str(error)):
+            raise
+        tried = _TRIED.search(str(error))
+        raise ConfigError(f"the GPU's memory is full{f' ({tried[0]})' if tried else ''}: {remedy}") from None
 
 
 def processor_of(device: str) -> str:

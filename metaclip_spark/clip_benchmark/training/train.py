@@ -31,6 +31,7 @@ from metaclip_spark.clip_benchmark.training.optimizer import learning_rate_at, m
 from metaclip_spark.clip_benchmark.training.processes import (
     TrainingProcess,
     joined,
+    memory_told,
     sum_over_processes,
     wait_for_all,
 )
@@ -68,7 +69,7 @@ def train(config: TrainingConfig) -> TrainingResult:
     if config.device == "cuda":
         # Products of single precision by TF32.
         torch.set_float32_matmul_precision("high")
-    with joined(config) as process:
+    with memory_told(), joined(config) as process:
         run = TrainingRun(config, process)
         run.resume()
         return run.finish()

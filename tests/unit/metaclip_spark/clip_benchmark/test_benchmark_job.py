@@ -11,6 +11,7 @@ import torch
 from metaclip_spark import keeps_in_epoch
 from metaclip_spark.clip_benchmark.cells import CELLS_FOLDER
 from metaclip_spark.clip_benchmark.data.arms import arm_file
+from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.report.published import RECIPES
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
 from tests.support.clip_benchmark.pages import checkout_to_write_to, load_clip_pages
@@ -170,6 +171,30 @@ def test_a_folder_may_hold_the_pool_and_another_benchmark_stand_beside(finished,
     assert any("All seeds share one pool" in note for note in numbers["notes"])
     assert len(numbers["settings"]) == 1
     assert [len(other["settings"]) for other in numbers["beside"]] == [5]
+
+
+@pytest.mark.usefixtures("wandb_stand_in")
+def test_a_full_gpu_is_one_line_and_curves_outlive_the_checkpoints(finished, tmp_path, monkeypatch, capsys):
+    encode = ContrastiveModel.encode_image
+
+    def full(model, images):
+        if model.training:
+            return encode(model, images)
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of")
+
+    options = [*OPTIONS, "--seeds", "1", "--data", str(finished / "data" / "shapes-seed0"), "--grid", "product"]
+    options += ["--caption-kinds", "v1", "--wandb", "curves"]
+    with monkeypatch.context() as patch:
+        patch.setattr(ContrastiveModel, "encode_image", full)
+        assert call(tmp_path, *options) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: the GPU's memory is full (Tried to allocate 2.00 GiB): give a lower --batch-size, or of a grid a lower "
+        "--cells-at-once"
+    )
+    assert call(tmp_path, *options) == 0
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    (told,) = (tmp_path / "curves").glob("clip-vit-*/wandb/told")
+    assert [json.loads(line)[0] for line in told.read_text().splitlines()[1:4]] == [1, 2, 3]
 
 
 def test_the_experiment_for_a_gpu_runs_at_toy_size(tmp_path):

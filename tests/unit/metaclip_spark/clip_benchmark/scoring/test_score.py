@@ -140,6 +140,15 @@ def last_line(capsys, *options):
     return code, lines[-1]
 
 
+def test_a_gpu_whose_memory_is_full_is_one_line(data, ours, capsys, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has")
+
+    monkeypatch.setattr(type(ours[1]), "encode_image", full)
+    code, line = last_line(capsys, "--data", data, "--checkpoint", ours[0])
+    assert (code, "the GPU's memory is full (Tried to allocate 2.00 GiB): wait until" in line) == (2, True), line
+
+
 def test_a_model_that_open_clip_does_not_know_or_would_fetch_is_one_line(data, weights, capsys):
     for options, message in [
         (("--model", "ViT-B-33", "--pretrained", weights), "open_clip knows no such model: did you mean ViT-B-32?"),

@@ -11,11 +11,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from metaclip_spark.clip_benchmark.model.encoders import ContrastiveModel
 from metaclip_spark.clip_benchmark.settings.training_config import IMAGE_TOWERS
 from metaclip_spark.clip_benchmark.settings.variants import VARIANTS
 from metaclip_spark.clip_benchmark.training import checkpoints
 from metaclip_spark.clip_benchmark.training.train import TOTAL, train
-from metaclip_spark.errors import OutputExistsError
+from metaclip_spark.errors import ConfigError, OutputExistsError
 
 BATCH = 8
 VOCABULARY = 49409
@@ -155,3 +156,25 @@ def test_a_checkpoint_gives_its_model_back(config):
     tokens = model.dense_text(features.tokens)
     assert torch.allclose(tokens.norm(dim=-1), torch.ones(2, 16))
     assert features.valid.sum(dim=1).tolist() == [5, 8]
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (
+            torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 80.00 MiB."),
+            r"full \(Tried .* 80\.00 MiB\): ",
+        ),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "full: "),
+    ],
+)
+def test_a_gpu_whose_memory_is_full_is_told_in_one_line(config, monkeypatch, raised, told):
+    def full(*_):
+        raise raised
+
+    monkeypatch.setattr(ContrastiveModel, "encode_image", full)
+    with pytest.raises(ConfigError, match=f"{told}give a lower --batch-size, or of a grid a lower --cells-at-once$"):
+        train(config())
+    raised.args = ("shapes do not fit",)
+    with pytest.raises(RuntimeError, match=r"^shapes do not fit$"):
+        train(config())
