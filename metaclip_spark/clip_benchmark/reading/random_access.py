@@ -27,11 +27,11 @@ from metaclip_spark.clip_benchmark.reading.samples import (
     caption_of,
     decoded,
 )
+from metaclip_spark.clip_benchmark.reading.tars import has_end
 from metaclip_spark.errors import ConfigError, InputError
 
 _ABSENT = -1
 _CUT = -2
-_BLOCK = 512
 _IMAGE, _TEXT, _JSON = slice(0, 2), slice(2, 4), slice(4, 6)
 
 
@@ -135,7 +135,7 @@ def member_offsets(path: Path) -> NDArray[np.int64]:
                     if member.isfile() and key and member.offset_data + member.size <= size:
                         offsets = found.setdefault(key, [_ABSENT] * 6)
                         _note(offsets, extension.lower(), member.offset_data, member.size)
-                is_whole = _has_end(path, size)
+                is_whole = has_end(path)
             except tarfile.TarError:
                 # Its first member was read when it was opened: the rest is lost, and counted.
                 pass
@@ -153,12 +153,6 @@ def _note(offsets: list[int], extension: str, start: int, size: int) -> None:
         offsets[_TEXT] = start, size
     elif extension == JSON_MEMBER:
         offsets[_JSON] = start, size
-
-
-def _has_end(path: Path, size: int) -> bool:
-    with path.open("rb") as file:
-        file.seek(max(0, size - _BLOCK))
-        return file.read() == bytes(_BLOCK)
 
 
 def _mark_cut(found: dict[str, list[int]]) -> None:

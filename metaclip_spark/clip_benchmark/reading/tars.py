@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 from metaclip_spark.clip_benchmark.reading.listing import Shard, opened
@@ -42,6 +43,13 @@ def read_tar(shard: Shard, lost: Counter[str]) -> Iterator[Members]:
             yield from _samples(shard, _Source(file), lost)
     except (OSError, ValueError) as error:
         raise InputError(f"{shard.shown} cannot be read ({error}): check it, and go on with the same command") from None
+
+
+def has_end(path: Path) -> bool:
+    """Tells whether a file ends as a whole tar does."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _BLOCK))
+        return file.read() == _END
 
 
 def image_and_caption(members: Members) -> tuple[bytes, bytes] | None:

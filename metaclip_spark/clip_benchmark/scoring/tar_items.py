@@ -5,7 +5,16 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from metaclip_spark.clip_benchmark.reading.samples import EMPTY_CAPTION, IMAGE_MEMBERS, MISSING_MEMBER, TEXT_MEMBER
+from metaclip_spark.clip_benchmark.reading.listing import Shard
+from metaclip_spark.clip_benchmark.reading.samples import (
+    CUT_TAR,
+    DUPLICATE_MEMBER,
+    EMPTY_CAPTION,
+    IMAGE_MEMBERS,
+    MISSING_MEMBER,
+    TEXT_MEMBER,
+)
+from metaclip_spark.clip_benchmark.reading.tars import has_end
 from metaclip_spark.clip_benchmark.scoring.items import FoundItems, TestItem
 from metaclip_spark.errors import InputError, brief
 
@@ -13,24 +22,25 @@ _LABEL_MEMBER = "cls"
 _LONGEST_TEXT = 2**20
 
 
-def tar_items(tars: Sequence[Path]) -> FoundItems:
+def tar_items(tars: Sequence[Shard]) -> FoundItems:
     """Finds the items of tars, in order.
 
-    Where one item has a class, each needs one, and likewise captions; several captions stand in lines of their own.
+    Where one item has a class, each needs one, and likewise captions; several captions stand in lines of their own. Of
+    two pictures of one name the first stays. What a tar lacks of the samples that were written to it is lost, and one
+    of a tar without its end where nobody knows how many they were.
 
     Raises:
         InputError: If a tar cannot be read, or a class is no number.
     """
     found: list[TestItem] = []
-    pictureless = 0
+    lost: Counter[str] = Counter()
     for tar in tars:
-        items, without = _items_of(tar)
+        items, lost_here = _items_of(Path(tar.path))
         found += items
-        pictureless += without
+        lost += lost_here + _missing_in(tar, len(items) + lost_here.total())
     labelled = any(item.label is not None for item in found)
     captioned = any(item.captions != () for item in found)
     kept: list[TestItem] = []
-    lost = Counter({MISSING_MEMBER: pictureless})
     for item in found:
         captions = tuple(caption for caption in item.captions if caption)
         if (labelled and item.label is None) or (captioned and not item.captions):
@@ -39,15 +49,23 @@ def tar_items(tars: Sequence[Path]) -> FoundItems:
             lost[EMPTY_CAPTION] += 1
         else:
             kept.append(TestItem(item.file, item.start, item.size, item.label, captions))
-    return FoundItems(kept, +lost)
+    return FoundItems(kept, lost)
 
 
-def _items_of(path: Path) -> tuple[list[TestItem], int]:
-    """Gives a tar's items, an empty caption for a text without one, and how many have no picture."""
+def _missing_in(tar: Shard, found: int) -> Counter[str]:
+    is_cut = not has_end(Path(tar.path))
+    missing = int(is_cut) if tar.samples is None else max(0, tar.samples - found)
+    return +Counter({CUT_TAR if is_cut else MISSING_MEMBER: missing})
+
+
+def _items_of(path: Path) -> tuple[list[TestItem], Counter[str]]:
+    """Gives a tar's items, an empty caption for a text without one, and how many are lost."""
     pictures: dict[str, tuple[int, int]] = {}
     labels: dict[str, int] = {}
     captions: dict[str, tuple[str, ...]] = {}
     keys: dict[str, None] = {}
+    names: set[str] = set()
+    lost: Counter[str] = Counter()
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
@@ -60,8 +78,12 @@ def _items_of(path: Path) -> tuple[list[TestItem], int]:
                     continue
                 key = str(name.with_name(stem))
                 keys[key] = None
+                if member.name in names:
+                    lost[DUPLICATE_MEMBER] += extension in IMAGE_MEMBERS
+                    continue
+                names.add(member.name)
                 if extension in IMAGE_MEMBERS:
-                    pictures[key] = member.offset_data, member.size
+                    pictures.setdefault(key, (member.offset_data, member.size))
                 elif extension == _LABEL_MEMBER:
                     labels[key] = _label(path, key, _text(tar, member, path))
                 elif extension == TEXT_MEMBER:
@@ -70,7 +92,8 @@ def _items_of(path: Path) -> tuple[list[TestItem], int]:
     except (tarfile.TarError, OSError) as error:
         raise InputError(f"{path} is not a readable tar ({error}): fetch it again") from None
     items = [TestItem(path, *pictures[key], labels.get(key), captions.get(key, ())) for key in keys if key in pictures]
-    return items, len(keys) - len(items)
+    lost[MISSING_MEMBER] = len(keys) - len(items)
+    return items, +lost
 
 
 def _text(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from open_clip import OPENAI_IMAGENET_TEMPLATES
 
 from metaclip_spark.clip_benchmark.data.shards import read_index
+from metaclip_spark.clip_benchmark.reading.listing import Shard
 from metaclip_spark.clip_benchmark.reading.samples import IMAGE_MEMBERS, INDEX_FILE
 from metaclip_spark.clip_benchmark.scoring.items import OTHER_FILE, FoundItems, Kind, TestItem, TestSet
 from metaclip_spark.clip_benchmark.scoring.tar_items import tar_items
@@ -67,11 +68,15 @@ def _kind_of(folder: Path) -> Kind:
     )
 
 
-def _own_tars(folder: Path) -> list[Path]:
-    return [folder / shard["name"] for shard in read_index(folder)["shards"]]
+def _own_tars(folder: Path) -> list[Shard]:
+    return [Shard(str(folder / shard["name"]), shard["samples"]) for shard in read_index(folder)["shards"]]
 
 
-def _webdataset_tars(folder: Path) -> list[Path]:
+def _webdataset_tars(folder: Path) -> list[Shard]:
+    return [Shard(str(path)) for path in _numbered_tars(folder)]
+
+
+def _numbered_tars(folder: Path) -> list[Path]:
     counted = folder / _SHARD_COUNT
     if not counted.is_file():
         return sorted(folder.glob("*.tar"), key=lambda path: (len(path.name), path.name))

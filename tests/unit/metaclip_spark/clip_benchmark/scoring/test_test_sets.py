@@ -11,6 +11,7 @@ from metaclip_spark.clip_benchmark.scoring.test_sets import open_test_set
 from metaclip_spark.errors import ConfigError, InputError
 from tests.support.clip_benchmark.scored_sets import (
     CLASSES,
+    PICTURES,
     TEMPLATES,
     image_folder,
     in_order_of_classes,
@@ -76,6 +77,41 @@ def test_what_cannot_be_scored_is_counted(tmp_path):
     found = open_test_set(str(folder), None)
     assert found.lost == {"member.missing": 2, "caption.empty": 1}
     assert len(found.items) == 4
+
+
+def tar_without_end(path, samples):
+    write_tar(path, samples)
+    with tarfile.open(path) as tar:
+        *_, last = tar
+    path.write_bytes(path.read_bytes()[: last.offset_data + -(-last.size // 512) * 512])
+
+
+def test_what_tars_lack_or_hold_twice_is_counted(tmp_path):
+    folder = webdataset_folder(tmp_path / "data")
+    labels = in_order_of_classes()
+    samples = [{"png": png(picture(number)), "cls": b"%d" % label(number)} for number in labels]
+    tar_without_end(folder / "test" / "0.tar", samples)
+    # The same names once more.
+    with tarfile.open(folder / "test" / "1.tar", "w") as tar:
+        for name, content in [("a.png", b"1"), ("a.cls", b"0"), ("b.png", b"2"), ("b.cls", b"1"), ("a.png", b"3")]:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    found = open_test_set(str(folder), None)
+    assert found.lost == {"tar.truncated": 1, "member.duplicate": 1}
+    assert len(found.items) == PICTURES + 2
+
+
+@pytest.mark.parametrize(("write", "reason"), [(write_tar, "member.missing"), (tar_without_end, "tar.truncated")])
+def test_what_the_index_has_and_a_tar_lacks_is_counted(tmp_path, write, reason):
+    folder = made_test_folder(tmp_path / "data")
+    samples = [
+        {"png": png(picture(number)), "txt": caption(number).encode(), "cls": b"%d" % label(number)}
+        for number in in_order_of_classes()
+    ]
+    write(folder / "00000.tar", samples[: PICTURES - 2])
+    found = open_test_set(str(folder), None)
+    assert (found.lost, len(found.items)) == ({reason: 2}, PICTURES - 2)
 
 
 def truncated(path):
