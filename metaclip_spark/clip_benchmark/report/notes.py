@@ -1,6 +1,5 @@
 """What the page's figures must be read with, in sentences that follow from the rows and from the pool."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,10 +8,8 @@ from metaclip_spark.clip_benchmark.evaluation.significance import summaries
 from metaclip_spark.clip_benchmark.report.published import PublishedTable
 from metaclip_spark.clip_benchmark.report.wording import setting_name
 from metaclip_spark.clip_benchmark.settings.grid_config import FEWEST_SEEDS
+from metaclip_spark.clip_benchmark.training.result import solved_pretext
 from metaclip_spark.errors import counted
-
-_SOLVED_SHARE = 0.25
-_LAST_SHARE = 0.05
 
 _CIRCULAR = (
     "The captions' noise was put in by this package's generator, and the V2-like filter's rules mirror the kinds of "
@@ -55,23 +52,12 @@ def seeds_note(fixed: int, *, pool_varies: bool) -> str:
     return f"{seeds} fixed before the first training, and none was added after looking.{few} {varies}"
 
 
-def solved_pretext(row: Mapping[str, Any]) -> bool | None:
-    """Whether a training's image self-supervision was solved by a shortcut, such as a picture's colours.
-
-    So it is where NT-Xent is below a quarter of that of guessing, ln(2B - 1), over the last twentieth of the steps.
-    None for a training without that term.
-    """
-    values = [value for value in row["losses"].get("simclr", ()) if value is not None and not math.isnan(value)]
-    if not values:
-        return None
-    last = values[-max(1, round(_LAST_SHARE * len(values))) :]
-    return math.fsum(last) / len(last) < _SOLVED_SHARE * math.log(2 * row["samples_per_step"] - 1)
-
-
 def pretext_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names the settings in which a pretext was solved, and in which of their seeds."""
     solved = {
-        setting_name(found.setting): [row["seed"] for row in found.rows if solved_pretext(row)]
+        setting_name(found.setting): [
+            row["seed"] for row in found.rows if solved_pretext(row["losses"], row["samples_per_step"])
+        ]
         for found in summaries(rows)
     }
     return [

@@ -36,13 +36,15 @@ from metaclip_spark.clip_benchmark.training.processes import (
     wait_for_all,
 )
 from metaclip_spark.clip_benchmark.training.progress import LINE_STEPS, TrainingState, log_progress
-from metaclip_spark.clip_benchmark.training.result import TrainingResult
+from metaclip_spark.clip_benchmark.training.result import TrainingResult, solved_pretext
 from metaclip_spark.clip_benchmark.training.step_losses import StepLosses
 from metaclip_spark.clip_benchmark.training.trackers import Tracker, tracked, write_state
 from metaclip_spark.config.fields import check_made_with
 from metaclip_spark.config.job import job
 from metaclip_spark.config.logs import as_json_line, json_formatter
 from metaclip_spark.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 TOTAL = "total"
 """Name of the weighted sum of all terms."""
@@ -167,7 +169,12 @@ class TrainingRun:
                 if saves:
                     self.save()
                     saved_at, before = self.step, time.perf_counter()
-        return self._result(saved_at)
+        result = self._result(saved_at)
+        if self.process.rank == 0 and result.diagnostics.get("solved_pretext"):
+            log.warning(
+                "the image self-supervision was solved by a shortcut: NT-Xent fell below a quarter of that of guessing"
+            )
+        return result
 
     def train_step(self, batch: Batch, *, reads: bool = True) -> None:
         """Trains one step.
@@ -264,6 +271,9 @@ class TrainingRun:
         }
         if self.config.online_curation:
             diagnostics["not_kept"] = counts["not_kept"]
+        solved = solved_pretext(self.losses, self.config.samples_per_step)
+        if solved is not None:
+            diagnostics["solved_pretext"] = solved
         return TrainingResult(
             losses=self.losses,
             samples_per_second=self.config.samples_per_step * step / self.seconds if self.seconds else 0.0,

@@ -16,10 +16,10 @@ from metaclip_spark.clip_benchmark.evaluation.significance import comparisons, s
 from metaclip_spark.clip_benchmark.report.build import build_report
 from metaclip_spark.clip_benchmark.report.html import read_report, render, write_report
 from metaclip_spark.clip_benchmark.report.lines import learning_verdict, summary_lines
-from metaclip_spark.clip_benchmark.report.notes import solved_pretext
 from metaclip_spark.clip_benchmark.report.published import published_tables
 from metaclip_spark.clip_benchmark.settings.grid import Cell, fractional
 from metaclip_spark.clip_benchmark.settings.grid_config import METHOD
+from metaclip_spark.clip_benchmark.training.result import solved_pretext
 from metaclip_spark.errors import InputError, percent
 from tests.support.browser import CHROMIUM, open_tab
 from tests.support.clip_benchmark.rows import made_up_row
@@ -238,10 +238,13 @@ def test_a_solved_pretext_is_named():
     def row(*last, **figures):
         return made_up_row(Cell(variant="slip", **figures), losses={"total": [4.0], "simclr": [4.8] * 95 + list(last)})
 
-    assert solved_pretext(row(0.3, 0.2, 0.26, None, 0.25)) is True
-    assert solved_pretext(row(1.8, 1.8, 1.8, 1.8, 1.8)) is False
-    assert solved_pretext(row(1.8, 1.8, 1.8, 1.8, 0.1)) is False
-    assert solved_pretext(made_up_row(Cell())) is None
+    def is_solved(found):
+        return solved_pretext(found["losses"], found["samples_per_step"])
+
+    assert is_solved(row(0.3, 0.2, 0.26, None, 0.25)) is True
+    assert is_solved(row(1.8, 1.8, 1.8, 1.8, 1.8)) is False
+    assert is_solved(row(1.8, 1.8, 1.8, 1.8, 0.1)) is False
+    assert is_solved(made_up_row(Cell())) is None
     rows = [row(*[0.26] * 5, seed=1), row(*[1.8] * 5)]
     (note,) = build_report(rows, {}).pretext_notes
     assert note.startswith("slip, vit, all, v2: the image self-supervision was solved by a shortcut in 1 seed (1)")

@@ -13,10 +13,10 @@ from metaclip_spark.clip_benchmark.settings.grid_config import GridConfig
 from metaclip_spark.clip_benchmark.training import train as training
 from metaclip_spark.clip_benchmark.training.checkpoints import latest
 from metaclip_spark.clip_benchmark.training.optimizer import learning_rate_at
-from metaclip_spark.clip_benchmark.training.processes import processor_of
+from metaclip_spark.clip_benchmark.training.processes import TrainingProcess, processor_of
 from metaclip_spark.clip_benchmark.training.progress import TrainingState, log_progress
 from metaclip_spark.clip_benchmark.training.trackers import tracked
-from metaclip_spark.clip_benchmark.training.train import train
+from metaclip_spark.clip_benchmark.training.train import TrainingRun, train
 from metaclip_spark.config.logs import JsonFormatter
 from metaclip_spark.errors import ConfigError
 
@@ -76,7 +76,18 @@ def test_a_training_tells_its_own_numbers(config, caplog):
     assert lines[0]["seconds_elapsed"] <= lines[1]["seconds_elapsed"]
 
 
-class StoppedInStep7(training.TrainingRun):
+@pytest.mark.parametrize(("loss", "solved"), [(0.3, True), (2.0, False)])
+def test_a_pretext_that_a_shortcut_solved_is_told_at_the_end(config, caplog, loss, solved):
+    run = TrainingRun(config("slip"), TrainingProcess(0, "cpu"))
+    # As after the last step; of 2 x 8 - 1 candidates a quarter of guessing's loss is 0.68.
+    run.step, run.losses = 6, {"simclr": [math.nan, 2.7, 2.7, 2.7, 2.7, loss]}
+    assert run.finish().diagnostics["solved_pretext"] is solved
+    assert ("the image self-supervision was solved by a shortcut" in caplog.text) == solved
+    run.losses = {"contrast": [2.0] * 6}
+    assert "solved_pretext" not in run.finish().diagnostics
+
+
+class StoppedInStep7(TrainingRun):
     def train_step(self, batch, *, reads=True):
         if self.step == 7:
             raise KeyboardInterrupt
@@ -90,7 +101,7 @@ def test_tensorboard_draws_each_step_once_whatever_was_killed(config, tmp_path):
     drawn = str(tmp_path / "curves")
     first = config("declip", steps=9, checkpoint_every_steps=4, tensorboard=drawn)
     with pytest.raises(KeyboardInterrupt):
-        StoppedInStep7(first, training.TrainingProcess(0, "cpu")).finish()
+        StoppedInStep7(first, TrainingProcess(0, "cpu")).finish()
     assert latest(first.output).name == "checkpoint-00000004"
     result = train(first)
     curves = EventAccumulator(drawn, size_guidance={"scalars": 0})
@@ -146,8 +157,8 @@ def test_each_cell_has_its_own_curves(tmp_path):
     grid = GridConfig(str(tmp_path), tensorboard="curves/", wandb="project")
     run = grid.training(Cell(seed=3), tmp_path, tmp_path / "checkpoints" / Cell(seed=3).name)
     assert (run.tensorboard, run.wandb) == (f"curves/{Cell(seed=3).name}", "project")
+    assert run.wandb_folder == str(tmp_path / "curves" / Cell(seed=3).name)
 
 
 def test_the_processor_is_named():
     assert processor_of("cpu").strip()
-    assert run.wandb_folder == str(tmp_path / "curves" / Cell(seed=3).name)
