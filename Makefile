@@ -182,8 +182,8 @@ benchmark-grid: $(BENCHMARK)/installed-benchmark ## the CLIP benchmark's grid, h
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-grid --grid fractional \
 		--seeds 5 --steps 400 --cells-at-once "$$(getconf _NPROCESSORS_ONLN)" $(SYNONYMS) $(FINISHED_CELLS)
 
-grid-pages: $(VENV)/installed-tests ## stores the rows of benchmark-grid, and writes README and page where it is finished
-	$(VENV)/bin/python .ci/clip_pages.py benchmark-grid
+grid-pages: $(VENV)/installed-tests ## stores the rows of benchmark-grid, and writes README and page where it is finished; REPLACE=yes to begin anew
+	$(VENV)/bin/python .ci/clip_pages.py benchmark-grid $(if $(REPLACE),--replace)
 
 bench: $(VENV)/installed-tests ## the benchmarks and their chart, hours on a small machine; BENCH='--only P1 P3' for some
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt matplotlib

@@ -2,7 +2,8 @@
 
 `python .ci/clip_pages.py FOLDER` takes over the folder of a grid (`make benchmark-grid`): the rows of its finished
 cells, from which that target goes on elsewhere, and where the grid is finished its `benchmark.json`, from which the
-README's section and docs/clip-benchmark/results.md are written.
+README's section and docs/clip-benchmark/results.md are written. With `--replace` they may take the place of more rows
+of other settings.
 """
 
 import json
@@ -26,7 +27,8 @@ from metaclip_spark.clip_benchmark.cells import (  # noqa: E402 - as above
 from metaclip_spark.clip_benchmark.evaluation.figures import NAMES, UNITS  # noqa: E402 - as above
 from metaclip_spark.clip_benchmark.report.published import published_tables  # noqa: E402 - as above
 from metaclip_spark.clip_benchmark.report.wording import correlation, in_unit, p_value, plain, points  # noqa: E402
-from metaclip_spark.errors import CurationError, InputError, counted  # noqa: E402 - as above
+from metaclip_spark.config.fields import in_words  # noqa: E402 - as above
+from metaclip_spark.errors import CurationError, InputError, OutputExistsError, counted  # noqa: E402 - as above
 
 FIGURES = "tests/benchmarks/clip_benchmark.json"
 """A finished grid's `benchmark.json`."""
@@ -56,6 +58,8 @@ _OTHER_SIDES = (
     "On the ResNet FILIP and DeFILIP need larger pictures for their tokens: "
     "[Results](docs/clip-benchmark/results.md) has them, beside a CLIP of the same side."
 )
+_REPLACE = "--replace"
+
 _TO_BE_READ_WITH = (
     "Such pictures and models test the benchmark: what a large model on photos would gain they do not say, and "
     "[a part is circular by construction](docs/clip-benchmark/results.md)."
@@ -243,21 +247,24 @@ def _mean(setting: Mapping[str, Any], metric: str) -> str:
 # Taking over a grid
 
 
-def take_over(folder: Path, root: Path = ROOT) -> list[str]:
+def take_over(folder: Path, root: Path = ROOT, *, replace: bool = False) -> list[str]:
     """Stores the rows of a grid's finished cells, and where it is finished its figures and what is written of them.
 
     Args:
         folder: Of the grid.
         root: Of the checkout that is written to.
+        replace: Replace stored rows of other settings, though they are more.
 
     Returns:
         What was written.
 
     Raises:
         InputError: If the folder holds no grid, or figures that are not those of its rows.
-        OutputExistsError: If its rows are of several settings.
+        OutputExistsError: If its rows are of several settings, or would replace more of other settings.
     """
     rows = _all_rows(folder, root / GRID)
+    if not replace:
+        _check_replaced(folder, rows, root / GRID)
     numbers = folder / "benchmark.json"
     found = json.loads(numbers.read_text(encoding="utf-8")) if numbers.exists() else None
     if found is not None:
@@ -292,6 +299,19 @@ def _all_rows(folder: Path, stored: Path) -> list[dict[str, Any]]:
     return [rows[name] for name in sorted(rows)]
 
 
+def _check_replaced(folder: Path, rows: Sequence[Mapping[str, Any]], stored: Path) -> None:
+    """Refuses to replace more rows than there are of other settings, such as those of a machine without WordNet."""
+    before, settings = _settings_of_rows(stored), _settings_of_rows(folder)
+    if before is None or before == settings:
+        return
+    there = len(read_results(stored))
+    if there > len(rows):
+        raise OutputExistsError(
+            f"{stored} holds {counted(there, 'row')} of other settings ({in_words(before, settings or {})}), and "
+            f"{folder} has {len(rows)}: go on with their settings, or give {_REPLACE}"
+        )
+
+
 def _settings_of_rows(folder: Path) -> dict[str, Any] | None:
     try:
         settings: dict[str, Any] = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
@@ -320,11 +340,12 @@ def _check_figures(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], 
 
 def main(arguments: Sequence[str]) -> int:
     """Takes over the folder that is given; returns the exit code."""
-    if len(arguments) != 1:
-        sys.stderr.write("usage: python .ci/clip_pages.py FOLDER\n")
+    folders = [argument for argument in arguments if argument != _REPLACE]
+    if len(folders) != 1:
+        sys.stderr.write(f"usage: python .ci/clip_pages.py FOLDER [{_REPLACE}]\n")
         return 2
     try:
-        sys.stdout.write("\n".join([*take_over(Path(arguments[0])), ""]))
+        sys.stdout.write("\n".join([*take_over(Path(folders[0]), replace=_REPLACE in arguments), ""]))
     except CurationError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

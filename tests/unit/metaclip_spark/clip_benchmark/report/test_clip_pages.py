@@ -192,9 +192,15 @@ def test_an_unfinished_grid_gives_its_rows_and_no_figures(tmp_path):
     assert told[0].startswith("wrote 5 rows to")
     assert (root / "README.md").read_text() == before
     assert not (root / "tests/benchmarks/clip_benchmark.json").exists()
-    # Rows of other settings do not: they begin anew.
+    # More of them do not give way to rows of other settings unless they are meant to.
     other = finish(tmp_path / "other", cells[:1], {"method": 2, "seeds": 5})
-    assert clip_pages.take_over(other, root)[0].startswith("wrote 1 row to")
+    with pytest.raises(
+        OutputExistsError, match=r"5 rows .* \(method was 1 and is now 2\), and .*other has 1: .* --replace"
+    ):
+        clip_pages.take_over(other, root)
+    assert len(read_results(root / clip_pages.GRID)) == 5
+    assert clip_pages.take_over(other, root, replace=True)[0].startswith("wrote 1 row to")
+    assert clip_pages.take_over(first, root)[0].startswith("wrote 3 rows to")
     assert len({row["settings_digest"] for row in read_results(root / clip_pages.GRID)}) == 1
 
 
@@ -221,4 +227,4 @@ def test_the_command_says_what_is_wrong_in_one_line(tmp_path, capsys):
     assert clip_pages.main([str(tmp_path / "none")]) == 2
     assert capsys.readouterr().err.startswith("error: ")
     assert clip_pages.main([]) == 2
-    assert capsys.readouterr().err == "usage: python .ci/clip_pages.py FOLDER\n"
+    assert capsys.readouterr().err == "usage: python .ci/clip_pages.py FOLDER [--replace]\n"
