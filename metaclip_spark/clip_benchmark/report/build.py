@@ -170,7 +170,7 @@ def json_ready(report: BenchmarkReport) -> dict[str, Any]:
         return {**found, "verdict": asked.verdict}
 
     def setting(summary: SettingSummary) -> dict[str, Any]:
-        means = {name: summary.mean(name) for name in (*METRICS, "top5", "linear_probe", "samples_per_second")}
+        means = {name: summary.mean(name) for name in (*METRICS, "top5", "linear_probe")}
         kept = {"seeds": list(summary.seeds), "lower_bound": summary.lower_bound, "passes": summary.passes}
         conditions = {name: _distinct(row[name] for row in summary.rows) for name in CONDITIONS}
         bounds = {"chance": summary.chance, "bar": summary.bar}

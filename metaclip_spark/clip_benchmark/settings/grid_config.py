@@ -78,7 +78,7 @@ class GridConfig:
         synonyms: WordNet's folder, for edited captions; without it no word is replaced.
         arm_share: Expected size of the balanced arm, as a share of the matched pairs; the other arms get as many pairs.
         cells_at_once: Cells that are trained at a time, each in a process of its own with its own images in memory;
-            their figures are those of one after another.
+            their figures but for times are those of one after another.
         processes: Processes of each training; more than one go through Spark's TorchDistributor.
         threads: CPU threads of each process.
         loader_workers: Processes beside each training process that prepare batches.

@@ -162,6 +162,13 @@ def test_the_page_has_every_figure_and_the_published_ones_with_their_label(page)
         assert "correlation" in asked_of["difference"]
 
 
+def test_no_time_is_compared(page):
+    # Cells are trained on other machines, and several at once.
+    assert "samples_per_second" not in json.dumps(page[1])
+    for told in ("samples per second", "samples/s", ">cost<"):
+        assert told not in page[0]
+
+
 def test_the_page_says_where_the_order_is_another_one_than_the_paper_s(page):
     # The made-up rows have the paper's order on ViT, and the reverse on ResNet.
     vit, resnet = page[1]["order"]
