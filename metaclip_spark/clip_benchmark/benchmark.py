@@ -17,7 +17,14 @@ from pyspark.sql import SparkSession
 
 from metaclip_spark.clip_benchmark.at_once import Workers
 from metaclip_spark.clip_benchmark.augmentation.synonyms import wordnet_digest
-from metaclip_spark.clip_benchmark.cells import check_settings, read_rows, run_cells, take_finished, unfinished
+from metaclip_spark.clip_benchmark.cells import (
+    check_settings,
+    curve_stride,
+    read_rows,
+    run_cells,
+    take_finished,
+    unfinished,
+)
 from metaclip_spark.clip_benchmark.data.arms import arm_file, filtered_pool, make_arms
 from metaclip_spark.clip_benchmark.data.make_shards import make_shards
 from metaclip_spark.clip_benchmark.data.pools.drawings import make_drawings
@@ -53,8 +60,6 @@ POOL_KINDS = ("shapes", "shape-pairs", "drawings")
 """Pools that are made here; `--data` names one, or a folder."""
 
 _CHECKPOINTS = "checkpoints"
-_POINTS = 100
-"""Points of a loss curve that a row keeps."""
 
 
 def open_pools(
@@ -264,7 +269,7 @@ def conditions(config: TrainingConfig, shards: Path) -> dict[str, Any]:
 def _figures(trained: TrainingResult) -> dict[str, Any]:
     losses: dict[str, list[float | None]] = {}
     for term, values in trained.losses.items():
-        stride = max(1, len(values) // _POINTS)
+        stride = curve_stride(len(values))
         # A step that skipped the term has no value of it.
         losses[term] = [None if math.isnan(value) else round(value, 5) for value in values[::stride]]
     return {

@@ -28,6 +28,9 @@ CELLS_FOLDER = "cells"
 RESULTS_FILE = "results.parquet"
 SETTINGS_FILE = "settings.json"
 
+_POINTS = 100
+"""Values of a loss that a row keeps, or somewhat more."""
+
 
 def run_cells(
     cells: Sequence[Cell],
@@ -168,6 +171,11 @@ def check_one_setting(rows: Sequence[Mapping[str, Any]], shown: object) -> None:
     settings = {row["settings_digest"] for row in rows}
     if len(settings) > 1:
         raise InputError(f"{shown} mixes rows of {len(settings)} settings: nothing can be compared in it")
+
+
+def curve_stride(steps: int) -> int:
+    """Steps from a value of a loss to the next that a row keeps."""
+    return max(1, steps // _POINTS)
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from metaclip_spark.clip_benchmark.cells import SETTINGS_FILE, read_results
+from metaclip_spark.clip_benchmark.cells import SETTINGS_FILE, curve_stride, read_results
 from metaclip_spark.clip_benchmark.evaluation.figures import NAMES
 from metaclip_spark.clip_benchmark.evaluation.significance import SettingSummary
 from metaclip_spark.clip_benchmark.report.build import CONDITIONS, BenchmarkReport, build_report, json_ready
@@ -127,5 +127,5 @@ def _pictures(found: list[SettingSummary]) -> dict[str, Any]:
 
 def _curve(row: Mapping[str, Any], term: str) -> tuple[list[int], list[float]]:
     values = [math.nan if value is None else value for value in row["losses"][term]]
-    stride = max(1, row["steps"] // max(1, len(values)))
+    stride = curve_stride(row["steps"])
     return [index * stride for index in range(len(values))], values

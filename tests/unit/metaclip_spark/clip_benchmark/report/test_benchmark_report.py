@@ -10,11 +10,11 @@ from dataclasses import asdict
 import pytest
 
 from metaclip_spark.clip_benchmark.at_once import Workers
-from metaclip_spark.clip_benchmark.cells import run_cells
+from metaclip_spark.clip_benchmark.cells import curve_stride, run_cells
 from metaclip_spark.clip_benchmark.evaluation.figures import LOG_ODDS
 from metaclip_spark.clip_benchmark.evaluation.significance import comparisons, summaries
 from metaclip_spark.clip_benchmark.report.build import build_report
-from metaclip_spark.clip_benchmark.report.html import read_report, render, write_report
+from metaclip_spark.clip_benchmark.report.html import _curve, read_report, render, write_report
 from metaclip_spark.clip_benchmark.report.lines import learning_verdict, summary_lines
 from metaclip_spark.clip_benchmark.report.published import published_tables
 from metaclip_spark.clip_benchmark.settings.grid import Cell, fractional
@@ -290,6 +290,13 @@ def test_each_condition_is_said_once_as_it_was_used(page):
     names = "slip, vit, all, v2"
     shown = conditions_of(render(build_report(rows, {})))
     assert shown["learning rate"] == f"0.0005 {names} 0.001 all others"
+
+
+@pytest.mark.parametrize("steps", [3, 100, 350, 400])
+def test_a_curve_s_points_stand_at_their_steps(steps):
+    kept = [float(step) for step in range(0, steps, curve_stride(steps))]
+    assert 100 <= len(kept) <= 200 or len(kept) == steps
+    assert _curve(made_up_row(Cell(), steps=steps, losses={"total": kept}), "total") == (kept, kept)
 
 
 def test_what_has_not_learnt_is_said_first():
