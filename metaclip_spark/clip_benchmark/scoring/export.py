@@ -52,7 +52,8 @@ def export(config: ExportConfig) -> Exported:
         InputError: If the checkpoint is missing or damaged.
         CurationError: If open_clip gives other outputs.
     """
-    folder = Path(config.output)
+    # "." has no name.
+    folder = Path(config.output).resolve()
     _check_output(folder, overwrite=config.overwrite)
     model, trained = open_checkpoint(config.checkpoint, "cpu")
     if model.scores_tokens:
@@ -72,8 +73,7 @@ def export(config: ExportConfig) -> Exported:
             f"the outputs of open_clip {open_clip.__version__} differ by {difference:.1e} from ours, more than "
             f"{LARGEST_DIFFERENCE}: nothing was written; install the version that it was trained with"
         )
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    _put(partial, folder)
     return Exported(folder, trained.variant, difference, _notes(trained))
 
 
@@ -168,6 +168,15 @@ def _notes(config: TrainingConfig) -> tuple[str, ...]:
         f"open_clip's transform shows the whole middle square, our evaluation {share:.3g} of its side: scale pictures "
         f"to {side} pixels and crop {config.pixels} for the same figures",
     )
+
+
+def _put(partial: Path, folder: Path) -> None:
+    """Moves a model into its folder, which may be the working directory and so stays; the file that opens it last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIGURATION).unlink(missing_ok=True)
+    for name in (WEIGHTS, CONFIGURATION):
+        (partial / name).replace(folder / name)
+    partial.rmdir()
 
 
 def _check_output(folder: Path, *, overwrite: bool) -> None:

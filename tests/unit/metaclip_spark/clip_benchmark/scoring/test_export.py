@@ -1,6 +1,7 @@
 """An exported model gives open_clip's users what ours gives: the same outputs, scores and predictions."""
 
 import json
+from pathlib import Path
 
 import open_clip
 import pytest
@@ -94,3 +95,12 @@ def test_an_output_that_holds_something_is_refused(tmp_path, capsys):
     assert "holds mine.txt, which is no part of an exported model" in capsys.readouterr().err
     assert main([*options[:-1], str(tmp_path / "out" / "mine.txt")]) == 2
     assert "is a file: give a folder" in capsys.readouterr().err
+
+
+def test_the_working_directory_can_be_the_output(tmp_path, monkeypatch):
+    folder, _, _ = checkpoint(tmp_path / "run")
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    assert main(["export-clip", "--checkpoint", str(folder), "--output", "."]) == 0
+    assert sorted(path.name for path in Path().iterdir()) == ["open_clip_config.json", "open_clip_model.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
