@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING
 
 from metaclip_spark.errors import counted
 from metaclip_spark.library.report import Chart
-from metaclip_spark.reports import charts, frames, records
+from metaclip_spark.reports import charts, frames
+from metaclip_spark.reports.figures import plan
 from metaclip_spark.reports.plan import plan_lines
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class ThresholdPlan(records.ThresholdPlan):
+class ThresholdPlan(plan.ThresholdPlan):
     """What each threshold t would give, without sampling.
 
     Attributes:

@@ -19,7 +19,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from metaclip_spark.errors import ConfigError
-from metaclip_spark.reports.records import Curves, PlanRow, RankPoints, SharePoints
+from metaclip_spark.reports.figures.plan import PlanRow
+from metaclip_spark.reports.records import Curves, RankPoints, SharePoints
 
 CURVE_POINTS = 240
 WIDTH, HEIGHT = 6.4, 3.8

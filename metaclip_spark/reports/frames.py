@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from metaclip_spark.errors import counted
-from metaclip_spark.reports.records import Coverage, ListedEntry, Move, PlanRow, Report, SamplePair
+from metaclip_spark.reports.figures.plan import PlanRow
+from metaclip_spark.reports.records import Coverage, ListedEntry, Move, Report, SamplePair
 
 if TYPE_CHECKING:
     import pandas as pd

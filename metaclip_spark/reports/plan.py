@@ -13,7 +13,7 @@ from metaclip_spark.entries import Metadata, load_entry_counts, load_summed_list
 from metaclip_spark.errors import ConfigError, InputError, MetadataError, said_of
 from metaclip_spark.list_thresholds import EntryLists, ListThresholds
 from metaclip_spark.reports.charts import save_chart, size_chart
-from metaclip_spark.reports.records import PlanRow, ThresholdPlan
+from metaclip_spark.reports.figures.plan import PlanRow, ThresholdPlan
 from metaclip_spark.reports.remarks import first_run_in_words
 from metaclip_spark.runs.entry_tables import languages_of, read_counts, read_lists, read_texts
 from metaclip_spark.runs.open import open_beside

@@ -5,20 +5,22 @@ from typing import Generic, TypeVar
 import msgspec
 
 from metaclip_spark.config.fields import digest
-from metaclip_spark.runs.records.steps import (
-    CountNumbers,
+from metaclip_spark.runs.records.settings import (
     CountSettings,
-    DeduplicateNumbers,
-    ExcludeNumbers,
     ExcludeSettings,
     ExtractionSettings,
-    ExtractNumbers,
-    MatchNumbers,
     MatchSettings,
     NoSettings,
+    SampleSettings,
+)
+from metaclip_spark.runs.records.steps import (
+    CountNumbers,
+    DeduplicateNumbers,
+    ExcludeNumbers,
+    ExtractNumbers,
+    MatchNumbers,
     Record,
     SampleNumbers,
-    SampleSettings,
     StepNumbers,
 )
 from metaclip_spark.stores.storage import JsonObject
