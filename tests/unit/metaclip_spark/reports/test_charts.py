@@ -4,7 +4,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from metaclip_spark.reports.charts import size_chart
-from metaclip_spark.reports.records import PlanRow
+from metaclip_spark.reports.figures.plan import PlanRow
 
 SIZES = {1: 619.1, 5: 2061.1, 22: 3315.1, 101: 4043.4, 604: 4710.4, 1683: 4785.0}
 
