@@ -107,4 +107,6 @@ def test_none_outlives_whoever_started_it(tmp_path, sent):
 
 
 if __name__ == "__main__":
+    # What runs in the background is begun with this signal ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     called(partial(noted, Path(sys.argv[1])), range(2), 2)

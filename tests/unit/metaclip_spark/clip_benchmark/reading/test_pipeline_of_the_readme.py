@@ -1,6 +1,7 @@
 """The lines that the README and the docs have for a webdataset pipeline are run as they stand."""
 
 import json
+import re
 
 import pytest
 import webdataset
@@ -20,12 +21,13 @@ KEEP = [(0.2, 0.5, 0.8)[number % 3] for number in NUMBERS]
 @pytest.mark.parametrize("page", PAGES)
 def test_an_epoch_of_the_pipeline_has_the_pairs_that_are_kept(tmp_path, monkeypatch, page):
     (block,) = [block for block in blocks((CHECKOUT / page).read_text(), "python") if "webdataset.WebDataset" in block]
-    (tmp_path / "shards").mkdir()
+    folder = tmp_path / re.findall(r'"([^"]+)/\{', block)[0]
+    folder.mkdir()
     for first in (0, 6):
         samples = [members(number) for number in range(first, first + 6)]
         for number, sample in enumerate(samples, start=first):
             sample["json"] = json.dumps({"pair_id": IDS[number], "keep_probability": KEEP[number]}).encode()
-        write_tar(tmp_path / "shards" / f"{first // 6:05d}.tar", samples, first)
+        write_tar(folder / f"{first // 6:05d}.tar", samples, first)
     monkeypatch.chdir(tmp_path)
     assert "00099" in block
     assert "range(32)" in block
