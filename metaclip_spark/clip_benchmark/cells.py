@@ -59,11 +59,12 @@ def run_cells(
     """
     check_settings(folder, settings)
     places = {cell: f"{number} of {len(cells)}" for number, cell in enumerate(cells, 1)}
-    pending = [cell for cell in cells if _row_of(_path_of(cell.name, folder)) is None]
     run_cell = partial(_run_cell, places, folder, digest(dict(settings)), run, clean_up)
-    workers.call_each(run_cell, pending, attrgetter("name"))
-    write_rows(read_rows(folder, settings), folder / RESULTS_FILE)
-    return [row for cell in cells if (row := _row_of(_path_of(cell.name, folder))) is not None]
+    workers.call_each(run_cell, unfinished(cells, folder), attrgetter("name"))
+    rows = read_rows(folder, settings)
+    write_rows(rows, folder / RESULTS_FILE)
+    of_cell = {row["cell"]: row for row in rows}
+    return [of_cell[cell.name] for cell in cells]
 
 
 def unfinished(cells: Sequence[Cell], folder: Path) -> list[Cell]:

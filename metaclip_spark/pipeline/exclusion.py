@@ -90,7 +90,7 @@ def _exclude(run: Run, judging: "Judging", matched: MatchManifest) -> MatchManif
         judging.check_pages_known()
         judging.check_images_known()
         judging.check_tables()
-        unchanged = untouched_buckets(run, settings, judging.options, matched)
+        unchanged = untouched_buckets(run, settings, judging.options, matched, judging.digest)
     begin = run.begin(EXCLUDE, settings, matched.digest)
     for bucket in range(run.buckets):
         if bucket in unchanged and run.entry(EXCLUDE, bucket) is None:

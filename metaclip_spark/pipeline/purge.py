@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import msgspec
 from pyspark import StorageLevel
@@ -11,7 +10,7 @@ from pyspark.sql import functions as F
 
 from metaclip_spark.commits.entries import ArchiveSummary, Purge, Wave, Written
 from metaclip_spark.commits.files import tidy, write_to
-from metaclip_spark.commits.removals import named_folders, read_registers, removed_tables
+from metaclip_spark.commits.removals import read_registers, removed_tables
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.config.fields import from_saved
 from metaclip_spark.entries import Metadata
@@ -20,6 +19,7 @@ from metaclip_spark.pipeline.again import Again
 from metaclip_spark.pipeline.extraction import deduplicate
 from metaclip_spark.pipeline.matching import run_match
 from metaclip_spark.pipeline.removals import check_hash_told
+from metaclip_spark.reports.figures.rules import named_ids, removed_ids
 from metaclip_spark.runs.extraction import finish_extraction
 from metaclip_spark.runs.layout import EXTRACTED as EXTRACTED_FOLDER
 from metaclip_spark.runs.layout import wave_name, wave_place
@@ -29,7 +29,7 @@ from metaclip_spark.runs.waves import WaveLayout, check_pairs
 from metaclip_spark.steps.exclusion.lists import find_named, share_lists
 from metaclip_spark.steps.schemas import spark_schema
 from udfs.exclusion.digest_table import DigestTable
-from udfs.schemas import EXTRACTED, REMOVED_PAIRS
+from udfs.schemas import EXTRACTED
 
 PURGED = "text.purged"
 """The reason of raw pairs that are gone since they were removed."""
@@ -134,14 +134,14 @@ def _read_folders(run: Run, folders: Sequence[Written], kind: str) -> DataFrame:
 
 def _removed_ids(run: Run, again: Again, raw: DataFrame | None, tables: Mapping[str, DigestTable]) -> DataFrame:
     """Finds the pairs to leave: what removals have named, and of raw rows what they would name now."""
-    found = [run.read_written(named_folders(run.state.removals.values()), REMOVED_PAIRS)]
-    of_rows = {kind: table for kind, table in tables.items() if kind != "image"}
-    if raw is not None and of_rows:
-        found.append(find_named(raw, share_lists(run.spark, of_rows)))
-    if raw is not None and "image" in tables:
+    if raw is None:
+        return named_ids(run).distinct()
+    ids = removed_ids(run, raw, tables)
+    if "image" in tables:
         # A removal that only drops has looked at drawn pairs alone.
-        found.append(find_named(_image_hashes(run, again, raw), share_lists(run.spark, {"image": tables["image"]})))
-    return reduce(DataFrame.unionByName, [each.select("pair_id") for each in found]).distinct()
+        of_images = share_lists(run.spark, {"image": tables["image"]})
+        ids = ids.unionByName(find_named(_image_hashes(run, again, raw), of_images).select("pair_id"))
+    return ids.distinct()
 
 
 def _image_hashes(run: Run, again: Again, raw: DataFrame) -> DataFrame:

@@ -15,7 +15,6 @@ from metaclip_spark.runs.records import (
     ExcludeManifest,
     ExcludeNumbers,
     ExcludeSettings,
-    FirstDraw,
     Manifest,
     MatchManifest,
 )
@@ -103,7 +102,7 @@ def judged_digest(run: Run) -> str:
 
 
 def untouched_buckets(
-    run: Run, settings: ExcludeSettings, saved: JsonObject, matched: MatchManifest
+    run: Run, settings: ExcludeSettings, saved: JsonObject, matched: MatchManifest, judged: str
 ) -> dict[int, Table]:
     """Finds the buckets of which new removals name no pair, so that what was excluded of them stays as it is.
 
@@ -112,6 +111,7 @@ def untouched_buckets(
         settings: What the exclusion depends on now.
         saved: All of its options.
         matched: The manifest of the matched pairs.
+        judged: The digest of the pairs that are judged: those, or another run's.
 
     Returns:
         Bucket to the entry that counts for it, with the new settings; it lacks its round. Empty where more has changed
@@ -120,8 +120,6 @@ def untouched_buckets(
     begun = run.state.begins.get(EXCLUDE.name)
     removals = _since(read_registers(run.storage, run.state), begun[1].config.get("removed") if begun else None)
     compared = {register.removal.input for register in removals}
-    first_draw = settings.first_draw
-    judged = first_draw.digest if isinstance(first_draw, FirstDraw) else matched.digest
     if compared != {judged} or settings.deduplicate_images is not msgspec.UNSET:
         return {}
     before = ExcludeSettings() if begun is None else msgspec.convert(begun[1].config, ExcludeSettings)

@@ -6,7 +6,6 @@ Nothing here brings rows to the driver but a few hundred groups, a few dozen sam
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -16,21 +15,21 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from metaclip_spark import balance
-from metaclip_spark.commits.removals import named_folders, read_registers, removed_tables
+from metaclip_spark.commits.removals import read_registers, removed_tables
 from metaclip_spark.list_thresholds import EntryLists
 from metaclip_spark.reports.figures.preferences import preference_groups
+from metaclip_spark.reports.figures.rules import removed_ids
 from metaclip_spark.reports.records import Coverage, Group, HeadEntry, ListedEntry, Profile
-from metaclip_spark.reports.samples import EntrySamples, sample_pairs_of, unmatched_texts
+from metaclip_spark.reports.samples import EntrySamples, Shown, sample_pairs_of, unmatched_texts
 from metaclip_spark.runs.entry_tables import read_counts, read_lists, read_texts, read_thresholds, with_lists
 from metaclip_spark.runs.layout import THRESHOLDS
 from metaclip_spark.runs.records import MatchManifest, SampleManifest
 from metaclip_spark.runs.run import Run, entry_table, read_expected_kept
 from metaclip_spark.runs.step import COUNT
 from metaclip_spark.steps.count import count_entries
-from metaclip_spark.steps.exclusion.lists import find_named, share_lists
 from metaclip_spark.thresholds import check_threshold
 from udfs.arrow import numpy_numbers
-from udfs.schemas import CURATED, ENTRY_FIGURES, ESTIMATED_COUNTS, ESTIMATED_FIGURES, MATCHED, PAIRS, REMOVED_PAIRS
+from udfs.schemas import CURATED, ENTRY_FIGURES, ESTIMATED_COUNTS, ESTIMATED_FIGURES, MATCHED, PAIRS
 
 LISTED = 20
 """Entries, languages and domains that the report lists."""
@@ -179,7 +178,7 @@ def profile_run(
     most_cut, most_kept = _largest(figures.counts - figures.kept), _largest(figures.kept)
     sizes = (numbers.pairs_in - numbers.gated_out, numbers.pairs)
     listed = list(dict.fromkeys([*most_cut, *most_kept]))
-    not_removed = partial(_without_removed, run)
+    not_removed = _leaving_out_removed(run)
     samples = sample_pairs_of(passed, curated, listed, sizes, figures.probabilities, not_removed)
     entries = {entry: _listed(figures, entry, samples.get(entry, EntrySamples([], []))) for entry in listed}
     return Profile(
@@ -260,17 +259,12 @@ def side_by_side(matched: DataFrame, curated: DataFrame, *keys: Column) -> DataF
     return both[0].unionByName(both[1])
 
 
-def _without_removed(run: Run, pairs: DataFrame) -> DataFrame:
-    """Leaves out the pairs that removals name: where one has only dropped them, they are matched still."""
+def _leaving_out_removed(run: Run) -> Shown:
+    """Leaves out of pairs those that removals name: where one has only dropped them, they are matched still."""
     if not run.state.removals:
-        return pairs
-    removed = run.read_written(named_folders(run.state.removals.values()), REMOVED_PAIRS).select("pair_id")
+        return lambda pairs: pairs
     tables = removed_tables(read_registers(run.storage, run.state))
-    # Of images only the pairs are known that were named when the removal was registered.
-    of_columns = {kind: table for kind, table in tables.items() if kind != "image"}
-    if of_columns:
-        removed = removed.unionByName(find_named(pairs, share_lists(run.spark, of_columns)).select("pair_id"))
-    return pairs.join(removed, "pair_id", "left_anti")
+    return lambda pairs: pairs.join(removed_ids(run, pairs, tables), "pair_id", "left_anti")
 
 
 def _summed(rows: Sequence[Row], name: str) -> list[Group]:

@@ -175,12 +175,11 @@ class GridConfig:
             "model_size": (self.model_size,),
             "seed": seeds,
         }
-        own = {"vit": size.vit_pixels, "resnet": size.resnet_pixels}
         return by_seed(
             cell
             for tower in self.image_towers
             for cell in expand(
-                {**values, "image_tower": (tower,), "pixels": own_as_zero(self.image_pixels, own[tower])}
+                {**values, "image_tower": (tower,), "pixels": own_as_zero(self.image_pixels, size.pixels(tower))}
             )
         )
 

@@ -60,6 +60,10 @@ class ModelSize:
     filip_topk: int
     batch_size: int
 
+    def pixels(self, image_tower: Literal["vit", "resnet"]) -> int:
+        """Side of the square images that an image tower takes."""
+        return self.vit_pixels if image_tower == "vit" else self.resnet_pixels
+
 
 ModelSizeName = Literal["unit", "tiny", "small", "full"]
 _TABLE: dict[str, tuple[Any, ...]] = {

@@ -152,11 +152,7 @@ class TrainingConfig:
     @property
     def pixels(self) -> int:
         """Side of the square images that the model takes."""
-        if self.image_pixels is not None:
-            return self.image_pixels
-        if self.image_tower == "vit":
-            return self.size.vit_pixels
-        return self.size.resnet_pixels
+        return self.image_pixels or self.size.pixels(self.image_tower)
 
     @property
     def samples_per_process(self) -> int:

@@ -3,13 +3,13 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from metaclip_spark.commits.removals import named_folders
 from metaclip_spark.reports.explain.curation import Curation
+from metaclip_spark.reports.figures.rules import named_ids
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import SAMPLE
 from metaclip_spark.steps.language_filter import passes_filter
 from metaclip_spark.steps.sample import draw_pairs
-from udfs.schemas import DRAWN, EXCLUDED, REMOVED_PAIRS
+from udfs.schemas import DRAWN, EXCLUDED
 
 LANGUAGE_GATE = "language_gate"
 NOT_DRAWN = "not_drawn"
@@ -43,8 +43,7 @@ def drawn_pairs(run: Run, curation: Curation, condition: Column | None = None) -
 
 def removed_since_balance(run: Run) -> DataFrame:
     """Gives the pairs that removals name, each once, and as `removed` the reason of those that the draw had kept."""
-    pairs = run.read_written(named_folders(run.state.removals.values()), REMOVED_PAIRS).select("pair_id").distinct()
-    return pairs.withColumn("removed", F.lit(SINCE_BALANCE))
+    return named_ids(run).distinct().withColumn("removed", F.lit(SINCE_BALANCE))
 
 
 def dropped_pairs(run: Run, curation: Curation) -> DataFrame:

@@ -2,11 +2,38 @@
 
 from collections.abc import Mapping
 
+from pyspark.sql import DataFrame
+
 from metaclip_spark.commits.entries import Removal
+from metaclip_spark.commits.removals import named_folders
 from metaclip_spark.errors import counted
 from metaclip_spark.reports.pages.reasons import FILTER, meaning_of
 from metaclip_spark.reports.records import DownloadFigures, FailedDownloads, RemovalFigures, RunsBefore
 from metaclip_spark.runs.records import ExcludeManifest, RemovalNumbers
+from metaclip_spark.runs.run import Run
+from metaclip_spark.steps.exclusion.lists import find_named, share_lists
+from udfs.exclusion.digest_table import DigestTable
+from udfs.schemas import REMOVED_PAIRS
+
+
+def removed_ids(run: Run, pairs: DataFrame, tables: Mapping[str, DigestTable]) -> DataFrame:
+    """Gives pair_ids, some more than once: what removals have named, and of some pairs what they would name now.
+
+    Args:
+        run: The run.
+        pairs: Pairs with the columns of `udfs.exclusion.kinds.COLUMNS`.
+        tables: What its removals list, by kind; images, of which those columns do not tell, are not looked for.
+    """
+    ids = named_ids(run)
+    of_columns = {kind: table for kind, table in tables.items() if kind != "image"}
+    if not of_columns:
+        return ids
+    return ids.unionByName(find_named(pairs, share_lists(run.spark, of_columns)).select("pair_id"))
+
+
+def named_ids(run: Run) -> DataFrame:
+    """Gives the pair_ids, some more than once, that removals had named when they were registered."""
+    return run.read_written(named_folders(run.state.removals.values()), REMOVED_PAIRS).select("pair_id")
 
 
 def removal_figures(removals: Mapping[int, Removal]) -> list[RemovalFigures]:
