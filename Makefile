@@ -15,7 +15,10 @@ S3_TESTS = $(shell grep -rl s3_server tests/unit)
 ARCHIVES := tests/data/sample/*.warc.gz
 SCRIPTS := deploy/bootstrap.sh .ci/find_python .ci/install .ci/run .ci/with_signs_of_life
 ENVIRONMENT := setup.py pyproject.toml constraints.txt
-FINISHED_CELLS := $(if $(wildcard tests/benchmarks/clip_grid/results.parquet),--finished-cells tests/benchmarks/clip_grid)
+# Rows of the CLIP benchmark that are stored, of one pool in each folder.
+FINISHED_CELLS = $(if $(wildcard $(1)/results.parquet),--finished-cells $(1))
+DRAWINGS := tests/benchmarks/clip_drawings
+BESIDE := $(if $(wildcard $(DRAWINGS)/benchmark.json),--beside $(DRAWINGS))
 SYNONYMS := $(if $(wildcard /usr/share/wordnet/data.noun),--synonyms /usr/share/wordnet)
 
 # One java for every target that starts Spark, and the same Python on the driver and in the workers.
@@ -34,7 +37,7 @@ WITH_PROGRAM = @command -v $(1) > /dev/null || test -x "$$(go env GOPATH 2> /dev
 IN_PARALLEL := --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo demo-worldwide test checked-tests checked-benchmark kernels test-fast check check-style check-types docs constraints format zip bench bench-scale bench-choices bench-first-draw clean wheel pack test-s3 test-yarn test-kills test-model test-loop test-borders test-worldwide test-pauses test-faults test-pack test-bootstrap test-gcs test-versitygw test-croissant \
-	test-download unit-benchmark test-benchmark benchmark-grid grid-pages
+	test-download unit-benchmark test-benchmark benchmark-grid benchmark-drawings grid-pages
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -180,10 +183,17 @@ test-benchmark: $(BENCHMARK)/installed-benchmark ## one training of each variant
 
 benchmark-grid: $(BENCHMARK)/installed-benchmark ## the CLIP benchmark's grid, hours; it resumes where it was stopped, here or elsewhere
 	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-grid --grid fractional \
-		--seeds 5 --steps 400 --cells-at-once "$$(getconf _NPROCESSORS_ONLN)" $(SYNONYMS) $(FINISHED_CELLS)
+		--seeds 5 --steps 400 --cells-at-once "$$(getconf _NPROCESSORS_ONLN)" $(SYNONYMS) $(BESIDE) \
+		$(call FINISHED_CELLS,tests/benchmarks/clip_grid)
 
-grid-pages: $(VENV)/installed-tests ## stores the rows of benchmark-grid, and writes README and page where it is finished; REPLACE=yes to begin anew
-	$(VENV)/bin/python .ci/clip_pages.py benchmark-grid $(if $(REPLACE),--replace)
+benchmark-drawings: $(BENCHMARK)/installed-benchmark ## its data arms on real captions, which benchmark-grid then shows beside its own pool
+	@$(WITH_TORCH) $(BENCHMARK)/bin/python jobs/benchmark_clip.py --output benchmark-drawings --grid arms \
+		--data drawings --seeds 5 --steps 400 --cells-at-once "$$(getconf _NPROCESSORS_ONLN)" \
+		$(call FINISHED_CELLS,$(DRAWINGS))
+
+grid-pages: $(VENV)/installed-tests ## stores the rows of these two, and writes README and page of a finished grid; REPLACE=yes to begin anew
+	@for folder in $(wildcard benchmark-drawings benchmark-grid); do \
+		$(VENV)/bin/python .ci/clip_pages.py "$$folder" $(if $(REPLACE),--replace) || exit; done
 
 bench: $(VENV)/installed-tests ## the benchmarks and their chart, hours on a small machine; BENCH='--only P1 P3' for some
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt matplotlib

@@ -2,8 +2,9 @@
 
 `python .ci/clip_pages.py FOLDER` takes over the folder of a grid (`make benchmark-grid`): the rows of its finished
 cells, from which that target goes on elsewhere, and where the grid is finished its `benchmark.json`, from which the
-README's section and docs/clip-benchmark/results.md are written. With `--replace` they may take the place of more rows
-of other settings.
+README's section and docs/clip-benchmark/results.md are written. Of another pool (`make benchmark-drawings`) rows and
+`benchmark.json` are stored for the grid's `--beside`. With `--replace` they may take the place of more rows of other
+settings.
 """
 
 import json
@@ -18,6 +19,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / ".ci")]
 from markdown_table import table  # noqa: E402 - found by the line above
 
 from metaclip_spark.clip_benchmark.cells import (  # noqa: E402 - as above
+    NUMBERS_FILE,
     RESULTS_FILE,
     SETTINGS_FILE,
     read_results,
@@ -35,6 +37,9 @@ FIGURES = "tests/benchmarks/clip_benchmark.json"
 
 GRID = "tests/benchmarks/clip_grid"
 """Rows of finished cells, with the settings that they were made with."""
+
+BESIDE = {"drawings": "tests/benchmarks/clip_drawings"}
+"""Another pool that the page shows -> its rows, settings and `benchmark.json`."""
 
 RESULTS_PAGE = "docs/clip-benchmark/results.md"
 FIRST, LAST = "<!-- by .ci/clip_pages.py -->", "<!-- to here -->"
@@ -88,15 +93,24 @@ def published() -> str:
 
 def readme(found: Mapping[str, Any]) -> str:
     """Writes the README's lines on a grid: the arms, the variants beside the published columns, and their order."""
-    arms = [asked for asked in found["comparisons"] if asked["family"] == "arms" and asked["metric"] == "top1"]
-    differences = "; ".join(f"{asked['first']} − {asked['second']} {_difference(asked)}" for asked in arms)
-    told = f"Top-1 of CLIP on the data arms, in points (95% interval; {_BOLD}): {differences}." if arms else ""
+    arms = _differences_of_arms(found)
+    told = [f"Top-1 of CLIP on the data arms, in points (95% interval; {_BOLD}): {arms}."] if arms else []
+    told += [
+        f"On the pool `{other['facts']['pool']}` ({_test_split(other)}): {_differences_of_arms(other)}."
+        for other in found["beside"]
+    ]
     own = [line for line in found["variants"] if not line["pixels"]]
     elsewhere = [_OTHER_SIDES] if len(own) < len(found["variants"]) else []
     notes = " ".join([*elsewhere, *found["order"], *found["solved_pretexts"], _TO_BE_READ_WITH])
     return "\n\n".join(
-        [f"{_trained(found)} {told}".strip(), *([variants_table({**found, "variants": own})] if own else []), notes]
+        [" ".join([_trained(found), *told]), *([variants_table({**found, "variants": own})] if own else []), notes]
     )
+
+
+def _differences_of_arms(found: Mapping[str, Any]) -> str:
+    """The differences in top-1 between the data arms."""
+    arms = [asked for asked in found["comparisons"] if asked["family"] == "arms" and asked["metric"] == "top1"]
+    return "; ".join(f"{asked['first']} − {asked['second']} {_difference(asked)}" for asked in arms)
 
 
 def results(found: Mapping[str, Any]) -> str:
@@ -105,7 +119,8 @@ def results(found: Mapping[str, Any]) -> str:
     return "\n\n".join(
         [
             f"This page is made from `{FIGURES}`, the `benchmark.json` of `make benchmark-grid`; the rows of its cells "
-            f"are in `{GRID}/{RESULTS_FILE}`, from which that command goes on. [How to read it](reading.md).",
+            f"are in `{GRID}/{RESULTS_FILE}`, from which that command goes on. {_rows_beside(found)}"
+            "[How to read it](reading.md).",
             f"## Pool: {found['facts']['pool']}\n\n{_pool(found)}",
             *(
                 ["Each pool has a test split of its own, so that figures of two pools do not compare."]
@@ -119,6 +134,12 @@ def results(found: Mapping[str, Any]) -> str:
             "plain loop over open_clip.",
         ]
     )
+
+
+def _rows_beside(found: Mapping[str, Any]) -> str:
+    """Says where the rows of the other pools are, and which command makes them."""
+    kinds = [kind for other in found["beside"] if (kind := other["facts"]["pool"]) in BESIDE]
+    return "".join(f"Those of `make benchmark-{kind}` are in `{BESIDE[kind]}/{RESULTS_FILE}`. " for kind in kinds)
 
 
 def _pool(found: Mapping[str, Any]) -> str:
@@ -155,10 +176,14 @@ def _trained(found: Mapping[str, Any]) -> str:
     return (
         f"{counted(found['runs'], 'training')} of the size `{sizes}` on the pool `{found['facts']['pool']}`, "
         f"{values('steps')} steps of {values('samples_per_step')} each, over "
-        f"{counted(found['facts']['seeds'], 'seed')}; {found['classes']} classes, "
-        f"{found['items']:,} test items, chance {points(found['settings'][0]['chance'])} "
+        f"{counted(found['facts']['seeds'], 'seed')}; {_test_split(found)} "
         f"({values('processor')}, torch {values('torch')})."
     )
+
+
+def _test_split(found: Mapping[str, Any]) -> str:
+    """Says how many classes and items a test split has, and what guessing reaches."""
+    return f"{found['classes']} classes, {found['items']:,} test items, chance {points(found['settings'][0]['chance'])}"
 
 
 def variants_table(found: Mapping[str, Any]) -> str:
@@ -262,20 +287,28 @@ def take_over(folder: Path, root: Path = ROOT, *, replace: bool = False) -> list
         InputError: If the folder holds no grid, or figures that are not those of its rows.
         OutputExistsError: If its rows are of several settings, or would replace more of other settings.
     """
-    rows = _all_rows(folder, root / GRID)
+    settings = _settings_of_rows(folder)
+    if settings is None:
+        raise InputError(f"{folder} is not the folder of a grid: it holds no readable {SETTINGS_FILE}")
+    place = BESIDE.get(settings["pool"], GRID)
+    rows = _all_rows(folder, settings, root / place)
     if not replace:
-        _check_replaced(folder, rows, root / GRID)
-    numbers = folder / "benchmark.json"
+        _check_replaced(folder, rows, root / place)
+    numbers = folder / NUMBERS_FILE
     found = json.loads(numbers.read_text(encoding="utf-8")) if numbers.exists() else None
     if found is not None:
         _check_figures(found, rows, numbers)
-    written = [_store_rows(rows, folder, root / GRID)]
+    _store_rows(rows, settings, root / place)
+    written = [f"wrote {counted(len(rows), 'row')} to {place}/{RESULTS_FILE}"]
     if found is None:
         return [
             *written,
-            f"{folder} has no benchmark.json: the grid is unfinished, and README and pages stay as they are",
+            f"{folder} has no {NUMBERS_FILE}: the grid is unfinished, and README and pages stay as they are",
         ]
-    (root / FIGURES).write_text(f"{json.dumps(found, indent=1, ensure_ascii=False)}\n", encoding="utf-8")
+    figures = FIGURES if place == GRID else f"{place}/{NUMBERS_FILE}"
+    (root / figures).write_text(f"{json.dumps(found, indent=1, ensure_ascii=False)}\n", encoding="utf-8")
+    if place != GRID:
+        return [*written, f"wrote {figures}: make benchmark-grid shows it beside its own pool"]
     (root / RESULTS_PAGE).write_text("# Results\n\n<!-- generated: clip-benchmark results -->\n", encoding="utf-8")
     page = root / "README.md"
     page.write_text(with_lines(page.read_text(encoding="utf-8"), readme(found)), encoding="utf-8")
@@ -288,11 +321,8 @@ def with_lines(text: str, lines: str) -> str:
     return f"{before}{FIRST}\n{lines} {after}"
 
 
-def _all_rows(folder: Path, stored: Path) -> list[dict[str, Any]]:
+def _all_rows(folder: Path, settings: Mapping[str, Any], stored: Path) -> list[dict[str, Any]]:
     """The rows of a folder and those that are stored, which are left out where their settings are others."""
-    settings = _settings_of_rows(folder)
-    if settings is None:
-        raise InputError(f"{folder} is not the folder of a grid: it holds no readable {SETTINGS_FILE}")
     rows = {row["cell"]: row for row in read_rows(folder, settings)}
     if _settings_of_rows(stored) == settings:
         rows = {row["cell"]: row for row in read_results(stored)} | rows
@@ -320,11 +350,10 @@ def _settings_of_rows(folder: Path) -> dict[str, Any] | None:
     return settings
 
 
-def _store_rows(rows: Sequence[Mapping[str, Any]], folder: Path, stored: Path) -> str:
+def _store_rows(rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], stored: Path) -> None:
     stored.mkdir(parents=True, exist_ok=True)
     write_rows(rows, stored / RESULTS_FILE)
-    (stored / SETTINGS_FILE).write_text(f"{json.dumps(_settings_of_rows(folder), indent=1)}\n", encoding="utf-8")
-    return f"wrote {counted(len(rows), 'row')} to {GRID}/{RESULTS_FILE}"
+    (stored / SETTINGS_FILE).write_text(f"{json.dumps(settings, indent=1)}\n", encoding="utf-8")
 
 
 def _check_figures(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], shown: Path) -> None:

@@ -25,6 +25,7 @@ from metaclip_spark.stores.storage import Storage
 log = logging.getLogger(__name__)
 
 CELLS_FOLDER = "cells"
+NUMBERS_FILE = "benchmark.json"
 RESULTS_FILE = "results.parquet"
 SETTINGS_FILE = "settings.json"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from metaclip_spark.clip_benchmark.cells import SETTINGS_FILE, curve_stride, read_results
+from metaclip_spark.clip_benchmark.cells import NUMBERS_FILE, SETTINGS_FILE, curve_stride, read_results
 from metaclip_spark.clip_benchmark.evaluation.figures import NAMES
 from metaclip_spark.clip_benchmark.evaluation.significance import SettingSummary
 from metaclip_spark.clip_benchmark.report.build import CONDITIONS, BenchmarkReport, build_report, json_ready
@@ -23,7 +23,6 @@ from metaclip_spark.reports.pages.html import page_environment, seconds, visible
 from metaclip_spark.stores.storage import Storage
 
 PAGE = "benchmark.html"
-NUMBERS = "benchmark.json"
 
 
 def write_report(
@@ -46,7 +45,7 @@ def write_report(
     report = build_report(rows, facts)
     storage = Storage(str(folder))
     storage.put_text(PAGE, render(report, beside))
-    storage.put_json(NUMBERS, {**json_ready(report), "beside": [json_ready(other) for other in beside]})
+    storage.put_json(NUMBERS_FILE, {**json_ready(report), "beside": [json_ready(other) for other in beside]})
     return folder / PAGE
 
 
@@ -58,12 +57,12 @@ def read_report(folder: Path) -> BenchmarkReport:
     """
     rows = read_results(folder)
     try:
-        facts = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))["facts"]
+        facts = json.loads((folder / NUMBERS_FILE).read_text(encoding="utf-8"))["facts"]
         settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, LookupError, TypeError):
         raise InputError(
-            f"{folder} holds no finished benchmark of this version (no readable {NUMBERS} or {SETTINGS_FILE}): run it "
-            "again"
+            f"{folder} holds no finished benchmark of this version (no readable {NUMBERS_FILE} or {SETTINGS_FILE}): "
+            "run it again"
         ) from None
     if settings.get("method") != METHOD:
         raise InputError(

@@ -8,7 +8,9 @@ import pytest
 from metaclip_spark.clip_benchmark.at_once import Workers
 from metaclip_spark.clip_benchmark.cells import read_results, run_cells
 from metaclip_spark.clip_benchmark.report.build import build_report, json_ready
+from metaclip_spark.clip_benchmark.report.html import read_report
 from metaclip_spark.clip_benchmark.settings.grid import Cell, data_arms, fractional
+from metaclip_spark.clip_benchmark.settings.grid_config import METHOD
 from metaclip_spark.errors import InputError, OutputExistsError
 from metaclip_spark.stores.storage import Storage
 from tests.support.clip_benchmark.pages import checkout_to_write_to, load_clip_pages
@@ -18,7 +20,7 @@ clip_pages = load_clip_pages()
 
 NOISE = (0.004, -0.003, 0.001, -0.002, 0.0)
 FACTS = {"pool": "shapes", "pool_varies": True, "seeds": 5}
-SETTINGS = {"method": 1, "seeds": 5}
+SETTINGS = {"method": METHOD, "seeds": 5, "steps": 400, "pool": "shapes"}
 LONGEST_README = 150
 
 
@@ -36,9 +38,9 @@ def finish(folder, cells, settings=SETTINGS, **changed):
     return folder
 
 
-def write_figures(folder, beside=()):
+def write_figures(folder, beside=(), pool="shapes"):
     """Writes benchmark.json as the job does, without the page and its charts."""
-    figures = json_ready(build_report(read_results(folder), FACTS))
+    figures = json_ready(build_report(read_results(folder), {**FACTS, "pool": pool}))
     Storage(str(folder)).put_json("benchmark.json", {**figures, "beside": list(beside)})
 
 
@@ -97,6 +99,8 @@ def test_the_readme_has_variants_beside_both_published_columns_and_the_arms(foun
     assert "matched − random +0.3 (" in lines
     for question in ("balanced − matched", "online − balanced", "all − random"):
         assert question in lines
+    assert "On the pool `drawings` (6 classes, 60 test items, chance " in lines
+    assert lines.count("balanced − random **") == 2
     for note in found["order"]:
         assert note in lines
     # Of the pictures' own side only: what is compared at another one stands on the page of results.
@@ -149,6 +153,7 @@ def test_the_page_has_every_question_with_what_it_must_be_read_with(found):
     assert "the V2-like filter's rules mirror the kinds of noise" in page
     assert "Captions are real titles of drawings" in page
     assert "## Pool: drawings" in page
+    assert "Those of `make benchmark-drawings` are in `tests/benchmarks/clip_drawings/results.parquet`." in page
     assert "contradicted by" in page
     for arm in ("random", "matched", "balanced", "online", "all"):
         assert any(row[0] == f"clip, vit, {arm}, v1" for row in rows)
@@ -156,7 +161,9 @@ def test_the_page_has_every_question_with_what_it_must_be_read_with(found):
 
 
 def test_sentences_follow_the_figures(tmp_path):
-    folder = finish(tmp_path, [cell for cell in fractional(range(5)) if cell.seed < 2], {"seeds": 2}, top1_lower=0.01)
+    folder = finish(
+        tmp_path, [cell for cell in fractional(range(5)) if cell.seed < 2], {**SETTINGS, "seeds": 2}, top1_lower=0.01
+    )
     rows = read_results(folder)
     for row in rows:
         if row["variant"] == "slip":
@@ -165,7 +172,8 @@ def test_sentences_follow_the_figures(tmp_path):
     (elsewhere,) = [row for row in rows if row["cell"] == Cell(seed=1).name]
     elsewhere |= {"processor": "a GPU", "torch": "2.11"}
     found = json.loads(json.dumps(json_ready(build_report(rows, {**FACTS, "seeds": 2}))))
-    page, lines = clip_pages.results({**found, "beside": []}), clip_pages.readme(found)
+    found["beside"] = []
+    page, lines = clip_pages.results(found), clip_pages.readme(found)
     assert "None of the 23 settings has learnt anything" in page
     assert "Fewer than 5 seeds give no verdict" in page
     assert "too few seeds (2 of 5)" in page
@@ -193,15 +201,34 @@ def test_an_unfinished_grid_gives_its_rows_and_no_figures(tmp_path):
     assert (root / "README.md").read_text() == before
     assert not (root / "tests/benchmarks/clip_benchmark.json").exists()
     # More of them do not give way to rows of other settings unless they are meant to.
-    other = finish(tmp_path / "other", cells[:1], {"method": 2, "seeds": 5})
+    other = finish(tmp_path / "other", cells[:1], {**SETTINGS, "steps": 2})
     with pytest.raises(
-        OutputExistsError, match=r"5 rows .* \(method was 1 and is now 2\), and .*other has 1: .* --replace"
+        OutputExistsError, match=r"5 rows .* \(steps was 400 and is now 2\), and .*other has 1: .* --replace"
     ):
         clip_pages.take_over(other, root)
     assert len(read_results(root / clip_pages.GRID)) == 5
     assert clip_pages.take_over(other, root, replace=True)[0].startswith("wrote 1 row to")
     assert clip_pages.take_over(first, root)[0].startswith("wrote 3 rows to")
     assert len({row["settings_digest"] for row in read_results(root / clip_pages.GRID)}) == 1
+
+
+def test_what_another_pool_gave_is_stored_for_the_grid_to_show_beside_its_own(tmp_path):
+    root = checkout_to_write_to(tmp_path / "root")
+    before = (root / "README.md").read_text()
+    cells = data_arms(range(5))
+    drawings = finish(tmp_path / "drawings", cells, {**SETTINGS, "pool": "drawings"}, classes=6, items=60)
+    assert "is unfinished" in clip_pages.take_over(drawings, root)[1]
+    write_figures(drawings, pool="drawings")
+    told = clip_pages.take_over(drawings, root)
+    stored = root / clip_pages.BESIDE["drawings"]
+    assert told == [
+        "wrote 25 rows to tests/benchmarks/clip_drawings/results.parquet",
+        "wrote tests/benchmarks/clip_drawings/benchmark.json: make benchmark-grid shows it beside its own pool",
+    ]
+    assert not (root / clip_pages.GRID).exists() and (root / "README.md").read_text() == before
+    # As --beside reads it.
+    beside = read_report(stored)
+    assert (beside.facts["pool"], len(beside.settings)) == ("drawings", 5)
 
 
 def test_figures_that_are_not_those_of_the_rows_are_refused(grid, tmp_path):
@@ -217,7 +244,7 @@ def test_figures_that_are_not_those_of_the_rows_are_refused(grid, tmp_path):
     with pytest.raises(InputError, match="lacks seeds of clip, "):
         clip_pages.take_over(folder, root)
     name = f"cells/{Cell(seed=4).name}.parquet"
-    (folder / name).write_bytes((finish(tmp_path / "x", [Cell(seed=4)], {"method": 2}) / name).read_bytes())
+    (folder / name).write_bytes((finish(tmp_path / "x", [Cell(seed=4)], {**SETTINGS, "steps": 2}) / name).read_bytes())
     with pytest.raises(OutputExistsError, match="was made with other settings"):
         clip_pages.take_over(folder, root)
     assert (root / "README.md").read_text() == before
