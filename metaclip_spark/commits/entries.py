@@ -238,7 +238,8 @@ class Removal(Entry, frozen=True, kw_only=True):
         reason: Why, in the operator's words.
         by: Who asks for it, in the operator's words; empty where nobody is named.
         values: Kind of what is listed to how many values it has.
-        without_pairs: Kind to how many values name no matched pair.
+        without_pairs: Kind to how many values name no matched pair; empty, as are `matched` and `curated`, where there
+            were no pairs yet to compare with.
         matched: Kind to how many matched pairs it names; a pair is told of under its first kind alone. Empty where only
             curated pairs were looked at.
         curated: Kind to how many pairs of the curated set it names.

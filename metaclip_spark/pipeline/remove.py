@@ -225,8 +225,9 @@ def register(run: Run, judging: Judging, listed: Listed, made: Again) -> int:
     # A run that began with another one's pairs tells of matched pairs, and has none.
     is_matched = judging.first is not None or run.state.written("matched", 0) is not None
     tables: dict[str, Written] = {}
-    without_pairs, matched = dict(listed.numbers), dict.fromkeys(listed.numbers, 0)
-    curated = dict(matched)
+    without_pairs: dict[str, int] = {}
+    matched: dict[str, int] = {}
+    curated: dict[str, int] = {}
     pairs = drawn_pairs(run) if only_curated else judging.pairs() if is_matched else None
     if pairs is not None:
         named = find_pairs(judging, listed, pairs)
@@ -304,13 +305,18 @@ def drop_removed(run: Run) -> None:
 
 def removal_lines(title: str, removal: Removal) -> list[str]:
     """Says what a removal names, by kind."""
-    told = [
-        f"  {option_of(OPTIONS[kind])[2:]}: {counted(values, 'value')} ({removal.without_pairs[kind]:,} name no pair), "
-        + (
-            f"{counted(removal.matched[kind], 'matched pair')}, {removal.curated[kind]:,} of them curated"
-            if removal.matched
-            else counted(removal.curated.get(kind, 0), "curated pair")
-        )
-        for kind, values in removal.values.items()
-    ]
+    told = [f"  {option_of(OPTIONS[kind])[2:]}: {_told_of(removal, kind)}" for kind in removal.values]
     return [f"{title} ({removal.reason}):", *told]
+
+
+def _told_of(removal: Removal, kind: str) -> str:
+    values = counted(removal.values[kind], "value")
+    if not removal.without_pairs:
+        return f"{values}, for when pairs are matched: there are none yet"
+    curated = removal.curated.get(kind, 0)
+    named = (
+        f"{counted(removal.matched[kind], 'matched pair')}, {curated:,} of them curated"
+        if removal.matched
+        else counted(curated, "curated pair")
+    )
+    return f"{values} ({removal.without_pairs[kind]:,} name no pair), {named}"

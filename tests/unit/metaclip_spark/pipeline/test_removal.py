@@ -378,7 +378,9 @@ def test_a_run_without_a_curated_set_excludes_what_was_removed_when_it_goes_on(u
     archives = CURATE[: CURATE.index("--metadata")]
     assert call("extract_pool", *archives, "--output", output) == 0
     assert call("remove_pairs", *WHY, "--mode", "drop", "--urls", listed, "--output", output) == 0
-    assert "has no curated set yet" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "has no curated set yet" in shown
+    assert f"urls: {len(urls)} values, for when pairs are matched: there are none yet" in shown
     assert call("match_pool", "--metadata", METADATA, "--output", output) == 0
     assert call("count_entries", "--metadata", METADATA, "--output", output) == 2
     assert call("exclude_pairs", "--output", output) == 0
