@@ -133,7 +133,7 @@ for replaced in (writable, load_word, trailing_zeros, bits_of, inflate_gzip, zst
     setattr(numba_intrinsics, replaced.__name__, replaced)
 numba_intrinsics.ascii_bits = bits_of(b"", below=128)
 
-from tests.support.declarations import any_head  # noqa: E402 - as above
+from tests.support.declarations import AGENTS, any_head  # noqa: E402 - as above
 from tests.support.loop_inputs import any_record, archive_of, damaged  # noqa: E402 - after the replacement
 from tests.support.page_grammar import make_base, make_image, page_of  # noqa: E402 - after the replacement
 from udfs.archives.warc_kernel import SLACK_BYTES, Inflater  # noqa: E402 - as above
@@ -142,7 +142,7 @@ from udfs.exclusion import key_kernel  # noqa: E402 - as above
 from udfs.matching import unit_kernel  # noqa: E402 - as above
 from udfs.matching.token_kernel import PADDING  # noqa: E402 - as above
 from udfs.pages import html_kernel, wat_kernel  # noqa: E402 - as above
-from udfs.pages.declared.kernel import DECLARED_LENGTH  # noqa: E402 - as above
+from udfs.pages.declared.kernel import DECLARED_LENGTH, agent_list  # noqa: E402 - as above
 from udfs.pages.image_table import TAG_COLUMNS  # noqa: E402 - as above
 from udfs.pairs import kernel, loop, loop_kernel  # noqa: E402 - as above
 from udfs.pairs.image_urls import plain_folder  # noqa: E402 - as above
@@ -232,7 +232,8 @@ def check_tags(random: Random) -> None:
         html = any_head(random).encode() + html
     images, base = np.zeros((3, TAG_COLUMNS), np.int64), np.zeros(TAG_COLUMNS, np.int64)
     declared = np.zeros(DECLARED_LENGTH, np.int64)
-    html_kernel.find_tags(Checked(html), CheckedRows(images), Checked(base), Checked(declared))
+    agents = Checked(agent_list(random.choice([(), AGENTS])))
+    html_kernel.find_tags(Checked(html), CheckedRows(images), Checked(base), Checked(declared), agents)
 
 
 def check_links(random: Random) -> None:
@@ -282,7 +283,9 @@ def check_loop(random: Random) -> int:
         )
     )
     source = loop_kernel.Input(Checked(np.frombuffer(data, np.uint8)), len(data), 0)
-    limits = loop_kernel.Limits(random.randrange(16), random.choice([99, 10**6, 10**6]), 10**6, random.choice([2, 50]))
+    sizes_of_records = random.choice([99, 10**6, 10**6]), 10**6
+    agents = Checked(agent_list(random.choice([(), AGENTS])))
+    limits = loop_kernel.Limits(random.randrange(16), *sizes_of_records, random.choice([2, 50]), agents)
     progress = work.progress.values
     while progress[loop_kernel.AT] < len(data):
         why = loop_kernel._read_members(inflater, source, limits, buffers, work)

@@ -21,7 +21,22 @@ ODD_LANGUAGES = [
 ]
 ODD_LANGUAGES += ["en\xa0", "É", "en\t-", "zh_YUE-HK", "-en", "de&amp;", "&#100;e", "K"]
 NAMES = ["robots", "robots", "tdm-reservation", "viewport", "description", "googlebot"]
-ODD_NAMES = ["ROBOTS", " robots\n", "robots\x0b", "robot", "robo&#116;s", "", "TDM-Reservation", "\0robots", "a&b"]
+AGENTS = ("a", "googlebot", "kbot")
+"""Some of whom the declarations name, as `--preference-agent` gives them."""
+ODD_NAMES = [
+    "\u212abot",
+    " GoogleBot ",
+    "googlebot/2",
+    "ROBOTS",
+    " robots\n",
+    "robots\x0b",
+    "robot",
+    "robo&#116;s",
+    "",
+    "TDM-Reservation",
+    "\0robots",
+    "a&b",
+]
 CONTENTS = [
     "noai, noimageai",
     "noindex,nofollow",
@@ -34,6 +49,8 @@ CONTENTS = [
     "max-snippet:-1, noai",
 ]
 ODD_CONTENTS = [
+    "GOOGLEBOT :noai, somebot: noimageai",
+    "\u212abot: noai",
     "somebot: noai, noindex",
     "a: noai, *: noindex",
     "noai ;",

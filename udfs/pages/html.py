@@ -8,7 +8,7 @@ import re
 import numpy as np
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from udfs.pages.declared.kernel import DECLARED_LENGTH, LANGUAGE, PREFERENCES
+from udfs.pages.declared.kernel import DECLARED_LENGTH, LANGUAGE, PREFERENCES, agent_list
 from udfs.pages.declared.language import page_language, unpack_language
 from udfs.pages.declared.preferences import meta_preferences
 from udfs.pages.html_kernel import tag_kernel
@@ -31,7 +31,7 @@ _IMAGE_TAG = re.compile(rb"<im(?:g|age)[\s/>]", re.IGNORECASE)
 _MOST_IMAGES = 1024
 
 
-def read_html(html: bytes, page_url: str, preferences: int = 0) -> PageImages:
+def read_html(html: bytes, page_url: str, preferences: int = 0, agents: tuple[str, ...] = ()) -> PageImages:
     """Finds every `<img>` of a page in UTF-8, whose invalid bytes become U+FFFD, and what the page declares.
 
     A compiled loop finds the tags, where it is loaded; a page that it does not model (`udfs.pages.html_kernel`) is
@@ -41,15 +41,16 @@ def read_html(html: bytes, page_url: str, preferences: int = 0) -> PageImages:
         html: The page.
         page_url: Its URL.
         preferences: What the headers before it declare, a bit for each of `preferences.PREFERENCES`.
+        agents: Whose directives count, too, as for `preferences.meta_preferences`.
     """
     find_tags = tag_kernel.loaded
     if find_tags is None:
-        return read_whole_page(html, page_url, preferences)
+        return read_whole_page(html, page_url, preferences, agents)
     images, base = np.empty((_MOST_IMAGES, TAG_COLUMNS), np.int64), np.empty(TAG_COLUMNS, np.int64)
     declared = np.empty(DECLARED_LENGTH, np.int64)
-    found = find_tags(np.frombuffer(html, np.uint8), images, base, declared)
+    found = find_tags(np.frombuffer(html, np.uint8), images, base, declared, agent_list(agents))
     if found == UNMODELLED:
-        return read_whole_page(html, page_url, preferences)
+        return read_whole_page(html, page_url, preferences, agents)
     if not found:
         return PageImages(page_url, page_url)
     base_url = join_base(page_url, None if base[HREF] < 0 else _href(html[base[TAG_BEGIN] : base[TAG_END]]))
@@ -58,7 +59,7 @@ def read_html(html: bytes, page_url: str, preferences: int = 0) -> PageImages:
     return images_in_rows(page_url, base_url, html, images[:found], decode_tag, found_there)
 
 
-def read_whole_page(html: bytes, page_url: str, preferences: int = 0) -> PageImages:
+def read_whole_page(html: bytes, page_url: str, preferences: int = 0, agents: tuple[str, ...] = ()) -> PageImages:
     """Does what `read_html` does with a tree of the whole page."""
     if _IMAGE_TAG.search(html) is None:
         return PageImages(page_url, page_url)
@@ -67,14 +68,14 @@ def read_whole_page(html: bytes, page_url: str, preferences: int = 0) -> PageIma
     bases = (node.attributes["href"] or "" for node in nodes if node.tag == "base" and "href" in node.attributes)
     base_url = join_base(page_url, next(bases, None))
     values = [_values_of_node(node) for node in nodes if node.tag != "base"]
-    return decoded_images(page_url, base_url, values, _declared(tree, preferences))
+    return decoded_images(page_url, base_url, values, _declared(tree, preferences, agents))
 
 
-def _declared(tree: LexborHTMLParser, preferences: int) -> Declared:
+def _declared(tree: LexborHTMLParser, preferences: int, agents: tuple[str, ...]) -> Declared:
     """Reads the language of `<html>`, and the metas of `<head>`, where a browser with scripting off has them."""
     for meta in tree.head.css("meta") if tree.head else ():
         name, content = meta.attributes.get("name"), meta.attributes.get("content")
-        preferences |= meta_preferences(name or "", content or "")
+        preferences |= meta_preferences(name or "", content or "", agents)
     return Declared(page_language(tree.root.attributes.get("lang") if tree.root else None), preferences)
 
 

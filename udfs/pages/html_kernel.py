@@ -458,7 +458,7 @@ def _read_language(html: Bytes, at: int, declared: Tag) -> bool:
 
 
 @part_of_kernel
-def _read_meta(html: Bytes, at: int, declared: Tag) -> bool:
+def _read_meta(html: Bytes, at: int, declared: Tag, agents: Bytes) -> bool:
     """Reads the preferences in a `<meta>` whose name ends at `at`; false where a parser must."""
     name, name_end, content, content_end = _ABSENT, _ABSENT, _ABSENT, _ABSENT
     start = 1
@@ -470,26 +470,28 @@ def _read_meta(html: Bytes, at: int, declared: Tag) -> bool:
             content, content_end = value, value_end
     if name == _ABSENT or content == _ABSENT:
         return True
-    if not is_preference_meta(html, name, name_end):
+    if not is_preference_meta(html, name, name_end, agents):
         return not _has_entity(html, name, name_end)
     if _has_entity(html, content, content_end):
         return False
-    declared[PREFERENCES] |= meta_preferences(html, name, name_end, content, content_end)
+    declared[PREFERENCES] |= meta_preferences(html, name, name_end, content, content_end, agents)
     return True
 
 
 @part_of_kernel
-def _is_declaration_read(html: Bytes, kind: int, name_end: int, end: int, place: int, declared: Tag) -> bool:
+def _is_declaration_read(
+    html: Bytes, kind: int, name_end: int, end: int, place: int, declared: Tag, agents: Bytes
+) -> bool:
     """Reads what a start tag declares at a place of a page, if it does; false where a parser must."""
     if kind == _PAGE:
         return _read_language(html, name_end, declared)
-    if kind == _META and place < _IN_BODY and _may_declare(html, name_end, end):
-        return _read_meta(html, name_end, declared)
+    if kind == _META and place < _IN_BODY and (agents.size > 0 or _may_declare(html, name_end, end)):
+        return _read_meta(html, name_end, declared, agents)
     return True
 
 
 @part_of_kernel
-def find_tags(html: Bytes, images: Tags, base: Tag, declared: Tag) -> int:
+def find_tags(html: Bytes, images: Tags, base: Tag, declared: Tag, agents: Bytes) -> int:
     """Writes a row for each image, and one for the first base; the rules stand in the module's docstring."""
     base[:] = _ABSENT
     declared[LANGUAGE], declared[PREFERENCES] = _ABSENT, 0
@@ -508,7 +510,8 @@ def find_tags(html: Bytes, images: Tags, base: Tag, declared: Tag) -> int:
                 place = _place_behind_end_tag(html, kind, name_start, name_end, place)
             elif place < _IN_BODY:
                 place = _place_behind_tag(html, kind, name_start, name_end, place)
-            if place == _LOST or not (is_end or _is_declaration_read(html, kind, name_end, at, place, declared)):
+            is_read = is_end or _is_declaration_read(html, kind, name_end, at, place, declared, agents)
+            if place == _LOST or not is_read:
                 return UNMODELLED
         if kind in (_GAP, _CELL, _TABLE):
             in_gap = kind == _GAP or is_end != (kind == _TABLE)
@@ -531,8 +534,8 @@ def find_tags(html: Bytes, images: Tags, base: Tag, declared: Tag) -> int:
             return UNMODELLED
 
 
-def _tags_of_page(html: Bytes, images: Tags, base: Tag, declared: Tag) -> int:
-    return find_tags(writable(html), images, base, declared)
+def _tags_of_page(html: Bytes, images: Tags, base: Tag, declared: Tag, agents: Bytes) -> int:
+    return find_tags(writable(html), images, base, declared, agents)
 
 
 UTF8 = 0
@@ -764,7 +767,7 @@ def _header_value(content: Bytes, at: int, end: int, name: Bytes) -> int:
 
 
 @part_of_kernel
-def _preferences_of_line(content: Bytes, at: int, end: int) -> int:
+def _preferences_of_line(content: Bytes, at: int, end: int, agents: Bytes) -> int:
     """Reads the preferences of a header; 0 for another one, `NOT_PLAIN` where Python must look."""
     if content[at] | _LOWER_CASE not in _FIRST_LETTERS_OF_PREFERENCES:
         return 0
@@ -778,12 +781,12 @@ def _preferences_of_line(content: Bytes, at: int, end: int) -> int:
     for place in range(name_end, end):
         if content[place] == _RETURN:
             return NOT_PLAIN
-    return header_preferences(content, at, name_end, name_end + 1, end)
+    return header_preferences(content, at, name_end, name_end + 1, end, agents)
 
 
 @part_of_kernel
-def read_response(content: Bytes, begin: int, end: int) -> tuple[int, int, int, int, int]:
-    """Reads the head of an HTTP response, as far as it is plain.
+def read_response(content: Bytes, begin: int, end: int, agents: Bytes) -> tuple[int, int, int, int, int]:
+    """Reads the head of an HTTP response, as far as it is plain; directives to `agents` count, too.
 
     It is, if its lines end with CR LF, begin with a letter and go on for one line only, and if it has one Content-Type
     at most and names no encoding of the body.
@@ -807,7 +810,7 @@ def read_response(content: Bytes, begin: int, end: int) -> tuple[int, int, int, 
         value = _header_value(content, at, line, _CONTENT_TYPE)
         is_encoded = _header_value(content, at, line, _CONTENT_ENCODING) != _ABSENT
         is_encoded |= _header_value(content, at, line, _TRANSFER_ENCODING) != _ABSENT
-        declared = _preferences_of_line(content, at, line)
+        declared = _preferences_of_line(content, at, line, agents)
         if is_encoded or value == 0 or (value != _ABSENT and media_type != NOT_PLAIN) or declared == NOT_PLAIN:
             return NOT_PLAIN, 0, NOT_PLAIN, NOT_PLAIN, 0
         preferences |= declared
@@ -937,8 +940,9 @@ def tag_kernel() -> Any:
 
     Returns:
         That of a function (html: the page as uint8[n], images: int64[m, TAG_COLUMNS], base: int64[TAG_COLUMNS],
-        declared: int64[DECLARED_LENGTH]) -> number of images, a row written for each of `<img>` and `<image>`; or
-        `UNMODELLED`, also where there are more than m. The base is the first `<base>` that has a `href`.
+        declared: int64[DECLARED_LENGTH], agents: from `agent_list`) -> number of images, a row written for each of
+        `<img>` and `<image>`; or `UNMODELLED`, also where there are more than m. The base is the first `<base>` that
+        has a `href`.
     """
     page = types.Array(types.uint8, 1, "C", readonly=True)
-    return types.int64(page, types.int64[:, ::1], types.int64[::1], types.int64[::1])
+    return types.int64(page, types.int64[:, ::1], types.int64[::1], types.int64[::1], types.uint8[::1])

@@ -82,11 +82,12 @@ class HttpMessage(NamedTuple):
     preferences: int = 0
 
 
-def split_http_message(block: bytes) -> HttpMessage:
+def split_http_message(block: bytes, agents: tuple[str, ...] = ()) -> HttpMessage:
     """Parts an HTTP response into status, headers and body.
 
     Args:
         block: The block of a response record.
+        agents: Whose directives count, too, as for `preferences.header_preferences`.
 
     Returns:
         The parts of the final response; interim ones (1xx) before it are left out. Where no empty line ends the
@@ -107,7 +108,8 @@ def split_http_message(block: bytes) -> HttpMessage:
         status = final
         head_end, body_start = _header_end(block, status.end())
         headers = _headers(block, status.end(), head_end)
-    return HttpMessage(int(status[1]), headers, block[body_start:], _header_preferences(block, status.end(), head_end))
+    preferences = _header_preferences(block, status.end(), head_end, agents)
+    return HttpMessage(int(status[1]), headers, block[body_start:], preferences)
 
 
 def _headers(block: bytes, start: int, end: int) -> dict[str, str]:
@@ -117,11 +119,11 @@ def _headers(block: bytes, start: int, end: int) -> dict[str, str]:
     return headers
 
 
-def _header_preferences(block: bytes, start: int, end: int) -> int:
+def _header_preferences(block: bytes, start: int, end: int, agents: tuple[str, ...]) -> int:
     """Joins what all headers say, each for itself: a name of an agent holds for its own line."""
     found = 0
     for name, text in _found(_PREFERENCE_HEADER, block, start, end):
-        found |= header_preferences(name, text)
+        found |= header_preferences(name, text, agents)
     return found
 
 

@@ -46,27 +46,26 @@ class LostPageError(RuntimeError):
 PageReader = Callable[[ArchiveRecord], PageImages | Loss]
 
 
-def page_reader(attempt: int, max_page_bytes: int, timeout_seconds: float) -> PageReader:
+def page_reader(attempt: int, max_page_bytes: int, timeout_seconds: float, agents: tuple[str, ...] = ()) -> PageReader:
     """Returns `parse_page` for one record, called as safely as a task's attempt, from 0, demands.
 
     `timeout_seconds` is the longest time for a page: the one clock that a result may depend on.
     """
     if attempt > 0:
-        return IsolatedPages(max_page_bytes, timeout_seconds)
-    if _can_watch():
-        return partial(_watched_page, max_page_bytes=max_page_bytes, timeout_seconds=timeout_seconds)
-    return partial(parse_page, max_page_bytes=max_page_bytes)
+        return IsolatedPages(max_page_bytes, timeout_seconds, agents=agents)
+    parse = partial(parse_page, max_page_bytes=max_page_bytes, agents=agents)
+    return partial(_watched_page, parse=parse, timeout_seconds=timeout_seconds) if _can_watch() else parse
 
 
 def _can_watch() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _watched_page(record: ArchiveRecord, max_page_bytes: int, timeout_seconds: float) -> PageImages | Loss:
+def _watched_page(record: ArchiveRecord, parse: PageReader, timeout_seconds: float) -> PageImages | Loss:
     if record.record_type not in PAGE_TYPES or is_json_metadata(record):
         # Nothing is parsed, or JSON, whose time grows with its length: the clock would cost much of it.
-        return parse_page(record, max_page_bytes)
-    return watched(parse_page, timeout_seconds, record, max_page_bytes)  # type: ignore[no-any-return]
+        return parse(record)
+    return watched(parse, timeout_seconds, record)  # type: ignore[no-any-return]
 
 
 def watched(parse: Parse, timeout_seconds: float, *arguments: Any) -> Any:
@@ -173,15 +172,21 @@ class IsolatedParser:
 class IsolatedPages(IsolatedParser):
     """Parses the pages of records in a child process."""
 
-    def __init__(self, max_page_bytes: int, timeout_seconds: float, command: Sequence[str] | None = None) -> None:
-        """Takes the limits, and the child's command where it is not `udfs.pages.isolated_worker`."""
+    def __init__(
+        self,
+        max_page_bytes: int,
+        timeout_seconds: float,
+        command: Sequence[str] | None = None,
+        agents: tuple[str, ...] = (),
+    ) -> None:
+        """Takes the arguments of `parse_page`, and the child's command where it is not `udfs.pages.isolated_worker`."""
         super().__init__(parse_page, timeout_seconds, command)
-        self._max_page_bytes = max_page_bytes
+        self._arguments = max_page_bytes, agents
 
     def __call__(self, record: ArchiveRecord) -> PageImages | Loss:
         """Does what `parse_page` does; a page that killed the parser, or took too long, is a loss."""
         try:
-            page: PageImages | Loss = self.call(record, self._max_page_bytes)
+            page: PageImages | Loss = self.call(record, *self._arguments)
         except LostPageError as lost:
             return Loss(f"record.{lost.fate}", f"{lost}: {record.target_uri or ''}")
         return page

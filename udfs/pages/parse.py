@@ -25,19 +25,20 @@ def load_kernels() -> None:
     link_kernel.load()
 
 
-def parse_page(record: ArchiveRecord, max_page_bytes: int) -> PageImages | Loss:
+def parse_page(record: ArchiveRecord, max_page_bytes: int, agents: tuple[str, ...] = ()) -> PageImages | Loss:
     """Finds the images of a record's page.
 
     Args:
         record: A record of a WARC, ARC or WAT archive, its block read.
         max_page_bytes: Cap for a page after its encodings are removed.
+        agents: Names in small letters, whose directives count beside those for all agents.
 
     Returns:
         The images, or the loss of a record that gives no page: `record.skipped_*` for what is normally none, another
         `record.*` for what could not be read.
     """
     try:
-        page = _read_record(record, max_page_bytes)
+        page = _read_record(record, max_page_bytes, agents)
     except LostRecordError as lost:
         return lost.loss
     if len(page.rows) * len(page.base_url) > max_page_bytes:
@@ -47,7 +48,7 @@ def parse_page(record: ArchiveRecord, max_page_bytes: int) -> PageImages | Loss:
     return page
 
 
-def _read_record(record: ArchiveRecord, max_page_bytes: int) -> PageImages:
+def _read_record(record: ArchiveRecord, max_page_bytes: int, agents: tuple[str, ...]) -> PageImages:
     """Chooses the reader of a record.
 
     Raises:
@@ -58,13 +59,13 @@ def _read_record(record: ArchiveRecord, max_page_bytes: int) -> PageImages:
     if record.content_length < 0 and record.record_type != "arc_header":
         raise LostRecordError("record.bad_content_length", record.target_uri or "")
     if not is_json_metadata(record):
-        return read_warc_record(record, max_page_bytes=max_page_bytes)
+        return read_warc_record(record, max_page_bytes=max_page_bytes, agents=agents)
     if record.is_cut_short:
         raise LostRecordError("record.page_too_large", f"a record of {record.content_length} bytes")
-    return read_wat_record(record.block)
+    return read_wat_record(record.block, agents)
 
 
-def read_warc_record(record: ArchiveRecord, *, max_page_bytes: int) -> PageImages:
+def read_warc_record(record: ArchiveRecord, *, max_page_bytes: int, agents: tuple[str, ...] = ()) -> PageImages:
     """Finds the images of a record that holds a page.
 
     A page is a response with a 2xx status, or a resource, whose body is HTML by WARC-Identified-Payload-Type, else
@@ -79,7 +80,7 @@ def read_warc_record(record: ArchiveRecord, *, max_page_bytes: int) -> PageImage
     if page_url[:4].lower() == "dns:":
         raise LostRecordError("record.skipped_dns")
     if record.record_type == "response":
-        message = _http_message(record)
+        message = _http_message(record, agents)
         if message.status // 100 != _SUCCESS_CLASS:
             raise LostRecordError("record.skipped_status")
     else:
@@ -92,17 +93,17 @@ def read_warc_record(record: ArchiveRecord, *, max_page_bytes: int) -> PageImage
     if not page_url:
         raise LostRecordError("record.no_target_uri")
     html, _ = page_to_utf8(body, headers.get("content-type", ""), record.payload_type or "")
-    return read_html(html, page_url, message.preferences)
+    return read_html(html, page_url, message.preferences, agents)
 
 
-def _http_message(record: ArchiveRecord) -> HttpMessage:
+def _http_message(record: ArchiveRecord, agents: tuple[str, ...]) -> HttpMessage:
     """Parts the message; a page in an ARC archive may be the answer of a server that sent no header (HTTP/0.9).
 
     Raises:
         LostRecordError: The header is neither there nor missing for that reason.
     """
     try:
-        return split_http_message(record.block)
+        return split_http_message(record.block, agents)
     except LostRecordError:
         declared = None if record.content_type is None else _declared_html(None, record.content_type)
         if record.content_type is None or not (declared or (declared is None and looks_like_html(record.block))):

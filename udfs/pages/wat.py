@@ -119,23 +119,27 @@ def describes_capture(record: ArchiveRecord) -> bool:
     return is_json_metadata(record) and b'"Envelope"' in record.block[:_ENVELOPE_BYTES]
 
 
-def read_wat_record(payload: bytes) -> PageImages:
+def read_wat_record(payload: bytes, agents: tuple[str, ...] = ()) -> PageImages:
     """Finds the images that a WAT record describes, from the block of a metadata record of type application/json.
 
     Only the `IMG@/src` links count, so images without `src` are unknown.
+
+    Args:
+        payload: The block.
+        agents: Whose directives count, too, as for `preferences.meta_preferences`.
 
     Raises:
         LostRecordError: The record describes no page (`record.skipped_*`), or cannot be read.
     """
     find_images = link_kernel.loaded
     if find_images is None:
-        return _read_all_links(payload)
+        return _read_all_links(payload, agents)
     try:
         document = _WITH_RAW_LINKS.decode(payload)
     except _DECODE_ERRORS:
-        return _read_all_links(payload)
+        return _read_all_links(payload, agents)
     if _lacks_names(document):
-        return _read_all_links(payload)
+        return _read_all_links(payload, agents)
     page_url, html, headers = _page_of(document)
     base_url = join_base(page_url, html.head.base if html.head else None)
     if html.links is None or (links := bytes(html.links)) == _NULL:
@@ -143,8 +147,8 @@ def read_wat_record(payload: bytes) -> PageImages:
     rows = np.empty((min(len(links) // _FEWEST_BYTES + 1, _MOST_IMAGES), TAG_COLUMNS), np.int64)
     found = find_images(np.frombuffer(links, np.uint8), rows)
     if found == UNMODELLED:
-        return _read_all_links(payload)
-    declared = _declared(html.head, headers) if found else Declared()
+        return _read_all_links(payload, agents)
+    declared = _declared(html.head, headers, agents) if found else Declared()
     return images_in_rows(page_url, base_url, links, rows[:found], decode_link, declared)
 
 
@@ -157,7 +161,7 @@ def decode_link(content: bytes) -> ImageValues:
     return ImageValues(link.url, _texts(link))
 
 
-def _read_all_links(payload: bytes) -> PageImages:
+def _read_all_links(payload: bytes, agents: tuple[str, ...]) -> PageImages:
     """Reads a record without the compiled loop, or one whose links need more than that.
 
     Raises:
@@ -173,7 +177,7 @@ def _read_all_links(payload: bytes) -> PageImages:
     base_url = join_base(page_url, html.head.base if html.head else None)
     images = [link for link in html.links or () if link is None or link.path == IMAGE_PATH]
     values = [_values_of_link(link, page_url) for link in images]
-    return decoded_images(page_url, base_url, values, _declared(html.head, headers))
+    return decoded_images(page_url, base_url, values, _declared(html.head, headers, agents))
 
 
 def _values_of_link(link: _Link | None, page_url: str) -> ImageValues | Loss:
@@ -189,17 +193,17 @@ def _texts(link: _Link) -> list[tuple[str, Any]]:
     return [(source, text) for source, text in (("alt", link.alt), ("title", link.title)) if text is not None]
 
 
-def _declared(head: _Head | None, headers: msgspec.Raw) -> Declared:
+def _declared(head: _Head | None, headers: msgspec.Raw, agents: tuple[str, ...]) -> Declared:
     """Reads what a page declares; what has another form than that of a header or a meta declares nothing."""
     items = _anything(head.metas) if head else None
     metas = [meta for meta in items if isinstance(meta, dict)] if isinstance(items, list) else []
     preferences = 0
     for header, value in _texts_by_name(_anything(headers)):
-        preferences |= header_preferences(header, value)
+        preferences |= header_preferences(header, value, agents)
     for meta in metas:
         name, content = meta.get("name"), meta.get("content")
         if isinstance(name, str) and isinstance(content, str):
-            preferences |= meta_preferences(name, content)
+            preferences |= meta_preferences(name, content, agents)
     return Declared(_language(metas), preferences)
 
 

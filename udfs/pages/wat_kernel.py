@@ -481,14 +481,22 @@ def _read_text(content: Bytes, at: int, stack: Bytes) -> tuple[int, int, int]:
 
 @part_of_kernel
 def _note_meta(
-    content: Bytes, name: int, name_end: int, pragma: int, pragma_end: int, text: int, text_end: int, found: Numbers
+    content: Bytes,
+    name: int,
+    name_end: int,
+    pragma: int,
+    pragma_end: int,
+    text: int,
+    text_end: int,
+    found: Numbers,
+    agents: Bytes,
 ) -> bool:
     """Notes what a meta declares by its name, its `http-equiv` and its content; false where a parser must read it."""
     if name == _ESCAPED or pragma == _ESCAPED:
         return text == _ABSENT
     is_language = name != _ABSENT and same_letters(content, name, name_end, _LANGUAGE_NAME)
     is_pragma = pragma != _ABSENT and same_letters(content, pragma, pragma_end, _LANGUAGE_PRAGMA)
-    is_preference = name != _ABSENT and is_preference_meta(content, name, name_end)
+    is_preference = name != _ABSENT and is_preference_meta(content, name, name_end, agents)
     if text == _ABSENT or not (is_language or is_pragma or is_preference):
         return True
     if text == _ESCAPED:
@@ -498,12 +506,12 @@ def _note_meta(
     if is_pragma and found[LANGUAGE_OF_META] == _ABSENT:
         found[LANGUAGE_OF_META] = page_language(content, text, text_end)
     if is_preference:
-        found[FOUND_PREFERENCES] |= meta_preferences(content, name, name_end, text, text_end)
+        found[FOUND_PREFERENCES] |= meta_preferences(content, name, name_end, text, text_end, agents)
     return True
 
 
 @part_of_kernel
-def _read_meta(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
+def _read_meta(content: Bytes, at: int, found: Numbers, stack: Bytes, agents: Bytes) -> int:
     """Reads one of the metas; of repeated names the last counts."""
     name, name_end, pragma, pragma_end, text, text_end = _ABSENT, _ABSENT, _ABSENT, _ABSENT, _ABSENT, _ABSENT
     at = _first_name(content, at)
@@ -520,13 +528,13 @@ def _read_meta(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
             text, text_end = begin, end
         at = _next_name(content, at)
     end = _object_end(content, at)
-    if end == INVALID or not _note_meta(content, name, name_end, pragma, pragma_end, text, text_end, found):
+    if end == INVALID or not _note_meta(content, name, name_end, pragma, pragma_end, text, text_end, found, agents):
         return INVALID
     return end
 
 
 @part_of_kernel
-def _read_metas(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
+def _read_metas(content: Bytes, at: int, found: Numbers, stack: Bytes, agents: Bytes) -> int:
     """Reads the metas of a page, if they are a list."""
     if content[at] != _OPEN_LIST:
         return _skip_value(content, at, stack)
@@ -535,7 +543,7 @@ def _read_metas(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
         return at + 1
     while True:
         is_meta = content[at] == _OPEN_OBJECT
-        at = _read_meta(content, at, found, stack) if is_meta else _skip_value(content, at, stack)
+        at = _read_meta(content, at, found, stack, agents) if is_meta else _skip_value(content, at, stack)
         if at == INVALID:
             return INVALID
         at = skip_space(content, at)
@@ -547,7 +555,7 @@ def _read_metas(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
 
 
 @part_of_kernel
-def _read_headers(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
+def _read_headers(content: Bytes, at: int, found: Numbers, stack: Bytes, agents: Bytes) -> int:
     """Reads the headers of a response, if they are an object, for the preferences that they declare."""
     if content[at] != _OPEN_OBJECT:
         return _skip_value(content, at, stack)
@@ -560,7 +568,7 @@ def _read_headers(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
             text, text_end, at = _read_text(content, at, stack)
             if at == INVALID or text < 0:
                 return INVALID
-            found[FOUND_PREFERENCES] |= header_preferences(content, name, name_end, text, text_end)
+            found[FOUND_PREFERENCES] |= header_preferences(content, name, name_end, text, text_end, agents)
         else:
             at = _skip_value(content, at, stack)
         at = _next_name(content, at)
@@ -575,7 +583,7 @@ def declared_language(found: Numbers) -> int:
 
 
 @part_of_kernel
-def _read_head(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
+def _read_head(content: Bytes, at: int, found: Numbers, stack: Bytes, agents: Bytes) -> int:
     at = _first_name(content, at)
     while at != INVALID and content[at] == _QUOTE:
         name, name_end, at = _read_name(content, at)
@@ -584,7 +592,7 @@ def _read_head(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
         if _is(content, name, name_end, _BASE):
             at = _read_string(content, at, found, BASE_BEGIN)
         elif _is(content, name, name_end, _METAS):
-            at = _read_metas(content, at, found, stack) if _is_first(found, METAS) else INVALID
+            at = _read_metas(content, at, found, stack, agents) if _is_first(found, METAS) else INVALID
         else:
             at = _skip_value(content, at, stack)
         at = _next_name(content, at)
@@ -592,7 +600,7 @@ def _read_head(content: Bytes, at: int, found: Numbers, stack: Bytes) -> int:
 
 
 @part_of_kernel
-def _read_html(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags) -> int:
+def _read_html(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags, agents: Bytes) -> int:
     has_head = False
     at = _first_name(content, at)
     while at != INVALID and content[at] == _QUOTE:
@@ -600,7 +608,7 @@ def _read_html(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags
         if at == INVALID:
             return INVALID
         if _is(content, name, name_end, _HEAD):
-            at = _read_head(content, at, found, stack) if not has_head else INVALID
+            at = _read_head(content, at, found, stack, agents) if not has_head else INVALID
             has_head = True
         elif _is(content, name, name_end, _LINKS):
             if found[IMAGES] != _ABSENT:
@@ -613,7 +621,7 @@ def _read_html(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags
 
 
 @part_of_kernel
-def _read_response(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags) -> int:
+def _read_response(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags, agents: Bytes) -> int:
     at = _first_name(content, at)
     while at != INVALID and content[at] == _QUOTE:
         name, name_end, at = _read_name(content, at)
@@ -622,9 +630,9 @@ def _read_response(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: 
         if _is(content, name, name_end, _RESPONSE_MESSAGE):
             at = _read_message(content, at, found, stack) if _is_first(found, MESSAGE) else INVALID
         elif _is(content, name, name_end, _HEADERS):
-            at = _read_headers(content, at, found, stack) if _is_first(found, HEADERS) else INVALID
+            at = _read_headers(content, at, found, stack, agents) if _is_first(found, HEADERS) else INVALID
         elif _is(content, name, name_end, _HTML):
-            at = _read_html(content, at, found, stack, tags) if _is_first(found, HTML_OF_RESPONSE) else INVALID
+            at = _read_html(content, at, found, stack, tags, agents) if _is_first(found, HTML_OF_RESPONSE) else INVALID
         else:
             at = _skip_value(content, at, stack)
         at = _next_name(content, at)
@@ -632,16 +640,16 @@ def _read_response(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: 
 
 
 @part_of_kernel
-def _read_payload(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags) -> int:
+def _read_payload(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags, agents: Bytes) -> int:
     at = _first_name(content, at)
     while at != INVALID and content[at] == _QUOTE:
         name, name_end, at = _read_name(content, at)
         if at == INVALID:
             return INVALID
         if _is(content, name, name_end, _HTTP_RESPONSE):
-            at = _read_response(content, at, found, stack, tags) if _is_first(found, RESPONSE) else INVALID
+            at = _read_response(content, at, found, stack, tags, agents) if _is_first(found, RESPONSE) else INVALID
         elif _is(content, name, name_end, _HTML):
-            at = _read_html(content, at, found, stack, tags) if _is_first(found, HTML_OF_PAYLOAD) else INVALID
+            at = _read_html(content, at, found, stack, tags, agents) if _is_first(found, HTML_OF_PAYLOAD) else INVALID
         else:
             at = _skip_value(content, at, stack)
         at = _next_name(content, at)
@@ -649,7 +657,7 @@ def _read_payload(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: T
 
 
 @part_of_kernel
-def _read_envelope(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags) -> int:
+def _read_envelope(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags, agents: Bytes) -> int:
     has_header = False
     at = _first_name(content, at)
     while at != INVALID and content[at] == _QUOTE:
@@ -660,7 +668,7 @@ def _read_envelope(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: 
             at = _read_header(content, at, found, stack) if not has_header else INVALID
             has_header = True
         elif _is(content, name, name_end, _PAYLOAD):
-            at = _read_payload(content, at, found, stack, tags) if _is_first(found, PAYLOAD) else INVALID
+            at = _read_payload(content, at, found, stack, tags, agents) if _is_first(found, PAYLOAD) else INVALID
         else:
             at = _skip_value(content, at, stack)
         at = _next_name(content, at)
@@ -668,7 +676,7 @@ def _read_envelope(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: 
 
 
 @part_of_kernel
-def read_capture(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags) -> int:
+def read_capture(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Tags, agents: Bytes) -> int:
     """Reads the description of a capture.
 
     Args:
@@ -677,6 +685,7 @@ def read_capture(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Ta
         found: int64[FOUND_LENGTH], filled.
         stack: uint8[DEEPEST_NESTING], room for brackets.
         tags: int64[n, TAG_COLUMNS], a row of which is filled for each image.
+        agents: Whose directives count, too, from `declared.kernel.agent_list`.
 
     Returns:
         The place behind the description, where the NUL must stand behind white space; `INVALID` where a parser must
@@ -693,7 +702,7 @@ def read_capture(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Ta
             if found[ENVELOPE_END] != _ABSENT:
                 return INVALID
             found[ENVELOPE_END] = name_end
-            at = _read_envelope(content, at, found, stack, tags)
+            at = _read_envelope(content, at, found, stack, tags, agents)
         else:
             at = _skip_value(content, at, stack)
         at = _next_name(content, at)

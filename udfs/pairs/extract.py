@@ -36,10 +36,10 @@ def extract_batches(
         Batches of `schemas.EXTRACTED`: rows of kind pair and reject as they are found, then exactly one of kind
         archive, for each archive.
     """
-    read_page = page_reader(attempt, options.max_page_bytes, options.page_timeout_seconds)
-    limits = {"max_page_bytes": options.max_page_bytes, "max_record_bytes": options.max_record_bytes}
+    agents = options.preference_agents
+    read_page = page_reader(attempt, options.max_page_bytes, options.page_timeout_seconds, agents)
     # Nothing ends a compiled loop that would not end; what a task did not survive is read where something does.
-    loop = new_loop(**limits) if attempt == 0 else None
+    loop = new_loop(options) if attempt == 0 else None
     try:
         for batch in batches:
             for row in batch.to_pylist():

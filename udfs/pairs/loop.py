@@ -19,7 +19,7 @@ from udfs.archives.source import WARC_START, ArchiveSource
 from udfs.archives.warc import WarcReader
 from udfs.archives.warc_kernel import Inflater
 from udfs.compilation import KernelSet
-from udfs.pages.declared.kernel import DECLARED_LENGTH
+from udfs.pages.declared.kernel import DECLARED_LENGTH, agent_list
 from udfs.pages.declared.language import unpack_language
 from udfs.pages.html import decode_tag
 from udfs.pages.html_kernel import tag_kernel
@@ -37,6 +37,7 @@ from udfs.pages.image_table import (
 )
 from udfs.pages.wat import decode_link
 from udfs.pages.wat_kernel import DEEPEST_NESTING, FOUND_LENGTH, link_kernel
+from udfs.pairs import ExtractOptions
 from udfs.pairs.kernel import STATE_LENGTH, Bytes, Numbers, pair_kernel
 from udfs.pairs.loop_kernel import (
     AT,
@@ -118,13 +119,12 @@ class _Stop(NamedTuple):
 class CompiledLoop:
     """Reads archives, one after another, in the same memory."""
 
-    def __init__(
-        self, decompressors: Mapping[Codec, Decompressor], *, max_page_bytes: int, max_record_bytes: int
-    ) -> None:
-        """Takes what decompresses members, and the limits of extraction."""
+    def __init__(self, decompressors: Mapping[Codec, Decompressor], options: ExtractOptions) -> None:
+        """Takes what decompresses members, and the options of extraction."""
         self._decompressors = decompressors
-        self._page_bytes = max_page_bytes
-        self._record_bytes = max_record_bytes
+        self._page_bytes = options.max_page_bytes
+        self._record_bytes = options.max_record_bytes
+        self._agents = agent_list(options.preference_agents)
         self._input = np.empty(_LARGEST_MEMBER_BYTES + 2 * _INPUT_BYTES, np.uint8)
         self._input_end = 0
         self._input_offset = 0
@@ -228,7 +228,7 @@ class CompiledLoop:
     def _run(self, inflater: Inflater, adder: RecordAdder) -> int:
         """Runs the loop once, and takes out what it has left."""
         columns = adder.rows.columns
-        limits = Limits(columns.known, self._page_bytes, self._record_bytes, self._most_left)
+        limits = Limits(columns.known, self._page_bytes, self._record_bytes, self._most_left, self._agents)
         known = Input(self._input, self._input_end, self._input_offset)
         why = int(loop_kernel()(inflater, known, limits, columns.buffers(), self._work))
         if why == LEFT_FULL:
@@ -349,9 +349,7 @@ def _new_workspace() -> Workspace:
     )
 
 
-def new_loop(*, max_page_bytes: int, max_record_bytes: int) -> CompiledLoop | None:
+def new_loop(options: ExtractOptions) -> CompiledLoop | None:
     """Makes a loop; None where there is nothing to inflate with."""
     decompressors = new_decompressors()
-    if not decompressors:
-        return None
-    return CompiledLoop(decompressors, max_page_bytes=max_page_bytes, max_record_bytes=max_record_bytes)
+    return CompiledLoop(decompressors, options) if decompressors else None

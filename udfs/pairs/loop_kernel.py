@@ -176,19 +176,21 @@ class Input(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What a record may be.
+    """What a record may be, and what of it counts.
 
     Attributes:
         known: A bit for each of `udfs.pairs.kernel.REASONS` that needs no more examples.
         page_bytes: Most bytes of a page, and of its images with its URL for each.
         record_bytes: Most bytes of a block.
         left: Records or images that may wait for Python before it is their turn.
+        agents: Whose directives count, too, from `udfs.pages.declared.kernel.agent_list`.
     """
 
     known: int
     page_bytes: int
     record_bytes: int
     left: int
+    agents: Bytes
 
 
 class Workspace(NamedTuple):
@@ -556,7 +558,7 @@ _LEFT_OUT = -2
 def _read_capture(work: Workspace, columns: ColumnBuffers, limits: Limits, header: Header, offset: int) -> int:
     """Reads a WAT record; see `_add_page` for what it returns."""
     plain, found, end = work.plain, work.found, header.block + header.length
-    behind = read_capture(plain, header.block, found, work.stack, work.tags)
+    behind = read_capture(plain, header.block, found, work.stack, work.tags, limits.agents)
     if behind == INVALID or behind > end or skip_space(plain, behind) != end + _RECORD_END_BYTES:
         return _left(work, _JSON)
     names_envelope = 0 <= found[ENVELOPE_END] - header.block < _ENVELOPE_BYTES
@@ -599,7 +601,7 @@ def _read_response(work: Workspace, columns: ColumnBuffers, limits: Limits, head
     """Reads a record with an HTTP response; see `_add_page` for what it returns."""
     plain, end = work.plain, header.block + header.length
     url, url_end = _page_url(plain, header.uri, header.uri_end)
-    status, body, media_type, type_end, preferences = read_response(plain, header.block, end)
+    status, body, media_type, type_end, preferences = read_response(plain, header.block, end, limits.agents)
     if url == INVALID:
         return _left(work, _PAGE_URL)
     if status == NOT_PLAIN:
@@ -618,7 +620,7 @@ def _read_response(work: Workspace, columns: ColumnBuffers, limits: Limits, head
     encoding = encoding_of_page(plain, body, end, label)
     if encoding == NOT_PLAIN:
         return _left(work, _CHARSET)
-    images = find_tags(plain[body:end], work.tags, work.base, work.declared)
+    images = find_tags(plain[body:end], work.tags, work.base, work.declared, limits.agents)
     if images == UNMODELLED:
         return _left(work, _MARKUP)
     work.declared[PREFERENCES] |= preferences
@@ -704,7 +706,7 @@ def loop_kernel() -> Any:
     arguments = (
         _tuple_of(Inflater, number, number, number),
         _tuple_of(Input, content, number, number),
-        _tuple_of(Limits, number, number, number, number),
+        _tuple_of(Limits, number, number, number, number, content),
         _tuple_of(ColumnBuffers, content, table, table, content, numbers, numbers),
         _tuple_of(
             Workspace,

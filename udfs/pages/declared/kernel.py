@@ -2,8 +2,10 @@
 
 Each does what its namesake in `udfs.pages.declared.language` or `udfs.pages.declared.preferences` does, for a value
 whose characters are written as they are: without entities, escapes and folded lines. No byte above ASCII means anything
-here, so that any encoding will do that has ASCII's characters.
+here, so that any encoding will do that has ASCII's characters. Agents are given as `agent_list` lays them out.
 """
+
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +58,12 @@ _HEADER_LENGTHS, _HEADER_LETTERS = word_table(HEADERS)
 _META_LENGTHS, _META_LETTERS = word_table(METAS)
 _ROBOTS, _RESERVATION, _USAGE = range(len(HEADERS))
 _RESERVED, _TRAINING_REFUSED = constant(RESERVED.encode()), constant(TRAINING_REFUSED.encode())
+
+
+@lru_cache(16)
+def agent_list(agents: tuple[str, ...]) -> Bytes:
+    """Lays the names of agents out for compiled functions, which only read them: a comma stands behind each."""
+    return np.array([ord(letter) for agent in agents for letter in f"{agent},"], np.uint8)
 
 
 @part_of_kernel
@@ -132,8 +140,19 @@ def _is_agent(content: Bytes, begin: int, end: int) -> bool:
 
 
 @part_of_kernel
-def _robots(content: Bytes, begin: int, end: int) -> int:
-    found, is_for_all = 0, True
+def _is_one_of(content: Bytes, begin: int, end: int, agents: Bytes) -> bool:
+    at = 0
+    while at < agents.size:
+        comma = _find(agents, at, agents.size, _COMMA)
+        if same_letters(content, begin, end, agents[at:comma]):
+            return True
+        at = comma + 1
+    return False
+
+
+@part_of_kernel
+def _robots(content: Bytes, begin: int, end: int, agents: Bytes) -> int:
+    found, is_heard = 0, True
     while begin < end:
         part_end = _find(content, begin, end, _COMMA)
         colon = _find(content, begin, part_end, _COLON)
@@ -143,7 +162,8 @@ def _robots(content: Bytes, begin: int, end: int) -> int:
             if _is_agent(content, agent, agent_end):
                 directive, directive_end = _strip(content, colon + 1, part_end)
                 is_for_all = agent_end - agent == 1 and content[agent] == _STAR
-        if is_for_all:
+                is_heard = is_for_all or _is_one_of(content, agent, agent_end, agents)
+        if is_heard:
             place = _place_of(content, directive, directive_end, _DIRECTIVE_LENGTHS, _DIRECTIVE_LETTERS)
             if place != _NOT_FOUND:
                 found |= _DIRECTIVE_BITS[place]
@@ -175,28 +195,29 @@ def is_preference_header(content: Bytes, name: int, name_end: int) -> bool:
 
 
 @part_of_kernel
-def header_preferences(content: Bytes, name: int, name_end: int, value: int, value_end: int) -> int:
+def header_preferences(content: Bytes, name: int, name_end: int, value: int, value_end: int, agents: Bytes) -> int:
     """Reads one header of a response."""
     kind = _place_of(content, name, name_end, _HEADER_LENGTHS, _HEADER_LETTERS)
     if kind == _ROBOTS:
-        return _robots(content, value, value_end)
+        return _robots(content, value, value_end, agents)
     if kind == _USAGE:
         return _usage(content, value, value_end)
     return _reservation(content, value, value_end) if kind == _RESERVATION else 0
 
 
 @part_of_kernel
-def is_preference_meta(content: Bytes, name: int, name_end: int) -> bool:
+def is_preference_meta(content: Bytes, name: int, name_end: int, agents: Bytes) -> bool:
     """Tells whether a `<meta>` may declare preferences, by its name."""
     name, name_end = _strip(content, name, name_end)
-    return _place_of(content, name, name_end, _META_LENGTHS, _META_LETTERS) != _NOT_FOUND
+    is_known = _place_of(content, name, name_end, _META_LENGTHS, _META_LETTERS) != _NOT_FOUND
+    return is_known or _is_one_of(content, name, name_end, agents)
 
 
 @part_of_kernel
-def meta_preferences(content: Bytes, name: int, name_end: int, value: int, value_end: int) -> int:
+def meta_preferences(content: Bytes, name: int, name_end: int, value: int, value_end: int, agents: Bytes) -> int:
     """Reads a `<meta>`."""
     name, name_end = _strip(content, name, name_end)
     kind = _place_of(content, name, name_end, _META_LENGTHS, _META_LETTERS)
-    if kind == _ROBOTS:
-        return _robots(content, value, value_end)
+    if kind == _ROBOTS or _is_one_of(content, name, name_end, agents):
+        return _robots(content, value, value_end, agents)
     return _reservation(content, value, value_end) if kind == _RESERVATION else 0

@@ -78,6 +78,35 @@ def test_directives_to_robots(value: str, found: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("ccbot: noai, noimageai", bits("noai", "noimageai")),
+        ("CCBot : NOAI, somebot: noindex", bits("noai")),
+        ("somebot: noai, ccbot: noindex, other: noimageai", bits("noindex")),
+        ("noimageindex, i2d: noai", bits("noimageindex", "noai")),
+        ("ccbot: max-snippet:-1, noai", bits("noai")),
+        ("ccbot: unavailable_after: 3 Dec 2025 13:09:53 GMT, noai", bits("noai")),
+        ("ccbot/2.0: noai", 0),
+        ("cc bot: noai", 0),
+        ("\u212aai: noai", 0),
+        ("ccbot: all", 0),
+    ],
+)
+def test_directives_to_agents(value: str, found: int) -> None:
+    agents = ("ccbot", "i2d", "kai")
+    assert header_preferences("X-Robots-Tag", value, agents) == meta_preferences("robots", value, agents) == found
+    of_all = header_preferences("X-Robots-Tag", value)
+    assert of_all == found & bits("noimageindex")
+    assert meta_preferences(" I2D", "noindex, x: noai", agents) == bits("noindex")
+    assert meta_preferences("I2D", "noindex") == meta_preferences("\u212aai", "noindex", agents) == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("tdm-reservation", "ccbot: 1"), ("content-usage", "ccbot: train-ai=n")])
+def test_other_headers_name_no_agent(name: str, value: str) -> None:
+    assert header_preferences(name, value, ("ccbot",)) == meta_preferences(name, value, ("ccbot",)) == 0
+
+
+@pytest.mark.parametrize(
     ("name", "value", "found"),
     [
         ("TDM-Reservation", " 1 ", bits("tdm-reservation")),

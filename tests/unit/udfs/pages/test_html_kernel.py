@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from tests.support.archive_files import extract_path, read_images
-from tests.support.declarations import any_head
+from tests.support.declarations import AGENTS, any_head
 from tests.support.paths import SAMPLE_FOLDER
 from udfs.pages import parse
-from udfs.pages.declared.kernel import DECLARED_LENGTH
+from udfs.pages.declared.kernel import DECLARED_LENGTH, agent_list
 from udfs.pages.html import read_html, read_whole_page
 from udfs.pages.html_kernel import tag_kernel
 from udfs.pages.image_table import TAG_COLUMNS, UNMODELLED, PageImages
@@ -67,13 +67,14 @@ def make_page(random: Random) -> bytes:
     return "".join(make_piece(random) for _ in range(random.randint(1, 25))).encode()
 
 
-def scan(html: bytes) -> int:
+def scan(html: bytes, agents: tuple[str, ...] = ()) -> int:
     images, base = np.empty((64, TAG_COLUMNS), np.int64), np.empty(TAG_COLUMNS, np.int64)
-    return int(tag_kernel()(np.frombuffer(html, np.uint8), images, base, np.empty(DECLARED_LENGTH, np.int64)))
+    declared = np.empty(DECLARED_LENGTH, np.int64)
+    return int(tag_kernel()(np.frombuffer(html, np.uint8), images, base, declared, agent_list(agents)))
 
 
-def check(html: bytes, page_url: str = PAGE_URL, preferences: int = 0) -> PageImages:
-    found, parsed = read_html(html, page_url, preferences), read_whole_page(html, page_url, preferences)
+def check(html: bytes, page_url: str = PAGE_URL, preferences: int = 0, agents: tuple[str, ...] = ()) -> PageImages:
+    found, parsed = (read(html, page_url, preferences, agents) for read in (read_html, read_whole_page))
     page, whole = read_images(found), read_images(parsed)
     # Base and declarations of a page without images are of no use, and not always looked for.
     assert page == (whole if whole.images else replace(whole, base_url=page.base_url))
@@ -91,12 +92,12 @@ def test_generated_markup(seed: int) -> None:
     assert sum(scan(html) not in {0, UNMODELLED} for html in pages) > 100
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_generated_heads(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "agents"), [(0, ()), (1, AGENTS), (2, AGENTS)])
+def test_generated_heads(seed: int, agents: tuple[str, ...]) -> None:
     random = Random(seed)
     heads = [any_head(random).encode() for _ in range(1000)]
-    declared = [check(head + IMAGE.encode()).declared for head in heads]
-    assert sum(scan(head + IMAGE.encode()) != UNMODELLED for head in heads) > 700
+    declared = [check(head + IMAGE.encode(), agents=agents).declared for head in heads]
+    assert sum(scan(head + IMAGE.encode(), agents) != UNMODELLED for head in heads) > 700
     assert sum(each.language is not None for each in declared) > 200
     assert sum(bool(each.preferences) for each in declared) > 200
 
@@ -123,9 +124,28 @@ def test_generated_heads(seed: int) -> None:
     ],
 )
 def test_what_a_page_declares(head: str, declared: tuple[str | None, int]) -> None:
+    # What is said to all is not changed by who else is heard.
+    assert check((head + IMAGE).encode(), agents=("ccbot",)).declared == declared
     assert scan((head + IMAGE).encode()) == 1
     assert check((head + IMAGE).encode()).declared == declared
     assert check((head + IMAGE).encode(), preferences=32).declared == (declared[0], declared[1] | 32)
+
+
+@pytest.mark.parametrize(
+    ("head", "preferences"),
+    [
+        ("<meta name=CCBot content='noai, noindex'><meta name=googlebot content=noimageai>", 5),
+        ("<meta content=NoAI name=' ccbot\n'><meta name=i content=noimageai>", 3),
+        ("<meta name=robots content='ccbot: noai, x: noindex, *: noimageai'>", 3),
+        ("<meta name=ccbots content=noai><meta name=ccbo content=noai><meta property=ccbot content=noai>", 0),
+        ("<meta name=ccbot content='x: noai, i: noindex'><meta name=ccbot content=1>", 4),
+        ("<body><meta name=ccbot content=noai>", 0),
+    ],
+)
+def test_what_a_page_declares_to_agents(head: str, preferences: int) -> None:
+    html = (head + IMAGE).encode()
+    assert scan(html, ("ccbot", "i")) == 1
+    assert check(html, agents=("ccbot", "i")).declared.preferences == preferences
 
 
 def test_generated_markup_that_is_cut_and_holds_any_bytes() -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.support.archive_files import extract_outcomes, read_images
+from tests.support.archive_files import extract_outcomes, http_response, read_images, warc_record
 from udfs.archives import ArchiveRecord
 from udfs.pages import isolation
 from udfs.pages.image_table import Loss
@@ -19,12 +19,12 @@ CHILD = """
 import os, sys, time
 from udfs.pages.isolated_worker import serve
 from udfs.pages.parse import parse_page as parse
-def parse_page(record, max_page_bytes):
+def parse_page(record, max_page_bytes, agents):
     if b"CRASH" in record.block:
         os.kill(os.getpid(), 11)
     if b"HANG" in record.block:
         time.sleep(60)
-    return parse(record, max_page_bytes)
+    return parse(record, max_page_bytes, agents)
 serve(parse_page, sys.stdin.buffer, sys.stdout.buffer)
 """
 
@@ -55,7 +55,9 @@ def test_the_child_gives_what_the_worker_gives(isolated):
 
 def test_a_page_is_parsed_against_the_clock(monkeypatch):
     clocks = []
-    monkeypatch.setattr(isolation, "parse_page", lambda *_: clocks.append(signal.getitimer(signal.ITIMER_REAL)[0]))
+    monkeypatch.setattr(
+        isolation, "parse_page", lambda *_, **__: clocks.append(signal.getitimer(signal.ITIMER_REAL)[0])
+    )
     page_reader(0, 1 << 20, 60.0)(record(0, PAGE))
     assert len(clocks) == 1
     assert 0 < clocks[0] <= 60
@@ -84,7 +86,7 @@ def test_the_alarm_ends_a_worker_that_hangs():
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        sys.modules["udfs.pages.isolation"].parse_page = lambda *_: time.sleep(30)
+        sys.modules["udfs.pages.isolation"].parse_page = lambda *_, **__: time.sleep(30)
         page_reader(0, 1 << 20, 0.2)(record(0, PAGE))
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -96,9 +98,12 @@ def test_no_alarm_is_left_behind():
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
-def test_a_second_attempt_gives_the_same_rows():
+def test_a_second_attempt_gives_the_same_rows(tmp_path):
     from tests.support.jobs import SAMPLE
 
-    path = str(sorted(SAMPLE.glob("*.warc.gz"))[0])
-    first, second = (extract_outcomes([path], ExtractOptions(), attempt=attempt) for attempt in (0, 1))
+    (tmp_path / "a.warc").write_bytes(warc_record(http_response(b"<img src=a alt=b>", "X-Robots-Tag: ccbot: noai")))
+    paths = [str(sorted(SAMPLE.glob("*.warc.gz"))[0]), str(tmp_path / "a.warc")]
+    options = ExtractOptions(preference_agents=("ccbot",))
+    first, second = (extract_outcomes(paths, options, attempt=attempt) for attempt in (0, 1))
     assert first == second
+    assert [pair["page_preferences"] for pair in second[1].pairs] == [1]

@@ -68,7 +68,7 @@ def test_a_surprise_in_a_reader_fails_its_archive_only(monkeypatch: pytest.Monke
         yield next(iter(read_source(source, **options)))
         raise KeyError("surprise")
 
-    monkeypatch.setattr(extract, "new_loop", lambda **_: None)
+    monkeypatch.setattr(extract, "new_loop", lambda _: None)
     monkeypatch.setattr(extract, "read_source", records)
     for outcome in extract_outcomes(["a", "b"], ExtractOptions(), open_archive=lambda _: MemoryStream(ARCHIVE)):
         assert (outcome.status, outcome.archive["records"], kept(outcome)) == ("failed", 1, [0])
@@ -86,7 +86,7 @@ def test_stream_shorter_than_its_size() -> None:
 
 def test_a_reader_that_stops_early_does_not_go_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
     read_source = extract.read_source
-    monkeypatch.setattr(extract, "new_loop", lambda **_: None)
+    monkeypatch.setattr(extract, "new_loop", lambda _: None)
     monkeypatch.setattr(extract, "read_source", lambda source, **options: islice(read_source(source, **options), 2))
     large = gzip.compress(warc_record(random.Random(0).randbytes(1 << 20), None, "request", "application/http"))
     outcome = extract_bytes(ARCHIVE + large)
@@ -96,7 +96,7 @@ def test_a_reader_that_stops_early_does_not_go_unnoticed(monkeypatch: pytest.Mon
 
 
 def test_damage_behind_which_nothing_is_read_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extract, "new_loop", lambda **_: None)
+    monkeypatch.setattr(extract, "new_loop", lambda _: None)
     monkeypatch.setattr(extract, "read_source", lambda *_, **__: iter([Damage("archive.corrupt", 0, None)]))
     outcome = extract_bytes(ARCHIVE)
     assert (outcome.status, outcome.reasons("archive")) == ("damaged", [("archive.corrupt", "skipped bytes 0-end")])

@@ -158,6 +158,36 @@ def test_why_records_are_left(body: bytes, content_type: str, reason: str | None
     assert extract_bytes(data).reference_records == ({} if reason is None else {reason: 1})
 
 
+@pytest.mark.parametrize("is_wat", [False, True])
+@pytest.mark.parametrize(
+    ("header", "meta", "agents", "found"),
+    [
+        ("CCBot: noai", ("robots", "nofollow"), ("ccbot",), 1),
+        ("somebot: noai, ccbot: noindex", ("CCBot", "noimageai"), ("ccbot",), 4 | 2),
+        ("ccbot: noai, noindex", ("img2dataset", "noimageai"), ("ccbot", "img2dataset"), 1 | 4 | 2),
+        ("ccbot: noai", ("robots", "ccbot: noindex, noimageindex"), ("img2dataset",), 0),
+        ("ccbot: noai", ("ccbot", "noindex"), (), 0),
+    ],
+)
+def test_directives_to_agents(
+    header: str, meta: tuple[str, str], agents: tuple[str, ...], found: int, is_wat: bool
+) -> None:
+    if is_wat:
+        document = wat_document((image_link("/a.jpg", "a dog"),))
+        response = document["Envelope"]["Payload-Metadata"]["HTTP-Response-Metadata"]
+        response["Headers"] = {"X-Robots-Tag": header}
+        response["HTML-Metadata"]["Head"]["Metas"] = [dict(zip(("name", "content"), meta, strict=True))]
+        record = wat_record(document)
+    else:
+        head = "<html><meta name='{}' content='{}'>".format(*meta).encode()
+        record = warc_record(http_response(head + IMAGE, f"X-Robots-Tag: {header}"))
+    data, options = b"".join(archive_of([record])), ExtractOptions(preference_agents=agents)
+    assert check(data, options) == 1
+    outcome = extract_bytes(data, options)
+    assert outcome.reference_records == {}
+    assert {pair["page_preferences"] for pair in outcome.pairs} == {found}
+
+
 def test_why_archives_are_left() -> None:
     whole = b"".join(RECORDS)
     assert extract_bytes(whole).reference_records == {"format": len(RECORDS)}
@@ -375,7 +405,7 @@ def test_an_archive_of_odd_records_is_left_to_the_reference_reader(monkeypatch: 
     data = b"".join(archive_of([odd] * 400))
     outcome = extract_bytes(data)
     assert (outcome.archive["pairs"], len(taken)) == (400, 1)
-    monkeypatch.setattr(extract, "new_loop", lambda **_: None)
+    monkeypatch.setattr(extract, "new_loop", lambda _: None)
     assert extract_bytes(data) == outcome
 
 
@@ -403,7 +433,7 @@ def test_a_connection_that_breaks_fails_the_archive(end: int, monkeypatch: pytes
 
 def test_a_second_attempt_takes_the_reference_reader_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = extract_bytes(b"".join(MEMBERS))
-    monkeypatch.setattr(extract, "new_loop", lambda **_: pytest.fail("a loop that nothing ends"))
+    monkeypatch.setattr(extract, "new_loop", lambda _: pytest.fail("a loop that nothing ends"))
     open_archive = {"a": b"".join(MEMBERS)}
     outcome = extract_outcomes(
         ["a"], ExtractOptions(), open_archive=lambda _: MemoryStream(open_archive["a"]), attempt=1
