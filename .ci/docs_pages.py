@@ -70,7 +70,8 @@ def options_table(argument: str) -> str:
 
 def _parts(config_class: type, field: dataclasses.Field[Any]) -> set[str]:
     """Names the parts that an option of a class belongs to."""
-    effect = "operational" if field.metadata.get("operational") else "result"
+    is_told_by_itself = field.metadata.get("by_itself")
+    effect = "operational" if field.metadata.get("operational") and not is_told_by_itself else "result"
     return {effect, "own"} if field.name in config_class.__annotations__ else {effect}
 
 

@@ -23,6 +23,7 @@ from metaclip_spark.config.fields import (
 )
 from metaclip_spark.config.languages import LANGUAGES, suggestion_for
 from metaclip_spark.errors import ConfigError, brief
+from metaclip_spark.preference_agents import check_agents
 from metaclip_spark.thresholds import check_target, check_threshold
 
 PRESETS = {"metaclip-english": ("en",)}
@@ -33,6 +34,7 @@ _PAGE_LANGUAGE_PROBABILITY = 0.1
 _THRESHOLD = {"values": "an integer of at least 1, such as 20k, or inf"}
 SummaryDomains = Literal["top-10%", "top-5%-or-1000"]
 NUMBER_OF_PAIRS = {"values": "an integer of at least 1, or such as 10M"}
+_AGENTS = {"values": "one or more product tokens"}
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ class ExtractConfig:
         offset: Skip this many archives at the start of --crawl's list.
         page_timeout_seconds: Time after which a page is given up (record.parser_timeout).
         max_page_bytes: Size above which a page or a record's body is rejected.
+        preference_agent: Agents (such as CCBot,img2dataset) whose directives in what pages declare count, too, beside
+            those for all agents.
 
     Example:
         >>> from metaclip_spark import ExtractConfig
@@ -154,10 +158,12 @@ class ExtractConfig:
     offset: NonNegativeInt = field(default=0, metadata=OPERATIONAL)
     page_timeout_seconds: PageSeconds = field(default=60.0, metadata=OPERATIONAL)
     max_page_bytes: PositiveInt = 32 * 1024 * 1024
+    preference_agent: tuple[str, ...] = field(default=(), metadata=_AGENTS | BY_ITSELF)
 
     def __post_init__(self) -> None:
         """Checks the values."""
         check_types(self)
+        object.__setattr__(self, "preference_agent", check_agents(self.preference_agent, "--preference-agent"))
         if "" in {*self.archives, *self.pool}:
             option = "--archives" if "" in self.archives else "--pool"
             raise ConfigError(f"{option} holds an empty name: is a variable in the command unset?")
@@ -165,6 +171,8 @@ class ExtractConfig:
             raise ConfigError("give exactly one of --archives, --pool and --crawl")
         if self.language_column is not None and not self.pool:
             raise ConfigError("--language-column is for --pool: give --pool, or leave it out")
+        if self.preference_agent and self.pool:
+            raise ConfigError("--preference-agent is for archives, and --pool has been read: leave one of them out")
         if (self.limit or self.offset) and not self.crawl:
             raise ConfigError("--limit and --offset are for --crawl: give --crawl, or leave them out")
 
@@ -356,23 +364,6 @@ class TrialConfig:
     """
 
     dry_run: bool = field(default=False, metadata=OPERATIONAL)
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        check_types(self)
-
-
-@dataclass(frozen=True)
-class LogConfig:
-    """How a command logs, on standard error; its result is on standard output.
-
-    Attributes:
-        log_format: text, or json: one JSON object per line, results included.
-        log_level: Least severity of what is logged.
-    """
-
-    log_format: Literal["text", "json"] = field(default="text", metadata=OPERATIONAL)
-    log_level: Literal["debug", "info", "warning", "error"] = field(default="info", metadata=OPERATIONAL)
 
     def __post_init__(self) -> None:
         """Checks the values."""

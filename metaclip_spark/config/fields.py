@@ -30,7 +30,7 @@ Config = TypeVar("Config")
 OPERATIONAL = {"operational": True}
 """Marks a field that changes how a run goes but not its result: it stays out of the configuration's digest."""
 
-BY_ITSELF = {"operational": True}
+BY_ITSELF = OPERATIONAL | {"by_itself": True}
 """Marks a field that a step's settings tell of by itself, and only where it says something: the digest of a
 configuration stays what it was before there was the field."""
 

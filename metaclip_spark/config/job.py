@@ -8,14 +8,13 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import chain, pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from metaclip_spark.config.command_line import one_line, parse_configs
-from metaclip_spark.config.curation import LogConfig
-from metaclip_spark.config.fields import option_of
+from metaclip_spark.config.fields import OPERATIONAL, check_types, option_of
 from metaclip_spark.config.signals import (
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
@@ -60,6 +59,23 @@ _USER_MUST_CHANGE = (ConfigError, InputError, MetadataError, OutputExistsError, 
 
 TellEnd = Callable[[str, bool], None]
 """Takes the line of a job that failed, and whether it would fail alike if it were run again."""
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """How a command logs, on standard error; its result is on standard output.
+
+    Attributes:
+        log_format: text, or json: one JSON object per line, results included.
+        log_level: Least severity of what is logged.
+    """
+
+    log_format: Literal["text", "json"] = field(default="text", metadata=OPERATIONAL)
+    log_level: Literal["debug", "info", "warning", "error"] = field(default="info", metadata=OPERATIONAL)
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_types(self)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 
-from metaclip_spark.config.curation import LogConfig
+from metaclip_spark.config.job import LogConfig
 from udfs.sources.credentials import without_credentials
 
 PACKAGE = "metaclip_spark"

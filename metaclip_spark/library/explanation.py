@@ -19,6 +19,7 @@ class Explanation(records.Explanation, kw_only=True):
         rejected: What extraction left out, where the pool has no such pair.
         removed_by: The removals that name the URL, text or pair_id, also where it was purged.
         same_key: Whether no pair has the given URL as it was given, and these have another spelling of it.
+        preference_agent: Agents whose directives count in what pages declare, beside those for all.
         threshold_t: The threshold of the run; with several lists that of the anchor, or "by language".
 
     Example:

@@ -70,6 +70,7 @@ def extract_archives(
     max_page_bytes: int = 32 * 1024 * 1024,
     page_timeout_seconds: float = 60.0,
     s3_access: str = "signed",
+    preference_agent: str | Sequence[str] = (),
     spark: SparkSession | None = None,
 ) -> ExtractedArchives:
     """Extracts the image-text pairs of WARC, WAT and ARC archives.
@@ -81,6 +82,7 @@ def extract_archives(
         max_page_bytes: Size above which a page or a record's body is rejected, in bytes.
         page_timeout_seconds: Time after which a page is given up, in seconds.
         s3_access: How archives on S3 are read: "signed", "anonymous" or "requester-pays".
+        preference_agent: Agents, such as "CCBot", whose directives count in `page_preferences`, too.
         spark: The session; None takes the active one, or starts a local one.
 
     Returns:
@@ -103,6 +105,7 @@ def extract_archives(
         "max_page_bytes": max_page_bytes,
         "page_timeout_seconds": page_timeout_seconds,
         "s3_access": s3_access,
+        "preference_agent": preference_agent,
     }
     with arguments_named(ExtractConfig):
         (config,) = configurations("extract_archives", given, ExtractConfig)
@@ -110,7 +113,9 @@ def extract_archives(
         with said_of("--archives"):
             paths = resolve_archives(config.archives, options=options)
     limits = ExtractOptions(
-        max_page_bytes=config.max_page_bytes, page_timeout_seconds=float(config.page_timeout_seconds)
+        max_page_bytes=config.max_page_bytes,
+        page_timeout_seconds=float(config.page_timeout_seconds),
+        preference_agents=config.preference_agent,
     )
     placed = extract.archive_paths(session_for(spark), paths)
     return ExtractedArchives(extract.extract_archives(placed, limits, options))

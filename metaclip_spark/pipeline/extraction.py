@@ -18,10 +18,16 @@ from metaclip_spark.runs.buckets import choose_buckets
 from metaclip_spark.runs.extraction import extract_pending, finish_extraction
 from metaclip_spark.runs.ledger import Ledger, changed_attempts, check_same_extraction, ledger_of, lost_attempts
 from metaclip_spark.runs.progress import described
-from metaclip_spark.runs.records import DeduplicateManifest, DeduplicateNumbers, ExtractManifest, NoSettings
+from metaclip_spark.runs.records import (
+    DeduplicateManifest,
+    DeduplicateNumbers,
+    ExtractionSettings,
+    ExtractManifest,
+    NoSettings,
+)
 from metaclip_spark.runs.run import Run, check_number
 from metaclip_spark.runs.step import DEDUPLICATE, Attempt
-from metaclip_spark.runs.waves import check_losses, extraction_settings, read_pairs, recorded_pairs
+from metaclip_spark.runs.waves import check_losses, read_pairs, recorded_pairs
 from metaclip_spark.steps.deduplicate import deduplicate_pairs
 from udfs.schemas import REJECTS
 
@@ -38,7 +44,7 @@ def run_extract(run: Run, config: ExtractConfig, paths: list[ArchivePath]) -> De
     """
     check_own_pairs(run)
     buckets = choose_buckets(run.state, config.buckets, len(paths), run.storage.root)
-    check_same_extraction(run.state, extraction_settings(config), run.storage.root)
+    check_same_extraction(run.state, ExtractionSettings.of(config), run.storage.root)
     if {archive for archive, _ in paths}.difference(ledger_of(run.state).accepted()):
         # Whoever may not extract these need not look at the others, one request each.
         run.check_open_for_work()

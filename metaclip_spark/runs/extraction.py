@@ -15,14 +15,13 @@ from metaclip_spark.inputs.remote import fetch_options
 from metaclip_spark.runs.layout import place_of, wave_place
 from metaclip_spark.runs.ledger import FAILED, ledger_of
 from metaclip_spark.runs.progress import StepProgress, described, watch
-from metaclip_spark.runs.records import ExtractManifest, Manifest
+from metaclip_spark.runs.records import ExtractionSettings, ExtractManifest, Manifest
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import EXTRACT, Attempt
 from metaclip_spark.runs.waves import (
     WaveLayout,
     archive_rows,
     extraction_numbers,
-    extraction_settings,
     read_rejects,
     run_waves,
 )
@@ -72,13 +71,17 @@ def extract_pending(run: Run, config: ExtractConfig, paths: list[ArchivePath], b
 
 def _begin(run: Run, config: ExtractConfig, buckets: int) -> int:
     """Begins the round of extraction, which all waves of a run belong to: its pool counts until it is made anew."""
-    return run.begin(EXTRACT, extraction_settings(config), "", buckets=buckets)
+    return run.begin(EXTRACT, ExtractionSettings.of(config), "", buckets=buckets)
 
 
 def extractor(run: Run, config: ExtractConfig) -> Callable[[list[ArchivePath]], DataFrame]:
     """Gives the function that makes the rows of some archives, or of files with pairs, not yet computed."""
     options = fetch_options(config)
-    limits = ExtractOptions(max_page_bytes=config.max_page_bytes, page_timeout_seconds=config.page_timeout_seconds)
+    limits = ExtractOptions(
+        max_page_bytes=config.max_page_bytes,
+        page_timeout_seconds=config.page_timeout_seconds,
+        preference_agents=config.preference_agent,
+    )
 
     def extract(paths: list[ArchivePath]) -> DataFrame:
         placed = archive_paths(run.spark, paths, config.max_parallel_archives)
@@ -111,7 +114,7 @@ def finish_extraction(run: Run, config: ExtractConfig, seconds: float) -> Extrac
         attempt.write(rejects.sortWithinPartitions("archive", "record_offset", "stage", "reason", "example"), "rejects")
     manifest: ExtractManifest = Manifest(
         step=EXTRACT.name,
-        config=extraction_settings(config),
+        config=ExtractionSettings.of(config),
         input=ledger.digest(),
         numbers=extraction_numbers(ledger),
         settings=as_dict(config),

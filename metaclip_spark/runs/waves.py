@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import msgspec
 import pyarrow as pa
-from msgspec import UNSET
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
@@ -25,7 +24,7 @@ from metaclip_spark.runs.layout import EXTRACTED as EXTRACTED_FOLDER
 from metaclip_spark.runs.layout import wave_name, wave_place
 from metaclip_spark.runs.ledger import FAILED, Ledger, added_up, ledger_of
 from metaclip_spark.runs.progress import described
-from metaclip_spark.runs.records import ExtractionSettings, ExtractNumbers, NamedArchives
+from metaclip_spark.runs.records import ExtractNumbers, NamedArchives
 from metaclip_spark.steps.schemas import require_columns, spark_schema
 from metaclip_spark.stores.storage import Storage
 from udfs.schemas import ARCHIVES, EXTRACTED, PAIRS, REJECTS
@@ -187,14 +186,6 @@ def _take_first(running: "deque[Future[Result]]") -> Result:
 
 def _all_failed(entry: Wave) -> bool:
     return all(summary.status == FAILED for summary in entry.archives)
-
-
-def extraction_settings(config: ExtractConfig) -> ExtractionSettings:
-    """Gives what an extraction's result depends on, besides the archives."""
-    if config.pool:
-        pool = ExtractionSettings(input="pool", url_column=config.url_column, text_column=config.text_column)
-        return msgspec.structs.replace(pool, language_column=config.language_column or UNSET)
-    return ExtractionSettings(input="archives", max_page_bytes=config.max_page_bytes)
 
 
 def read_pairs(spark: SparkSession, storage: Storage, ledger: Ledger, bucket: int | None = None) -> DataFrame:

@@ -40,7 +40,7 @@ def extract_archives(
 
     Args:
         paths: Columns of `udfs.schemas.ARCHIVE_PATHS`, from `archive_paths`.
-        options: Limits of the parsers: bytes of a page and seconds to parse it.
+        options: Limits of the parsers (bytes of a page and seconds to parse it), and the agents whose directives count.
         fetch_options: How remote stores are reached.
 
     Returns:

@@ -126,6 +126,8 @@ def test_options_that_change_the_result_are_told_from_the_others():
     text = docs_pages.fill_in((DOCS / "configuration.md").read_text("utf-8"))
     changing, operational = text.split("## Operational options")
     assert "`--threshold-t`" in changing and "`--max-page-bytes`" in changing
+    told_by_themselves = ("`--preference-agent`", "`--language-column`", "`--word-borders`", "`--min-language-pairs`")
+    assert all(option in changing and option not in operational for option in told_by_themselves)
     assert "`--threshold-t`" not in operational.split("## Other commands")[0]
     assert "`--archives-per-wave`" in operational and "`--archives-per-wave`" not in changing
 

@@ -1,5 +1,6 @@
 """Finds the pairs that a user asks about, and explains them."""
 
+import msgspec
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
@@ -19,7 +20,7 @@ from metaclip_spark.reports.explain.records import (
 )
 from metaclip_spark.runs.progress import described
 from metaclip_spark.runs.run import Run
-from metaclip_spark.runs.step import SAMPLE
+from metaclip_spark.runs.step import EXTRACT, SAMPLE
 from metaclip_spark.steps.exclusion.lists import list_reason, share_lists
 from udfs.exclusion.digest_table import make_table, short_digest
 from udfs.exclusion.kinds import COLUMNS
@@ -38,9 +39,11 @@ def explain(run: Run, config: ExplainConfig) -> Explanation:
     # Spark names a column only while a session is there, so the run's comes first.
     with described(run.spark, "explain"):
         curation = read_curation(run)
-        if config.entry is not None:
-            return _explain_entry(run, config, curation)
-        return _explain_pairs(run, config, curation)
+        explain_those = _explain_pairs if config.entry is None else _explain_entry
+        explained = explain_those(run, config, curation)
+    extracted = run.manifest_if_done(EXTRACT)
+    agents = (extracted and extracted.config.preference_agent) or []
+    return msgspec.structs.replace(explained, preference_agent=agents)
 
 
 def _explain_pairs(run: Run, config: ExplainConfig, curation: Curation) -> Explanation:

@@ -1,7 +1,9 @@
 """An explanation in plain text; strangers' texts are escaped."""
 
+from collections.abc import Sequence
+
 from metaclip_spark.entries import SPACES
-from metaclip_spark.errors import counted
+from metaclip_spark.errors import counted, joined
 from metaclip_spark.reports.explain.curation import shown
 from metaclip_spark.reports.explain.drawn import LANGUAGE_GATE, NOT_DRAWN
 from metaclip_spark.reports.explain.records import (
@@ -29,7 +31,7 @@ def explain_lines(explained: Explanation, threshold: int | str) -> list[str]:
             f"pair {pair.pair_id}",
             f"  URL              {shown(pair.image_url)}",
             f"  from             {shown(pair.archive)}, record at {pair.record_offset}",
-            *_declared_lines(pair),
+            *_declared_lines(pair, explained.preference_agent),
             *_text_lines(pair.text, threshold),
         ]
         if pair.language is not None and pair.text.choice is None:
@@ -51,11 +53,12 @@ def _removed_line(removed: RemovedBy) -> str:
     return f"removed by removal {removed.number} of {removed.at[:10]}, which lists its {kind}: {shown(removed.reason)}"
 
 
-def _declared_lines(pair: ExplainedPair) -> list[str]:
+def _declared_lines(pair: ExplainedPair, agents: Sequence[str]) -> list[str]:
     """Says what pages declare, as far as they do."""
     names = [name for bit, name in enumerate(PREFERENCES) if (pair.page_preferences or 0) >> bit & 1]
     lines = [f"  page's language  {pair.page_language}"] if pair.page_language else []
-    return [*lines, f"  pages ask for    {', '.join(names)}"] if names else lines
+    asked = f" (of all agents, or of {joined(agents, 'or')})" if agents else ""
+    return [*lines, f"  pages ask for    {', '.join(names)}{asked}"] if names else lines
 
 
 def _entry_lines(entry: EntryOutcome, threshold: int | str) -> list[str]:

@@ -1,5 +1,7 @@
 """What explanations say, of pairs, texts and entries."""
 
+import msgspec
+
 from metaclip_spark.entries import SPACES
 from metaclip_spark.runs.records import Record
 
@@ -168,6 +170,7 @@ class Explanation(Record):
         rejected: What extraction left out, where the pool has no such pair.
         removed_by: The removals that name the URL, text or pair_id, also where it was purged.
         same_key: Whether no pair has the given URL as it was given, and these have another spelling of it.
+        preference_agent: Agents whose directives count in what pages declare, beside those for all.
     """
 
     pairs: list[ExplainedPair]
@@ -177,3 +180,4 @@ class Explanation(Record):
     rejected: Rejected | None
     removed_by: list[RemovedBy]
     same_key: bool = False
+    preference_agent: list[str] = msgspec.field(default_factory=list)

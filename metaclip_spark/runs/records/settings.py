@@ -6,7 +6,7 @@ from typing import Self
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from metaclip_spark.config.curation import LanguageConfig
+from metaclip_spark.config.curation import ExtractConfig, LanguageConfig
 from metaclip_spark.runs.records.steps import Number, Record
 
 
@@ -15,13 +15,28 @@ class NoSettings(Record):
 
 
 class ExtractionSettings(Record):
-    """What extraction depends on: of archives the size of a page, of a given pool its columns."""
+    """What extraction depends on: of archives the size of a page and the agents asked for, of a pool its columns."""
 
     input: str
     url_column: str | UnsetType = UNSET
     text_column: str | UnsetType = UNSET
     language_column: str | UnsetType = UNSET
     max_page_bytes: int | UnsetType = UNSET
+    preference_agent: list[str] | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, config: ExtractConfig) -> Self:
+        """Gives what an extraction's result depends on, besides the archives."""
+        if config.pool:
+            language_column = config.language_column or UNSET
+            return cls(
+                input="pool",
+                url_column=config.url_column,
+                text_column=config.text_column,
+                language_column=language_column,
+            )
+        agents = [*config.preference_agent] or UNSET
+        return cls(input="archives", max_page_bytes=config.max_page_bytes, preference_agent=agents)
 
 
 class MatchSettings(Record):

@@ -100,6 +100,7 @@ def test_help_says_in_plain_words_what_an_option_takes(verb, capsys, monkeypatch
         ("--output", "(a path; required)"),
         ("--archives", "(one or more paths)"),
         ("--languages", "(one or more texts)"),
+        ("--preference-agent", "(one or more product tokens)"),
         ("--url-column", "(a text; default: url)"),
         ("--rows-per-file", "(an integer from 1 to 2^63 - 1; default: 1,000,000)"),
         ("--max-rejects", "(a number from 0 to 1; default: 0.05)"),
@@ -162,6 +163,7 @@ def test_the_words_for_values(option, words, capsys, monkeypatch):
             "--attempts is 99999999999999999999: it must be an integer from 1 to 1,000",
         ),
         (["--languages", ""], "--languages names no language"),
+        (["--preference-agent", "CCBot", "robots"], "--preference-agent robots: it is a name or value of directives"),
     ],
 )
 def test_bad_options_are_refused_in_one_line(options, message):

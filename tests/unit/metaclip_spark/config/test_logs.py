@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from metaclip_spark.commands.main import main
-from metaclip_spark.config.curation import LogConfig, OutputConfig
-from metaclip_spark.config.job import job
+from metaclip_spark.config.curation import OutputConfig
+from metaclip_spark.config.job import LogConfig, job
 from metaclip_spark.config.logs import PACKAGE, logging_to_stderr, terminal
 from metaclip_spark.errors import ConfigError, TooManyRejectsError
 from metaclip_spark.runs.progress import StepProgress

@@ -328,10 +328,17 @@ def test_what_pages_ask_for_is_told_by_name():
     gate = Gate.of(LanguageConfig())
     curation = Curation((), {}, np.array([]), np.array([]), seed=SEED, threshold=1, gate=gate, longest=1)
     pair = {**dict.fromkeys(PAIRS.names, ""), "pair_id": pair_id("", ""), "page_language": "yue", "record_offset": 0}
-    for preferences, told in ((None, []), (0, []), (1 | 32, ["  pages ask for    noai, train-ai=n"])):
+    agents = ["ccbot", "img2dataset"]
+    for preferences, heard, told in (
+        (None, [], []),
+        (0, agents, []),
+        (1 | 32, [], ["  pages ask for    noai, train-ai=n"]),
+        (2, agents, ["  pages ask for    noimageai (of all agents, or of ccbot or img2dataset)"]),
+    ):
         explained = explain_pair({**pair, "page_preferences": preferences}, (None, None), curation)
+        nothing = {"entry": None, "text": None, "rejected": None, "removed_by": []}
         lines = explain_lines(
-            Explanation(pairs=[explained], pairs_in_all=1, entry=None, text=None, rejected=None, removed_by=[]), 1
+            Explanation(pairs=[explained], pairs_in_all=1, **nothing, preference_agent=heard), threshold=1
         )
         assert [line for line in lines if "page" in line] == ["  page's language  yue", *told]
 

@@ -14,8 +14,8 @@ from metaclip_spark.errors import ConfigError, InputError, OutputExistsError
 from metaclip_spark.runs import open as open_module
 from metaclip_spark.runs.layout import check_apart, check_usable, mark_as_run, wave_place
 from metaclip_spark.runs.open import begin_run, continue_run, open_run, try_output
+from metaclip_spark.runs.records import ExtractionSettings
 from metaclip_spark.runs.step import EXTRACT
-from metaclip_spark.runs.waves import extraction_settings
 from metaclip_spark.stores.storage import Storage
 from tests.support.jobs import call
 from tests.support.paths import DATA
@@ -76,7 +76,7 @@ def test_a_start_that_came_to_nothing_claims_nothing(spark, storage):
         with begin_run(output) as run:
             # Settings of the start before are forgotten.
             assert not run.state.begins
-            run.begin(EXTRACT, extraction_settings(ExtractConfig(archives=("a",))), "", buckets=buckets)
+            run.begin(EXTRACT, ExtractionSettings.of(ExtractConfig(archives=("a",))), "", buckets=buckets)
     with begin_run(replace(output, resume=True)) as run:
         assert run.buckets == 4
         name = run.owned.new_folder(wave_place())

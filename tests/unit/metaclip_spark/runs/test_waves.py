@@ -6,19 +6,19 @@ from dataclasses import replace
 from functools import partial
 from unittest.mock import MagicMock
 
+import msgspec
 import pytest
 
 from metaclip_spark.config.curation import ExtractConfig
 from metaclip_spark.errors import TooManyRejectsError
 from metaclip_spark.inputs.archive_path import ArchivePath
 from metaclip_spark.runs.ledger import Ledger, ledger_of
-from metaclip_spark.runs.records import ExtractNumbers, NamedArchives
+from metaclip_spark.runs.records import ExtractionSettings, ExtractNumbers, NamedArchives
 from metaclip_spark.runs.waves import (
     WaveLayout,
     archive_rows,
     check_losses,
     extraction_numbers,
-    extraction_settings,
     run_waves,
     side_by_side,
     waves_of,
@@ -163,7 +163,18 @@ def test_every_archive_has_one_row_whatever_its_attempts():
 
 
 def test_settings_of_archives_and_of_a_pool_are_told_apart():
-    settings = [extraction_settings(ExtractConfig(**{name: ("x",)})) for name in ("archives", "pool")]
+    settings = [ExtractionSettings.of(ExtractConfig(**{name: ("x",)})) for name in ("archives", "pool")]
     assert [each.input for each in settings] == ["archives", "pool"]
     assert settings[0].max_page_bytes == ExtractConfig(archives=("x",)).max_page_bytes
     assert (settings[1].url_column, settings[1].text_column) == ("url", "text")
+
+
+def test_settings_tell_of_agents_only_where_there_are_any():
+    config = ExtractConfig(archives=("x",))
+    told = [
+        msgspec.to_builtins(ExtractionSettings.of(replace(config, preference_agent=agents)))
+        for agents in ((), ("img2dataset", "CCBot"))
+    ]
+    assert told[0] == {"input": "archives", "max_page_bytes": config.max_page_bytes}
+    assert told[1] == told[0] | {"preference_agent": ["ccbot", "img2dataset"]}
+    assert msgspec.convert(told[0], ExtractionSettings) == ExtractionSettings.of(config)
