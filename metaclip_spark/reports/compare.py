@@ -148,15 +148,16 @@ def _figures(report: Report, other: Report) -> list[ComparedFigure]:
 
 
 def _differing_settings(ours: Mapping[str, JsonObject], theirs: Mapping[str, JsonObject]) -> list[ComparedFigure]:
-    """Names the settings of the steps that differ."""
+    """Names the settings of the steps that differ; an earlier version does not tell of an option that it lacks."""
     here, there = (
         {f"{step}: {name}": value for step, settings in report.items() for name, value in settings.items()}
         for report in (ours, theirs)
     )
-    return [
+    figures = [
         ComparedFigure(figure=name, this=_shown(here.get(name)), other=_shown(there.get(name)))
         for name in differing(here, there)
     ]
+    return [figure for figure in figures if figure.this != figure.other]
 
 
 def _shown(value: Any) -> str:

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaclip_spark.reports.compare import NamedCounts, compare_counts, compare_named, rank_correlation, read_count_file
+from metaclip_spark.reports.compare import (
+    NamedCounts,
+    _differing_settings,
+    compare_counts,
+    compare_named,
+    rank_correlation,
+    read_count_file,
+)
 from metaclip_spark.reports.records import MissingEntries
 
 TEXTS = pa.array(["a", "dog", "cat", "house"])
@@ -78,3 +85,10 @@ def test_it_is_said_where_only_one_side_has_several_lists():
         said = compare_named(*sides, "other").sentence
         assert said.startswith("Only this run has several metadata lists") == (ours and not theirs)
         assert said.startswith("Only the other has several metadata lists") == (theirs and not ours)
+
+
+def test_an_option_that_an_earlier_version_lacks_is_no_difference_where_it_says_nothing():
+    ours = {"extract": {"preference_agent": [], "limit": 0, "pool": ["a", "b"]}}
+    assert _differing_settings(ours, {"extract": {"limit": 0, "pool": ["a", "b"]}}) == []
+    (told,) = _differing_settings({"extract": ours["extract"] | {"preference_agent": ["ccbot"]}}, ours)
+    assert (told.figure, told.this, told.other) == ("extract: preference_agent", "ccbot", "none")
