@@ -229,7 +229,8 @@ def _interval(summary: SettingSummary, metric: str) -> list[float] | None:
     if len(known) < max(FEWEST_FOR_BOUND, len(values)):
         return None
     _, low, high = t_interval(known)
-    return [low, high]
+    # Student's t knows no bounds, a share has them.
+    return [max(0.0, low), min(1.0, high)]
 
 
 def _finite(value: Any) -> Any:

@@ -13,7 +13,7 @@ from metaclip_spark.clip_benchmark.at_once import Workers
 from metaclip_spark.clip_benchmark.cells import curve_stride, run_cells
 from metaclip_spark.clip_benchmark.evaluation.figures import LOG_ODDS
 from metaclip_spark.clip_benchmark.evaluation.significance import comparisons, summaries
-from metaclip_spark.clip_benchmark.report.build import build_report
+from metaclip_spark.clip_benchmark.report.build import build_report, json_ready
 from metaclip_spark.clip_benchmark.report.html import _curve, read_report, render, write_report
 from metaclip_spark.clip_benchmark.report.lines import learning_verdict, summary_lines
 from metaclip_spark.clip_benchmark.report.published import published_tables
@@ -49,6 +49,15 @@ def test_the_primary_comparison_is_paired_by_seed_and_needs_five():
     assert asked(arm_rows(-0.05), "curation").verdict == "worse"
     assert asked(arm_rows(0.001), "curation").verdict == "inconclusive"
     assert asked(arm_rows(0.05, seeds=4), "curation").verdict == "too few seeds (4 of 5)"
+
+
+def test_an_interval_of_shares_stays_between_none_and_all():
+    shares = (0.9, 1.0, 1.0, 1.0, 1.0)
+    cells = [Cell(arm="balanced", caption_kind="v1", seed=seed) for seed in range(5)]
+    rows = [made_up_row(cell, linear_probe=shares[cell.seed]) for cell in cells]
+    (setting,) = json_ready(build_report(rows, {"seeds": 5}))["settings"]
+    low, high = setting["intervals"]["linear_probe"]
+    assert low == pytest.approx(0.98 - 0.0555, abs=1e-4) and high == 1
 
 
 def test_a_verdict_stands_only_after_holm_s_correction_within_its_family():
