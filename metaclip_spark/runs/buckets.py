@@ -114,8 +114,9 @@ def combined_input(
     before: Step[Any, Any] | None, inputs: Sequence[str], made_before: Sequence[Manifest[Any, Any]]
 ) -> str:
     """Gives the digest of the step before as a whole, where each bucket was made from its own part of it."""
-    if len(set(inputs)) == 1:
-        return inputs[0]
+    # Before they are compared with one another: buckets with equal numbers have equal digests.
     if before is not None and before.by_bucket and [part.digest for part in made_before] == list(inputs):
         return combine(made_before, None, ()).digest
+    if len(set(inputs)) == 1:
+        return inputs[0]
     return digest(list(inputs))

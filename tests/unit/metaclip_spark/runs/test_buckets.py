@@ -7,7 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
 
-from metaclip_spark.runs.buckets import bucket_of, is_in_bucket
+from metaclip_spark.runs.buckets import bucket_of, combine, is_in_bucket
+from metaclip_spark.runs.records import DeduplicateManifest, DeduplicateNumbers, NoSettings
+from metaclip_spark.runs.step import DEDUPLICATE
 from metaclip_spark.stores.storage import Storage
 from tests.support.jobs import METADATA, SAMPLE, call, content, manifest_of, run_json, state_of
 from tests.support.runs import take_folder
@@ -192,4 +194,20 @@ def test_the_bounds_of_a_bucket_are_those_of_its_pairs(spark, buckets):
     assert {row.pair_id for row in pairs.where(is_in_bucket(bucket, buckets)).collect()} == wanted
     assert pairs.where(is_in_bucket(buckets - 1, buckets)).count() == [row.bucket for row in of_bucket].count(
         buckets - 1
+    )
+
+
+@pytest.mark.parametrize("pairs", [(2, 2), (2, 3), (0, 0)])
+def test_a_step_that_was_made_bucket_by_bucket_was_made_from_the_whole_step_before(pairs):
+    """Buckets with equal numbers have one digest, which is not that of the whole."""
+    before = [part("extract", number) for number in pairs]
+    after = [part(manifest.digest, 1) for manifest in before]
+    assert combine(after, DEDUPLICATE, before).input == combine(before, None, ()).digest
+
+
+def part(made_from, pairs):
+    """Gives the manifest of a bucket."""
+    numbers = DeduplicateNumbers(pairs_in=pairs, duplicates=0, pairs=pairs)
+    return DeduplicateManifest(
+        step="deduplicate", config=NoSettings(), input=made_from, numbers=numbers, settings={}, seconds=0.0
     )
