@@ -192,6 +192,7 @@ COLUMNS = {
     "expected_size": "pairs that the draw is expected to keep",
     "floor_applied": "whether `--min-language-pairs` has raised t",
     "expected_kept": "pairs with this entry that the draw is expected to keep",
+    "image_host": "host of the image's URL; null where a list or a removal names the pair",
     "image_index": "position of the image in its page",
     "image_url": "absolute URL of the image",
     "images": "images met in the pages",
@@ -272,7 +273,10 @@ def columns_table(argument: str) -> str:
 
 
 OF_TABLE = {
-    "EXCLUDED": {"reason": "the first that holds, of the step exclude [below](#after-extraction)"},
+    "EXCLUDED": {
+        "reason": "the first that holds, of the step exclude [below](#after-extraction)",
+        "entry_ids": "matched entries; null where a list or a removal names the pair",
+    },
     "REMOVED_PAIRS": {"reason": "which list names the pair: `removed.*` [below](#after-extraction)"},
     "THRESHOLDS": {
         "pairs": "matched pairs that were drawn from",

@@ -106,14 +106,32 @@ ELIGIBLE = pa.schema([*MATCHED, ("first_keep_probability", pa.float64())])
 """Matched pairs that no rule excludes. `first_keep_probability` is the keep probability of the draw that chose what was
 downloaded, null where every pair was attempted."""
 
-EXCLUDED = pa.schema([("pair_id", pa.string()), ("reason", pa.string())])
-"""Matched pairs that a rule excludes, with the first reason that holds."""
+EXCLUDED = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("reason", pa.string()),
+        ("page_language", pa.string()),
+        ("metadata_language", pa.string()),
+        ("image_host", pa.string()),
+        ("entry_ids", pa.list_(pa.int32())),
+    ]
+)
+"""Matched pairs that a rule excludes, with the first reason that holds, and what tells which kinds of pairs they were.
+
+Of pairs that a list or a removal names, `image_host` and `entry_ids` are null: what was removed may be read nowhere.
+"""
+
+JUDGED = pa.schema(
+    [("language", pa.string()), ("domain", pa.string()), ("is_certain", pa.int8()), ("reason", pa.string())]
+)
+"""The kinds of a pair that rules have judged: its language, the registrable domain of its image, and whether balancing
+keeps it for certain; the last two are null where they are not told. `reason` is null where no rule excludes it."""
 
 REMOVALS = pa.schema([("kind", pa.string()), ("value_sha256", pa.string()), ("value", pa.string())])
 """What is to be removed: its kind, the SHA-256 of its key in hexadecimal digits, and the key itself where the operator
 wants it to be legible, else null."""
 
-REMOVED_PAIRS = pa.schema([*EXCLUDED, ("is_curated", pa.bool_())])
+REMOVED_PAIRS = pa.schema([("pair_id", pa.string()), ("reason", pa.string()), ("is_curated", pa.bool_())])
 """The matched pairs that a removal names, and whether they were curated then."""
 
 FILE_PARTS = pa.schema(

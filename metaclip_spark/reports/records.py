@@ -3,6 +3,7 @@
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from metaclip_spark.reports.figures.survival_records import Survival
 from metaclip_spark.runs.records import REPORT_LAYOUT, Number, Record
 from metaclip_spark.stores.storage import JsonObject
 
@@ -369,6 +370,9 @@ class Report(Record, kw_only=True):
 
     images: int | None = None
     downloads: DownloadFigures | None = None
+    survival: Survival | UnsetType = UNSET
+    """What rules have left, where they have excluded pairs."""
+
     lists: list[ListFigures] = msgspec.field(default_factory=list)
     """One for each metadata list, where there are several; `threshold_t` is then that of `threshold_of`, or says that
     there is no such one."""

@@ -27,6 +27,7 @@ from metaclip_spark.reports.compare import compare_with
 from metaclip_spark.reports.figures.funnel import funnel_of
 from metaclip_spark.reports.figures.manifests import Manifests, read_manifests
 from metaclip_spark.reports.figures.rules import download_figures, removal_figures, runs_before
+from metaclip_spark.reports.figures.survival import survival_of
 from metaclip_spark.reports.lists.figures import list_deviations, list_figures, list_warnings
 from metaclip_spark.reports.profile import (
     EntryFigures,
@@ -232,6 +233,7 @@ def build_report(manifests: Manifests, figures: EntryFigures, profile: Profile, 
         commands=_commands(run.state.drivers),
         sources=read_sources(run),
         downloads=download_figures(manifests.exclude),
+        survival=survival_of(run, manifests.exclude, figures.probabilities),
         removals=removal_figures(run.state.removals),
         before=runs_before(manifests.exclude),
     )

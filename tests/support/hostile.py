@@ -70,6 +70,10 @@ def hostile_report():
         }
         for place, text in enumerate(HOSTILE)
     ]
+    judged = [
+        {"group": text[:200], "judged": 9, "left": 6, "reasons": {f"filter.{'a' * 60}": 2, "image.download_failed": 1}}
+        for text in HOSTILE
+    ]
     groups = [{"group": text[:200], "matched": 3, "curated": 2} for text in HOSTILE]
     stages = ("records", "pages", "images", "texts", "pairs", "pool", "matched", "curated")
     report = {
@@ -124,6 +128,11 @@ def hostile_report():
                 "texts": [{"text": text[:LONGEST_SHOWN], "characters": len(text)} for text in HOSTILE],
                 "words": msgspec.to_builtins(frequent_words([text for text in HOSTILE for _ in range(2)])),
             },
+        },
+        "survival": {
+            "languages": judged,
+            "domains": [*judged, {**judged[0], "group": "domains of 1 to 9 pairs", "is_class": True, "domains": 3}],
+            "entries": [{**judged[0], "group": "with entries above t only", "is_class": True}],
         },
         "comparison": {
             "name": HOSTILE[0],

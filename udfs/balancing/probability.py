@@ -112,6 +112,26 @@ def keep_probabilities(entry_ids: pa.ListArray, entry_probability: npt.NDArray[n
     return factors.keep_probabilities(entry_probability[factors.ids])
 
 
+def have_certain_entry(entry_ids: pa.ListArray, entry_probability: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Tells of each pair whether one of its entries lets it pass for certain, so that balancing does not thin it out.
+
+    Args:
+        entry_ids: n lists of int32.
+        entry_probability: One probability per metadata entry.
+
+    Returns:
+        n booleans. A keep probability would not do: it may be rounded to 1.
+
+    Raises:
+        ValueError: If an entry id lies outside the list.
+    """
+    ids, lengths = flat_entry_ids(entry_ids, entry_probability.size)
+    pairs = np.repeat(np.arange(lengths.size), lengths)
+    certain = np.zeros(lengths.size, np.bool_)
+    certain[pairs[entry_probability[ids] >= 1]] = True
+    return certain
+
+
 def probability_units(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Rounds probabilities to whole numbers from 0 to 2^32, whose sums are exact."""
     return np.rint(probabilities * PROBABILITY_UNITS).astype(np.int64)

@@ -28,7 +28,7 @@ def drawn_pairs(run: Run, curation: Curation, condition: Column | None = None) -
     drawn = draw_pairs(chosen, curation.probabilities, seed=curation.seed)
     excluded = F.lit(None).cast("string")
     if run.has_table("excluded"):
-        rules = run.read_buckets("excluded", EXCLUDED).withColumnRenamed("reason", "excluded")
+        rules = run.read_buckets("excluded", EXCLUDED).select("pair_id", F.col("reason").alias("excluded"))
         drawn, excluded = drawn.join(rules, "pair_id", "left"), F.col("excluded")
     passes = passes_filter(curation.gate.languages, curation.gate.min_language_probability)
     before_draw = F.coalesce(excluded, F.when(~passes, LANGUAGE_GATE))

@@ -12,12 +12,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_link(rows: Iterable[Mapping[str, object]], name: str) -> Markup:
-    """Makes a link that saves rows as `name`.csv, columns as in the first row; lists in them are left out."""
-    table = [{key: value for key, value in row.items() if not isinstance(value, list)} for row in rows]
+    """Makes a link that saves rows as `name`.csv; lists in them are left out, numbers by name have a column each."""
+    table = [_flat(row) for row in rows]
     if not table:
         return Markup()
     content = io.StringIO()
-    writer = csv.DictWriter(content, list(table[0]))
+    writer = csv.DictWriter(content, list(dict.fromkeys(key for row in table for key in row)))
     writer.writeheader()
     writer.writerows({key: _harmless(value) for key, value in row.items()} for row in table)
     # With its mark, without which a spreadsheet guesses another encoding.
@@ -25,6 +25,16 @@ def csv_link(rows: Iterable[Mapping[str, object]], name: str) -> Markup:
     return Markup(
         '<a class="csv" download="{}.csv" href="data:text/csv;charset=utf-8;base64,{}" title="save the table">CSV</a>'
     ).format(name, encoded)
+
+
+def _flat(row: Mapping[str, object]) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            flat.update(value)
+        elif not isinstance(value, list):
+            flat[key] = value
+    return flat
 
 
 def _harmless(value: object) -> object:

@@ -1,12 +1,14 @@
 """The data card: a dataset card in the usual form, filled from the run's numbers, to publish the curated set with."""
 
+import unicodedata
+
 import msgspec
 import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metaclip_spark.errors import counted, percent
 from metaclip_spark.reports.figures.funnel import judged_by_rules
-from metaclip_spark.reports.pages.html import time_text
+from metaclip_spark.reports.pages.html import INVISIBLE, time_text
 from metaclip_spark.reports.pages.reasons import FILTER
 from metaclip_spark.reports.records import Report
 from metaclip_spark.runs.records import RemovalNumbers
@@ -32,6 +34,9 @@ COLUMNS = {
     "entry_ids": "ids of the metadata entries that occur in the text",
     "keep_probability": "chance that the pair had of being kept",
 }
+_LONGEST_SHOWN = 253
+"""Characters of the longest name that a domain can have."""
+
 _NOT_DOWNLOADED = ("image.not_attempted", "image.download_failed")
 _SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 _LARGER_SIZES = ((10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B"), (10**11, "10B<n<100B"))
@@ -46,7 +51,7 @@ def render_data_card(report: Report) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"counted": counted, "percent": percent}
+    environment.filters |= {"counted": counted, "percent": percent, "code": code_span}
     columns = [(field.name, type_name(field.type), COLUMNS[field.name]) for field in CURATED]
     return environment.get_template("DATA_CARD.md.j2").render(
         report=msgspec.to_builtins(report),
@@ -100,6 +105,15 @@ def all_removals(report: Report) -> RemovalNumbers:
         values=sum(each.values for each in report.removals) + (before.values if before else 0),
         curated=sum(each.curated for each in report.removals) + (before.curated if before else 0),
     )
+
+
+def code_span(text: object) -> str:
+    """Shows a stranger's text in a code span of a Markdown table; what would act on a reader stands as its code."""
+    shown = "".join(
+        f"[U+{ord(character):04X}]" if character in "`|" or unicodedata.category(character) in INVISIBLE else character
+        for character in str(text)[:_LONGEST_SHOWN]
+    )
+    return f"`{shown}`"
 
 
 def type_name(kind: pa.DataType) -> str:

@@ -1,6 +1,5 @@
 """The public summary of training content, as the European Union's template asks for it, as far as a run knows it."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -8,8 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metaclip_spark.errors import counted, percent
 from metaclip_spark.reports.figures.funnel import judged_by_rules
-from metaclip_spark.reports.pages.data_card import all_removals, respected_preferences
-from metaclip_spark.reports.pages.html import INVISIBLE
+from metaclip_spark.reports.pages.data_card import all_removals, code_span, respected_preferences
 from metaclip_spark.reports.public.domains import Domains
 from metaclip_spark.reports.records import NOT_READ, Group, Report
 
@@ -17,8 +15,6 @@ SUMMARY = "TRAINING_CONTENT.md"
 """The name of the page in the report's folder."""
 
 SMALL_PROVIDERS_MOST = 1000
-_LONGEST_SHOWN = 253
-"""Characters of the longest name that a domain can have."""
 
 
 def render_training_content(report: Report, domains: Sequence[Domains]) -> str:
@@ -66,15 +62,6 @@ def size_class(images: int) -> str:
     if images < 10**6:
         return "less than 1 million images"
     return "1 million to 1 billion images" if images <= 10**9 else "more than 1 billion images"
-
-
-def code_span(text: object) -> str:
-    """Shows a stranger's text in a code span of a Markdown table; what would act on a reader stands as its code."""
-    shown = "".join(
-        f"[U+{ord(character):04X}]" if character in "`|" or unicodedata.category(character) in INVISIBLE else character
-        for character in str(text)[:_LONGEST_SHOWN]
-    )
-    return f"`{shown}`"
 
 
 def _beginning_with(prefix: str, reasons: Mapping[str, int]) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from string import ascii_lowercase, ascii_uppercase
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +14,7 @@ from pyspark.sql import functions as F
 from metaclip_spark.reports.profile import side_by_side
 from metaclip_spark.reports.records import Group
 from metaclip_spark.runs.run import Run, check_number
+from metaclip_spark.steps.exclusion.hosts import host_of
 from metaclip_spark.steps.schemas import spark_schema
 from metaclip_spark.stores.spark_io import check_committed, table_writer
 from udfs.exclusion.registrable_domain import domains_of
@@ -63,7 +63,7 @@ def counted_hosts(matched: DataFrame, curated: DataFrame, partitions: int) -> It
         them, and pages that are not known are left out.
     """
     keyed = side_by_side(
-        matched, curated, _host(F.col("image_url")).alias("image"), _host(F.col("page_url")).alias("page")
+        matched, curated, host_of(F.col("image_url")).alias("image"), host_of(F.col("page_url")).alias("page")
     )
     counts = matched.sparkSession.sql(
         "SELECT if(grouping(image) = 0, image, page) AS domain, if(grouping(image) = 0, 'image', 'page') AS side,"
@@ -135,11 +135,3 @@ class _Side:
 
 def _sum(name: str) -> Column:
     return F.sum(name).alias(name)
-
-
-def _host(url: Column) -> Column:
-    """Cuts the host out of a URL: parse_url raises where Java finds a URL invalid."""
-    authority = F.substring_index(F.substring_index(url, "/", 3), "/", -1)
-    host = F.substring_index(F.substring_index(authority, "?", 1), "@", -1)
-    # Spark's lower() loads tables of all the world's letters first, which takes seconds.
-    return F.translate(host, ascii_uppercase, ascii_lowercase)

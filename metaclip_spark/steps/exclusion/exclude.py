@@ -13,17 +13,21 @@ from metaclip_spark.steps.exclusion.downloaded import (
     IMAGE_HASH,
     download_reasons,
 )
+from metaclip_spark.steps.exclusion.hosts import host_of
 from metaclip_spark.steps.exclusion.lists import SharedLists, list_reason
 from metaclip_spark.steps.exclusion.preferences import preference_reason
 from metaclip_spark.steps.exclusion.scores import SCORE_REASON, score_reasons
 from metaclip_spark.steps.schemas import matched_columns
+from udfs.exclusion.kinds import REASONS
 from udfs.schemas import ELIGIBLE, EXCLUDED
 
 REASON = "reason"
 """The column with the reason, null for eligible pairs."""
 
 _LOOKED_AT = ("pair_id", "image_url", "page_url", "alt_text", "page_preferences")
-"""The columns of matched pairs that rules look at: the others are wide, and would be sorted and shuffled with them."""
+"""The columns of matched pairs that rules look at: of the others only what is told of excluded pairs goes with them."""
+
+_TOLD = ("page_language", "metadata_language", "entry_ids")
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def excluded_pairs(
     Raises:
         SchemaMismatchError: If `matched` lacks a column.
     """
-    judged = before_duplicates(matched_columns(matched).select(*_LOOKED_AT), config, evidence)
+    judged = before_duplicates(matched_columns(matched).select(*_LOOKED_AT, *_TOLD), config, evidence)
     if duplicates is not None:
         marked = duplicates.select("pair_id", F.lit(DUPLICATE).alias("duplicate"))
         judged = judged.join(marked, "pair_id", "left").withColumn(REASON, F.coalesce(REASON, "duplicate"))
@@ -97,7 +101,10 @@ def excluded_pairs(
         keep_unscored = config.unscored == "keep"
         scored = score_reasons(judged, evidence.scores, evidence.score_key, evidence.keep, keep_unscored=keep_unscored)
         judged = scored.withColumn(REASON, F.coalesce(REASON, SCORE_REASON))
-    return judged.where(F.col(REASON).isNotNull()).select(EXCLUDED.names)
+    unnamed = ~F.col(REASON).isin(*REASONS)
+    told = {"image_host": host_of(F.col("image_url")), "entry_ids": F.col("entry_ids")}
+    excluded = judged.where(F.col(REASON).isNotNull())
+    return excluded.withColumns({name: F.when(unnamed, value) for name, value in told.items()}).select(EXCLUDED.names)
 
 
 def eligible_pairs(matched: DataFrame, excluded: DataFrame | None) -> DataFrame:

@@ -76,6 +76,10 @@ def test_the_second_draw_of_each_language_is_nested_in_the_first(run_of_lists, t
     assert set(kept) < set(first)
     assert sum(row["kept"] for row in table.values()) == len(kept)
     assert manifest_of(tmp_path / "run", "sample")["numbers"]["threshold_of"] == "en"
+    judged, left = (Counter(survivors[pair]["metadata_language"] for pair in each) for each in (survivors, first))
+    assert {
+        row["group"]: (row["judged"], row["left"]) for row in report_of(tmp_path / "run")["survival"]["languages"]
+    } == {code: (number, left[code]) for code, number in judged.items()}
     capsys.readouterr()
     assert call("rebalance_run", *again, "--refill-plan", "--output", tmp_path / "refill") == 2
     told = (

@@ -153,6 +153,13 @@ def test_csv_links_hold_the_table_and_no_formula():
     assert csv_link([], "x") == ""
 
 
+def test_numbers_by_name_are_columns_of_a_csv():
+    rows = [{"group": "en", "left": 2, "reasons": {"image.duplicate": 1}}, {"group": "others", "domains": 3}]
+    link = BeautifulSoup(csv_link(rows, "x"), "html5lib").a
+    content = b64decode(link["href"].partition("base64,")[2]).decode("utf-8-sig")
+    assert content == "group,left,image.duplicate,domains\r\nen,2,1,\r\nothers,,,3\r\n"
+
+
 def test_every_reason_of_the_code_has_its_gloss():
     assert all(meaning_of(reason) for reason in (*REASONS, *STEP_REASONS))
     assert meaning_of("record.skipped_revisit") == "not a page: a record of the type revisit"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import pairwise
+from math import isqrt
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,10 +16,20 @@ NOUNS = ("dog", "cat", "house")
 T = 12
 
 
+def image_url(n):
+    """Spreads images over domains of 1, 3, 5, ... pairs, each with several hosts."""
+    return f"https://I{n % 3}.site{isqrt(n)}.example/{n}.jpg"
+
+
 def pool_rows():
-    """Makes pairs whose pages ask for each combination of preferences."""
+    """Makes pairs whose pages ask for each combination of preferences, in some languages or in none."""
     return [
-        {"url": f"https://example.org/{n}.jpg", "text": f"a {NOUNS[n % 7 % 3]} {n}", "page_preferences": n % 64}
+        {
+            "url": image_url(n),
+            "text": f"a {NOUNS[n % 7 % 3]} {n}",
+            "page_language": f"xa{chr(97 + n // 8)}" if n % 8 == 5 else (None, "en", "de")[n % 3],
+            "page_preferences": n % 64,
+        }
         for n in range(192)
     ]
 
@@ -37,12 +48,12 @@ def line_to(output, stage):
 def first(tmp_path_factory):
     """A run with rules, of which something was removed since."""
     folder = tmp_path_factory.mktemp("first")
-    schema = pa.schema([("url", pa.string()), ("text", pa.string()), ("page_preferences", pa.int32())])
-    pq.write_table(pa.Table.from_pylist(pool_rows(), schema), folder / "pool.parquet")
+    columns = dict.fromkeys(("url", "text", "page_language"), pa.string()) | {"page_preferences": pa.int32()}
+    pq.write_table(pa.Table.from_pylist(pool_rows(), pa.schema(columns)), folder / "pool.parquet")
     (folder / "few.json").write_text('["dog", "cat", "house"]')
-    blocked = write_lines(folder / "blocked.txt", [f"https://example.org/{n}.jpg" for n in (0, 4, 8)])
+    blocked = write_lines(folder / "blocked.txt", [image_url(n) for n in (0, 4, 8)])
     rules = ("--respect-preferences", "noai", "--block-urls", blocked)
-    (folder / "counts.json").write_text('{"dog": 90, "cat": 50, "house": 50}')
+    (folder / "counts.json").write_text('{"dog": 90, "cat": 50, "house": 10}')
     options = ("--pool", folder / "pool.parquet", "--metadata", folder / "few.json", "--threshold-t", T, "--buckets", 2)
     options += ("--entry-counts", folder / "counts.json")
     output = folder / "run"
@@ -166,3 +177,91 @@ def test_given_counts_of_a_draw_before_are_told(first, second, third):
     for output in (second, third):
         assert [line for line in report_of(output)["deviations_from_the_paper"] if line.startswith(told)]
     assert not [line for line in report_of(first)["deviations_from_the_paper"] if line.startswith(told)]
+
+
+NAMED = "named by lists or removals"
+
+
+def told_of(groups, reasons):
+    """Counts pairs as a row of the report does, from the group and the reason of each."""
+    judged, left = Counter(groups.values()), Counter(group for pair, group in groups.items() if pair not in reasons)
+    of_reason = Counter((groups[pair], reason) for pair, reason in reasons.items())
+    return {
+        group: (number, left[group], {reason: n for (of, reason), n in of_reason.items() if of == group})
+        for group, number in judged.items()
+    }
+
+
+def added(rows):
+    """Adds such rows up."""
+    reasons = Counter()
+    for _, _, of_row in rows:
+        reasons.update(of_row)
+    return sum(row[0] for row in rows), sum(row[1] for row in rows), dict(reasons)
+
+
+def shown(survival, name):
+    """The rows of a list of the report, by their groups."""
+    found = {row["group"]: (row["judged"], row["left"], row["reasons"]) for row in survival[name]}
+    assert len(found) == len(survival[name])
+    assert all(judged == left + sum(reasons.values()) for judged, left, reasons in found.values())
+    return found
+
+
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_what_the_rules_have_left_is_told_by_language_domain_and_entries(which, request):
+    output = request.getfixturevalue(which)
+    before = request.getfixturevalue("first")
+    pairs = {row["pair_id"]: row for row in rows(before, "matched" if which == "first" else "curated")}
+    excluded = {row["pair_id"]: row for row in rows(output, "excluded")}
+    reasons = {pair: row["reason"] for pair, row in excluded.items()}
+    named = {pair for pair, reason in reasons.items() if reason.startswith("removed.")}
+    survival = report_of(output)["survival"]
+
+    languages = told_of({pair: row["page_language"] or "not declared" for pair, row in pairs.items()}, reasons)
+    order = sorted(languages, key=lambda name: (-languages[name][0], name == "not declared", name))
+    expected = {name: languages[name] for name in order[:20]}
+    others = added([languages[name] for name in order[20:]])
+    assert shown(survival, "languages") == expected | ({"other languages": others} if others[0] else {})
+    assert [row["group"] for row in survival["languages"][:20]] == order[:20]
+    assert bool(others[0]) == (which == "first")
+
+    hosts = {pair: row["image_url"].split("/")[2].lower() for pair, row in pairs.items()}
+    domains = {pair: NAMED if pair in named else host.partition(".")[2] for pair, host in hosts.items()}
+    of_domain = told_of(domains, reasons)
+    by_list = {NAMED: of_domain.pop(NAMED)}
+    order = sorted(of_domain, key=lambda name: (-of_domain[name][0], name))
+    sizes = {}
+    for name in order[10:]:
+        digits = len(str(of_domain[name][0]))
+        sizes.setdefault(f"domains of {10 ** (digits - 1)} to {10**digits - 1} pairs", []).append(of_domain[name])
+    classes = {name: added(each) for name, each in sizes.items()}
+    assert shown(survival, "domains") == {name: of_domain[name] for name in order[:10]} | classes | by_list
+    assert {row["group"]: row["domains"] for row in survival["domains"] if "domains" in row} == {
+        name: len(each) for name, each in sizes.items()
+    }
+
+    counts = {row["entry_id"]: row["entry_count"] for row in rows(output, "entry_counts")}
+    counts = {row["entry_id"]: row["entry_count"] for row in rows(output, "balance_counts")} or counts
+    threshold = report_of(output)["threshold_t"]
+    words = ("with an entry that has at most t pairs", "with entries above t only")
+    kinds = {pair: words[min(counts[entry] for entry in row["entry_ids"]) > threshold] for pair, row in pairs.items()}
+    assert shown(survival, "entries") == told_of(kinds | dict.fromkeys(named, NAMED), reasons)
+
+    line = line_to(output, "eligible")
+    for name in survival:
+        whole = added(shown(survival, name).values())
+        assert whole == (line["in_number"], line["out_number"], line["reasons"])
+    for pair, row in excluded.items():
+        told = (None, None) if pair in named else (hosts[pair], pairs[pair]["entry_ids"])
+        assert (row["image_host"], row["entry_ids"], row["page_language"]) == (*told, pairs[pair]["page_language"])
+
+
+def test_pages_tell_what_the_rules_have_left(first, second, third):
+    assert [each in report_of(first)["survival"] for each in ("languages", "domains", "entries")] == [True] * 3
+    assert "survival" not in report_of(third)
+    assert "What the rules have left" not in page_of(third, "report.html")
+    row = next(row for row in report_of(second)["survival"]["languages"] if row["group"] == "en")
+    assert row_of(second, "DATA_CARD.md", "`en`")[:2] == [f"{row['judged']:,}", f"{row['left']:,}"]
+    table = page_of(second, "report.html").partition('id="survival-languages"')[2].partition("</table>")[0]
+    assert f'data-label="left">{row["left"]:,}</td>' in table
