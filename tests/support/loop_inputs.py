@@ -391,6 +391,15 @@ BASE_TAGS += [
     "http://t.org/u&amp;v",
     "/w//x/",
     "/y;z/",
+    "/a/..",
+    "/a/b/..",
+    "/a/b/.",
+    "/.",
+    "/..",
+    "/a/...",
+    "/a/.b",
+    "http://b.org/a/..",
+    "//b.org/a/..",
 ]
 CHARSETS = ["latin-1", "gbk", "cp1251", "cp1252", "iso-8859-2", "koi8-r", "iso-8859-15", "iso-8859-9"]
 

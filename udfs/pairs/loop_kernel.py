@@ -385,7 +385,10 @@ def _base_url(plain: Bytes, page: Page) -> tuple[int, int, int]:
         behind_host = _copy(plain, page.url, root_end - 1, used)
         begin, end, used = used, _copy(plain, begin, end, behind_host), behind_host + end - begin
     folder_end, _ = _plain_folder(plain, begin, end)
-    return (begin, end, used) if folder_end > begin else (INVALID, INVALID, used)
+    if folder_end == begin or (folder_end < end and plain[folder_end] == _DOT):
+        # Dots as the last name are no file's name: joining removes them, and the folder before them.
+        return INVALID, INVALID, used
+    return begin, end, used
 
 
 @part_of_kernel

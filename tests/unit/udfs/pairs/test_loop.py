@@ -366,6 +366,15 @@ def test_bases_of_any_form() -> None:
     check(b"".join(archive_of([wat_record(document) for document in documents])))
 
 
+@pytest.mark.parametrize("href", ["/a/..", "/a/b/..", "/a/b/.", "/.", "/..", "/a/...", "/a/.b", "http://b.org/a/.."])
+def test_bases_that_end_in_dots(href: str) -> None:
+    links = image_link("a.jpg", "a dog"), image_link("?x", "a cat"), image_link("../b.jpg", "a bird")
+    tags = "".join(f"<img src='{link['url']}' alt='{link['alt']}'>" for link in links)
+    page = warc_record(http_response(f"<html><base href='{href}'>{tags}".encode()), "http://h.org/p/q")
+    check(b"".join(archive_of([page])))
+    check(b"".join(archive_of([wat_record(wat_document(links, "http://h.org/p/q", base=href))])))
+
+
 def test_escapes() -> None:
     texts = [
         "\x01",
