@@ -16,14 +16,16 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core import compiler
 
-from udfs.kernel_cache import find_kept, kernels_kept, lock_file, one_process_at_a_time
+from udfs.kernel_cache import delete_kept, find_kept, kernels_kept, lock_file, one_process_at_a_time, refuse_kept
 from udfs.part_compiler import PartCompiler
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # numba annotates a part of itself, so that the rest would count as wrong.
 _numba: Any = numba
+_compiler: Any = compiler.CompilerBase
 _LAST_TRIED = (0, 68)
 _log = logging.getLogger(__name__)
 
@@ -62,13 +64,15 @@ class Kernel:
 
     def __call__(self) -> Any:
         """Gives the compiled function: loads it, or else compiles it, which other processes wait for."""
-        if self.loaded is None:
+        if not self.load():
             self.loaded = _compiled(self.function, self._make_signature())
         return self.loaded
 
     def load(self) -> bool:
-        """Loads it if it has been compiled for this machine before, and tells whether it is there now."""
-        return self.loaded is not None or (find_kept(self.function) is not None and self() is not None)
+        """Loads it if it has been compiled for this machine before, and tells whether it is there now; never raises."""
+        if self.loaded is None:
+            self.loaded = _load_kept(self.function, self._make_signature())
+        return self.loaded is not None
 
 
 def kernel(function: Callable[..., Any]) -> Callable[[Callable[[], Any]], Kernel]:
@@ -76,14 +80,53 @@ def kernel(function: Callable[..., Any]) -> Callable[[Callable[[], Any]], Kernel
     return partial(Kernel, function)
 
 
-def _compiled(function: Function, signature: Any) -> Function:
-    # Division as numpy's: the check of each for a zero would keep loops from being done four numbers at a time.
-    options = {"nogil": True, "_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
+# Division as numpy's: the check of each for a zero would keep loops from being done four numbers at a time.
+_OPTIONS = {"nogil": True, "_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
+
+
+class _NotKeptError(RuntimeError):
+    """The files of a kernel do not hold what is looked for."""
+
+
+class _NoCompiler(_compiler):  # type: ignore[misc]
+    """What numba is given in place of a compiler when it is to load only."""
+
+    def define_pipelines(self) -> list[Any]:
+        """Is asked where nothing was loaded."""
+        raise _NotKeptError
+
+
+def _load_kept(function: Function, signature: Any) -> Function | None:
+    """Loads a kernel that has been compiled before; None where that cannot be, whatever the reason."""
+    folder = find_kept(function)
+    if folder is None:
+        return None
     try:
-        with kernels_kept(), one_process_at_a_time(function):
-            return cast("Function", _numba.njit(signature, cache=True, **options)(function))
-    except (OSError, RuntimeError):
-        return cast("Function", _numba.njit(signature, **options)(function))
+        with kernels_kept():
+            load: Any = _numba.njit(signature, cache=True, pipeline_class=_NoCompiler, **_OPTIONS)
+            return cast("Function", load(function))
+    except _NotKeptError:
+        return None
+    except Exception as error:  # the files are pickles, which raise anything where they were cut
+        refuse_kept(function, folder)
+        _log.warning("%s is compiled anew: what is kept of it in %s is damaged: %r", function.__name__, folder, error)
+        return None
+
+
+def _compiled(function: Function, signature: Any) -> Function:
+    """Compiles a kernel and keeps its code, unless another process has done so meanwhile."""
+    try:
+        with one_process_at_a_time(function):
+            return _load_kept(function, signature) or _compile_and_keep(function, signature)
+    except Exception:  # the code cannot be kept, or else compiling it fails again
+        return cast("Function", _numba.njit(signature, **_OPTIONS)(function))
+
+
+def _compile_and_keep(function: Function, signature: Any) -> Function:
+    # numba reads an index that is left, damaged or not.
+    delete_kept(function)
+    with kernels_kept():
+        return cast("Function", _numba.njit(signature, cache=True, **_OPTIONS)(function))
 
 
 class KernelSet:

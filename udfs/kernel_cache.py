@@ -109,14 +109,41 @@ class KernelCache:
         return str(self._function.__code__.co_firstlineno)
 
 
+_refused: set[tuple[Path, str]] = set()
+"""Folders whose files of a kernel are damaged and cannot be deleted, and the kernel's name."""
+
+
 def find_kept(function: Callable[..., Any]) -> Path | None:
     """Finds the folder with the code of a kernel that has been compiled for this machine; None where it has not."""
     places = [shipped_folder()]
     with suppress(OSError):
         places.append(_own_folder())
     folders = (place / _place_of(function) for place in places)
+    return next((folder for folder in folders if _is_kept(function, folder)), None)
+
+
+def _is_kept(function: Callable[..., Any], folder: Path) -> bool:
     # The code is written behind numba's index of it.
-    return next((folder for folder in folders if any(folder.glob(f"*.{function.__qualname__}-*.nbc"))), None)
+    return (folder, function.__qualname__) not in _refused and any(_files_of(function, folder, "nbc"))
+
+
+def _files_of(function: Callable[..., Any], folder: Path, kind: str = "nb[ci]") -> Iterator[Path]:
+    return folder.glob(f"*.{function.__qualname__}-*.{kind}")
+
+
+def refuse_kept(function: Callable[..., Any], folder: Path) -> None:
+    """Deletes damaged files of a kernel; what came with Python, or cannot be deleted, this process finds no longer."""
+    if not folder.is_relative_to(shipped_folder()):
+        delete_kept(function)
+    if _is_kept(function, folder):
+        _refused.add((folder, function.__qualname__))
+
+
+def delete_kept(function: Callable[..., Any]) -> None:
+    """Deletes what is left of a kernel in the folder that is written to, as far as that can be."""
+    with suppress(OSError):
+        for file in _files_of(function, _own_folder() / _place_of(function)):
+            file.unlink(missing_ok=True)
 
 
 def shipped_folder() -> Path:

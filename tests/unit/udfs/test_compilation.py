@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pickle
 import platform
 import shutil
 import subprocess
@@ -111,6 +112,79 @@ def test_code_that_was_not_written_to_its_end_is_not_there(tmp_path, monkeypatch
     code.unlink()
     assert list(code.parent.glob("*.nbi"))
     assert find_kept(KEPT) is None
+
+
+def double(number):
+    return 2 * number
+
+
+@kernel(double)
+def double_kernel():
+    return numba.int64(numba.int64)
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """The folder in which the code of `double_kernel` is kept, which this process has not loaded."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(double_kernel, "loaded", None)
+    double_kernel()
+    monkeypatch.setattr(double_kernel, "loaded", None)
+    return find_kept(double)
+
+
+def zero_the_second_half(content):
+    return content[: len(content) // 2].ljust(len(content), b"\0")
+
+
+DAMAGES = [lambda _content: b"", lambda content: content[: len(content) // 2], zero_the_second_half]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=["emptied", "cut", "zero-filled"])
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_damaged_code_is_deleted_and_compiled_anew(kind, damage, kept, caplog, monkeypatch):
+    [file] = kept.glob(f"*.{kind}")
+    file.write_bytes(damage(file.read_bytes()))
+    kernels = KernelSet(double_kernel, fewest_bytes=sys.maxsize)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            kernels.prepare(1)
+    assert double_kernel.loaded is None
+    assert [str(kept) in record.getMessage() for record in caplog.records] == [True]
+    assert not list(kept.glob("*.nb?"))
+    assert double_kernel()(4) == 8
+    monkeypatch.setattr(double_kernel, "loaded", None)
+    assert double_kernel.load()
+
+
+def test_a_damaged_index_without_code_does_not_keep_a_kernel_from_being_kept(kept, monkeypatch):
+    [index], [code] = kept.glob("*.nbi"), kept.glob("*.nbc")
+    index.write_bytes(b"")
+    code.unlink()
+    assert double_kernel()(4) == 8
+    monkeypatch.setattr(double_kernel, "loaded", None)
+    assert double_kernel.load()
+
+
+def test_an_index_that_does_not_name_the_code_is_replaced(kept, monkeypatch):
+    [index] = kept.glob("*.nbi")
+    index.write_bytes(pickle.dumps("0.1"))
+    assert not double_kernel.load()
+    assert double_kernel()(4) == 8
+    monkeypatch.setattr(double_kernel, "loaded", None)
+    assert double_kernel.load()
+
+
+def test_damaged_code_that_came_with_python_stays_and_is_not_asked_again(kept, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "python"))
+    shipped = Path(shutil.copytree(tmp_path / "cache", kernel_cache.shipped_folder()))
+    [code] = shipped.rglob("*.nbc")
+    code.write_bytes(b"")
+    shutil.rmtree(kept)
+    assert not double_kernel.load()
+    assert code.exists()
+    assert double_kernel()(4) == 8
+    assert find_kept(double) == kept
 
 
 def test_the_family_of_a_processor():
