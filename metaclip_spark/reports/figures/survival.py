@@ -131,7 +131,7 @@ def _domains(found: Mapping[str, Sequence[Row]], whole: SurvivalRow) -> list[Sur
         alone = [row for row in listed if len(str(row.judged)) == digits]
         domains = sum(row.groups for row in of_size) - len(alone)
         if domains:
-            name = f"domains of {10 ** (digits - 1):,} to {10**digits - 1:,} pairs"
+            name = f"other domains of {10 ** (digits - 1):,} to {10**digits - 1:,} pairs"
             rest = _without(_added([_row(name, row, whole, is_class=True) for row in of_size]), alone)
             others.append(msgspec.structs.replace(rest, domains=domains))
     return [*listed, *others]

@@ -234,7 +234,7 @@ def test_what_the_rules_have_left_is_told_by_language_domain_and_entries(which, 
     sizes = {}
     for name in order[10:]:
         digits = len(str(of_domain[name][0]))
-        sizes.setdefault(f"domains of {10 ** (digits - 1)} to {10**digits - 1} pairs", []).append(of_domain[name])
+        sizes.setdefault(f"other domains of {10 ** (digits - 1)} to {10**digits - 1} pairs", []).append(of_domain[name])
     classes = {name: added(each) for name, each in sizes.items()}
     assert shown(survival, "domains") == {name: of_domain[name] for name in order[:10]} | classes | by_list
     assert {row["group"]: row["domains"] for row in survival["domains"] if "domains" in row} == {
