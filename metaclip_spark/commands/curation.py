@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from metaclip_spark.errors import ConfigError, EmptyCuratedSetError, counted, jo
 if TYPE_CHECKING:
     from metaclip_spark.cluster_check import Verdict
     from metaclip_spark.reports.records import HeadEntry, ListedEntry, Report
+    from metaclip_spark.runs.records import RefillNumbers
     from metaclip_spark.runs.run import Run
 
 
@@ -41,6 +43,12 @@ _OF_A_RUN = (
     RequireConfig,
 )
 """The options that a whole run depends on."""
+
+_LISTS_NAMED = 8
+"""Metadata lists whose threshold a line tells."""
+
+_NOT_REPEATED = ("threshold_t", "tail_share", "target_pairs", "seed", "preset")
+"""Options of a draw that another one has in another form: a preset of languages is what it stands for."""
 
 
 @job(*_OF_A_RUN, TrialConfig)
@@ -253,19 +261,53 @@ def _refill_lines(run: "Run", from_run: str) -> list[str]:
     if not numbers.pairs:
         return ["", f"Refill: nothing is missing for {counted(numbers.target, 'pair')}"]
     folder = shown_path(run.storage, written.folder)
-    sampled = run.manifest(SAMPLE).config
-    options = ["--threshold-t", str(numbers.threshold_t), "--seed", str(sampled.sample.seed)]
+    options = _options_of_draw(numbers, from_run, run.output)
     return [
         "",
         f"Refill: {folder}",
-        f"{counted(numbers.pairs, 'pair')} that {from_run} draws with t = {numbers.threshold_t:,}; with them "
+        f"{counted(numbers.pairs, 'pair')} that {from_run} draws with {_larger_draw(numbers)}; with them "
         f"{numbers.target:,} are expected to survive. To go on, download them:",
         *img2dataset_lines(folder, images="images/refill"),
-        "draw the first run's set with this t (and the other options that it was drawn with):",
+        "draw the first run's set so:",
         f"  {next_command('sample', '--output', from_run, *options, '--resume')}",
         f"  {next_command('report', '--output', from_run)}",
         "and give this command both downloads, and --resume.",
     ]
+
+
+def _larger_draw(numbers: "RefillNumbers") -> str:
+    """Says with which thresholds a plan draws."""
+    if isinstance(numbers.thresholds, UnsetType):
+        return f"t = {numbers.threshold_t:,}"
+    shown = [f"{t if isinstance(t, str) else f'{t:,}'} for {code}" for code, t in numbers.thresholds.items()]
+    more = len(shown) - _LISTS_NAMED
+    told = f"t = {', '.join(shown[:_LISTS_NAMED])}{f' and so on for {more:,} more' if more > 0 else ''}"
+    return told if isinstance(numbers.tail_share, UnsetType) else f"the tail share {numbers.tail_share} ({told})"
+
+
+def _options_of_draw(numbers: "RefillNumbers", from_run: str, output: OutputConfig) -> list[str]:
+    """Gives the options with which the first run draws as a plan says: its own, but for the threshold."""
+    from metaclip_spark.config.fields import option_of
+    from metaclip_spark.runs.open import read_log
+    from metaclip_spark.runs.run import Run
+    from metaclip_spark.runs.step import SAMPLE
+    from metaclip_spark.stores.storage import Storage
+
+    storage = Storage(from_run)
+    saved = Run(None, storage, output, read_log(storage)).manifest(SAMPLE).settings
+    by_share = not isinstance(numbers.tail_share, UnsetType)
+    size = ["--tail-share", str(numbers.tail_share)] if by_share else ["--threshold-t", str(numbers.threshold_t)]
+    options = [*size, "--seed", str(saved["seed"])]
+    for config in (SampleConfig, LanguageConfig):
+        for field in fields(config):
+            value = saved.get(field.name)
+            if value and field.name not in _NOT_REPEATED:
+                options += [option_of(field.name), *([] if value is True else _as_typed(value))]
+    return options
+
+
+def _as_typed(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list | tuple) else [str(value)]
 
 
 @job(*_OF_A_RUN, resumes=False)

@@ -51,10 +51,19 @@ class FirstRun:
         """Its language filter."""
         return self.run.manifest(SAMPLE).config.gate
 
-    @cached_property
+    @property
     def counts(self) -> NDArray[np.int64]:
         """The counts that it balanced with, one per metadata entry."""
-        return read_balance(self.run, self.run.manifest(SAMPLE), read_counts(self.run))[0]
+        return self._balance[0]
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """The probabilities that it was drawn with, one per metadata entry."""
+        return self._balance[1]
+
+    @cached_property
+    def _balance(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        return read_balance(self.run, self.run.manifest(SAMPLE), read_counts(self.run))
 
     @property
     def is_estimated(self) -> bool:

@@ -139,7 +139,7 @@ def choose_thresholds(
     evaluate: Evaluate = partial(sizes_of_lists, passed, counts, options.lists)
     if config.target_pairs is not None:
         smallest: Sequence[Threshold] = [1] * len(options.lists)
-        rule = rule.with_floors(_floors(rule, evaluate, smallest, options.min_pairs))
+        rule = rule.with_floors(floors_of(rule, evaluate, smallest, options.min_pairs))
         anchor: Threshold = anchor_for_target_pairs(rule, evaluate, int(config.target_pairs))
     elif config.threshold_t is not None:
         anchor = check_threshold(config.threshold_t)
@@ -154,11 +154,13 @@ def choose_thresholds(
             log.warning(warning)
     without_floor = choose(rule.without_floors())
     if config.target_pairs is None:
-        rule = rule.with_floors(_floors(rule, evaluate, without_floor, options.min_pairs))
+        rule = rule.with_floors(floors_of(rule, evaluate, without_floor, options.min_pairs))
     return ChosenThresholds(rule, choose(rule), share, without_floor)
 
 
-def _floors(rule: ListThresholds, evaluate: Evaluate, thresholds: Sequence[Threshold], min_pairs: int) -> Sequence[int]:
+def floors_of(
+    rule: ListThresholds, evaluate: Evaluate, thresholds: Sequence[Threshold], min_pairs: int
+) -> Sequence[int]:
     """Finds the smallest threshold of each list that reaches the floor; 1 where these thresholds reach it."""
     if not min_pairs:
         return ()

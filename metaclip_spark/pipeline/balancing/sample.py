@@ -26,8 +26,8 @@ from metaclip_spark.pipeline.balancing.list_thresholds import (
     read_options,
     thresholds_table,
 )
+from metaclip_spark.pipeline.balancing.refill import Refill
 from metaclip_spark.pipeline.images import write_images
-from metaclip_spark.pipeline.refill import Refill
 from metaclip_spark.pipeline.removals import conclude_pending
 from metaclip_spark.reports.figures.rules import why_none_eligible
 from metaclip_spark.reports.profile import read_estimates

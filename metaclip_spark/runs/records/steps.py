@@ -145,13 +145,18 @@ class RefillNumbers(Record):
 
     Attributes:
         target: The number of pairs that are to survive, what was downloaded before among them.
-        threshold_t: The threshold of the first draw that gives them; its own where nothing is missing.
+        threshold_t: The threshold of the first draw that gives them; its own where nothing is missing. Of several
+            metadata lists the anchor's, or `BY_LANGUAGE` where they have a tail share in common.
         pairs: The pairs that this threshold draws, and the first draw did not.
+        tail_share: That tail share.
+        thresholds: Of several metadata lists the threshold of each, by its code, where something is missing.
     """
 
     target: int
     threshold_t: int | str
     pairs: int
+    tail_share: Number | UnsetType = UNSET
+    thresholds: dict[str, int | str] | UnsetType = UNSET
 
 
 class SampleNumbers(StepNumbers):

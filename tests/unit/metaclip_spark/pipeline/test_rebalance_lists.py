@@ -5,9 +5,11 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from metaclip_spark.balance import tail_share, threshold_for_tail_share
+from tests.support import oracle
 from tests.support.jobs import call, manifest_of, report_of, rows
 from tests.support.list_folders import LISTS
 from udfs.balancing.draw import pair_draws
@@ -45,7 +47,7 @@ def test_what_is_dropped_leaves_the_numbers_of_its_language(run_of_lists, tmp_pa
     assert left_out == before
 
 
-def test_the_second_draw_of_each_language_is_nested_in_the_first(run_of_lists, tmp_path, capsys):
+def test_the_second_draw_of_each_language_is_nested_in_the_first(run_of_lists, tmp_path):
     survivors = {row["pair_id"]: row for row in rows(run_of_lists, "curated")}
     gone = sorted(survivors)[::4]
     (tmp_path / "lost.txt").write_text("\n".join(gone))
@@ -80,9 +82,67 @@ def test_the_second_draw_of_each_language_is_nested_in_the_first(run_of_lists, t
     assert {
         row["group"]: (row["judged"], row["left"]) for row in report_of(tmp_path / "run")["survival"]["languages"]
     } == {code: (number, left[code]) for code, number in judged.items()}
-    capsys.readouterr()
-    assert call("rebalance_run", *again, "--refill-plan", "--output", tmp_path / "refill") == 2
-    told = (
-        f"--refill-plan is for runs with one metadata list, and --from-run {run_of_lists} has several: leave it out\n"
-    )
-    assert capsys.readouterr().err.endswith(told)
+
+
+def chances(pairs, counts, thresholds):
+    """Gives the chance of each pair where each language has a threshold."""
+    limits = {code: float(t) for code, t in thresholds.items()}
+    return {
+        row["pair_id"]: oracle.keep_probability(row["entry_ids"], counts, limits[row["metadata_language"]])
+        for row in pairs
+    }
+
+
+def test_a_refill_is_what_the_larger_draw_of_each_language_adds(run_of_lists, tmp_path, capsys):
+    run, output = shutil.copytree(run_of_lists, tmp_path / "first"), tmp_path / "second"
+    matched, curated = rows(run, "matched"), {row["pair_id"]: row for row in rows(run, "curated")}
+    counts = [row["entry_count"] for row in by_entry(run, "entry_counts")]
+    alive = [pair for place, pair in enumerate(sorted(curated)) if place % 4]
+    status = {pair: "success" if pair in alive else "failed_to_download" for pair in curated}
+    pq.write_table(pa.table({"pair_id": [*status], "status": [*status.values()]}), tmp_path / "download.parquet")
+    target = len(alive) + 2
+    command = ("rebalance_run", "--from-run", run, "--downloaded", tmp_path / "download.parquet", "--refill-plan")
+    command += ("--target-pairs", target, "--output")
+    given = run_of_lists.parent / "thresholds.json"
+    assert call(*command, tmp_path / "refused", "--language-thresholds", given) == 2
+    assert "--refill-plan with --target-pairs counts survivors, of which" in capsys.readouterr().err
+    told = given.read_text()
+    try:
+        given.write_text('{"ja": 3}')
+        assert call(*command, output) == 2
+    finally:
+        given.write_text(told)
+    assert f"--refill-plan: {given} does not say what it said when {run} was drawn: " in capsys.readouterr().err
+    assert call(*command, output, "--resume") == 0
+
+    plan = manifest_of(output, "sample")["numbers"]["refill"]
+    larger = plan["threshold_t"]
+    before = {row["metadata_language"]: row["threshold_t"] or "inf" for row in rows(run, "thresholds")}
+    assert plan["thresholds"] == before | {"en": larger}
+    of_list = {code: [row for row in matched if row["metadata_language"] == code] for code in LISTS}
+
+    def survivors(thresholds):
+        gained = 0
+        for code, pairs in of_list.items():
+            tried = [pair for pair, row in curated.items() if row["metadata_language"] == code]
+            share = len({*tried} & {*alive}) / len(tried) if tried else len(alive) / len(curated)
+            sizes = [sum(chances(pairs, counts, each).values()) for each in (before, thresholds)]
+            gained += share * (sizes[1] - sizes[0])
+        return len(alive) + gained
+
+    assert survivors(before | {"en": larger - 1}) < target <= survivors(plan["thresholds"])
+    keep = chances(matched, counts, plan["thresholds"])
+    set_of_larger = {pair: chance for pair, chance in keep.items() if oracle.pair_draw(pair, SEED) < chance}
+    refill = {row["pair_id"]: row["keep_probability"] for row in rows(output, "refill")}
+    assert refill == pytest.approx({pair: set_of_larger[pair] for pair in set_of_larger.keys() - curated.keys()})
+    assert refill
+    assert plan["pairs"] == len(refill)
+    again = f"--threshold-t {larger} --seed {SEED} --language-thresholds {given} --resume"
+    shown = capsys.readouterr().out
+    assert f" that {run} draws with t = inf for de, {larger} for en, 2 for ja, 1 for other; with them" in shown
+    assert again in shown
+    assert call("sample_pairs", "--output", run, *again.split()) == 0
+    assert {row["pair_id"]: row["keep_probability"] for row in rows(run, "curated")} == pytest.approx(set_of_larger)
+    assert {row["metadata_language"]: row["threshold_t"] or "inf" for row in rows(run, "thresholds")} == plan[
+        "thresholds"
+    ]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
@@ -10,6 +11,7 @@ from pyspark.sql import functions as F
 from metaclip_spark import balance
 from metaclip_spark.config.exclusion import RedrawConfig
 from metaclip_spark.errors import ConfigError
+from metaclip_spark.pipeline.balancing.refill_lists import lists_refill
 from metaclip_spark.pipeline.exclusion import Judging, with_removals
 from metaclip_spark.pipeline.first_run import FirstRun
 from metaclip_spark.pipeline.rules import Rules
@@ -19,8 +21,22 @@ from metaclip_spark.runs.records import RefillNumbers
 from metaclip_spark.runs.run import Run
 from metaclip_spark.runs.step import SAMPLE, Attempt
 from metaclip_spark.steps.exclusion.exclude import REASON, before_duplicates
+from metaclip_spark.steps.lists.sizes import count_by_list
 from metaclip_spark.steps.refill import asked_pairs, most_survivors, refill_pairs, refill_threshold
 from udfs.schemas import CURATED, MATCHED
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A plan before its pairs are looked for.
+
+    Attributes:
+        numbers: What is told of it.
+        limit: The threshold of the larger draw, or that of each entry; None where nothing is missing.
+    """
+
+    numbers: RefillNumbers
+    limit: float | NDArray[np.int64] | None
 
 
 @dataclass(frozen=True)
@@ -37,8 +53,8 @@ class Refill:
 
     def plan(
         self, eligible: DataFrame, probabilities: NDArray[np.float64], *, target_pairs: int | None, survived: int
-    ) -> RefillNumbers:
-        """Finds what the first draw must become, before any pair is looked for.
+    ) -> Planned:
+        """Finds what the first draw must become.
 
         Args:
             eligible: The survivors.
@@ -50,6 +66,24 @@ class Refill:
         Raises:
             ConfigError: If all matched pairs of the first run together are too few.
         """
+        if target_pairs is not None and target_pairs <= survived:
+            return self._nothing(target_pairs)
+        lists = read_lists(self.first.run)
+        if lists is None:
+            return self._plan_one(eligible, probabilities, target_pairs, survived)
+        left = count_by_list(eligible, lists)
+        planning = lists_refill(self.first, self._matched(), lists, left)
+        target = target_pairs or min(asked_pairs(eligible, probabilities), planning.most)
+        if target <= survived:
+            return self._nothing(target)
+        number = planning.smallest(target)
+        limit = lists.for_each_entry(planning.draws.thresholds(number))
+        return Planned(planning.numbers(target, number), limit)
+
+    def _plan_one(
+        self, eligible: DataFrame, probabilities: NDArray[np.float64], target_pairs: int | None, survived: int
+    ) -> Planned:
+        """Finds the threshold where there is one metadata list."""
         numbers = self.first.run.manifest(SAMPLE).numbers
         drawn, pairs, attempted = float(numbers.expected_size), numbers.pairs_in - numbers.gated_out, numbers.pairs
         target = target_pairs
@@ -57,7 +91,7 @@ class Refill:
             most = most_survivors(drawn=drawn, pairs=pairs, attempted=attempted, survived=survived)
             target = min(asked_pairs(eligible, probabilities), most)
         if target <= survived:
-            return RefillNumbers(target=target, threshold_t=self.first.draw.threshold_t, pairs=0)
+            return self._nothing(target)
         threshold = refill_threshold(
             self._matched(),
             self.first.counts,
@@ -67,23 +101,22 @@ class Refill:
             attempted=attempted,
             survived=survived,
         )
-        return RefillNumbers(target=target, threshold_t=threshold, pairs=0)
+        return Planned(RefillNumbers(target=target, threshold_t=threshold, pairs=0), threshold)
 
-    def write(self, run: Run, attempt: Attempt, planned: RefillNumbers) -> RefillNumbers:
+    def _nothing(self, target_pairs: int) -> Planned:
+        return Planned(RefillNumbers(target=target_pairs, threshold_t=self.first.draw.threshold_t, pairs=0), None)
+
+    def write(self, run: Run, attempt: Attempt, planned: Planned) -> RefillNumbers:
         """Writes the pairs that are missing, without those that rules exclude whatever is downloaded."""
-        before = self.first.draw.threshold_t
-        if planned.threshold_t == before:
+        if planned.limit is None:
             attempt.write_rows(CURATED.empty_table(), REFILL)
-            return planned
-        counts = self.first.counts
-        attempted, wanted = (
-            balance.entry_probabilities(counts, float(threshold)) for threshold in (before, planned.threshold_t)
-        )
+            return planned.numbers
+        wanted = balance.entry_probabilities(self.first.counts, planned.limit)
         allowed = _without_listed(run, self.first, self.rules, self._matched())
-        missing = refill_pairs(allowed, attempted, wanted, seed=self.first.draw.seed)
+        missing = refill_pairs(allowed, self.first.probabilities, wanted, seed=self.first.draw.seed)
         written = attempt.write(missing.sortWithinPartitions("pair_id"), REFILL)
         self.first.check_unchanged()
-        return RefillNumbers(target=planned.target, threshold_t=planned.threshold_t, pairs=written)
+        return msgspec.structs.replace(planned.numbers, pairs=written)
 
     def _matched(self) -> DataFrame:
         return self.first.run.passed_pairs(self.first.gate)
@@ -102,10 +135,10 @@ def refill_of(config: RedrawConfig, first: FirstRun, rules: Rules) -> Refill | N
             "--refill-plan with --attempted matched: all pairs were attempted, so none is missing: leave out one of "
             "both options"
         )
-    if read_lists(first.run) is not None:
+    if config.target_pairs is not None and config.language_thresholds:
         raise ConfigError(
-            f"--refill-plan is for runs with one metadata list, and --from-run {first.run.storage.root} has several: "
-            "leave it out"
+            "--refill-plan with --target-pairs counts survivors, of which --language-thresholds would leave some out: "
+            "give --threshold-t or --tail-share, or leave one of the other options out"
         )
     if first.is_estimated:
         raise ConfigError(
