@@ -122,12 +122,17 @@ def any_link(random: Random) -> object:
     return image_link(random.choice(URLS), **named)
 
 
+AGAIN = "(again)"
+"""What `any_json` makes a repeated name of."""
+
 ODD_METAS = [None, 5, "robots", {}, {"name": "robots"}, {"content": "noai"}, {"name": ["robots"], "content": "noai"}]
 ODD_METAS += [
     {"name": "robots", "content": None},
     {"name": None, "content": "noai"},
     {"http-equiv": 1, "content": "en"},
     [],
+    {"name": "robots", "content": "noai", f"content{AGAIN}": "noindex"},
+    {"name": "robots", f"name{AGAIN}": "tdm-reservation", "content": "1"},
 ]
 
 
@@ -157,6 +162,8 @@ def any_headers(random: Random) -> object:
     for _ in range(random.randrange(2)):
         name, _, value = any_header(random).partition(":")
         headers[name] = random.choice([value.strip()] * 19 + [[value, "noai", 5], None, 1])
+        if random.random() < 0.3:
+            headers[f"{name}{AGAIN}"] = any_header(random).partition(":")[2].strip()
     return headers
 
 
@@ -196,6 +203,7 @@ def any_json(random: Random) -> bytes:
     """Makes the JSON of a capture, valid as it is."""
     is_ascii, separators = random.random() < 0.15, random.choice(SPELLINGS)
     text = json.dumps(any_document(random), ensure_ascii=is_ascii, separators=separators)
+    text = text.replace(AGAIN, "")
     content = text.encode("utf-8", "surrogatepass")
     return content.replace(b"/", b"\\/") if random.random() < 0.05 else content
 

@@ -5,16 +5,13 @@ every level, so that one odd value never costs more than itself. Entities are no
 before July 2019.
 """
 
-import json
-from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
 import numpy as np
 
 from udfs.archives import ArchiveRecord
-from udfs.pages.declared.language import page_language
-from udfs.pages.declared.preferences import header_preferences, meta_preferences
+from udfs.pages.declared.capture import load_json, read_declared
 from udfs.pages.image_table import (
     TAG_COLUMNS,
     UNMODELLED,
@@ -31,9 +28,6 @@ from udfs.pages.wat_kernel import link_kernel
 
 IMAGE_PATH = "IMG@/src"
 """The path of an image's `src` among the links; an image's other attributes have other paths."""
-
-LANGUAGE_NAME, LANGUAGE_PRAGMA = "html@/lang", "content-language"
-"""What stands for the `lang` of a page's `<html>` among its metas, and the `http-equiv` of another that names one."""
 
 _MOST_IMAGES = 4096
 _FEWEST_BYTES = len('{"path":"IMG@/src"},')
@@ -105,7 +99,6 @@ class _Document(msgspec.Struct, Generic[LinksT]):
 _WITH_RAW_LINKS = msgspec.json.Decoder(_Document[msgspec.Raw])
 _WITH_LINKS = msgspec.json.Decoder(_Document[list[_Link] | None])
 _LINK = msgspec.json.Decoder(_Link)
-_ANYTHING = msgspec.json.Decoder(Any)
 _DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -148,7 +141,7 @@ def read_wat_record(payload: bytes, agents: tuple[str, ...] = ()) -> PageImages:
     found = find_images(np.frombuffer(links, np.uint8), rows)
     if found == UNMODELLED:
         return _read_all_links(payload, agents)
-    declared = _declared(html.head, headers, agents) if found else Declared()
+    declared = read_declared(html.head.metas if html.head else None, headers, agents) if found else Declared()
     return images_in_rows(page_url, base_url, links, rows[:found], decode_link, declared)
 
 
@@ -177,7 +170,9 @@ def _read_all_links(payload: bytes, agents: tuple[str, ...]) -> PageImages:
     base_url = join_base(page_url, html.head.base if html.head else None)
     images = [link for link in html.links or () if link is None or link.path == IMAGE_PATH]
     values = [_values_of_link(link, page_url) for link in images]
-    return decoded_images(page_url, base_url, values, _declared(html.head, headers, agents))
+    return decoded_images(
+        page_url, base_url, values, read_declared(html.head.metas if html.head else None, headers, agents)
+    )
 
 
 def _values_of_link(link: _Link | None, page_url: str) -> ImageValues | Loss:
@@ -191,49 +186,6 @@ def _values_of_link(link: _Link | None, page_url: str) -> ImageValues | Loss:
 
 def _texts(link: _Link) -> list[tuple[str, Any]]:
     return [(source, text) for source, text in (("alt", link.alt), ("title", link.title)) if text is not None]
-
-
-def _declared(head: _Head | None, headers: msgspec.Raw, agents: tuple[str, ...]) -> Declared:
-    """Reads what a page declares; what has another form than that of a header or a meta declares nothing."""
-    items = _anything(head.metas) if head else None
-    metas = [meta for meta in items if isinstance(meta, dict)] if isinstance(items, list) else []
-    preferences = 0
-    for header, value in _texts_by_name(_anything(headers)):
-        preferences |= header_preferences(header, value, agents)
-    for meta in metas:
-        name, content = meta.get("name"), meta.get("content")
-        if isinstance(name, str) and isinstance(content, str):
-            preferences |= meta_preferences(name, content, agents)
-    return Declared(_language(metas), preferences)
-
-
-def _language(metas: Sequence[dict[str, object]]) -> str | None:
-    """Finds the language of a page among its metas: what its `<html>` says, and that alone, if it says anything."""
-    of_html = _first_content(metas, "name", LANGUAGE_NAME)
-    return page_language(_first_content(metas, "http-equiv", LANGUAGE_PRAGMA) if of_html is None else of_html)
-
-
-def _first_content(metas: Sequence[dict[str, object]], key: str, wanted: str) -> str | None:
-    """Finds the content of the first meta that a key names, in letters of any case."""
-    for meta in metas:
-        name, content = meta.get(key), meta.get("content")
-        if isinstance(name, str) and name.lower() == wanted and isinstance(content, str):
-            return content
-    return None
-
-
-def _texts_by_name(headers: object) -> Iterator[tuple[str, str]]:
-    """Yields name and value of each header; one that was sent several times may have a list of values."""
-    for name, value in headers.items() if isinstance(headers, dict) else ():
-        yield from ((name, text) for text in (value if isinstance(value, list) else [value]) if isinstance(text, str))
-
-
-def _anything(content: msgspec.Raw) -> object:
-    """Decodes JSON that is valid but for what Python alone reads, as `_decode_tolerantly` does."""
-    try:
-        return _ANYTHING.decode(content)
-    except _DECODE_ERRORS:
-        return json.loads(bytes(content).decode("utf-8", "replace"), strict=False)
 
 
 def _page_of(document: _Document[Any]) -> tuple[str, _Html[Any], msgspec.Raw]:
@@ -296,7 +248,7 @@ def _decode_tolerantly(payload: bytes) -> _Document[Any]:
         LostRecordError: It is no JSON, or a level has the wrong type.
     """
     try:
-        root = json.loads(payload.decode("utf-8-sig", "replace"), strict=False)
+        root: object = load_json(payload.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError) as error:
         raise LostRecordError("record.invalid_json", str(error)) from error
     if not isinstance(root, dict):
@@ -323,7 +275,9 @@ def _payload(level: dict[str, object]) -> _Payload[Any]:
     status = message.get("Status")
     return _Payload(
         _Response(
-            _Message(status if isinstance(status, str | int) else None), _raw(response.get("Headers")), _html(response)
+            _Message(status if isinstance(status, str | int) else None),
+            _decoded(response.get("Headers")),
+            _html(response),
         ),
         _html(level),
     )
@@ -340,7 +294,7 @@ def _html(parent: dict[str, object]) -> _Html[Any] | None:
     base = head.get("Base")
     if base is not None and not isinstance(base, str):
         raise LostRecordError("record.bad_envelope", f"Base is no string but {type(base).__name__}")
-    return _Html(_Head(base, _raw(head.get("Metas"))), [_link(link) for link in links or ()])
+    return _Html(_Head(base, _decoded(head.get("Metas"))), [_link(link) for link in links or ()])
 
 
 def _link(link: object) -> _Link | None:
@@ -350,8 +304,9 @@ def _link(link: object) -> _Link | None:
     return _Link(link.get("path"), link.get("url"), link.get("alt"), link.get("title"))
 
 
-def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(json.dumps(value).encode())
+def _decoded(value: object) -> Any:
+    """Stands where typed decoding leaves raw JSON."""
+    return value
 
 
 def _level(parent: dict[str, object], name: str) -> dict[str, object] | None:

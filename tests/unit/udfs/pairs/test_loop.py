@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from random import Random
@@ -186,6 +187,30 @@ def test_directives_to_agents(
     outcome = extract_bytes(data, options)
     assert outcome.reference_records == {}
     assert {pair["page_preferences"] for pair in outcome.pairs} == {found}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "found"),
+    [
+        ("X-Robots-Tag", ["noai", "all"], 1),
+        ("X-Robots-Tag", ["noai", "noindex", "noai"], 1 | 4),
+        ("TDM-Reservation", ["1", "0"], 16),
+        ("Content-Usage", ["train-ai=n", "train-ai=y"], 32),
+    ],
+)
+def test_headers_that_are_repeated(name: str, values: list[str], found: int) -> None:
+    """Each says what it says, in WARC and WAT alike."""
+    page = warc_record(http_response(b"<html>" + IMAGE, *(f"{name}: {value}" for value in values)))
+    captures = []
+    for links in ((image_link("/a.jpg", "a dog"),), (image_link("/a.jpg", "a dog"), {"path": "A@/href", "url": 5})):
+        document = wat_document(links)
+        response = document["Envelope"]["Payload-Metadata"]["HTTP-Response-Metadata"]
+        response["Headers"] = {f"{name}({number})": value for number, value in enumerate(values)}
+        captures.append(re.sub(r"\(\d\)", "", json.dumps(document)).encode())
+    for record in (page, *map(wat_record, captures)):
+        data = b"".join(archive_of([record]))
+        check(data)
+        assert {pair["page_preferences"] for pair in extract_bytes(data).pairs} == {found}
 
 
 def test_why_archives_are_left() -> None:
