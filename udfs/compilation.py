@@ -97,7 +97,10 @@ class _NoCompiler(_compiler):  # type: ignore[misc]
 
 
 def _load_kept(function: Function, signature: Any) -> Function | None:
-    """Loads a kernel that has been compiled before; None where that cannot be, whatever the reason."""
+    """Loads a kernel that has been compiled before; None where that cannot be, whatever the reason.
+
+    Nobody is waited for: numba replaces files as a whole, and the code last.
+    """
     folder = find_kept(function)
     if folder is None:
         return None
@@ -164,7 +167,7 @@ class KernelSet:
 
 
 def _compile_in_background(kernels: Sequence[Kernel]) -> "subprocess.Popen[bytes] | None":
-    """Starts a process that compiles kernels, unless another one of this machine does so.
+    """Starts a process that compiles kernels, unless another one of this machine does so and files can be locked.
 
     It has the priority of its parent: each second that it ends sooner saves every worker of the machine more.
 
@@ -176,6 +179,8 @@ def _compile_in_background(kernels: Sequence[Kernel]) -> "subprocess.Popen[bytes
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return None
+        except OSError as error:
+            _log.info("%s cannot be locked, so that each process compiles for itself: %s", lock.name, error)
         # The zip of --py-files is on this process's path only.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         command = [sys.executable, "-m", __name__, *(":".join(kernel.name) for kernel in kernels)]

@@ -168,13 +168,9 @@ def _own_folder() -> Path:
 
 @cache
 def _first_writable_folder() -> Path:
-    package = Path(__file__).parent
-    if os.access(package, os.W_OK):
-        return package / "__pycache__"
-    for find in (_folder_of_user, _scratch_folder):
+    for find in (_folder_of_package, _folder_of_user, _scratch_folder):
         try:
             folder = find()
-            folder.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
             tempfile.TemporaryFile(dir=folder).close()
         except (OSError, RuntimeError):
             continue
@@ -182,8 +178,16 @@ def _first_writable_folder() -> Path:
     raise OSError("there is no folder to keep compiled kernels in: name one that can be written in NUMBA_CACHE_DIR")
 
 
+def _folder_of_package() -> Path:
+    folder = Path(__file__).parent / "__pycache__"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def _folder_of_user() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / _NAME
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / _NAME
+    folder.mkdir(parents=True, exist_ok=True, mode=stat.S_IRWXU)
+    return folder
 
 
 def _scratch_folder() -> Path:

@@ -1,5 +1,7 @@
 """How kernels are compiled, kept, found again and carried; and that nobody waits for them who can do without."""
 
+import errno
+import fcntl
 import logging
 import os
 import pickle
@@ -231,6 +233,16 @@ def test_scratch_space_that_others_may_write_to_holds_no_code(tmp_path, monkeypa
         kernel_cache._scratch_folder()
 
 
+def test_a_folder_of_the_package_that_cannot_be_written_is_passed_over(tmp_path):
+    shutil.copytree(CHECKOUT / "udfs", tmp_path / "udfs", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "udfs" / "__pycache__").touch()
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    show = "from udfs.kernel_cache import lock_file; print(lock_file('any').name)"
+    shown = subprocess.run([sys.executable, "-c", show], env=environment, cwd=tmp_path, check=True, capture_output=True)
+    assert Path(shown.stdout.decode()).is_relative_to(tmp_path / "cache" / "metaclip-spark")
+
+
 def test_parts_are_made_into_machine_code_with_their_kernel_only(tmp_path, monkeypatch):
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
 
@@ -331,6 +343,20 @@ def test_what_was_compiled_in_the_background_is_loaded(tmp_path, monkeypatch):
     until(kernels.load)
     assert not sum(expected_sizes_kernel().stats.cache_misses.values())
     until(lambda: kernels._process.poll() == 0)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_where_files_cannot_be_locked_kernels_are_compiled_in_the_background(number, tmp_path, monkeypatch):
+    def flock(_file, _operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(expected_sizes_kernel, "loaded", None)
+    monkeypatch.setattr(fcntl, "flock", flock)
+    kernels = KernelSet(expected_sizes_kernel, fewest_bytes=1)
+    kernels.prepare(1)
+    kernels._process.kill()
+    kernels._process.communicate()
 
 
 def test_where_nothing_can_be_kept_that_is_said_once(monkeypatch, caplog):
