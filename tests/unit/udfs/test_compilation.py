@@ -189,6 +189,16 @@ def test_damaged_code_that_came_with_python_stays_and_is_not_asked_again(kept, t
     assert find_kept(double) == kept
 
 
+@pytest.mark.usefixtures("kept")
+def test_code_that_is_there_is_loaded_while_another_process_holds_the_lock(monkeypatch):
+    monkeypatch.setattr(kernel_cache, "_LONGEST_COMPILATION_SECONDS", 5.0)
+    with kernel_cache.lock_file(f"{double.__module__}.{double.__qualname__}") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        begun = time.monotonic()
+        assert double_kernel.load()
+        assert time.monotonic() - begun < 3
+
+
 def test_the_family_of_a_processor():
     names = "avx2 bmi bmi2 cx16 f16c fma lzcnt movbe popcnt sahf sse4.2 xsave avx512f"
     features = dict.fromkeys(names.split(), True)
