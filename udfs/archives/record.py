@@ -22,6 +22,8 @@ class ArchiveRecord(NamedTuple):
         block: The block, empty for types that hold neither page nor WAT.
         is_cut_short: True where the block is larger than the cap for a record, and only its start was read.
         is_truncated: True where the archive ends, or another record begins, inside the block.
+        begins_member: True where the record is the first thing in the gzip member or zstd frame at its offset, so that
+            reading may begin there.
 
     Example:
         >>> from metaclip_spark import read_archive
@@ -41,6 +43,7 @@ class ArchiveRecord(NamedTuple):
     block: bytes = b""
     is_cut_short: bool = False
     is_truncated: bool = False
+    begins_member: bool = False
 
 
 class Damage(NamedTuple):

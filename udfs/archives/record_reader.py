@@ -21,7 +21,10 @@ _VERSION = re.compile(rb"[^:]*WARC/\d", re.IGNORECASE)
 
 
 class OpenedRecord(NamedTuple):
-    """A record whose header has been read, see `ArchiveRecord`; the reader stands at its block, to be read."""
+    """A record whose header has been read, see `ArchiveRecord`; the reader stands at its block, to be read.
+
+    `member` is the offset of the member that begins with the record; None where none does.
+    """
 
     record_type: str
     target_uri: str | None
@@ -29,6 +32,7 @@ class OpenedRecord(NamedTuple):
     payload_type: str | None
     content_length: int
     reader: MemberReader
+    member: int | None = None
 
 
 def open_warc_records(part: PartStream, codec: Codec | None) -> Iterator[tuple[int, OpenedRecord]]:
@@ -55,6 +59,7 @@ def take_record(opened: OpenedRecord, offset: int, *, max_block_bytes: int) -> A
         block=block,
         is_cut_short=is_read and length > max_block_bytes,
         is_truncated=taken < length,
+        begins_member=opened.member == offset,
     )
 
 
@@ -95,6 +100,7 @@ def open_records(
     is_there = True
     while is_there:
         reader.skip_space()
+        begins_member = codec is not None and reader.position == 0
         position = reader.start if codec else reader.position
         line = reader.read_line(LINE_BYTES)
         if not line:
@@ -106,7 +112,7 @@ def open_records(
             opened = open_record(reader, line)
         except ValueError as error:
             raise FramingError(str(error), position) from None
-        yield position, opened
+        yield position, opened._replace(member=part.offset + position) if begins_member else opened
     if reader.is_cut_off:
         raise FramingError("a member is cut off", reader.start)
 

@@ -86,9 +86,11 @@ def _read_plain_records(source: ArchiveSource, start: int, max_block_bytes: int)
             header_bytes = len(header)
             # Folded values, bare line feeds and lines that are no headers make more lines than headers.
             is_plain = header.count(b"\n") == len(headers) + _LINES_BESIDE_HEADERS
-            last = _take(record, header, offset, max_block_bytes) if is_plain else None
-            if last is None:
+            taken = _take(record, header, offset, max_block_bytes) if is_plain else None
+            if taken is None:
                 return offset
+            # What is accounted for is all that its member holds.
+            last = taken._replace(begins_member=source.codec is GZIP)
     except ArchiveReadError:
         raise
     except OSError:

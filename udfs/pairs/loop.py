@@ -12,10 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from udfs.archives import ArchiveReadError, ArchiveRecord, Damage
-from udfs.archives.members import inspect_member
 from udfs.archives.one_shot import Decompressor, new_decompressors
 from udfs.archives.record_reader import read_whole_record
-from udfs.archives.source import WARC_START, ArchiveSource
+from udfs.archives.source import ArchiveSource
 from udfs.archives.warc import WarcReader
 from udfs.archives.warc_kernel import Inflater
 from udfs.compilation import KernelSet
@@ -131,6 +130,7 @@ class CompiledLoop:
         self._error: ArchiveReadError | None = None
         self._most_left = _FIRST_LEFT
         self._misses = 0
+        self._records = 0
         self._read_twice = 0
         self._work = _new_workspace()
 
@@ -151,13 +151,13 @@ class CompiledLoop:
         Raises:
             ArchiveReadError: The bytes cannot be fetched.
         """
-        self._misses, self._read_twice, self._most_left = 0, 0, _FIRST_LEFT
+        self._misses, self._records, self._read_twice, self._most_left = 0, 0, 0, _FIRST_LEFT
         self._work.progress[:] = 0
         reference = WarcReader(source, max_block_bytes=self._record_bytes)
         start = 0 if KERNELS.load() else (yield from self._read_until_compiled(reference, adder))
         while start is not None:
             stop = yield from self._read_members(source, start, adder)
-            start = None if stop is None else (yield from self._read_by_reference(source, reference, stop, adder))
+            start = None if stop is None else (yield from self._read_by_reference(reference, stop, adder))
 
     def _read_until_compiled(self, reference: WarcReader, adder: RecordAdder) -> Generator[None, None, int | None]:
         """Reads in Python until the kernels are there; returns where the loop may go on, None at the end."""
@@ -191,7 +191,7 @@ class CompiledLoop:
             is_all = is_all or not self._fill(source)
             why = self._run(inflater, adder)
             yield
-            while why in {COLUMNS_FULL, LEFT_FULL} and not self._gives_up(adder):
+            while why in {COLUMNS_FULL, LEFT_FULL} and not self._gives_up():
                 why = self._run(inflater, adder)
                 yield
             is_read = why == MORE_INPUT and progress[AT] == self._input_end
@@ -200,7 +200,7 @@ class CompiledLoop:
             if is_all and is_read:
                 return None
             is_stuck = is_all or self._input_end - progress[AT] > _LARGEST_MEMBER_BYTES
-            if why != MORE_INPUT or (is_stuck and not is_read) or self._gives_up(adder):
+            if why != MORE_INPUT or (is_stuck and not is_read) or self._gives_up():
                 last = int(progress[LAST_OFFSET])
                 self._read_twice += self._input_end - int(progress[AT])
                 return _Stop(self._input_offset + int(progress[AT]), None if last < 0 else last)
@@ -239,15 +239,16 @@ class CompiledLoop:
         self._add_counted(adder)
         return why
 
-    def _gives_up(self, adder: RecordAdder) -> bool:
+    def _gives_up(self) -> bool:
         most_read_twice = _READ_TWICE_TO_GIVE_UP + self._input_offset
-        is_odd = self._misses >= _MISSES_TO_GIVE_UP and 2 * self._misses > adder.rows.numbers["records"]
+        is_odd = self._misses >= _MISSES_TO_GIVE_UP and self._misses > self._records
         return is_odd or self._read_twice > most_read_twice
 
     def _add_counted(self, adder: RecordAdder) -> None:
         progress = self._work.progress
         skipped = zip(SKIPPED, progress[FIRST_SKIPPED:].tolist(), strict=True)
         rejected = {f"record.skipped_{name}": count for name, count in skipped}
+        self._records += int(progress[RECORDS])
         adder.rows.add_counted(int(progress[RECORDS]), int(progress[PAGES]), rejected)
         progress[RECORDS:] = 0
         adder.in_wat = adder.in_wat or bool(progress[IN_WAT])
@@ -282,44 +283,29 @@ class CompiledLoop:
         return PageImages(url, base_url, decoded=values, declared=declared)
 
     def _read_by_reference(
-        self, source: ArchiveSource, reference: WarcReader, stop: _Stop, adder: RecordAdder
+        self, reference: WarcReader, stop: _Stop, adder: RecordAdder
     ) -> Generator[None, None, int | None]:
         """Reads in Python from a member that is not plain on; returns where the loop may go on, None at the end."""
         self._misses += 1
-        may_go_on = not self._gives_up(adder)
-        next_member = _next_record(source, stop.member) if may_go_on else None
-        start = stop.member if stop.last_record is None else stop.last_record
-        items = reference.read(start)
-        before: ArchiveRecord | Damage | None = None
-        for item in items:
-            if isinstance(item, ArchiveRecord):
-                if item.offset == stop.last_record:
-                    continue
-                if may_go_on and item.offset == _plain_again(before, stop.member, next_member):
-                    items.close()
-                    return item.offset
-            elif item.start == stop.last_record:
-                # zlib refuses what libdeflate has read.
-                before = item
+        may_go_on = not self._gives_up()
+        for item in (items := reference.read(stop.member if stop.last_record is None else stop.last_record)):
+            # zlib may refuse what libdeflate has read.
+            if _offset_of(item) == stop.last_record:
                 continue
+            if may_go_on and _offset_of(item) > stop.member and _begins_member(item):
+                items.close()
+                return _offset_of(item)
             adder.add(item, "member" if may_go_on else "archive")
             yield
-            before = item
         return None
 
 
-def _next_record(source: ArchiveSource, member: int) -> int | None:
-    """Finds the member behind one; None where it does not begin with a record, as one that is cut does not."""
-    assert source.codec is not None, "`takes` knows"
-    end = inspect_member(source.stream, source.codec, member).end
-    return end if WARC_START.match(inspect_member(source.stream, source.codec, end).head) else None
+def _offset_of(item: ArchiveRecord | Damage) -> int:
+    return item.start if isinstance(item, Damage) else item.offset
 
 
-def _plain_again(before: ArchiveRecord | Damage | None, member: int, next_member: int | None) -> int | None:
-    """Says where a member begins with a record, if what was read before is damage, or all that a member holds."""
-    if isinstance(before, Damage):
-        return before.end
-    return next_member if before is not None and before.offset == member else None
+def _begins_member(item: ArchiveRecord | Damage) -> bool:
+    return isinstance(item, ArchiveRecord) and item.begins_member
 
 
 def _values_of(plain: Bytes, tag: Numbers, decode: Callable[[bytes], ImageValues]) -> ImageValues:

@@ -330,6 +330,41 @@ def test_members_of_several_records_and_records_over_several_members() -> None:
         check(b"".join(MEMBERS[:2] + archive_of([whole[at : at + size] for at in range(0, len(whole), size)])))
 
 
+SKIPPABLE = b"\x50\x2a\x4d\x18\x04\0\0\0abcd"
+
+
+@pytest.mark.parametrize(
+    ("before", "odd", "behind", "read_by_reference"),
+    [
+        (MEMBERS[:2], archive_of([RECORDS[2] + RECORDS[3]]), MEMBERS[4:], 2),
+        (MEMBERS[:2], archive_of([RECORDS[2] + b"\r\n" * 9]), MEMBERS[3:], 1),
+        (MEMBERS[:2], archive_of([RECORDS[2][:99], RECORDS[2][99:]]), MEMBERS[3:], 1),
+        (MEMBERS[:2], archive_of([RECORDS[2][:99], RECORDS[2][99:] + RECORDS[3]]), MEMBERS[4:], 2),
+        (MEMBERS[:2], archive_of([b"", b""]), MEMBERS[2:], 0),
+        (MEMBERS[:2], [bytes(512)], MEMBERS[2:], 0),
+        (MEMBERS[:2], [*archive_of([RECORDS[2] + RECORDS[3]]), bytes(512)], MEMBERS[4:], 2),
+        (MEMBERS[:2], archive_of([b"\r\n", RECORDS[2] + RECORDS[3], b""]), MEMBERS[4:], 2),
+        (MEMBERS[:2], [gzip.compress(warc_record(b"", None, "request") * 1000)], MEMBERS[2:], 1000 + 2),
+        (zstd_frames(RECORDS[:2]), [SKIPPABLE], zstd_frames(RECORDS[2:]), 0),
+        (zstd_frames(RECORDS[:2]), zstd_frames([RECORDS[2] + RECORDS[3], b""]), zstd_frames(RECORDS[4:]), 2),
+    ],
+)
+def test_the_loop_goes_on_behind_odd_members(
+    before: list[bytes], odd: list[bytes], behind: list[bytes], read_by_reference: int
+) -> None:
+    """The loop reads all other records, but for those whose offsets those of a small member have pushed on."""
+    data = b"".join([*before, *odd, *behind] * 3)
+    check(data)
+    reasons = extract_bytes(data).reference_records
+    assert reasons == ({"member": 3 * read_by_reference} if read_by_reference else {})
+
+
+def test_an_archive_of_odd_members_is_left_to_the_reference_reader() -> None:
+    data = b"".join(archive_of([b"".join(RECORDS)]) * 40)
+    outcome = extract_bytes(MEMBERS[0] + data)
+    assert outcome.reference_records == {"member": 15 * len(RECORDS), "archive": 25 * len(RECORDS)}
+
+
 @pytest.mark.parametrize("size", [5 << 20, 64 << 20])
 def test_a_large_record_is_for_the_reference_reader_and_the_loop_goes_on_behind_it(size: int) -> None:
     large = capture(9, image_link("/large.jpg", "x" * size))
