@@ -30,24 +30,20 @@ _LINES_BESIDE_HEADERS = 2
 
 
 class WarcReader:
-    """Reads a WARC or WAT archive in one or several parts.
-
-    Attributes:
-        is_plain: Whether all records so far were plain, so that FastWARC reads.
-    """
+    """Reads a WARC or WAT archive in one or several parts, with FastWARC as long as all records are plain."""
 
     def __init__(self, source: ArchiveSource, *, max_block_bytes: int) -> None:
         """Takes the archive and the cap for the part of a block that is read."""
-        self.is_plain = source.codec is not ZSTD
+        self._is_plain = source.codec is not ZSTD
         self._source = source
         self._max_block_bytes = max_block_bytes
 
     def read(self, start: int) -> Generator[ArchiveRecord | Damage, None, None]:
         """Reads the records from an offset on where one begins; see `read_archive`."""
         rest: int | None = start
-        if self.is_plain:
+        if self._is_plain:
             rest = yield from _read_plain_records(self._source, start, self._max_block_bytes)
-            self.is_plain = rest is None
+            self._is_plain = rest is None
         take = partial(take_record, max_block_bytes=self._max_block_bytes)
         yield from iter_records_with_recovery(self._source, open_warc_records, take, rest)
 

@@ -161,13 +161,13 @@ class CompiledLoop:
 
     def _read_until_compiled(self, reference: WarcReader, adder: RecordAdder) -> Generator[None, None, int | None]:
         """Reads in Python until the kernels are there; returns where the loop may go on, None at the end."""
-        items = reference.read(0)
+        items, next_look = reference.read(0), 0
         for number, item in enumerate(items):
-            # As long as all is plain, each record begins a member.
-            is_look = number % _RECORDS_BETWEEN_LOOKS == 0 and reference.is_plain
-            if is_look and isinstance(item, ArchiveRecord) and KERNELS.load():
-                items.close()
-                return item.offset
+            if number >= next_look and _begins_member(item):
+                if KERNELS.load():
+                    items.close()
+                    return _offset_of(item)
+                next_look = number + _RECORDS_BETWEEN_LOOKS
             adder.add(item, "not_compiled")
             yield
         return None

@@ -5,7 +5,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -533,11 +533,12 @@ def a_page(number: int) -> bytes:
 
 @pytest.mark.parametrize("damage", [b"", b"\x1f\x8b\x08 no member"])
 @pytest.mark.parametrize("looks", [0, 1, 2, 9, 20, 35, 999])
+@pytest.mark.parametrize("form", [archive_of, zstd_frames])
 @pytest.mark.usefixtures("small_buffers")
 def test_the_loop_goes_on_from_where_its_kernels_are_there(
-    looks: int, damage: bytes, monkeypatch: pytest.MonkeyPatch
+    form: Callable[[list[bytes]], list[bytes]], looks: int, damage: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    members = archive_of([record for number in range(20) for record in (a_page(number), capture(number))])
+    members = form([record for number in range(20) for record in (a_page(number), capture(number))])
     data = b"".join([*members[:25], damage, *members[25:]])
     expected = extract_bytes(data)
     left = iter([False] * looks)
@@ -545,9 +546,21 @@ def test_the_loop_goes_on_from_where_its_kernels_are_there(
     monkeypatch.setattr(loop.KERNELS, "load", lambda: next(left, True))
     outcome = extract_bytes(data)
     assert outcome == expected
-    # The first two looks come before the first record; behind damage there is none.
-    read_without = len(members) if looks > 26 and damage else min(max(looks - 2, 0), len(members))
-    assert outcome.reference_records.get("not_compiled", 0) == read_without
+    # The first two looks come before the first record.
+    assert outcome.reference_records.get("not_compiled", 0) == min(max(looks - 2, 0), len(members))
+
+
+@pytest.mark.parametrize(
+    ("odd", "read_without"),
+    [(RECORDS[0].replace(b"Content-Length:", b"content-length:"), 6), (RECORDS[0] + RECORDS[1], 7)],
+)
+def test_looks_for_kernels_behind_an_odd_member(odd: bytes, read_without: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is at the first record that begins a member, with as many records as there must be between looks before."""
+    monkeypatch.setattr(loop, "_RECORDS_BETWEEN_LOOKS", 3)
+    left = iter([False] * 4)
+    monkeypatch.setattr(loop.KERNELS, "load", lambda: next(left, True))
+    outcome = extract_bytes(b"".join([MEMBERS[0], *archive_of([odd] * 5), *MEMBERS]))
+    assert outcome.reference_records["not_compiled"] == read_without
 
 
 @pytest.mark.parametrize(
