@@ -6,7 +6,7 @@ from os import PathLike
 
 from metaclip_spark.config.fields import path_text
 from metaclip_spark.errors import ConfigError, InputError, wrong_type
-from udfs.archives import ArchiveReadError, ArchiveRecord, Damage, NotAnArchiveError, reader
+from udfs.archives import ArchiveReadError, ArchiveRecord, Damage, DictionaryError, NotAnArchiveError, reader
 from udfs.pages.charset import page_to_utf8
 from udfs.pages.html import read_html
 from udfs.pages.image_table import Loss, PageImages
@@ -163,7 +163,7 @@ def _records(stream: ArchiveStream, shown: str) -> Iterator[ArchiveRecord | Dama
             yield from reader.read_archive(stream, size=stream.size, max_block_bytes=_LIMITS.max_record_bytes)
         except NotAnArchiveError as error:
             raise InputError(f"{shown} is not an archive: it begins with {error.example!r}") from None
-        except ArchiveReadError as error:
+        except (ArchiveReadError, DictionaryError) as error:
             raise InputError(f"{shown} cannot be read: {error}") from None
 
 

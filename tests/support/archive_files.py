@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import random
+import struct
 from collections import Counter
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import zstandard
 
 from udfs.pages.image_table import Loss, PageImages
 from udfs.pairs import ExtractOptions
@@ -74,6 +76,24 @@ def image_link(url: object, alt: object = None, **more: object) -> dict[str, Any
 
 def members(records: list[bytes]) -> list[bytes]:
     return [gzip.compress(record, mtime=0) for record in records]
+
+
+def skippable_frame(content: bytes, magic: int = 0x184D2A50) -> bytes:
+    """A frame of zstd that stands for nothing."""
+    return struct.pack("<II", magic, len(content)) + content
+
+
+def zstd_dictionary(records: list[bytes]) -> zstandard.ZstdCompressionDict:
+    """A dictionary without which records that are compressed with it cannot be read."""
+    dictionary = zstandard.train_dictionary(4096, records)
+    assert dictionary.dict_id()
+    return dictionary
+
+
+def dictionary_frame(dictionary: zstandard.ZstdCompressionDict, *, is_packed: bool = False) -> bytes:
+    """What begins a `.warc.zst` whose frames are compressed with a dictionary."""
+    content = dictionary.as_bytes()
+    return skippable_frame(zstandard.compress(content) if is_packed else content, 0x184D2A5D)
 
 
 class MemoryStream(ArchiveStream):

@@ -13,10 +13,11 @@ from udfs.archives.source import (
     WARC_START,
     ArchiveSource,
     DecompressedStream,
+    DictionaryError,
     GuardedStream,
     NotAnArchiveError,
 )
-from udfs.sources.codecs import GZIP, ZSTD, Codec, CorruptStreamError, StreamDecompressor
+from udfs.sources.codecs import GZIP, ZSTD, Codec, CorruptStreamError, StreamDecompressor, zstd_with_dictionary
 
 _MOST_LAYERS = 3
 _STEP_BYTES = 1024
@@ -26,7 +27,12 @@ _MARKUP_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[?!a-z]", re.IGNORECASE)
 _CONTENT_LENGTH = re.compile(rb"^content-length[ \t]*:(?:\r?\n[ \t]|[ \t])*(\d{1,18})", re.IGNORECASE | re.MULTILINE)
 _ARC_LENGTH = re.compile(rb"[^\r\n]* (\d{1,18})\r?\n")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
-_ZSTD_DICTIONARY_START = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+_DICTIONARY_FRAME = b"\x5d\x2a\x4d\x18"
+"""What begins the frame of a `.warc.zst` that holds the dictionary of all others, plain or itself a zstd frame."""
+
+_FRAME_HEADER_BYTES = 8
+_DICTIONARY_START = b"\x37\xa4\x30\xec"
+_LARGEST_DICTIONARY_BYTES = 16 << 20
 
 
 def detect_format(stream: io.RawIOBase, size: int) -> ArchiveSource | None:
@@ -34,13 +40,14 @@ def detect_format(stream: io.RawIOBase, size: int) -> ArchiveSource | None:
 
     Raises:
         NotAnArchiveError: It holds something, but no record starts it.
+        DictionaryError: It begins with a zstd dictionary that cannot be used.
     """
     layers: list[DecompressedStream] = []
     top: io.RawIOBase = GuardedStream(stream, size)
     for _ in range(_MOST_LAYERS):
         top.seek(0)
         head = top.read(_HEAD_BYTES)
-        codec = _codec_of(head)
+        codec = _codec_of(top, head)
         if codec is None:
             return _without_codec(top, head, layers)
         first, holds_more, is_readable = _first_record(top, codec)
@@ -53,14 +60,59 @@ def detect_format(stream: io.RawIOBase, size: int) -> ArchiveSource | None:
     raise NotAnArchiveError("archive.not_an_archive", b"compressed too often")
 
 
-def _codec_of(head: bytes) -> Codec | None:
-    return next((codec for codec in (GZIP, ZSTD) if head.startswith(codec.magic)), None)
+def _codec_of(stream: io.RawIOBase, head: bytes) -> Codec | None:
+    if head.startswith(GZIP.magic):
+        return GZIP
+    if head.startswith(_DICTIONARY_FRAME):
+        return _codec_with_dictionary(stream)
+    return ZSTD if ZSTD.start.match(head) else None
+
+
+def _codec_with_dictionary(stream: io.RawIOBase) -> Codec:
+    stream.seek(0)
+    size = int.from_bytes(stream.read(_FRAME_HEADER_BYTES)[len(_DICTIONARY_FRAME) :], "little")
+    if size > _LARGEST_DICTIONARY_BYTES:
+        raise DictionaryError(_too_large())
+    dictionary = b""
+    while len(dictionary) < size and (data := stream.read(size - len(dictionary))):
+        dictionary += data
+    if len(dictionary) < size:
+        raise DictionaryError("the file ends inside its zstd dictionary")
+    if dictionary.startswith(ZSTD.magic):
+        dictionary = _unpacked_dictionary(dictionary)
+    if not dictionary.startswith(_DICTIONARY_START):
+        raise DictionaryError(f"a zstd dictionary does not begin with {dictionary[:20]!r}")
+    try:
+        return zstd_with_dictionary(dictionary)
+    except ValueError as error:
+        raise DictionaryError(f"the zstd dictionary at its start is damaged: {error}") from None
+
+
+def _unpacked_dictionary(packed: bytes) -> bytes:
+    frame = StreamDecompressor(ZSTD)
+    dictionary = b""
+    try:
+        for part in frame.parts(packed):
+            dictionary += part
+            if len(dictionary) > _LARGEST_DICTIONARY_BYTES:
+                break
+    except CorruptStreamError as error:
+        raise DictionaryError(f"the zstd dictionary at its start is damaged: {error}") from None
+    if len(dictionary) > _LARGEST_DICTIONARY_BYTES:
+        raise DictionaryError(_too_large())
+    if not frame.is_complete:
+        raise DictionaryError("the zstd dictionary at its start is cut off")
+    return dictionary
+
+
+def _too_large() -> str:
+    return f"the zstd dictionary at its start is larger than {_LARGEST_DICTIONARY_BYTES:,} bytes"
 
 
 def _without_codec(stream: io.RawIOBase, head: bytes, layers: list[DecompressedStream]) -> ArchiveSource | None:
     if not head:
         return None
-    if WARC_START.match(head) or _ZSTD_DICTIONARY_START.match(head):
+    if WARC_START.match(head):
         return ArchiveSource(stream, is_arc=False, codec=None, layers=layers)
     if ARC_START.match(head):
         return ArchiveSource(stream, is_arc=True, codec=None, layers=layers)

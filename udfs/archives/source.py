@@ -36,6 +36,10 @@ class NotAnArchiveError(ValueError):
         super().__init__(f"{reason}: {self.example!r}")
 
 
+class DictionaryError(ValueError):
+    """The dictionary with which an archive is compressed cannot be used."""
+
+
 class FramingError(OSError):
     """Bytes that belong to no record.
 

@@ -15,7 +15,7 @@ from udfs.archives.record import PAGE_TYPES, RECORD_TYPES, ArchiveRecord, Damage
 from udfs.archives.record_reader import open_warc_records, take_record
 from udfs.archives.recovery import ArchiveItems, iter_records_with_recovery
 from udfs.archives.source import ArchiveReadError, ArchiveSource, PartStream
-from udfs.sources.codecs import GZIP, ZSTD
+from udfs.sources.codecs import GZIP
 
 _NAMES = {int(getattr(WarcRecordType, name)): name for name in RECORD_TYPES}
 _TYPE, _LENGTH = b"\r\nWARC-Type: ", b"\r\nContent-Length: "
@@ -34,7 +34,7 @@ class WarcReader:
 
     def __init__(self, source: ArchiveSource, *, max_block_bytes: int) -> None:
         """Takes the archive and the cap for the part of a block that is read."""
-        self._is_plain = source.codec is not ZSTD
+        self._is_plain = source.codec in {None, GZIP}
         self._source = source
         self._max_block_bytes = max_block_bytes
 

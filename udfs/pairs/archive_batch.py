@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from udfs.archives import ArchiveReadError, NotAnArchiveError
+from udfs.archives import ArchiveReadError, DictionaryError, NotAnArchiveError
 from udfs.arrow import replace_lone_surrogates
 from udfs.pages.image_table import Loss, PageImages
 from udfs.pairs.columns import DeclaredByRecord, PairColumns
@@ -48,7 +48,7 @@ class ArchiveRows:
 
     Attributes:
         archive: Its name in the results.
-        status: ok, damaged (complete records are kept) or failed (it could not be read).
+        status: ok, damaged (complete records are kept) or failed (it could not be read, or holds damage and no record).
         numbers: Sums by column of `schemas.ARCHIVES`.
         rejected: Sums by reason.
         reference_records: Records that the reference reader has read, by reason.
@@ -71,6 +71,8 @@ class ArchiveRows:
             yield
         except NotAnArchiveError as error:
             self._fail(error.reason, error.example)
+        except DictionaryError as error:
+            self._fail("archive.zstd_dictionary", str(error))
         except ArchiveReadError as error:
             self._fail("archive.read_error", str(error))
         except _NotOpenedError as error:
@@ -193,6 +195,8 @@ class ArchiveRows:
         self._flush_rejects()
         yield from self.full_batches()
         self._columns.flush_numbers(self.numbers, self.rejected)
+        if self.status == "damaged" and not self.numbers["records"]:
+            self.status = "failed"
         numbers = {name: self.numbers[name] for name in _NUMBERS}
         reasons = {name: sorted(getattr(self, name).items()) for name in ("rejected", "reference_records")}
         row = {"status": self.status, **self._facts._asdict(), **numbers, **reasons}

@@ -113,8 +113,9 @@ def _decoded_before_error(stream: "zlib._Decompress", packed: bytes) -> bytes:
 class _ZstdDecompressor:
     """One zstd frame. Its library takes no limit, so that it gets few bytes at a time."""
 
-    def __init__(self) -> None:
-        self._stream = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW_BYTES).decompressobj()
+    def __init__(self, dictionary: zstandard.ZstdCompressionDict | None = None) -> None:
+        decompressor = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=_LARGEST_WINDOW_BYTES)
+        self._stream = decompressor.decompressobj()
         self._waiting = b""
         self._error: zstandard.ZstdError | None = None
 
@@ -142,9 +143,9 @@ class _ZstdDecompressor:
                 size += len(outputs[-1])
                 at += _ZSTD_PACKED_BYTES
         except zstandard.ZstdError as error:
+            self._error = error
             if not size:
                 raise
-            self._error = error
         self._waiting = data[at:]
         return b"".join(outputs)
 
@@ -198,6 +199,21 @@ XZ = Codec(
 GZIP_BODY = GZIP._replace(new_decompressor=partial(_ZlibDecompressor, 31), step_bytes=CHUNK_BYTES)
 ZLIB_BODY = Codec(b"", _NEVER, zlib.error, partial(_ZlibDecompressor, zlib.MAX_WBITS), CHUNK_BYTES)
 DEFLATE_BODY = Codec(b"", _NEVER, zlib.error, partial(_ZlibDecompressor, -zlib.MAX_WBITS), CHUNK_BYTES)
+
+
+def zstd_with_dictionary(dictionary: bytes) -> Codec:
+    """Makes the codec of zstd frames that need a dictionary.
+
+    Raises:
+        ValueError: It is no dictionary.
+    """
+    known = zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_FULLDICT)
+    codec = ZSTD._replace(new_decompressor=partial(_ZstdDecompressor, known))
+    try:
+        codec.new_decompressor()
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from None
+    return codec
 
 
 _UNREADABLE = tuple(UNREADABLE_STARTS)

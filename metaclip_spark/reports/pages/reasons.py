@@ -8,6 +8,7 @@ REASONS = {
     "archive.reader_error": "the reader of archives failed",
     "archive.not_read_to_end": "reading stopped before the end",
     "archive.corrupt": "bytes that hold no record, or a compressed member that cannot be unpacked",
+    "archive.zstd_dictionary": "the zstd dictionary at the file's start cannot be used",
     "archive.truncated": "the file ends within a record",
     "record.bad_content_length": "the record's length is missing or wrong",
     "record.bad_envelope": "a WAT record whose JSON lacks what it must have",

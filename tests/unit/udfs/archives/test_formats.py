@@ -6,7 +6,15 @@ import io
 import pytest
 import zstandard
 
-from tests.support.archive_files import extract_bytes, members, warc_record
+from tests.support.archive_files import (
+    dictionary_frame,
+    extract_bytes,
+    members,
+    page_record,
+    skippable_frame,
+    warc_record,
+    zstd_dictionary,
+)
 from tests.support.sample_archives import ARC_HEADER, ARCHIVE, MEMBERS, RECORDS, arc_record, kept
 from udfs.archives import ArchiveReadError, NotAnArchiveError
 from udfs.archives.formats import detect_format
@@ -66,6 +74,72 @@ def test_arc_archives_are_read(pack: object) -> None:
 def test_a_zstd_archive_is_read() -> None:
     outcome = extract_bytes(b"".join(map(zstandard.compress, RECORDS)))
     assert (outcome.status, kept(outcome), outcome.rejected) == ("ok", [0, 1, 2, 3, 4], {})
+
+
+FRAMES = list(map(zstandard.compress, RECORDS))
+SKIPPABLE = skippable_frame(b"abcd" * 99)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[SKIPPABLE, *FRAMES], [SKIPPABLE, SKIPPABLE, *FRAMES, SKIPPABLE], [*FRAMES[:2], SKIPPABLE, *FRAMES[2:]]],
+)
+def test_zstd_frames_that_stand_for_nothing_are_passed_over(parts: list[bytes]) -> None:
+    outcome = extract_bytes(b"".join(parts))
+    assert (outcome.status, kept(outcome), outcome.rejected) == ("ok", [0, 1, 2, 3, 4], {})
+    assert extract_bytes(SKIPPABLE).archive["records"] == 0
+
+
+DICTIONARY = zstd_dictionary([page_record(number, padding=99) for number in range(300)])
+NEEDY_FRAMES = [zstandard.ZstdCompressor(dict_data=DICTIONARY).compress(record) for record in RECORDS]
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_zstd_archive_with_a_dictionary_is_read_with_it(is_packed: bool) -> None:
+    start = dictionary_frame(DICTIONARY, is_packed=is_packed)
+    outcome = extract_bytes(b"".join([start, *NEEDY_FRAMES]))
+    assert (outcome.status, kept(outcome), outcome.rejected) == ("ok", [0, 1, 2, 3, 4], {})
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_dictionary_holds_no_records(is_packed: bool) -> None:
+    assert b"WARC/1.0" in DICTIONARY.as_bytes()
+    outcome = extract_bytes(dictionary_frame(DICTIONARY, is_packed=is_packed))
+    assert (outcome.status, outcome.archive["records"], outcome.rejected) == ("ok", 0, {})
+
+
+def _frame_of(content: bytes) -> bytes:
+    return skippable_frame(content, magic=0x184D2A5D)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (_frame_of(b"no dictionary"), "does not begin with b'no dictionary'"),
+        (_frame_of(DICTIONARY.as_bytes()[:8] + b"\xff" * 99), "is damaged"),
+        (_frame_of(zstandard.compress(DICTIONARY.as_bytes())[:-9]), "is cut off"),
+        (_frame_of(b"\x28\xb5\x2f\xfd" + b"\xff" * 99), "is damaged"),
+        (_frame_of(zstandard.compress(b"a" * (20 << 20))), "larger than 16,777,216 bytes"),
+        (b"\x5d\x2a\x4d\x18\xff\xff\xff\xff", "larger than 16,777,216 bytes"),
+        (b"\x5d\x2a\x4d\x18\xff\xff\x0f\0", "ends inside its zstd dictionary"),
+    ],
+)
+def test_a_dictionary_that_cannot_be_used_fails_the_archive(start: bytes, message: str) -> None:
+    outcome = extract_bytes(start + b"".join(NEEDY_FRAMES))
+    assert (outcome.status, outcome.archive["records"]) == ("failed", 0)
+    assert [reason for reason, _ in outcome.reasons("archive")] == ["archive.zstd_dictionary"]
+    assert message in outcome.reasons("archive")[0][1]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"".join(NEEDY_FRAMES), ARCHIVE[:20]],
+    ids=["without its dictionary", "cut in its first header"],
+)
+def test_damage_without_any_record_fails_the_archive(data: bytes) -> None:
+    outcome = extract_bytes(data)
+    assert (outcome.status, outcome.archive["records"]) == ("failed", 0)
+    assert outcome.reasons("archive")
 
 
 FORMS = {

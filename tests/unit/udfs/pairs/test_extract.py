@@ -99,7 +99,7 @@ def test_damage_behind_which_nothing_is_read_is_counted_once(monkeypatch: pytest
     monkeypatch.setattr(extract, "new_loop", lambda _: None)
     monkeypatch.setattr(extract, "read_source", lambda *_, **__: iter([Damage("archive.corrupt", 0, None)]))
     outcome = extract_bytes(ARCHIVE)
-    assert (outcome.status, outcome.reasons("archive")) == ("damaged", [("archive.corrupt", "skipped bytes 0-end")])
+    assert (outcome.status, outcome.reasons("archive")) == ("failed", [("archive.corrupt", "skipped bytes 0-end")])
 
 
 def test_columns_of_a_pair() -> None:

@@ -17,13 +17,16 @@ import zstandard
 from tests.support import loop_inputs
 from tests.support.archive_files import (
     MemoryStream,
+    dictionary_frame,
     extract_bytes,
     extract_outcomes,
     http_response,
     image_link,
+    skippable_frame,
     warc_record,
     wat_document,
     wat_record,
+    zstd_dictionary,
 )
 from tests.support.loop_inputs import (
     CHECKED,
@@ -50,6 +53,7 @@ def capture(number: int, *links: Any, uri: str | None = None) -> bytes:
 
 RECORDS = [capture(number) for number in range(6)]
 MEMBERS = archive_of(RECORDS)
+DICTIONARY = zstd_dictionary([capture(number) for number in range(200)])
 
 
 @pytest.fixture
@@ -292,7 +296,9 @@ def streamed(records: list[bytes], window_bits: int = 20) -> list[bytes]:
         (zstd_frames(RECORDS, write_checksum=True), True),
         (streamed(RECORDS), True),
         (streamed(RECORDS, window_bits=24), False),
-        (zstd_frames(RECORDS, dict_data=zstandard.ZstdCompressionDict(b"a dog " * 99)), True),
+        ([skippable_frame(b"abcd"), *zstd_frames(RECORDS)], False),
+        ([*zstd_frames(RECORDS[:2]), skippable_frame(b"a" * 999), *zstd_frames(RECORDS[2:])], False),
+        ([dictionary_frame(DICTIONARY), *zstd_frames(RECORDS, dict_data=DICTIONARY)], False),
         (zstd_frames(["".join(map(chr, range(99))).encode()]) + zstd_frames(RECORDS), False),
     ],
 )
