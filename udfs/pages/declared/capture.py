@@ -35,7 +35,14 @@ def load_json(text: str) -> Any:
         ValueError: It is no JSON.
         RecursionError: It is nested too deeply.
     """
-    return json.loads(text, strict=False, object_pairs_hook=_object)
+    return json.loads(text, strict=False, parse_int=_number, object_pairs_hook=_object)
+
+
+def _number(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)  # `int` takes some thousand digits, JSON any number of them
 
 
 def _object(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:

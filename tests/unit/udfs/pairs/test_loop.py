@@ -217,6 +217,23 @@ def test_headers_that_are_repeated(name: str, values: list[str], found: int) -> 
         assert {pair["page_preferences"] for pair in extract_bytes(data).pairs} == {found}
 
 
+@pytest.mark.parametrize("place", ["Headers", "Metas", "Links", "Format"])
+def test_numbers_of_more_digits_than_python_reads(place: str) -> None:
+    document = wat_document((image_link("/a.jpg", "a dog"), {"path": "IMG@/src", "alt": "(huge)"}))
+    response = document["Envelope"]["Payload-Metadata"]["HTTP-Response-Metadata"]
+    html = response["HTML-Metadata"]
+    if place != "Links":
+        html["Links"].pop()
+    response["Headers"] = {"X-Robots-Tag": "noindex", **({"n": "(huge)"} if place == "Headers" else {})}
+    odd = {"n": "(huge)"} if place == "Metas" else {}
+    html["Head"]["Metas"] = [{"name": "robots", "content": "noai"}, odd]
+    document["Envelope"]["Format"] = "(huge)" if place == "Format" else "WARC"
+    record = wat_record(json.dumps(document).replace('"(huge)"', "1" * 5000).encode())
+    data = b"".join(archive_of([record]))
+    check(data)
+    assert [pair["page_preferences"] for pair in extract_bytes(data).pairs] == [1 | 4]
+
+
 def test_why_archives_are_left() -> None:
     whole = b"".join(RECORDS)
     assert extract_bytes(whole).reference_records == {"format": len(RECORDS)}
