@@ -114,7 +114,7 @@ def check(data: bytes, options: ExtractOptions | None = None) -> int:
 def any_link(random: Random) -> object:
     if random.random() < 0.01:
         return random.choice(
-            [None, 5, [], {"path": "IMG@/src", "url": None}, {"path": "IMG@/src", "alt": 7}, {"a": {}}]
+            [None, 5, [], {"path": "IMG@/src", "url": None}, {"path": "IMG@/src", "alt": 7}, {"a": {}}, {"a": HUGE}]
         )
     named = {key: random.choice(TEXTS) for key in ("alt", "title", "text") if random.random() < 0.4}
     if random.random() < 0.5:
@@ -122,8 +122,8 @@ def any_link(random: Random) -> object:
     return image_link(random.choice(URLS), **named)
 
 
-AGAIN = "(again)"
-"""What `any_json` makes a repeated name of."""
+AGAIN, HUGE = "(again)", "(huge)"
+"""What `any_json` makes a repeated name of, and a number of more digits than `int` reads."""
 
 ODD_METAS = [None, 5, "robots", {}, {"name": "robots"}, {"content": "noai"}, {"name": ["robots"], "content": "noai"}]
 ODD_METAS += [
@@ -131,6 +131,7 @@ ODD_METAS += [
     {"name": None, "content": "noai"},
     {"http-equiv": 1, "content": "en"},
     [],
+    {"name": "robots", "content": HUGE},
     {"name": "robots", "content": "noai", f"content{AGAIN}": "noindex"},
     {"name": "robots", f"name{AGAIN}": "tdm-reservation", "content": "1"},
 ]
@@ -164,11 +165,18 @@ def any_headers(random: Random) -> object:
         headers[name] = random.choice([value.strip()] * 19 + [[value, "noai", 5], None, 1])
         if random.random() < 0.3:
             headers[f"{name}{AGAIN}"] = any_header(random).partition(":")[2].strip()
+    if random.random() < 0.02:
+        headers["Content-Length"] = HUGE
     return headers
 
 
+ODD_LINKS = ["IMG@/src", 5, True, None, {}, {"path": "IMG@/src"}]
+
+
 def any_document(random: Random) -> dict[str, Any]:
-    links = tuple(any_link(random) for _ in range(random.randrange(8)))
+    links: object = tuple(any_link(random) for _ in range(random.randrange(8)))
+    if random.random() < 0.05:
+        links = random.choice(ODD_LINKS)
     base = random.choice(BASES) if random.random() < 0.1 else f"http://example.org/{random.randrange(99)}/"
     head = random.choice(BASE_TAGS) if random.random() < 0.1 else None
     document = wat_document(
@@ -203,7 +211,7 @@ def any_json(random: Random) -> bytes:
     """Makes the JSON of a capture, valid as it is."""
     is_ascii, separators = random.random() < 0.15, random.choice(SPELLINGS)
     text = json.dumps(any_document(random), ensure_ascii=is_ascii, separators=separators)
-    text = text.replace(AGAIN, "")
+    text = text.replace(AGAIN, "").replace(f'"{HUGE}"', "1" * 5000)
     content = text.encode("utf-8", "surrogatepass")
     return content.replace(b"/", b"\\/") if random.random() < 0.05 else content
 

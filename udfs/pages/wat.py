@@ -168,11 +168,22 @@ def _read_all_links(payload: bytes, agents: tuple[str, ...]) -> PageImages:
         document = _decode_tolerantly(payload)
     page_url, html, headers = _page_of(document)
     base_url = join_base(page_url, html.head.base if html.head else None)
-    images = [link for link in html.links or () if link is None or link.path == IMAGE_PATH]
-    values = [_values_of_link(link, page_url) for link in images]
+    values = [_values_of_link(link, page_url) for link in _images_of(html)]
     return decoded_images(
         page_url, base_url, values, read_declared(html.head.metas if html.head else None, headers, agents)
     )
+
+
+def _images_of(html: _Html[Any]) -> list[_Link | None]:
+    """Takes the images among the links, and None for what is no link.
+
+    Raises:
+        LostRecordError: The links are no list.
+    """
+    links: object = html.links  # the tolerant reader does not check types
+    if links is not None and not isinstance(links, list):
+        raise LostRecordError("record.bad_links", f"Links is no list but {type(links).__name__}")
+    return [link for link in map(_link, links or ()) if link is None or link.path == IMAGE_PATH]
 
 
 def _values_of_link(link: _Link | None, page_url: str) -> ImageValues | Loss:
@@ -287,20 +298,17 @@ def _html(parent: dict[str, object]) -> _Html[Any] | None:
     html = _level(parent, "HTML-Metadata")
     if html is None:
         return None
-    links = html.get("Links")
-    if links is not None and not isinstance(links, list):
-        raise LostRecordError("record.bad_links", f"Links is no list but {type(links).__name__}")
     head = _level(html, "Head") or {}
     base = head.get("Base")
     if base is not None and not isinstance(base, str):
         raise LostRecordError("record.bad_envelope", f"Base is no string but {type(base).__name__}")
-    return _Html(_Head(base, _decoded(head.get("Metas"))), [_link(link) for link in links or ()])
+    return _Html(_Head(base, _decoded(head.get("Metas"))), html.get("Links"))
 
 
 def _link(link: object) -> _Link | None:
     """Takes a link's values as they are: wrong types are counted one by one later."""
     if not isinstance(link, dict):
-        return None
+        return link if isinstance(link, _Link) else None
     return _Link(link.get("path"), link.get("url"), link.get("alt"), link.get("title"))
 
 
@@ -317,6 +325,10 @@ def _level(parent: dict[str, object], name: str) -> dict[str, object] | None:
 
 
 def _string(parent: dict[str, object], name: str) -> str | None:
-    """Gives a header's value by its name in any case."""
-    value = next((value for key, value in parent.items() if key.lower() == name.lower()), None)
+    """Gives a header's value by its name, in any case where it is not there as typed decoding finds it."""
+    value = (
+        parent[name]
+        if name in parent
+        else next((value for key, value in parent.items() if key.lower() == name.lower()), None)
+    )
     return value if isinstance(value, str) else None

@@ -2,6 +2,8 @@
 
 import copy
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from tests.support.archive_files import (
     wat_document,
     wat_record,
 )
+from tests.support.loop_inputs import without_kernels
 from udfs.pages.image_table import LostRecordError
 from udfs.pages.wat import read_wat_record
 
@@ -260,13 +263,20 @@ def test_a_wat_record_is_known_by_its_type() -> None:
     }
 
 
-def test_what_is_no_page_is_skipped_whatever_its_links_are() -> None:
-    document = wat_document(())
-    response = document["Envelope"]["Payload-Metadata"]["HTTP-Response-Metadata"]
-    response["HTML-Metadata"]["Links"] = {}
-    assert lost(document) == "record.bad_links"
-    response["Response-Message"]["Status"] = "404"
-    assert lost(document) == "record.skipped_status"
+@pytest.mark.parametrize("kernels", [nullcontext, without_kernels])
+@pytest.mark.parametrize("links", ["x", {}, 5, True])
+def test_what_is_no_page_is_skipped_whatever_its_links_are(
+    links: object, kernels: Callable[[], AbstractContextManager[None]]
+) -> None:
+    no_page, other_capture = wat_document(links, status="404"), wat_document(links)
+    other_capture["Envelope"]["WARC-Header-Metadata"]["WARC-Type"] = "request"
+    unused = wat_document((LINK,))
+    unused["Envelope"]["Payload-Metadata"]["HTML-Metadata"] = {"Links": links}
+    with kernels():
+        assert lost(wat_document(links)) == "record.bad_links"
+        assert lost(no_page) == "record.skipped_status"
+        assert lost(other_capture) == "record.skipped_request"
+        assert [tuple(pair) for pair in read(unused).pairs] == EXPECTED
 
 
 @pytest.mark.parametrize("change", [str.lower, str.upper, str.title])
