@@ -27,6 +27,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _numba: Any = numba
 _compiler: Any = compiler.CompilerBase
 _LAST_TRIED = (0, 68)
+_LOCK_OF_SETS = "background"
+"""Held by the process that compiles several kernels."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -119,7 +122,7 @@ def _load_kept(function: Function, signature: Any) -> Function | None:
 def _compiled(function: Function, signature: Any) -> Function:
     """Compiles a kernel and keeps its code, unless another process has done so meanwhile."""
     try:
-        with one_process_at_a_time(function):
+        with one_process_at_a_time(f"{function.__module__}.{function.__qualname__}"):
             return _load_kept(function, signature) or _compile_and_keep(function, signature)
     except Exception:  # the code cannot be kept, or else compiling it fails again
         return cast("Function", _numba.njit(signature, **_OPTIONS)(function))
@@ -174,20 +177,42 @@ def _compile_in_background(kernels: Sequence[Kernel]) -> "subprocess.Popen[bytes
     Raises:
         OSError: The code can be kept nowhere, or no process can be started.
     """
-    with lock_file("background") as lock:
+    with lock_file(_LOCK_OF_SETS) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return None
         except OSError as error:
             _log.info("%s cannot be locked, so that each process compiles for itself: %s", lock.name, error)
-        # The zip of --py-files is on this process's path only.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        command = [sys.executable, "-m", __name__, *(":".join(kernel.name) for kernel in kernels)]
-        # The process has the lock as long as it lives, and lives as long as the pipe to it is open.
-        return subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment, pass_fds=[lock.fileno()]
-        )
+        # The process has the lock as long as it lives.
+        return _start_compiler(kernels, pass_fds=[lock.fileno()])
+
+
+def compile_in_child(kernels: Sequence[Kernel]) -> None:
+    """Has a process of its own compile kernels, and waits for it, so that this one does not keep a compiler's memory.
+
+    Where processes of a machine do so at once, the others find the code of the first. Where code can be kept nowhere,
+    nothing is done.
+    """
+    try:
+        lock_file(_LOCK_OF_SETS).close()
+    except OSError:
+        return
+    with one_process_at_a_time(_LOCK_OF_SETS):
+        missing = [kernel for kernel in kernels if not kernel.load()]
+        if missing:
+            with _start_compiler(missing) as process:
+                process.wait()
+
+
+def _start_compiler(kernels: Sequence[Kernel], pass_fds: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
+    """Starts a process that compiles kernels, and lives as long as the pipe to it is open."""
+    # The zip of --py-files is on this process's path only.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-m", __name__, *(":".join(kernel.name) for kernel in kernels)]
+    return subprocess.Popen(  # noqa: S603 - our own module
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment, pass_fds=pass_fds
+    )
 
 
 def _end_with_parent() -> None:

@@ -265,14 +265,14 @@ def _wait_for(lock: IO[bytes]) -> None:
 
 
 @contextmanager
-def one_process_at_a_time(function: Callable[..., Any]) -> Iterator[None]:
-    """Lets the first process of a machine compile a kernel, while the others wait to load what it keeps.
+def one_process_at_a_time(name: str) -> Iterator[None]:
+    """Lets the first process of a machine compile what has this name, while the others wait to load what it keeps.
 
     A process that ends gives the lock back, however it ends. Where no file can be locked, each compiles for itself.
     """
     with ExitStack() as stack:
         try:
-            lock = stack.enter_context(lock_file(f"{function.__module__}.{function.__qualname__}"))
+            lock = stack.enter_context(lock_file(name))
             _wait_for(lock)
             # A child that was forked meanwhile would hold it as long as it lives.
             stack.callback(fcntl.flock, lock, fcntl.LOCK_UN)

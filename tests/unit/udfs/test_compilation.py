@@ -369,6 +369,30 @@ def test_where_files_cannot_be_locked_kernels_are_compiled_in_the_background(num
     kernels._process.communicate()
 
 
+MEASURE = """
+from udfs.kernels import warm
+from udfs.balancing.expected_sizes_kernel import expected_sizes_kernel as kernel
+from udfs.probe import probe_worker
+from udfs.sources import FetchOptions
+findings = probe_worker(int, [], FetchOptions(), lambda: warm([kernel]))
+print(findings.kernels, sum(kernel.loaded.stats.cache_misses.values()))
+"""
+
+
+def test_a_worker_is_measured_without_what_the_compiler_takes(tmp_path):
+    assert run(MEASURE, tmp_path) == "compiled 0"
+    assert run(MEASURE, tmp_path) == "found 0"
+
+
+def test_where_nothing_can_be_kept_only_kernels_of_extraction_are_not_compiled():
+    script = (
+        "from udfs.kernels import KERNELS, warm\n"
+        "from udfs.balancing.expected_sizes_kernel import expected_sizes_kernel as needed\n"
+        "print(warm([KERNELS.kernels[0], needed]), KERNELS.kernels[0].loaded, needed.loaded is not None)"
+    )
+    assert run(script, "/proc/nowhere") == "not_kept None True"
+
+
 def test_where_nothing_can_be_kept_that_is_said_once(monkeypatch, caplog):
     monkeypatch.setattr(numba.config, "CACHE_DIR", "/proc/nowhere")
     monkeypatch.setattr(expected_sizes_kernel, "loaded", None)
