@@ -3,6 +3,9 @@
 At a task's first attempt a page is parsed in the worker, under an alarm of the operating system that ends the worker
 (native code does not let a Python timer run). Spark then starts the task again; from the second attempt on pages are
 parsed in a child process, which is replaced after the page that killed it: that page is lost, and counted.
+
+An attempt's number does not say what became of the attempts before: Spark numbers speculative copies, and tasks of an
+executor that was lost, in the same way, and what a worker could leave behind is lost with its machine.
 """
 
 import os
@@ -22,7 +25,6 @@ from udfs.archives import PAGE_TYPES, ArchiveRecord
 from udfs.pages.image_table import Loss, PageImages
 from udfs.pages.isolated_worker import LENGTH
 from udfs.pages.parse import parse_page
-from udfs.pages.wat import is_json_metadata
 
 _START_SECONDS = 300.0
 
@@ -62,10 +64,17 @@ def _can_watch() -> bool:
 
 
 def _watched_page(record: ArchiveRecord, parse: PageReader, timeout_seconds: float) -> PageImages | Loss:
-    if record.record_type not in PAGE_TYPES or is_json_metadata(record):
-        # Nothing is parsed, or JSON, whose time grows with its length: the clock would cost much of it.
+    if _needs_no_watch(record):
         return parse(record)
     return watched(parse, timeout_seconds, record)  # type: ignore[no-any-return]
+
+
+def _needs_no_watch(record: ArchiveRecord) -> bool:
+    """Tells of a record that nothing is parsed, or JSON, whose time grows with its length.
+
+    A clock, and all the more a process of its own, would cost much of that time.
+    """
+    return record.record_type not in PAGE_TYPES
 
 
 def watched(parse: Parse, timeout_seconds: float, *arguments: Any) -> Any:
@@ -170,7 +179,7 @@ class IsolatedParser:
 
 
 class IsolatedPages(IsolatedParser):
-    """Parses the pages of records in a child process."""
+    """Parses the pages of records in a child process; other records, WAT's among them, are no danger to this one."""
 
     def __init__(
         self,
@@ -185,6 +194,8 @@ class IsolatedPages(IsolatedParser):
 
     def __call__(self, record: ArchiveRecord) -> PageImages | Loss:
         """Does what `parse_page` does; a page that killed the parser, or took too long, is a loss."""
+        if _needs_no_watch(record):
+            return parse_page(record, *self._arguments)
         try:
             page: PageImages | Loss = self.call(record, *self._arguments)
         except LostPageError as lost:

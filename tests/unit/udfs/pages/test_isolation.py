@@ -5,9 +5,17 @@ import signal
 import sys
 import time
 
+import msgspec
 import pytest
 
-from tests.support.archive_files import extract_outcomes, http_response, read_images, warc_record
+from tests.support.archive_files import (
+    extract_outcomes,
+    http_response,
+    image_link,
+    read_images,
+    warc_record,
+    wat_document,
+)
 from udfs.archives import ArchiveRecord
 from udfs.pages import isolation
 from udfs.pages.image_table import Loss
@@ -80,6 +88,17 @@ def test_a_child_that_does_not_start_is_no_records_fault():
     isolated = IsolatedPages(1 << 20, 5.0, [sys.executable, "-c", "raise SystemExit(3)"])
     with pytest.raises(ParserNotStartedError, match="did not start"):
         isolated(record(0, PAGE))
+
+
+def test_no_child_is_asked_about_a_record_that_holds_no_page():
+    isolated = IsolatedPages(1 << 20, 5.0, [sys.executable, "-c", "raise SystemExit(3)"])
+    json = msgspec.json.encode(wat_document((image_link("/a.jpg", "a dog"),)))
+    wat = ArchiveRecord(0, "metadata", "http://example.org/", "application/json", None, len(json), json)
+    request = ArchiveRecord(0, "request", "http://example.org/", "application/http", None, 4, b"GET ")
+    here = page_reader(0, 1 << 20, 60.0)
+    assert read_images(isolated(wat)) == read_images(here(wat))
+    assert read_images(here(wat)).images == 1
+    assert isolated(request) == here(request)
 
 
 def test_the_alarm_ends_a_worker_that_hangs():
