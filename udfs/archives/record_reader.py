@@ -15,7 +15,7 @@ from udfs.archives.source import WARC_START, FramingError, PartStream
 from udfs.sources.codecs import Codec
 
 LINE_BYTES = 65_536
-_HEADER_BYTES = 65_536
+HEADER_BYTES = 65_536
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _VERSION = re.compile(rb"[^:]*WARC/\d", re.IGNORECASE)
 
@@ -125,12 +125,12 @@ def _open_warc_record(reader: MemberReader, first_line: bytes) -> OpenedRecord:
     """
     del first_line
     lines: list[bytes] = []
-    left = _HEADER_BYTES
+    left = HEADER_BYTES
     while (line := reader.read_line(LINE_BYTES, in_header=True)).strip(b"\r\n"):
         lines.append(line)
         left -= len(line)
         if left < 0:
-            raise ValueError(f"a header is longer than {_HEADER_BYTES} bytes")
+            raise ValueError(f"a header is longer than {HEADER_BYTES} bytes")
         if _VERSION.match(line):
             raise ValueError("a header is cut off by another record")
     if not line:

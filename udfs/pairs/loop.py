@@ -13,7 +13,7 @@ import numpy as np
 
 from udfs.archives import ArchiveReadError, ArchiveRecord, Damage
 from udfs.archives.one_shot import Decompressor, new_decompressors
-from udfs.archives.record_reader import read_whole_record
+from udfs.archives.record_reader import HEADER_BYTES, read_whole_record
 from udfs.archives.source import ArchiveSource
 from udfs.archives.warc import WarcReader
 from udfs.archives.warc_kernel import Inflater
@@ -87,6 +87,9 @@ _INPUT_BYTES = 1 << 20
 
 _LARGEST_MEMBER_BYTES = 4 << 20
 """Larger members, compressed or not, are for the reference reader."""
+
+_LARGEST_BLOCK_BYTES = _LARGEST_MEMBER_BYTES - HEADER_BYTES
+"""Records with larger blocks may be too large for the loop."""
 
 _WORTH_COMPILING_BYTES = 32 << 20
 """Less than this is read in Python in less time than it takes to compile the kernels."""
@@ -295,13 +298,18 @@ class CompiledLoop:
             if may_go_on and _offset_of(item) > stop.member and _begins_member(item):
                 items.close()
                 return _offset_of(item)
-            adder.add(item, "member" if may_go_on else "archive")
+            adder.add(item, _why_not_read(item) if may_go_on else "archive")
             yield
         return None
 
 
 def _offset_of(item: ArchiveRecord | Damage) -> int:
     return item.start if isinstance(item, Damage) else item.offset
+
+
+def _why_not_read(item: ArchiveRecord | Damage) -> str:
+    is_whole = isinstance(item, ArchiveRecord) and not item.is_truncated
+    return "size" if is_whole and item.content_length > _LARGEST_BLOCK_BYTES else "member"
 
 
 def _begins_member(item: ArchiveRecord | Damage) -> bool:

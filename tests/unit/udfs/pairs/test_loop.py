@@ -239,6 +239,11 @@ def test_why_archives_are_left() -> None:
     assert extract_bytes(whole).reference_records == {"format": len(RECORDS)}
     two_in_one = b"".join([*MEMBERS[:3], gzip.compress(RECORDS[3] + RECORDS[4])])
     assert extract_bytes(two_in_one).reference_records == {"member": 2}
+    cut = warc_record(b"", None, "request").replace(b"Content-Length: 0", b"Content-Length: 9000000")
+    assert extract_bytes(b"".join([*MEMBERS, *archive_of([cut]), *MEMBERS])).reference_records == {"member": 1}
+    incompressible = warc_record(Random(0).randbytes(5 << 20), None, "request")
+    for form in (archive_of, zstd_frames):
+        assert extract_bytes(b"".join(form([*RECORDS, incompressible, *RECORDS]))).reference_records == {"size": 1}
 
 
 @pytest.mark.parametrize("status", ["200 OK", "206 Partial", "404 Not Found", "301", "100 Continue", "2000 OK", "99 x"])
@@ -388,11 +393,12 @@ def test_an_archive_of_odd_members_is_left_to_the_reference_reader() -> None:
     assert outcome.reference_records == {"member": 15 * len(RECORDS), "archive": 25 * len(RECORDS)}
 
 
-@pytest.mark.parametrize("size", [5 << 20, 64 << 20])
+@pytest.mark.parametrize("size", [4 << 20, 5 << 20, 64 << 20])
 def test_a_large_record_is_for_the_reference_reader_and_the_loop_goes_on_behind_it(size: int) -> None:
     large = capture(9, image_link("/large.jpg", "x" * size))
-    records = check(b"".join([*MEMBERS[:3], gzip.compress(large, 1), *MEMBERS[3:]]))
-    assert records == len(MEMBERS)
+    data = b"".join([*MEMBERS[:3], gzip.compress(large, 1), *MEMBERS[3:]])
+    assert check(data) == len(MEMBERS)
+    assert extract_bytes(data).reference_records == {"size": 1}
 
 
 @pytest.mark.parametrize("size", [1, 100, 300, 1000])
