@@ -4,6 +4,7 @@
 """
 
 import re
+from itertools import islice
 
 import numpy as np
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -14,6 +15,7 @@ from udfs.pages.declared.preferences import meta_preferences
 from udfs.pages.html_kernel import tag_kernel
 from udfs.pages.image_table import (
     HREF,
+    MOST_IMAGES,
     TAG_BEGIN,
     TAG_COLUMNS,
     TAG_END,
@@ -27,8 +29,16 @@ from udfs.pages.image_table import (
 from udfs.pages.page_url import join_base
 from udfs.schemas import SOURCES
 
-_IMAGE_TAG = re.compile(rb"<im(?:g|age)[\s/>]", re.IGNORECASE)
+_IMAGE_TAG = re.compile(rb"<im(?:g|age)[ \t\n\r\f/>]", re.IGNORECASE)
+_FEWEST_IMAGE_BYTES = len("<img>")
 _MOST_IMAGES = 1024
+
+
+def has_too_many_images(html: bytes) -> bool:
+    """Tells whether a page has more than `MOST_IMAGES` tags of images, wherever they stand in it."""
+    if len(html) < MOST_IMAGES * _FEWEST_IMAGE_BYTES:
+        return False
+    return next(islice(_IMAGE_TAG.finditer(html), MOST_IMAGES, None), None) is not None
 
 
 def read_html(html: bytes, page_url: str, preferences: int = 0, agents: tuple[str, ...] = ()) -> PageImages:

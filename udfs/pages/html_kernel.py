@@ -49,7 +49,7 @@ from udfs.pages.declared.kernel import (
 )
 from udfs.pages.declared.preferences import HEADERS
 from udfs.pages.http import UNSURE_TYPES
-from udfs.pages.image_table import ATTRIBUTES, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_END, UNMODELLED
+from udfs.pages.image_table import ATTRIBUTES, HREF, IS_PLAIN, MOST_IMAGES, SRC, TAG_BEGIN, TAG_END, UNMODELLED
 from udfs.pages.legacy_encodings import to_utf8
 
 Bytes = npt.NDArray[np.uint8]
@@ -92,6 +92,9 @@ _NAMES = {
 
 _less_bits = bits_of(b"<")
 _rs, _bs, _ds, _ms, _ampersands = (bits_of(letters) for letters in (b"rR", b"bB", b"dD", b"mM", b"&"))
+
+_IMG_NAME, _IMAGE_NAME = constant(b"img"), constant(b"image")
+_FEWEST_IMAGE_BYTES = len("<img>")
 
 _ENDS_NAME = np.zeros(256, np.uint8)
 _ENDS_NAME[list(b" \n\t\r\f/>")] = 1
@@ -532,6 +535,24 @@ def find_tags(html: Bytes, images: Tags, base: Tag, declared: Tag, agents: Bytes
             at = _text_end(html, at, name_start, name_end, kind)
         if at == 0:
             return UNMODELLED
+
+
+@part_of_kernel
+def _is_name(html: Bytes, begin: int, name: Bytes) -> bool:
+    end = begin + name.size
+    return bool(end < html.size and _ENDS_NAME[html[end]] and same_letters(html, begin, end, name))
+
+
+@part_of_kernel
+def has_too_many_images(html: Bytes) -> bool:
+    """Does what `udfs.pages.html.has_too_many_images` does."""
+    if html.size < MOST_IMAGES * _FEWEST_IMAGE_BYTES:
+        return False
+    images, at = 0, _find_less(html, 0)
+    while at < html.size and images <= MOST_IMAGES:
+        images += _is_name(html, at + 1, _IMG_NAME) or _is_name(html, at + 1, _IMAGE_NAME)
+        at = _find_less(html, at + 1)
+    return images > MOST_IMAGES
 
 
 def _tags_of_page(html: Bytes, images: Tags, base: Tag, declared: Tag, agents: Bytes) -> int:

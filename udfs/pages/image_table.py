@@ -15,6 +15,10 @@ TAG_COLUMNS = HREF + 2
 """A row per tag: its begin, its end, whether its values are what the bytes say (valid UTF-8, nothing encoded), and from
 `SRC` on begin and end of the value of each of `ATTRIBUTES`, -1 where the tag does not have it."""
 
+MOST_IMAGES, MOST_VALUES = 100_000, 1_000_000
+"""Most images of a page, and most values in the JSON of a capture: more than pages have. What is built for each takes
+many times its bytes, of which a small archive may have very many."""
+
 UNMODELLED = -1
 """What a loop returns for a page that it cannot read, and that must be parsed as a whole."""
 

@@ -5,10 +5,10 @@ from functools import lru_cache
 
 from udfs.archives import PAGE_TYPES, ArchiveRecord
 from udfs.pages.charset import page_to_utf8
-from udfs.pages.html import read_html
+from udfs.pages.html import has_too_many_images, read_html
 from udfs.pages.html_kernel import tag_kernel
 from udfs.pages.http import UNSURE_TYPES, HttpMessage, decode_body, looks_like_html, split_http_message
-from udfs.pages.image_table import Loss, LostRecordError, PageImages
+from udfs.pages.image_table import MOST_IMAGES, Loss, LostRecordError, PageImages
 from udfs.pages.page_url import clean_page_url
 from udfs.pages.wat import is_json_metadata, read_wat_record
 from udfs.pages.wat_kernel import link_kernel
@@ -93,6 +93,8 @@ def read_warc_record(record: ArchiveRecord, *, max_page_bytes: int, agents: tupl
     if not page_url:
         raise LostRecordError("record.no_target_uri")
     html, _ = page_to_utf8(body, headers.get("content-type", ""), record.payload_type or "")
+    if has_too_many_images(html):
+        raise LostRecordError("record.page_too_large", f"more than {MOST_IMAGES} images: {page_url}")
     return read_html(html, page_url, message.preferences, agents)
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from udfs.archives import ArchiveRecord
 from udfs.pages.declared.capture import load_json, read_declared
 from udfs.pages.image_table import (
+    MOST_IMAGES,
+    MOST_VALUES,
     TAG_COLUMNS,
     UNMODELLED,
     Declared,
@@ -30,6 +32,7 @@ IMAGE_PATH = "IMG@/src"
 """The path of an image's `src` among the links; an image's other attributes have other paths."""
 
 _MOST_IMAGES = 4096
+_BEFORE_VALUES = b"{", b"[", b","
 _FEWEST_BYTES = len('{"path":"IMG@/src"},')
 _NULL = b"null"
 _ENVELOPE_BYTES = 4096
@@ -122,8 +125,11 @@ def read_wat_record(payload: bytes, agents: tuple[str, ...] = ()) -> PageImages:
         agents: Whose directives count, too, as for `preferences.meta_preferences`.
 
     Raises:
-        LostRecordError: The record describes no page (`record.skipped_*`), or cannot be read.
+        LostRecordError: The record describes no page (`record.skipped_*`), is too large, or cannot be read.
     """
+    values = sum(map(payload.count, _BEFORE_VALUES))
+    if values > MOST_VALUES:
+        raise LostRecordError("record.page_too_large", f"JSON of {values} values")
     find_images = link_kernel.loaded
     if find_images is None:
         return _read_all_links(payload, agents)
@@ -168,7 +174,10 @@ def _read_all_links(payload: bytes, agents: tuple[str, ...]) -> PageImages:
         document = _decode_tolerantly(payload)
     page_url, html, headers = _page_of(document)
     base_url = join_base(page_url, html.head.base if html.head else None)
-    values = [_values_of_link(link, page_url) for link in _images_of(html)]
+    images = _images_of(html)
+    if len(images) > MOST_IMAGES:
+        raise LostRecordError("record.page_too_large", f"more than {MOST_IMAGES} images: {page_url}")
+    values = [_values_of_link(link, page_url) for link in images]
     return decoded_images(
         page_url, base_url, values, read_declared(html.head.metas if html.head else None, headers, agents)
     )

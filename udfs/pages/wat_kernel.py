@@ -36,7 +36,17 @@ from udfs.pages.declared.kernel import (
     meta_preferences,
     page_language,
 )
-from udfs.pages.image_table import FIRST_TEXT, HREF, IS_PLAIN, SRC, TAG_BEGIN, TAG_COLUMNS, TAG_END, UNMODELLED
+from udfs.pages.image_table import (
+    FIRST_TEXT,
+    HREF,
+    IS_PLAIN,
+    MOST_VALUES,
+    SRC,
+    TAG_BEGIN,
+    TAG_COLUMNS,
+    TAG_END,
+    UNMODELLED,
+)
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
@@ -707,6 +717,16 @@ def read_capture(content: Bytes, at: int, found: Numbers, stack: Bytes, tags: Ta
             at = _skip_value(content, at, stack)
         at = _next_name(content, at)
     return _object_end(content, at)
+
+
+@part_of_kernel
+def has_too_many_values(content: Bytes, begin: int, end: int) -> bool:
+    """Tells whether JSON may have more than `MOST_VALUES` values, by the marks before them, those in texts included."""
+    values = 0
+    if end - begin > MOST_VALUES:
+        for place in range(begin, end):
+            values += content[place] in (_COMMA, _OPEN_LIST, _OPEN_OBJECT)
+    return values > MOST_VALUES
 
 
 def _find_images(links: Bytes, tags: Tags) -> int:

@@ -45,6 +45,7 @@ from udfs.pages.html_kernel import (
     begins_as_html,
     encoding_of_page,
     find_tags,
+    has_too_many_images,
     read_response,
     read_type,
 )
@@ -68,6 +69,7 @@ from udfs.pages.wat_kernel import (
     URI_BEGIN,
     URI_END,
     declared_language,
+    has_too_many_values,
     read_capture,
     skip_space,
 )
@@ -618,7 +620,8 @@ def _read_response(work: Workspace, columns: ColumnBuffers, limits: Limits, head
         return READ
     if kind != IS_HTML and not (kind == IS_UNSURE and begins_as_html(plain[body:end])):
         return _left(work, _MEDIA_TYPE)
-    if end - body > limits.page_bytes or header.length > limits.record_bytes:
+    is_large = end - body > limits.page_bytes or header.length > limits.record_bytes
+    if is_large or has_too_many_images(plain[body:end]):
         return _left(work, _SIZE)
     encoding = encoding_of_page(plain, body, end, label)
     if encoding == NOT_PLAIN:
@@ -641,7 +644,8 @@ def _read_response(work: Workspace, columns: ColumnBuffers, limits: Limits, head
 def _read_record(work: Workspace, columns: ColumnBuffers, limits: Limits, header: Header, offset: int) -> int:
     """Reads a record; see `_add_page` for what it returns."""
     if header.kind == METADATA and is_json(work.plain, header):
-        if header.length > limits.record_bytes:
+        is_large = header.length > limits.record_bytes
+        if is_large or has_too_many_values(work.plain, header.block, header.block + header.length):
             return _left(work, _SIZE)
         return _read_capture(work, columns, limits, header, offset)
     if header.kind == _RESPONSE:

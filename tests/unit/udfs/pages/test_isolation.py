@@ -18,7 +18,7 @@ from tests.support.archive_files import (
 )
 from udfs.archives import ArchiveRecord
 from udfs.pages import isolation
-from udfs.pages.image_table import Loss
+from udfs.pages.image_table import MOST_IMAGES, Loss
 from udfs.pages.isolation import IsolatedPages, ParserNotStartedError, page_reader
 from udfs.pairs import ExtractOptions
 
@@ -69,6 +69,12 @@ def test_a_page_is_parsed_against_the_clock(monkeypatch):
     page_reader(0, 1 << 20, 60.0)(record(0, PAGE))
     assert len(clocks) == 1
     assert 0 < clocks[0] <= 60
+
+
+def test_a_page_of_too_many_images_is_lost_in_the_child_as_in_the_worker(isolated):
+    block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + b"<img>" * (MOST_IMAGES + 1)
+    lost = [read(record(0, block)) for read in (isolated, page_reader(0, 1 << 20, 60.0))]
+    assert lost[0] == lost[1] == Loss("record.page_too_large", "more than 100000 images: http://example.org/")
 
 
 def test_a_crash_and_a_hang_cost_one_record_each(isolated):

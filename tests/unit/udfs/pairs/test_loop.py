@@ -4,6 +4,8 @@ import gzip
 import json
 import logging
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from random import Random
@@ -42,7 +44,9 @@ from tests.support.loop_inputs import (
     check_records,
     with_header,
 )
+from tests.support.paths import CHECKOUT
 from udfs.archives import ArchiveReadError, one_shot
+from udfs.pages.image_table import MOST_IMAGES, MOST_VALUES
 from udfs.pairs import ExtractOptions, archive_batch, extract, loop
 
 
@@ -493,6 +497,73 @@ def test_more_images_than_there_is_room_for() -> None:
     assert check(b"".join(archive_of([half, half, half, most, half, many, *RECORDS]))) == 5 + len(RECORDS)
     left = capture(3, *[image_link(f"/{number};", "a") for number in range(3000)])
     assert check(b"".join(archive_of([left, left, *RECORDS]))) == 2 + len(RECORDS)
+
+
+def many_links(link: bytes, count: int) -> bytes:
+    document = json.dumps(wat_document((image_link("/a.jpg", "a dog"),))).encode()
+    return wat_record(document.replace(b'"Links": [', b'"Links": [' + link * count))
+
+
+def many_tags(tag: bytes, count: int, more: bytes = b"") -> bytes:
+    return warc_record(http_response(b"<html>" + IMAGE + tag * count + more))
+
+
+@pytest.mark.parametrize(
+    ("record", "is_lost"),
+    [
+        (many_tags(b"<img>", MOST_IMAGES), True),
+        (many_tags(b"<IMAGE\n", MOST_IMAGES, b">"), True),
+        (many_tags(b"<img>", 1, b"<!--" + b"<img/" * (MOST_IMAGES - 1) + b"-->"), True),
+        (many_tags(b"<img>", 1, b"<!--" + b"<img/" * (MOST_IMAGES - 2) + b"-->"), False),
+        (many_tags(b"", 0, b"<!--" + b"<imgs " * MOST_IMAGES + b"<img"), False),
+        (many_links(b'{"path":"IMG@/src"},', MOST_IMAGES), True),
+        (many_links(b"1,", MOST_IMAGES), True),
+        (many_links(b"{},", MOST_VALUES // 2), True),
+        (many_links(b'{"path":"A@/href","url":"/a"},', MOST_VALUES // 4), False),
+        (wat_record({"x": "," * MOST_VALUES, **wat_document((image_link("/a.jpg", "a dog"),), status="404")}), True),
+    ],
+    ids=[
+        "img",
+        "image",
+        "comment",
+        "most",
+        "other-names",
+        "links-to-images",
+        "no-links",
+        "empty-links",
+        "other-links",
+        "commas",
+    ],
+)
+def test_pages_of_more_images_or_values_than_pages_have(record: bytes, is_lost: bool) -> None:
+    data = b"".join(archive_of([record]))
+    check(data)
+    outcome = extract_bytes(data)
+    assert outcome.rejected["record.page_too_large"] == is_lost
+    assert (outcome.archive["pages"], len(outcome.pairs) > 0) == (not is_lost, not is_lost)
+
+
+PEAK = """
+import resource, sys
+from tests.support.archive_files import extract_bytes
+from tests.unit.udfs.pairs.test_loop import RECORDS
+from udfs.pairs.loop import KERNELS
+KERNELS.load()
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+assert extract_bytes(RECORDS[0]).pairs
+before, data = peak(), sys.stdin.buffer.read()
+print(dict(extract_bytes(data).rejected), peak() - before)
+"""
+
+
+def test_pages_of_very_many_images_take_no_memory_for_each() -> None:
+    records = [many_tags(b"<img>", 16 << 17), many_links(b'{"path":"IMG@/src"},', 16 << 15)]
+    command, data = [sys.executable, "-c", PEAK], b"".join(archive_of(records))
+    told = subprocess.run(command, input=data, capture_output=True, check=True, cwd=CHECKOUT).stdout.decode()
+    lost, grown = told.rsplit(" ", 1)
+    assert lost == "{'record.page_too_large': 2}"
+    assert int(grown) < 160, "MB: some copies of the 10 MB of a page, and no hundreds of bytes for each of its images"
 
 
 def test_an_archive_of_odd_records_is_left_to_the_reference_reader(monkeypatch: pytest.MonkeyPatch) -> None:
