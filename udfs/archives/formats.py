@@ -6,7 +6,9 @@ form), or compressed as a whole, sometimes twice. What reads records sees only t
 
 import io
 import re
+from contextlib import suppress
 
+from udfs.archives.member_reader import MemberReader
 from udfs.archives.members import find_next_start
 from udfs.archives.source import (
     ARC_START,
@@ -16,12 +18,15 @@ from udfs.archives.source import (
     DictionaryError,
     GuardedStream,
     NotAnArchiveError,
+    PartStream,
 )
 from udfs.sources.codecs import GZIP, ZSTD, Codec, CorruptStreamError, StreamDecompressor, zstd_with_dictionary
 
 _MOST_LAYERS = 3
-_STEP_BYTES = 1024
 _HEAD_BYTES = 32_768
+_LARGEST_MEMBER_BYTES = 64 << 20
+"""A member that holds more behind its first record is an archive that was compressed as a whole."""
+
 _SLACK_BYTES = 16
 _MARKUP_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[?!a-z]", re.IGNORECASE)
 _CONTENT_LENGTH = re.compile(rb"^content-length[ \t]*:(?:\r?\n[ \t]|[ \t])*(\d{1,18})", re.IGNORECASE | re.MULTILINE)
@@ -50,11 +55,12 @@ def detect_format(stream: io.RawIOBase, size: int) -> ArchiveSource | None:
         codec = _codec_of(top, head)
         if codec is None:
             return _without_codec(top, head, layers)
-        first, holds_more, is_readable = _first_record(top, codec)
-        if not is_readable:
+        first = _FirstMember(top, codec)
+        if not first.is_readable:
             return _behind_damage(top, layers) or ArchiveSource(top, is_arc=False, codec=codec, layers=layers)
-        if not holds_more and (WARC_START.match(first) or ARC_START.match(first)):
-            return ArchiveSource(top, ARC_START.match(first) is not None, codec, layers)
+        record = first.read_by_member()
+        if record is not None:
+            return ArchiveSource(top, ARC_START.match(record) is not None, codec, layers)
         top = DecompressedStream(top, codec)
         layers.append(top)
     raise NotAnArchiveError("archive.not_an_archive", b"compressed too often")
@@ -134,27 +140,66 @@ def _behind_damage(stream: io.RawIOBase, layers: list[DecompressedStream]) -> Ar
     return None
 
 
-def _first_record(stream: io.RawIOBase, codec: Codec) -> tuple[bytes, bool, bool]:
-    """Decompresses the first member as far as its first record goes.
+class _FirstMember:
+    """The first member of an archive that holds more than white space."""
 
-    Returns:
-        The member's first bytes, whether it holds more than one record, and whether anything in it can be read.
-    """
-    stream.seek(0)
-    member = StreamDecompressor(codec)
-    head, size, length = b"", 0, None
-    try:
-        while not member.is_complete and (data := stream.read(_STEP_BYTES)):
-            for part in member.parts(data):
-                size += len(part)
-                if len(head) < _HEAD_BYTES:
-                    head += part[: _HEAD_BYTES - len(head)]
-                    length = length or _record_length(head)
-                if length is not None and size > length + _SLACK_BYTES:
-                    return head, True, True
-    except CorruptStreamError:
-        pass
-    return head, False, bool(head) or member.is_complete
+    def __init__(self, stream: io.RawIOBase, codec: Codec) -> None:
+        """Decompresses its first bytes, which are none where all members are empty, or nothing of it can be read."""
+        self._stream = stream
+        self._codec = codec
+        self._reader = MemberReader(PartStream(stream, 0), codec, WARC_START)
+        self._start = self._content()
+
+    def _content(self) -> bytes:
+        """Goes on to the next bytes that are no white space; gives as many as a record's header has, or less."""
+        while True:
+            with suppress(CorruptStreamError):
+                self._reader.skip_space()
+            content = self._reader.peek(_HEAD_BYTES)
+            if content or not self._reader.next_member():
+                return content
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether something in it can be read, or the archive holds nothing."""
+        return bool(self._start) or not self._reader.is_cut_off
+
+    def read_by_member(self) -> bytes | None:
+        """Tells how the archive's first record begins, if members hold few records each.
+
+        Returns:
+            None where the archive is compressed as a whole: it ends with this member, or the next one goes on with what
+            this one holds, or this one is very large.
+        """
+        is_record = _begins_record(self._start)
+        if not is_record and (GZIP.start.match(self._start) or ZSTD.start.match(self._start)):
+            return None
+        length = _record_length(self._start) if is_record else None
+        if is_record and (length is None or self._end_within(length + _SLACK_BYTES) is not None):
+            return self._start
+        is_whole = self._end_within(_LARGEST_MEMBER_BYTES)
+        if is_whole is None:
+            return None
+        following = self._content() if is_whole and self._reader.next_member() else b""
+        if _begins_record(following):
+            return self._start if is_record else following
+        is_damaged = not is_whole or (not following and self._reader.is_cut_off)
+        return self._start if is_record and is_damaged and self._is_found_again() else None
+
+    def _end_within(self, limit: int) -> bool | None:
+        """Goes to the end of the member: whether it is whole; None where its rest is larger than a limit."""
+        try:
+            return not self._reader.is_cut_off if self._reader.skip_rest(limit) else None
+        except CorruptStreamError:
+            return False
+
+    def _is_found_again(self) -> bool:
+        source = ArchiveSource(self._stream, ARC_START.match(self._start) is not None, self._codec)
+        return find_next_start(source, self._reader.start + 1) is not None
+
+
+def _begins_record(content: bytes) -> bool:
+    return WARC_START.match(content) is not None or ARC_START.match(content) is not None
 
 
 def _record_length(head: bytes) -> int | None:

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from udfs.archives.source import PartStream
-from udfs.sources.codecs import CHUNK_BYTES, Codec, StreamDecompressor
+from udfs.sources.codecs import CHUNK_BYTES, Codec, CorruptStreamError, StreamDecompressor
 
 _HEAD_BYTES = 2048
 
@@ -61,6 +62,23 @@ class MemberReader:
         while is_there and self._ready[self._at : self._at + 1].strip() == b"":
             self._at = len(self._ready) - len(self._ready[self._at :].lstrip())
             is_there = self._at < len(self._ready) or self._fill()
+
+    def peek(self, size: int) -> bytes:
+        """Shows the member's next bytes; fewer only where it ends, or is corrupt behind them."""
+        with suppress(CorruptStreamError):
+            while len(self._ready) - self._at < size and self._fill():
+                pass
+        return self._ready[self._at : self._at + size]
+
+    def skip_rest(self, limit: int) -> bool:
+        """Passes over the rest of the member; false, somewhere in it, where that is more than `limit` bytes."""
+        while self._at < len(self._ready) or self._fill():
+            step = min(limit, len(self._ready) - self._at)
+            self._at += step
+            limit -= step
+            if self._at < len(self._ready):
+                return False
+        return True
 
     def read_line(self, limit: int, *, in_header: bool = False) -> bytes:
         """Reads up to and with the next LF, `limit` bytes at most; nothing at the end of the member.

@@ -99,6 +99,8 @@ def test_a_zstd_archive_with_a_dictionary_is_read_with_it(is_packed: bool) -> No
     start = dictionary_frame(DICTIONARY, is_packed=is_packed)
     outcome = extract_bytes(b"".join([start, *NEEDY_FRAMES]))
     assert (outcome.status, kept(outcome), outcome.rejected) == ("ok", [0, 1, 2, 3, 4], {})
+    damaged = extract_bytes(b"".join([start, *NEEDY_FRAMES[:2], b"garbage", *NEEDY_FRAMES[2:]]))
+    assert (damaged.status, kept(damaged), damaged.rejected) == ("damaged", [0, 1, 2, 3, 4], {"archive.corrupt": 1})
 
 
 @pytest.mark.parametrize("is_packed", [False, True])
@@ -133,13 +135,50 @@ def test_a_dictionary_that_cannot_be_used_fails_the_archive(start: bytes, messag
 
 @pytest.mark.parametrize(
     "data",
-    [b"".join(NEEDY_FRAMES), ARCHIVE[:20]],
-    ids=["without its dictionary", "cut in its first header"],
+    [b"".join(NEEDY_FRAMES), ARCHIVE[:20], gzip.compress(b"") + b"garbage" * 9],
+    ids=["without its dictionary", "cut in its first header", "garbage behind nothing"],
 )
 def test_damage_without_any_record_fails_the_archive(data: bytes) -> None:
     outcome = extract_bytes(data)
     assert (outcome.status, outcome.archive["records"]) == ("failed", 0)
     assert outcome.reasons("archive")
+
+
+BAD_MEMBER = MEMBERS[3][:-8] + bytes(8)
+ODD_STARTS = {
+    "empty": [gzip.compress(b""), *MEMBERS[:3]],
+    "several that are empty, and padding": [gzip.compress(b"") * 9, bytes(600), *MEMBERS[:3]],
+    "line ends": [gzip.compress(b"\r\n" * 99), *MEMBERS[:3]],
+    "two records": [gzip.compress(RECORDS[0] + RECORDS[1]), MEMBERS[2]],
+    "two records, then an empty one": [gzip.compress(RECORDS[0] + RECORDS[1]), gzip.compress(b""), MEMBERS[2]],
+    "all records before the damage": [gzip.compress(b"".join(RECORDS[:3]))],
+    "many line ends": [gzip.compress(RECORDS[0] + b"\r\n" * 99), *MEMBERS[1:3]],
+}
+
+
+@pytest.mark.parametrize("start", ODD_STARTS)
+def test_an_odd_first_member_hides_no_others(start: str) -> None:
+    whole = extract_bytes(b"".join([*ODD_STARTS[start], *MEMBERS[3:]]))
+    assert (whole.status, kept(whole), whole.rejected) == ("ok", [0, 1, 2, 3, 4], {})
+    damaged = extract_bytes(b"".join([*ODD_STARTS[start], BAD_MEMBER, MEMBERS[4]]))
+    assert (damaged.status, kept(damaged), damaged.rejected) == ("damaged", [0, 1, 2, 4], {"archive.corrupt": 1})
+
+
+def test_a_first_member_that_holds_no_record_costs_only_itself() -> None:
+    outcome = extract_bytes(gzip.compress(b"a comment") + ARCHIVE)
+    assert (outcome.status, kept(outcome), outcome.rejected) == ("damaged", [0, 1, 2, 3, 4], {"archive.corrupt": 1})
+    two_records = gzip.compress(RECORDS[0] + RECORDS[1])[:-8] + bytes(8)
+    assert kept(extract_bytes(two_records + b"".join(MEMBERS[2:])))[-3:] == [2, 3, 4]
+
+
+@pytest.mark.parametrize("limit", [4000, 1 << 20])
+def test_how_far_a_first_member_is_looked_into_is_limited(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("udfs.archives.formats._LARGEST_MEMBER_BYTES", limit)
+    data = gzip.compress(b"".join(RECORDS[:4])) + MEMBERS[4]
+    source = detect_format(io.BytesIO(data), len(data))
+    assert source is not None
+    assert bool(source.layers) == (limit == 4000)
+    assert kept(extract_bytes(data)) == [0, 1, 2, 3, 4]
 
 
 FORMS = {
