@@ -1,152 +1,27 @@
-"""Runs the loops over tags, links, pairs and thresholds as Python, over arrays that check every place.
-
-For NUMBA_DISABLE_JIT=1. Numbers of 64 bits overflow on purpose in them, which Python's numpy warns of.
-"""
+"""Runs the loops over archives, tags, links, pairs and thresholds as Python, over arrays that check every place."""
 
 import json
-import warnings
-import zlib
 from random import Random
-from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import zstandard
 
-from udfs import numba_intrinsics
-
-
-class Checked:
-    """Bytes or numbers of one dimension."""
-
-    def __init__(self, values: Any) -> None:
-        self.values, self.size = values, len(values)
-
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            assert 0 <= place.start <= place.stop <= self.size, f"{place} of {self.size}"
-            return Checked(self.values[place])
-        assert 0 <= place < self.size, f"read at {place} of {self.size}"
-        return int(self.values[place])
-
-    def __setitem__(self, place: Any, value: int) -> None:
-        if isinstance(place, slice):
-            self.values[place] = value
-        else:
-            assert 0 <= place < self.size, f"write at {place} of {self.size}"
-            self.values[place] = int(value)
-
-
-class CheckedRows:
-    """Numbers of two dimensions."""
-
-    def __init__(self, values: Any) -> None:
-        self.values, self.shape = values, values.shape
-
-    def __getitem__(self, row: Any) -> Any:
-        if isinstance(row, slice):
-            assert row.start is None and 0 <= row.stop <= len(self.values)
-            return CheckedRows(self.values[row])
-        assert 0 <= row < len(self.values), f"row {row} of {len(self.values)}"
-        return Checked(self.values[row])
-
-
-def writable(array: Checked) -> Checked:
-    return array
-
-
-def load_word(array: Checked, at: int) -> Any:
-    assert 0 <= at <= array.size - 8, f"eight bytes at {at} of {array.size}"
-    return np.uint64(int.from_bytes(bytes(array.values[at : at + 8]), "little"))
-
-
-def trailing_zeros(word: Any) -> int:
-    return (int(word) & -int(word)).bit_length() - 1 if word else 64
-
-
-def bits_of(wanted: bytes, below: int = 0) -> Any:
-    def find(array: Checked, at: int) -> Any:
-        assert 0 <= at <= array.size - 64, f"64 bytes at {at} of {array.size}"
-        return np.uint64(
-            sum(
-                1 << place
-                for place in range(64)
-                if array.values[at + place] in wanted or array.values[at + place] < below
-            )
-        )
-
-    return find
-
-
-def inflate_gzip(
-    _function: int,
-    _decompressor: int,
-    packed: Checked,
-    begin: int,
-    end: int,
-    plain: Checked,
-    at: int,
-    room: int,
-    sizes: Checked,
-) -> int:
-    """Does what libdeflate does, whose results are 0, 1 for bad data and 3 where there is too little room."""
-    assert 0 <= begin <= end <= packed.size and 0 <= at <= at + room <= plain.size
-    member = zlib.decompressobj(31)
-    try:
-        content = member.decompress(bytes(packed.values[begin:end]))
-    except zlib.error:
-        return 1
-    if not member.eof:
-        return 1
-    if len(content) > room:
-        return 3
-    plain.values[at : at + len(content)] = np.frombuffer(content, np.uint8)
-    sizes[0], sizes[1] = end - begin - len(member.unused_data), len(content)
-    return 0
-
-
-def zstd_frame_size(_function: int, packed: Checked, begin: int, end: int) -> int:
-    """Does what libzstd does, whose errors are below 0."""
-    assert 0 <= begin <= end <= packed.size
-    content = bytes(packed.values[begin:end])
-    frame = zstandard.ZstdDecompressor().decompressobj()
-    try:
-        frame.decompress(content)
-    except zstandard.ZstdError:
-        return -20
-    return len(content) - len(frame.unused_data) if frame.eof else -72
-
-
-def inflate_zstd(
-    _function: int, _decompressor: int, packed: Checked, begin: int, end: int, plain: Checked, at: int, room: int
-) -> int:
-    """Does what libzstd does; -70 says that there is too little room."""
-    assert 0 <= begin <= end <= packed.size and 0 <= at <= at + room <= plain.size
-    content = zstandard.ZstdDecompressor().decompressobj().decompress(bytes(packed.values[begin:end]))
-    if len(content) > room:
-        return -70
-    plain.values[at : at + len(content)] = np.frombuffer(content, np.uint8)
-    return len(content)
-
-
-for replaced in (writable, load_word, trailing_zeros, bits_of, inflate_gzip, zstd_frame_size, inflate_zstd):
-    setattr(numba_intrinsics, replaced.__name__, replaced)
-numba_intrinsics.ascii_bits = bits_of(b"", below=128)
-
-from tests.support.declarations import AGENTS, any_head  # noqa: E402 - as above
-from tests.support.loop_inputs import any_record, archive_of, damaged  # noqa: E402 - after the replacement
-from tests.support.page_grammar import make_base, make_image, page_of  # noqa: E402 - after the replacement
-from udfs.archives.warc_kernel import SLACK_BYTES, Inflater  # noqa: E402 - as above
-from udfs.balancing import expected_sizes_kernel  # noqa: E402 - as above
-from udfs.exclusion import key_kernel  # noqa: E402 - as above
-from udfs.matching import unit_kernel  # noqa: E402 - as above
-from udfs.matching.token_kernel import PADDING  # noqa: E402 - as above
-from udfs.pages import html_kernel, wat_kernel  # noqa: E402 - as above
-from udfs.pages.declared.kernel import DECLARED_LENGTH, agent_list  # noqa: E402 - as above
-from udfs.pages.image_table import TAG_COLUMNS  # noqa: E402 - as above
-from udfs.pairs import kernel, loop, loop_kernel  # noqa: E402 - as above
-from udfs.pairs.image_urls import plain_folder  # noqa: E402 - as above
-from udfs.pairs.kernel import (  # noqa: E402 - as above
+from tests.support.checked_arrays import Checked, CheckedRows, checked
+from tests.support.declarations import AGENTS, any_head
+from tests.support.loop_inputs import any_record, archive_of, damaged
+from tests.support.page_grammar import make_base, make_image, page_of
+from udfs.archives.warc_kernel import SLACK_BYTES, Inflater
+from udfs.balancing import expected_sizes_kernel
+from udfs.exclusion import key_kernel
+from udfs.matching import unit_kernel
+from udfs.matching.token_kernel import PADDING
+from udfs.pages import html_kernel, wat_kernel
+from udfs.pages.declared.kernel import DECLARED_LENGTH, agent_list
+from udfs.pages.image_table import TAG_COLUMNS
+from udfs.pairs import kernel, loop, loop_kernel
+from udfs.pairs.image_urls import plain_folder
+from udfs.pairs.kernel import (
     BYTES_USED,
     PAGE_COLUMNS,
     PAGES_USED,
@@ -248,10 +123,6 @@ def check_links(random: Random) -> None:
     ]
     text = json.dumps(links, ensure_ascii=random.random() < 0.5, separators=random.choice([(",", ":"), (" , ", "\n:")]))
     wat_kernel._find_images(Checked(text.encode()), CheckedRows(np.zeros((3, TAG_COLUMNS), np.int64)))
-
-
-def checked(values: Any) -> Any:
-    return CheckedRows(values) if values.ndim == 2 else Checked(values)
 
 
 def check_loop(random: Random) -> int:
@@ -362,7 +233,6 @@ def check_units(random: Random) -> int:
     return int(np.count_nonzero(kept == 0xFF))
 
 
-warnings.simplefilter("ignore", RuntimeWarning)
 generator = Random(0)
 assert sum(check_pairs(generator) for _ in range(1500)) > 2000
 assert sum(check_loop(generator) for _ in range(500)) > 800

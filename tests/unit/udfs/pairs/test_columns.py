@@ -138,9 +138,10 @@ def test_columns_that_are_too_small(seed: int, monkeypatch: pytest.MonkeyPatch) 
     assert len(list(rows.full_batches())) > 10
 
 
-def test_no_kernel_reads_or_writes_beyond_its_arrays() -> None:
+@pytest.mark.parametrize("name", ["checked_kernels.py", "checked_tables.py"])
+def test_no_kernel_reads_or_writes_beyond_its_arrays(name: str) -> None:
     """Compiled code checks no bounds: the same loops run as Python over arrays that do."""
-    script = CHECKOUT / "tests" / "support" / "checked_kernels.py"
+    script = CHECKOUT / "tests" / "support" / name
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "checked\n"), done.stderr
