@@ -131,7 +131,10 @@ def hostile_report():
         },
         "survival": {
             "languages": judged,
-            "domains": [*judged, {**judged[0], "group": "other domains of 1 to 9 pairs", "is_class": True, "domains": 3}],
+            "domains": [
+                *judged,
+                {**judged[0], "group": "other domains of 1 to 9 pairs", "is_class": True, "domains": 3},
+            ],
             "entries": [{**judged[0], "group": "with entries above t only", "is_class": True}],
         },
         "comparison": {

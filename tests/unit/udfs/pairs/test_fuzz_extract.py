@@ -83,7 +83,7 @@ def test_damaged_archives(name: str, changes: list[tuple[str, float, int, bytes]
         reason in outcome.rejected for reason in ("archive.not_an_archive", "archive.error_page", "archive.read_error")
     )
     is_damaged = any(reason.startswith("archive.") for reason in outcome.rejected)
-    assert (outcome.status == "failed") == (is_none or (is_damaged and not outcome.numbers["records"]))
+    assert (outcome.status == "failed") == (is_none or (is_damaged and not outcome.archive["records"]))
 
 
 @FUZZ
