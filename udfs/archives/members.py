@@ -2,12 +2,14 @@
 
 import io
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from udfs.archives.source import ARC_START, WARC_START, ArchiveSource
 from udfs.sources.codecs import CHUNK_BYTES, Codec, CorruptStreamError, StreamDecompressor
 
 _HEAD_BYTES = 2048
+_FIRST_BYTES = 64
 
 
 class Landmark(NamedTuple):
@@ -38,29 +40,48 @@ class Member(NamedTuple):
         state: "complete", "truncated" (the file ends inside it) or "corrupt".
         end: Offset of the byte after it; the start of the member if it is corrupt.
         head: Its first decompressed bytes.
+        read_end: Offset up to which it was decompressed, without the last bytes read if they are corrupt.
     """
 
     state: str
     end: int
     head: bytes
+    read_end: int
 
 
-def inspect_member(stream: io.RawIOBase, codec: Codec, offset: int) -> Member:
-    """Decompresses the member at an offset to its end and forgets the content."""
+def inspect_member(
+    stream: io.RawIOBase, codec: Codec, offset: int, wanted_start: re.Pattern[bytes] | None = None
+) -> Member:
+    """Decompresses the member at an offset and forgets the content.
+
+    Args:
+        stream: The archive.
+        codec: How the member is compressed.
+        offset: Where it begins.
+        wanted_start: Matches the first bytes of what is looked for: of a member that begins otherwise no more is
+            decompressed than shows it, and it counts as corrupt.
+
+    Returns:
+        The member.
+    """
     stream.seek(offset)
     member = StreamDecompressor(codec)
     head, read = b"", 0
     while not member.is_complete:
-        data = stream.read(CHUNK_BYTES if read else _HEAD_BYTES)
+        # As much again as before, so that of a member that soon shows to be none little is read.
+        data = stream.read(min(max(read, _FIRST_BYTES), CHUNK_BYTES))
         if not data:
-            return Member("truncated", offset + read, head)
+            return Member("truncated", offset + read, head, offset + read)
         read += len(data)
         try:
             for part in member.parts(data):
                 head += part[: _HEAD_BYTES - len(head)]
         except CorruptStreamError:
-            return Member("corrupt", offset, head)
-    return Member("complete", offset + read - len(member.unused), head)
+            return Member("corrupt", offset, head, offset + read - len(data))
+        if wanted_start and len(head) >= _HEAD_BYTES and not wanted_start.match(head):
+            return Member("corrupt", offset, head, offset + read)
+    end = offset + read - len(member.unused)
+    return Member("complete", end, head, end)
 
 
 def find_next_start(source: ArchiveSource, offset: int) -> int | None:
@@ -69,16 +90,35 @@ def find_next_start(source: ArchiveSource, offset: int) -> int | None:
     That is the first whole member that starts with a record or, in a plain stream, the first text that looks like a
     record's first line (it need not begin a line: the record before may be cut off).
     """
+    offset = max(offset, source.effort.search_start)
     if source.codec is None:
         return find_bytes(source.stream, offset, _PLAIN_ARC if source.is_arc else _PLAIN_WARC)
-    magic = Landmark(re.compile(b"(%s)" % re.escape(source.codec.magic)))
     is_start = ARC_START if source.is_arc else WARC_START
-    while (found := find_bytes(source.stream, offset, magic)) is not None:
-        member = inspect_member(source.stream, source.codec, found)
+    for found in _places(source.stream, offset, source.codec.magic):
+        if found < source.effort.search_start:
+            continue
+        member = inspect_member(source.stream, source.codec, found, is_start)
         if member.state == "complete" and is_start.match(member.head):
             return found
-        offset = found + 1
+        source.effort.spend(found, member.read_end)
     return None
+
+
+def _places(stream: io.RawIOBase, offset: int, magic: bytes) -> Iterator[int]:
+    """Finds where some bytes stand from an offset on; the stream may be moved meanwhile."""
+    window = b""
+    while True:
+        stream.seek(offset + len(window))
+        data = stream.read(CHUNK_BYTES)
+        if not data:
+            return
+        window += data
+        place = window.find(magic)
+        while place >= 0:
+            yield offset + place
+            place = window.find(magic, place + 1)
+        passed = max(len(window) - len(magic) + 1, 0)
+        window, offset = window[passed:], offset + passed
 
 
 def find_bytes(stream: io.RawIOBase, offset: int, landmark: Landmark) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 from udfs.archives.members import find_next_start, inspect_member
 from udfs.archives.record import ArchiveRecord, Damage
 from udfs.archives.source import ArchiveReadError, ArchiveSource, FramingError, PartStream
-from udfs.sources.codecs import Codec, CorruptStreamError
+from udfs.sources.codecs import CHUNK_BYTES, Codec, CorruptStreamError
 
 _HEADER_BYTES = 65_536
 _MAGIC_BYTES = 5
@@ -56,8 +56,9 @@ def _read_run(
         ArchiveReadError: The bytes cannot be fetched.
     """
     offset, last, failed_at = start, None, None
+    part = PartStream(source.stream, start)
     try:
-        for position, opened in open_records(PartStream(source.stream, start), source.codec):
+        for position, opened in open_records(part, source.codec):
             if last is not None:
                 yield last
             offset = max(start + position, last.offset + 1 if last else start)
@@ -69,6 +70,9 @@ def _read_run(
         raise
     except (FramingError, CorruptStreamError) as error:
         failed_at = start + error.position if isinstance(error, FramingError) else offset + 1
+    if failed_at is not None or (last is not None and last.is_truncated):
+        # What was only read ahead has not been looked at.
+        source.effort.spend(offset, start + part.tell() - CHUNK_BYTES)
     return (yield from _finish_run(source, offset, last, failed_at))
 
 

@@ -179,6 +179,28 @@ class PartStream(ByteStream):
         return self._position
 
 
+_BYTES_ALWAYS_READ_AGAIN = 64 << 20
+_TIMES_READ_AGAIN = 16
+
+
+@dataclass
+class Effort:
+    """What was read of an archive in vain, so that work behind damage grows as the archive does, whatever it holds.
+
+    Attributes:
+        search_start: No place before it is looked at any more.
+    """
+
+    search_start: int = 0
+    _read_in_vain: int = 0
+
+    def spend(self, start: int, end: int) -> None:
+        """Notes that reading from one offset to another was in vain; too much of that is passed over as a whole."""
+        self._read_in_vain += max(end - start, 0)
+        if self._read_in_vain > _BYTES_ALWAYS_READ_AGAIN + _TIMES_READ_AGAIN * start:
+            self.search_start = max(self.search_start, end)
+
+
 @dataclass(frozen=True)
 class ArchiveSource:
     """An archive whose format is known.
@@ -188,9 +210,11 @@ class ArchiveSource:
         is_arc: True for ARC, false for WARC and WAT.
         codec: The compression of single records; None for a plain stream of records.
         layers: The layers that were removed; each knows after reading whether it was damaged.
+        effort: What was read of it in vain.
     """
 
     stream: io.RawIOBase
     is_arc: bool
     codec: Codec | None
     layers: list[DecompressedStream] = field(default_factory=list)
+    effort: Effort = field(default_factory=Effort)

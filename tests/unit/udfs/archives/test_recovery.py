@@ -2,12 +2,15 @@
 
 import gzip
 import io
+import struct
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support.archive_files import extract_bytes, members, page_record
 from tests.support.sample_archives import ARC_HEADER, ARCHIVE, MEMBERS, RECORDS, STARTS, arc_record, kept, replaced
 from udfs.archives import ArchiveRecord, Damage, read_archive
+from udfs.sources.codecs import StreamDecompressor
 
 
 def test_truncated_gzip_keeps_complete_records() -> None:
@@ -148,3 +151,53 @@ def test_a_block_above_the_cap_is_cut_short_and_the_next_record_read() -> None:
     items = list(read_archive(io.BytesIO(data), size=len(data), max_block_bytes=100))
     assert all(isinstance(item, ArchiveRecord) for item in items)
     assert [(item.is_cut_short, item.is_truncated, len(item.block)) for item in items] == [(True, False, 100)] * 2
+
+
+def _chained(content: bytes, size: int = 1024) -> bytes:
+    """The header of a member, and a stored block that ends where the next such header has one of its own."""
+    stored = size - 15
+    header = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\0" + struct.pack("<HH", stored + 10, (stored + 10) ^ 0xFFFF)
+    return header + content + b"x" * (stored - len(content))
+
+
+ENDLESS = b"WARC/1.0\r\nWARC-Type: request\r\nContent-Length: 99999999999\r\n\r\n"
+HOSTILE = {
+    "members that hold no record": (_chained(b""), members(RECORDS[:2])),
+    "members that begin a record": (_chained(ENDLESS), members(RECORDS[:2])),
+    "plain records without an end": (ENDLESS + b"x" * 900, RECORDS[:2]),
+}
+
+
+@pytest.mark.parametrize("form", HOSTILE)
+def test_work_behind_damage_grows_as_the_archive(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit, (first, last) = HOSTILE[form]
+    monkeypatch.setattr("udfs.archives.source._BYTES_ALWAYS_READ_AGAIN", 0)
+    parts = StreamDecompressor.parts
+    read: list[int] = []
+
+    def counted(self: StreamDecompressor, packed: bytes) -> Iterator[bytes]:
+        for part in parts(self, packed):
+            read.append(len(part))
+            yield part
+
+    class CountedStream(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size)
+            read.append(len(data))
+            return data
+
+    monkeypatch.setattr(StreamDecompressor, "parts", counted)
+    work = []
+    for units in (300, 600):
+        read.clear()
+        data = first + b"garbage" + unit * units + last
+        items = list(read_archive(CountedStream(data), size=len(data), max_block_bytes=1 << 20))
+        assert [item.offset for item in items if isinstance(item, ArchiveRecord)][:1] == [0]
+        work.append(sum(read))
+    assert work[1] < 2.5 * work[0]
+
+
+def test_what_stands_behind_many_odd_members_is_found() -> None:
+    unit, (first, last) = HOSTILE["members that hold no record"]
+    outcome = extract_bytes(first + b"garbage" + unit * 50 + last)
+    assert (outcome.status, kept(outcome), outcome.rejected) == ("damaged", [0, 1], {"archive.corrupt": 1})
