@@ -308,8 +308,9 @@ def _offset_of(item: ArchiveRecord | Damage) -> int:
 
 
 def _why_not_read(item: ArchiveRecord | Damage) -> str:
-    is_whole = isinstance(item, ArchiveRecord) and not item.is_truncated
-    return "size" if is_whole and item.content_length > _LARGEST_BLOCK_BYTES else "member"
+    if isinstance(item, Damage) or item.is_truncated:
+        return "member"
+    return "size" if item.content_length > _LARGEST_BLOCK_BYTES else "member"
 
 
 def _begins_member(item: ArchiveRecord | Damage) -> bool:
