@@ -91,8 +91,8 @@ def _groups(run: Run, reasons: Sequence[str], probabilities: NDArray[np.float64]
         def find(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             return judged_kinds(batches, partial(have_certain_entry, entry_probability=read()))
 
-        place = F.array_position(F.array(*map(F.lit, reasons)), F.col("reason")).alias("place")
-        judged = _judged(run).mapInArrow(find, spark_schema(JUDGED)).select("*", place)
+        place = F.coalesce(*(F.when(F.col("reason") == reason, place) for place, reason in enumerate(reasons)))
+        judged = _judged(run).mapInArrow(find, spark_schema(JUDGED)).withColumn("place", place)
         groups = run.spark.sql(_COUNTED.format(_sums(reasons)), judged=judged)
         told = StructType([*groups.schema, StructField("groups", LongType())])
         rows = groups.mapInArrow(partial(largest_groups, listed=LISTED), told).collect()
@@ -100,7 +100,7 @@ def _groups(run: Run, reasons: Sequence[str], probabilities: NDArray[np.float64]
 
 
 def _sums(reasons: Sequence[str]) -> str:
-    return "".join(f", count_if(place = {place + 1}) AS reason_{place}" for place in range(len(reasons)))
+    return "".join(f", count_if(place = {place}) AS reason_{place}" for place in range(len(reasons)))
 
 
 def _judged(run: Run) -> DataFrame:
