@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udfs.balancing.probability import keep_probabilities
+from udfs.balancing.probability import have_certain_entry, keep_probabilities
 
 lists_of_ids = st.lists(st.lists(st.integers(0, 9), max_size=12, unique=True).map(sorted), min_size=1, max_size=30)
 probabilities = st.lists(st.floats(1e-12, 1), min_size=10, max_size=10).map(np.array)
@@ -32,6 +32,14 @@ def test_keep_probability_of_certain_and_missing_entries():
         1 - (1 - 1e-9),
         1 - (1 - 0.3),
     ]
+
+
+def test_a_chance_that_is_rounded_to_1_is_not_certain():
+    ids = pa.array([[3], [0, 1], [0, 2], None, [], [1, 2]], pa.list_(pa.int32()))
+    probability = np.array([1 - 2**-40, 1 - 2**-40, 1.0, 0.5])
+    assert keep_probabilities(ids, probability)[1] == 1
+    assert have_certain_entry(ids, probability).tolist() == [False, False, True, False, False, True]
+    assert have_certain_entry(ids[2:4], probability).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("entry_id", [-1, 3])
