@@ -38,6 +38,7 @@ _OTHER_LANGUAGE = re.compile(r"([a-zA-Z_@]+)\.utf8=(.+)")
 _WORD = re.compile(r"[A-Za-z][a-z]{2,}")
 _URL = "https://drawings.invalid/{name}"
 _RENDER_SECONDS = 20
+"""Longest time of a processor for one drawing. No clock decides, as a paused machine would lose drawings to it."""
 
 
 @dataclass(frozen=True, order=True)
@@ -189,7 +190,8 @@ def _svg_as_png(file: Path, pixels: int) -> bytes:
     if shutil.which("rsvg-convert"):
         side = str(pixels)
         command = ["rsvg-convert", "--keep-aspect-ratio", "--width", side, "--height", side, str(file)]
-        return subprocess.run(command, capture_output=True, check=True, timeout=_RENDER_SECONDS).stdout  # noqa: S603
+        limited = ["sh", "-c", 'ulimit -S -t "$0" && exec "$@"', str(_RENDER_SECONDS), *command]
+        return subprocess.run(limited, capture_output=True, check=True).stdout  # noqa: S603
     import cairosvg  # noqa: PLC0415 - the one of two renderers that need not be there
 
     return bytes(cairosvg.svg2png(bytestring=file.read_bytes(), output_width=pixels))

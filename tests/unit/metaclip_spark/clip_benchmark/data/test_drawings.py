@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections import Counter
 
 import numpy as np
@@ -155,6 +156,25 @@ def test_a_drawing_is_whole_on_white(tmp_path):
     assert rendered(clear, 32) is None
     (tmp_path / "cut.png").write_bytes(b"\x89PNG cut")
     assert rendered(tmp_path / "cut.png", 32) is None
+
+
+def renderer(folder, program):
+    """Puts a renderer that is a program of the shell in a folder."""
+    path = folder / "rsvg-convert"
+    path.write_text(f"#!/bin/sh\n{program}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("program", "is_rendered"), [("sleep 2; cat {image}", True), ("while :; do :; done", False), ("exit 1", False)]
+)
+def test_what_a_drawing_may_take_is_the_processors_time(tmp_path, monkeypatch, program, is_rendered):
+    stamp(tmp_path / "a.png", (255, 0, 0, 255))
+    renderer(tmp_path, program.format(image=tmp_path / "a.png"))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(drawings, "_RENDER_SECONDS", 1)
+    (tmp_path / "a.svg").write_text(svg("a", "#ff0000"))
+    assert (rendered(tmp_path / "a.svg", 32) is not None) == is_rendered
 
 
 def test_metadata_words_are_those_of_two_captions():
