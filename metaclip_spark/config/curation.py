@@ -124,7 +124,7 @@ class ExtractConfig:
         archive_type: Which archives of --crawl: wat or warc.
         limit: Read at most this many archives of --crawl; 0 for all.
         offset: Skip this many archives at the start of --crawl's list.
-        page_timeout_seconds: Time after which a page is given up (record.parser_timeout).
+        page_timeout_seconds: Processor time after which a page is given up (record.parser_timeout).
         max_page_bytes: Size above which a page or a record's body is rejected.
         preference_agent: Agents (such as CCBot,img2dataset) whose directives in what pages declare count, too, beside
             those for all agents.

@@ -80,7 +80,7 @@ def extract_archives(
     Args:
         archives: Files, globs, folders, or path lists (*.paths, *.txt, plain or .gz); on this machine or in a store.
         max_page_bytes: Size above which a page or a record's body is rejected, in bytes.
-        page_timeout_seconds: Time after which a page is given up, in seconds.
+        page_timeout_seconds: Processor time after which a page is given up, in seconds.
         s3_access: How archives on S3 are read: "signed", "anonymous" or "requester-pays".
         preference_agent: Agents, such as "CCBot", whose directives count in `page_preferences`, too.
         spark: The session; None takes the active one, or starts a local one.

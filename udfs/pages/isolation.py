@@ -1,8 +1,11 @@
 """Native parsers can crash or run away, which costs nothing while all is well.
 
-At a task's first attempt a page is parsed in the worker, under an alarm of the operating system that ends the worker
-(native code does not let a Python timer run). Spark then starts the task again; from the second attempt on pages are
-parsed in a child process, which is replaced after the page that killed it: that page is lost, and counted.
+At a task's first attempt a page is parsed in the worker, which the operating system ends where that costs too much
+processor time (native code does not let a Python timer run). Spark then starts the task again; from the second attempt
+on pages are parsed in a child process, which is replaced after the page that killed it: that page is lost, and counted.
+
+No clock decides: a machine that is paused or shared by too many would lose pages to it. One only ends, hours before a
+cluster's own limits would, the attempt whose parser sleeps for ever.
 
 An attempt's number does not say what became of the attempts before: Spark numbers speculative copies, and tasks of an
 executor that was lost, in the same way, and what a worker could leave behind is lost with its machine.
@@ -23,17 +26,19 @@ from typing import Any
 
 from udfs.archives import PAGE_TYPES, ArchiveRecord
 from udfs.pages.image_table import Loss, PageImages
-from udfs.pages.isolated_worker import LENGTH
+from udfs.pages.isolated_worker import LENGTH, limited
 from udfs.pages.parse import parse_page
 
 _START_SECONDS = 300.0
+_SLEEP_SECONDS = 600.0
+"""What a parser may wait, or be paused, beyond ten times its processor time."""
 
 Parse = Callable[..., Any]
 """A function at the top of a module, whose arguments and result can be pickled."""
 
 
-class ParserNotStartedError(RuntimeError):
-    """The child process does not start: no page's fault."""
+class ParserProcessError(RuntimeError):
+    """The child process does not start, or neither works nor answers: no page's fault, so that the attempt ends."""
 
 
 class LostPageError(RuntimeError):
@@ -51,7 +56,7 @@ PageReader = Callable[[ArchiveRecord], PageImages | Loss]
 def page_reader(attempt: int, max_page_bytes: int, timeout_seconds: float, agents: tuple[str, ...] = ()) -> PageReader:
     """Returns `parse_page` for one record, called as safely as a task's attempt, from 0, demands.
 
-    `timeout_seconds` is the longest time for a page: the one clock that a result may depend on.
+    `timeout_seconds` is the longest time of a processor for a page.
     """
     if attempt > 0:
         return IsolatedPages(max_page_bytes, timeout_seconds, agents=agents)
@@ -72,19 +77,23 @@ def _watched_page(record: ArchiveRecord, parse: PageReader, timeout_seconds: flo
 def _needs_no_watch(record: ArchiveRecord) -> bool:
     """Tells of a record that nothing is parsed, or JSON, whose time grows with its length.
 
-    A clock, and all the more a process of its own, would cost much of that time.
+    Timers, and all the more a process of its own, would cost much of that time.
     """
     return record.record_type not in PAGE_TYPES
 
 
 def watched(parse: Parse, timeout_seconds: float, *arguments: Any) -> Any:
     """Calls a parser in the worker, which ends where that takes too long. Only the main thread may do so."""
-    # The default action of SIGALRM ends the process, even within native code that never returns to Python.
-    signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
+    # SIGALRM ends the process as SIGPROF does.
+    signal.setitimer(signal.ITIMER_REAL, _longest_wait(timeout_seconds))
     try:
-        return parse(*arguments)
+        return limited(parse, timeout_seconds, *arguments)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _longest_wait(cpu_seconds: float) -> float:
+    return 10 * cpu_seconds + _SLEEP_SECONDS
 
 
 @contextmanager
@@ -116,7 +125,7 @@ class IsolatedParser:
         Raises:
             LostPageError: It killed its process, or it took too long.
             ValueError: It raised any error.
-            ParserNotStartedError: The child cannot be started.
+            ParserProcessError: The child cannot be started, or neither works nor answers.
         """
         kind, content = self._ask(arguments)
         if kind == "error":
@@ -132,8 +141,8 @@ class IsolatedParser:
 
     def _ask(self, arguments: tuple[Any, ...]) -> Any:
         child = self._child or self._start()
-        content = pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL)
-        deadline = time.monotonic() + self._timeout_seconds
+        content = pickle.dumps((self._timeout_seconds, arguments), pickle.HIGHEST_PROTOCOL)
+        deadline = time.monotonic() + _longest_wait(self._timeout_seconds)
         try:
             assert child.stdin is not None
             child.stdin.write(LENGTH.pack(len(content)) + content)
@@ -142,10 +151,13 @@ class IsolatedParser:
             return pickle.loads(self._read(child, size, deadline))  # noqa: S301 - our own child's answer
         except TimeoutError:
             self.close()
-            raise LostPageError("parser_timeout", f"{self._timeout_seconds:g} s") from None
+            waited = _longest_wait(self._timeout_seconds)
+            raise ParserProcessError(f"the parsing process did not answer for {waited:,.0f} s") from None
         except (EOFError, BrokenPipeError):
             code = child.wait()
             self.close()
+            if code == -signal.SIGPROF:
+                raise LostPageError("parser_timeout", f"{self._timeout_seconds:g} s") from None
             raise LostPageError("parser_crash", f"exit code {code}") from None
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -159,7 +171,7 @@ class IsolatedParser:
             self._read(self._child, LENGTH.size, time.monotonic() + _START_SECONDS)
         except (EOFError, TimeoutError):
             self.close()
-            raise ParserNotStartedError(f"the parsing process did not start: {self._command}") from None
+            raise ParserProcessError(f"the parsing process did not start: {self._command}") from None
         return self._child
 
     @staticmethod

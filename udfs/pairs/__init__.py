@@ -10,7 +10,7 @@ class ExtractOptions:
     Attributes:
         max_page_bytes: Cap for one page after its encodings are removed; a larger one is `record.page_too_large`.
         max_record_bytes: Cap for the part of a record's block that is read into memory.
-        page_timeout_seconds: Longest time for one page; a longer one is `record.parser_timeout`.
+        page_timeout_seconds: Longest time of a processor for one page; a longer one is `record.parser_timeout`.
         preference_agents: Agents whose directives count beside those for all, in small letters.
     """
 

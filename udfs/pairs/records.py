@@ -2,7 +2,7 @@
 
 from udfs.archives import ArchiveRecord, Damage
 from udfs.pages.image_table import Loss, PageImages
-from udfs.pages.isolation import PageReader, ParserNotStartedError
+from udfs.pages.isolation import PageReader, ParserProcessError
 from udfs.pages.wat import NO_ENVELOPE, describes_capture
 from udfs.pairs.archive_batch import ArchiveRows
 
@@ -42,11 +42,11 @@ class RecordAdder:
         """Reads a record's page; a parser's surprise costs the record, not the archive.
 
         Raises:
-            ParserNotStartedError: The parser's process does not start.
+            ParserProcessError: The parser's process does not start, or does not answer.
         """
         try:
             page = self._read_page(record)
-        except ParserNotStartedError:
+        except ParserProcessError:
             raise
         except Exception as error:  # what no parser foresees
             return Loss("record.parser_error", repr(error))

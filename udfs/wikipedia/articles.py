@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 from mwparserfromhell.parser import ParserError
 
-from udfs.pages.isolation import LostPageError, Parse, ParserNotStartedError, watched_parser
+from udfs.pages.isolation import LostPageError, Parse, ParserProcessError, watched_parser
 from udfs.sources.compression import read_chunks
 from udfs.wikipedia.dumps import Opener, opened_rows, unpack
 from udfs.wikipedia.ngrams import ENGLISH, NgramCounts, count_batches, tally_batches
@@ -41,7 +41,7 @@ class ArticleRules:
         disambiguation_templates: Templates that mark disambiguation pages, beside the English ones, in lower case.
         language: Code of the language, which says how words are found.
         most_held: Distinct tokens and bigrams that a worker holds before it hands them on.
-        page_timeout_seconds: Longest time for a page; a longer one is `page.parser_timeout`.
+        page_timeout_seconds: Longest time of a processor for a page; a longer one is `page.parser_timeout`.
     """
 
     dropped_prefixes: frozenset[str] = FILE_NAMESPACES
@@ -97,7 +97,7 @@ def _surviving(read: Parse, fragment: bytes, rules: ArticleRules) -> tuple[str, 
     """Reads a page as `read_article`, whatever the parser does."""
     try:
         reason, text = read(fragment, rules)
-    except ParserNotStartedError:
+    except ParserProcessError:
         raise
     except LostPageError as lost:
         return f"page.{lost.fate}", f"{_title(fragment)} ({lost})"

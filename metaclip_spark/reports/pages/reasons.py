@@ -26,7 +26,7 @@ REASONS = {
     "record.page_too_large": "above `--max-page-bytes`, 100,000 images, or a million values in a WAT record",
     "record.parser_crash": "the HTML parser died on this page, also alone in a process of its own",
     "record.parser_error": "the HTML parser raised an error",
-    "record.parser_timeout": "parsing took longer than `--page-timeout-seconds`",
+    "record.parser_timeout": "parsing took more processor time than `--page-timeout-seconds`",
     "record.truncated": "the record is cut off",
     "record.undecodable": "the page's compression or transfer encoding cannot be undone",
     "record.skipped_dns": "not a page: a DNS answer",

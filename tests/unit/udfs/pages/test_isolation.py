@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 
 import msgspec
@@ -19,7 +20,7 @@ from tests.support.archive_files import (
 from udfs.archives import ArchiveRecord
 from udfs.pages import isolation
 from udfs.pages.image_table import MOST_IMAGES, Loss
-from udfs.pages.isolation import IsolatedPages, ParserNotStartedError, page_reader
+from udfs.pages.isolation import IsolatedPages, ParserProcessError, page_reader
 from udfs.pairs import ExtractOptions
 
 PAGE = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<img src=a.jpg alt="a dog">'
@@ -30,8 +31,10 @@ from udfs.pages.parse import parse_page as parse
 def parse_page(record, max_page_bytes, agents):
     if b"CRASH" in record.block:
         os.kill(os.getpid(), 11)
-    if b"HANG" in record.block:
-        time.sleep(60)
+    while b"HANG" in record.block:
+        pass
+    if b"SLEEP" in record.block:
+        time.sleep(1.5)
     return parse(record, max_page_bytes, agents)
 serve(parse_page, sys.stdin.buffer, sys.stdout.buffer)
 """
@@ -61,14 +64,18 @@ def test_the_child_gives_what_the_worker_gives(isolated):
         assert lost.reason.startswith("record.skipped_")
 
 
-def test_a_page_is_parsed_against_the_clock(monkeypatch):
-    clocks = []
+TIMERS = signal.ITIMER_PROF, signal.ITIMER_REAL
+
+
+def test_a_page_is_parsed_under_two_timers(monkeypatch):
+    left = []
     monkeypatch.setattr(
-        isolation, "parse_page", lambda *_, **__: clocks.append(signal.getitimer(signal.ITIMER_REAL)[0])
+        isolation, "parse_page", lambda *_, **__: left.append([signal.getitimer(timer)[0] for timer in TIMERS])
     )
     page_reader(0, 1 << 20, 60.0)(record(0, PAGE))
-    assert len(clocks) == 1
-    assert 0 < clocks[0] <= 60
+    [[processor, clock]] = left
+    assert 0 < processor <= 61
+    assert 1100 < clock <= 1200
 
 
 def test_a_page_of_too_many_images_is_lost_in_the_child_as_in_the_worker(isolated):
@@ -90,9 +97,29 @@ def test_a_crash_and_a_hang_cost_one_record_each(isolated):
         isolated._timeout_seconds = 1.0
 
 
+def test_a_pause_costs_no_page(isolated):
+    isolated(record(0, PAGE))
+    isolated._timeout_seconds = 1.0
+    assert len(isolated(record(0, PAGE + b"SLEEP")).rows) == 1
+    child = isolated._child
+    resume = threading.Timer(1.5, child.send_signal, [signal.SIGCONT])
+    child.send_signal(signal.SIGSTOP)
+    resume.start()
+    assert len(isolated(record(0, PAGE)).rows) == 1
+    assert isolated._child is child
+
+
+def test_a_parser_that_sleeps_for_ever_ends_the_attempt_and_loses_no_page(isolated, monkeypatch):
+    isolated(record(0, PAGE))
+    monkeypatch.setattr(isolation, "_SLEEP_SECONDS", 0.2)
+    isolated._timeout_seconds = 0.01
+    with pytest.raises(ParserProcessError, match="did not answer for 0 s"):
+        isolated(record(0, PAGE + b"SLEEP"))
+
+
 def test_a_child_that_does_not_start_is_no_records_fault():
     isolated = IsolatedPages(1 << 20, 5.0, [sys.executable, "-c", "raise SystemExit(3)"])
-    with pytest.raises(ParserNotStartedError, match="did not start"):
+    with pytest.raises(ParserProcessError, match="did not start"):
         isolated(record(0, PAGE))
 
 
@@ -107,20 +134,30 @@ def test_no_child_is_asked_about_a_record_that_holds_no_page():
     assert isolated(request) == here(request)
 
 
-def test_the_alarm_ends_a_worker_that_hangs():
+def works(*_, **__):
+    while True:
+        pass
+
+
+def sleeps(*_, **__):
+    time.sleep(30)
+
+
+@pytest.mark.parametrize(("parse", "ending"), [(works, signal.SIGPROF), (sleeps, signal.SIGALRM)])
+def test_a_worker_ends_whose_parser_runs_away_or_sleeps_for_ever(parse, ending):
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        sys.modules["udfs.pages.isolation"].parse_page = lambda *_, **__: time.sleep(30)
-        page_reader(0, 1 << 20, 0.2)(record(0, PAGE))
+        isolation.parse_page, isolation._SLEEP_SECONDS = parse, 20.0 if parse is works else 0.2
+        page_reader(0, 1 << 20, 0.2 if parse is works else 0.01)(record(0, PAGE))
         os._exit(0)
     _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGALRM
+    assert os.WTERMSIG(status) == ending
 
 
-def test_no_alarm_is_left_behind():
+def test_no_timer_is_left_behind():
     page_reader(0, 1 << 20, 60.0)(record(0, PAGE))
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert [signal.getitimer(timer) for timer in TIMERS] == [(0.0, 0.0)] * 2
 
 
 def test_a_second_attempt_gives_the_same_rows(tmp_path):
