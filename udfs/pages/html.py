@@ -4,10 +4,15 @@
 """
 
 import re
+import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from udfs.pages.declared.kernel import DECLARED_LENGTH, LANGUAGE, PREFERENCES, agent_list
 from udfs.pages.declared.language import page_language, unpack_language
@@ -22,6 +27,7 @@ from udfs.pages.image_table import (
     UNMODELLED,
     Declared,
     ImageValues,
+    LostRecordError,
     PageImages,
     decoded_images,
     images_in_rows,
@@ -32,6 +38,16 @@ from udfs.schemas import SOURCES
 _IMAGE_TAG = re.compile(rb"<im(?:g|age)[ \t\n\r\f/>]", re.IGNORECASE)
 _FEWEST_IMAGE_BYTES = len("<img>")
 _MOST_IMAGES = 1024
+
+MOST_TREE_BYTES = 384 << 20
+"""Largest tree of a page. That of 5 MB takes a tenth to two thirds of it, but that of 35 kB may take 1.5 GB: what two
+thousand tags leave open is made anew in each paragraph."""
+
+_SHORTEST_LIMITED = 1 << 13
+"""Bytes of a page whose tree cannot become too large."""
+
+_STATM, _DATA_PAGES = Path("/proc/self/statm"), 5
+_limits_lock = threading.Lock()
 
 
 def has_too_many_images(html: bytes) -> bool:
@@ -52,10 +68,17 @@ def read_html(html: bytes, page_url: str, preferences: int = 0, agents: tuple[st
         page_url: Its URL.
         preferences: What the headers before it declare, a bit for each of `preferences.PREFERENCES`.
         agents: Whose directives count, too, as for `preferences.meta_preferences`.
+
+    Raises:
+        LostRecordError: It must be parsed as a whole, and its tree is too large.
     """
     find_tags = tag_kernel.loaded
     if find_tags is None:
-        return read_whole_page(html, page_url, preferences, agents)
+        try:
+            return read_whole_page(html, page_url, preferences, agents)
+        except LostRecordError:
+            # Whether the loop had been compiled by now must not decide what a page gives.
+            find_tags = tag_kernel()
     images, base = np.empty((_MOST_IMAGES, TAG_COLUMNS), np.int64), np.empty(TAG_COLUMNS, np.int64)
     declared = np.empty(DECLARED_LENGTH, np.int64)
     found = find_tags(np.frombuffer(html, np.uint8), images, base, declared, agent_list(agents))
@@ -70,15 +93,47 @@ def read_html(html: bytes, page_url: str, preferences: int = 0, agents: tuple[st
 
 
 def read_whole_page(html: bytes, page_url: str, preferences: int = 0, agents: tuple[str, ...] = ()) -> PageImages:
-    """Does what `read_html` does with a tree of the whole page."""
+    """Does what `read_html` does with a tree of the whole page.
+
+    Raises:
+        LostRecordError: The tree takes more than `MOST_TREE_BYTES`.
+    """
     if _IMAGE_TAG.search(html) is None:
         return PageImages(page_url, page_url)
-    tree = LexborHTMLParser(html)
+    try:
+        with _limited_memory() if len(html) > _SHORTEST_LIMITED else nullcontext():
+            tree = LexborHTMLParser(html)
+    except (MemoryError, SelectolaxError):
+        example = f"a tree of more than {MOST_TREE_BYTES // 1_000_000} MB: {page_url}"
+        raise LostRecordError("record.page_too_large", example) from None
     nodes = tree.css("img, base")
     bases = (node.attributes["href"] or "" for node in nodes if node.tag == "base" and "href" in node.attributes)
     base_url = join_base(page_url, next(bases, None))
     values = [_values_of_node(node) for node in nodes if node.tag != "base"]
     return decoded_images(page_url, base_url, values, _declared(tree, preferences, agents))
+
+
+@contextmanager
+def _limited_memory() -> Iterator[None]:
+    """Lets this process allocate no more than a tree's bytes, where the system counts what it has (Linux)."""
+    # The limit is the process's: a second thread would give the first one's back.
+    with _limits_lock:
+        soft, hard = given = resource.getrlimit(resource.RLIMIT_DATA)
+        limits = [limit for limit in (_most_bytes(), soft, hard) if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_DATA, (min(limits, default=soft), hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, given)
+
+
+def _most_bytes() -> int:
+    """Bytes of data that this process may have once the largest tree is made; infinity where they are not counted."""
+    try:
+        with _STATM.open("rb", buffering=0) as file:
+            return int(file.read().split()[_DATA_PAGES]) * resource.getpagesize() + MOST_TREE_BYTES
+    except FileNotFoundError:
+        return resource.RLIM_INFINITY
 
 
 def _declared(tree: LexborHTMLParser, preferences: int, agents: tuple[str, ...]) -> Declared:

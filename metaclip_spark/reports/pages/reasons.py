@@ -23,7 +23,7 @@ REASONS = {
     "record.no_text_key": "a line of a JSONL file lacks the text",
     "record.no_url_key": "a line of a JSONL file lacks the URL",
     "record.not_an_object": "a line of a JSONL file holds no JSON object",
-    "record.page_too_large": "above `--max-page-bytes`, 100,000 images, or a million values in a WAT record",
+    "record.page_too_large": "above `--max-page-bytes`, 100,000 images, 402 MB as a tree, or a million values (WAT)",
     "record.parser_crash": "the HTML parser died on this page, also alone in a process of its own",
     "record.parser_error": "the HTML parser raised an error",
     "record.parser_timeout": "parsing took more processor time than `--page-timeout-seconds`",

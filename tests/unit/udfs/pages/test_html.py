@@ -1,9 +1,14 @@
 """Images of HTML pages: what counts as one, its texts, its URL."""
 
+import resource
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.support.archive_files import ReadPage, extract_bytes, http_response, read_images, warc_record
-from udfs.pages.html import read_html
+from udfs.pages.html import read_html, read_whole_page
+from udfs.pages.html_kernel import tag_kernel
+from udfs.pages.image_table import LostRecordError
 from udfs.pairs.image_urls import resolve_image_url
 
 PAGE_URL = "https://example.org/dir/page.html"
@@ -184,3 +189,43 @@ def test_nothing_at_all() -> None:
     for html in ("", " ", "\0", "<", "<img"):
         assert read(html).images == 0
     assert read("<img>").losses == [("image.no_url", "")]
+
+
+LEFT_OPEN = "".join(f"<b a={number}>" for number in range(2000))
+BOMB = f"<img src=a alt=b><p>{LEFT_OPEN}" + "</p><p>x" * 2000
+"""A page of 35 kB whose tree takes 1.5 GB: each paragraph opens all anew that the first has left open."""
+
+
+def test_a_page_whose_tree_would_fill_the_memory_is_lost() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    # The compiled loop leaves pages with a template to the parser.
+    with pytest.raises(LostRecordError, match=r"page_too_large: a tree of more than 402 MB: https://example\.org"):
+        read_html(f"{BOMB}<template>".encode(), PAGE_URL)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    outcome = extract_bytes(warc_record(http_response(f"{BOMB}<template>".encode())))
+    assert (outcome.texts, outcome.rejected) == ([], {"record.page_too_large": 1})
+
+
+def test_whether_a_page_is_lost_does_not_depend_on_compiled_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = tag_kernel()
+    with_it = read(BOMB)
+    assert with_it.images == 1
+    monkeypatch.setattr(tag_kernel, "loaded", None)
+    assert read(BOMB) == with_it
+    assert tag_kernel() is not None
+    monkeypatch.setattr(tag_kernel, "loaded", compiled)
+
+
+def test_a_page_of_many_cells_is_read_as_a_whole() -> None:
+    html = "<img src=a alt=b><table>" + "<tr><td>1</td><td class=n>22</td></tr>" * 130_000
+    assert len(html) > 4_900_000
+    assert read_images(read_whole_page(html.encode(), PAGE_URL)).images == 1
+
+
+def test_the_limit_of_memory_is_given_back_by_the_last_of_several_threads() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    page = ("<img src=a alt=b>" + "<p>x" * 50_000).encode()
+    with ThreadPoolExecutor(4) as pool:
+        pages = list(pool.map(lambda _: read_whole_page(page, PAGE_URL), range(12)))
+    assert {read_images(each).images for each in pages} == {1}
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
