@@ -96,7 +96,8 @@ def readme(found: Mapping[str, Any]) -> str:
     arms = _differences_of_arms(found)
     told = [f"Top-1 of CLIP on the data arms, in points (95% interval; {_BOLD}): {arms}."] if arms else []
     told += [
-        f"On the pool `{other['facts']['pool']}` ({_test_split(other)}): {_differences_of_arms(other)}."
+        f"On the pool `{other['facts']['pool']}` ({_test_split(other)}): {_differences_of_arms(other)}. "
+        f"{other['learnt']}"
         for other in found["beside"]
     ]
     own = [line for line in found["variants"] if not line["pixels"]]

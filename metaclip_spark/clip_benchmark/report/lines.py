@@ -38,12 +38,12 @@ def learning_verdict(settings: Sequence[SettingSummary]) -> str:
     failed = [setting_name(found.setting) for found in settings if not found.passes]
     if len(failed) == len(settings):
         who = "The model has" if len(settings) == 1 else f"None of the {len(settings)} settings has"
-        has_not = "not learnt anything" if len(settings) == 1 else "learnt anything"
+        has_not = "not learnt to name the classes" if len(settings) == 1 else "learnt to name the classes"
         return f"{who} {has_not}: the lower 95% bound of zero-shot top-1 is not above {bar}."
     if failed:
         have = "has" if len(failed) == 1 else "have"
         of_all = f"{len(failed)} of {counted(len(settings), 'setting')}"
-        return f"{of_all} {have} not learnt anything (lower 95% bound not above {bar}): {'; '.join(failed)}."
+        return f"{of_all} {have} not learnt to name the classes (lower 95% bound not above {bar}): {'; '.join(failed)}."
     who = "The model has" if len(settings) == 1 else f"All {len(settings)} settings have"
     return f"{who} learnt: the lower 95% bound of zero-shot top-1 is above {bar}."
 

@@ -310,9 +310,11 @@ def test_a_curve_s_points_stand_at_their_steps(steps):
 
 def test_what_has_not_learnt_is_said_first():
     failed, passed = (made_up_row(Cell(variant=v), top1_lower=low) for v, low in (("clip", 0.1), ("slip", 0.2)))
-    one = "The model has not learnt anything: the lower 95% bound of zero-shot top-1 is not above 12.5% (3 x chance)."
+    one = "The model has not learnt to name the classes: the lower 95% bound of zero-shot top-1 is not above 12.5% (3 x chance)."
     assert learning_verdict(summaries([failed])) == one
-    assert learning_verdict(summaries([failed, passed])).startswith("1 of 2 settings has not learnt anything")
+    assert learning_verdict(summaries([failed, passed])).startswith(
+        "1 of 2 settings has not learnt to name the classes"
+    )
     assert learning_verdict(summaries([passed])).startswith("The model has learnt")
     page = text_of(render(build_report([failed], {})))
     assert "CLIP benchmark nothing learnt" in page

@@ -174,7 +174,7 @@ def test_sentences_follow_the_figures(tmp_path):
     found = json.loads(json.dumps(json_ready(build_report(rows, {**FACTS, "seeds": 2}))))
     found["beside"] = []
     page, lines = clip_pages.results(found), clip_pages.readme(found)
-    assert "None of the 23 settings has learnt anything" in page
+    assert "None of the 23 settings has learnt to name the classes" in page
     assert "Fewer than 5 seeds give no verdict" in page
     assert "too few seeds (2 of 5)" in page
     for text in (page, lines):
