@@ -310,7 +310,8 @@ def test_a_curve_s_points_stand_at_their_steps(steps):
 
 def test_what_has_not_learnt_is_said_first():
     failed, passed = (made_up_row(Cell(variant=v), top1_lower=low) for v, low in (("clip", 0.1), ("slip", 0.2)))
-    one = "The model has not learnt to name the classes: the lower 95% bound of zero-shot top-1 is not above 12.5% (3 x chance)."
+    not_learnt = "The model has not learnt to name the classes"
+    one = f"{not_learnt}: the lower 95% bound of zero-shot top-1 is not above 12.5% (3 x chance)."
     assert learning_verdict(summaries([failed])) == one
     assert learning_verdict(summaries([failed, passed])).startswith(
         "1 of 2 settings has not learnt to name the classes"
