@@ -40,7 +40,7 @@ _FEWEST_IMAGE_BYTES = len("<img>")
 _MOST_IMAGES = 1024
 
 MOST_TREE_BYTES = 384 << 20
-"""Largest tree of a page. That of 5 MB takes a tenth to two thirds of it, but that of 35 kB may take 1.5 GB: what two
+"""Largest tree of a page: that of a table of 5 MB is smaller. A hostile page of 35 kB would take 1.5 GB, as what two
 thousand tags leave open is made anew in each paragraph."""
 
 _SHORTEST_LIMITED = 1 << 13

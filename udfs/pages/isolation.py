@@ -4,8 +4,8 @@ At a task's first attempt a page is parsed in the worker, which the operating sy
 processor time (native code does not let a Python timer run). Spark then starts the task again; from the second attempt
 on pages are parsed in a child process, which is replaced after the page that killed it: that page is lost, and counted.
 
-No clock decides: a machine that is paused or shared by too many would lose pages to it. One only ends, hours before a
-cluster's own limits would, the attempt whose parser sleeps for ever.
+No clock decides: a machine that is paused or shared by too many would lose pages to it. One only ends the attempt whose
+parser sleeps for ever, which is no page's loss.
 
 An attempt's number does not say what became of the attempts before: Spark numbers speculative copies, and tasks of an
 executor that was lost, in the same way, and what a worker could leave behind is lost with its machine.
@@ -140,9 +140,9 @@ class IsolatedParser:
             self._child = None
 
     def _ask(self, arguments: tuple[Any, ...]) -> Any:
-        child = self._child or self._start()
+        child, longest_wait = self._child or self._start(), _longest_wait(self._timeout_seconds)
         content = pickle.dumps((self._timeout_seconds, arguments), pickle.HIGHEST_PROTOCOL)
-        deadline = time.monotonic() + _longest_wait(self._timeout_seconds)
+        deadline = time.monotonic() + longest_wait
         try:
             assert child.stdin is not None
             child.stdin.write(LENGTH.pack(len(content)) + content)
@@ -151,8 +151,7 @@ class IsolatedParser:
             return pickle.loads(self._read(child, size, deadline))  # noqa: S301 - our own child's answer
         except TimeoutError:
             self.close()
-            waited = _longest_wait(self._timeout_seconds)
-            raise ParserProcessError(f"the parsing process did not answer for {waited:,.0f} s") from None
+            raise ParserProcessError(f"the parsing process did not answer for {longest_wait:,.0f} s") from None
         except (EOFError, BrokenPipeError):
             code = child.wait()
             self.close()

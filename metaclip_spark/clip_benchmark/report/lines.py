@@ -37,9 +37,8 @@ def learning_verdict(settings: Sequence[SettingSummary]) -> str:
     bar = f"{points(settings[0].bar)} ({TIMES_CHANCE} x chance)"
     failed = [setting_name(found.setting) for found in settings if not found.passes]
     if len(failed) == len(settings):
-        who = "The model has" if len(settings) == 1 else f"None of the {len(settings)} settings has"
-        has_not = "not learnt to name the classes" if len(settings) == 1 else "learnt to name the classes"
-        return f"{who} {has_not}: the lower 95% bound of zero-shot top-1 is not above {bar}."
+        who = "The model has not" if len(settings) == 1 else f"None of the {len(settings)} settings has"
+        return f"{who} learnt to name the classes: the lower 95% bound of zero-shot top-1 is not above {bar}."
     if failed:
         have = "has" if len(failed) == 1 else "have"
         of_all = f"{len(failed)} of {counted(len(settings), 'setting')}"

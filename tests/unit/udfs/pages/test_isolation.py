@@ -143,13 +143,16 @@ def sleeps(*_, **__):
     time.sleep(30)
 
 
-@pytest.mark.parametrize(("parse", "ending"), [(works, signal.SIGPROF), (sleeps, signal.SIGALRM)])
-def test_a_worker_ends_whose_parser_runs_away_or_sleeps_for_ever(parse, ending):
+@pytest.mark.parametrize(
+    ("parse", "cpu_seconds", "sleep_seconds", "ending"),
+    [(works, 0.2, 20.0, signal.SIGPROF), (sleeps, 0.01, 0.2, signal.SIGALRM)],
+)
+def test_a_worker_ends_whose_parser_runs_away_or_sleeps_for_ever(parse, cpu_seconds, sleep_seconds, ending):
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        isolation.parse_page, isolation._SLEEP_SECONDS = parse, 20.0 if parse is works else 0.2
-        page_reader(0, 1 << 20, 0.2 if parse is works else 0.01)(record(0, PAGE))
+        isolation.parse_page, isolation._SLEEP_SECONDS = parse, sleep_seconds
+        page_reader(0, 1 << 20, cpu_seconds)(record(0, PAGE))
         os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.WTERMSIG(status) == ending
