@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -19,7 +20,7 @@ import numba
 from numba.core import compiler
 
 from udfs.kernel_cache import delete_kept, find_kept, kernels_kept, lock_file, one_process_at_a_time, refuse_kept
-from udfs.part_compiler import PartCompiler
+from udfs.part_compiler import PartCompiler, resolving_calls_once
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -40,7 +41,13 @@ def part_options(version: tuple[int, ...]) -> dict[str, object]:
     return {"pipeline_class": PartCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-_PART = part_options(_numba.version_info.short)
+def while_compiling(version: tuple[int, ...]) -> AbstractContextManager[None]:
+    """Gives what numba's compiler is to run in, as far as it is of a version that was tried."""
+    return nullcontext() if version > _LAST_TRIED else resolving_calls_once()
+
+
+_VERSION: tuple[int, ...] = _numba.version_info.short
+_PART = part_options(_VERSION)
 
 
 def part_of_kernel(function: Function) -> Function:
@@ -125,13 +132,14 @@ def _compiled(function: Function, signature: Any) -> Function:
         with one_process_at_a_time(f"{function.__module__}.{function.__qualname__}"):
             return _load_kept(function, signature) or _compile_and_keep(function, signature)
     except Exception:  # the code cannot be kept, or else compiling it fails again
-        return cast("Function", _numba.njit(signature, **_OPTIONS)(function))
+        with while_compiling(_VERSION):
+            return cast("Function", _numba.njit(signature, **_OPTIONS)(function))
 
 
 def _compile_and_keep(function: Function, signature: Any) -> Function:
     # numba reads an index that is left, damaged or not.
     delete_kept(function)
-    with kernels_kept():
+    with kernels_kept(), while_compiling(_VERSION):
         return cast("Function", _numba.njit(signature, cache=True, **_OPTIONS)(function))
 
 

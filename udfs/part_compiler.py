@@ -1,17 +1,20 @@
-"""numba's compiler for functions that only other compiled functions call.
+"""numba's compiler for functions that only other compiled functions call, and what makes it quicker for all.
 
-numba optimizes each of them with all that it calls, and makes machine code of it that nobody runs, before its callers
+numba optimizes each of the former with all that it calls, and makes machine code of it that nobody runs, before callers
 are optimized with all of it again: most of the time in a kernel of a hundred parts. Here a part stays as it was
 translated until the kernel that it belongs to is optimized, once and as a whole.
 
 This relies on how numba's compiler is made inside: `NativeLowering` makes a library of LLVM's code for each function,
-and finishes it when it is linked into another.
+and finishes it when it is linked into another; `get_call_type` depends on nothing but types.
 """
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numba
-from numba.core import codegen, compiler, compiler_machinery, typed_passes
+from numba.core import codegen, compiler, compiler_lock, compiler_machinery, typed_passes, types
 
 _numba: Any = numba
 _lowering: Any = typed_passes.NativeLowering
@@ -19,10 +22,23 @@ _library: Any = codegen.JITCodeLibrary
 _compiler: Any = compiler.CompilerBase
 _builder: Any = compiler.DefaultPassBuilder
 _register: Any = compiler_machinery.register_pass
+_builtin: Any = types.BaseFunction
+_lock: Any = compiler_lock.global_compiler_lock
 
 
 class _PartLibrary(_library):  # type: ignore[misc]
-    """The code of a part, which is finished as soon as that of all parts that it calls is linked to it."""
+    """The code of a part, without that of the parts that it calls: a kernel is linked with each of them once."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.parts: dict[_PartLibrary, None] = {}
+
+    def add_linking_library(self, library: Any) -> None:
+        """Keeps a part for the kernel, and links all else."""
+        if isinstance(library, _PartLibrary):
+            self.parts[library] = None
+        else:
+            super().add_linking_library(library)
 
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
@@ -51,7 +67,7 @@ class _PartLowering(_lowering):  # type: ignore[misc]
         handle = _numba._dynfunc.make_function(
             module, name, "a part of kernels", no_address, result.env, (state.library,)
         )
-        state.targetctx.insert_user_function(handle, result.fndesc, [state.library])
+        state.targetctx.insert_user_function(handle, result.fndesc, [state.library, *state.library.parts])
         state["cr"] = result._replace(cfunc=handle)
         return True
 
@@ -65,3 +81,39 @@ class PartCompiler(_compiler):  # type: ignore[misc]
         pipeline.passes = [(_PartLowering if step is _lowering else step, name) for step, name in pipeline.passes]
         pipeline.finalize()
         return [pipeline]
+
+
+@contextmanager
+def resolving_calls_once() -> Iterator[None]:
+    """Lets numba find the type of a call of an operator, or of a function of its own, once for the same arguments.
+
+    Type inference asks again in every round, and each time all that numba knows of the function is tried in turn.
+    Python's cycles are collected afterwards: nearly all that the compiler makes lives until it has ended.
+    """
+    resolve = _builtin.get_call_type
+    resolved: dict[tuple[Any, ...], Any] = {}
+
+    def resolve_once(function: Any, context: Any, args: Any, kws: Any) -> Any:
+        # Equal functions are told apart, as each remembers what it gave; the value keeps it alive.
+        key = id(function), args, tuple(sorted(kws.items()))
+        if key not in resolved:
+            resolved[key] = function, resolve(function, context, args, kws)
+        return resolved[key][1]
+
+    with _lock, _without_garbage_collection():
+        _builtin.get_call_type = resolve_once
+        try:
+            yield
+        finally:
+            _builtin.get_call_type = resolve
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import gc
 import logging
 import os
 import pickle
@@ -10,17 +11,19 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import llvmlite.binding
 import numba
 import pytest
+from numba.core import types
 
 from tests.support.paths import CHECKOUT
 from tests.support.zipped import in_a_zip
 from udfs import kernel_cache
 from udfs.balancing.expected_sizes_kernel import expected_sizes_kernel
-from udfs.compilation import KernelSet, kernel, part_of_kernel, part_options
+from udfs.compilation import KernelSet, kernel, part_of_kernel, part_options, while_compiling
 from udfs.kernel_cache import family_of, find_kept
 
 KEPT = expected_sizes_kernel.function
@@ -407,3 +410,66 @@ def test_where_nothing_can_be_kept_that_is_said_once(monkeypatch, caplog):
 def test_a_version_of_numba_that_was_not_tried_compiles_parts_in_its_own_way():
     assert "pipeline_class" in part_options((0, 62))
     assert part_options((0, 69)) == part_options((1, 0)) == {}
+
+
+def test_numba_types_each_call_of_its_own_functions_once(monkeypatch):
+    asked = Counter()
+    resolve = types.BaseFunction.get_call_type
+
+    def counted(function, context, args, kws):
+        asked[function, args] += 1
+        return resolve(function, context, args, kws)
+
+    def sums(first, second):
+        total = 0
+        for number in range(first):
+            total = total + number * second
+        for number in range(second):
+            total = total + number * first
+        return total
+
+    monkeypatch.setattr(types.BaseFunction, "get_call_type", counted)
+    plain = numba.njit("int64(int64, int64)")(sums)
+    before = asked.total()
+    asked.clear()
+    with while_compiling((0, 62)):
+        assert not gc.isenabled()
+        quick = numba.njit("int64(int64, int64)")(sums)
+    assert set(asked.values()) == {1}
+    assert asked.total() < before
+    assert quick(7, 5) == plain(7, 5) == sums(7, 5)
+
+
+def test_numba_is_as_before_once_a_kernel_is_compiled_or_cannot_be():
+    resolve = types.BaseFunction.get_call_type
+    with pytest.raises(ZeroDivisionError), while_compiling((0, 62)):
+        assert types.BaseFunction.get_call_type is not resolve
+        raise ZeroDivisionError
+    assert types.BaseFunction.get_call_type is resolve
+    assert gc.isenabled()
+    with while_compiling((0, 69)):
+        assert types.BaseFunction.get_call_type is resolve
+
+
+def test_a_part_that_several_parts_call_is_linked_with_the_kernel_once():
+    @part_of_kernel
+    def add_one(number):
+        return number + 1
+
+    @part_of_kernel
+    def add_two(number):
+        return add_one(add_one(number))
+
+    @part_of_kernel
+    def add_three(number):
+        return add_one(add_two(number))
+
+    @numba.njit("int64(int64)", _nrt=False)
+    def add_five(number):
+        return add_two(add_three(number))
+
+    libraries = add_five.overloads[numba.int64,].library._linking_libraries
+    linked = [library.name.rsplit(".", 1)[-1] for library in dict.fromkeys(libraries)]
+    assert sorted(set(linked) - {"nrt"}) == ["add_one", "add_three", "add_two"]
+    assert len(linked) == len(set(linked))
+    assert add_five(1) == 6
