@@ -12,6 +12,7 @@ import io
 import json
 import re
 import shutil
+import signal
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,9 @@ _WORD = re.compile(r"[A-Za-z][a-z]{2,}")
 _URL = "https://drawings.invalid/{name}"
 _RENDER_SECONDS = 20
 """Longest time of a processor for one drawing. No clock decides, as a paused machine would lose drawings to it."""
+
+_FROM_OUTSIDE = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
+"""What ends a renderer without the drawing's doing. The kernel sends SIGKILL where memory is short."""
 
 
 @dataclass(frozen=True, order=True)
@@ -154,13 +158,20 @@ def check_renderer() -> None:
 
 
 def rendered(file: Path, pixels: int) -> bytes | None:
-    """A PNG of a drawing, whole, in the middle of a white square; None where it cannot be rendered or shows nothing."""
+    """A PNG of a drawing, whole, in the middle of a white square; None where it cannot be rendered or shows nothing.
+
+    Raises:
+        ConfigError: The machine ended the renderer, so that nothing is known of the drawing.
+        MemoryError: The same.
+    """
+    content = _svg_as_png(file, 2 * pixels) if file.suffix == ".svg" else file.read_bytes()
     try:
-        content = _svg_as_png(file, 2 * pixels) if file.suffix == ".svg" else file.read_bytes()
         with Image.open(io.BytesIO(content)) as opened:
             image = opened.convert("RGBA")
+    except MemoryError:
+        raise
     except Exception:
-        # Broken drawings make the renderers raise nearly anything; the caller counts them.
+        # Broken images make Pillow raise nearly anything; the caller counts them.
         return None
     if image.getchannel("A").getextrema()[1] == 0:
         return None
@@ -187,14 +198,27 @@ class _Renderer:
 
 
 def _svg_as_png(file: Path, pixels: int) -> bytes:
+    """A PNG, which is empty where the drawing is broken."""
     if shutil.which("rsvg-convert"):
-        side = str(pixels)
-        command = ["rsvg-convert", "--keep-aspect-ratio", "--width", side, "--height", side, str(file)]
-        limited = ["sh", "-c", 'ulimit -S -t "$0" && exec "$@"', str(_RENDER_SECONDS), *command]
-        return subprocess.run(limited, capture_output=True, check=True).stdout  # noqa: S603
+        return _by_rsvg_convert(file, str(pixels))
     import cairosvg  # noqa: PLC0415 - the one of two renderers that need not be there
 
-    return bytes(cairosvg.svg2png(bytestring=file.read_bytes(), output_width=pixels))
+    try:
+        return bytes(cairosvg.svg2png(bytestring=file.read_bytes(), output_width=pixels))
+    except MemoryError:
+        raise
+    except Exception:
+        return b""
+
+
+def _by_rsvg_convert(file: Path, side: str) -> bytes:
+    command = ["rsvg-convert", "--keep-aspect-ratio", "--width", side, "--height", side, str(file)]
+    limited = ["sh", "-c", 'ulimit -S -t "$0" && exec "$@"', str(_RENDER_SECONDS), *command]
+    done = subprocess.run(limited, capture_output=True, check=False)  # noqa: S603
+    if -done.returncode in _FROM_OUTSIDE:
+        name = signal.Signals(-done.returncode).name
+        raise ConfigError(f"rsvg-convert was ended by {name} at {file}: see that memory suffices, and start again")
+    return b"" if done.returncode else done.stdout
 
 
 def _source(folder: Path, name: str, given: str | None) -> Path:

@@ -61,7 +61,7 @@ def fake_png(file, pixels):
     """Stands for the renderer, which need not be installed: paints what the file asks for."""
     content = file.read_text()
     if "broken" in content:
-        raise OSError
+        return b""
     colour = content.partition('fill="')[2].partition('"')[0]
     buffer = io.BytesIO()
     Image.new("RGBA", (pixels, pixels // 2), colour).save(buffer, "PNG")
@@ -175,6 +175,15 @@ def test_what_a_drawing_may_take_is_the_processors_time(tmp_path, monkeypatch, p
     monkeypatch.setattr(drawings, "_RENDER_SECONDS", 1)
     (tmp_path / "a.svg").write_text(svg("a", "#ff0000"))
     assert (rendered(tmp_path / "a.svg", 32) is not None) == is_rendered
+
+
+@pytest.mark.parametrize("name", ["KILL", "TERM"])
+def test_a_renderer_that_the_machine_ends_says_nothing_of_the_drawing(tmp_path, monkeypatch, name):
+    renderer(tmp_path, f"kill -{name} $$")
+    (tmp_path / "a.svg").write_text("<svg/>")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(ConfigError, match=f"rsvg-convert was ended by SIG{name} at .*a.svg: see that memory suffices"):
+        rendered(tmp_path / "a.svg", 32)
 
 
 def test_metadata_words_are_those_of_two_captions():
