@@ -13,11 +13,11 @@ from metaclip_spark.clip_benchmark.settings.data_config import (
 )
 from metaclip_spark.clip_benchmark.settings.grid_config import FEWEST_SEEDS, GridConfig
 from metaclip_spark.commands.show import next_command, show
-from metaclip_spark.config.job import job, typed_options
+from metaclip_spark.config.job import GOES_ON, REPLACES, job, typed_options
 from metaclip_spark.errors import CurationError
 
 
-@job(ShardsConfig)
+@job(ShardsConfig, when_stopped=REPLACES)
 def make_shards(config: ShardsConfig) -> None:
     """Write webdataset shards from pairs, of a run or of files, and downloaded images, and count what was lost."""
     from metaclip_spark.clip_benchmark.data.make_shards import make_shards as make
@@ -28,7 +28,7 @@ def make_shards(config: ShardsConfig) -> None:
     show([*made.lines(), f"wrote {config.output}", f"Next: {following}"])
 
 
-@job(GridConfig, ShapesConfig, ShapePairsConfig, DrawingsConfig)
+@job(GridConfig, ShapesConfig, ShapePairsConfig, DrawingsConfig, when_stopped=GOES_ON)
 def benchmark_clip(
     grid: GridConfig, shapes: ShapesConfig, shape_pairs: ShapePairsConfig, drawings: DrawingsConfig
 ) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from metaclip_spark.clip_benchmark.dependencies import require_extra
 from metaclip_spark.clip_benchmark.settings.scoring_config import ExportConfig, ScoringConfig
 from metaclip_spark.commands.show import show
-from metaclip_spark.config.job import job
+from metaclip_spark.config.job import STARTS_ANEW, job
 
 
-@job(ScoringConfig, resumes=False)
+@job(ScoringConfig, when_stopped=STARTS_ANEW)
 def evaluate_clip(config: ScoringConfig) -> None:
     """Score a checkpoint, or a model of open_clip, on a test set: zero-shot, retrieval and a linear probe."""
     require_extra()
@@ -31,7 +31,7 @@ def evaluate_clip(config: ScoringConfig) -> None:
     show([*score_lines(scores), *([f"wrote {output}"] if output else [])], **figures)
 
 
-@job(ExportConfig, resumes=False)
+@job(ExportConfig, when_stopped=STARTS_ANEW)
 def export_clip(config: ExportConfig) -> None:
     """Write a checkpoint as a folder that open_clip loads, and check that its outputs are the same."""
     require_extra()

@@ -21,7 +21,7 @@ from metaclip_spark.config.curation import (
     TrialConfig,
 )
 from metaclip_spark.config.exclusion import ExcludeConfig, RebalanceConfig, RedrawConfig
-from metaclip_spark.config.job import EXIT_DONE, job, typed_options
+from metaclip_spark.config.job import EXIT_DONE, STARTS_ANEW, job, typed_options
 from metaclip_spark.config.requirements import RequireConfig
 from metaclip_spark.errors import ConfigError, EmptyCuratedSetError, counted, joined
 
@@ -310,7 +310,7 @@ def _as_typed(value: object) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list | tuple) else [str(value)]
 
 
-@job(*_OF_A_RUN, resumes=False)
+@job(*_OF_A_RUN, when_stopped=STARTS_ANEW)
 def check_cluster(
     output: OutputConfig,
     extract: ExtractConfig,

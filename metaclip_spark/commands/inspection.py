@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 from metaclip_spark.commands.show import entry_option, next_command, show
 from metaclip_spark.config.inspection import ExplainConfig, PathConfig, PlanConfig
-from metaclip_spark.config.job import job
+from metaclip_spark.config.job import STARTS_ANEW, job
 from metaclip_spark.errors import said_of
 
 if TYPE_CHECKING:
     from metaclip_spark.reports.explain.records import Explanation
 
 
-@job(PlanConfig, resumes=False)
+@job(PlanConfig, when_stopped=STARTS_ANEW)
 def plan_threshold(config: PlanConfig) -> None:
     """Show which size, tail share and head each threshold t would give, without sampling."""
     from metaclip_spark.reports.charts import check_chart_path
@@ -33,7 +33,7 @@ def plan_threshold(config: PlanConfig) -> None:
         save_curve(plan, config.curve)
 
 
-@job(ExplainConfig, resumes=False)
+@job(ExplainConfig, when_stopped=STARTS_ANEW)
 def explain_pair(config: ExplainConfig) -> None:
     """Say why a pair is in the curated set of a run, or at which step it left."""
     from metaclip_spark.reports.explain.answer import explain
@@ -69,7 +69,7 @@ def _after_explain(config: ExplainConfig, explained: "Explanation") -> str:
     return next_command("explain", "--run", config.run, *entry_option(shown), *more)
 
 
-@job(PathConfig, resumes=False)
+@job(PathConfig, when_stopped=STARTS_ANEW)
 def table_path(config: PathConfig) -> None:
     """Show the path of a finished run's table, for programs and shells: one line, or one for each bucket."""
     from metaclip_spark.config.curation import OutputConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaclip_spark.commands.show import next_command, show
-from metaclip_spark.config.job import EXIT_DONE, EXIT_FAILED, EXIT_USER_MUST_CHANGE, job
+from metaclip_spark.config.job import EXIT_DONE, EXIT_FAILED, EXIT_USER_MUST_CHANGE, GOES_ON, STARTS_ANEW, job
 from metaclip_spark.config.metadata import (
     DiffConfig,
     LintConfig,
@@ -38,7 +38,7 @@ def _session(name: str, output: MetadataOutput) -> "SparkSession":
     return spark
 
 
-@job(MetadataSources, MetadataThresholds, MetadataOutput, resumes=False)
+@job(MetadataSources, MetadataThresholds, MetadataOutput, when_stopped=STARTS_ANEW)
 def build_metadata(sources: MetadataSources, thresholds: MetadataThresholds, output: MetadataOutput) -> None:
     """Build the metadata list from WordNet, Wikipedia articles and page views."""
     from metaclip_spark.metadata_builder.build import build_metadata as build
@@ -49,7 +49,7 @@ def build_metadata(sources: MetadataSources, thresholds: MetadataThresholds, out
     show([*build_lines(built), f"wrote {built_list}", f"Next: {next_command('lint-metadata', built_list)}"])
 
 
-@job(TitleViewsConfig, TitleViewsOutput, resumes=False)
+@job(TitleViewsConfig, TitleViewsOutput, when_stopped=STARTS_ANEW)
 def count_title_views(config: TitleViewsConfig, output: TitleViewsOutput) -> None:
     """Sum the page views of all Wikipedias, by wiki and title, for their metadata lists."""
     from metaclip_spark.metadata_builder.worldwide.title_views import TITLES_FOLDER, sum_title_views
@@ -62,7 +62,7 @@ def count_title_views(config: TitleViewsConfig, output: TitleViewsOutput) -> Non
     show([*(f"warning: {warning}" for warning in found.warnings), summed, f"wrote {folder}", following])
 
 
-@job(WorldwideConfig, WorldwideOutput, resumes=False)
+@job(WorldwideConfig, WorldwideOutput, when_stopped=GOES_ON)
 def build_worldwide(config: WorldwideConfig, output: WorldwideOutput) -> int:
     """Build one metadata list per language from a plan; lists that are done are kept."""
     from metaclip_spark.entries.lists import LANGUAGES_FILE
@@ -88,7 +88,7 @@ def build_worldwide(config: WorldwideConfig, output: WorldwideOutput) -> int:
     return EXIT_DONE
 
 
-@job(LintConfig, resumes=False)
+@job(LintConfig, when_stopped=STARTS_ANEW)
 def lint_metadata(config: LintConfig) -> int:
     """Check a metadata list for entries that cannot match, repeat others or deserve a look."""
     from metaclip_spark.entries.lists import names_lists
@@ -128,7 +128,7 @@ def _lint_folder(config: LintConfig) -> int:
     return EXIT_USER_MUST_CHANGE if faulty else EXIT_DONE
 
 
-@job(DiffConfig, resumes=False)
+@job(DiffConfig, when_stopped=STARTS_ANEW)
 def diff_metadata(config: DiffConfig) -> None:
     """Compare two metadata lists: what was added and removed, per source."""
     from metaclip_spark.metadata_builder.diff import compare_lists, load_sourced_list

@@ -61,6 +61,25 @@ TellEnd = Callable[[str, bool], None]
 """Takes the line of a job that failed, and whether it would fail alike if it were run again."""
 
 
+class WhenStopped(NamedTuple):
+    """What is there of a command that was stopped, how it goes on, and the option that this takes."""
+
+    left: str
+    goes_on: str
+    option: str = ""
+
+    @property
+    def with_option(self) -> str:
+        """What follows the words for running the same command again."""
+        return f" with {self.option}" if self.option else ""
+
+
+RESUMES = WhenStopped("committed waves and finished steps are kept", "--resume goes on", "--resume")
+GOES_ON = WhenStopped("what is done is kept", "the same command goes on")
+STARTS_ANEW = WhenStopped("nothing is half written", "run it again")
+REPLACES = WhenStopped("what is written does not count", "run it again with --overwrite", "--overwrite")
+
+
 @dataclass(frozen=True)
 class LogConfig:
     """How a command logs, on standard error; its result is on standard output.
@@ -85,12 +104,12 @@ class Job:
     Attributes:
         work: Takes an instance of each configuration but the last; may return an exit code.
         configs: The configuration classes whose fields are its options, `LogConfig` last.
-        resumes: Whether what was done stays and `--resume` goes on from there.
+        when_stopped: What is told of it when it is stopped.
     """
 
     work: Callable[..., int | None]
     configs: tuple[type, ...]
-    resumes: bool
+    when_stopped: WhenStopped
 
     @property
     def description(self) -> str:
@@ -110,7 +129,7 @@ class Job:
         def parse() -> None:
             parsed.extend(parse_configs(arguments, self.description, *self.configs, program=program))
 
-        code = run_job(parse, resumes=self.resumes, log_format=log_format_in(arguments), tell_end=tell_end)
+        code = run_job(parse, when_stopped=self.when_stopped, log_format=log_format_in(arguments), tell_end=tell_end)
         if code != EXIT_DONE:
             return code
         *configs, log = parsed
@@ -120,7 +139,12 @@ class Job:
         token = _COMMAND.set(as_typed(program or f"python jobs/{self.work.__name__}.py", shown))
         try:
             return run_job(
-                work, resumes=self.resumes, log_format=log.log_format, run=run, tells_end=True, tell_end=tell_end
+                work,
+                when_stopped=self.when_stopped,
+                log_format=log.log_format,
+                run=run,
+                tells_end=True,
+                tell_end=tell_end,
             )
         finally:
             _COMMAND.reset(token)
@@ -133,9 +157,9 @@ class Job:
             return self.work(*configs)
 
 
-def job(*configs: type, resumes: bool = True) -> Callable[[Callable[..., int | None]], Job]:
+def job(*configs: type, when_stopped: WhenStopped = RESUMES) -> Callable[[Callable[..., int | None]], Job]:
     """Makes a command of a function that takes an instance of each configuration class."""
-    return partial(Job, configs=(*configs, LogConfig), resumes=resumes)
+    return partial(Job, configs=(*configs, LogConfig), when_stopped=when_stopped)
 
 
 def typed_command() -> str:
@@ -193,7 +217,7 @@ def run_of(configs: Sequence[object]) -> str | None:
 def run_job(
     job: Callable[[], int | None],
     *,
-    resumes: bool = True,
+    when_stopped: WhenStopped = RESUMES,
     log_format: str = "text",
     run: str | None = None,
     tells_end: bool = False,
@@ -203,7 +227,7 @@ def run_job(
 
     Args:
         job: The job; may return an exit code.
-        resumes: Whether `--resume` goes on from what was done.
+        when_stopped: What is told of it when it is stopped.
         log_format: text or json.
         run: The folder that JSON lines name.
         tells_end: Whether a job that ends well says so in JSON lines, as one that fails does.
@@ -216,7 +240,7 @@ def run_job(
     """
 
     def last_line(error: BaseException) -> tuple[int, str]:
-        ending = _ending(error, resumes=resumes)
+        ending = _ending(error, when_stopped)
         return ending.code, ending.as_json(run) if log_format == "json" else ending.as_text()
 
     failed: BaseException | None = None
@@ -233,7 +257,7 @@ def run_job(
             failed = cause
     if failed is not None:
         if not isinstance(failed, KeyboardInterrupt | StoppedError):
-            tell_end(_ending(failed, resumes=resumes).in_one_line(), _fails_again(code, failed))
+            tell_end(_ending(failed, when_stopped).in_one_line(), _fails_again(code, failed))
         return code
     if code != EXIT_DONE:
         tell_end(f"exit code {code}: what the driver printed says why", True)  # noqa: FBT003 - as `TellEnd` has it
@@ -298,16 +322,15 @@ class _Ending(NamedTuple):
         return as_json_line(self.in_one_line(), run=run, level=level, event="end", exit_code=self.code, **trace)
 
 
-def _ending(error: BaseException, *, resumes: bool) -> _Ending:
-    again = "--resume goes on" if resumes else "run it again"
+def _ending(error: BaseException, when_stopped: WhenStopped) -> _Ending:
     if isinstance(error, KeyboardInterrupt | StoppedError):
         terminated = isinstance(error, StoppedError) and error.number == signal.SIGTERM
         why, code = ("SIGTERM", EXIT_TERMINATED) if terminated else ("interrupted", EXIT_INTERRUPTED)
-        kept = "committed waves and finished steps are kept" if resumes else "nothing is half written"
-        return _Ending(code, f"stopped ({why}): {kept}; {again}", is_error=False)
+        told = f"stopped ({why}): {when_stopped.left}; {when_stopped.goes_on}"
+        return _Ending(code, told, is_error=False)
     if isinstance(error, _spark_errors()):
         trace = urls_without_credentials(str(error))
-        told = f"a Spark job failed: {root_cause(trace)}{_remedy(trace)}; {again}"
+        told = f"a Spark job failed: {root_cause(trace)}{_remedy(trace)}; {when_stopped.goes_on}"
         return _Ending(EXIT_FAILED, told, trace=trace)
     line = urls_without_credentials(one_line(_told_by(error)))
     if isinstance(error, ModuleNotFoundError):
@@ -318,10 +341,9 @@ def _ending(error: BaseException, *, resumes: bool) -> _Ending:
     if isinstance(error, EmptyCuratedSetError | RequirementError):
         return _Ending(EXIT_CHECK_FAILED, "\n".join(map(one_line, str(error).splitlines())))
     if isinstance(error, OSError) and error.errno in _FULL:
-        with_resume = " with --resume" if resumes else ""
-        return _Ending(EXIT_FAILED, f"{_what_is_full(error)}, then run the same command{with_resume}")
-    retry = "run again with --resume" if resumes else "run it again"
-    return _Ending(EXIT_FAILED, f"{line}: mend that, then {retry}" if isinstance(error, OSError) else line)
+        return _Ending(EXIT_FAILED, f"{_what_is_full(error)}, then run the same command{when_stopped.with_option}")
+    again = f"run again{when_stopped.with_option}" if when_stopped.option else "run it again"
+    return _Ending(EXIT_FAILED, f"{line}: mend that, then {again}" if isinstance(error, OSError) else line)
 
 
 def _told_by(error: BaseException) -> str:

@@ -40,7 +40,7 @@ from metaclip_spark.clip_benchmark.training.result import TrainingResult, solved
 from metaclip_spark.clip_benchmark.training.step_losses import StepLosses
 from metaclip_spark.clip_benchmark.training.trackers import Tracker, tracked, write_state
 from metaclip_spark.config.fields import check_made_with
-from metaclip_spark.config.job import job
+from metaclip_spark.config.job import GOES_ON, job
 from metaclip_spark.config.logs import as_json_line, json_formatter
 from metaclip_spark.errors import ConfigError
 
@@ -313,7 +313,7 @@ def _counted(counts: Counter[str], prefix: str) -> dict[str, int]:
     return {name.removeprefix(prefix): count for name, count in sorted(counts.items()) if name.startswith(prefix)}
 
 
-@job(TrainingConfig, resumes=False)
+@job(TrainingConfig, when_stopped=GOES_ON)
 def train_one(config: TrainingConfig) -> None:
     """Train one configuration of the CLIP benchmark."""
     result = train(config)

@@ -6,12 +6,14 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from pyspark.errors import PySparkException
 
-from metaclip_spark.config.job import as_typed, root_cause, run_job
+from metaclip_spark.commands.main import VERBS
+from metaclip_spark.config.job import GOES_ON, REPLACES, RESUMES, STARTS_ANEW, as_typed, root_cause, run_job
 from metaclip_spark.errors import ConfigError, RequirementError, SuspectSampleError, TooManyRejectsError
 
 
@@ -23,6 +25,31 @@ def test_an_interrupted_job_says_how_to_go_on(capsys):
     assert capsys.readouterr().err == (
         "stopped (interrupted): committed waves and finished steps are kept; --resume goes on\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("when_stopped", "told"),
+    [
+        (GOES_ON, "what is done is kept; the same command goes on"),
+        (STARTS_ANEW, "nothing is half written; run it again"),
+        (REPLACES, "what is written does not count; run it again with --overwrite"),
+    ],
+)
+def test_a_stopped_job_says_what_is_left_of_it(when_stopped, told, capsys):
+    def job() -> None:
+        raise KeyboardInterrupt
+
+    assert run_job(job, when_stopped=when_stopped) == 130
+    assert capsys.readouterr().err == f"stopped (interrupted): {told}\n"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_stopped_command_names_no_option_that_it_has_not(verb):
+    command = VERBS[verb]
+    options = {f"--{field.name}" for config in command.configs for field in fields(config)}
+    assert command.when_stopped.option in {"", *options}
+    # A check begins anew; it has the options of the run that it checks.
+    assert (command.when_stopped is RESUMES) == ("--resume" in options and verb != "check-cluster")
 
 
 @pytest.mark.parametrize(
