@@ -132,8 +132,7 @@ def _compiled(function: Function, signature: Any) -> Function:
         with one_process_at_a_time(f"{function.__module__}.{function.__qualname__}"):
             return _load_kept(function, signature) or _compile_and_keep(function, signature)
     except Exception:  # the code cannot be kept, or else compiling it fails again
-        with while_compiling(_VERSION):
-            return cast("Function", _numba.njit(signature, **_OPTIONS)(function))
+        return cast("Function", _numba.njit(signature, **_OPTIONS)(function))
 
 
 def _compile_and_keep(function: Function, signature: Any) -> Function:

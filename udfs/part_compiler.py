@@ -5,16 +5,16 @@ are optimized with all of it again: most of the time in a kernel of a hundred pa
 translated until the kernel that it belongs to is optimized, once and as a whole.
 
 This relies on how numba's compiler is made inside: `NativeLowering` makes a library of LLVM's code for each function,
-and finishes it when it is linked into another; `get_call_type` depends on nothing but types.
+and finishes it when it is linked into another; `get_call_type` depends on types and on the flags of the caller.
 """
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
-from numba.core import codegen, compiler, compiler_lock, compiler_machinery, typed_passes, types
+from numba.core import codegen, compiler, compiler_lock, compiler_machinery, targetconfig, typed_passes, types
 
 _numba: Any = numba
 _lowering: Any = typed_passes.NativeLowering
@@ -23,6 +23,7 @@ _compiler: Any = compiler.CompilerBase
 _builder: Any = compiler.DefaultPassBuilder
 _register: Any = compiler_machinery.register_pass
 _builtin: Any = types.BaseFunction
+_flags: Any = targetconfig.ConfigStack
 _lock: Any = compiler_lock.global_compiler_lock
 
 
@@ -83,37 +84,57 @@ class PartCompiler(_compiler):  # type: ignore[misc]
         return [pipeline]
 
 
+class _Resolved(NamedTuple):
+    """What calls of one of numba's functions gave, by their arguments, in one context for callers with equal flags."""
+
+    function: Any
+    context: Any
+    flags: int
+    types: dict[Any, Any]
+
+
+class _Flags:
+    """Numbers flags, so that equal ones have the same number; each object is compared once."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Any, int] = {}
+        self._objects: dict[int, tuple[Any, int]] = {}
+
+    def number(self, flags: Any) -> int:
+        if id(flags) not in self._objects:
+            self._objects[id(flags)] = flags, self._numbers.setdefault(flags, len(self._numbers))
+        return self._objects[id(flags)][1]
+
+
 @contextmanager
 def resolving_calls_once() -> Iterator[None]:
     """Lets numba find the type of a call of an operator, or of a function of its own, once for the same arguments.
 
     Type inference asks again in every round, and each time all that numba knows of the function is tried in turn.
-    Python's cycles are collected afterwards: nearly all that the compiler makes lives until it has ended.
+    Meanwhile Python collects no cycles: nearly all that the compiler makes lives until it has ended.
     """
     resolve = _builtin.get_call_type
-    resolved: dict[tuple[Any, ...], Any] = {}
+    resolved: dict[int, _Resolved] = {}
+    numbers = _Flags()
 
     def resolve_once(function: Any, context: Any, args: Any, kws: Any) -> Any:
-        # Equal functions are told apart, as each remembers what it gave; the value keeps it alive.
-        key = id(function), args, tuple(sorted(kws.items()))
-        if key not in resolved:
-            resolved[key] = function, resolve(function, context, args, kws)
-        return resolved[key][1]
+        # A function remembers by types alone which implementation it gave last; callers with other flags need another.
+        flags = numbers.number(_flags.top_or_none())
+        known = resolved.get(id(function))
+        if known is None or known.context is not context or known.flags != flags:
+            known = resolved[id(function)] = _Resolved(function, context, flags, {})
+        key = tuple(args), tuple(sorted(kws.items()))
+        if key not in known.types:
+            known.types[key] = resolve(function, context, args, kws)
+        return known.types[key]
 
-    with _lock, _without_garbage_collection():
-        _builtin.get_call_type = resolve_once
+    with _lock:
+        collects = gc.isenabled()
         try:
+            gc.disable()
+            _builtin.get_call_type = resolve_once
             yield
         finally:
             _builtin.get_call_type = resolve
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+            if collects:
+                gc.enable()

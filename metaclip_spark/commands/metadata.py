@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaclip_spark.commands.show import next_command, show
-from metaclip_spark.config.job import EXIT_DONE, EXIT_FAILED, EXIT_USER_MUST_CHANGE, GOES_ON, STARTS_ANEW, job
+from metaclip_spark.config.job import EXIT_DONE, EXIT_FAILED, EXIT_USER_MUST_CHANGE, STARTS_ANEW, job
 from metaclip_spark.config.metadata import (
     DiffConfig,
     LintConfig,
@@ -62,7 +62,7 @@ def count_title_views(config: TitleViewsConfig, output: TitleViewsOutput) -> Non
     show([*(f"warning: {warning}" for warning in found.warnings), summed, f"wrote {folder}", following])
 
 
-@job(WorldwideConfig, WorldwideOutput, when_stopped=GOES_ON)
+@job(WorldwideConfig, WorldwideOutput, when_stopped=STARTS_ANEW)
 def build_worldwide(config: WorldwideConfig, output: WorldwideOutput) -> int:
     """Build one metadata list per language from a plan; lists that are done are kept."""
     from metaclip_spark.entries.lists import LANGUAGES_FILE

@@ -75,9 +75,9 @@ class WhenStopped(NamedTuple):
 
 
 RESUMES = WhenStopped("committed waves and finished steps are kept", "--resume goes on", "--resume")
-GOES_ON = WhenStopped("what is done is kept", "the same command goes on")
-STARTS_ANEW = WhenStopped("nothing is half written", "run it again")
-REPLACES = WhenStopped("what is written does not count", "run it again with --overwrite", "--overwrite")
+GOES_ON = WhenStopped("finished cells and checkpoints are kept", "the same command goes on")
+STARTS_ANEW = WhenStopped("it is not finished", "run it again")
+REPLACES = WhenStopped("it is not finished", "run it again with --overwrite", "--overwrite")
 
 
 @dataclass(frozen=True)

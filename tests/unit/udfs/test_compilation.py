@@ -18,6 +18,7 @@ import llvmlite.binding
 import numba
 import pytest
 from numba.core import types
+from numba.extending import overload
 
 from tests.support.paths import CHECKOUT
 from tests.support.zipped import in_a_zip
@@ -438,6 +439,29 @@ def test_numba_types_each_call_of_its_own_functions_once(monkeypatch):
     assert set(asked.values()) == {1}
     assert asked.total() < before
     assert quick(7, 5) == plain(7, 5) == sums(7, 5)
+
+
+def test_callers_with_other_options_get_another_implementation_of_the_same_call():
+    def divide(first, second):
+        return first // second
+
+    @overload(divide)
+    def _divide(first, second):
+        both_whole = isinstance(first, types.Integer) and isinstance(second, types.Integer)
+        return (lambda first, second: first // second) if both_whole else None
+
+    @numba.njit(error_model="python")
+    def checked(first, second):
+        return divide(first, second)
+
+    def both(first, second):
+        return checked(first, second) if first == 7 else divide(first, second)
+
+    with while_compiling((0, 62)):
+        compiled = numba.njit("int64(int64, int64)", error_model="numpy")(both)
+    assert compiled(1, 0) == 0
+    with pytest.raises(ZeroDivisionError):
+        compiled(7, 0)
 
 
 def test_numba_is_as_before_once_a_kernel_is_compiled_or_cannot_be():

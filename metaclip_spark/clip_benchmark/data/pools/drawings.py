@@ -26,8 +26,9 @@ from metaclip_spark.clip_benchmark.data.pools.pool_folder import METADATA_FILE, 
 from metaclip_spark.clip_benchmark.data.pools.test_split import write_test_split
 from metaclip_spark.clip_benchmark.data.shards import ShardSample
 from metaclip_spark.clip_benchmark.settings.data_config import PACKAGES, DrawingsConfig
+from metaclip_spark.config.command_line import one_line
 from metaclip_spark.config.fields import check_made_with
-from metaclip_spark.errors import ConfigError
+from metaclip_spark.errors import ConfigError, CurationError
 from metaclip_spark.stores.storage import Storage
 from udfs.pairs.rules import pair_id
 
@@ -41,8 +42,15 @@ _URL = "https://drawings.invalid/{name}"
 _RENDER_SECONDS = 20
 """Longest time of a processor for one drawing. No clock decides, as a paused machine would lose drawings to it."""
 
+_RENDER_KIB = 4 << 20
+"""Most address space for one drawing, so that one that takes all memory is told from a machine that is short of it."""
+
 _FROM_OUTSIDE = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
 """What ends a renderer without the drawing's doing. The kernel sends SIGKILL where memory is short."""
+
+_NOT_STARTED = (126, 127)
+_SIGNAL = 128
+"""Exit statuses of a shell: a program that cannot be run, and what it adds to the number of a signal."""
 
 
 @dataclass(frozen=True, order=True)
@@ -161,17 +169,16 @@ def rendered(file: Path, pixels: int) -> bytes | None:
     """A PNG of a drawing, whole, in the middle of a white square; None where it cannot be rendered or shows nothing.
 
     Raises:
-        ConfigError: The machine ended the renderer, so that nothing is known of the drawing.
-        MemoryError: The same.
+        CurationError: The machine ended the renderer, so that nothing is known of the drawing.
     """
-    content = _svg_as_png(file, 2 * pixels) if file.suffix == ".svg" else file.read_bytes()
     try:
+        content = _svg_as_png(file, 2 * pixels) if file.suffix == ".svg" else file.read_bytes()
         with Image.open(io.BytesIO(content)) as opened:
             image = opened.convert("RGBA")
-    except MemoryError:
-        raise
+    except (CurationError, MemoryError) as error:
+        raise CurationError(str(error) or f"memory is too short to render {file}: see that it suffices") from None
     except Exception:
-        # Broken images make Pillow raise nearly anything; the caller counts them.
+        # Broken drawings make the renderers raise nearly anything; the caller counts them.
         return None
     if image.getchannel("A").getextrema()[1] == 0:
         return None
@@ -198,26 +205,25 @@ class _Renderer:
 
 
 def _svg_as_png(file: Path, pixels: int) -> bytes:
-    """A PNG, which is empty where the drawing is broken."""
     if shutil.which("rsvg-convert"):
         return _by_rsvg_convert(file, str(pixels))
     import cairosvg  # noqa: PLC0415 - the one of two renderers that need not be there
 
-    try:
-        return bytes(cairosvg.svg2png(bytestring=file.read_bytes(), output_width=pixels))
-    except MemoryError:
-        raise
-    except Exception:
-        return b""
+    return bytes(cairosvg.svg2png(bytestring=file.read_bytes(), output_width=pixels))
 
 
 def _by_rsvg_convert(file: Path, side: str) -> bytes:
+    """A PNG, which is empty where the drawing is broken or takes more than it may."""
     command = ["rsvg-convert", "--keep-aspect-ratio", "--width", side, "--height", side, str(file)]
-    limited = ["sh", "-c", 'ulimit -S -t "$0" && exec "$@"', str(_RENDER_SECONDS), *command]
+    limited = ["sh", "-c", f'ulimit -S -t {_RENDER_SECONDS}; ulimit -S -v {_RENDER_KIB}; exec "$@"', "sh", *command]
     done = subprocess.run(limited, capture_output=True, check=False)  # noqa: S603
-    if -done.returncode in _FROM_OUTSIDE:
-        name = signal.Signals(-done.returncode).name
-        raise ConfigError(f"rsvg-convert was ended by {name} at {file}: see that memory suffices, and start again")
+    # A renderer that is a program of the shell tells a signal by its exit status.
+    ended_by = -done.returncode if done.returncode < 0 else done.returncode - _SIGNAL
+    if ended_by in _FROM_OUTSIDE:
+        remedy = "see that memory suffices, and start again" if ended_by == signal.SIGKILL else "start again"
+        raise CurationError(f"rsvg-convert was ended by {signal.Signals(ended_by).name} at {file}: {remedy}")
+    if done.returncode in _NOT_STARTED:
+        raise CurationError(f"rsvg-convert cannot be run: {one_line(done.stderr.decode('utf-8', 'replace'))}")
     return b"" if done.returncode else done.stdout
 
 

@@ -30,9 +30,9 @@ def test_an_interrupted_job_says_how_to_go_on(capsys):
 @pytest.mark.parametrize(
     ("when_stopped", "told"),
     [
-        (GOES_ON, "what is done is kept; the same command goes on"),
-        (STARTS_ANEW, "nothing is half written; run it again"),
-        (REPLACES, "what is written does not count; run it again with --overwrite"),
+        (GOES_ON, "finished cells and checkpoints are kept; the same command goes on"),
+        (STARTS_ANEW, "it is not finished; run it again"),
+        (REPLACES, "it is not finished; run it again with --overwrite"),
     ],
 )
 def test_a_stopped_job_says_what_is_left_of_it(when_stopped, told, capsys):

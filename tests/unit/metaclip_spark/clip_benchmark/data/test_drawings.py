@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import sys
 from collections import Counter
 
 import numpy as np
@@ -21,7 +22,7 @@ from metaclip_spark.clip_benchmark.data.pools.drawings import (
 from metaclip_spark.clip_benchmark.data.pools.pool_folder import DataFolder
 from metaclip_spark.clip_benchmark.data.shards import read_samples
 from metaclip_spark.clip_benchmark.settings.data_config import DrawingsConfig
-from metaclip_spark.errors import ConfigError, OutputExistsError
+from metaclip_spark.errors import ConfigError, CurationError, OutputExistsError
 
 WORDS = (
     "apple",
@@ -61,7 +62,7 @@ def fake_png(file, pixels):
     """Stands for the renderer, which need not be installed: paints what the file asks for."""
     content = file.read_text()
     if "broken" in content:
-        return b""
+        raise OSError
     colour = content.partition('fill="')[2].partition('"')[0]
     buffer = io.BytesIO()
     Image.new("RGBA", (pixels, pixels // 2), colour).save(buffer, "PNG")
@@ -177,13 +178,28 @@ def test_what_a_drawing_may_take_is_the_processors_time(tmp_path, monkeypatch, p
     assert (rendered(tmp_path / "a.svg", 32) is not None) == is_rendered
 
 
-@pytest.mark.parametrize("name", ["KILL", "TERM"])
-def test_a_renderer_that_the_machine_ends_says_nothing_of_the_drawing(tmp_path, monkeypatch, name):
-    renderer(tmp_path, f"kill -{name} $$")
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("kill -KILL $$", "was ended by SIGKILL at .*a.svg: see that memory suffices, and start again"),
+        ("sh -c 'kill -KILL $$'; exit $?", "was ended by SIGKILL at .*a.svg: see that memory suffices"),
+        ("kill -TERM $$", "was ended by SIGTERM at .*a.svg: start again"),
+        ("exec /nowhere/rsvg-convert", "cannot be run: .*not found"),
+    ],
+)
+def test_a_renderer_that_the_machine_ends_says_nothing_of_the_drawing(tmp_path, monkeypatch, program, told):
+    renderer(tmp_path, program)
     (tmp_path / "a.svg").write_text("<svg/>")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    with pytest.raises(ConfigError, match=f"rsvg-convert was ended by SIG{name} at .*a.svg: see that memory suffices"):
+    with pytest.raises(CurationError, match=f"rsvg-convert {told}"):
         rendered(tmp_path / "a.svg", 32)
+
+
+def test_a_drawing_that_takes_all_memory_is_counted_and_ends_nothing(tmp_path, monkeypatch):
+    renderer(tmp_path, f"exec {sys.executable} -c 'bytearray(8 << 30)'")
+    (tmp_path / "a.svg").write_text("<svg/>")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert rendered(tmp_path / "a.svg", 32) is None
 
 
 def test_metadata_words_are_those_of_two_captions():
