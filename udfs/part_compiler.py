@@ -23,7 +23,7 @@ _compiler: Any = compiler.CompilerBase
 _builder: Any = compiler.DefaultPassBuilder
 _register: Any = compiler_machinery.register_pass
 _builtin: Any = types.BaseFunction
-_flags: Any = targetconfig.ConfigStack
+_flags_of_callers: Any = targetconfig.ConfigStack
 _lock: Any = compiler_lock.global_compiler_lock
 
 
@@ -119,7 +119,7 @@ def resolving_calls_once() -> Iterator[None]:
 
     def resolve_once(function: Any, context: Any, args: Any, kws: Any) -> Any:
         # A function remembers by types alone which implementation it gave last; callers with other flags need another.
-        flags = numbers.number(_flags.top_or_none())
+        flags = numbers.number(_flags_of_callers.top_or_none())
         known = resolved.get(id(function))
         if known is None or known.context is not context or known.flags != flags:
             known = resolved[id(function)] = _Resolved(function, context, flags, {})

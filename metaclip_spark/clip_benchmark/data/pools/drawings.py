@@ -175,8 +175,10 @@ def rendered(file: Path, pixels: int) -> bytes | None:
         content = _svg_as_png(file, 2 * pixels) if file.suffix == ".svg" else file.read_bytes()
         with Image.open(io.BytesIO(content)) as opened:
             image = opened.convert("RGBA")
-    except (CurationError, MemoryError) as error:
-        raise CurationError(str(error) or f"memory is too short to render {file}: see that it suffices") from None
+    except CurationError:
+        raise
+    except MemoryError:
+        raise CurationError(f"memory is too short to render {file}: see that it suffices") from None
     except Exception:
         # Broken drawings make the renderers raise nearly anything; the caller counts them.
         return None
