@@ -136,7 +136,8 @@ def _configure(configuration: Path, hdfs: HdfsServer, manager: list[int], node: 
         "yarn.nodemanager.resource.memory.enforced": "false",
         # A JVM reserves far more memory than it uses.
         "yarn.nodemanager.vmem-check-enabled": "false",
-        "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": 99,
+        # On a full disk the test that needs space says so; a node without a healthy disk only waits.
+        "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": 100,
         "yarn.nodemanager.env-whitelist": "JAVA_HOME,HADOOP_CONF_DIR,PATH",
         "yarn.nodemanager.delete.debug-delay-sec": 3600,
     }
