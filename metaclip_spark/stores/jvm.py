@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
+from subprocess import Popen
+from traceback import walk_tb
 
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
@@ -21,7 +23,7 @@ def start_context(conf: SparkConf) -> None:
         SparkContext.getOrCreate(conf)
         return
     with _Errors() as errors:
-        with _our_logging():
+        with _our_logging(), _no_jvm_left():
             gateway = launch_gateway(conf, {"stderr": errors.writer})  # type: ignore[no-untyped-call, unused-ignore]
         SparkContext(conf=conf, gateway=gateway)
 
@@ -60,6 +62,23 @@ class _Errors:
 def _write(text: bytes) -> None:
     # Past sys.stderr, whose lock a thread must not hold while Python shuts down.
     os.write(_STANDARD_ERROR, text)
+
+
+@contextmanager
+def _no_jvm_left() -> Iterator[None]:
+    """Ends the JVM that the block has started if it fails, such as by a signal that stops the program meanwhile.
+
+    PySpark takes away the folder in which such a JVM is to leave its port; it then stays without its driver.
+    """
+    try:
+        yield
+    except BaseException as error:
+        # Nothing but the frames that failed knows the process.
+        for frame, _ in walk_tb(error.__traceback__):
+            for value in frame.f_locals.values():
+                if isinstance(value, Popen) and getattr(value, "pid", None):
+                    value.kill()
+        raise
 
 
 @contextmanager
