@@ -101,8 +101,13 @@ def _word(text: bytes) -> Any:
     return np.uint64(int.from_bytes(text.ljust(WORD_BYTES, b"\0"), "little"))
 
 
-_FOUR_BYTES, _FIVE_BYTES, _SIX_BYTES = (np.uint64((1 << 8 * size) - 1) for size in (4, 5, 6))
-_PATH_WORD, _URL_WORD, _ALT_WORD, _TITLE_WORD = (_word(key) for key in (b'path"', b'url"', b'alt"', b'title"'))
+def _bytes(size: int) -> Any:
+    return np.uint64((1 << 8 * size) - 1)
+
+
+_SIX_BYTES, _SEVEN_BYTES = _bytes(6), _bytes(7)
+_PATH_WORD, _TEXT_WORD, _TITLE_WORD = _word(b'path":"'), _word(b'text":"'), _word(b'title":"')
+_URL_WORD, _ALT_WORD = _word(b'url":"'), _word(b'alt":"')
 
 _TRUE, _FALSE, _NULL = (constant(literal) for literal in (b"true", b"false", b"null"))
 _PATH_KEY, _URL_KEY, _ALT_KEY, _TITLE_KEY = (constant(key) for key in (b"path", b"url", b"alt", b"title"))
@@ -312,21 +317,24 @@ def _column(content: Bytes, begin: int, end: int) -> int:
 
 @part_of_kernel
 def _read_key(content: Bytes, at: int) -> tuple[int, int]:
-    """Reads a link's key whose text begins at `at`: what `_column` says of it, and the place of its last quote."""
+    """Reads a link's key whose text begins at `at`: what `_column` says of it, and where its value's text begins."""
     if at + WORD_BYTES <= content.size:
         word = load_word(content, at)
-        if word & _FIVE_BYTES == _PATH_WORD:
-            return _PATH, at + 4
-        if word & _FOUR_BYTES == _URL_WORD:
-            return SRC, at + 3
-        if word & _FOUR_BYTES == _ALT_WORD:
-            return FIRST_TEXT, at + 3
-        if word & _SIX_BYTES == _TITLE_WORD:
-            return FIRST_TEXT + 2, at + 5
+        if word & _SEVEN_BYTES == _PATH_WORD:
+            return _PATH, at + 7
+        if word & _SIX_BYTES == _URL_WORD:
+            return SRC, at + 6
+        if word & _SEVEN_BYTES == _TEXT_WORD:
+            return _OTHER, at + 7
+        if word & _SIX_BYTES == _ALT_WORD:
+            return FIRST_TEXT, at + 6
+        if word == _TITLE_WORD:
+            return FIRST_TEXT + 2, at + 8
     end, has_escape = _string_end(content, at)
-    if end == INVALID or has_escape:
+    value = _behind_colon(content, end + 1) if end != INVALID and not has_escape else INVALID
+    if value == INVALID or content[value] != _QUOTE:
         return _OTHER, INVALID
-    return _column(content, at, end), end
+    return _column(content, at, end), value + 1
 
 
 @part_of_kernel
@@ -338,11 +346,9 @@ def _read_link(content: Bytes, at: int, tag: Numbers) -> tuple[int, bool]:
     is_image, is_next = False, False
     at = skip_space(content, at + 1)
     while content[at] == _QUOTE:
-        column, key_end = _read_key(content, at + 1)
-        at = _behind_colon(content, key_end + 1) if key_end != INVALID else INVALID
-        if at == INVALID or content[at] != _QUOTE:
+        column, value = _read_key(content, at + 1)
+        if value == INVALID:
             return INVALID, False
-        value = at + 1
         value_end, has_escape = _string_end(content, value)
         if value_end == INVALID:
             return INVALID, False
