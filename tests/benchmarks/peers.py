@@ -7,7 +7,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,9 @@ def ask(process: subprocess.Popen[str]) -> dict[str, Any]:
     """Has a contestant work once."""
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
+    with suppress(BrokenPipeError):
+        process.stdin.write("go\n")
+        process.stdin.flush()
     answer = process.stdout.readline()
     if not answer:
         raise RuntimeError(f"{process.args} ended with {process.wait()}")

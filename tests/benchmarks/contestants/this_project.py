@@ -9,8 +9,8 @@ from contextlib import suppress
 import pyarrow as pa
 from loop import Pair, compete
 
-from udfs.pairs import ExtractOptions
-from udfs.pairs.extract import extract_batches
+# Where earlier sources have both.
+from udfs.pairs.extract import ExtractOptions, extract_batches
 from udfs.schemas import ARCHIVE_PATHS
 
 
