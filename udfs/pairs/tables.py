@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from udfs.archives import ArchiveReadError, Damage
 from udfs.arrow import numpy_numbers, string_bytes
+from udfs.compilation import KernelSet
 from udfs.pages.declared.language import page_language
 from udfs.pages.image_table import (
     FIRST_TEXT,
@@ -30,7 +31,8 @@ from udfs.pages.image_table import (
 )
 from udfs.pairs.archive_batch import ArchiveRows, OpenArchive
 from udfs.pairs.columns import DeclaredByRecord
-from udfs.pairs.kernel import NOT_READ
+from udfs.pairs.kernel import NOT_READ, pair_kernel
+from udfs.pairs.md5_kernel import md5_kernel
 from udfs.schemas import OPTIONAL_COLUMNS, PAIRS
 from udfs.sources import fetch
 from udfs.sources.compression import Fault, decompressed, read_chunks
@@ -39,6 +41,12 @@ from udfs.sources.lines import cut_lines
 
 MAX_LINE_BYTES = 16 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_WORTH_COMPILING_BYTES = 8 << 20
+"""Less than this is read in Python in less time than it takes to compile the kernels."""
+
+_KERNELS = KernelSet(pair_kernel, md5_kernel, fewest_bytes=_WORTH_COMPILING_BYTES)
+"""What rows of strings are read by once it is there."""
+
 _ROWS_PER_BATCH = 8192
 _CHARACTERS_PER_RUN = 1 << 22
 _ESCAPE = re.compile(
@@ -119,6 +127,7 @@ def read_pool_batches(
             rows, path = ArchiveRows(row["archive"]), row["path"]
             read_rows = _parquet_rows if has_ending(path, (".parquet",)) else _json_rows
             with rows.failures_counted(), rows.opened(path, open_archive) as stream:
+                _KERNELS.prepare(stream.size)
                 for item in _in_runs(read_rows(stream, columns)):
                     _add_row(rows, item)
                     yield from rows.full_batches()
@@ -164,6 +173,8 @@ def _add_row(rows: ArchiveRows, row: Item) -> None:
     if isinstance(row, Damage):
         rows.damage(row.reason, f"nothing can be read after byte {row.start}", row.start)
     elif isinstance(row, Rows):
+        # They may have been compiled meanwhile.
+        _KERNELS.load()
         rows.add_records(row.first, row.images, row.declared)
     elif row.lost is not None:
         rows.add_record(row.number, row.lost)

@@ -2,12 +2,15 @@
 
 import gzip
 import json
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from tests.support.paths import CHECKOUT
 from udfs.pairs import tables as pool_files
 from udfs.pairs.rules import pair_id
 from udfs.pairs.tables import read_pool_batches
@@ -36,6 +39,30 @@ def read(path, **more) -> tuple[list[dict], dict]:
 
 def lines(*rows) -> bytes:
     return b"".join(json.dumps({"url": url, "text": text}).encode() + b"\n" for url, text in rows)
+
+
+LOADED = """
+import sys
+import pyarrow as pa
+from udfs.pairs.kernel import pair_kernel
+from udfs.pairs.md5_kernel import md5_kernel
+from udfs.pairs.tables import read_pool_batches
+from udfs.schemas import ARCHIVE_PATHS
+task = pa.RecordBatch.from_pylist([{"archive": "a", "path": sys.argv[1]}], schema=ARCHIVE_PATHS)
+pairs = sum(batch.num_rows for batch in read_pool_batches(iter([task]), url_column="url", text_column="text")) - 1
+print(pairs, pair_kernel.loaded is not None, md5_kernel.loaded is not None)
+"""
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_a_worker_that_reads_tables_alone_uses_what_was_compiled(tmp_path, form):
+    path = tmp_path / f"pairs.{form}"
+    path.write_bytes(lines(*GOOD))
+    if form == "parquet":
+        pq.write_table(pa.table({"url": [url for url, _ in GOOD], "text": [text for _, text in GOOD]}), path)
+    command = [sys.executable, "-c", LOADED, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    assert done.stdout.split() == ["2", "True", "True"]
 
 
 @pytest.mark.parametrize(
