@@ -17,6 +17,7 @@ from metaclip_spark import __version__
 from tests.end_to_end.processes import processes_of
 from tests.end_to_end.stored import check_whole
 from tests.support.jobs import CHECKOUT, SAMPLE, rows, state_of
+from tests.support.waiting import wait_until
 from udfs.sources.fsspec_stores import filesystem_of
 
 pytestmark = pytest.mark.spark
@@ -155,20 +156,13 @@ def test_ctrl_c_while_spark_starts_leaves_one_line_and_no_run(tmp_path):
     assert not output.exists()
 
 
-def wait_until(holds, seconds):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_run_that_is_stopped_while_spark_starts_leaves_no_process(tmp_path):
     command = extract("--archives", SAMPLE, "--output", tmp_path / "out")
     # Without a terminal, whose end would end the JVM.
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, env=environment(), stdout=log, stderr=log, start_new_session=True)
     try:
-        wait_until(lambda: "SparkSubmit" in str(processes_of(process.pid)), seconds=60)
+        wait_until(lambda: "SparkSubmit" in str(processes_of(process.pid)))
         process.terminate()
         assert process.wait(timeout=60) == 128 + signal.SIGTERM
         wait_until(lambda: not processes_of(process.pid), seconds=30)

@@ -47,6 +47,9 @@ _WORTH_COMPILING_BYTES = 8 << 20
 _KERNELS = KernelSet(pair_kernel, md5_kernel, fewest_bytes=_WORTH_COMPILING_BYTES)
 """What rows of strings are read by once it is there."""
 
+_ROWS_WORTH_A_LOOK = 256
+"""A look for kernels that are still being compiled takes as long as some rows in Python."""
+
 _ROWS_PER_BATCH = 8192
 _CHARACTERS_PER_RUN = 1 << 22
 _ESCAPE = re.compile(
@@ -173,8 +176,8 @@ def _add_row(rows: ArchiveRows, row: Item) -> None:
     if isinstance(row, Damage):
         rows.damage(row.reason, f"nothing can be read after byte {row.start}", row.start)
     elif isinstance(row, Rows):
-        # They may have been compiled meanwhile.
-        _KERNELS.load()
+        if len(row.images.rows) >= _ROWS_WORTH_A_LOOK:
+            _KERNELS.load()
         rows.add_records(row.first, row.images, row.declared)
     elif row.lost is not None:
         rows.add_record(row.number, row.lost)

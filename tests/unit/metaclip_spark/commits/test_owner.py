@@ -24,6 +24,7 @@ from metaclip_spark.stores.storage import Storage
 from tests.support.fault_server import FaultProxy
 from tests.support.runs import archive_summary, opened, take_folder, wave
 from tests.support.s3_server import is_moto, new_bucket, s3_server
+from tests.support.waiting import wait_until
 from udfs.sources import FetchOptions
 
 ME = Applicant("me")
@@ -275,16 +276,9 @@ def test_beats_go_on_whatever_fails(storage, caplog, monkeypatch):
 
     monkeypatch.setattr(storage, "put_once", put_once)
     with owning(log_of(storage), storage, ME, wait=False) as owner:
-        wait_for(lambda: int(storage.read_object(f"{BEATS}/00000001.json") or 0) >= 6)
+        wait_until(lambda: int(storage.read_object(f"{BEATS}/00000001.json") or 0) >= 6)
         assert not owner.lost
     assert re.findall("a sign of life failed: (.*)", caplog.text) == ["no space", "a bug", "odd"]
-
-
-def wait_for(condition):
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 @pytest.mark.usefixtures("quick")
@@ -296,7 +290,7 @@ def test_a_beat_sees_that_another_has_taken_the_folder(storage):
     ):
         owner.when_lost = lambda: told.append(threading.current_thread().name)
         take_folder(storage)
-        wait_for(lambda: told)
+        wait_until(lambda: told)
         assert owner.lost
         with pytest.raises(OutputExistsError, match="another driver has taken the run over"):
             owner.check()
@@ -329,7 +323,7 @@ def test_a_beat_whose_put_hangs_stops_neither_the_owner_nor_who_takes_over(stora
         with pytest.raises(OutputExistsError, match="another driver has taken the run over while this one was silent"):
             commit(owner, 99)
         released.set()
-        wait_for(lambda: told)
+        wait_until(lambda: told)
         commit(second, 100)
     assert list(log_of(storage).state.waves.values())[-1].wave == 100
 
